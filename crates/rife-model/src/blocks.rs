@@ -1,0 +1,169 @@
+//! The parts that IFNet is made of. Each loads from the sub-path of a `state_dict` that it has
+//! in the published files.
+
+use candle_core::{DType, Tensor};
+use candle_nn::{
+    Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Module, VarBuilder,
+    conv_transpose2d, conv2d,
+};
+
+use crate::ModelSpec;
+use crate::spec::{ENCODER_WIDTH, RES_CONVS};
+
+const HALVING: Conv2dConfig =
+    Conv2dConfig { padding: 1, stride: 2, dilation: 1, groups: 1, cudnn_fwd_algo: None };
+const SAME: Conv2dConfig =
+    Conv2dConfig { padding: 1, stride: 1, dilation: 1, groups: 1, cudnn_fwd_algo: None };
+const DOUBLING: ConvTranspose2dConfig =
+    ConvTranspose2dConfig { padding: 1, output_padding: 0, stride: 2, dilation: 1 };
+
+/// LeakyReLU with the networks' slope of 0.2: for a slope below 1 it is the larger of `x` and
+/// `slope · x`.
+fn leaky_relu(x: &Tensor) -> candle_core::Result<Tensor> {
+    x.maximum(&(x * 0.2)?)
+}
+
+/// Bilinear resize of a `(B, C, H, W)` tensor by a factor, as
+/// `F.interpolate(scale_factor=factor, mode="bilinear", align_corners=False)`.
+pub(crate) fn resize(x: &Tensor, factor: f64) -> candle_core::Result<Tensor> {
+    if factor == 1.0 {
+        Ok(x.clone())
+    } else {
+        x.upsample_bilinear2d_with_scale(factor, factor, false)
+    }
+}
+
+/// The frame encoder of 4.25 and 4.26: `(B, 3, H, W)` to `(B, 4, H, W)`.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    cnn0: Conv2d,
+    cnn1: Conv2d,
+    cnn2: Conv2d,
+    cnn3: ConvTranspose2d,
+}
+
+impl Head {
+    pub(crate) fn load(spec: &ModelSpec, vb: VarBuilder) -> candle_core::Result<Self> {
+        let width = ENCODER_WIDTH;
+        Ok(Self {
+            cnn0: conv2d(3, width, 3, HALVING, vb.pp("cnn0"))?,
+            cnn1: conv2d(width, width, 3, SAME, vb.pp("cnn1"))?,
+            cnn2: conv2d(width, width, 3, SAME, vb.pp("cnn2"))?,
+            cnn3: conv_transpose2d(width, spec.encoder_channels, 4, DOUBLING, vb.pp("cnn3"))?,
+        })
+    }
+}
+
+impl Module for Head {
+    fn forward(&self, frame: &Tensor) -> candle_core::Result<Tensor> {
+        let x = leaky_relu(&self.cnn0.forward(frame)?)?;
+        let x = leaky_relu(&self.cnn1.forward(&x)?)?;
+        let x = leaky_relu(&self.cnn2.forward(&x)?)?;
+        self.cnn3.forward(&x)
+    }
+}
+
+/// `leaky(conv(x) · beta + x)`
+#[derive(Clone, Debug)]
+struct ResConv {
+    conv: Conv2d,
+    beta: Tensor,
+}
+
+impl ResConv {
+    fn load(channels: usize, vb: VarBuilder) -> candle_core::Result<Self> {
+        Ok(Self {
+            conv: conv2d(channels, channels, 3, SAME, vb.pp("conv"))?,
+            beta: vb.get((1, channels, 1, 1), "beta")?,
+        })
+    }
+}
+
+impl Module for ResConv {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        leaky_relu(&(self.conv.forward(x)?.broadcast_mul(&self.beta)? + x)?)
+    }
+}
+
+/// What an [`IfBlock`] estimates, at the size of its input and in F32.
+#[derive(Clone, Debug)]
+pub(crate) struct Estimate {
+    /// `(B, 4, H, W)`, px: a correction of the flow.
+    pub(crate) flow: Tensor,
+    /// `(B, 1, H, W)`, before the sigmoid.
+    pub(crate) mask: Tensor,
+    /// `(B, 8, H, W)`, for versions whose blocks hand one on.
+    pub(crate) feature: Option<Tensor>,
+}
+
+/// One refinement of flow and mask, at `1 / divisor` of the frame's size.
+#[derive(Clone, Debug)]
+pub(crate) struct IfBlock {
+    conv0: [Conv2d; 2],
+    convblock: Vec<ResConv>,
+    lastconv: ConvTranspose2d,
+    feature_channels: usize,
+    dtype: DType,
+}
+
+impl IfBlock {
+    pub(crate) fn load(
+        spec: &ModelSpec,
+        index: usize,
+        vb: VarBuilder,
+    ) -> candle_core::Result<Self> {
+        let (inputs, c) = (spec.block_inputs(index), spec.block_channels[index]);
+        let conv0 = vb.pp("conv0");
+        Ok(Self {
+            conv0: [
+                conv2d(inputs, c / 2, 3, HALVING, conv0.pp("0").pp("0"))?,
+                conv2d(c / 2, c, 3, HALVING, conv0.pp("1").pp("0"))?,
+            ],
+            convblock: (0..RES_CONVS)
+                .map(|k| ResConv::load(c, vb.pp("convblock").pp(k)))
+                .collect::<candle_core::Result<_>>()?,
+            lastconv: conv_transpose2d(
+                c,
+                4 * spec.block_outputs,
+                4,
+                DOUBLING,
+                vb.pp("lastconv").pp("0"),
+            )?,
+            feature_channels: spec.feature_channels,
+            dtype: vb.dtype(),
+        })
+    }
+
+    /// `images` are the image-like inputs, `(B, _, H, W)` and F32; `flow` is `(B, 4, H, W)`,
+    /// F32, px. Resizing and everything about flow is F32; only the convolutions run in the
+    /// block's dtype.
+    pub(crate) fn forward(
+        &self,
+        images: &[&Tensor],
+        flow: Option<&Tensor>,
+        divisor: f64,
+    ) -> candle_core::Result<Estimate> {
+        let mut inputs = vec![resize(&Tensor::cat(images, 1)?, 1.0 / divisor)?];
+        if let Some(flow) = flow {
+            inputs.push((resize(flow, 1.0 / divisor)? / divisor)?);
+        }
+        let mut x = Tensor::cat(&inputs, 1)?.to_dtype(self.dtype)?;
+        drop(inputs);
+        for conv in &self.conv0 {
+            x = leaky_relu(&conv.forward(&x)?)?;
+        }
+        for conv in &self.convblock {
+            x = conv.forward(&x)?;
+        }
+        let x = candle_nn::ops::pixel_shuffle(&self.lastconv.forward(&x)?, 2)?;
+        let x = resize(&x.to_dtype(DType::F32)?, divisor)?;
+        Ok(Estimate {
+            flow: (x.narrow(1, 0, 4)? * divisor)?,
+            mask: x.narrow(1, 4, 1)?.contiguous()?,
+            feature: match self.feature_channels {
+                0 => None,
+                n => Some(x.narrow(1, 5, n)?.contiguous()?),
+            },
+        })
+    }
+}

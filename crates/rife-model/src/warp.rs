@@ -1,0 +1,202 @@
+//! The backward warp that defines every engine's warp.
+
+use candle_core::{D, DType, Tensor};
+
+use crate::ModelError;
+
+/// Samples `image` at `pixel + flow`: bilinear, coordinates clamped to the frame. Equal to
+/// PyTorch's `grid_sample(mode="bilinear", padding_mode="border", align_corners=True)`, with the
+/// coordinates kept in pixels, so that nothing is lost to normalising them.
+///
+/// `image` is `(B, C, H, W)` and `flow` `(B, 2, H, W)`, x before y, in px; both F32. Half
+/// precision is refused: past 2048 px an F16 coordinate is off by a pixel.
+///
+/// # Errors
+/// When a shape or dtype is not the above.
+pub fn warp(image: &Tensor, flow: &Tensor) -> Result<Tensor, ModelError> {
+    let (b, c, h, w) = image.dims4()?;
+    if flow.dims() != [b, 2, h, w] {
+        return Err(ModelError::input(
+            "warp",
+            format!("flow of shape [{b}, 2, {h}, {w}]"),
+            format!("{:?}", flow.dims()),
+        ));
+    }
+    if image.dtype() != DType::F32 || flow.dtype() != DType::F32 {
+        return Err(ModelError::input(
+            "warp",
+            "an F32 image and F32 flow",
+            format!("{:?} and {:?}", image.dtype(), flow.dtype()),
+        ));
+    }
+    let device = image.device();
+    // The whole and the fractional part of the flow are kept apart: adding the pixel's position
+    // to the whole part alone is exact, where `position + flow` would round the fraction the
+    // more, the further right the pixel lies.
+    let (left, fx) = corner(flow, 0, w, &[1, 1, w])?;
+    let (top, fy) = corner(flow, 1, h, &[1, h, 1])?;
+    let right = (&left + 1.0)?.minimum((w - 1) as u32)?;
+    let bottom = (&top + 1.0)?.minimum((h - 1) as u32)?;
+
+    // Each corner's index into the pixels of the whole batch, one row of channels a pixel.
+    let first_of_item =
+        Tensor::arange(0u32, b as u32, device)?.affine((h * w) as f64, 0.0)?.reshape((b, 1, 1))?;
+    let row = |y: &Tensor| y.affine(w as f64, 0.0)?.broadcast_add(&first_of_item);
+    let (top, bottom) = (row(&top)?, row(&bottom)?);
+
+    let pixels = image.permute((0, 2, 3, 1))?.reshape((b * h * w, c))?;
+    let at = |y: &Tensor, x: &Tensor| pixels.index_select(&(y + x)?.flatten_all()?, 0);
+    let fx = fx.reshape((b * h * w, 1))?.broadcast_as((b * h * w, c))?;
+    let fy = fy.reshape((b * h * w, 1))?.broadcast_as((b * h * w, c))?;
+    let mix = |from: Tensor, to: Tensor, f: &Tensor| &from + ((to - &from)? * f)?;
+    let above = mix(at(&top, &left)?, at(&top, &right)?, &fx)?;
+    let below = mix(at(&bottom, &left)?, at(&bottom, &right)?, &fx)?;
+    let sampled = mix(above, below, &fy)?;
+    Ok(sampled.reshape((b, h, w, c))?.permute((0, 3, 1, 2))?.contiguous()?)
+}
+
+/// The nearest pixel at or before `position + flow` along one axis, `(B, H, W)`, U32, and how far
+/// past it the sample lies, F32 in [0, 1); both clamped to an axis of `length` px. `shape` is what
+/// broadcasts a position along that axis over `(B, H, W)`.
+fn corner(
+    flow: &Tensor,
+    channel: usize,
+    length: usize,
+    shape: &[usize],
+) -> Result<(Tensor, Tensor), ModelError> {
+    let position =
+        Tensor::arange(0u32, length as u32, flow.device())?.to_dtype(DType::F32)?.reshape(shape)?;
+    let flow = flow.narrow(1, channel, 1)?.squeeze(1)?;
+    let whole = flow.floor()?;
+    let pixel = whole.broadcast_add(&position)?;
+    // Before the first pixel there is nothing to mix; past the last both corners are the last.
+    let fraction = ((flow - whole)? * pixel.ge(0f32)?.to_dtype(DType::F32)?)?;
+    Ok((pixel.clamp(0f32, (length - 1) as f32)?.to_dtype(DType::U32)?, fraction))
+}
+
+/// Warps both frames by one flow: channels 0 and 1 of `flow` `(B, 4, H, W)` move `image0`,
+/// channels 2 and 3 move `image1`.
+///
+/// # Errors
+/// As [`warp`].
+pub fn warp_pair(
+    image0: &Tensor,
+    image1: &Tensor,
+    flow: &Tensor,
+) -> Result<(Tensor, Tensor), ModelError> {
+    if flow.dim(D::Minus(3))? != 4 {
+        return Err(ModelError::input(
+            "warp_pair",
+            "flow of 4 channels",
+            format!("{:?}", flow.dims()),
+        ));
+    }
+    Ok((warp(image0, &flow.narrow(1, 0, 2)?)?, warp(image1, &flow.narrow(1, 2, 2)?)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn ramp(b: usize, c: usize, h: usize, w: usize) -> Tensor {
+        let n = (b * c * h * w) as f32;
+        let values: Vec<f32> = (0..b * c * h * w).map(|i| (i * 7919 % 1009) as f32 / n).collect();
+        Tensor::from_vec(values, (b, c, h, w), &Device::Cpu).unwrap()
+    }
+
+    fn constant_flow(b: usize, h: usize, w: usize, dx: f32, dy: f32) -> Tensor {
+        let x = Tensor::full(dx, (b, 1, h, w), &Device::Cpu).unwrap();
+        let y = Tensor::full(dy, (b, 1, h, w), &Device::Cpu).unwrap();
+        Tensor::cat(&[x, y], 1).unwrap()
+    }
+
+    fn values(t: &Tensor) -> Vec<f32> {
+        t.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// The definition, pixel by pixel, in double precision.
+    fn warp_scalar(image: &Tensor, flow: &Tensor) -> Vec<f32> {
+        let (b, c, h, w) = image.dims4().unwrap();
+        let (im, fl) = (values(image), values(flow));
+        let mut out = vec![0f32; b * c * h * w];
+        for n in 0..b {
+            for y in 0..h {
+                for x in 0..w {
+                    let f = |k: usize| fl[((n * 2 + k) * h + y) * w + x];
+                    let sx = (x as f64 + f64::from(f(0))).clamp(0.0, (w - 1) as f64);
+                    let sy = (y as f64 + f64::from(f(1))).clamp(0.0, (h - 1) as f64);
+                    let (x0, y0) = (sx.floor() as usize, sy.floor() as usize);
+                    let (x1, y1) = ((x0 + 1).min(w - 1), (y0 + 1).min(h - 1));
+                    let (fx, fy) = (sx - x0 as f64, sy - y0 as f64);
+                    for k in 0..c {
+                        let p = |y: usize, x: usize| f64::from(im[((n * c + k) * h + y) * w + x]);
+                        let above = p(y0, x0) + (p(y0, x1) - p(y0, x0)) * fx;
+                        let below = p(y1, x0) + (p(y1, x1) - p(y1, x0)) * fx;
+                        out[((n * c + k) * h + y) * w + x] = (above + (below - above) * fy) as f32;
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn zero_flow_is_the_identity_bit_for_bit() {
+        let image = ramp(2, 3, 5, 7);
+        let out = warp(&image, &constant_flow(2, 5, 7, 0.0, 0.0)).unwrap();
+        assert_eq!(values(&out), values(&image));
+    }
+
+    #[test]
+    fn whole_pixels_shift_and_the_border_is_held() {
+        let image = ramp(1, 1, 1, 4);
+        let v = values(&image);
+        let right = warp(&image, &constant_flow(1, 1, 4, 1.0, 0.0)).unwrap();
+        assert_eq!(values(&right), [v[1], v[2], v[3], v[3]]);
+        let far = warp(&image, &constant_flow(1, 1, 4, -1e9, 3e8)).unwrap();
+        assert_eq!(values(&far), [v[0]; 4]);
+    }
+
+    #[test]
+    fn equals_the_scalar_definition_for_every_item_of_a_batch() {
+        let (b, h, w) = (3, 9, 11);
+        let image = ramp(b, 4, h, w);
+        let flow = (ramp(b, 2, h, w).affine(1e4, -3.0)).unwrap();
+        let got = values(&warp(&image, &flow).unwrap());
+        for (got, expected) in got.iter().zip(warp_scalar(&image, &flow)) {
+            assert!((got - expected).abs() <= 2.0 * f32::EPSILON * expected.abs().max(1.0));
+        }
+    }
+
+    #[test]
+    fn the_far_edge_of_a_wide_frame_is_sampled_as_exactly_as_the_near_one() {
+        let (h, w) = (2, 8192);
+        let period = 8;
+        let texture: Vec<f32> = (0..h * w).map(|i| (i % period) as f32 / 8.0).collect();
+        let image = Tensor::from_vec(texture, (1, 1, h, w), &Device::Cpu).unwrap();
+        let out = values(&warp(&image, &constant_flow(1, h, w, 1.0 / 3.0, 0.0)).unwrap());
+        let (near, far) = (period, w - 2 * period);
+        assert_eq!(out[near..near + period], out[far..far + period]);
+    }
+
+    #[test]
+    fn flow_that_is_not_finite_still_samples_inside_the_frame() {
+        let image = ramp(1, 2, 4, 4);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let out = warp(&image, &constant_flow(1, 4, 4, bad, bad)).unwrap();
+            assert_eq!(out.dims(), [1, 2, 4, 4]);
+        }
+    }
+
+    #[test]
+    fn half_precision_and_wrong_shapes_are_refused() {
+        let image = ramp(1, 3, 4, 4);
+        let flow = constant_flow(1, 4, 4, 0.0, 0.0);
+        assert!(warp(&image.to_dtype(DType::F16).unwrap(), &flow).is_err());
+        assert!(warp(&image, &flow.to_dtype(DType::F16).unwrap()).is_err());
+        assert!(warp(&image, &constant_flow(1, 4, 5, 0.0, 0.0)).is_err());
+        assert!(warp_pair(&image, &image, &flow).is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! The networks against PyTorch: the golden files of `tools/reference.py`.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use rife_model::{IfNet, Input, ModelVersion, Padding, Scale};
+use rife_testkit::tolerance::{F16_IMAGE, F16_PSNR_DB, F32_FLOW_PX, F32_IMAGE, max_error, psnr_db};
+use rife_testkit::{Case, Golden, random_weights};
+
+fn golden(file: &str) -> Golden {
+    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    Golden::load(data.join(format!("golden_{file}.safetensors")))
+}
+
+fn random_net(version: ModelVersion, dtype: DType) -> IfNet {
+    let tensors: HashMap<_, _> = version
+        .spec()
+        .tensors()
+        .into_iter()
+        .map(|(name, shape)| {
+            let values = random_weights(&name, &shape, 7);
+            let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+            (name, tensor)
+        })
+        .collect();
+    IfNet::load(version, VarBuilder::from_tensors(tensors, dtype, &Device::Cpu)).unwrap()
+}
+
+fn real_net(version: ModelVersion, dtype: DType) -> IfNet {
+    let file = format!("../../weights/rife{}.safetensors", version.to_string().replace('.', ""));
+    IfNet::from_safetensors(file, version, dtype, &Device::Cpu).unwrap()
+}
+
+/// Runs a case; gives the columns that the golden holds of the image and, sampled, of each flow.
+fn run(net: &IfNet, case: &Case) -> (Tensor, Vec<Tensor>) {
+    let scale: Scale = case.scale.to_string().parse().unwrap();
+    let (_, _, h, w) = case.frames[0].dims4().unwrap();
+    let padding = Padding::new(h, w, net.spec(), scale);
+    let batch = case.timesteps.len();
+    let [a, b] = &case.frames;
+    let repeat = |f: &Tensor| padding.pad(f).unwrap().repeat((batch, 1, 1, 1)).unwrap();
+    let (a, b) = (repeat(a), repeat(b));
+    let input = Input { scale, ensemble: case.ensemble, ..Input::new(&a, &b, &case.timesteps) };
+    let trace = net.forward_traced(&input).unwrap();
+    let columns = case.image.dim(3).unwrap();
+    let cut = |t: &Tensor| {
+        padding
+            .crop(t)
+            .unwrap()
+            .narrow(3, case.first_column, columns)
+            .unwrap()
+            .contiguous()
+            .unwrap()
+    };
+    let step = case.flow_step as u32;
+    let sampled = |t: &Tensor| {
+        let (h, w) = (t.dim(2).unwrap() as u32, t.dim(3).unwrap() as u32);
+        let rows = Tensor::arange_step(0u32, h, step, &Device::Cpu).unwrap();
+        let columns = Tensor::arange_step(0u32, w, step, &Device::Cpu).unwrap();
+        t.index_select(&rows, 2).unwrap().index_select(&columns, 3).unwrap()
+    };
+    (cut(&trace.image), trace.flows.iter().map(|f| sampled(&cut(f))).collect())
+}
+
+fn values(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn each_case(
+    file: &str,
+    version: ModelVersion,
+    dtype: DType,
+    random: bool,
+    check: impl Fn(&Case, Tensor, Vec<Tensor>),
+) {
+    let golden = golden(file);
+    let architecture = golden.version.parse::<ModelVersion>().unwrap().spec();
+    assert_eq!(architecture.tensors(), version.spec().tensors());
+    let net = if random { random_net(version, dtype) } else { real_net(version, dtype) };
+    let cases: Vec<_> = golden.cases.iter().filter(|c| c.random_weights == random).collect();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let (image, flows) = run(&net, case);
+        check(case, image, flows);
+    }
+}
+
+fn f32_holds(file: &str, version: ModelVersion, random: bool) {
+    each_case(file, version, DType::F32, random, |case, image, flows| {
+        let off = max_error(&values(&image), &values(&case.image));
+        println!("{version} {}: image off by {off:.1e}", case.name);
+        assert!(off <= F32_IMAGE, "{}: image off by {off:.1e}", case.name);
+        assert_eq!(flows.len(), version.spec().block_channels.len());
+        for (i, flow) in flows.iter().enumerate() {
+            let off = max_error(&values(flow), &values(&case.flows.get(i).unwrap()));
+            println!("    flow of block {i} off by {off:.1e} px");
+            assert!(off <= F32_FLOW_PX, "{}: flow of block {i} off by {off:.1e} px", case.name);
+        }
+    });
+}
+
+fn f16_holds(file: &str, version: ModelVersion) {
+    each_case(file, version, DType::F16, false, |case, image, _| {
+        let (got, expected) = (values(&image), values(&case.image));
+        let (off, psnr) = (max_error(&got, &expected), psnr_db(&got, &expected));
+        println!("{version} {}: F16 off by {:.2}/255, {psnr:.1} dB", case.name, off * 255.0);
+        assert!(off <= F16_IMAGE, "{}: off by {:.2}/255", case.name, off * 255.0);
+        assert!(psnr >= F16_PSNR_DB, "{}: {psnr:.1} dB", case.name);
+    });
+}
+
+#[test]
+fn f32_4_6_equals_pytorch_with_the_published_weights() {
+    f32_holds("rife46", ModelVersion::V4_6, false);
+}
+
+#[test]
+fn f32_4_26_equals_pytorch_with_the_published_weights() {
+    f32_holds("rife426", ModelVersion::V4_26, false);
+}
+
+#[test]
+fn f32_4_6_equals_pytorch_with_random_weights() {
+    f32_holds("rife46", ModelVersion::V4_6, true);
+}
+
+#[test]
+fn f32_4_25_equals_pytorch_with_random_weights() {
+    f32_holds("rife426", ModelVersion::V4_25, true);
+}
+
+#[test]
+fn f16_4_6_is_within_two_eight_bit_steps_and_70_db() {
+    f16_holds("rife46", ModelVersion::V4_6);
+}
+
+#[test]
+fn f16_4_26_is_within_two_eight_bit_steps_and_70_db() {
+    f16_holds("rife426", ModelVersion::V4_26);
+}
