@@ -1,0 +1,195 @@
+//! SHA-256 of files, and of tensors whatever file they lie in.
+
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use safetensors::tensor::{Metadata, TensorInfo};
+use sha2::{Digest, Sha256};
+
+use super::Checkpoint;
+use super::error::{ConvertError, shown};
+
+/// Bytes read at a time.
+const CHUNK: usize = 1 << 20;
+/// Longest header of a safetensors file in bytes; the library's own limit.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// SHA-256 of a file, in lower-case hexadecimal.
+///
+/// # Errors
+/// [`ConvertError::Io`] where the file cannot be read.
+pub fn file_sha256(path: &Path) -> Result<String, ConvertError> {
+    let mut file = File::open(path).map_err(ConvertError::io("open", path))?;
+    reader_sha256(&mut file).map_err(ConvertError::io("read", path))
+}
+
+pub(super) fn reader_sha256(reader: &mut impl Read) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = reader.read(&mut chunk)?;
+        if read == 0 {
+            return Ok(hex(hash));
+        }
+        hash.update(chunk.get(..read).unwrap_or_default());
+    }
+}
+
+/// SHA-256 over a checkpoint's tensors alone, in lower-case hexadecimal.
+///
+/// For each tensor in the order of the names' bytes: the length of the name, the name, the length
+/// of the dtype's name, the dtype's name as safetensors writes it (`F32`), the rank, each
+/// dimension, and the elements as they lie in memory. Lengths, rank and dimensions are
+/// little-endian `u64`. [`tensors_sha256_of_safetensors`] gives the same for the converted file.
+pub fn tensors_sha256(checkpoint: &Checkpoint) -> String {
+    let mut hash = Sha256::new();
+    // The map is sorted as strings are: by their bytes.
+    for (name, tensor) in checkpoint.tensors() {
+        let shape = tensor.shape().iter().map(|&d| d as u64);
+        begin(&mut hash, name, tensor.dtype().name(), shape);
+        hash.update(tensor.data());
+    }
+    hex(hash)
+}
+
+/// [`tensors_sha256`] of the tensors of a safetensors file; its metadata does not matter.
+///
+/// # Errors
+/// [`ConvertError::Io`] where the file cannot be read and [`ConvertError::Safetensors`] where it
+/// is malformed.
+pub fn tensors_sha256_of_safetensors(path: &Path) -> Result<String, ConvertError> {
+    let file = File::open(path).map_err(ConvertError::io("open", path))?;
+    StFile::open(file).and_then(|mut file| file.sha256()).map_err(|e| e.in_file(path))
+}
+
+/// [`tensors_sha256_of_safetensors`] for a file in memory.
+///
+/// # Errors
+/// [`ConvertError::Safetensors`] where the bytes are no safetensors file.
+pub fn tensors_sha256_of_safetensors_bytes(bytes: &[u8]) -> Result<String, ConvertError> {
+    StFile::open(Cursor::new(bytes))?.sha256()
+}
+
+/// A safetensors file of which only the header is in memory.
+pub(super) struct StFile<R> {
+    reader: R,
+    /// Where the tensors' bytes start.
+    data_start: u64,
+    /// In the order of the names' bytes.
+    pub(super) tensors: Vec<(String, TensorInfo)>,
+}
+
+impl<R: Read + Seek> StFile<R> {
+    /// Reads the header and checks that the tensors fill the file exactly.
+    pub(super) fn open(mut reader: R) -> Result<Self, ConvertError> {
+        let len = reader.seek(SeekFrom::End(0)).map_err(unreadable)?;
+        reader.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+        let mut count = [0; 8];
+        reader.read_exact(&mut count).map_err(|_| invalid("shorter than its header's length"))?;
+        let header_len = u64::from_le_bytes(count);
+        let data_start = header_len.saturating_add(8);
+        if header_len > MAX_HEADER || data_start > len {
+            return Err(invalid(&format!("a header of {header_len} bytes in a file of {len}")));
+        }
+        let mut header = Vec::new();
+        reader.by_ref().take(header_len).read_to_end(&mut header).map_err(unreadable)?;
+        let metadata: Metadata =
+            serde_json::from_slice(&header).map_err(|e| invalid(&shown(&e.to_string())))?;
+        let mut tensors: Vec<(String, TensorInfo)> =
+            metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+        check_offsets(&tensors, len.saturating_sub(data_start))?;
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(Self { reader, data_start, tensors })
+    }
+
+    /// Hands the bytes of a tensor to `each`, piece by piece, until it returns false.
+    pub(super) fn read(
+        &mut self,
+        info: &TensorInfo,
+        mut each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), ConvertError> {
+        let (start, end) = info.data_offsets;
+        let at = self.data_start.saturating_add(start as u64);
+        self.reader.seek(SeekFrom::Start(at)).map_err(unreadable)?;
+        let mut left = end.saturating_sub(start);
+        let mut chunk = vec![0; CHUNK.min(left)];
+        while left > 0 {
+            let len = chunk.len().min(left);
+            let piece = chunk.get_mut(..len).unwrap_or_default();
+            self.reader.read_exact(piece).map_err(unreadable)?;
+            if !each(piece) {
+                return Ok(());
+            }
+            left = left.saturating_sub(len);
+        }
+        Ok(())
+    }
+
+    fn sha256(&mut self) -> Result<String, ConvertError> {
+        let mut hash = Sha256::new();
+        for (name, info) in std::mem::take(&mut self.tensors) {
+            let shape = info.shape.iter().map(|&d| d as u64);
+            begin(&mut hash, &name, &info.dtype.to_string(), shape);
+            self.read(&info, |piece| {
+                hash.update(piece);
+                true
+            })?;
+        }
+        Ok(hex(hash))
+    }
+}
+
+/// The tensors must lie one after the other and fill the file, each as large as its shape says.
+fn check_offsets(tensors: &[(String, TensorInfo)], data_len: u64) -> Result<(), ConvertError> {
+    let mut ranges: Vec<(usize, usize)> = tensors.iter().map(|(_, i)| i.data_offsets).collect();
+    ranges.sort_unstable();
+    let mut at = 0;
+    for (start, end) in ranges {
+        if start != at || end < start {
+            return Err(invalid(&format!("a gap or an overlap of tensors at byte {at}")));
+        }
+        at = end;
+    }
+    if at as u64 != data_len {
+        return Err(invalid(&format!(
+            "tensors of {at} bytes in a file with {data_len} bytes for them"
+        )));
+    }
+    for (name, info) in tensors {
+        let numel = info.shape.iter().try_fold(1_usize, |n, &dim| n.checked_mul(dim));
+        let bits = numel.and_then(|n| n.checked_mul(info.dtype.bitsize()));
+        let (start, end) = info.data_offsets;
+        if bits != end.saturating_sub(start).checked_mul(8) {
+            return Err(ConvertError::tensor(name, "its shape does not fit its bytes"));
+        }
+    }
+    Ok(())
+}
+
+fn begin(hash: &mut Sha256, name: &str, dtype: &str, shape: impl ExactSizeIterator<Item = u64>) {
+    for text in [name, dtype] {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    hash.update((shape.len() as u64).to_le_bytes());
+    shape.for_each(|dim| hash.update(dim.to_le_bytes()));
+}
+
+fn hex(hash: Sha256) -> String {
+    use std::fmt::Write as _;
+    hash.finalize().iter().fold(String::new(), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn invalid(problem: &str) -> ConvertError {
+    ConvertError::Safetensors { problem: problem.to_owned() }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn unreadable(error: std::io::Error) -> ConvertError {
+    invalid(&shown(&error.to_string()))
+}

@@ -1,0 +1,182 @@
+//! Writing the safetensors file, and reading it back.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Metadata, TensorInfo};
+use tempfile::NamedTempFile;
+
+use super::digest::StFile;
+use super::error::{ConvertError, quoted, shown, shown_path};
+use super::{Checkpoint, Tensor};
+
+/// Refuses an output that is the input, or that exists and is not to be replaced.
+pub(super) fn check_output(
+    input: &Path,
+    output: &Path,
+    overwrite: bool,
+) -> Result<(), ConvertError> {
+    let Ok(found) = fs::symlink_metadata(output) else { return Ok(()) };
+    let same = match (fs::canonicalize(input), fs::canonicalize(output)) {
+        (Ok(input), Ok(output)) => input == output || same_inode(&input, &output),
+        _ => false,
+    };
+    if same {
+        return Err(ConvertError::SameFile { path: shown_path(output) });
+    }
+    if !overwrite || found.is_dir() {
+        return Err(ConvertError::OutputExists { path: shown_path(output) });
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn same_inode(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    matches!(
+        (fs::metadata(a), fs::metadata(b)),
+        (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino())
+    )
+}
+
+#[cfg(not(unix))]
+fn same_inode(_: &Path, _: &Path) -> bool {
+    false
+}
+
+/// Writes `checkpoint` next to `output`, reads it back, and only then renames it to `output`.
+/// Returns the file's size in bytes.
+pub(super) fn write(
+    checkpoint: &Checkpoint,
+    metadata: String,
+    output: &Path,
+    overwrite: bool,
+) -> Result<u64, ConvertError> {
+    let folder = match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    // Dropping it removes it, so every `?` below leaves nothing behind.
+    let mut temp = new_temp(&folder).map_err(ConvertError::io("create a file in", &folder))?;
+    let header = header(checkpoint, metadata)?;
+    let mut len = 0_u64;
+    let mut put = |to: &mut BufWriter<&mut NamedTempFile>, bytes: &[u8]| {
+        len = len.saturating_add(bytes.len() as u64);
+        to.write_all(bytes)
+    };
+    let written = (|| {
+        let mut to = BufWriter::with_capacity(1 << 20, &mut temp);
+        put(&mut to, &(header.len() as u64).to_le_bytes())?;
+        put(&mut to, &header)?;
+        for (_, tensor) in file_order(checkpoint) {
+            put(&mut to, tensor.data())?;
+        }
+        to.flush()?;
+        drop(to);
+        temp.as_file().sync_all()
+    })();
+    written.map_err(ConvertError::io("write", output))?;
+    read_back(checkpoint, temp.reopen().map_err(ConvertError::io("reopen", output))?)
+        .map_err(|e| e.in_file(output))?;
+    let persisted = if overwrite { temp.persist(output) } else { temp.persist_noclobber(output) };
+    persisted.map_err(|e| match e.error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            ConvertError::OutputExists { path: shown_path(output) }
+        }
+        _ => ConvertError::io("rename the finished file to", output)(e.error),
+    })?;
+    sync_folder(&folder);
+    Ok(len)
+}
+
+fn new_temp(folder: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".rife-convert-").suffix(".tmp");
+    // Temporary files are private by default; the result must be as readable as any new file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Makes the rename itself durable where the system can; the file's bytes are already.
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        // Not every file system can sync a folder, and the file is complete without it.
+        let _ = folder.sync_all();
+    }
+}
+
+/// The tensors in the order of the safetensors library: by alignment, then by name.
+fn file_order(checkpoint: &Checkpoint) -> Vec<(&str, &Tensor)> {
+    let mut tensors: Vec<_> = checkpoint.tensors().collect();
+    tensors.sort_by_key(|&(name, tensor)| (Reverse(tensor.dtype().to_safetensors()), name));
+    tensors
+}
+
+fn header(checkpoint: &Checkpoint, metadata: String) -> Result<Vec<u8>, ConvertError> {
+    let mut offset = 0_usize;
+    let mut infos = Vec::new();
+    for (name, tensor) in file_order(checkpoint) {
+        let end = offset.checked_add(tensor.data().len());
+        let end =
+            end.ok_or_else(|| ConvertError::tensor(name, "it ends past what can be counted"))?;
+        infos.push((
+            name.to_owned(),
+            TensorInfo {
+                dtype: tensor.dtype().to_safetensors(),
+                shape: tensor.shape().to_vec(),
+                data_offsets: (offset, end),
+            },
+        ));
+        offset = end;
+    }
+    let invalid =
+        |e: &dyn std::error::Error| ConvertError::Safetensors { problem: shown(&e.to_string()) };
+    // One entry only: a map of several would be written in another order each time.
+    let entries = HashMap::from([(super::METADATA_KEY.to_owned(), metadata)]);
+    let metadata = Metadata::new(Some(entries), infos).map_err(|e| invalid(&e))?;
+    let mut header = serde_json::to_vec(&metadata).map_err(|e| invalid(&e))?;
+    // The data starts at a multiple of eight bytes; the format pads with spaces.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok(header)
+}
+
+/// Compares what was written with what was read: names, dtypes, shapes and every byte.
+fn read_back(checkpoint: &Checkpoint, file: File) -> Result<(), ConvertError> {
+    let differs = |problem: String| ConvertError::ReadBack { problem };
+    let mut file = StFile::open(file)?;
+    let written = std::mem::take(&mut file.tensors);
+    if written.len() != checkpoint.len() {
+        let (expected, got) = (checkpoint.len(), written.len());
+        return Err(differs(format!("expected {expected} tensors, got {got}")));
+    }
+    for ((name, tensor), (written_name, info)) in checkpoint.tensors().zip(&written) {
+        let shown = quoted(name);
+        if name != written_name {
+            return Err(differs(format!("expected {shown}, got {}", quoted(written_name))));
+        }
+        if info.dtype != tensor.dtype().to_safetensors() || info.shape != tensor.shape() {
+            return Err(differs(format!("dtype or shape of {shown}")));
+        }
+        let mut rest = tensor.data();
+        let mut same = true;
+        file.read(info, |piece| {
+            let split = rest.split_at_checked(piece.len());
+            same = split.is_some_and(|(head, tail)| {
+                rest = tail;
+                head == piece
+            });
+            same
+        })?;
+        if !same || !rest.is_empty() {
+            return Err(differs(format!("bytes of {shown}")));
+        }
+    }
+    Ok(())
+}
