@@ -1,2 +1,64 @@
-//! Placeholder.
-fn main() {}
+//! `rife`: frames between frames.
+
+mod args;
+mod convert;
+mod info;
+mod interpolate;
+mod picture;
+mod weights;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return args::refuse(&error),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("RIFE_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
+    let done = match args.command {
+        Command::Interpolate(args) => interpolate::run(args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Weights(args) => weights::run(&args),
+        Command::Info(args) => info::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {}", one_line(&format!("{error:#}"))));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a line for people on standard error.
+fn say(line: &str) {
+    // Where nobody can be told, there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints a result on standard output. A reader that has gone away is not an error.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Text on one line, whatever line breaks it came with.
+fn one_line(text: &str) -> String {
+    text.split(['\n', '\r']).map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+}

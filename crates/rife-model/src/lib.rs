@@ -6,6 +6,7 @@ mod ifnet;
 mod scale;
 mod spec;
 mod warp;
+pub mod weights;
 
 pub use error::{Misshapen, ModelError, StateDictMismatch, UnknownScale};
 pub use ifnet::{IfNet, Input, Trace, check_state_dict};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
+use rife_model::weights::Store;
 use rife_model::{IfNet, Input, ModelVersion, Padding, Scale};
 use rife_testkit::tolerance::{F16_IMAGE, F16_PSNR_DB, F32_FLOW_PX, F32_IMAGE, max_error, psnr_db};
 use rife_testkit::{Case, Golden, random_weights};
@@ -29,8 +30,10 @@ fn random_net(version: ModelVersion, dtype: DType) -> IfNet {
 }
 
 fn real_net(version: ModelVersion, dtype: DType) -> IfNet {
-    let file = format!("../../weights/rife{}.safetensors", version.to_string().replace('.', ""));
-    IfNet::from_safetensors(file, version, dtype, &Device::Cpu).unwrap()
+    let weights = Store::locate(None)
+        .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+        .unwrap_or_else(|e| panic!("{e}"));
+    IfNet::from_safetensors(weights.path, version, dtype, &Device::Cpu).unwrap()
 }
 
 /// Runs a case; gives the columns that the golden holds of the image and, sampled, of each flow.

@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Runs RIFE behind one door: an [`Interpolator`] for pairs, a [`Session`] for streams, whatever
+//! engine is behind them.
+//!
+//! The crate knows nothing of files and containers: frames come and go as buffers.
+
+mod baseline;
+mod engine;
+mod error;
+mod frame;
+mod interpolator;
+mod machine;
+mod options;
+
+pub use error::{Error, Result};
+pub use frame::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Stride};
+pub use interpolator::{EngineInfo, Interpolator, InterpolatorBuilder, Session};
+pub use machine::{Availability, engines};
+pub use options::{Device, Engine, Precision, UnknownChoice};
+pub use rife_model::{ModelVersion, Scale};

@@ -1,0 +1,47 @@
+//! `rife convert`: a checkpoint to safetensors.
+
+use std::path::Path;
+
+use anyhow::Result;
+use rife_model::convert::{ConvertOptions, ConvertReport, convert_file};
+
+use crate::args::ConvertArgs;
+use crate::print;
+
+pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
+    let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("safetensors"));
+    let options = ConvertOptions { overwrite: args.overwrite, ..ConvertOptions::default() };
+    let report = convert_file(&args.input, &output, &options)?;
+    print(&summary(&report, &output))
+}
+
+/// What was converted, for a person.
+fn summary(report: &ConvertReport, output: &Path) -> String {
+    let models = match report.models.as_slice() {
+        [] => "no version of RIFE that is known here".to_owned(),
+        models => {
+            let names: Vec<_> = models.iter().map(|m| m.as_str()).collect();
+            format!("RIFE {}", names.join(" or "))
+        }
+    };
+    let mut out = format!(
+        "{}: {} tensors, {} bytes, each read back and equal to {}\n\
+         weights of   {models}\nsource       SHA-256 {}\ntensors      SHA-256 {}\n",
+        output.display(),
+        report.tensors,
+        report.output_bytes,
+        report.source,
+        report.source_sha256,
+        report.tensors_sha256,
+    );
+    if !report.state_dict_path.is_empty() {
+        out += &format!("found under  {}\n", report.state_dict_path.join("."));
+    }
+    if report.module_prefixes > 0 {
+        out += &format!("dropped      `module.` before {} names\n", report.module_prefixes);
+    }
+    for skipped in &report.skipped {
+        out += &format!("left out     {} ({})\n", skipped.key, skipped.kind);
+    }
+    out
+}

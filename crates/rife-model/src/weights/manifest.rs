@@ -1,0 +1,97 @@
+//! The list of published files, compiled in from `weights/manifest.toml`.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::ModelVersion;
+
+/// A version's published file.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The version.
+    #[serde(deserialize_with = "version")]
+    pub version: ModelVersion,
+    /// The file's name in a weights folder.
+    pub file: String,
+    /// Its length in bytes, where one is published.
+    pub size: Option<u64>,
+    /// Its SHA-256 in hex, where one is published.
+    pub sha256: Option<String>,
+    /// Its tensors.
+    pub tensors: usize,
+    /// The SHA-256 of its tensors, see [`crate::convert::tensors_sha256`].
+    pub tensors_sha256: Option<String>,
+    /// The licence of the weights.
+    pub licence: String,
+    /// The version whose weights run in its place while it is missing.
+    #[serde(default, deserialize_with = "maybe_version")]
+    pub stand_in: Option<ModelVersion>,
+    /// Where a person finds the file.
+    pub upstream: String,
+    /// The pip package that carries the file.
+    pub pip: Option<PipSource>,
+}
+
+/// A file inside a pip package.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct PipSource {
+    /// The package's name.
+    pub package: String,
+    /// Its exact version.
+    pub version: String,
+    /// The file's path in the wheel.
+    pub member: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    model: Vec<Entry>,
+}
+
+fn version<'de, D: serde::Deserializer<'de>>(d: D) -> Result<ModelVersion, D::Error> {
+    String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn maybe_version<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<ModelVersion>, D::Error> {
+    version(d).map(Some)
+}
+
+static MANIFEST: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let text = include_str!("../../../../weights/manifest.toml");
+    // The text is part of the program and a test parses it.
+    #[expect(clippy::expect_used, reason = "the manifest is compiled in and tested")]
+    toml::from_str::<Manifest>(text).expect("weights/manifest.toml is valid").model
+});
+
+/// The published file of a version.
+///
+/// # Panics
+/// Never: every version has an entry, which a test asserts.
+pub fn entry(version: ModelVersion) -> &'static Entry {
+    #[expect(clippy::expect_used, reason = "every version has an entry, as tested")]
+    MANIFEST.iter().find(|e| e.version == version).expect("every version is in the manifest")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_has_one_entry_that_can_be_had() {
+        assert_eq!(MANIFEST.len(), ModelVersion::ALL.len());
+        for v in ModelVersion::ALL {
+            let e = entry(v);
+            assert!(e.tensors >= v.spec().tensors().len());
+            assert_eq!(e.pip.is_some(), e.sha256.is_some() && e.size.is_some());
+            assert_eq!(e.pip.is_some(), e.tensors_sha256.is_some());
+            if let Some(stand_in) = e.stand_in {
+                assert_eq!(stand_in.spec().tensors(), v.spec().tensors());
+                assert!(entry(stand_in).pip.is_some(), "a stand-in that cannot be fetched");
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Between a frame's samples and the planes of F32 that the networks work on.
+
+use super::{Frame, FrameView, FrameViewMut, Owned, Samples, SamplesMut};
+
+/// The largest 8- and 16-bit samples, which stand for 1.
+const MAX_8: f32 = 255.0;
+const MAX_16: f32 = 65535.0;
+
+/// Into [0, 1]; NaN becomes 0, so that nothing which is not a colour reaches a network.
+fn unit(v: f32) -> f32 {
+    v.max(0.0).min(1.0)
+}
+
+/// Rounds to the nearest sample: truncating would darken every made frame by half a step.
+fn quantize(v: f32, max: f32) -> f32 {
+    (unit(v) * max).round()
+}
+
+impl FrameView<'_> {
+    /// Writes the frame as three planes of `plane_width` × `plane_height` F32 in [0, 1], zero at
+    /// the right and at the bottom where the planes are larger than the frame.
+    ///
+    /// # Panics
+    /// When the planes are smaller than the frame or `planes` is not three of them.
+    pub(crate) fn write_planes(&self, planes: &mut [f32], plane_width: usize, plane_height: usize) {
+        let (w, h) = (self.size.width, self.size.height);
+        assert!(w <= plane_width && h <= plane_height, "planes smaller than the frame");
+        assert_eq!(planes.len(), 3 * plane_width * plane_height, "planes of another size");
+        for (c, plane) in planes.chunks_exact_mut(plane_width * plane_height).enumerate() {
+            let (rows, below) = plane.split_at_mut(h * plane_width);
+            below.fill(0.0);
+            for (y, row) in rows.chunks_exact_mut(plane_width).enumerate() {
+                let (row, right) = row.split_at_mut(w);
+                right.fill(0.0);
+                let from = y * self.stride.row;
+                match self.samples {
+                    Samples::Rgb8(data) => {
+                        let pixels = data[from..from + 3 * w].chunks_exact(3);
+                        row.iter_mut().zip(pixels).for_each(|(o, p)| *o = f32::from(p[c]) / MAX_8);
+                    }
+                    Samples::Rgb16(data) => {
+                        let pixels = data[from..from + 3 * w].chunks_exact(3);
+                        row.iter_mut().zip(pixels).for_each(|(o, p)| *o = f32::from(p[c]) / MAX_16);
+                    }
+                    Samples::PlanarF32(data) => {
+                        let from = from + c * self.stride.plane;
+                        row.iter_mut().zip(&data[from..from + w]).for_each(|(o, v)| *o = unit(*v));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl FrameViewMut<'_> {
+    /// Reads the frame from the top left of three planes of `plane_width` × `plane_height` F32,
+    /// clamped to [0, 1] and rounded to the nearest sample.
+    ///
+    /// # Panics
+    /// When the planes are smaller than the frame or `planes` is not three of them.
+    pub(crate) fn read_planes(&mut self, planes: &[f32], plane_width: usize, plane_height: usize) {
+        let (w, h) = (self.size.width, self.size.height);
+        assert!(w <= plane_width && h <= plane_height, "planes smaller than the frame");
+        assert_eq!(planes.len(), 3 * plane_width * plane_height, "planes of another size");
+        for (c, plane) in planes.chunks_exact(plane_width * plane_height).enumerate() {
+            for (y, row) in plane.chunks_exact(plane_width).take(h).enumerate() {
+                let row = &row[..w];
+                let to = y * self.stride.row;
+                match &mut self.samples {
+                    SamplesMut::Rgb8(data) => {
+                        let pixels = data[to..to + 3 * w].chunks_exact_mut(3);
+                        row.iter().zip(pixels).for_each(|(v, p)| p[c] = quantize(*v, MAX_8) as u8);
+                    }
+                    SamplesMut::Rgb16(data) => {
+                        let pixels = data[to..to + 3 * w].chunks_exact_mut(3);
+                        row.iter()
+                            .zip(pixels)
+                            .for_each(|(v, p)| p[c] = quantize(*v, MAX_16) as u16);
+                    }
+                    SamplesMut::PlanarF32(data) => {
+                        let to = to + c * self.stride.plane;
+                        data[to..to + w].iter_mut().zip(row).for_each(|(o, v)| *o = unit(*v));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Frame {
+    /// Copies a frame of the same size into this planar F32 one.
+    ///
+    /// # Panics
+    /// When the sizes differ or this frame is not planar F32.
+    pub(crate) fn copy_from(&mut self, frame: &FrameView<'_>) {
+        assert_eq!(self.size, frame.size, "frames of different sizes");
+        let Owned::PlanarF32(planes) = &mut self.samples else {
+            panic!("the frame is not planar F32");
+        };
+        frame.write_planes(planes, self.size.width, self.size.height);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{FrameSize, PixelFormat, Stride};
+    use super::*;
+
+    #[test]
+    fn every_sample_survives_the_way_to_float_and_back() {
+        let size = FrameSize::new(256, 1);
+        let samples: Vec<u8> = (0..=255).flat_map(|v| [v, 255 - v, v ^ 0x55]).collect();
+        let frame = Frame::rgb8(size, samples).unwrap();
+        let mut planes = vec![f32::NAN; 3 * 256];
+        frame.view().write_planes(&mut planes, 256, 1);
+        let mut back = Frame::black(size, PixelFormat::Rgb8).unwrap();
+        back.view_mut().read_planes(&planes, 256, 1);
+        assert_eq!(back, frame);
+
+        let size = FrameSize::new(21846, 1);
+        let samples: Vec<u16> = (0..size.pixels() as u32 * 3).map(|v| v as u16).collect();
+        let frame = Frame::rgb16(size, samples).unwrap();
+        let mut planes = vec![f32::NAN; 3 * size.width];
+        frame.view().write_planes(&mut planes, size.width, 1);
+        let mut back = Frame::black(size, PixelFormat::Rgb16).unwrap();
+        back.view_mut().read_planes(&planes, size.width, 1);
+        assert_eq!(back, frame);
+    }
+
+    #[test]
+    fn samples_are_rounded_and_clamped() {
+        let size = FrameSize::new(6, 1);
+        let row = [-1.0, 0.5 / 255.0 + 1e-6, 0.5 / 255.0 - 1e-6, 254.6 / 255.0, 7.0, f32::NAN];
+        let planes = [row, row, row].concat();
+        let mut out = Frame::black(size, PixelFormat::Rgb8).unwrap();
+        out.view_mut().read_planes(&planes, 6, 1);
+        let red: Vec<u8> = out.as_rgb8().unwrap().iter().step_by(3).copied().collect();
+        assert_eq!(red, [0, 1, 0, 255, 255, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn strides_and_padding_do_not_change_a_frame(
+            w in 1usize..9, h in 1usize..9, gap in 0usize..7, plane_gap in 0usize..9,
+            right in 0usize..5, below in 0usize..5, seed in any::<u32>(),
+        ) {
+            let size = FrameSize::new(w, h);
+            let (pw, ph) = (w + right, h + below);
+            let value = |i: usize| (i as u32).wrapping_mul(2_654_435_761).wrapping_add(seed);
+
+            let row = 3 * w + gap;
+            let data: Vec<u16> = (0..row * h).map(|i| value(i) as u16).collect();
+            let view = FrameView::rgb16(size, &data, Stride { row, plane: 0 }).unwrap();
+            let mut planes = vec![f32::NAN; 3 * pw * ph];
+            view.write_planes(&mut planes, pw, ph);
+            for (i, v) in planes.iter().enumerate() {
+                let (c, y, x) = (i / (pw * ph), i / pw % ph, i % pw);
+                let inside = x < w && y < h;
+                let expected = if inside { f32::from(data[y * row + 3 * x + c]) / 65535.0 } else { 0.0 };
+                prop_assert_eq!(*v, expected);
+            }
+
+            let (row, plane) = (w + gap, (w + gap) * h + plane_gap);
+            let mut out = vec![-1.0; 3 * plane];
+            FrameViewMut::planar_f32(size, &mut out, Stride { row, plane })
+                .unwrap()
+                .read_planes(&planes, pw, ph);
+            for (i, v) in out.iter().enumerate() {
+                let (c, y, x) = (i / plane, i % plane / row, i % plane % row);
+                let expected = if x < w && y < h { planes[(c * ph + y) * pw + x] } else { -1.0 };
+                prop_assert_eq!(*v, expected, "a sample outside the frame was written");
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Frames as the runtime takes and gives them: RGB, 8 or 16 bit interleaved, or planar float.
+
+mod convert;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Error, Result};
+
+/// A frame's size in px.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FrameSize {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+impl FrameSize {
+    /// The longest side, in px, that a frame may have.
+    pub const MAX_SIDE: usize = 1 << 15;
+
+    /// A size in px.
+    pub const fn new(width: usize, height: usize) -> Self {
+        Self { width, height }
+    }
+
+    /// Pixels in a frame.
+    pub const fn pixels(self) -> usize {
+        self.width * self.height
+    }
+
+    pub(crate) fn check(self, op: &'static str) -> Result<Self> {
+        let side = 1..=Self::MAX_SIDE;
+        if side.contains(&self.width) && side.contains(&self.height) {
+            return Ok(self);
+        }
+        let expected = format!("sides of 1 to {} px", Self::MAX_SIDE);
+        Err(Error::Frame { op, expected, got: self.to_string() })
+    }
+}
+
+impl fmt::Display for FrameSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl FromStr for FrameSize {
+    type Err = Error;
+
+    /// Parses `1920x1080`.
+    fn from_str(s: &str) -> Result<Self> {
+        let parsed = s
+            .split_once(['x', 'X'])
+            .and_then(|(w, h)| Some(Self::new(w.trim().parse().ok()?, h.trim().parse().ok()?)));
+        match parsed {
+            Some(size) => size.check("frame size"),
+            None => Err(Error::Frame {
+                op: "frame size",
+                expected: "WIDTHxHEIGHT, as 1920x1080".into(),
+                got: format!("{s:?}"),
+            }),
+        }
+    }
+}
+
+/// How a frame's samples are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PixelFormat {
+    /// Interleaved RGB, 8 bit, full range.
+    Rgb8,
+    /// Interleaved RGB, 16 bit in native byte order, full range.
+    Rgb16,
+    /// Three planes of F32 in [0, 1]: red, green, blue.
+    PlanarF32,
+}
+
+/// Where the rows of a frame lie in its buffer, counted in samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stride {
+    /// From the start of a row to the start of the next.
+    pub row: usize,
+    /// From the start of a plane to the start of the next; read for planar formats only.
+    pub plane: usize,
+}
+
+impl Stride {
+    /// Rows and planes without gaps.
+    pub const fn packed(size: FrameSize, format: PixelFormat) -> Self {
+        match format {
+            PixelFormat::Rgb8 | PixelFormat::Rgb16 => Self { row: 3 * size.width, plane: 0 },
+            PixelFormat::PlanarF32 => Self { row: size.width, plane: size.pixels() },
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Samples<'a> {
+    Rgb8(&'a [u8]),
+    Rgb16(&'a [u16]),
+    PlanarF32(&'a [f32]),
+}
+
+#[derive(Debug)]
+pub(crate) enum SamplesMut<'a> {
+    Rgb8(&'a mut [u8]),
+    Rgb16(&'a mut [u16]),
+    PlanarF32(&'a mut [f32]),
+}
+
+/// A frame in somebody else's buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameView<'a> {
+    size: FrameSize,
+    stride: Stride,
+    samples: Samples<'a>,
+}
+
+/// A frame in somebody else's buffer, to be written.
+#[derive(Debug)]
+pub struct FrameViewMut<'a> {
+    size: FrameSize,
+    stride: Stride,
+    samples: SamplesMut<'a>,
+}
+
+macro_rules! views {
+    ($($name:ident: $variant:ident, $sample:ty, $doc:literal;)*) => {
+        impl<'a> FrameView<'a> {
+            $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                /// When the size is out of range, rows or planes overlap, or the buffer is too
+                /// short for them.
+                pub fn $name(size: FrameSize, data: &'a [$sample], stride: Stride) -> Result<Self> {
+                    check_layout(size, PixelFormat::$variant, stride, data.len())?;
+                    Ok(Self { size, stride, samples: Samples::$variant(data) })
+                }
+            )*
+        }
+
+        impl<'a> FrameViewMut<'a> {
+            $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                /// As [`FrameView`]'s.
+                pub fn $name(size: FrameSize, data: &'a mut [$sample], stride: Stride) -> Result<Self> {
+                    check_layout(size, PixelFormat::$variant, stride, data.len())?;
+                    Ok(Self { size, stride, samples: SamplesMut::$variant(data) })
+                }
+            )*
+        }
+
+        impl Frame {
+            $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                /// When the size is out of range or `data` is not exactly one packed frame.
+                pub fn $name(size: FrameSize, data: Vec<$sample>) -> Result<Self> {
+                    size.check("frame")?;
+                    if data.len() != 3 * size.pixels() {
+                        return Err(Error::Frame {
+                            op: "frame",
+                            expected: format!("{} samples for {size}", 3 * size.pixels()),
+                            got: data.len().to_string(),
+                        });
+                    }
+                    Ok(Self { size, samples: Owned::$variant(data) })
+                }
+            )*
+
+            /// The frame, to be read.
+            pub fn view(&self) -> FrameView<'_> {
+                let stride = Stride::packed(self.size, self.format());
+                let samples = match &self.samples {
+                    $( Owned::$variant(data) => Samples::$variant(data), )*
+                };
+                FrameView { size: self.size, stride, samples }
+            }
+
+            /// The frame, to be written.
+            pub fn view_mut(&mut self) -> FrameViewMut<'_> {
+                let stride = Stride::packed(self.size, self.format());
+                let samples = match &mut self.samples {
+                    $( Owned::$variant(data) => SamplesMut::$variant(data), )*
+                };
+                FrameViewMut { size: self.size, stride, samples }
+            }
+
+            /// The layout of the samples.
+            pub fn format(&self) -> PixelFormat {
+                match self.samples {
+                    $( Owned::$variant(_) => PixelFormat::$variant, )*
+                }
+            }
+
+            /// A black frame.
+            ///
+            /// # Errors
+            /// When the size is out of range.
+            pub fn black(size: FrameSize, format: PixelFormat) -> Result<Self> {
+                let samples = 3 * size.check("frame")?.pixels();
+                match format {
+                    $( PixelFormat::$variant => Self::$name(size, vec![<$sample>::default(); samples]), )*
+                }
+            }
+        }
+
+        impl FrameView<'_> {
+            /// The layout of the samples.
+            pub fn format(&self) -> PixelFormat {
+                match self.samples {
+                    $( Samples::$variant(_) => PixelFormat::$variant, )*
+                }
+            }
+        }
+    };
+}
+
+views! {
+    rgb8: Rgb8, u8, "8-bit interleaved RGB.";
+    rgb16: Rgb16, u16, "16-bit interleaved RGB.";
+    planar_f32: PlanarF32, f32, "Planar F32 RGB in [0, 1]. Values outside are clamped and NaN is read as 0.";
+}
+
+impl FrameView<'_> {
+    /// The frame's size.
+    pub fn size(&self) -> FrameSize {
+        self.size
+    }
+}
+
+impl FrameViewMut<'_> {
+    /// The frame's size.
+    pub fn size(&self) -> FrameSize {
+        self.size
+    }
+
+    /// The same view for a shorter while.
+    pub fn reborrow(&mut self) -> FrameViewMut<'_> {
+        let samples = match &mut self.samples {
+            SamplesMut::Rgb8(d) => SamplesMut::Rgb8(d),
+            SamplesMut::Rgb16(d) => SamplesMut::Rgb16(d),
+            SamplesMut::PlanarF32(d) => SamplesMut::PlanarF32(d),
+        };
+        FrameViewMut { size: self.size, stride: self.stride, samples }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Owned {
+    Rgb8(Vec<u8>),
+    Rgb16(Vec<u16>),
+    PlanarF32(Vec<f32>),
+}
+
+/// A frame that owns its samples, packed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    size: FrameSize,
+    samples: Owned,
+}
+
+impl Frame {
+    /// The frame's size.
+    pub fn size(&self) -> FrameSize {
+        self.size
+    }
+
+    /// The samples of an 8-bit frame.
+    pub fn as_rgb8(&self) -> Option<&[u8]> {
+        if let Owned::Rgb8(data) = &self.samples { Some(data) } else { None }
+    }
+
+    /// The samples of a 16-bit frame.
+    pub fn as_rgb16(&self) -> Option<&[u16]> {
+        if let Owned::Rgb16(data) = &self.samples { Some(data) } else { None }
+    }
+
+    /// The samples of a planar float frame.
+    pub fn as_planar_f32(&self) -> Option<&[f32]> {
+        if let Owned::PlanarF32(data) = &self.samples { Some(data) } else { None }
+    }
+
+    /// The samples of an 8-bit frame, taken out.
+    pub fn into_rgb8(self) -> Option<Vec<u8>> {
+        if let Owned::Rgb8(data) = self.samples { Some(data) } else { None }
+    }
+
+    /// The samples of a 16-bit frame, taken out.
+    pub fn into_rgb16(self) -> Option<Vec<u16>> {
+        if let Owned::Rgb16(data) = self.samples { Some(data) } else { None }
+    }
+}
+
+fn check_layout(size: FrameSize, format: PixelFormat, stride: Stride, len: usize) -> Result<()> {
+    const OP: &str = "frame view";
+    size.check(OP)?;
+    let packed = Stride::packed(size, format);
+    // The last row needs its samples only, not a whole stride.
+    let plane = (size.height - 1).checked_mul(stride.row).and_then(|n| n.checked_add(packed.row));
+    let (needed, apart) = match format {
+        PixelFormat::PlanarF32 => (
+            plane.and_then(|p| stride.plane.checked_mul(2)?.checked_add(p)),
+            plane.is_some_and(|p| stride.plane >= p),
+        ),
+        _ => (plane, true),
+    };
+    match needed {
+        Some(needed) if stride.row >= packed.row && apart && needed <= len => Ok(()),
+        Some(needed) if stride.row >= packed.row && apart => Err(Error::Frame {
+            op: OP,
+            expected: format!("at least {needed} samples for {size} with {stride:?}"),
+            got: len.to_string(),
+        }),
+        _ => Err(Error::Frame {
+            op: OP,
+            expected: format!("a stride of at least {packed:?} for {size}"),
+            got: format!("{stride:?}"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_parse_and_print() {
+        assert_eq!("1920x1080".parse::<FrameSize>().unwrap(), FrameSize::new(1920, 1080));
+        assert_eq!(FrameSize::new(3, 2).to_string(), "3x2");
+        for bad in ["", "x", "1920", "0x5", "5x0", "-1x4", "1e3x4", "99999x1", "3x4x5"] {
+            assert!(bad.parse::<FrameSize>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn layouts_that_do_not_fit_their_buffer_are_refused() {
+        let size = FrameSize::new(4, 3);
+        let stride = |row, plane| Stride { row, plane };
+        assert!(FrameView::rgb8(size, &[0; 36], stride(12, 0)).is_ok());
+        assert!(FrameView::rgb8(size, &[0; 35], stride(12, 0)).is_err());
+        assert!(FrameView::rgb8(size, &[0; 36], stride(11, 0)).is_err());
+        // The last row needs no padding after it.
+        assert!(FrameView::rgb8(size, &[0; 52], stride(20, 0)).is_ok());
+        assert!(FrameView::rgb8(size, &[0; 51], stride(20, 0)).is_err());
+        assert!(FrameView::rgb8(size, &[0; 36], stride(usize::MAX, 0)).is_err());
+        assert!(FrameView::planar_f32(size, &[0.0; 36], stride(4, 12)).is_ok());
+        assert!(FrameView::planar_f32(size, &[0.0; 36], stride(4, 11)).is_err());
+        assert!(FrameView::planar_f32(size, &[0.0; 36], stride(4, usize::MAX)).is_err());
+        assert!(FrameView::rgb8(FrameSize::new(0, 3), &[], stride(0, 0)).is_err());
+        assert!(Frame::rgb16(size, vec![0; 35]).is_err());
+    }
+}

@@ -1,0 +1,37 @@
+//! What this machine and build can run.
+
+use crate::{Device, Engine, Precision};
+
+/// Whether an engine can run on a device here.
+#[derive(Clone, Debug)]
+pub struct Availability {
+    /// The engine.
+    pub engine: Engine,
+    /// The device.
+    pub device: Device,
+    /// What it computes in.
+    pub precisions: Vec<Precision>,
+    /// What it would run on, or why it cannot.
+    pub state: Result<String, String>,
+}
+
+/// Every engine and whether it can run here.
+pub fn engines() -> Vec<Availability> {
+    let precisions = vec![Precision::F32, Precision::F16];
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let on = |engine, device, state| Availability {
+        engine,
+        device,
+        precisions: precisions.clone(),
+        state,
+    };
+    let cuda = match crate::interpolator::open_device(Device::Cuda(0)) {
+        Ok(_) => Ok("candle's own CUDA kernels".into()),
+        Err(crate::Error::NoDevice { reason, .. }) => Err(reason),
+        Err(error) => Err(error.to_string()),
+    };
+    vec![
+        on(Engine::Baseline, Device::Cpu, Ok(format!("{} threads", threads))),
+        on(Engine::Baseline, Device::Cuda(0), cuda),
+    ]
+}

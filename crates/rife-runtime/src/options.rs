@@ -1,0 +1,148 @@
+//! What a caller can choose.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A choice that is not one of those offered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {what} {got:?}: expected {expected}")]
+pub struct UnknownChoice {
+    what: &'static str,
+    expected: &'static str,
+    got: String,
+}
+
+/// Which implementation runs the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// The fastest that the device has.
+    #[default]
+    Auto,
+    /// The reference network, run as a plain script would: both frames uploaded and encoded for
+    /// every frame made, nothing kept.
+    Baseline,
+    /// The fast pipeline of the device.
+    Optimized,
+}
+
+/// Where the network runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// The first GPU that can be used, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA device of this index.
+    Cuda(usize),
+}
+
+/// What convolutions compute in. Coordinates, flow, mask and blend are F32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// F32 on a CPU, F16 on a GPU.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Baseline => "baseline",
+            Self::Optimized => "optimized",
+        })
+    }
+}
+
+impl FromStr for Engine {
+    type Err = UnknownChoice;
+
+    fn from_str(s: &str) -> Result<Self, UnknownChoice> {
+        [Self::Auto, Self::Baseline, Self::Optimized]
+            .into_iter()
+            .find(|v| v.to_string() == s)
+            .ok_or(UnknownChoice {
+                what: "engine",
+                expected: "auto, baseline or optimized",
+                got: s.into(),
+            })
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = UnknownChoice;
+
+    fn from_str(s: &str) -> Result<Self, UnknownChoice> {
+        let unknown =
+            || UnknownChoice { what: "device", expected: "auto, cpu or cuda[:N]", got: s.into() };
+        match s {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                let index = s.strip_prefix("cuda:").ok_or_else(unknown)?;
+                let digits = index.bytes().all(|b| b.is_ascii_digit());
+                let index: u8 = index.parse().map_err(|_| unknown())?;
+                if digits { Ok(Self::Cuda(index.into())) } else { Err(unknown()) }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = UnknownChoice;
+
+    fn from_str(s: &str) -> Result<Self, UnknownChoice> {
+        [Self::Auto, Self::F32, Self::F16]
+            .into_iter()
+            .find(|v| v.to_string() == s)
+            .ok_or(UnknownChoice { what: "precision", expected: "auto, f32 or f16", got: s.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_parse_as_they_print() {
+        for v in [Engine::Auto, Engine::Baseline, Engine::Optimized] {
+            assert_eq!(v.to_string().parse(), Ok(v));
+        }
+        for v in [Device::Auto, Device::Cpu, Device::Cuda(0), Device::Cuda(7)] {
+            assert_eq!(v.to_string().parse(), Ok(v));
+        }
+        for v in [Precision::Auto, Precision::F32, Precision::F16] {
+            assert_eq!(v.to_string().parse(), Ok(v));
+        }
+        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
+        for bad in ["", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cuda:99999999999", "gpu"] {
+            assert!(bad.parse::<Device>().is_err(), "{bad}");
+        }
+    }
+}
