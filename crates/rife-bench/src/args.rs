@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "weights")]
     pub weights: PathBuf,
 
-    /// Where to write the record [default: rife-bench-<UTC time>.json in this folder]
+    /// Where to write the record [default: rife-bench-UTCTIME.json in this folder]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
