@@ -1,2 +1,53 @@
-//! Placeholder.
-fn main() {}
+//! `rife-bench`: args -> plan -> measurements -> record -> report.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use rife_bench::args::Args;
+use rife_bench::measure::measure;
+use rife_bench::plan::Plan;
+use rife_bench::progress::Progress;
+use rife_bench::record::Record;
+use rife_bench::report::terminal;
+use rife_bench::subject::runtime::RuntimeEngines;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let args = match Args::parse_line() {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    bench(&args).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Succeeds where every configuration did. Where all fail there is nothing to record.
+fn bench(args: &Args) -> Result<ExitCode> {
+    let engines = RuntimeEngines;
+    let plan = Plan::new(args, &engines)?;
+    let progress = Progress::new(plan.quiet);
+    let clip = plan.source.load(plan.frames)?;
+    let measurements = measure(&plan, &clip, &engines, &progress);
+    drop(progress);
+
+    if measurements.iter().all(|m| m.runs.is_empty())
+        && let Some(error) = measurements.iter().find_map(|m| m.error.as_deref())
+    {
+        bail!("{error}");
+    }
+    let failed = measurements.iter().any(|m| m.error.is_some());
+    let record = Record::new(&plan, &clip, measurements);
+    record.write(&plan.output)?;
+    print!("{}", terminal::render(&record));
+    println!("\nrecord: {}", plan.output.display());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

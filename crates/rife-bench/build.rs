@@ -1,0 +1,29 @@
+//! Hands the program what it cannot ask for at run time: the compiler, its flags and the version
+//! of candle that was linked.
+
+use std::process::Command;
+use std::{env, fs};
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=../../Cargo.lock");
+
+    let rustc = env::var("RUSTC")
+        .ok()
+        .and_then(|rustc| Command::new(rustc).arg("--version").output().ok())
+        .and_then(|out| String::from_utf8(out.stdout).ok());
+    let candle = fs::read_to_string("../../Cargo.lock").ok().and_then(|lock| {
+        let (_, entry) = lock.split_once("name = \"candle-core\"\nversion = \"")?;
+        Some(entry.split_once('"')?.0.to_owned())
+    });
+    let rustflags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default().replace('\x1f', " ");
+
+    set("RIFE_BENCH_RUSTC", rustc.as_deref().unwrap_or("unknown").trim());
+    set("RIFE_BENCH_CANDLE", candle.as_deref().unwrap_or("unknown"));
+    set("RIFE_BENCH_TARGET", &env::var("TARGET").unwrap_or_default());
+    set("RIFE_BENCH_RUSTFLAGS", &rustflags);
+}
+
+fn set(key: &str, value: &str) {
+    println!("cargo:rustc-env={key}={value}");
+}

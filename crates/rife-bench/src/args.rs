@@ -1,0 +1,156 @@
+//! What was typed. What is valid is [`crate::plan`]'s business.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use rife_model::ModelVersion;
+
+use crate::subject::{DeviceChoice, Engine, Precision, Size};
+
+/// Measures speed, memory and fidelity of every engine and writes one JSON record.
+///
+/// Without flags it measures everything, as --all does, in a form that the device finishes in a
+/// few minutes. The full form is --frames 500 --size 1920x1080.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "rife-bench", version)]
+pub struct Args {
+    /// Measure every configuration that the other flags leave over (what happens anyway)
+    #[arg(long)]
+    pub all: bool,
+
+    /// Models to measure: 4.6, 4.25, 4.26; several with commas [default: 4.6,4.25]
+    #[arg(long = "model", value_name = "VERSION", value_delimiter = ',')]
+    pub models: Vec<ModelVersion>,
+
+    /// Engines to measure: baseline, optimized [default: all there are]
+    #[arg(long = "engine", value_name = "ENGINE", value_delimiter = ',')]
+    pub engines: Vec<Engine>,
+
+    /// Precisions to measure: f32, f16 [default: all there are]
+    #[arg(long = "precision", value_name = "TYPE", value_delimiter = ',')]
+    pub precisions: Vec<Precision>,
+
+    /// Where to run: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
+    pub device: DeviceChoice,
+
+    /// Size of the rendered scene [default: 320x192 on a CPU, 1920x1080 on a GPU]
+    #[arg(long, value_name = "WxH", value_parser = parse_size, conflicts_with = "input")]
+    pub size: Option<Size>,
+
+    /// Seed of the rendered scene's textures
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "input")]
+    pub seed: u32,
+
+    /// Use these pictures, or a folder's in natural order, instead of the rendered scene
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub input: Vec<PathBuf>,
+
+    /// Frames to generate in each run; lifts the default time budget
+    /// [default: 10 on a CPU, 500 on a GPU, and no more than the pictures have gaps]
+    #[arg(long, value_name = "N")]
+    pub frames: Option<usize>,
+
+    /// Runs of each configuration
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub repeats: usize,
+
+    /// Frames to generate before the measured ones of each run [default: 1 on a CPU, 20 on a GPU]
+    #[arg(long, value_name = "N")]
+    pub warmup: Option<usize>,
+
+    /// Seconds after which a configuration, all its runs together, measures no further frames
+    /// [default: 12 on a CPU, 120 on a GPU, none with --frames]
+    #[arg(long, value_name = "SECONDS")]
+    pub budget: Option<f64>,
+
+    /// Folder of the models' weights
+    #[arg(long, value_name = "DIR", default_value = "weights")]
+    pub weights: PathBuf,
+
+    /// Where to write the record [default: rife-bench-UTCTIME.json in this folder]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Show no progress
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+impl Args {
+    /// Parses the command line. Help and the version are printed and end the program.
+    ///
+    /// # Errors
+    /// What is wrong with it, as one line.
+    pub fn parse_line() -> Result<Self, String> {
+        Self::try_parse().map_err(|error| {
+            if !error.use_stderr() {
+                error.exit();
+            }
+            one_line(&error.to_string())
+        })
+    }
+}
+
+/// The paragraph that says what is wrong, without clap's own prefix and the usage that follows.
+fn one_line(error: &str) -> String {
+    let text: Vec<_> = error.lines().take_while(|l| !l.is_empty()).map(str::trim).collect();
+    let text = text.join(" ");
+    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
+}
+
+fn parse_size(s: &str) -> Result<Size, String> {
+    let sides = s.split_once('x').map(|(w, h)| (w.parse(), h.parse()));
+    match sides {
+        Some((Ok(width), Ok(height))) => Ok(Size { width, height }),
+        _ => Err("expected WIDTHxHEIGHT, such as 1920x1080".into()),
+    }
+}
+
+fn parse_device(s: &str) -> Result<DeviceChoice, String> {
+    match s.split_once(':') {
+        None if s == "auto" => Ok(DeviceChoice::Auto),
+        None if s == "cpu" => Ok(DeviceChoice::Cpu),
+        None if s == "cuda" => Ok(DeviceChoice::Cuda(0)),
+        Some(("cuda", ordinal)) if ordinal.parse::<u16>().is_ok() => {
+            Ok(DeviceChoice::Cuda(ordinal.parse().map_err(|_| "no such ordinal")?))
+        }
+        _ => Err("expected auto, cpu, cuda or cuda:N".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn lists_take_commas_and_repetition() {
+        let args = Args::parse_from(["", "--model", "4.6,4.25", "--model", "4.26"]);
+        assert_eq!(args.models, ModelVersion::ALL);
+    }
+
+    #[test]
+    fn devices_parse() {
+        assert_eq!(parse_device("auto"), Ok(DeviceChoice::Auto));
+        assert_eq!(parse_device("cuda"), Ok(DeviceChoice::Cuda(0)));
+        assert_eq!(parse_device("cuda:3"), Ok(DeviceChoice::Cuda(3)));
+        for wrong in ["gpu", "cuda:", "cuda:-1", "cpu:0", "cuda:99999999999999999999"] {
+            assert!(parse_device(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line() {
+        for line in [&["", "--nonsense"][..], &["", "--size", "big"], &["", "--model", "4.7"]] {
+            let error = Args::try_parse_from(line).expect_err("wrong").to_string();
+            let text = one_line(&error);
+            assert!(!text.contains('\n') && !text.starts_with("error"), "{text}");
+        }
+    }
+}

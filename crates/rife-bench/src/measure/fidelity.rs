@@ -1,0 +1,134 @@
+//! How far every generated frame is from the reference's.
+//!
+//! The reference and all candidates of a model run in lockstep over the clip, apart from the
+//! timed runs: each frame is compared as it is made, so that no more than two frames of floats
+//! are held whatever the clip's length, and the reference is computed once for all candidates.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{TIMESTEP, Watcher};
+use crate::clip::Clip;
+use crate::metrics::{Difference, Psnr, compare};
+use crate::plan::Plan;
+use crate::subject::{Case, Engines};
+
+/// What the comparisons of a configuration's frames come down to, and the comparisons.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fidelity {
+    /// What the frames were compared with.
+    pub reference: Case,
+    /// PSNR of the mean squared error over all frames, in dB: unlike a mean of PSNRs it stays
+    /// meaningful where some frames are identical.
+    pub psnr_db: Psnr,
+    /// Mean of the frames' own PSNRs, in dB; infinite as soon as one frame is identical.
+    pub mean_frame_psnr_db: Psnr,
+    /// PSNR of the worst frame, in dB.
+    pub worst_frame_psnr_db: Psnr,
+    /// Mean SSIM of the frames.
+    pub ssim: f64,
+    /// Largest absolute error of any sample, full scale being 1.
+    pub max_error: f64,
+    /// Mean absolute error of a sample.
+    pub mean_error: f64,
+    /// Share of pixels, 0 to 1, that differ once rounded to 8 bits.
+    pub differing_8_bit_share: f64,
+    /// Samples that were NaN or infinite.
+    pub non_finite: u64,
+    /// Every generated frame, in order.
+    pub frames: Vec<Difference>,
+}
+
+impl Fidelity {
+    /// Of the comparisons of every frame; `None` of none.
+    pub fn of(reference: Case, frames: Vec<Difference>) -> Option<Self> {
+        let worst = frames.iter().map(|f| f.psnr_db.0).reduce(f64::min)?;
+        let mean =
+            |f: fn(&Difference) -> f64| frames.iter().map(f).sum::<f64>() / frames.len() as f64;
+        Some(Self {
+            reference,
+            psnr_db: Psnr::from_mse(mean(|f| f.mse)),
+            mean_frame_psnr_db: Psnr(mean(|f| f.psnr_db.0)),
+            worst_frame_psnr_db: Psnr(worst),
+            ssim: mean(|f| f.ssim),
+            max_error: frames.iter().map(|f| f.max_error).fold(0.0, f64::max),
+            mean_error: mean(|f| f.mean_error),
+            differing_8_bit_share: mean(|f| f.differing_8_bit_share),
+            non_finite: frames.iter().map(|f| f.non_finite).sum(),
+            frames,
+        })
+    }
+}
+
+/// Compares the first frames of each candidate, as many as are given with it, with the
+/// reference's. The result is in the candidates' order.
+pub(super) fn compare_all(
+    plan: &Plan,
+    clip: &Clip,
+    engines: &dyn Engines,
+    reference: Case,
+    candidates: &[(Case, usize)],
+    watcher: &dyn Watcher,
+) -> Result<Vec<Fidelity>> {
+    // Declared before the streams that borrow from them.
+    let load = |case| engines.load(case, plan.device, &plan.weights);
+    let reference_subject = load(reference)?;
+    let subjects = candidates.iter().map(|&(case, _)| load(case)).collect::<Result<Vec<_>>>()?;
+    let mut reference_stream = reference_subject.session(clip.size)?;
+    let mut streams =
+        subjects.iter().map(|subject| subject.session(clip.size)).collect::<Result<Vec<_>>>()?;
+
+    let mut expected = vec![0.0; clip.size.samples()];
+    let mut got = expected.clone();
+    let mut differences = vec![Vec::new(); candidates.len()];
+
+    for stream in streams.iter_mut().chain([&mut reference_stream]) {
+        stream.push(clip.frame(0))?;
+    }
+    let frames = candidates.iter().map(|&(_, frames)| frames).max().unwrap_or(0);
+    for index in 0..frames {
+        reference_stream.push(clip.frame(index + 1))?;
+        reference_stream.at_planar(TIMESTEP, &mut expected)?;
+        let candidates = streams.iter_mut().zip(&mut differences).zip(candidates);
+        for ((stream, differences), &(_, frames)) in candidates {
+            if index < frames {
+                stream.push(clip.frame(index + 1))?;
+                stream.at_planar(TIMESTEP, &mut got)?;
+                differences.push(compare(clip.size, &expected, &got));
+            }
+        }
+        watcher.frame();
+    }
+
+    differences
+        .into_iter()
+        .map(|frames| Fidelity::of(reference, frames).context("no frame to compare"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rife_model::ModelVersion;
+
+    use super::*;
+
+    #[test]
+    fn an_identical_frame_does_not_hide_the_others() {
+        let frame = |mse: f64| Difference {
+            psnr_db: Psnr::from_mse(mse),
+            ssim: 1.0 - mse,
+            mse,
+            max_error: mse.sqrt(),
+            mean_error: mse,
+            differing_8_bit_share: 0.5,
+            non_finite: 1,
+        };
+        let reference = Case::reference(ModelVersion::V4_6);
+        let f = Fidelity::of(reference, vec![frame(0.0), frame(2e-4)]).expect("frames");
+        assert!((f.psnr_db.0 - 40.0).abs() < 1e-9);
+        assert_eq!(f.mean_frame_psnr_db.0, f64::INFINITY);
+        assert_eq!(f.worst_frame_psnr_db, Psnr::from_mse(2e-4));
+        assert_eq!((f.max_error, f.non_finite), (2e-4f64.sqrt(), 2));
+        assert_eq!(Fidelity::of(reference, vec![]), None);
+    }
+}

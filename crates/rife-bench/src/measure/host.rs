@@ -1,0 +1,170 @@
+//! What the process takes of its machine: memory and CPU time.
+
+use std::time::{Duration, Instant};
+
+/// Peak of the process's resident memory since it was started.
+///
+/// On Linux the kernel keeps the high-water mark (`VmHWM`), which is reset at the start, so that
+/// no peak is missed and each run has its own; where resetting is not permitted the mark is the
+/// whole process's, and [`PeakMemory::is_of_run`] says so. Elsewhere resident memory is read
+/// after every frame, and a peak within a frame can be missed.
+#[derive(Debug)]
+pub struct PeakMemory {
+    before_mib: f64,
+    highest_seen_mib: f64,
+    is_of_run: bool,
+}
+
+impl PeakMemory {
+    /// Begins anew.
+    pub fn start() -> Self {
+        let is_of_run = system::reset_peak();
+        let before_mib = system::resident_mib();
+        Self { before_mib, highest_seen_mib: before_mib, is_of_run }
+    }
+
+    /// Looks, where the system keeps no high-water mark itself.
+    pub fn observe(&mut self) {
+        if !system::KEEPS_PEAK {
+            self.highest_seen_mib = self.highest_seen_mib.max(system::resident_mib());
+        }
+    }
+
+    /// Resident memory at the start, in MiB.
+    pub const fn before_mib(&self) -> f64 {
+        self.before_mib
+    }
+
+    /// The peak, in MiB.
+    pub fn peak_mib(&self) -> f64 {
+        system::peak_mib().unwrap_or(self.highest_seen_mib)
+    }
+
+    /// Whether the peak is one since the start; else it is one since the process began.
+    pub const fn is_of_run(&self) -> bool {
+        self.is_of_run
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::fs;
+
+    pub const KEEPS_PEAK: bool = true;
+
+    pub fn reset_peak() -> bool {
+        // "5" is the kernel's request to reset the high-water mark, see proc_pid_clear_refs(5).
+        fs::write("/proc/self/clear_refs", "5").is_ok()
+    }
+
+    pub fn resident_mib() -> f64 {
+        status_mib("VmRSS:").unwrap_or(0.0)
+    }
+
+    pub fn peak_mib() -> Option<f64> {
+        status_mib("VmHWM:")
+    }
+
+    fn status_mib(key: &str) -> Option<f64> {
+        let status = fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+        let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib / 1024.0)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
+
+    pub const KEEPS_PEAK: bool = false;
+
+    pub fn reset_peak() -> bool {
+        true
+    }
+
+    pub fn resident_mib() -> f64 {
+        let (Ok(pid), Ok(mut system)) = (sysinfo::get_current_pid(), System::new()) else {
+            return 0.0;
+        };
+        let kind = ProcessRefreshKind::nothing().with_memory();
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, kind);
+        system.process(pid).map_or(0.0, |process| process.memory() as f64 / (1 << 20) as f64)
+    }
+
+    pub fn peak_mib() -> Option<f64> {
+        None
+    }
+}
+
+/// Process CPU time against the clock on the wall.
+#[derive(Debug)]
+pub struct CpuClock {
+    wall: Instant,
+    cpu: Duration,
+}
+
+impl CpuClock {
+    /// Starts both clocks.
+    pub fn start() -> Self {
+        Self { wall: Instant::now(), cpu: cpu_time() }
+    }
+
+    /// CPU time since, of all threads, in % of what all cores could have given.
+    pub fn percent_of_all_cores(&self) -> f64 {
+        let cpu = cpu_time().saturating_sub(self.cpu).as_secs_f64();
+        100.0 * cpu / (self.wall.elapsed().as_secs_f64() * cores() as f64)
+    }
+}
+
+/// Cores that the process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(unix)]
+fn cpu_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(now.tv_sec.try_into().unwrap_or(0), now.tv_nsec.try_into().unwrap_or(0))
+}
+
+#[cfg(not(unix))]
+fn cpu_time() -> Duration {
+    use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
+    let (Ok(pid), Ok(mut system)) = (sysinfo::get_current_pid(), System::new()) else {
+        return Duration::ZERO;
+    };
+    let kind = ProcessRefreshKind::nothing().with_cpu();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, kind);
+    let ms = system.process(pid).map_or(0, |process| process.accumulated_cpu_time());
+    Duration::from_millis(ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peak_is_seen_after_the_memory_is_gone() {
+        let mut peak = PeakMemory::start();
+        let block = std::hint::black_box(vec![1u8; 64 << 20]);
+        peak.observe();
+        drop(block);
+        assert!(peak.peak_mib() >= 64.0, "{peak:?}");
+        if peak.is_of_run() {
+            assert!(peak.peak_mib() >= peak.before_mib() + 48.0, "{peak:?}");
+        }
+    }
+
+    #[test]
+    fn a_busy_thread_shows() {
+        let clock = CpuClock::start();
+        let begun = Instant::now();
+        let mut x = 1u64;
+        while begun.elapsed() < Duration::from_millis(60) {
+            x = std::hint::black_box(x.wrapping_mul(3));
+        }
+        // A shared machine may give far less than a core, never none of it.
+        assert!(clock.percent_of_all_cores() > 0.5);
+    }
+}

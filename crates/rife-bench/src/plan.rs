@@ -1,0 +1,278 @@
+//! What was typed, made whole and valid: everything that a benchmark needs to know before it
+//! starts. A plan can be carried out; whatever cannot be is refused here, before anything ran or
+//! was written.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use rife_model::ModelVersion;
+
+use crate::args::Args;
+use crate::clip::Source;
+use crate::metrics::SSIM_WINDOW;
+use crate::pictures;
+use crate::subject::{Case, Device, Engines, Size};
+
+/// Sides of a frame, in px: SSIM needs its window, and the padding of the networks has its say.
+const SIDE_PX: std::ops::RangeInclusive<usize> = 16..=16_384;
+const _: () = assert!(*SIDE_PX.start() >= SSIM_WINDOW);
+/// Pixels of a frame: two of them and the comparison's floats must fit any machine.
+const MAX_PIXELS: usize = 1 << 26;
+
+/// A benchmark that can run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The configurations, in the order in which they are reported.
+    pub cases: Vec<Case>,
+    /// Where they run.
+    pub device: Device,
+    /// What they are fed.
+    pub source: Source,
+    /// Frames to generate in each run.
+    pub frames: usize,
+    /// Runs of each configuration.
+    pub repeats: usize,
+    /// Frames to generate before the measured ones of each run.
+    pub warmup: usize,
+    /// Time after which a configuration, all its runs together, measures no further frames.
+    pub budget: Option<Duration>,
+    /// Folder of the weights.
+    pub weights: PathBuf,
+    /// Where the record goes.
+    pub output: PathBuf,
+    /// Whether progress is hidden.
+    pub quiet: bool,
+}
+
+/// What a device finishes in a few minutes.
+struct Defaults {
+    size: Size,
+    frames: usize,
+    warmup: usize,
+    budget: Duration,
+}
+
+impl Defaults {
+    const fn of(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self {
+                size: Size { width: 320, height: 192 },
+                frames: 10,
+                warmup: 1,
+                budget: Duration::from_secs(12),
+            },
+            Device::Cuda(_) => Self {
+                size: Size { width: 1920, height: 1080 },
+                frames: 500,
+                warmup: 20,
+                budget: Duration::from_secs(120),
+            },
+        }
+    }
+}
+
+/// Measured frames below which no budget cuts a configuration.
+pub const MIN_FRAMES: usize = 3;
+
+impl Plan {
+    /// Validates what was typed against what `engines` can do on this machine.
+    ///
+    /// # Errors
+    /// What is impossible about it, as one line.
+    pub fn new(args: &Args, engines: &dyn Engines) -> Result<Self> {
+        let device = engines.resolve(args.device)?;
+        let defaults = Defaults::of(device);
+        let cases = cases(args, engines, device)?;
+
+        let source = if args.input.is_empty() {
+            Source::Scene { size: args.size.unwrap_or(defaults.size), seed: args.seed }
+        } else {
+            let (size, paths) = pictures::find(&args.input)?;
+            Source::Pictures { size, paths }
+        };
+        check_size(source.size())?;
+
+        let gaps = match &source {
+            Source::Scene { .. } => usize::MAX,
+            Source::Pictures { paths, .. } => paths.len() - 1,
+        };
+        let frames = args.frames.unwrap_or(defaults.frames.min(gaps));
+        let warmup = args.warmup.unwrap_or(defaults.warmup);
+        let check = |what: &str, value: usize, range: std::ops::RangeInclusive<usize>| {
+            let (min, max) = (range.start(), range.end());
+            ensure!(range.contains(&value), "{what} {value}: expected {min} to {max}");
+            Ok(())
+        };
+        check("--frames", frames, 1..=1_000_000)?;
+        check("--repeats", args.repeats, 1..=1000)?;
+        check("--warmup", warmup, 0..=10_000)?;
+
+        let budget = match args.budget {
+            Some(seconds) => Some(
+                Duration::try_from_secs_f64(seconds)
+                    .ok()
+                    .filter(|budget| !budget.is_zero())
+                    .with_context(|| format!("--budget {seconds}: expected seconds above 0"))?,
+            ),
+            None => args.frames.is_none().then_some(defaults.budget),
+        };
+
+        let output = args.output.clone().unwrap_or_else(default_output);
+        check_output(&output)?;
+
+        Ok(Self {
+            cases,
+            device,
+            source,
+            frames,
+            repeats: args.repeats,
+            warmup,
+            budget,
+            weights: args.weights.clone(),
+            output,
+            quiet: args.quiet,
+        })
+    }
+
+    /// The models of the plan, each once, in order.
+    pub fn models(&self) -> Vec<ModelVersion> {
+        let mut models: Vec<_> = self.cases.iter().map(|case| case.model).collect();
+        models.dedup();
+        models
+    }
+
+    /// Time that one run may measure for.
+    pub fn run_budget(&self) -> Option<Duration> {
+        self.budget.map(|budget| budget.div_f64(self.repeats as f64))
+    }
+
+    /// Frames that one run measures however long they take.
+    pub fn min_run_frames(&self) -> usize {
+        MIN_FRAMES.div_ceil(self.repeats).min(self.frames)
+    }
+}
+
+fn cases(args: &Args, engines: &dyn Engines, device: Device) -> Result<Vec<Case>> {
+    let mut models = args.models.clone();
+    if models.is_empty() {
+        models = vec![ModelVersion::V4_6, ModelVersion::V4_25];
+    }
+    models.sort();
+    models.dedup();
+
+    let offered = engines.offered(device);
+    let wanted: Vec<_> = offered
+        .iter()
+        .filter(|(engine, _)| args.engines.is_empty() || args.engines.contains(engine))
+        .filter(|(_, precision)| args.precisions.is_empty() || args.precisions.contains(precision))
+        .collect();
+    ensure!(!wanted.is_empty(), "no such configuration on {device}: there is {}", {
+        let names: Vec<_> = offered.iter().map(|(e, p)| format!("{e} {p}")).collect();
+        names.join(", ")
+    });
+    let of_model = |&model: &ModelVersion| {
+        wanted.iter().map(move |&&(engine, precision)| Case { model, engine, precision })
+    };
+    Ok(models.iter().flat_map(of_model).collect())
+}
+
+fn check_size(size: Size) -> Result<()> {
+    let (min, max) = (SIDE_PX.start(), SIDE_PX.end());
+    for side in [size.width, size.height] {
+        ensure!(SIDE_PX.contains(&side), "size {size}: sides must be {min} to {max} px");
+    }
+    ensure!(size.pixels() <= MAX_PIXELS, "size {size}: at most {MAX_PIXELS} px a frame");
+    Ok(())
+}
+
+fn default_output() -> PathBuf {
+    let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    format!("rife-bench-{now}.json").into()
+}
+
+/// Minutes of measuring must not end at a file that cannot be written.
+fn check_output(output: &Path) -> Result<()> {
+    ensure!(!output.is_dir(), "--output {} is a folder", output.display());
+    ensure!(output.file_name().is_some(), "--output {} names no file", output.display());
+    tempfile::tempfile_in(folder_of(output))
+        .with_context(|| format!("cannot write {}", output.display()))?;
+    Ok(())
+}
+
+/// The folder that a file lies in.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::subject::blend::BlendEngines;
+    use crate::subject::{Engine, Precision};
+
+    fn plan(line: &str) -> Result<Plan> {
+        let args = ["rife-bench"].into_iter().chain(line.split_whitespace());
+        Plan::new(&Args::try_parse_from(args)?, &BlendEngines)
+    }
+
+    #[test]
+    fn without_flags_everything_is_measured_within_a_budget() {
+        let plan = plan("").expect("a plan");
+        assert_eq!(plan.models(), [ModelVersion::V4_6, ModelVersion::V4_25]);
+        assert_eq!(plan.cases.len(), 4);
+        assert!(plan.cases[0].is_reference() && !plan.cases[1].is_reference());
+        assert_eq!(plan.device, Device::Cpu);
+        assert!(plan.budget.is_some() && plan.run_budget() < plan.budget);
+        assert_eq!(plan.min_run_frames() * plan.repeats, 4);
+        assert!(plan.output.extension().is_some_and(|e| e == "json"));
+    }
+
+    #[test]
+    fn flags_narrow_and_sizes_are_taken_as_they_are() {
+        let plan = plan("--all --model 4.26,4.6,4.6 --precision f16 --size 1921x17 --frames 500")
+            .expect("a plan");
+        let case = |model| Case { model, engine: Engine::Baseline, precision: Precision::F16 };
+        assert_eq!(plan.cases, [case(ModelVersion::V4_6), case(ModelVersion::V4_26)]);
+        assert_eq!(plan.source.size(), Size { width: 1921, height: 17 });
+        assert_eq!((plan.frames, plan.budget), (500, None));
+    }
+
+    #[test]
+    fn the_impossible_is_refused() {
+        for line in [
+            "--frames 0",
+            "--repeats 0",
+            "--size 1x1",
+            "--size 15x640",
+            "--size 1000000000x1000000000",
+            "--size 16384x16384",
+            "--size 640",
+            "--budget 0",
+            "--budget -1",
+            "--budget nan",
+            "--engine optimized",
+            "--device cuda",
+            "--input does-not-exist.png neither.png",
+            "--output does/not/exist.json",
+            "--output .",
+        ] {
+            let error = plan(line).expect_err(line);
+            assert!(!format!("{error:#}").is_empty());
+        }
+    }
+
+    #[test]
+    fn pictures_set_size_and_frames() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for i in 0..4 {
+            image::RgbImage::new(40, 24).save(folder.path().join(format!("{i}.png"))).expect("PNG");
+        }
+        let plan = plan(&format!("--input {}", folder.path().display())).expect("a plan");
+        assert_eq!(plan.source.size(), Size { width: 40, height: 24 });
+        assert_eq!(plan.frames, 3);
+    }
+}

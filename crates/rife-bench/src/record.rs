@@ -1,0 +1,176 @@
+//! The record of a benchmark: one JSON document, schema 1.
+//!
+//! Everything that a report says is computed from a record, and a record keeps every sample.
+//! Units are in the fields' names (`_ms`, `_mib`, `_percent`, `_db`); a `_share` is 0 to 1. A PSNR
+//! without an error is the string `"inf"`. What is unknown or does not apply is `null`. Within
+//! schema 1 fields may be added, never removed or given another meaning.
+
+mod machine;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+
+use crate::clip::{Clip, Origin};
+use crate::measure::{Measurement, TIMESTEP};
+use crate::plan::{Plan, folder_of};
+use crate::subject::{Device, Size};
+
+pub use machine::{Build, Git, Machine};
+
+/// The schema that this program writes.
+pub const SCHEMA: u32 = 1;
+
+/// A whole benchmark.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of the format: [`SCHEMA`].
+    pub schema: u32,
+    /// When measuring ended, UTC, RFC 3339.
+    pub time_utc: String,
+    /// The command as typed, quoted for a POSIX shell; the program by its name alone.
+    pub command: String,
+    /// What it ran on.
+    pub machine: Machine,
+    /// What ran.
+    pub build: Build,
+    /// The checkout that it was run in; `null` outside one.
+    pub git: Option<Git>,
+    /// How it was measured.
+    pub settings: Settings,
+    /// What was measured.
+    pub measurements: Vec<Measurement>,
+}
+
+/// How a benchmark was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Size of the frames.
+    pub size: Size,
+    /// Where it ran.
+    pub device: Device,
+    /// Frames to generate in each run.
+    pub frames: usize,
+    /// Runs of each configuration.
+    pub repeats: usize,
+    /// Frames to generate before the measured ones.
+    pub warmup: usize,
+    /// Seconds for the measured frames of a configuration, all runs together.
+    pub budget_s: Option<f64>,
+    /// Time of the generated frames between the two around them.
+    pub timestep: f32,
+    /// Where the frames came from.
+    pub clip: Origin,
+    /// How many different frames there were; they are played forwards and backwards in turn.
+    pub clip_frames: usize,
+    /// What they take in memory, in MiB: part of every memory peak.
+    pub clip_mib: f64,
+}
+
+impl Record {
+    /// Puts measurements on record, together with what this machine and program are.
+    pub fn new(plan: &Plan, clip: &Clip, measurements: Vec<Measurement>) -> Self {
+        Self {
+            schema: SCHEMA,
+            time_utc: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            command: machine::command_line(),
+            machine: Machine::this(),
+            build: Build::this(),
+            git: Git::of_checkout(),
+            settings: Settings {
+                size: clip.size,
+                device: plan.device,
+                frames: plan.frames,
+                repeats: plan.repeats,
+                warmup: plan.warmup,
+                budget_s: plan.budget.map(|budget| budget.as_secs_f64()),
+                timestep: TIMESTEP,
+                clip: clip.origin.clone(),
+                clip_frames: clip.distinct_frames(),
+                clip_mib: clip.mib(),
+            },
+            measurements,
+        }
+    }
+
+    /// Writes the record. Under its name there is never a part of one: it is written beside it
+    /// and renamed.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As any new file, not private as temporary ones are; the umask still applies.
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let failed = || format!("cannot write {}", path.display());
+        let file = builder.tempfile_in(folder_of(path)).with_context(failed)?;
+        let mut out = BufWriter::new(file);
+        self.serialize(&mut Serializer::with_formatter(&mut out, Layout::default()))
+            .with_context(failed)?;
+        out.write_all(b"\n").with_context(failed)?;
+        let file = out.into_inner().map_err(|e| e.into_error()).with_context(failed)?;
+        file.as_file().sync_all().with_context(failed)?;
+        file.persist(path).with_context(failed)?;
+        Ok(())
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or holds no record of this schema.
+    pub fn read(path: &Path) -> Result<Self> {
+        let failed = || format!("cannot read {} as a record", path.display());
+        let file = File::open(path).with_context(failed)?;
+        let record: Self =
+            serde_json::from_reader(std::io::BufReader::new(file)).with_context(failed)?;
+        anyhow::ensure!(record.schema == SCHEMA, "{} has schema {}", path.display(), record.schema);
+        Ok(record)
+    }
+}
+
+/// Objects over lines, arrays along one: hundreds of samples stay one line.
+#[derive(Default)]
+struct Layout(PrettyFormatter<'static>);
+
+impl Formatter for Layout {
+    fn begin_array_value<W: ?Sized + Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        if first { Ok(()) } else { w.write_all(b", ") }
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, w: &mut W) -> std::io::Result<()> {
+        self.0.begin_object(w)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, w: &mut W) -> std::io::Result<()> {
+        self.0.end_object(w)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        self.0.begin_object_key(w, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, w: &mut W) -> std::io::Result<()> {
+        self.0.begin_object_value(w)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, w: &mut W) -> std::io::Result<()> {
+        self.0.end_object_value(w)
+    }
+}

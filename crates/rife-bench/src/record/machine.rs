@@ -1,0 +1,141 @@
+//! The circumstances of a record.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+use crate::measure::gpu::{self, GpuFacts};
+use crate::measure::host;
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The CPU's name for itself.
+    pub cpu: String,
+    /// Physical cores of the machine.
+    pub physical_cores: Option<usize>,
+    /// Logical cores that the process may use: utilisation is in % of these.
+    pub cores: usize,
+    /// Memory, in MiB.
+    pub ram_mib: Option<f64>,
+    /// Operating system and version.
+    pub os: String,
+    /// Version of the NVIDIA driver.
+    pub gpu_driver: Option<String>,
+    /// The machine's GPUs, as NVML counts them.
+    pub gpus: Vec<GpuFacts>,
+    /// Variables that steer threads and devices, where they are set.
+    pub environment: BTreeMap<String, String>,
+}
+
+const STEERING_VARIABLES: [&str; 7] = [
+    "CANDLE_NUM_THREADS",
+    "CUDA_DEVICE_ORDER",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "RIFE_CPU_LEVEL",
+];
+
+impl Machine {
+    /// The machine that this runs on.
+    pub fn this() -> Self {
+        let system = System::new_with_specifics(
+            RefreshKind::nothing()
+                .with_cpu(CpuRefreshKind::nothing())
+                .with_memory(MemoryRefreshKind::nothing().with_ram()),
+        )
+        .ok();
+        let (gpu_driver, gpus) = gpu::facts().unzip();
+        Self {
+            cpu: system
+                .as_ref()
+                .and_then(|s| s.cpus().first())
+                .map_or_else(String::new, |cpu| cpu.brand().trim().to_owned()),
+            physical_cores: System::physical_core_count().ok(),
+            cores: host::cores(),
+            ram_mib: system.as_ref().map(|s| s.total_memory() as f64 / (1 << 20) as f64),
+            os: System::long_os_version().unwrap_or_else(|_| env::consts::OS.into()),
+            gpu_driver,
+            gpus: gpus.unwrap_or_default(),
+            environment: STEERING_VARIABLES
+                .into_iter()
+                .filter_map(|key| Some((key.to_owned(), env::var(key).ok()?)))
+                .collect(),
+        }
+    }
+}
+
+/// A build of this program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// Version of the program.
+    pub version: String,
+    /// The compiler.
+    pub rustc: String,
+    /// Flags that the compiler was given by the environment.
+    pub rustflags: String,
+    /// The target's triple.
+    pub target: String,
+    /// Whether debug assertions are compiled in: such a build is slower.
+    pub debug_assertions: bool,
+    /// Version of candle-core.
+    pub candle: String,
+}
+
+impl Build {
+    /// The build that is running.
+    pub fn this() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            rustc: env!("RIFE_BENCH_RUSTC").into(),
+            rustflags: env!("RIFE_BENCH_RUSTFLAGS").into(),
+            target: env!("RIFE_BENCH_TARGET").into(),
+            debug_assertions: cfg!(debug_assertions),
+            candle: env!("RIFE_BENCH_CANDLE").into(),
+        }
+    }
+}
+
+/// A state of the repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Git {
+    /// The commit's hash.
+    pub commit: String,
+    /// Whether tracked files differ from it.
+    pub dirty: bool,
+}
+
+impl Git {
+    /// Of this project's checkout that the program was started in; `None` elsewhere.
+    pub fn of_checkout() -> Option<Self> {
+        let root = git(&["rev-parse", "--show-toplevel"])?;
+        if !Path::new(&root).join("crates/rife-bench/Cargo.toml").is_file() {
+            return None;
+        }
+        let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
+        Some(Self { commit: git(&["rev-parse", "HEAD"])?, dirty: !changes.is_empty() })
+    }
+}
+
+fn git(args: &[&str]) -> Option<String> {
+    let out = Command::new("git").args(args).stderr(Stdio::null()).output().ok()?;
+    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+}
+
+/// The command as typed. The program's folder says nothing and would only tell of the machine.
+pub(super) fn command_line() -> String {
+    let mut words: Vec<String> = env::args_os().map(|w| w.to_string_lossy().into_owned()).collect();
+    if let Some(program) = words.first_mut()
+        && let Some(name) = Path::new(program).file_name().and_then(OsStr::to_str)
+    {
+        *program = name.to_owned();
+    }
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+}

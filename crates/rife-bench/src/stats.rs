@@ -1,0 +1,94 @@
+//! Statistics of samples. Quantiles are interpolated linearly between ranks (R's type 7, NumPy's
+//! default).
+
+use serde::{Deserialize, Serialize};
+
+/// Where samples lie and how far they spread, in the samples' own unit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// How many samples there are.
+    pub samples: usize,
+    /// Smallest sample.
+    pub min: f64,
+    /// First quartile.
+    pub p25: f64,
+    /// Half of the samples are below.
+    pub median: f64,
+    /// Third quartile.
+    pub p75: f64,
+    /// Largest sample.
+    pub max: f64,
+    /// Arithmetic mean.
+    pub mean: f64,
+}
+
+impl Spread {
+    /// Of finite samples in any order; `None` of none.
+    pub fn of(samples: &[f64]) -> Option<Self> {
+        let sorted = sorted(samples);
+        Some(Self {
+            samples: sorted.len(),
+            min: *sorted.first()?,
+            p25: quantile(&sorted, 0.25),
+            median: quantile(&sorted, 0.5),
+            p75: quantile(&sorted, 0.75),
+            max: *sorted.last()?,
+            mean: sorted.iter().sum::<f64>() / sorted.len() as f64,
+        })
+    }
+
+    /// The interquartile range as a share of the median.
+    pub fn relative_iqr(&self) -> f64 {
+        (self.p75 - self.p25) / self.median
+    }
+}
+
+/// Frames a second over the slowest hundredth of the frames: their number over their total time.
+/// Of fewer than a hundred frames it is the slowest one. `None` of none.
+pub fn low_1_percent_fps(frame_ms: &[f64]) -> Option<f64> {
+    let sorted = sorted(frame_ms);
+    let slowest = &sorted[sorted.len() - sorted.len().div_ceil(100)..];
+    (!slowest.is_empty()).then(|| 1000.0 * slowest.len() as f64 / slowest.iter().sum::<f64>())
+}
+
+fn sorted(samples: &[f64]) -> Vec<f64> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let rank = q * (sorted.len() - 1) as f64;
+    let below = sorted[rank.floor() as usize];
+    let above = sorted[rank.ceil() as usize];
+    below + (above - below) * rank.fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quartiles_are_numpys() {
+        let s = Spread::of(&[40.0, 10.0, 30.0, 20.0]).expect("samples");
+        assert_eq!((s.samples, s.min, s.max, s.mean), (4, 10.0, 40.0, 25.0));
+        assert_eq!((s.p25, s.median, s.p75), (17.5, 25.0, 32.5));
+        assert_eq!(s.relative_iqr(), 0.6);
+    }
+
+    #[test]
+    fn one_sample_has_no_spread_and_none_no_figures() {
+        let s = Spread::of(&[7.0]).expect("a sample");
+        assert_eq!((s.min, s.p25, s.median, s.p75, s.max), (7.0, 7.0, 7.0, 7.0, 7.0));
+        assert_eq!(Spread::of(&[]), None);
+        assert_eq!(low_1_percent_fps(&[]), None);
+    }
+
+    #[test]
+    fn the_slowest_hundredth_decides_the_low() {
+        let mut ms = vec![10.0; 198];
+        ms.extend([100.0, 60.0]);
+        assert_eq!(low_1_percent_fps(&ms), Some(12.5));
+        assert_eq!(low_1_percent_fps(&[10.0, 20.0]), Some(50.0));
+    }
+}

@@ -1,0 +1,235 @@
+//! What is measured: the door to the engines, as narrow as the benchmark needs it.
+//!
+//! [`runtime`] stands before the engines that ship; [`blend`] is the stand-in that the tests of
+//! the benchmark itself run on, and the floor that any interpolation has to beat.
+
+pub mod blend;
+pub mod runtime;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::Result;
+use rife_model::ModelVersion;
+use serde::{Deserialize, Serialize};
+
+/// Width and height of a frame, in px.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Pixels a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+impl Size {
+    /// Pixels of a frame.
+    pub const fn pixels(self) -> usize {
+        self.width * self.height
+    }
+
+    /// Samples of an RGB frame.
+    pub const fn samples(self) -> usize {
+        3 * self.pixels()
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+/// Which implementation of the networks runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// The networks on candle's own operations.
+    Baseline,
+    /// The engines written for speed.
+    Optimized,
+}
+
+/// The type that an engine computes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats (IEEE half).
+    F16,
+}
+
+/// The device as it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first GPU that the engines can use, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA device of this ordinal.
+    Cuda(usize),
+}
+
+/// The device that a benchmark runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The CPU.
+    Cpu,
+    /// The CUDA device of this ordinal, as CUDA counts them.
+    Cuda(usize),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
+}
+
+macro_rules! named {
+    ($type:ident, $what:literal, $($variant:ident = $name:literal),+) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $name),+ })
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = String;
+
+            fn from_str(s: &str) -> Result<Self, String> {
+                match s {
+                    $($name => Ok(Self::$variant),)+
+                    _ => Err(format!("unknown {}: expected {}", $what, [$($name),+].join(" or "))),
+                }
+            }
+        }
+    };
+}
+named!(Engine, "engine", Baseline = "baseline", Optimized = "optimized");
+named!(Precision, "precision", F32 = "f32", F16 = "f16");
+
+/// One configuration to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Case {
+    /// The model that was asked for.
+    #[serde(with = "as_text")]
+    pub model: ModelVersion,
+    /// Whose implementation of it.
+    pub engine: Engine,
+    /// In which arithmetic.
+    pub precision: Precision,
+}
+
+impl Case {
+    /// What every other configuration of the same model is compared with.
+    pub const fn reference(model: ModelVersion) -> Self {
+        Self { model, engine: Engine::Baseline, precision: Precision::F32 }
+    }
+
+    /// Whether this is its model's reference.
+    pub fn is_reference(&self) -> bool {
+        *self == Self::reference(self.model)
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.model, self.engine, self.precision)
+    }
+}
+
+/// What an engine says of itself once it is loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectInfo {
+    /// The version whose weights are in use; differs from the one asked for where another
+    /// version's weights stand in.
+    #[serde(with = "as_text")]
+    pub weights: ModelVersion,
+    /// SHA-256 of the weights, in hex.
+    pub weights_sha256: String,
+    /// What a reader of the figures has to know, such as that other weights stand in.
+    pub note: Option<String>,
+    /// The engine in its own words.
+    pub engine: String,
+    /// The device in the engine's words.
+    pub device: String,
+}
+
+/// The source of everything that can be measured.
+pub trait Engines {
+    /// The device that a choice comes down to on this machine.
+    ///
+    /// # Errors
+    /// Where the device does not exist or no engine can use it.
+    fn resolve(&self, choice: DeviceChoice) -> Result<Device>;
+
+    /// The configurations that exist on a device, in the order in which they are reported.
+    fn offered(&self, device: Device) -> Vec<(Engine, Precision)>;
+
+    /// Loads one configuration, ready to run.
+    ///
+    /// # Errors
+    /// Where the weights are missing or the engine cannot run them.
+    fn load(&self, case: Case, device: Device, weights: &Path) -> Result<Box<dyn Subject>>;
+}
+
+/// A loaded engine.
+pub trait Subject {
+    /// What it is.
+    fn info(&self) -> SubjectInfo;
+
+    /// Opens a stream of frames of one size.
+    ///
+    /// # Errors
+    /// Where the engine cannot run frames of that size.
+    fn session(&self, size: Size) -> Result<Box<dyn Stream + '_>>;
+}
+
+/// A stream of frames through an engine. Every call returns only when its work is done and
+/// its output lies in host memory, so that a clock around it measures the whole of it.
+pub trait Stream {
+    /// Hands over the next frame: interleaved 8-bit RGB, `3 * width * height` samples.
+    ///
+    /// # Errors
+    /// Whatever the engine reports.
+    fn push(&mut self, rgb8: &[u8]) -> Result<()>;
+
+    /// Generates the frame at time `t` in (0, 1) between the last two frames, as interleaved
+    /// 8-bit RGB: what an application would ask for.
+    ///
+    /// # Errors
+    /// Whatever the engine reports, such as that fewer than two frames were pushed.
+    fn at_rgb8(&mut self, t: f32, out: &mut [u8]) -> Result<()>;
+
+    /// The same as planar RGB floats in \[0, 1\], `[3, height, width]`: for comparisons.
+    ///
+    /// # Errors
+    /// As [`Stream::at_rgb8`].
+    fn at_planar(&mut self, t: f32, out: &mut [f32]) -> Result<()>;
+}
+
+/// Serialises a value as the text that it prints as.
+pub(crate) mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<T: Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(value)
+    }
+
+    pub fn deserialize<'de, T, D>(d: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(d)?.parse().map_err(Error::custom)
+    }
+}
