@@ -64,9 +64,10 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS")]
     pub budget: Option<f64>,
 
-    /// Folder of the models' weights
-    #[arg(long, value_name = "DIR", default_value = "weights")]
-    pub weights: PathBuf,
+    /// Folder of the models' weights [default: RIFE_WEIGHTS, else weights/ of the checkout, else
+    /// the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub weights: Option<PathBuf>,
 
     /// Where to write the record [default: rife-bench-UTCTIME.json in this folder]
     #[arg(long, value_name = "FILE")]

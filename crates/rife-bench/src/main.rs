@@ -10,6 +10,7 @@ use rife_bench::progress::Progress;
 use rife_bench::record::Record;
 use rife_bench::report::terminal;
 use rife_bench::subject::runtime::RuntimeEngines;
+use rife_model::weights::Store;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -32,8 +33,9 @@ fn main() -> ExitCode {
 
 /// Succeeds where every configuration did. Where all fail there is nothing to record.
 fn bench(args: &Args) -> Result<ExitCode> {
-    let engines = RuntimeEngines;
+    let mut engines = RuntimeEngines::new(Store::locate(args.weights.as_deref())?);
     let plan = Plan::new(args, &engines)?;
+    engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let progress = Progress::new(plan.quiet);
     let clip = plan.source.load(plan.frames)?;
     let measurements = measure(&plan, &clip, &engines, &progress);

@@ -38,8 +38,6 @@ pub struct Plan {
     pub warmup: usize,
     /// Time after which a configuration, all its runs together, measures no further frames.
     pub budget: Option<Duration>,
-    /// Folder of the weights.
-    pub weights: PathBuf,
     /// Where the record goes.
     pub output: PathBuf,
     /// Whether progress is hidden.
@@ -130,7 +128,6 @@ impl Plan {
             repeats: args.repeats,
             warmup,
             budget,
-            weights: args.weights.clone(),
             output,
             quiet: args.quiet,
         })

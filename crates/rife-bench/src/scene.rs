@@ -1,7 +1,7 @@
 //! A moving scene rendered in code: what an interpolation finds hard, at any size and at any
 //! time, so that the true frame between two others exists too.
 //!
-//! There is a slow diagonal pan over smooth and fine texture, a field of hard-edged checks, thin
+//! There is a slow diagonal pan over smooth and fine texture, fields of hard-edged tiles, thin
 //! lines, a textured disc that bounces before them and a bar that bounces before the disc (both
 //! cover and uncover what is behind them), and a caption that stands still.
 //!
@@ -123,12 +123,11 @@ impl View {
         let (u, v) = (mul(x, px) + self.pan.0, mul(y, px) + self.pan.1);
         let mut colour = self.texture(u, v, 0);
 
-        // One cell in four of a coarse lattice is checked: edges that are hard and repeat.
-        let cell = (u >> CHECKED_CELL_BITS, v >> CHECKED_CELL_BITS);
+        // One cell in four of a coarse lattice is tiled: edges that are hard, in a pattern that
+        // does not repeat, since where it did nobody could tell one motion from another.
+        let cell = (u >> TILED_CELL_BITS, v >> TILED_CELL_BITS);
         if lattice(self.seed ^ 0x5EED, cell.0, cell.1).is_multiple_of(4) {
-            let side = 12 * ONE;
-            let sign = mul(square_wave(u, side, px), square_wave(v, side, px));
-            colour = mix([26, 30, 40], [224, 216, 190], (ONE + sign) / 2);
+            colour = mix([26, 30, 40], [224, 216, 190], tiles(self.seed ^ 0x711E, u, v, px));
         }
         // Lines about a pixel wide: upright, and at a slope of two in one.
         for (along, ink) in [(u, [245, 245, 235]), (u + 2 * v, [12, 16, 20])] {
@@ -188,7 +187,9 @@ impl View {
 }
 
 /// Cells of 2^7 design units.
-const CHECKED_CELL_BITS: u32 = 16 + 7;
+const TILED_CELL_BITS: u32 = 16 + 7;
+/// Side of a tile, in design units.
+const TILE: Fixed = 12 * ONE;
 
 fn mul(a: Fixed, b: Fixed) -> Fixed {
     (a * b) >> 16
@@ -216,6 +217,18 @@ fn square_wave(at: Fixed, side: Fixed, blur: Fixed) -> Fixed {
         phase - 2 * side
     };
     (2 * edge * ONE / blur).clamp(-ONE, ONE)
+}
+
+/// Light and dark tiles as hashed, 0 to `ONE`; edges are `blur` wide, which antialiases them.
+fn tiles(seed: u32, u: Fixed, v: Fixed, blur: Fixed) -> Fixed {
+    let split = |at: Fixed| {
+        let (cell, within) = (at.div_euclid(TILE), at.rem_euclid(TILE));
+        (cell, ((within - TILE / 2) * ONE / blur + ONE / 2).clamp(0, ONE))
+    };
+    let ((x, fx), (y, fy)) = (split(u), split(v));
+    let tone = |dx, dy| Fixed::from(lattice(seed, x + dx, y + dy) & 1) * ONE;
+    let row = |dy| tone(0, dy) + mul(tone(1, dy) - tone(0, dy), fx);
+    row(0) + mul(row(1) - row(0), fy)
 }
 
 fn lattice(seed: u32, x: Fixed, y: Fixed) -> u32 {

@@ -7,7 +7,6 @@ pub mod blend;
 pub mod runtime;
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Result;
@@ -176,7 +175,7 @@ pub trait Engines {
     ///
     /// # Errors
     /// Where the weights are missing or the engine cannot run them.
-    fn load(&self, case: Case, device: Device, weights: &Path) -> Result<Box<dyn Subject>>;
+    fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>>;
 }
 
 /// A loaded engine.

@@ -1,6 +1,5 @@
 //! The whole way from what was typed to what is read, on the stand-in engine.
 
-use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -124,11 +123,11 @@ impl Engines for HalfBroken {
         BlendEngines.offered(device)
     }
 
-    fn load(&self, case: Case, device: Device, weights: &Path) -> Result<Box<dyn Subject>> {
+    fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>> {
         if case.precision == Precision::F16 {
             bail!("no half precision here");
         }
-        BlendEngines.load(case, device, weights)
+        BlendEngines.load(case, device)
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) struct EngineArgs {
 pub(crate) struct WeightsDir {
     /// Folder of the weights [default: RIFE_WEIGHTS, else weights/ of the checkout, else the
     /// user's cache folder]
-    #[arg(long = "weights", value_name = "DIR")]
+    #[arg(long = "weights", value_name = "DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
 }
 

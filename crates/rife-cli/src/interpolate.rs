@@ -32,10 +32,16 @@ impl Job {
             !args.engine.ensemble || args.engine.model == ModelVersion::V4_6,
             "--ensemble is defined for RIFE 4.6 only: add --model 4.6"
         );
+        // Before weights are fetched for a device that is not there.
+        args.engine.device.resolve()?;
         let (outputs, format, folder) = match args.factor {
             None => {
                 let format = Format::of(&args.output)?;
                 ensure!(!args.output.is_dir(), "{} is a folder", args.output.display());
+                let parent = args.output.parent().filter(|p| !p.as_os_str().is_empty());
+                if let Some(parent) = parent {
+                    ensure!(parent.is_dir(), "there is no folder {}", parent.display());
+                }
                 let output = Output { path: args.output.clone(), timestep: args.timestep };
                 (vec![output], format, None)
             }
@@ -69,9 +75,6 @@ pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
     let engine = &job.args.engine;
     let weights = Store::locate(engine.weights.dir.as_deref())?
         .obtain(engine.model, &mut |line| say(line))?;
-    if let Some(note) = &weights.note {
-        say(&format!("note: {note}"));
-    }
     let rife = Interpolator::builder(engine.model)
         .engine(engine.engine)
         .device(engine.device)
@@ -79,11 +82,13 @@ pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
         .scale(engine.scale)
         .ensemble(engine.ensemble)
         .load_weights(&weights)?;
-
     let created = match &job.folder {
         Some(folder) => create(folder)?,
         None => Vec::new(),
     };
+    if let Some(note) = &weights.note {
+        say(&format!("note: {note}"));
+    }
     let done = make(&job, &rife, &earlier, &later);
     if done.is_err() {
         // Only what this run created, and only what is empty.

@@ -1,6 +1,26 @@
 //! What this machine and build can run.
 
-use crate::{Device, Engine, Precision};
+use crate::{Device, Engine, Precision, Result};
+
+impl Device {
+    /// The device that this choice comes down to here, never [`Device::Auto`].
+    ///
+    /// # Errors
+    /// [`crate::Error::NoDevice`] when the device asked for cannot be used.
+    pub fn resolve(self) -> Result<Self> {
+        let opened = crate::interpolator::open_device(self)?;
+        Ok(match (self, opened) {
+            (_, candle_core::Device::Cpu) => Self::Cpu,
+            (Self::Cuda(index), _) => Self::Cuda(index),
+            _ => Self::Cuda(0),
+        })
+    }
+
+    /// Whether both are CPUs or both are GPUs.
+    pub fn same_kind(self, other: Self) -> bool {
+        matches!((self, other), (Self::Cpu, Self::Cpu) | (Self::Cuda(_), Self::Cuda(_)))
+    }
+}
 
 /// Whether an engine can run on a device here.
 #[derive(Clone, Debug)]

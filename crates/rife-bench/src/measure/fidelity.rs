@@ -71,7 +71,7 @@ pub(super) fn compare_all(
     watcher: &dyn Watcher,
 ) -> Result<Vec<Fidelity>> {
     // Declared before the streams that borrow from them.
-    let load = |case| engines.load(case, plan.device, &plan.weights);
+    let load = |case| engines.load(case, plan.device);
     let reference_subject = load(reference)?;
     let subjects = candidates.iter().map(|&(case, _)| load(case)).collect::<Result<Vec<_>>>()?;
     let mut reference_stream = reference_subject.session(clip.size)?;

@@ -27,7 +27,7 @@ pub(super) fn run(
     };
 
     let clock = Instant::now();
-    let subject = engines.load(case, plan.device, &plan.weights)?;
+    let subject = engines.load(case, plan.device)?;
     let load_ms = round_ms(clock.elapsed());
 
     let clock = Instant::now();

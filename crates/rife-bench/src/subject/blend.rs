@@ -1,8 +1,6 @@
 //! Blending the two frames: no network, no weights. It exercises the whole benchmark in
 //! milliseconds, and it is the quality that any interpolation has to beat.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
@@ -26,7 +24,7 @@ impl Engines for BlendEngines {
         vec![(Engine::Baseline, Precision::F32), (Engine::Baseline, Precision::F16)]
     }
 
-    fn load(&self, case: Case, _device: Device, _weights: &Path) -> Result<Box<dyn Subject>> {
+    fn load(&self, case: Case, _device: Device) -> Result<Box<dyn Subject>> {
         ensure!(case.engine == Engine::Baseline, "blending has no {} engine", case.engine);
         Ok(Box::new(Blend(case)))
     }

@@ -1,29 +1,149 @@
 //! The engines of `rife-runtime`, behind the benchmark's own traits. The only file of this crate
 //! that knows the runtime.
 
-use std::path::Path;
+use std::collections::HashMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use rife_model::ModelVersion;
+use rife_model::weights::{Store, Weights};
+use rife_runtime as rt;
 
-use super::{Case, Device, DeviceChoice, Engine, Engines, Precision, Subject};
+use super::{
+    Case, Device, DeviceChoice, Engine, Engines, Precision, Size, Stream, Subject, SubjectInfo,
+};
 
 /// The engines that ship.
-#[derive(Debug, Default)]
-pub struct RuntimeEngines;
+#[derive(Debug)]
+pub struct RuntimeEngines {
+    store: Store,
+    weights: HashMap<ModelVersion, Weights>,
+}
+
+impl RuntimeEngines {
+    /// Engines that take their weights from `store`.
+    pub fn new(store: Store) -> Self {
+        Self { store, weights: HashMap::new() }
+    }
+
+    /// Makes sure that the weights of `models` are there before anything is measured; `notify` is
+    /// told of what is fetched.
+    ///
+    /// # Errors
+    /// Where weights cannot be had.
+    pub fn prepare(&mut self, models: &[ModelVersion], notify: &mut dyn FnMut(&str)) -> Result<()> {
+        for model in models {
+            self.weights.insert(*model, self.store.obtain(*model, notify)?);
+        }
+        Ok(())
+    }
+}
+
+fn runtime_device(device: Device) -> rt::Device {
+    match device {
+        Device::Cpu => rt::Device::Cpu,
+        Device::Cuda(index) => rt::Device::Cuda(index),
+    }
+}
 
 impl Engines for RuntimeEngines {
     fn resolve(&self, choice: DeviceChoice) -> Result<Device> {
-        match choice {
-            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Cuda(_) => bail!("this build has no engine for CUDA devices"),
+        let choice = match choice {
+            DeviceChoice::Auto => rt::Device::Auto,
+            DeviceChoice::Cpu => rt::Device::Cpu,
+            DeviceChoice::Cuda(index) => rt::Device::Cuda(index),
+        };
+        Ok(match choice.resolve()? {
+            rt::Device::Cuda(index) => Device::Cuda(index),
+            _ => Device::Cpu,
+        })
+    }
+
+    fn offered(&self, device: Device) -> Vec<(Engine, Precision)> {
+        let device = runtime_device(device);
+        let here =
+            rt::engines().into_iter().filter(|e| e.state.is_ok() && e.device.same_kind(device));
+        here.flat_map(|e| {
+            let engine = match e.engine {
+                rt::Engine::Optimized => Engine::Optimized,
+                _ => Engine::Baseline,
+            };
+            e.precisions.into_iter().filter_map(move |p| match p {
+                rt::Precision::F32 => Some((engine, Precision::F32)),
+                rt::Precision::F16 => Some((engine, Precision::F16)),
+                rt::Precision::Auto => None,
+            })
+        })
+        .collect()
+    }
+
+    fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>> {
+        let weights = self
+            .weights
+            .get(&case.model)
+            .with_context(|| format!("the weights of {} were not prepared", case.model))?;
+        let engine = match case.engine {
+            Engine::Baseline => rt::Engine::Baseline,
+            Engine::Optimized => rt::Engine::Optimized,
+        };
+        let precision = match case.precision {
+            Precision::F32 => rt::Precision::F32,
+            Precision::F16 => rt::Precision::F16,
+        };
+        let interpolator = rt::Interpolator::builder(case.model)
+            .engine(engine)
+            .device(runtime_device(device))
+            .precision(precision)
+            .load_weights(weights)?;
+        Ok(Box::new(RuntimeSubject(interpolator)))
+    }
+}
+
+struct RuntimeSubject(rt::Interpolator);
+
+impl Subject for RuntimeSubject {
+    fn info(&self) -> SubjectInfo {
+        let info = self.0.info();
+        SubjectInfo {
+            weights: info.weights.version,
+            weights_sha256: info.weights.tensors_sha256.clone(),
+            note: info.weights.note.clone(),
+            engine: info.engine.to_string(),
+            device: info.device.clone(),
         }
     }
 
-    fn offered(&self, _device: Device) -> Vec<(Engine, Precision)> {
-        vec![(Engine::Baseline, Precision::F32), (Engine::Baseline, Precision::F16)]
+    fn session(&self, size: Size) -> Result<Box<dyn Stream + '_>> {
+        let size = rt::FrameSize::new(size.width, size.height);
+        Ok(Box::new(RuntimeStream { size, session: self.0.session(size)? }))
+    }
+}
+
+struct RuntimeStream {
+    size: rt::FrameSize,
+    session: rt::Session,
+}
+
+impl RuntimeStream {
+    fn packed(&self, format: rt::PixelFormat) -> rt::Stride {
+        rt::Stride::packed(self.size, format)
+    }
+}
+
+impl Stream for RuntimeStream {
+    fn push(&mut self, rgb8: &[u8]) -> Result<()> {
+        let stride = self.packed(rt::PixelFormat::Rgb8);
+        Ok(self.session.push(&rt::FrameView::rgb8(self.size, rgb8, stride)?)?)
     }
 
-    fn load(&self, case: Case, _device: Device, _weights: &Path) -> Result<Box<dyn Subject>> {
-        bail!("the runtime cannot run {case} yet")
+    fn at_rgb8(&mut self, t: f32, out: &mut [u8]) -> Result<()> {
+        let stride = self.packed(rt::PixelFormat::Rgb8);
+        let mut out = rt::FrameViewMut::rgb8(self.size, out, stride)?;
+        Ok(self.session.at_into(t, &mut out)?)
+    }
+
+    fn at_planar(&mut self, t: f32, out: &mut [f32]) -> Result<()> {
+        let stride = self.packed(rt::PixelFormat::PlanarF32);
+        let mut out = rt::FrameViewMut::planar_f32(self.size, out, stride)?;
+        Ok(self.session.at_into(t, &mut out)?)
     }
 }

