@@ -3,9 +3,17 @@
 //! From `crates/rife-model`, with the fixtures as the first corpus:
 //! `cargo +nightly fuzz run read_checkpoint fuzz/corpus tests/data/convert -- -rss_limit_mb=1024`
 #![no_main]
+#![allow(dead_code, reason = "only the reader is called")]
+
+#[path = "../../src/convert/mod.rs"]
+mod convert;
+#[path = "../../src/spec.rs"]
+mod spec;
 
 use libfuzzer_sys::fuzz_target;
-use rife_model::convert::{Limits, read_checkpoint_bytes, tensors_sha256_of_safetensors_bytes};
+use spec::{ModelSpec, ModelVersion};
+
+use self::convert::{Limits, read_checkpoint_bytes, tensors_sha256_of_safetensors_bytes};
 
 fuzz_target!(|bytes: &[u8]| {
     match read_checkpoint_bytes(bytes, &Limits::default()) {
