@@ -15,6 +15,7 @@ mod dtype;
 mod error;
 mod globals;
 mod legacy;
+mod opcode;
 mod pickle;
 mod reduce;
 mod sniff;
@@ -53,8 +54,7 @@ pub struct Limits {
     /// four times the file and 256 KiB.
     pub max_pickle_bytes: u64,
     /// Most opcodes of a pickle stream. Default: 4 Mi; a tensor takes about 40. It may also be at
-    /// most one for each byte of the file and 64 Ki. An opcode costs up to about 150 bytes of
-    /// memory.
+    /// most one for each byte of the file and 64 Ki. An opcode costs less than 160 bytes of memory.
     pub max_opcodes: u64,
     /// What a file's entries may unpack to, and what its tensors may expand to (zero strides and
     /// shared storages are written out), as a multiple of the file's length. Default: 8.

@@ -180,3 +180,41 @@ fn read_back(checkpoint: &Checkpoint, file: File) -> Result<(), ConvertError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::{Limits, read_checkpoint};
+
+    #[test]
+    fn any_difference_from_the_checkpoint_is_found_when_reading_back() {
+        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/convert/module.zip.ckpt");
+        let checkpoint = read_checkpoint(Path::new(fixture), &Limits::default()).expect("reads");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out");
+        write(&checkpoint, "{}".to_owned(), &path, false).expect("writes");
+        let good = fs::read(&path).expect("reads");
+        let check = |bytes: &[u8]| {
+            fs::write(&path, bytes).expect("writes");
+            read_back(&checkpoint, File::open(&path).expect("opens"))
+        };
+        check(&good).expect("is the same");
+        // A flipped bit of data, in every byte of it.
+        let data: usize = checkpoint.tensors().map(|(_, tensor)| tensor.data().len()).sum();
+        for at in good.len() - data..good.len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0x10;
+            assert!(matches!(check(&bytes), Err(ConvertError::ReadBack { .. })), "byte {at}");
+        }
+        // Another name, dtype or shape of the same length in the header.
+        for (from, to) in [("0.weight", "9.weight"), ("F32", "I32"), ("[4,3,3,3]", "[3,4,3,3]")] {
+            let at = good.windows(from.len()).position(|w| w == from.as_bytes());
+            let at = at.expect("is in the header");
+            let mut bytes = good.clone();
+            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+            let error = check(&bytes).expect_err("is another header");
+            assert!(matches!(error, ConvertError::ReadBack { .. }), "{from}: {error}");
+        }
+        check(&good[..good.len() - 1]).expect_err("is cut");
+    }
+}

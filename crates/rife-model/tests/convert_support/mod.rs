@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod pickle_writer;
+pub mod shrink;
 pub mod zip_writer;
 
 use std::path::PathBuf;
