@@ -6,6 +6,8 @@
 //! - [`measure`] runs a plan, with [`metrics`] and [`stats`];
 //! - [`record`] the JSON document, [`report`] what people read.
 
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
 pub mod args;
 pub mod clip;
 mod hash;

@@ -1,5 +1,8 @@
 //! `rife-bench`: args -> plan -> measurements -> record -> report.
 
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -49,7 +52,12 @@ fn bench(args: &Args) -> Result<ExitCode> {
     let failed = measurements.iter().any(|m| m.error.is_some());
     let record = Record::new(&plan, &clip, measurements);
     record.write(&plan.output)?;
-    print!("{}", terminal::render(&record));
-    println!("\nrecord: {}", plan.output.display());
+    let report = format!("{}\nrecord: {}\n", terminal::render(&record), plan.output.display());
+    let mut out = std::io::stdout().lock();
+    match out.write_all(report.as_bytes()).and_then(|()| out.flush()) {
+        // The record is written: a reader who has gone away takes nothing with it.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
+    }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

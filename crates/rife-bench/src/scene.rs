@@ -272,7 +272,7 @@ mod tests {
         let digests = [0.0, 0.5, 7.0].map(|t| digest(&scene.render(t)));
         assert_eq!(digests, [1_349_698_074, 254_113_252, 4_072_991_236]);
         let wide = Scene { size: Size { width: 1920, height: 1080 }, seed: 1 };
-        assert_eq!(digest(&wide.render(499.5)), 1_031_272_772);
+        assert_eq!(digest(&wide.render(499.5)), 2_017_012_488);
     }
 
     #[test]

@@ -57,7 +57,6 @@ fn the_impossible_is_one_line_and_leaves_nothing_behind() {
         &["--input", "."],
         &["--input", ".", "--size", "64x64"],
         &["--output", "no/such/folder/record.json"],
-        &["--weights", "no-such-folder", "--frames", "1", "--size", "64x64"],
     ] {
         bench(folder.path())
             .args(arguments)
@@ -67,5 +66,47 @@ fn the_impossible_is_one_line_and_leaves_nothing_behind() {
             .stderr(predicate::str::is_match("^error: [^\n]+\n$").expect("a pattern"));
         let left = std::fs::read_dir(folder.path()).expect("the folder").count();
         assert_eq!(left, 0, "{arguments:?} left something behind");
+    }
+}
+
+#[test]
+fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = folder.path().join("record.json");
+    bench(folder.path())
+        .args(["--all", "--device", "cpu", "--size", "64x64", "--frames", "2", "--repeats", "1"])
+        .args(["--warmup", "0", "--output", "record.json"])
+        // The checkout's weights, as the working directory is outside of it.
+        .env("RIFE_WEIGHTS", weights())
+        .assert()
+        .success()
+        .stdout(predicate::str::contains("baseline").and(predicate::str::contains("4.25")));
+    let text = std::fs::read_to_string(record).expect("a record");
+    let record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let measured = record["measurements"].as_array().expect("measurements");
+    let names: Vec<_> = measured
+        .iter()
+        .map(|m| ["model", "engine", "precision"].map(|k| m["case"][k].as_str().expect(k)))
+        .collect();
+    for model in ["4.6", "4.25"] {
+        for precision in ["f32", "f16"] {
+            assert!(names.contains(&[model, "baseline", precision]), "{names:?}");
+        }
+    }
+    for m in measured {
+        assert_eq!(m["error"], serde_json::Value::Null);
+        assert_eq!(m["runs"][0]["frame_ms"].as_array().expect("samples").len(), 2);
+        let sha256 = m["subject"]["weights_sha256"].as_str().expect("a hash");
+        assert_eq!(sha256.len(), 64);
+        if m["case"]["model"] == "4.25" && m["subject"]["weights"] == "4.26" {
+            assert!(m["subject"]["note"].as_str().expect("a note").contains("4.26"));
+        }
+    }
+}
+
+fn weights() -> std::path::PathBuf {
+    match std::env::var_os("RIFE_WEIGHTS") {
+        Some(dir) if !dir.is_empty() => dir.into(),
+        _ => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights"),
     }
 }

@@ -1,6 +1,5 @@
 //! The whole way from what was typed to what is read, on the stand-in engine.
 
-
 use anyhow::{Result, bail};
 use clap::Parser;
 use rife_bench::args::Args;

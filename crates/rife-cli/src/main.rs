@@ -1,5 +1,7 @@
 //! `rife`: frames between frames.
 
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
 mod args;
 mod convert;
 mod info;

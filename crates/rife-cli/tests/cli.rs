@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use image::{DynamicImage, ImageBuffer, Rgb, RgbImage};
 use predicates::prelude::*;
+use rife_model::ModelVersion;
+use rife_model::weights::Store;
 use rife_testkit::lines;
 use tempfile::TempDir;
 
@@ -245,8 +247,10 @@ fn a_checkpoint_is_converted_and_a_bad_one_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let (pth, converted) = (here.join("net.pth"), here.join("net.safetensors"));
-    rife().args(["weights", "fetch", "4.6"]).assert().success();
-    std::fs::copy(weights().join("rife46.pth"), &pth).unwrap();
+    let published = Store::at(weights())
+        .obtain_source(ModelVersion::V4_6, &mut |line| eprintln!("{line}"))
+        .unwrap_or_else(|e| panic!("{e}"));
+    std::fs::copy(published, &pth).unwrap();
     let said = predicate::str::contains("120 tensors").and(predicate::str::contains("RIFE 4.6"));
     rife_in(here, &["convert", "net.pth"]).assert().success().stdout(said);
     let first = std::fs::read(&converted).unwrap();

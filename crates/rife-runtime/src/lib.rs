@@ -3,6 +3,8 @@
 //!
 //! The crate knows nothing of files and containers: frames come and go as buffers.
 
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
 mod baseline;
 mod engine;
 mod error;

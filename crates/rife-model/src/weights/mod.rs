@@ -131,21 +131,29 @@ impl Store {
             return Ok(Weights { requested: version, note: Some(note), ..weights });
         }
 
-        fs::create_dir_all(&self.dir).map_err(WeightsError::io("create", &self.dir))?;
-        let lock = self.dir.join(".lock");
-        let lock = File::create(&lock).map_err(WeightsError::io("write", &lock))?;
-        lock.lock().map_err(WeightsError::io("lock", &self.dir))?;
+        let _lock = self.lock()?;
         // Another process may have done the work while this one waited.
-        let source = match self.held(version) {
-            Held::Converted(path) => return self.verified(version, path),
-            Held::Source(path) => path,
-            Held::Nothing => self.fetch(entry, notify)?,
-        };
-        check_file(entry, &source)?;
+        if let Held::Converted(path) = self.held(version) {
+            return self.verified(version, path);
+        }
+        let source = self.source_or_fetch(version, notify)?;
         let path = self.converted(version);
         notify(&format!("converting {} to {}", source.display(), path.display()));
         convert::convert_file(&source, &path, &ConvertOptions::default())?;
         self.verified(version, path)
+    }
+
+    /// The published file of a version as it was published, verified; fetched first when need be.
+    ///
+    /// # Errors
+    /// As [`Store::obtain`]; for 4.25 always, until its file is brought.
+    pub fn obtain_source(
+        &self,
+        version: ModelVersion,
+        notify: &mut dyn FnMut(&str),
+    ) -> Result<PathBuf, WeightsError> {
+        let _lock = self.lock()?;
+        self.source_or_fetch(version, notify)
     }
 
     /// Checks every file that the folder holds of a version; gives the files that were checked.
@@ -163,6 +171,29 @@ impl Store {
             checked.push(self.verified(version, converted)?.path);
         }
         Ok(checked)
+    }
+
+    /// Keeps other processes from fetching into the folder, until dropped.
+    fn lock(&self) -> Result<File, WeightsError> {
+        fs::create_dir_all(&self.dir).map_err(WeightsError::io("create", &self.dir))?;
+        let path = self.dir.join(".lock");
+        let lock = File::create(&path).map_err(WeightsError::io("write", &path))?;
+        lock.lock().map_err(WeightsError::io("lock", &path))?;
+        Ok(lock)
+    }
+
+    fn source_or_fetch(
+        &self,
+        version: ModelVersion,
+        notify: &mut dyn FnMut(&str),
+    ) -> Result<PathBuf, WeightsError> {
+        let entry = entry(version);
+        let source = match self.source(version) {
+            Some(path) => path,
+            None => self.fetch(entry, notify)?,
+        };
+        check_file(entry, &source)?;
+        Ok(source)
     }
 
     fn converted(&self, version: ModelVersion) -> PathBuf {

@@ -8,16 +8,13 @@ pub mod zip_writer;
 use std::path::PathBuf;
 
 use rife_model::convert::ConvertError;
+use rife_model::weights::Store;
 
-/// The real checkpoint of a version (`4.6`, `4.26`), in `RIFE_WEIGHTS` or the workspace's `weights`.
+/// The published checkpoint of a version (`4.6`, `4.26`), fetched where it is missing.
 pub fn real_checkpoint(version: &str) -> PathBuf {
-    let folder = std::env::var_os("RIFE_WEIGHTS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../weights")),
-        PathBuf::from,
-    );
-    let file = folder.join(format!("rife{}.pth", version.replace('.', "")));
-    assert!(file.is_file(), "the weights of {version} are not at {}", file.display());
-    file
+    Store::locate(None)
+        .and_then(|s| s.obtain_source(version.parse().unwrap(), &mut |line| eprintln!("{line}")))
+        .unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// A fixture of `tools/convert_fixtures.py`.

@@ -7,6 +7,7 @@ const MAX_8: f32 = 255.0;
 const MAX_16: f32 = 65535.0;
 
 /// Into [0, 1]; NaN becomes 0, so that nothing which is not a colour reaches a network.
+#[expect(clippy::manual_clamp, reason = "clamp keeps NaN")]
 fn unit(v: f32) -> f32 {
     v.max(0.0).min(1.0)
 }
