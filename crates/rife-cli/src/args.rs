@@ -58,7 +58,7 @@ pub(crate) struct EngineArgs {
     /// Implementation: auto, baseline or optimized
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub(crate) engine: Engine,
-    /// Where to run: auto, cpu or cuda[:N]
+    /// Where to run: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: Device,
     /// Arithmetic of the convolutions: auto, f32 or f16
