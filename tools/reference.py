@@ -15,6 +15,7 @@ PyTorch's float32 is from them.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import subprocess
@@ -223,6 +224,7 @@ def real_cases(version, clips):
         "carphone_quarter": (crop(phone, 20, 20, 120, 88), [0.25], 1.0, False),
         "bikes_third_scale_half": (crop(bikes2, 200, 60, 128, 72), [1 / 3], 0.5, False),
         "carphone_scale_2": (crop(phone, 50, 30, 100, 60), [0.5], 2.0, False),
+        "carphone_scale_4": (crop(phone, 60, 50, 60, 44), [0.5], 4.0, False),
         "bikes_two_timesteps": (crop(bikes, 100, 100, 96, 64), [0.25, 0.75], 1.0, False),
     }
     if version == "4.6":
@@ -235,6 +237,7 @@ def drawn_cases():
     """Frames by formula, so only their parameters are stored: (width, height, dx, dy)."""
     return {
         "pan_of_lines": ((170, 70), (3, -1), [0.5], 1.0, (0, 170)),
+        "pan_scale_quarter": ((260, 200), (4, 2), [0.6], 0.25, (90, 80)),
         "wide_strip": ((2200, 72), (3, -1), [0.5], 1.0, (2040, 160)),
     }
 
@@ -262,6 +265,9 @@ def main():
 
     for version, file, base in (("4.6", "rife46", 32), ("4.26", "rife426", 64)):
         tensors, table = {}, []
+        digest = hashlib.sha256((args.weights / f"{file}.pth").read_bytes()).hexdigest()
+        if digest not in Path("weights/manifest.toml").read_text():
+            sys.exit(f"{args.weights / file}.pth is not the published file")
         state = torch.load(args.weights / f"{file}.pth", map_location="cpu", weights_only=True)
         state = {k: v for k, v in state.items() if not k.startswith(("teacher.", "caltime."))}
         real, random = IFNet(version), IFNet(version)
@@ -278,7 +284,7 @@ def main():
             first, count = columns
             tensors[f"{name}/image"] = image[:, :, :, first : first + count].float().numpy()
             tensors[f"{name}/flows"] = torch.stack([f[:, :, ::FLOW_STEP, first : first + count : FLOW_STEP] for f in flows]).float().numpy()
-            table.append(dict(name=name, weights=weights, timesteps=timesteps, scale=scale, ensemble=ensemble, first_column=first, **entry))
+            table.append(dict(name=name, weights=weights, timesteps=timesteps, scale=scale, ensemble=ensemble, first_column=first, f16=scale >= 0.5, **entry))
 
         for name, (frames, timesteps, scale, ensemble) in real_cases(version, clips).items():
             frames = [np.ascontiguousarray(f) for f in frames]
@@ -294,7 +300,7 @@ def main():
             entry = dict(frames="lines", width=w, height=h, pan=[dx, dy])
             case(name, random, "random", frames, timesteps, scale, ensemble, (0, w), entry)
 
-        meta = json.dumps(dict(version=version, flow_step=FLOW_STEP, torch=torch.__version__, cases=table), sort_keys=True)
+        meta = json.dumps(dict(version=version, flow_step=FLOW_STEP, torch=torch.__version__, weights_sha256=digest, cases=table), sort_keys=True)
         path = args.out / f"golden_{file}.safetensors"
         path.write_bytes(save(tensors, metadata={"rife": meta}))
         print(f"{path}: {len(table)} cases, {path.stat().st_size} bytes")

@@ -29,9 +29,23 @@ fn main() -> ExitCode {
         }
     };
     bench(&args).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", describe(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error and its causes on one line. Some crates repeat a cause in the text of what it caused:
+/// it is said once.
+fn describe(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(|c| c.to_string().lines().collect::<Vec<_>>().join(" ")) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 /// Succeeds where every configuration did. Where all fail there is nothing to record.

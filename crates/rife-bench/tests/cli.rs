@@ -95,6 +95,8 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
     }
     for m in measured {
         assert_eq!(m["error"], serde_json::Value::Null);
+        let reference = m["case"]["precision"] == "f32";
+        assert_eq!(m["fidelity"].is_null(), reference, "{m}");
         assert_eq!(m["runs"][0]["frame_ms"].as_array().expect("samples").len(), 2);
         let sha256 = m["subject"]["weights_sha256"].as_str().expect("a hash");
         assert_eq!(sha256.len(), 64);
@@ -104,9 +106,8 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
     }
 }
 
+/// Absolute: the program runs in another folder.
 fn weights() -> std::path::PathBuf {
-    match std::env::var_os("RIFE_WEIGHTS") {
-        Some(dir) if !dir.is_empty() => dir.into(),
-        _ => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights"),
-    }
+    let store = rife_model::weights::Store::locate(None).expect("a folder for weights");
+    std::path::absolute(store.dir()).expect("an absolute path")
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rife_model::weights::Store;
-use rife_runtime::{Frame, Interpolator, ModelVersion};
+use rife_runtime::{Frame, Interpolator, InterpolatorBuilder, PixelFormat};
 
-use crate::args::InterpolateArgs;
+use crate::args::{EngineArgs, InterpolateArgs};
 use crate::picture::{self, Format, Picture};
 use crate::say;
 
@@ -28,12 +28,8 @@ struct Job {
 
 impl Job {
     fn new(args: InterpolateArgs) -> Result<Self> {
-        ensure!(
-            !args.engine.ensemble || args.engine.model == ModelVersion::V4_6,
-            "--ensemble is defined for RIFE 4.6 only: add --model 4.6"
-        );
-        // Before weights are fetched for a device that is not there.
-        args.engine.device.resolve()?;
+        // Before weights are fetched for what cannot run.
+        builder(&args.engine).check()?;
         let (outputs, format, folder) = match args.factor {
             None => {
                 let format = Format::of(&args.output)?;
@@ -52,6 +48,10 @@ impl Job {
                     "{} is not a folder: --factor fills one",
                     folder.display()
                 );
+                let above = folder.ancestors().skip(1).find(|dir| dir.exists());
+                if let Some(above) = above {
+                    ensure!(above.is_dir(), "{} is not a folder", above.display());
+                }
                 let outputs = (1..factor).map(|i| Output {
                     path: folder.join(format!("{i:04}.png")),
                     timestep: (f64::from(i) / f64::from(factor)) as f32,
@@ -68,6 +68,15 @@ impl Job {
     }
 }
 
+fn builder(args: &EngineArgs) -> InterpolatorBuilder {
+    Interpolator::builder(args.model)
+        .engine(args.engine)
+        .device(args.device)
+        .precision(args.precision)
+        .scale(args.scale)
+        .ensemble(args.ensemble)
+}
+
 pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
     let job = Job::new(args)?;
     let (earlier, later) = read_pair(&job.args.earlier, &job.args.later)?;
@@ -75,13 +84,7 @@ pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
     let engine = &job.args.engine;
     let weights = Store::locate(engine.weights.dir.as_deref())?
         .obtain(engine.model, &mut |line| say(line))?;
-    let rife = Interpolator::builder(engine.model)
-        .engine(engine.engine)
-        .device(engine.device)
-        .precision(engine.precision)
-        .scale(engine.scale)
-        .ensemble(engine.ensemble)
-        .load_weights(&weights)?;
+    let rife = builder(engine).load_weights(&weights)?;
     let created = match &job.folder {
         Some(folder) => create(folder)?,
         None => Vec::new(),
@@ -129,8 +132,8 @@ fn make(job: &Job, rife: &Interpolator, earlier: &Picture, later: &Picture) -> R
     let deeper = [&earlier.frame, &later.frame]
         .map(Frame::format)
         .into_iter()
-        .find(|f| *f != rife_runtime::PixelFormat::Rgb8)
-        .unwrap_or(rife_runtime::PixelFormat::Rgb8);
+        .find(|f| *f != PixelFormat::Rgb8)
+        .unwrap_or(PixelFormat::Rgb8);
     let pixels = job.format.pixel_format(deeper);
     let mut session = rife.session(earlier.frame.size())?;
     session.push(&earlier.frame.view())?;

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {}", one_line(&format!("{error:#}"))));
+            say(&format!("error: {}", describe(&error)));
             ExitCode::FAILURE
         }
     }
@@ -58,6 +58,20 @@ fn print(text: &str) -> anyhow::Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
         _ => Ok(()),
     }
+}
+
+/// An error and its causes on one line. Some crates repeat a cause in the text of what it caused:
+/// it is said once.
+fn describe(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(|cause| one_line(&cause.to_string())) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 /// Text on one line, whatever line breaks it came with.

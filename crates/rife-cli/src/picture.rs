@@ -8,12 +8,15 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::tiff::TiffEncoder;
 use image::codecs::webp::WebPEncoder;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader, Limits};
 use rife_runtime::{Frame, FrameSize, PixelFormat};
 use tempfile::{NamedTempFile, TempPath};
 
 /// Of 100; lower shows in flat areas of a frame that stands between two clean ones.
 const JPEG_QUALITY: u8 = 95;
+
+/// Most bytes that a picture may decode to: a 16-bit RGBA picture of 128 megapixels.
+const MAX_DECODED_BYTES: u64 = 1 << 30;
 
 /// A picture that was read.
 pub(crate) struct Picture {
@@ -32,8 +35,20 @@ pub(crate) fn read(path: &Path) -> Result<Picture> {
         .with_context(|| format!("cannot read {shown}"))?;
     let bad = || format!("cannot read {shown} as a picture");
     let mut decoder = reader.into_decoder().with_context(bad)?;
-    let icc_profile = decoder.icc_profile().unwrap_or(None);
+    // The header is checked before anything as large as it claims is allocated.
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(FrameSize::MAX_SIDE as u32);
+    limits.max_image_height = Some(FrameSize::MAX_SIDE as u32);
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    let (width, height) = decoder.dimensions();
+    limits
+        .check_dimensions(width, height)
+        .and_then(|()| limits.reserve(decoder.total_bytes()))
+        .and_then(|()| decoder.set_limits(limits))
+        .with_context(|| format!("{shown} is too large, {width}x{height}"))?;
     let orientation = decoder.orientation().with_context(bad)?;
+    let icc_profile = decoder.icc_profile().unwrap_or(None).filter(|p| is_rgb(p));
+    let icc_profile = icc_profile.filter(|_| decoder.color_type().has_color());
     let mut picture = DynamicImage::from_decoder(decoder).with_context(bad)?;
     picture.apply_orientation(orientation);
     let size = FrameSize::new(picture.width() as usize, picture.height() as usize);
@@ -49,6 +64,11 @@ pub(crate) fn read(path: &Path) -> Result<Picture> {
         icc_profile,
         had_alpha: color.has_alpha(),
     })
+}
+
+/// Whether an ICC profile describes RGB, which is what is written, whatever was read.
+fn is_rgb(profile: &[u8]) -> bool {
+    profile.get(16..20) == Some(b"RGB ")
 }
 
 /// A format that pictures are written in.

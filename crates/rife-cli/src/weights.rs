@@ -2,45 +2,60 @@
 
 use std::fmt::Write;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use rife_model::ModelVersion;
-use rife_model::weights::{Held, Store, entry};
+use rife_model::weights::{Held, Store, Weights, entry};
 
 use crate::args::{WeightsAction, WeightsArgs};
-use crate::{print, say};
+use crate::{describe, print, say};
 
 pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
     let store = Store::locate(args.weights.dir.as_deref())?;
     match &args.action {
         WeightsAction::List => print(&list(&store)?),
         WeightsAction::Fetch { which } => {
-            let mut out = String::new();
+            let mut failed = None;
             for version in &which.0 {
-                let weights = store.obtain(*version, &mut |line| say(line))?;
-                match &weights.note {
-                    Some(note) => say(&format!("note: {note}")),
-                    None => writeln!(out, "{version}  {}  verified", weights.path.display())?,
+                match store.obtain(*version, &mut |line| say(line)) {
+                    Ok(Weights { note: Some(note), .. }) => say(&format!("note: {note}")),
+                    Ok(weights) => {
+                        print(&format!("{version:<5} {} verified\n", weights.path.display()))?;
+                    }
+                    Err(error) => keep_first(&mut failed, error.into()),
                 }
             }
-            print(&out)
+            failed.map_or(Ok(()), Err)
         }
         WeightsAction::Verify => {
-            let mut out = String::new();
+            let mut failed = None;
             for version in ModelVersion::ALL {
-                let checked = store.verify(version)?;
-                for path in &checked {
-                    let verdict = match entry(version).sha256 {
-                        Some(_) => "the published file",
-                        None => "readable (no hash is published for it)",
-                    };
-                    writeln!(out, "{version}  {}  {verdict}", path.display())?;
+                let files = store.verify(version);
+                if files.is_empty() {
+                    print(&format!("{version:<5} not there\n"))?;
                 }
-                if checked.is_empty() {
-                    writeln!(out, "{version}  not there")?;
+                for (path, checked) in files {
+                    match checked {
+                        Ok(()) => {
+                            let verdict = match entry(version).sha256 {
+                                Some(_) => "is the published one",
+                                None => "is readable; no hash is published for it",
+                            };
+                            print(&format!("{version:<5} {} {verdict}\n", path.display()))?;
+                        }
+                        Err(error) => keep_first(&mut failed, error.into()),
+                    }
                 }
             }
-            print(&out)
+            failed.map_or(Ok(()), Err)
         }
+    }
+}
+
+/// The first error is what the program ends with; the others are said at once.
+fn keep_first(first: &mut Option<Error>, error: Error) {
+    match first {
+        None => *first = Some(error),
+        Some(_) => say(&format!("error: {}", describe(&error))),
     }
 }
 
@@ -65,7 +80,7 @@ pub(crate) fn list(store: &Store) -> Result<String> {
             ),
             (Held::Nothing, None, None) => format!("not there; see {}", entry.upstream),
         };
-        writeln!(out, "{version:<5} {state}", version = version.as_str())?;
+        writeln!(out, "{version:<5} {state}")?;
     }
     Ok(out)
 }

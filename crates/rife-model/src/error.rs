@@ -6,6 +6,7 @@ use crate::{ModelVersion, Scale};
 
 /// What can go wrong when a network is built or run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
     /// The tensors offered are not those of the version.
     #[error(transparent)]
@@ -46,20 +47,20 @@ pub enum ModelError {
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
     /// A weights file could not be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {cause}")]
     Read {
         /// The file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A weights file is not safetensors.
-    #[error("{path} is not a valid safetensors file: {source}")]
+    #[error("{path} is not a valid safetensors file: {cause}")]
     Safetensors {
         /// The file.
         path: String,
         /// Why.
-        source: safetensors::SafeTensorError,
+        cause: safetensors::SafeTensorError,
     },
 }
 

@@ -1,5 +1,6 @@
 //! IFNet: two frames and a timestep in, the frame between them out.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -9,6 +10,7 @@ use safetensors::SafeTensors;
 use crate::blocks::{Estimate, Head, IfBlock};
 use crate::error::{Misshapen, StateDictMismatch};
 use crate::warp::{warp, warp_pair};
+use crate::weights::VerifiedBytes;
 use crate::{MaskUpdate, ModelError, ModelSpec, ModelVersion, Scale};
 
 /// What [`IfNet::forward`] takes.
@@ -73,14 +75,15 @@ impl IfNet {
     pub fn load(version: ModelVersion, vb: VarBuilder) -> Result<Self, ModelError> {
         let spec = version.spec();
         check_dtype(vb.dtype(), vb.device())?;
-        let mut found = Vec::new();
+        let mut found = HashMap::new();
         for (name, _) in spec.tensors() {
             if vb.contains_tensor(&name) {
-                let dims = vb.get_unchecked(&name)?.dims().to_vec();
-                found.push((name, dims));
+                let tensor = vb.get_unchecked(&name)?;
+                found.insert(name, tensor);
             }
         }
-        check_state_dict(spec, found.iter().map(|(n, s)| (n.as_str(), s.as_slice())))?;
+        check_state_dict(spec, found.iter().map(|(n, t)| (n.as_str(), t.dims())))?;
+        let vb = VarBuilder::from_tensors(found, vb.dtype(), vb.device());
         Ok(Self {
             spec,
             encode: match spec.has_encoder() {
@@ -108,14 +111,40 @@ impl IfNet {
         device: &Device,
     ) -> Result<Self, ModelError> {
         let path = path.as_ref();
-        let shown = || path.display().to_string();
-        let bytes =
-            std::fs::read(path).map_err(|source| ModelError::Read { path: shown(), source })?;
-        let file = SafeTensors::deserialize(&bytes)
-            .map_err(|source| ModelError::Safetensors { path: shown(), source })?;
+        let shown = path.display().to_string();
+        match std::fs::read(path) {
+            Ok(bytes) => Self::from_bytes(&bytes, shown, version, dtype, device),
+            Err(cause) => Err(ModelError::Read { path: shown, cause }),
+        }
+    }
+
+    /// As [`IfNet::from_safetensors`], from weights that were verified: what is loaded is what
+    /// was hashed.
+    ///
+    /// # Errors
+    /// As [`IfNet::from_safetensors`].
+    pub fn from_weights(
+        bytes: &VerifiedBytes,
+        version: ModelVersion,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let shown = bytes.path().display().to_string();
+        Self::from_bytes(bytes.as_slice(), shown, version, dtype, device)
+    }
+
+    fn from_bytes(
+        bytes: &[u8],
+        path: String,
+        version: ModelVersion,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|cause| ModelError::Safetensors { path, cause })?;
         let tensors: Vec<_> = file.iter().map(|(n, t)| (n, t.shape().to_vec())).collect();
         check_state_dict(version.spec(), tensors.iter().map(|(n, s)| (*n, s.as_slice())))?;
-        Self::load(version, VarBuilder::from_slice_safetensors(&bytes, dtype, device)?)
+        Self::load(version, VarBuilder::from_slice_safetensors(bytes, dtype, device)?)
     }
 
     /// The version's row of data.

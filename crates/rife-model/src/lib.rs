@@ -16,7 +16,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let version = ModelVersion::V4_25;
 //! let weights = Store::locate(None)?.obtain(version, &mut |line| eprintln!("{line}"))?;
-//! let net = IfNet::from_safetensors(weights.path, version, DType::F32, &Device::Cpu)?;
+//! let net = IfNet::from_weights(&weights.read()?, version, DType::F32, &Device::Cpu)?;
 //!
 //! let (height, width) = (1080, 1920);
 //! let frame = Tensor::zeros((1, 3, height, width), DType::F32, &Device::Cpu)?;
@@ -66,5 +66,7 @@ pub mod weights;
 pub use error::{Misshapen, ModelError, StateDictMismatch, UnknownScale};
 pub use ifnet::{IfNet, Input, Trace, check_state_dict};
 pub use scale::{Padding, Scale};
-pub use spec::{MaskUpdate, ModelSpec, ModelVersion, UnknownVersion};
+pub use spec::{
+    ENCODER_WIDTH, LEAKY_SLOPE, MaskUpdate, ModelSpec, ModelVersion, RES_CONVS, UnknownVersion,
+};
 pub use warp::{warp, warp_pair};

@@ -39,7 +39,7 @@ impl ModelVersion {
 
 impl fmt::Display for ModelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 
@@ -67,7 +67,7 @@ pub enum MaskUpdate {
 
 /// Everything that IFNet needs to know of a version.
 ///
-/// Source: the published models; the table in the crate's README section "networks".
+/// Source: the published models, <https://github.com/hzwer/Practical-RIFE>.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ModelSpec {
     /// The version this row describes.
@@ -195,9 +195,11 @@ impl ModelSpec {
 }
 
 /// Residual convolutions in every IFBlock.
-pub(crate) const RES_CONVS: usize = 8;
+pub const RES_CONVS: usize = 8;
 /// Channels inside the encoder.
-pub(crate) const ENCODER_WIDTH: usize = 16;
+pub const ENCODER_WIDTH: usize = 16;
+/// What a negative value is multiplied by in every LeakyReLU.
+pub const LEAKY_SLOPE: f64 = 0.2;
 
 #[cfg(test)]
 mod tests {

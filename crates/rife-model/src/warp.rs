@@ -4,6 +4,9 @@ use candle_core::{D, DType, Tensor};
 
 use crate::ModelError;
 
+/// More than any frame is wide, and within the integers that F32 counts.
+const MAX_FLOW_PX: f32 = (1 << 23) as f32;
+
 /// Samples `image` at `pixel + flow`: bilinear, coordinates clamped to the frame. Equal to
 /// PyTorch's `grid_sample(mode="bilinear", padding_mode="border", align_corners=True)`, with the
 /// coordinates kept in pixels, so that nothing is lost to normalising them.
@@ -66,7 +69,8 @@ fn corner(
 ) -> Result<(Tensor, Tensor), ModelError> {
     let position =
         Tensor::arange(0u32, length as u32, flow.device())?.to_dtype(DType::F32)?.reshape(shape)?;
-    let flow = flow.narrow(1, channel, 1)?.squeeze(1)?;
+    // Beyond any frame, and still exact: infinity minus infinity is not a number.
+    let flow = flow.narrow(1, channel, 1)?.squeeze(1)?.clamp(-MAX_FLOW_PX, MAX_FLOW_PX)?;
     let whole = flow.floor()?;
     let pixel = whole.broadcast_add(&position)?;
     // Before the first pixel there is nothing to mix; past the last both corners are the last.
@@ -182,12 +186,15 @@ mod tests {
     }
 
     #[test]
-    fn flow_that_is_not_finite_still_samples_inside_the_frame() {
-        let image = ramp(1, 2, 4, 4);
-        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let out = warp(&image, &constant_flow(1, 4, 4, bad, bad)).unwrap();
-            assert_eq!(out.dims(), [1, 2, 4, 4]);
+    fn flow_that_is_not_finite_samples_the_border_or_gives_nan() {
+        let image = ramp(1, 1, 4, 4);
+        let v = values(&image);
+        for (flow, expected) in [(f32::INFINITY, v[15]), (f32::NEG_INFINITY, v[0])] {
+            let out = warp(&image, &constant_flow(1, 4, 4, flow, flow)).unwrap();
+            assert_eq!(values(&out), [expected; 16]);
         }
+        let out = warp(&image, &constant_flow(1, 4, 4, f32::NAN, 0.0)).unwrap();
+        assert!(values(&out).iter().all(|v| v.is_nan()));
     }
 
     #[test]

@@ -8,7 +8,8 @@ pub(crate) trait EngineImpl: Send + Sync {
     fn session(&self, size: FrameSize) -> Result<Box<dyn EngineSession>>;
 }
 
-/// A stream of frames of one size. The door has checked sizes, order and timesteps.
+/// A stream of frames of one size. The door has checked sizes, order and timesteps. After an error
+/// a session holds the frames that it held before, and goes on.
 pub(crate) trait EngineSession: Send {
     /// Takes the next frame; the one before stays as the earlier of the pair.
     fn push(&mut self, frame: &FrameView<'_>) -> Result<()>;

@@ -1,5 +1,6 @@
 //! The errors of the runtime.
 
+use rife_model::weights::WeightsError;
 use rife_model::{ModelError, ModelVersion};
 
 use crate::{Device, Engine, FrameSize};
@@ -35,14 +36,12 @@ pub enum Error {
     #[error("a session needs two frames before it can make one between them; it has {0}")]
     NotReady(usize),
     /// The engine asked for does not exist for the device in this build.
-    #[error("this build has no {engine} engine for {device}; {instead}")]
+    #[error("this build has no {engine} engine for {device}; the baseline runs there")]
     NoEngine {
         /// What was asked for.
         engine: Engine,
         /// Where it was to run.
         device: Device,
-        /// What to do.
-        instead: &'static str,
     },
     /// The device asked for cannot be used.
     #[error("{device} cannot be used: {reason}")]
@@ -56,12 +55,20 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The weights could not be had.
-    #[error("cannot load the weights of RIFE {version}: {source}")]
+    #[error("cannot load the weights of RIFE {version}: {cause}")]
     Weights {
         /// The version that was asked for.
         version: ModelVersion,
         /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        cause: WeightsError,
+    },
+    /// The weights offered are another version's.
+    #[error("these weights were obtained for RIFE {got}, not for RIFE {expected}")]
+    OtherWeights {
+        /// The version that is to run.
+        expected: ModelVersion,
+        /// The version that the weights were asked for.
+        got: ModelVersion,
     },
 }
 

@@ -57,50 +57,51 @@ impl InterpolatorBuilder {
         self
     }
 
-    /// Loads the weights from a folder, fetching them into it when they are missing; what is
-    /// fetched is told through `tracing`.
+    /// Whether this machine and build can run what was chosen, without touching any weights.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] and [`Error::NoEngine`] when they lack what was asked for;
+    /// [`Error::Model`] when the version has no ensemble.
+    pub fn check(&self) -> Result<()> {
+        self.open().map(drop)
+    }
+
+    /// Loads the weights from a folder, fetching them into it when they are missing. What is
+    /// fetched, and what should be known of the weights, is told through `tracing`.
     ///
     /// # Errors
     /// [`Error::Weights`] when the weights cannot be had; otherwise as
     /// [`InterpolatorBuilder::load_weights`].
     pub fn load(self, weights: impl AsRef<Path>) -> Result<Interpolator> {
+        self.check()?;
         let version = self.version;
         let weights = Store::at(weights.as_ref())
             .obtain(version, &mut |line| tracing::info!("{line}"))
-            .map_err(|source| Error::Weights { version, source: Box::new(source) })?;
+            .map_err(|cause| Error::Weights { version, cause })?;
+        if let Some(note) = &weights.note {
+            tracing::warn!("{note}");
+        }
         self.load_weights(&weights)
     }
 
     /// Loads weights that are at hand.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] and [`Error::NoEngine`] when this machine or build lacks what was
-    /// asked for; [`Error::Model`] when the weights are not the model's, or the version has no
-    /// ensemble.
+    /// As [`InterpolatorBuilder::check`]; [`Error::OtherWeights`] when the weights were obtained
+    /// for another version, [`Error::Weights`] when they have changed since they were obtained.
     pub fn load_weights(self, weights: &Weights) -> Result<Interpolator> {
-        let spec = self.version.spec();
-        if self.ensemble && !spec.supports_ensemble {
-            return Err(ModelError::NoEnsemble { version: self.version }.into());
+        let version = self.version;
+        if weights.requested != version {
+            return Err(Error::OtherWeights { expected: version, got: weights.requested });
         }
-        let device = open_device(self.device)?;
-        if self.engine == Engine::Optimized {
-            return Err(Error::NoEngine {
-                engine: self.engine,
-                device: if device.is_cuda() { Device::Cuda(0) } else { Device::Cpu },
-                instead: "use --engine baseline, or auto for the fastest there is",
-            });
-        }
-        let precision = match self.precision {
-            Precision::Auto if device.is_cuda() => Precision::F16,
-            Precision::Auto => Precision::F32,
-            chosen => chosen,
-        };
+        let (device, precision) = self.open()?;
         let dtype = if precision == Precision::F16 { DType::F16 } else { DType::F32 };
-        let net = IfNet::from_safetensors(&weights.path, self.version, dtype, &device)?;
+        let bytes = weights.read().map_err(|cause| Error::Weights { version, cause })?;
+        let net = IfNet::from_weights(&bytes, version, dtype, &device)?;
         let recipe = Recipe { scale: self.scale, ensemble: self.ensemble };
         Ok(Interpolator {
             info: EngineInfo {
-                model: self.version,
+                model: version,
                 weights: weights.clone(),
                 engine: Engine::Baseline,
                 device: describe(&device),
@@ -112,10 +113,28 @@ impl InterpolatorBuilder {
             pair: Mutex::new(None),
         })
     }
+
+    /// The device, and the precision that [`Precision::Auto`] comes down to on it.
+    fn open(&self) -> Result<(candle_core::Device, Precision)> {
+        if self.ensemble && !self.version.spec().supports_ensemble {
+            return Err(ModelError::NoEnsemble { version: self.version }.into());
+        }
+        let device = open_device(self.device)?;
+        if self.engine == Engine::Optimized {
+            return Err(Error::NoEngine { engine: self.engine, device: self.device.resolve()? });
+        }
+        let precision = match self.precision {
+            Precision::Auto if device.is_cuda() => Precision::F16,
+            Precision::Auto => Precision::F32,
+            chosen => chosen,
+        };
+        Ok((device, precision))
+    }
 }
 
 /// What runs, as it was resolved from what was asked for.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct EngineInfo {
     /// The version that was asked for.
     pub model: ModelVersion,
@@ -159,6 +178,12 @@ pub struct Interpolator {
     engine: Box<dyn EngineImpl>,
     /// The session that serves single pairs, kept for the next pair of its size.
     pair: Mutex<Option<Session>>,
+}
+
+impl std::fmt::Debug for Interpolator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interpolator").field("info", &self.info).finish_non_exhaustive()
+    }
 }
 
 impl Interpolator {
@@ -206,6 +231,14 @@ impl Interpolator {
         timestep: f32,
         out: &mut FrameViewMut<'_>,
     ) -> Result<()> {
+        // Before the session that is kept is taken: a mistake of the caller's must not cost it.
+        let size = earlier.size();
+        for got in [later.size(), out.size()] {
+            if got != size {
+                return Err(Error::Size { op: "Interpolator::interpolate", expected: size, got });
+            }
+        }
+        check_timestep(timestep)?;
         // A panic in another thread leaves at worst a session that the reset below clears.
         let mut kept = self.pair.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut session = match kept.take() {
@@ -227,7 +260,7 @@ impl Interpolator {
     /// When the size is out of range or the device cannot hold it.
     pub fn session(&self, size: FrameSize) -> Result<Session> {
         let inner = self.engine.session(size.check("session")?)?;
-        Ok(Session { size, pushed: 0, inner })
+        Ok(Session { size, pushed: 0, format: PixelFormat::Rgb8, inner })
     }
 }
 
@@ -236,7 +269,16 @@ pub struct Session {
     size: FrameSize,
     /// Frames held, at most 2.
     pushed: usize,
+    /// Of the last frame pushed.
+    format: PixelFormat,
     inner: Box<dyn EngineSession>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("Session");
+        out.field("size", &self.size).field("pushed", &self.pushed).finish_non_exhaustive()
+    }
 }
 
 impl Session {
@@ -254,6 +296,7 @@ impl Session {
         self.check_size("Session::push", frame.size())?;
         self.inner.push(frame)?;
         self.pushed = (self.pushed + 1).min(2);
+        self.format = frame.format();
         Ok(())
     }
 
@@ -268,12 +311,12 @@ impl Session {
         Ok(out)
     }
 
-    /// As [`Session::at_as`] for 8-bit RGB.
+    /// As [`Session::at_as`], in the format of the last frame pushed.
     ///
     /// # Errors
     /// As [`Session::at_into`].
     pub fn at(&mut self, timestep: f32) -> Result<Frame> {
-        self.at_as(timestep, PixelFormat::Rgb8)
+        self.at_as(timestep, self.format)
     }
 
     /// As [`Session::at_as`], into a buffer of the caller's and in its format.
@@ -284,9 +327,7 @@ impl Session {
     /// [`Error::Model`] when the device fails. The session survives each of them.
     pub fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
         self.check_size("Session::at", out.size())?;
-        if !(timestep > 0.0 && timestep < 1.0) {
-            return Err(Error::Timestep(timestep));
-        }
+        check_timestep(timestep)?;
         if self.pushed < 2 {
             return Err(Error::NotReady(self.pushed));
         }
@@ -307,6 +348,10 @@ impl Session {
     }
 }
 
+fn check_timestep(timestep: f32) -> Result<()> {
+    if timestep > 0.0 && timestep < 1.0 { Ok(()) } else { Err(Error::Timestep(timestep)) }
+}
+
 pub(crate) fn open_device(asked: Device) -> Result<candle_core::Device> {
     let cuda = |index| candle_core::Device::new_cuda(index);
     match asked {
@@ -318,8 +363,7 @@ pub(crate) fn open_device(asked: Device) -> Result<candle_core::Device> {
         }),
         Device::Cuda(_) if !candle_core::utils::cuda_is_available() => Err(Error::NoDevice {
             device: asked,
-            reason: "this build has no CUDA engine; build with --features candle-cuda, or use \
-                     --device cpu"
+            reason: "this build has no CUDA engine (the feature candle-cuda brings candle's)"
                 .into(),
         }),
         Device::Cuda(index) => {

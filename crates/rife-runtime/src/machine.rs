@@ -24,6 +24,7 @@ impl Device {
 
 /// Whether an engine can run on a device here.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Availability {
     /// The engine.
     pub engine: Engine,

@@ -22,6 +22,9 @@ pub struct Case {
     pub scale: f64,
     /// Whether the ensemble ran.
     pub ensemble: bool,
+    /// Whether F16 is held to it. At quarter scale the blocks' outputs are multiplied by up to
+    /// 64 px, and so is what F16 rounds off in them.
+    pub f16: bool,
     /// The first column that `image` and `flows` hold.
     pub first_column: usize,
     /// The made frames, `(B, 3, H, columns)`, cropped to the frame.
@@ -87,6 +90,7 @@ impl Golden {
                     .collect::<Option<_>>()?,
                 scale: entry["scale"].as_f64()?,
                 ensemble: entry["ensemble"].as_bool()?,
+                f16: entry["f16"].as_bool()?,
                 first_column: entry["first_column"].as_u64()? as usize,
                 image: tensors.get(&format!("{name}/image"))?.clone(),
                 flows: tensors.get(&format!("{name}/flows"))?.clone(),

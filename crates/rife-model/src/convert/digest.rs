@@ -1,5 +1,6 @@
 //! SHA-256 of files, and of tensors whatever file they lie in.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -71,6 +72,30 @@ pub fn tensors_sha256_of_safetensors_bytes(bytes: &[u8]) -> Result<String, Conve
     StFile::open(Cursor::new(bytes))?.sha256()
 }
 
+/// Names and shapes of the tensors of a safetensors file, in the order of the names' bytes.
+///
+/// # Errors
+/// As [`tensors_sha256_of_safetensors`].
+pub(crate) fn shapes_of_safetensors(
+    path: &Path,
+) -> Result<Vec<(String, Vec<usize>)>, ConvertError> {
+    let file = File::open(path).map_err(ConvertError::io("open", path))?;
+    let file = StFile::open(file).map_err(|e| e.in_file(path))?;
+    Ok(file.tensors.into_iter().map(|(name, info)| (name, info.shape)).collect())
+}
+
+/// The SHA-256 of the file that a safetensors file was converted from, where it says so.
+///
+/// # Errors
+/// As [`tensors_sha256_of_safetensors`].
+pub(crate) fn source_sha256_of(path: &Path) -> Result<Option<String>, ConvertError> {
+    let file = File::open(path).map_err(ConvertError::io("open", path))?;
+    let file = StFile::open(file).map_err(|e| e.in_file(path))?;
+    let origin = file.metadata.as_ref().and_then(|metadata| metadata.get(super::METADATA_KEY));
+    let origin = origin.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+    Ok(origin.and_then(|origin| Some(origin.get("source_sha256")?.as_str()?.to_owned())))
+}
+
 /// A safetensors file of which only the header is in memory.
 pub(super) struct StFile<R> {
     reader: R,
@@ -78,6 +103,7 @@ pub(super) struct StFile<R> {
     data_start: u64,
     /// In the order of the names' bytes.
     pub(super) tensors: Vec<(String, TensorInfo)>,
+    metadata: Option<HashMap<String, String>>,
 }
 
 impl<R: Read + Seek> StFile<R> {
@@ -100,7 +126,8 @@ impl<R: Read + Seek> StFile<R> {
             metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
         check_offsets(&tensors, len.saturating_sub(data_start))?;
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(Self { reader, data_start, tensors })
+        let metadata = metadata.metadata().clone();
+        Ok(Self { reader, data_start, tensors, metadata })
     }
 
     /// Hands the bytes of a tensor to `each`, piece by piece, until it returns false.

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
+use crate::ModelVersion;
+
 /// Why a checkpoint was not read or not converted.
 ///
 /// The [`Display`](std::fmt::Display) of every variant is one line: text that comes from the file
@@ -12,22 +14,22 @@ use std::path::Path;
 #[non_exhaustive]
 pub enum ConvertError {
     /// An error about the content of a named file.
-    #[error("{file}: {source}")]
+    #[error("{file}: {inner}")]
     InFile {
         /// The file, as it was named by the caller.
         file: String,
         /// What is wrong with it.
-        source: Box<Self>,
+        inner: Box<Self>,
     },
     /// The operating system refused something.
-    #[error("cannot {op} {path}: {}", shown(&source.to_string()))]
+    #[error("cannot {op} {path}: {}", shown(&cause.to_string()))]
     Io {
         /// What was being done.
         op: &'static str,
         /// The file it was done to.
         path: String,
         /// The system's reason.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Something is larger than [`Limits`](super::Limits) allow.
     #[error("{what} needs {got} bytes; the limit is {limit}")]
@@ -123,6 +125,14 @@ pub enum ConvertError {
         /// The other key, escaped.
         second: String,
     },
+    /// The checkpoint is not of the model it should be of.
+    #[error("these are not the weights of RIFE {expected}: {found}")]
+    OtherModel {
+        /// The model that was asked for.
+        expected: ModelVersion,
+        /// What the tensors are instead.
+        found: String,
+    },
     /// The output is there already and overwriting was not asked for.
     #[error("{path} exists already; it is replaced only when overwriting is asked for")]
     OutputExists {
@@ -153,8 +163,8 @@ impl ConvertError {
     /// The error itself, without the file names around it.
     pub fn innermost(&self) -> &Self {
         let mut error = self;
-        while let Self::InFile { source, .. } = error {
-            error = source;
+        while let Self::InFile { inner, .. } = error {
+            error = inner;
         }
         error
     }
@@ -163,13 +173,13 @@ impl ConvertError {
     pub(super) fn in_file(self, path: &Path) -> Self {
         match self {
             Self::InFile { .. } | Self::Io { .. } => self,
-            other => Self::InFile { file: shown_path(path), source: Box::new(other) },
+            other => Self::InFile { file: shown_path(path), inner: Box::new(other) },
         }
     }
 
     pub(super) fn io(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = shown_path(path);
-        move |source| Self::Io { op, path, source }
+        move |cause| Self::Io { op, path, cause }
     }
 
     pub(super) fn tensor(name: &str, problem: impl Into<String>) -> Self {

@@ -35,6 +35,7 @@ use serde::Serialize;
 pub use self::digest::{
     file_sha256, tensors_sha256, tensors_sha256_of_safetensors, tensors_sha256_of_safetensors_bytes,
 };
+pub(crate) use self::digest::{shapes_of_safetensors, source_sha256_of};
 pub use self::dtype::Dtype;
 pub use self::error::ConvertError;
 pub use self::tensors::Tensor;
@@ -100,6 +101,8 @@ pub struct ConvertOptions {
     pub overwrite: bool,
     /// How much the input may ask for.
     pub limits: Limits,
+    /// The model that the checkpoint must be of, where only one will do.
+    pub expect: Option<ModelVersion>,
 }
 
 /// The container that a checkpoint came in.
@@ -361,6 +364,18 @@ pub fn convert_file(
     let source = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
 
     let models = checkpoint.models();
+    if let Some(expected) = options.expect
+        && !models.contains(&expected)
+    {
+        let found = match models.as_slice() {
+            [] => "of no version that is known here".to_owned(),
+            _ => format!(
+                "they are those of {}",
+                models.iter().map(|m| m.as_str()).collect::<Vec<_>>().join(" or ")
+            ),
+        };
+        return Err(ConvertError::OtherModel { expected, found }.in_file(input));
+    }
     let origin = Origin {
         tool: concat!("rife-model ", env!("CARGO_PKG_VERSION")),
         format: "1",

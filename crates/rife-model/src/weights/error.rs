@@ -3,40 +3,50 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::ModelVersion;
 use crate::convert::ConvertError;
+use crate::{ModelVersion, StateDictMismatch};
 
 /// Why a version's weights could not be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
     /// A file or folder could not be read or written.
-    #[error("cannot {op} {path}: {source}")]
+    #[error("cannot {op} {path}: {cause}")]
     Io {
         /// What was tried.
         op: &'static str,
         /// On which file or folder.
         path: PathBuf,
         /// Why it failed.
-        source: io::Error,
+        cause: io::Error,
     },
     /// There is no folder for weights.
     #[error("no folder for weights: give one with --weights or RIFE_WEIGHTS")]
     NoFolder,
     /// A file is not the published one.
     #[error(
-        "{path} is not the published file of RIFE {version}: its SHA-256 is {got}, not {expected}; \
-         delete it to fetch it again"
+        "{path} is not the published file of RIFE {version}: the SHA-256 of {of} is {got}, not \
+         {expected}; delete it to fetch it again"
     )]
     Hash {
         /// The version.
         version: ModelVersion,
         /// The file.
         path: PathBuf,
+        /// What was hashed: the file, or its tensors alone.
+        of: &'static str,
         /// What the manifest says.
         expected: String,
         /// What the file has.
         got: String,
+    },
+    /// A file's tensors are not those of the version.
+    #[error("{path}: {mismatch}")]
+    OtherModel {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        mismatch: StateDictMismatch,
     },
     /// A file cannot be converted or read.
     #[error(transparent)]
@@ -62,6 +72,6 @@ pub enum WeightsError {
 
 impl WeightsError {
     pub(crate) fn io(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { op, path: path.to_owned(), source }
+        move |cause| Self::Io { op, path: path.to_owned(), cause }
     }
 }

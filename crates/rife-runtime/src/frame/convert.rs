@@ -80,7 +80,9 @@ impl FrameViewMut<'_> {
                     }
                     SamplesMut::PlanarF32(data) => {
                         let to = to + c * self.stride.plane;
-                        data[to..to + w].iter_mut().zip(row).for_each(|(o, v)| *o = unit(*v));
+                        // NaN stays: whoever asks for floats is to see that a network failed.
+                        let out = data[to..to + w].iter_mut();
+                        out.zip(row).for_each(|(o, v)| *o = v.clamp(0.0, 1.0));
                     }
                 }
             }
@@ -131,6 +133,14 @@ mod tests {
     }
 
     #[test]
+    fn the_first_plane_is_red() {
+        let frame = Frame::rgb8(FrameSize::new(2, 1), vec![255, 0, 0, 51, 102, 153]).unwrap();
+        let mut planes = [0.0; 6];
+        frame.view().write_planes(&mut planes, 2, 1);
+        assert_eq!(planes, [1.0, 0.2, 0.0, 0.4, 0.0, 0.6]);
+    }
+
+    #[test]
     fn samples_are_rounded_and_clamped() {
         let size = FrameSize::new(6, 1);
         let row = [-1.0, 0.5 / 255.0 + 1e-6, 0.5 / 255.0 - 1e-6, 254.6 / 255.0, 7.0, f32::NAN];
@@ -139,6 +149,11 @@ mod tests {
         out.view_mut().read_planes(&planes, 6, 1);
         let red: Vec<u8> = out.as_rgb8().unwrap().iter().step_by(3).copied().collect();
         assert_eq!(red, [0, 1, 0, 255, 255, 0]);
+
+        let mut out = Frame::black(size, PixelFormat::PlanarF32).unwrap();
+        out.view_mut().read_planes(&planes, 6, 1);
+        let red = &out.as_planar_f32().unwrap()[..6];
+        assert_eq!((red[0], red[4], red[5].is_nan()), (0.0, 1.0, true));
     }
 
     proptest! {

@@ -239,16 +239,6 @@ impl FrameViewMut<'_> {
     pub fn size(&self) -> FrameSize {
         self.size
     }
-
-    /// The same view for a shorter while.
-    pub fn reborrow(&mut self) -> FrameViewMut<'_> {
-        let samples = match &mut self.samples {
-            SamplesMut::Rgb8(d) => SamplesMut::Rgb8(d),
-            SamplesMut::Rgb16(d) => SamplesMut::Rgb16(d),
-            SamplesMut::PlanarF32(d) => SamplesMut::PlanarF32(d),
-        };
-        FrameViewMut { size: self.size, stride: self.stride, samples }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
