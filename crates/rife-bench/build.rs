@@ -8,6 +8,17 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=../../Cargo.lock");
 
+    // Committing changes one of these, and with it what the program says it was built from.
+    for state in ["HEAD", "logs/HEAD", "index"] {
+        let path = format!("../../.git/{state}");
+        if fs::exists(&path).unwrap_or(false) {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    let changes = git(&["status", "--porcelain", "--untracked-files=no"]);
+    set("RIFE_BENCH_COMMIT", git(&["rev-parse", "HEAD"]).as_deref().unwrap_or_default());
+    set("RIFE_BENCH_DIRTY", if changes.is_some_and(|c| !c.is_empty()) { "true" } else { "false" });
+
     let rustc = env::var("RUSTC")
         .ok()
         .and_then(|rustc| Command::new(rustc).arg("--version").output().ok())
@@ -22,6 +33,11 @@ fn main() {
     set("RIFE_BENCH_CANDLE", candle.as_deref().unwrap_or("unknown"));
     set("RIFE_BENCH_TARGET", &env::var("TARGET").unwrap_or_default());
     set("RIFE_BENCH_RUSTFLAGS", &rustflags);
+}
+
+fn git(args: &[&str]) -> Option<String> {
+    let out = Command::new("git").args(args).output().ok()?;
+    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
 fn set(key: &str, value: &str) {

@@ -42,7 +42,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "input")]
     pub seed: u32,
 
-    /// Use these pictures, or a folder's in natural order, instead of the rendered scene
+    /// Use these pictures, or a folder's in natural order, as 8-bit RGB instead of the rendered
+    /// scene; with more --frames than they give, they are played forwards and backwards
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub input: Vec<PathBuf>,
 
@@ -73,6 +74,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
+    /// Replace a record that exists
+    #[arg(long)]
+    pub overwrite: bool,
+
     /// Show no progress
     #[arg(long)]
     pub quiet: bool,
@@ -101,7 +106,7 @@ fn one_line(error: &str) -> String {
 }
 
 fn parse_size(s: &str) -> Result<Size, String> {
-    let sides = s.split_once('x').map(|(w, h)| (w.parse(), h.parse()));
+    let sides = s.split_once(['x', 'X']).map(|(w, h)| (w.parse(), h.parse()));
     match sides {
         Some((Ok(width), Ok(height))) => Ok(Size { width, height }),
         _ => Err("expected WIDTHxHEIGHT, such as 1920x1080".into()),

@@ -21,6 +21,8 @@ pub fn find(inputs: &[PathBuf]) -> Result<(Size, Vec<PathBuf>)> {
         if input.is_dir() {
             paths.extend(in_folder(input)?);
         } else {
+            ensure!(input.exists(), "{} does not exist", input.display());
+            ensure!(input.is_file(), "{} is not a picture", input.display());
             paths.push(input.clone());
         }
     }

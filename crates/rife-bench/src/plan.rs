@@ -118,7 +118,7 @@ impl Plan {
         };
 
         let output = args.output.clone().unwrap_or_else(default_output);
-        check_output(&output)?;
+        check_output(&output, args.overwrite)?;
 
         Ok(Self {
             cases,
@@ -190,8 +190,13 @@ fn default_output() -> PathBuf {
 }
 
 /// Minutes of measuring must not end at a file that cannot be written.
-fn check_output(output: &Path) -> Result<()> {
+fn check_output(output: &Path, overwrite: bool) -> Result<()> {
     ensure!(!output.is_dir(), "--output {} is a folder", output.display());
+    if let Ok(found) = output.symlink_metadata() {
+        let replaceable = found.is_file() || found.is_symlink();
+        ensure!(replaceable, "--output {} is not a file that could be replaced", output.display());
+        ensure!(overwrite, "{} exists: add --overwrite to replace it", output.display());
+    }
     ensure!(output.file_name().is_some(), "--output {} names no file", output.display());
     tempfile::tempfile_in(folder_of(output))
         .with_context(|| format!("cannot write {}", output.display()))?;

@@ -81,7 +81,7 @@ impl Record {
             command: machine::command_line(),
             machine: Machine::this(),
             build: Build::this(),
-            git: Git::of_checkout(),
+            git: Git::of_project(),
             settings: Settings {
                 size: clip.size,
                 device: plan.device,

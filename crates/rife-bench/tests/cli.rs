@@ -57,6 +57,8 @@ fn the_impossible_is_one_line_and_leaves_nothing_behind() {
         &["--input", "."],
         &["--input", ".", "--size", "64x64"],
         &["--output", "no/such/folder/record.json"],
+        &["--output", "/dev/null"],
+        &["--output", "/dev/null", "--overwrite"],
     ] {
         bench(folder.path())
             .args(arguments)

@@ -38,10 +38,11 @@ pub(crate) struct InterpolateArgs {
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// Where the new picture lies between the two, 0 < T < 1
-    #[arg(short, long, value_name = "T", default_value = "0.5", value_parser = timestep)]
+    #[arg(short, long, value_name = "T", default_value = "0.5", value_parser = timestep,
+        allow_negative_numbers = true)]
     pub(crate) timestep: f32,
-    /// Make N-1 evenly spaced pictures, 0001.png to N-1, into the folder OUT
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    /// Make N-1 evenly spaced pictures into the folder OUT, from 0001.png on; N is 2 to 10000
+    #[arg(short, long, value_name = "N", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) factor: Option<u32>,
     /// Replace pictures that exist
     #[arg(long)]
@@ -65,7 +66,7 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "PRECISION", default_value = "auto")]
     pub(crate) precision: Precision,
     /// Resolution that motion is estimated at: 0.25, 0.5 (suits 4K), 1, 2 or 4
-    #[arg(long, value_name = "SCALE", default_value = "1")]
+    #[arg(long, value_name = "SCALE", default_value = "1", allow_negative_numbers = true)]
     pub(crate) scale: Scale,
     /// Average in the swapped pair: about twice the work (4.6 only)
     #[arg(long)]
@@ -135,6 +136,13 @@ fn versions(s: &str) -> Result<Versions, String> {
     }
 }
 
+fn factor(s: &str) -> Result<u32, String> {
+    match s.parse::<u32>() {
+        Ok(n) if (2..=10_000).contains(&n) => Ok(n),
+        _ => Err("expected a whole number from 2 to 10000".into()),
+    }
+}
+
 fn timestep(s: &str) -> Result<f32, String> {
     match s.parse::<f32>() {
         Ok(t) if t > 0.0 && t < 1.0 => Ok(t),
@@ -155,8 +163,8 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
             ExitCode::from(2)
         }
         _ => {
-            let said = rendered.split("\nUsage:").next().unwrap_or(&rendered);
-            let said = said.split("\nFor more information").next().unwrap_or(said);
+            // What is wrong is the first paragraph; tips and usage follow.
+            let said = rendered.split("\n\n").next().unwrap_or(&rendered);
             crate::say(&format!("{} (see --help)", crate::one_line(said)));
             ExitCode::from(2)
         }

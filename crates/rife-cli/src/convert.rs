@@ -2,16 +2,24 @@
 
 use std::path::Path;
 
-use anyhow::Result;
-use rife_model::convert::{ConvertOptions, ConvertReport, convert_file};
+use anyhow::{Result, bail};
+use rife_model::convert::{ConvertError, ConvertOptions, ConvertReport, convert_file};
 
 use crate::args::ConvertArgs;
 use crate::print;
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
+    if args.output.is_none() && args.input.extension().is_some_and(|e| e == "safetensors") {
+        bail!("{} is safetensors already", args.input.display());
+    }
     let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("safetensors"));
     let options = ConvertOptions { overwrite: args.overwrite, ..ConvertOptions::default() };
-    let report = convert_file(&args.input, &output, &options)?;
+    let report = match convert_file(&args.input, &output, &options) {
+        Err(ConvertError::OutputExists { path }) if !args.overwrite => {
+            bail!("{path} exists: add --overwrite to replace it")
+        }
+        done => done?,
+    };
     print(&summary(&report, &output))
 }
 

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rife_model::weights::Store;
 use rife_runtime::{Frame, Interpolator, InterpolatorBuilder, PixelFormat};
 
 use crate::args::{EngineArgs, InterpolateArgs};
 use crate::picture::{self, Format, Picture};
-use crate::say;
+use crate::{interrupt, say};
 
 /// A picture to make.
 struct Output {
@@ -22,8 +22,8 @@ struct Job {
     args: InterpolateArgs,
     outputs: Vec<Output>,
     format: Format,
-    /// The folder to fill, where there are several pictures.
-    folder: Option<PathBuf>,
+    /// The folder that the pictures go to.
+    folder: PathBuf,
 }
 
 impl Job {
@@ -32,40 +32,57 @@ impl Job {
         builder(&args.engine).check()?;
         let (outputs, format, folder) = match args.factor {
             None => {
-                let format = Format::of(&args.output)?;
-                ensure!(!args.output.is_dir(), "{} is a folder", args.output.display());
-                let parent = args.output.parent().filter(|p| !p.as_os_str().is_empty());
-                if let Some(parent) = parent {
-                    ensure!(parent.is_dir(), "there is no folder {}", parent.display());
-                }
-                let output = Output { path: args.output.clone(), timestep: args.timestep };
-                (vec![output], format, None)
+                let out = &args.output;
+                ensure!(
+                    !out.is_dir(),
+                    "{} is a folder: name a picture, or fill the folder with --factor",
+                    out.display()
+                );
+                let format = Format::of(out)?;
+                let folder = folder_of(out);
+                ensure!(folder.is_dir(), "there is no folder {}", folder.display());
+                let output = Output { path: out.clone(), timestep: args.timestep };
+                (vec![output], format, folder.to_owned())
             }
             Some(factor) => {
                 let folder = args.output.clone();
+                let existing = folder.ancestors().find(|dir| dir.exists());
+                if let Some(existing) = existing {
+                    ensure!(
+                        existing.is_dir(),
+                        "{} is not a folder: --factor fills one",
+                        existing.display()
+                    );
+                }
                 ensure!(
-                    !folder.exists() || folder.is_dir(),
-                    "{} is not a folder: --factor fills one",
+                    folder.is_dir() || Format::of(&folder).is_err(),
+                    "{} names a picture: --factor fills a folder",
                     folder.display()
                 );
-                let above = folder.ancestors().skip(1).find(|dir| dir.exists());
-                if let Some(above) = above {
-                    ensure!(above.is_dir(), "{} is not a folder", above.display());
-                }
                 let outputs = (1..factor).map(|i| Output {
                     path: folder.join(format!("{i:04}.png")),
                     timestep: (f64::from(i) / f64::from(factor)) as f32,
                 });
-                (outputs.collect(), Format::Png, Some(folder))
+                (outputs.collect(), Format::Png, folder)
             }
         };
-        if !args.overwrite
-            && let Some(taken) = outputs.iter().find(|o| o.path.exists())
-        {
-            bail!("{} exists: add --overwrite to replace it", taken.path.display());
+        // Links are looked at, not through: what would be replaced is the link.
+        for path in outputs.iter().map(|o| &o.path) {
+            let Ok(found) = path.symlink_metadata() else { continue };
+            ensure!(
+                found.is_file() || found.is_symlink(),
+                "{} is not a file that could be replaced",
+                path.display()
+            );
+            ensure!(args.overwrite, "{} exists: add --overwrite to replace it", path.display());
         }
         Ok(Self { args, outputs, format, folder })
     }
+}
+
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn builder(args: &EngineArgs) -> InterpolatorBuilder {
@@ -85,18 +102,12 @@ pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
     let weights = Store::locate(engine.weights.dir.as_deref())?
         .obtain(engine.model, &mut |line| say(line))?;
     let rife = builder(engine).load_weights(&weights)?;
-    let created = match &job.folder {
-        Some(folder) => create(folder)?,
-        None => Vec::new(),
-    };
     if let Some(note) = &weights.note {
         say(&format!("note: {note}"));
     }
-    let done = make(&job, &rife, &earlier, &later);
-    if done.is_err() {
-        // Only what this run created, and only what is empty.
-        created.iter().rev().for_each(|folder| drop(std::fs::remove_dir(folder)));
-    }
+    interrupt::install()?;
+    let done = create(&job.folder).and_then(|()| make(&job, &rife, &earlier, &later));
+    interrupt::clean();
     done
 }
 
@@ -116,15 +127,16 @@ fn read_pair(earlier: &Path, later: &Path) -> Result<(Picture, Picture)> {
     Ok((a, b))
 }
 
-/// Creates a folder and those above it that are missing; gives the ones it created, topmost first.
-fn create(folder: &Path) -> Result<Vec<PathBuf>> {
+/// Creates a folder and those above it that are missing.
+fn create(folder: &Path) -> Result<()> {
     let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
-    let mut created: Vec<_> =
-        folder.ancestors().take_while(missing).map(Path::to_path_buf).collect();
-    created.reverse();
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
-    Ok(created)
+    let missing: Vec<_> = folder.ancestors().take_while(missing).collect();
+    for dir in missing.into_iter().rev() {
+        std::fs::create_dir(dir)
+            .with_context(|| format!("cannot create the folder {}", dir.display()))?;
+        interrupt::created(dir);
+    }
+    Ok(())
 }
 
 /// Makes every picture, and gives them their names when all are whole.
@@ -139,18 +151,26 @@ fn make(job: &Job, rife: &Interpolator, earlier: &Picture, later: &Picture) -> R
     session.push(&earlier.frame.view())?;
     session.push(&later.frame.view())?;
 
+    let cannot_write = || format!("cannot write to {}", job.folder.display());
+    let scratch = tempfile::Builder::new()
+        .prefix(".rife-")
+        .tempdir_in(&job.folder)
+        .map_err(|error| error.kind())
+        .map_err(std::io::Error::from)
+        .with_context(cannot_write)?;
+    interrupt::scratch(scratch.path());
+    let whole = |i: usize| scratch.path().join(i.to_string());
+
     let bar = progress(job.outputs.len());
-    let mut whole = Vec::with_capacity(job.outputs.len());
-    for output in &job.outputs {
+    for (i, output) in job.outputs.iter().enumerate() {
         let frame = session.at_as(output.timestep, pixels)?;
-        let profile = earlier.icc_profile.as_deref();
-        whole.push(
-            picture::write_beside(&output.path, job.format, &frame, profile)?.into_temp_path(),
-        );
+        picture::write(&whole(i), job.format, &frame, earlier.icc_profile.as_deref())
+            .with_context(|| format!("cannot write {}", output.path.display()))?;
         bar.inc(1);
     }
-    for (file, output) in whole.into_iter().zip(&job.outputs) {
-        picture::keep(file, &output.path, job.args.overwrite)?;
+    for (i, output) in job.outputs.iter().enumerate() {
+        picture::keep(&whole(i), &output.path, job.args.overwrite)
+            .with_context(|| format!("cannot write {}", output.path.display()))?;
     }
     bar.finish_and_clear();
     Ok(())

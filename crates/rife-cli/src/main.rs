@@ -6,6 +6,7 @@ mod args;
 mod convert;
 mod info;
 mod interpolate;
+mod interrupt;
 mod picture;
 mod weights;
 
@@ -48,7 +49,18 @@ fn main() -> ExitCode {
 /// Prints a line for people on standard error.
 fn say(line: &str) {
     // Where nobody can be told, there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", visible(line));
+}
+
+/// A file's name may hold control sequences: a terminal must not obey them.
+fn visible(text: &str) -> String {
+    let escape = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(escape) {
+        return text.to_owned();
+    }
+    text.chars()
+        .map(|c| if escape(c) { c.escape_default().to_string() } else { c.into() })
+        .collect()
 }
 
 /// Prints a result on standard output. A reader that has gone away is not an error.

@@ -1,16 +1,19 @@
 //! Pictures in and out, through the `image` crate.
 
-use std::io::{BufWriter, Write};
+use std::fs::File;
+use std::io::{BufWriter, Cursor, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::tiff::TiffEncoder;
 use image::codecs::webp::WebPEncoder;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader, Limits};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits,
+};
 use rife_runtime::{Frame, FrameSize, PixelFormat};
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
 /// Of 100; lower shows in flat areas of a frame that stands between two clean ones.
 const JPEG_QUALITY: u8 = 95;
@@ -30,10 +33,10 @@ pub(crate) struct Picture {
 /// Reads a picture, upright, with 16 bits a sample where the file has more than 8.
 pub(crate) fn read(path: &Path) -> Result<Picture> {
     let shown = path.display();
-    let reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .with_context(|| format!("cannot read {shown}"))?;
+    let bytes = read_file(path).with_context(|| format!("cannot read {shown}"))?;
     let bad = || format!("cannot read {shown} as a picture");
+    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().with_context(bad)?;
+    let format = reader.format();
     let mut decoder = reader.into_decoder().with_context(bad)?;
     // The header is checked before anything as large as it claims is allocated.
     let mut limits = Limits::default();
@@ -46,6 +49,11 @@ pub(crate) fn read(path: &Path) -> Result<Picture> {
         .and_then(|()| limits.reserve(decoder.total_bytes()))
         .and_then(|()| decoder.set_limits(limits))
         .with_context(|| format!("{shown} is too large, {width}x{height}"))?;
+    match format {
+        Some(ImageFormat::Jpeg) => ensure!(ends(&bytes), "{}: it ends too early", bad()),
+        Some(ImageFormat::Tiff) => check_samples(&bytes).with_context(bad)?,
+        _ => {}
+    }
     let orientation = decoder.orientation().with_context(bad)?;
     let icc_profile = decoder.icc_profile().unwrap_or(None).filter(|p| is_rgb(p));
     let icc_profile = icc_profile.filter(|_| decoder.color_type().has_color());
@@ -64,6 +72,31 @@ pub(crate) fn read(path: &Path) -> Result<Picture> {
         icc_profile,
         had_alpha: color.has_alpha(),
     })
+}
+
+/// The bytes of a regular file: a pipe or a device may never end.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    ensure!(std::fs::metadata(path)?.is_file(), "it is not a file");
+    Ok(std::fs::read(path)?)
+}
+
+/// Whether a JPEG's last scan has an end. The decoder fills what is missing with grey.
+fn ends(jpeg: &[u8]) -> bool {
+    let marker = |kind: u8| move |pair: &[u8]| pair == [0xff, kind];
+    let scan = jpeg.windows(2).rposition(marker(0xda)).unwrap_or(0);
+    jpeg[scan..].windows(2).any(marker(0xd9))
+}
+
+/// Refuses a TIFF of 32-bit integers, which the decoder takes for floats.
+fn check_samples(tiff: &[u8]) -> Result<()> {
+    use tiff::tags::Tag;
+    let mut decoder = tiff::decoder::Decoder::new(Cursor::new(tiff))?;
+    let bits = decoder.find_tag_unsigned_vec::<u16>(Tag::BitsPerSample)?.unwrap_or_default();
+    let kinds = decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat)?.unwrap_or_default();
+    const FLOAT: u16 = 3;
+    let float = !kinds.is_empty() && kinds.iter().all(|kind| *kind == FLOAT);
+    ensure!(float || bits.iter().all(|bits| *bits <= 16), "32-bit integers are not supported");
+    Ok(())
 }
 
 /// Whether an ICC profile describes RGB, which is what is written, whatever was read.
@@ -107,37 +140,24 @@ impl Format {
     }
 }
 
-/// Writes a picture to a temporary file beside `path`, complete and on disk. Keep it with
-/// [`keep`]; dropped, it is gone.
-pub(crate) fn write_beside(
+/// Writes a picture to a new file, complete and on disk.
+pub(crate) fn write(
     path: &Path,
     format: Format,
     frame: &Frame,
     icc_profile: Option<&[u8]>,
-) -> Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let context = || format!("cannot write {}", path.display());
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".rife-");
-    // As other programs create files, less the umask; a temporary file's own default is 0600.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder).with_context(context)?;
-    let mut writer = BufWriter::new(file);
-    encode(&mut writer, format, frame, icc_profile).with_context(context)?;
-    let file = writer.into_inner().map_err(|e| e.into_error()).with_context(context)?;
-    file.as_file().sync_all().with_context(context)?;
-    Ok(file)
+) -> Result<()> {
+    let mut writer = BufWriter::new(File::create_new(path)?);
+    encode(&mut writer, format, frame, icc_profile)?;
+    writer.into_inner().map_err(|e| e.into_error())?.sync_all()?;
+    Ok(())
 }
 
 /// Gives a written picture its name.
-pub(crate) fn keep(file: TempPath, path: &Path, overwrite: bool) -> Result<()> {
+pub(crate) fn keep(file: &Path, path: &Path, overwrite: bool) -> Result<()> {
+    let file = TempPath::try_from_path(file)?;
     let kept = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
-    kept.map_err(|e| e.error).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
+    Ok(kept.map_err(|e| e.error)?)
 }
 
 fn encode(

@@ -233,7 +233,30 @@ fn what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing() {
     let checksum = crc32(&huge[12..29]).to_be_bytes();
     huge[29..33].copy_from_slice(&checksum);
     std::fs::write(here.join("huge.png"), huge).unwrap();
-    let kept = ["a.png", "b.png", "cut.png", "empty.png", "huge.png", "junk.png", "wide.png"];
+    rgb8(80, 50, 0).save(here.join("whole.jpg")).unwrap();
+    let whole = std::fs::read(here.join("whole.jpg")).unwrap();
+    std::fs::write(here.join("cut.jpg"), &whole[..whole.len() * 3 / 4]).unwrap();
+    let file = std::fs::File::create(here.join("deep.tif")).unwrap();
+    let mut deep = tiff::encoder::TiffEncoder::new(file).unwrap();
+    deep.write_image::<tiff::encoder::colortype::RGB32>(80, 50, &[7; 12_000]).unwrap();
+    // Without the tag that says so, they are integers all the same.
+    let mut bare = std::fs::read(here.join("deep.tif")).unwrap();
+    let tag = bare.windows(4).rposition(|b| b == [0x53, 0x01, 3, 0]).unwrap();
+    bare[tag..tag + 2].copy_from_slice(&[0x00, 0xc0]);
+    std::fs::write(here.join("bare.tif"), bare).unwrap();
+    let kept = [
+        "a.png",
+        "b.png",
+        "bare.tif",
+        "cut.jpg",
+        "cut.png",
+        "deep.tif",
+        "empty.png",
+        "huge.png",
+        "junk.png",
+        "whole.jpg",
+        "wide.png",
+    ];
     let cases: &[(&str, &str)] = &[
         ("a.png wide.png -o m.png", "80x50"),
         ("a.png none.png -o m.png", "none.png"),
@@ -244,6 +267,13 @@ fn what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing() {
         (". b.png -o m.png", "cannot read"),
         ("a.png b.png -o b.png", "--overwrite"),
         ("a.png b.png -o m.bmp", "format"),
+        ("a.png b.png -o .", "--factor"),
+        ("a.png b.png -o new.png -f 2", "names a picture"),
+        ("cut.jpg whole.jpg -o m.png", "ends too early"),
+        ("deep.tif deep.tif -o m.png", "32 bits"),
+        ("bare.tif bare.tif -o m.png", "32-bit integers"),
+        ("a.png b.png -o m.png -t -1", "between 0 and 1"),
+        ("a.png b.png -o m -f -1", "from 2 to 10000"),
         ("a.png b.png -o m", "format"),
         ("a.png b.png -o no/such/m.png", "no/such"),
         ("a.png b.png -o a.png --factor 2", "not a folder"),
@@ -252,7 +282,7 @@ fn what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing() {
         ("a.png b.png -o m.png -t 0", "between 0 and 1"),
         ("a.png b.png -o m.png -t 1", "between 0 and 1"),
         ("a.png b.png -o m.png -t NaN", "between 0 and 1"),
-        ("a.png b.png -o m -f 1", "2..=10000"),
+        ("a.png b.png -o m -f 1", "from 2 to 10000"),
         ("a.png b.png -o m -f 3 -t 0.3", "cannot be used with"),
         ("a.png b.png -o m.png -m 4.7", "4.25"),
         ("a.png b.png -o m.png --scale 3", "scale"),
@@ -478,5 +508,62 @@ mod fetching {
         wheel(&wheel_path, &vec![7; 21_268_945]);
         let copy = format!("{DEST}; /bin/cp {} $dest/x.whl", wheel_path.display());
         fetch_with(Some(&copy), "SHA-256");
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::FileTypeExt;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn fifo(path: &Path) {
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+
+    #[test]
+    fn a_pipe_is_neither_read_nor_replaced() {
+        let folder = pair();
+        let here = folder.path();
+        fifo(&here.join("pipe.png"));
+        let kept = ["a.png", "b.png", "pipe.png"];
+        refused(here, &["interpolate", "pipe.png", "b.png", "-o", "m.png"], &kept, "not a file");
+        let args = ["interpolate", "a.png", "b.png", "-o", "pipe.png", "--overwrite"];
+        refused(here, &args, &kept, "not a file");
+        let args = ["convert", "a.png", "-o", "pipe.png", "--overwrite"];
+        refused(here, &args, &kept, "not a file");
+        assert!(std::fs::metadata(here.join("pipe.png")).unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn an_interrupted_run_leaves_nothing() {
+        let folder = pair();
+        let here = folder.path();
+        rife().args(["weights", "fetch", "4.6"]).assert().success();
+        for signal in ["-INT", "-TERM"] {
+            let mut run = Command::new(env!("CARGO_BIN_EXE_rife"))
+                .current_dir(here)
+                .env("RIFE_WEIGHTS", weights())
+                .args(["interpolate", "a.png", "b.png", "-m", "4.6", "-f", "10000", "-o", "x/y"])
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            // Once a picture is there, the run is in the middle of its work.
+            let start = Instant::now();
+            let begun = || {
+                let scratch = std::fs::read_dir(here.join("x/y")).ok()?.next()?.ok()?.path();
+                std::fs::read_dir(scratch).ok()?.next()
+            };
+            while begun().is_none() {
+                assert!(start.elapsed() < Duration::from_secs(60), "nothing was made");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let pid = run.id().to_string();
+            assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+            assert_eq!(run.wait().unwrap().code(), Some(130));
+            assert_eq!(names(here), ["a.png", "b.png"], "{signal}");
+        }
     }
 }

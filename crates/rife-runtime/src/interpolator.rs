@@ -98,6 +98,11 @@ impl InterpolatorBuilder {
         let dtype = if precision == Precision::F16 { DType::F16 } else { DType::F32 };
         let bytes = weights.read().map_err(|cause| Error::Weights { version, cause })?;
         let net = IfNet::from_weights(&bytes, version, dtype, &device)?;
+        tracing::debug!(
+            "RIFE {version}: {} in {precision} on {}",
+            weights.path.display(),
+            describe(&device)
+        );
         let recipe = Recipe { scale: self.scale, ensemble: self.ensemble };
         Ok(Interpolator {
             info: EngineInfo {

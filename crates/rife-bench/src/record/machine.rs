@@ -113,8 +113,19 @@ pub struct Git {
 }
 
 impl Git {
-    /// Of this project's checkout that the program was started in; `None` elsewhere.
-    pub fn of_checkout() -> Option<Self> {
+    /// Of this project's checkout that the program was started in, else of the one that it was
+    /// built in; `None` where neither is one.
+    pub fn of_project() -> Option<Self> {
+        Self::of_checkout().or_else(Self::of_build)
+    }
+
+    fn of_build() -> Option<Self> {
+        let commit = env!("RIFE_BENCH_COMMIT");
+        let dirty = env!("RIFE_BENCH_DIRTY") == "true";
+        (!commit.is_empty()).then(|| Self { commit: commit.to_owned(), dirty })
+    }
+
+    fn of_checkout() -> Option<Self> {
         let root = git(&["rev-parse", "--show-toplevel"])?;
         if !Path::new(&root).join("crates/rife-bench/Cargo.toml").is_file() {
             return None;

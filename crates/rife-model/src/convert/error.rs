@@ -139,6 +139,12 @@ pub enum ConvertError {
         /// The output.
         path: String,
     },
+    /// The output is a folder, a device or a pipe: replacing it would destroy it.
+    #[error("{path} is not a file that could be replaced")]
+    NotAFile {
+        /// The output.
+        path: String,
+    },
     /// The output is the input.
     #[error("input and output are the same file: {path}")]
     SameFile {

@@ -27,7 +27,10 @@ pub(super) fn check_output(
     if same {
         return Err(ConvertError::SameFile { path: shown_path(output) });
     }
-    if !overwrite || found.is_dir() {
+    if !found.is_file() && !found.is_symlink() {
+        return Err(ConvertError::NotAFile { path: shown_path(output) });
+    }
+    if !overwrite {
         return Err(ConvertError::OutputExists { path: shown_path(output) });
     }
     Ok(())

@@ -40,6 +40,12 @@ pub enum WeightsError {
         /// What the file has.
         got: String,
     },
+    /// A converted file cannot be read.
+    #[error("{cause}; delete the file to have it made again")]
+    Damaged {
+        /// What is wrong, and with which file.
+        cause: ConvertError,
+    },
     /// A file's tensors are not those of the version.
     #[error("{path}: {mismatch}")]
     OtherModel {

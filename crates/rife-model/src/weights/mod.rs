@@ -167,11 +167,10 @@ impl Store {
             && let Some(stand_in) = entry(version).stand_in
         {
             let note = format!(
-                "RIFE {version} runs with the weights of {stand_in} (same architecture): put its \
-                 own file into {} as {} ({})",
-                self.dir.display(),
+                "RIFE {version} runs with the weights of {stand_in} (same architecture): its own, \
+                 {}, are not in {}",
                 entry(version).file,
-                entry(version).upstream,
+                self.dir.display(),
             );
             let weights = self.obtain(stand_in, notify)?;
             return Ok(Weights { requested: version, note: Some(note), ..weights });
@@ -298,7 +297,8 @@ impl Store {
 
     /// Digests a converted file and compares it with what is published and with the network.
     fn verified(&self, version: ModelVersion, path: PathBuf) -> Result<Weights, WeightsError> {
-        let got = convert::tensors_sha256_of_safetensors(&path)?;
+        let got = convert::tensors_sha256_of_safetensors(&path)
+            .map_err(|cause| WeightsError::Damaged { cause })?;
         let mut weights =
             Weights { requested: version, version, path, tensors_sha256: got, note: None };
         let got = &weights.tensors_sha256;

@@ -1,0 +1,54 @@
+//! Leaves nothing behind when the program is told to stop.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+
+/// What a shell expects of a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
+/// What would be left behind by stopping now, in the order in which it was made.
+static UNFINISHED: Mutex<Vec<Unfinished>> = Mutex::new(Vec::new());
+
+#[derive(Debug)]
+enum Unfinished {
+    /// A folder of our own, with all that is in it.
+    Scratch(PathBuf),
+    /// A folder that this run created, removed if nothing is in it.
+    Created(PathBuf),
+}
+
+/// From now on Ctrl-C and termination remove what is unfinished, and end the program at once.
+pub(crate) fn install() -> Result<()> {
+    ctrlc::set_handler(|| {
+        clean();
+        std::process::exit(INTERRUPTED);
+    })
+    .context("cannot listen for Ctrl-C")
+}
+
+/// A folder of our own, removed with all that is in it.
+pub(crate) fn scratch(path: &Path) {
+    push(Unfinished::Scratch(path.to_owned()));
+}
+
+/// A folder that this run created, removed if nothing is in it.
+pub(crate) fn created(path: &Path) {
+    push(Unfinished::Created(path.to_owned()));
+}
+
+fn push(unfinished: Unfinished) {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(unfinished);
+}
+
+/// Removes what is unfinished. What cannot be removed stays: there is nobody left to tell.
+pub(crate) fn clean() {
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    for what in unfinished.drain(..).rev() {
+        let _ = match what {
+            Unfinished::Scratch(path) => std::fs::remove_dir_all(path),
+            Unfinished::Created(path) => std::fs::remove_dir(path),
+        };
+    }
+}
