@@ -243,7 +243,7 @@ impl Store {
     fn sweep(&self) {
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(FETCH_PREFIX) {
-                // What cannot be removed is only in the way of nobody.
+                // Not being able to tidy up is no reason not to fetch.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
