@@ -6,6 +6,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
 mod baseline;
+mod cuda;
 mod engine;
 mod error;
 mod frame;

@@ -1,0 +1,35 @@
+//! Tells the tests what is on this machine, for those that need it to be ignored without.
+
+// The test harness can ignore a test at build time only.
+#[path = "src/cuda/nvrtc/find.rs"]
+mod find;
+
+use find::{Candidate, Surroundings};
+
+fn main() {
+    println!("cargo::rustc-check-cfg=cfg(nvrtc_here)");
+    println!("cargo::rustc-check-cfg=cfg(gpu_here)");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/cuda/nvrtc/find.rs");
+    let names = [find::ENV, "LD_LIBRARY_PATH"];
+    for name in names.into_iter().chain(find::TOOLKIT_ENVS).chain(find::PYTHON_ENVS) {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+    let here = |candidate: &Candidate| match candidate {
+        // SAFETY: the name is that of NVIDIA's compiler, whose initializers ask nothing of the
+        // caller.
+        Candidate::Named(name) => unsafe { libloading::Library::new(*name) }.is_ok(),
+        Candidate::File(path) => path.is_file(),
+    };
+    if let Some(found) = Surroundings::of_process().candidates().find(here) {
+        println!("cargo::rustc-cfg=nvrtc_here");
+        if let Candidate::File(path) = found {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    for device in ["/dev/nvidiactl", "/dev/nvidia0"] {
+        if std::path::Path::new(device).exists() {
+            println!("cargo::rustc-cfg=gpu_here");
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! The compiler's library: chosen among those that there are, loaded and called.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fs;
+use std::mem::ManuallyDrop;
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libloading::Library;
+
+use super::find::{self, Candidate, Surroundings};
+use super::{Arch, CompileError};
+use crate::cuda::library::reason;
+
+/// The first version that compiles for every GPU the kernels are written for. An older one is used
+/// when there is none that is as new.
+const NEW_ENOUGH: (i32, i32) = (12, 8);
+
+/// A `nvrtcProgram`.
+type RawProgram = *mut c_void;
+
+/// Declares the functions of the library, by the names that it has for them.
+macro_rules! functions {
+    ($($field:ident = $symbol:literal ( $($arg:ty),* ) -> $ret:ty;)*) => {
+        struct Functions { $($field: unsafe extern "C" fn($($arg),*) -> $ret,)* }
+
+        impl Functions {
+            fn of(library: &Library) -> Result<Self, String> {
+                Ok(Self { $(
+                    // SAFETY: the type is what NVIDIA's `nvrtc.h` declares for the symbol, and
+                    // every caller keeps the library loaded for as long as the process runs.
+                    $field: unsafe {
+                        *library
+                            .get::<unsafe extern "C" fn($($arg),*) -> $ret>($symbol)
+                            .map_err(|e| reason(&e))?
+                    },
+                )* })
+            }
+        }
+    };
+}
+
+functions! {
+    version = "nvrtcVersion"(*mut c_int, *mut c_int) -> c_int;
+    error_string = "nvrtcGetErrorString"(c_int) -> *const c_char;
+    num_supported_archs = "nvrtcGetNumSupportedArchs"(*mut c_int) -> c_int;
+    supported_archs = "nvrtcGetSupportedArchs"(*mut c_int) -> c_int;
+    create = "nvrtcCreateProgram"(
+        *mut RawProgram,
+        *const c_char,
+        *const c_char,
+        c_int,
+        *const *const c_char,
+        *const *const c_char
+    ) -> c_int;
+    destroy = "nvrtcDestroyProgram"(*mut RawProgram) -> c_int;
+    compile = "nvrtcCompileProgram"(RawProgram, c_int, *const *const c_char) -> c_int;
+    log_size = "nvrtcGetProgramLogSize"(RawProgram, *mut usize) -> c_int;
+    log = "nvrtcGetProgramLog"(RawProgram, *mut c_char) -> c_int;
+    cubin_size = "nvrtcGetCUBINSize"(RawProgram, *mut usize) -> c_int;
+    cubin = "nvrtcGetCUBIN"(RawProgram, *mut c_char) -> c_int;
+}
+
+/// NVIDIA's run-time compiler, loaded.
+pub(crate) struct Nvrtc {
+    functions: Functions,
+    version: (i32, i32),
+    /// The compute capabilities it compiles for, as 89 for 8.9.
+    supported: Vec<i32>,
+    from: String,
+    /// A compiler that has run is not unloaded: what it started may still be there.
+    _libraries: ManuallyDrop<Vec<Library>>,
+}
+
+/// Why a text does not compile.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// In a line.
+    pub(super) line: String,
+    /// All that the compiler said.
+    pub(super) log: String,
+}
+
+impl Nvrtc {
+    /// The compiler of this process, found and loaded when it is first asked for.
+    ///
+    /// # Errors
+    /// [`CompileError::Missing`] and [`CompileError::Named`]; asked again, it looks again.
+    pub(crate) fn load() -> Result<Arc<Self>, CompileError> {
+        static LOADED: Mutex<Option<Arc<Nvrtc>>> = Mutex::new(None);
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(nvrtc) = &*loaded {
+            return Ok(Arc::clone(nvrtc));
+        }
+        let nvrtc = Arc::new(Self::find(&Surroundings::of_process())?);
+        let (major, minor) = nvrtc.version;
+        tracing::debug!("compiling kernels with libnvrtc {major}.{minor} of {}", nvrtc.from);
+        Ok(Arc::clone(loaded.insert(nvrtc)))
+    }
+
+    /// Its version, major and minor.
+    pub(crate) fn version(&self) -> (i32, i32) {
+        self.version
+    }
+
+    /// The target to compile for, for a GPU.
+    ///
+    /// # Errors
+    /// [`CompileError::NoTarget`].
+    pub(super) fn target(&self, arch: Arch) -> Result<String, CompileError> {
+        arch.target_among(&self.supported, self.version).ok_or_else(|| CompileError::NoTarget {
+            arch,
+            version: self.version,
+            from: self.from.clone(),
+            targets: self.supported.iter().map(|number| format!("sm_{number}")).collect(),
+        })
+    }
+
+    /// Compiles a text to what the driver loads.
+    pub(super) fn compile(
+        &self,
+        name: &str,
+        source: &str,
+        options: &[String],
+    ) -> Result<Vec<u8>, Failure> {
+        let program = self.program(name, source, options)?;
+        let cubin = program.bytes(self.functions.cubin_size, self.functions.cubin);
+        match cubin {
+            Ok(cubin) if !cubin.is_empty() => Ok(cubin),
+            Ok(_) => Err(Failure { line: "it became nothing".into(), log: program.log() }),
+            Err(line) => Err(Failure { line, log: program.log() }),
+        }
+    }
+
+    fn program(
+        &self,
+        name: &str,
+        source: &str,
+        options: &[String],
+    ) -> Result<Program<'_>, Failure> {
+        let failed = |line: String| Failure { line, log: String::new() };
+        let text = |text: &str| {
+            CString::new(text).map_err(|_| failed(format!("a zero byte in {text:.40?}")))
+        };
+        let (name, source) = (text(name)?, text(source)?);
+        let options = options.iter().map(|o| text(o)).collect::<Result<Vec<_>, _>>()?;
+        let options: Vec<_> = options.iter().map(|option| option.as_ptr()).collect();
+        let count = c_int::try_from(options.len()).map_err(|e| failed(e.to_string()))?;
+
+        let mut raw = ptr::null_mut();
+        // SAFETY: both texts end in a zero byte and outlive the call, which copies them; there are
+        // no headers, for which null is allowed.
+        let code = unsafe {
+            let (source, name) = (source.as_ptr(), name.as_ptr());
+            (self.functions.create)(&mut raw, source, name, 0, ptr::null(), ptr::null())
+        };
+        self.check(code).map_err(failed)?;
+        let program = Program { nvrtc: self, raw };
+        // SAFETY: the program is valid, and there are `count` options, which end in a zero byte and
+        // outlive the call.
+        let code = unsafe { (self.functions.compile)(program.raw, count, options.as_ptr()) };
+        self.check(code).map_err(|reason| {
+            let log = program.log();
+            Failure { line: first_error(&log).unwrap_or(&reason).to_owned(), log }
+        })?;
+        Ok(program)
+    }
+
+    fn find(surroundings: &Surroundings) -> Result<Self, CompileError> {
+        let open = |candidate: &Candidate| {
+            let nvrtc = Self::open(candidate)?;
+            Ok(nvrtc.map(|nvrtc| (nvrtc.version, nvrtc)))
+        };
+        choose(surroundings.candidates(), open).map_err(|broken| match &surroundings.named {
+            Some(_) => CompileError::Named(broken.join("; ")),
+            None => CompileError::Missing { looked: looked(surroundings), broken },
+        })
+    }
+
+    /// Loads a library and sees that it compiles; nothing where there is none of the name.
+    fn open(candidate: &Candidate) -> Result<Option<Self>, String> {
+        let mut libraries = ManuallyDrop::new(Vec::new());
+        let (from, opened) = match candidate {
+            Candidate::Named(name) => {
+                // SAFETY: the name is that of NVIDIA's compiler, whose initializers may run on any
+                // thread and ask nothing of the caller.
+                let Ok(library) = (unsafe { Library::new(*name) }) else { return Ok(None) };
+                ((*name).to_owned(), library)
+            }
+            Candidate::File(path) => {
+                // The compiler loads its builtins by name only, which finds what is loaded already.
+                for file in builtins_beside(path) {
+                    // SAFETY: as of the compiler itself, below.
+                    libraries.extend(unsafe { Library::new(file) }.ok());
+                }
+                // SAFETY: the file is one of NVIDIA's by its name, or the user named it to be run;
+                // the initializers of NVIDIA's ask nothing of the caller.
+                let library = unsafe { Library::new(path) }.map_err(|e| reason(&e))?;
+                (path.display().to_string(), library)
+            }
+        };
+        libraries.push(opened);
+        let functions = libraries.last().map_or(Err(String::new()), Functions::of)?;
+        let mut nvrtc =
+            Self { functions, version: (0, 0), supported: Vec::new(), from, _libraries: libraries };
+
+        let (mut major, mut minor, mut count) = (0, 0, 0);
+        // SAFETY: both pointers are to integers that the function writes.
+        nvrtc.check(unsafe { (nvrtc.functions.version)(&mut major, &mut minor) })?;
+        nvrtc.version = (major, minor);
+        // SAFETY: the pointer is to an integer that the function writes.
+        nvrtc.check(unsafe { (nvrtc.functions.num_supported_archs)(&mut count) })?;
+        let mut supported = vec![0; usize::try_from(count).map_err(|e| e.to_string())?];
+        // SAFETY: there is room for as many integers as the function has just said it writes.
+        nvrtc.check(unsafe { (nvrtc.functions.supported_archs)(supported.as_mut_ptr()) })?;
+        nvrtc.supported = supported;
+
+        // A library whose builtins are missing says so only now.
+        let probe = nvrtc.program("probe", "extern \"C\" __global__ void probe() {}", &[]);
+        probe.map(drop).map_err(|failure| failure.line)?;
+        Ok(Some(nvrtc))
+    }
+
+    fn check(&self, code: c_int) -> Result<(), String> {
+        if code == 0 {
+            return Ok(());
+        }
+        // SAFETY: the function takes any number and gives a static text that ends in a zero byte.
+        let text = unsafe { CStr::from_ptr((self.functions.error_string)(code)) };
+        Err(text.to_string_lossy().into_owned())
+    }
+}
+
+/// A program, destroyed when dropped.
+struct Program<'a> {
+    nvrtc: &'a Nvrtc,
+    raw: RawProgram,
+}
+
+impl Program<'_> {
+    fn log(&self) -> String {
+        let functions = &self.nvrtc.functions;
+        let log = self.bytes(functions.log_size, functions.log).unwrap_or_default();
+        String::from_utf8_lossy(&log).trim_end_matches('\0').trim_end().to_owned()
+    }
+
+    /// What one of the library's pairs of functions gives: the size, then as many bytes.
+    fn bytes(
+        &self,
+        size: unsafe extern "C" fn(RawProgram, *mut usize) -> c_int,
+        fill: unsafe extern "C" fn(RawProgram, *mut c_char) -> c_int,
+    ) -> Result<Vec<u8>, String> {
+        let mut length = 0;
+        // SAFETY: the program is valid, and the pointer is to an integer that the function writes.
+        self.nvrtc.check(unsafe { size(self.raw, &mut length) })?;
+        let mut bytes = vec![0; length];
+        // SAFETY: the program is valid, and there is room for as many bytes as the function's pair
+        // has just said it writes.
+        self.nvrtc.check(unsafe { fill(self.raw, bytes.as_mut_ptr().cast()) })?;
+        Ok(bytes)
+    }
+}
+
+impl Drop for Program<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the program is valid, and nothing uses it from here on.
+        unsafe { (self.nvrtc.functions.destroy)(&mut self.raw) };
+    }
+}
+
+/// The first candidate that opens and is new enough, else the newest of those that open, else what
+/// is wrong with each that is there.
+fn choose<T>(
+    candidates: impl Iterator<Item = Candidate>,
+    mut open: impl FnMut(&Candidate) -> Result<Option<((i32, i32), T)>, String>,
+) -> Result<T, Vec<String>> {
+    let mut newest: Option<((i32, i32), T)> = None;
+    let mut broken = Vec::new();
+    for candidate in candidates {
+        match open(&candidate) {
+            Ok(Some((version, opened))) if version >= NEW_ENOUGH => return Ok(opened),
+            Ok(Some((version, opened))) => {
+                if newest.as_ref().is_none_or(|(best, _)| *best < version) {
+                    newest = Some((version, opened));
+                }
+            }
+            Ok(None) => {}
+            Err(reason) => broken.push(match candidate {
+                Candidate::Named(name) => format!("{name}: {reason}"),
+                // The loader's reasons begin with the file mostly.
+                Candidate::File(path) if reason.contains(&*path.to_string_lossy()) => reason,
+                Candidate::File(path) => format!("{}: {reason}", path.display()),
+            }),
+        }
+    }
+    newest.map(|(_, opened)| opened).ok_or(broken)
+}
+
+/// Where the library was looked for, in words.
+fn looked(surroundings: &Surroundings) -> Vec<String> {
+    let folders = |names: [&str; 2], set: &[PathBuf]| match set {
+        [] => format!("{} (not set)", names.join(" and ")),
+        set => {
+            let set: Vec<_> = set.iter().map(|folder| folder.display().to_string()).collect();
+            format!("{} ({})", names.join(" and "), set.join(", "))
+        }
+    };
+    vec![
+        format!("{} (not set)", find::ENV),
+        format!("the loader's path ({})", find::NAMES.join(", ")),
+        folders(find::TOOLKIT_ENVS, &surroundings.toolkits),
+        surroundings.installs.join("cuda*").display().to_string(),
+        folders(find::PYTHON_ENVS, &surroundings.pythons),
+        "the package nvidia of Python".to_owned(),
+    ]
+}
+
+/// The files with the compiler's builtins that lie beside its library, or beside what a link there
+/// points to.
+fn builtins_beside(library: &Path) -> Vec<PathBuf> {
+    let is_builtins = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("libnvrtc-builtins.so")
+            || (name.starts_with("nvrtc-builtins64_") && !name.contains(".alt"))
+    };
+    let beside = |library: &Path| -> Vec<PathBuf> {
+        let entries = library.parent().and_then(|folder| fs::read_dir(folder).ok());
+        let entries = entries.into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(is_builtins).collect()
+    };
+    let found = beside(library);
+    if !found.is_empty() {
+        return found;
+    }
+    fs::canonicalize(library).map(|library| beside(&library)).unwrap_or_default()
+}
+
+/// The first line of a log that says an error; its first line where none does.
+fn first_error(log: &str) -> Option<&str> {
+    let mut lines = log.lines().map(str::trim).filter(|line| !line.is_empty());
+    let says = |line: &&str| {
+        !line.contains("warning") && (line.contains("error") || line.contains("fatal"))
+    };
+    lines.clone().find(says).or_else(|| lines.next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(
+        versions: &[Result<Option<(i32, i32)>, &str>],
+    ) -> (Result<(i32, i32), Vec<String>>, usize) {
+        let mut tried = 0;
+        let candidates = (0..versions.len()).map(|i| Candidate::File(format!("file{i}").into()));
+        let chosen = choose(candidates, |_| {
+            tried += 1;
+            versions[tried - 1].map(|v| v.map(|v| (v, v))).map_err(str::to_owned)
+        });
+        (chosen, tried)
+    }
+
+    #[test]
+    fn the_first_that_is_new_enough_is_chosen_else_the_newest() {
+        let (old, older) = (Ok(Some((12, 4))), Ok(Some((11, 8))));
+        assert_eq!(opened(&[Ok(None), Ok(Some((12, 8))), Ok(Some((13, 0)))]), (Ok((12, 8)), 2));
+        assert_eq!(opened(&[old, Err("broken"), Ok(Some((13, 0)))]), (Ok((13, 0)), 3));
+        assert_eq!(opened(&[older, old, Err("broken"), older]), (Ok((12, 4)), 4));
+        let (chosen, _) = opened(&[Ok(None), Err("broken"), Err("file2 is broken")]);
+        assert_eq!(chosen, Err(vec!["file1: broken".into(), "file2 is broken".into()]));
+        assert_eq!(opened(&[]), (Err(vec![]), 0));
+    }
+
+    #[test]
+    fn builtins_are_found_beside_the_library_or_what_it_links_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, "").unwrap();
+            path
+        };
+        let library = file("libnvrtc.so.13");
+        let builtins = file("libnvrtc-builtins.so.13.0");
+        file("libnvrtc-builtins.alt.so.13.0");
+        assert_eq!(builtins_beside(&library).as_slice(), std::slice::from_ref(&builtins));
+        #[cfg(unix)]
+        {
+            let elsewhere = tempfile::tempdir().unwrap();
+            let link = elsewhere.path().join("libnvrtc.so");
+            std::os::unix::fs::symlink(&library, &link).unwrap();
+            let real = fs::canonicalize(builtins).unwrap();
+            assert_eq!(builtins_beside(&link), [real]);
+        }
+    }
+
+    #[test]
+    fn the_first_error_of_a_log_is_taken() {
+        let log = "k(3): warning #177-D: no error here\n\nk(7): error: no x\nk(9): error: no y\n";
+        assert_eq!(first_error(log), Some("k(7): error: no x"));
+        assert_eq!(
+            first_error("\n  ptxas fatal   : Unresolved \n"),
+            Some("ptxas fatal   : Unresolved")
+        );
+        assert_eq!(first_error("said nothing\nof use"), Some("said nothing"));
+        assert_eq!(first_error(""), None);
+    }
+
+    #[test]
+    fn a_named_file_that_is_no_compiler_is_said_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("libnvrtc.so");
+        fs::write(&path, "not a library").unwrap();
+        let mut surroundings = nowhere(dir.path());
+        surroundings.named = Some(path.clone());
+        let said = Nvrtc::find(&surroundings).err().unwrap().to_string();
+        assert!(
+            said.contains("RIFE_NVRTC does not name") && said.contains(&*path.to_string_lossy())
+        );
+    }
+
+    #[test]
+    fn a_missing_library_is_said_with_where_it_was_looked_for_and_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = CompileError::Missing {
+            looked: looked(&nowhere(dir.path())),
+            broken: vec!["libnvrtc.so.12: it is broken".into()],
+        };
+        let said = error.to_string();
+        for part in [
+            "pip install nvidia-cuda-nvrtc",
+            "CUDA toolkit",
+            "RIFE_NVRTC (not set)",
+            "CUDA_HOME and CUDA_PATH (not set)",
+            "VIRTUAL_ENV and CONDA_PREFIX (not set)",
+            "the loader's path",
+            "cuda*",
+            "; libnvrtc.so.12: it is broken",
+        ] {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+    }
+
+    fn nowhere(installs: &Path) -> Surroundings {
+        Surroundings {
+            named: None,
+            toolkits: Vec::new(),
+            installs: installs.to_owned(),
+            pythons: Vec::new(),
+            ask_python: Vec::new,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Compiled kernels on disk. A folder that is missing or cannot be written to is no error: kernels
+//! are compiled again then.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use etcetera::BaseStrategy;
+use sha2::{Digest, Sha256};
+
+/// The environment variable that names the folder of what can be made again.
+const ENV: &str = "RIFE_CACHE_DIR";
+
+/// How much the folder may hold, in bytes.
+const LIMIT: u64 = 512 << 20;
+
+/// What a file begins with; it changes with the format.
+const MAGIC: &[u8; 8] = b"RIFEcub1";
+
+/// The magic, the length of the cubin, its SHA-256.
+const HEADER: usize = MAGIC.len() + 8 + 32;
+
+/// How the names of files begin that are being written.
+const PREFIX: &str = ".new-";
+
+/// The folder for something that can be made again: `name` in the folder named by
+/// `RIFE_CACHE_DIR`, else in `rife` of the user's cache folder. None where the user has no home.
+pub(crate) fn cache_folder(name: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(ENV).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let user = || Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("rife"));
+    Some(named.or_else(user)?.join(name))
+}
+
+/// A folder of compiled kernels.
+pub(super) struct Cache {
+    dir: PathBuf,
+    limit: u64,
+}
+
+/// What a kernel is kept under: the SHA-256 of all that it was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key(String);
+
+impl Key {
+    /// The key of something that is made from these parts.
+    pub(super) fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl Cache {
+    pub(super) fn at(dir: PathBuf) -> Self {
+        Self { dir, limit: LIMIT }
+    }
+
+    /// What is kept under a key, if it is whole.
+    pub(super) fn read(&self, key: &Key) -> Option<Arc<[u8]>> {
+        let path = self.dir.join(&key.0);
+        let file = File::open(&path).ok()?;
+        match whole(file) {
+            Ok(cubin) => Some(cubin.into()),
+            Err(error) => {
+                tracing::debug!("{} is of no use: {error}", path.display());
+                None
+            }
+        }
+    }
+
+    /// Keeps a kernel, in place of whatever is there under its key.
+    pub(super) fn write(&self, key: &Key, cubin: &[u8]) {
+        let path = self.dir.join(&key.0);
+        let write = || {
+            fs::create_dir_all(&self.dir)?;
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(PREFIX);
+            // As other programs create files, less the umask; a temporary file's default is 0600.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+            let mut file = builder.tempfile_in(&self.dir)?;
+            file.write_all(MAGIC)?;
+            file.write_all(&(cubin.len() as u64).to_le_bytes())?;
+            file.write_all(&Sha256::digest(cubin))?;
+            file.write_all(cubin)?;
+            file.persist(&path).map(drop).map_err(|e| e.error)
+        };
+        if let Err(error) = write() {
+            tracing::debug!("{} is not kept: {error}", path.display());
+        }
+    }
+
+    /// Deletes what is oldest, until the folder holds no more than it may.
+    pub(super) fn trim(&self) {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let mut files: Vec<_> = entries
+            .filter(|entry| is_ours(&entry.file_name().to_string_lossy()))
+            .filter_map(|entry| {
+                let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+                Some((metadata.modified().ok()?, metadata.len(), entry.path()))
+            })
+            .collect();
+        files.sort();
+        let mut held: u64 = files.iter().map(|(_, length, _)| length).sum();
+        for (_, length, path) in files {
+            if held <= self.limit {
+                break;
+            }
+            match fs::remove_file(&path) {
+                Ok(()) => held -= length,
+                Err(error) => tracing::debug!("{} stays: {error}", path.display()),
+            }
+        }
+    }
+}
+
+/// Whether a name is a key's, or of a file that a program was killed over.
+fn is_ours(name: &str) -> bool {
+    let is_key = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_key || name.starts_with(PREFIX)
+}
+
+/// The cubin of a file, if the file is all that was written.
+fn whole(mut file: File) -> io::Result<Vec<u8>> {
+    let bad = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+    let mut header = [0; HEADER];
+    file.read_exact(&mut header)?;
+    let (magic, rest) = header.split_at(MAGIC.len());
+    let (length, digest) = rest.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().map_err(|_| bad("no length"))?);
+    if magic != MAGIC {
+        return Err(bad("it is something else"));
+    }
+    if length.checked_add(HEADER as u64) != Some(file.metadata()?.len()) {
+        return Err(bad("its length is not what it says"));
+    }
+    let mut cubin = Vec::new();
+    file.take(length).read_to_end(&mut cubin)?;
+    if Sha256::digest(&cubin).as_slice() != digest {
+        return Err(bad("its SHA-256 is not what it says"));
+    }
+    Ok(cubin)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key::of([name])
+    }
+
+    fn names(dir: &std::path::Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_key_tells_where_parts_begin() {
+        assert_eq!(key("ab"), key("ab"));
+        assert_ne!(Key::of(["ab", "c"]), Key::of(["a", "bc"]));
+        assert_ne!(Key::of(["ab"]), Key::of(["ab", ""]));
+        assert!(is_ours(&key("ab").0));
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path().join("not/there/yet"));
+        assert_eq!(cache.read(&key("a")), None);
+        cache.write(&key("a"), b"first");
+        cache.write(&key("a"), b"second");
+        cache.write(&key("b"), b"");
+        assert_eq!(cache.read(&key("a")).as_deref(), Some(&b"second"[..]));
+        assert_eq!(cache.read(&key("b")).as_deref(), Some(&b""[..]));
+        assert_eq!(names(&cache.dir).len(), 2, "a temporary file is left");
+    }
+
+    #[test]
+    fn a_damaged_file_is_not_read_and_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, key) = (Cache::at(dir.path().to_owned()), key("a"));
+        let path = dir.path().join(&key.0);
+        cache.write(&key, b"the kernel");
+        let good = fs::read(&path).unwrap();
+        let mut damaged: Vec<Vec<u8>> = vec![Vec::new(), b"something else".repeat(9)];
+        damaged.extend((0..good.len()).map(|length| good[..length].to_vec()));
+        damaged.extend((0..good.len()).map(|at| {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            bytes
+        }));
+        damaged.push([&good[..], b"x"].concat());
+        for bytes in damaged {
+            fs::write(&path, &bytes).unwrap();
+            assert_eq!(cache.read(&key), None, "{bytes:?}");
+        }
+        cache.write(&key, b"the kernel");
+        assert_eq!(fs::read(&path).unwrap(), good);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        // In a file there is no folder, whoever runs this.
+        let cache = Cache::at(file.join("kernels"));
+        cache.write(&key("a"), b"kernel");
+        cache.trim();
+        assert_eq!(cache.read(&key("a")), None);
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_is_too_much() {
+        let dir = tempfile::tempdir().unwrap();
+        let each = (HEADER + 100) as u64;
+        let cache = Cache { dir: dir.path().to_owned(), limit: 2 * each };
+        fs::write(dir.path().join("another's"), [0; 10_000]).unwrap();
+        for (age, name) in ["new", "middle", "old", "oldest"].into_iter().enumerate() {
+            cache.write(&key(name), &[1; 100]);
+            let time = SystemTime::now() - Duration::from_secs(60 * age as u64);
+            let file = File::options().write(true).open(dir.path().join(&key(name).0)).unwrap();
+            file.set_modified(time).unwrap();
+        }
+        cache.trim();
+        let mut expected = vec!["another's".to_owned(), key("new").0, key("middle").0];
+        expected.sort();
+        assert_eq!(names(dir.path()), expected);
+    }
+}
