@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use rife_model::ModelVersion;
 
-use crate::subject::{DeviceChoice, Engine, Precision, Size};
+use crate::subject::{DeviceChoice, Engine, Optimization, Precision, Size};
 
 /// Measures speed, memory and fidelity of every engine and writes one JSON record.
 ///
@@ -26,9 +26,15 @@ pub struct Args {
     #[arg(long = "engine", value_name = "ENGINE", value_delimiter = ',')]
     pub engines: Vec<Engine>,
 
-    /// Precisions to measure: f32, f16 [default: all there are]
+    /// Precisions to measure: f32, tf32, f16 [default: all there are]
     #[arg(long = "precision", value_name = "TYPE", value_delimiter = ',')]
     pub precisions: Vec<Precision>,
+
+    /// Run the optimized engine without this, to see what it is worth; several with commas:
+    /// channels-last, cached-frames, cached-features, fused-kernels, preallocated-buffers,
+    /// reused-buffers, pinned-memory, streams, cuda-graph, autotune
+    #[arg(long, value_name = "OPT", value_delimiter = ',')]
+    pub without: Vec<Optimization>,
 
     /// Where to run: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
@@ -139,6 +145,15 @@ mod tests {
     fn lists_take_commas_and_repetition() {
         let args = Args::parse_from(["", "--model", "4.6,4.25", "--model", "4.26"]);
         assert_eq!(args.models, ModelVersion::ALL);
+    }
+
+    #[test]
+    fn the_help_names_every_optimization() {
+        use clap::CommandFactory;
+        let help = Args::command().render_long_help().to_string();
+        for optimization in Optimization::ALL {
+            assert!(help.contains(optimization.as_str()), "{optimization}");
+        }
     }
 
     #[test]

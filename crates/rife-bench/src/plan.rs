@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::clip::Source;
 use crate::metrics::SSIM_WINDOW;
 use crate::pictures;
-use crate::subject::{Case, Device, Engines, Size};
+use crate::subject::{Case, Device, Engine, Engines, Size, Without};
 
 /// Sides of a frame, in px: SSIM needs its window, and the padding of the networks has its say.
 const SIDE_PX: std::ops::RangeInclusive<usize> = 16..=16_384;
@@ -169,8 +169,17 @@ fn cases(args: &Args, engines: &dyn Engines, device: Device) -> Result<Vec<Case>
         let names: Vec<_> = offered.iter().map(|(e, p)| format!("{e} {p}")).collect();
         names.join(", ")
     });
+    let without: Without = args.without.iter().copied().collect();
+    ensure!(
+        without.is_nothing() || wanted.iter().any(|(engine, _)| *engine == Engine::Optimized),
+        "--without {without}: it is about the optimized engine, which is not measured on {device}"
+    );
     let of_model = |&model: &ModelVersion| {
-        wanted.iter().map(move |&&(engine, precision)| Case { model, engine, precision })
+        wanted.iter().map(move |&&(engine, precision)| {
+            let optimized = engine == Engine::Optimized;
+            let without = if optimized { without } else { Without::NOTHING };
+            Case { model, engine, precision, without }
+        })
     };
     Ok(models.iter().flat_map(of_model).collect())
 }
@@ -213,8 +222,8 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::subject::Precision;
     use crate::subject::blend::BlendEngines;
-    use crate::subject::{Engine, Precision};
 
     fn plan(line: &str) -> Result<Plan> {
         let args = ["rife-bench"].into_iter().chain(line.split_whitespace());
@@ -237,7 +246,7 @@ mod tests {
     fn flags_narrow_and_sizes_are_taken_as_they_are() {
         let plan = plan("--all --model 4.26,4.6,4.6 --precision f16 --size 1921x17 --frames 500")
             .expect("a plan");
-        let case = |model| Case { model, engine: Engine::Baseline, precision: Precision::F16 };
+        let case = |model| Case { precision: Precision::F16, ..Case::reference(model) };
         assert_eq!(plan.cases, [case(ModelVersion::V4_6), case(ModelVersion::V4_26)]);
         assert_eq!(plan.source.size(), Size { width: 1921, height: 17 });
         assert_eq!((plan.frames, plan.budget), (500, None));
@@ -257,6 +266,8 @@ mod tests {
             "--budget -1",
             "--budget nan",
             "--engine optimized",
+            "--without autotune",
+            "--without haste",
             "--device cuda",
             "--input does-not-exist.png neither.png",
             "--output does/not/exist.json",

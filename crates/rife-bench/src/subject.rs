@@ -11,7 +11,9 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use rife_model::ModelVersion;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+pub use rife_runtime::{Optimization, Optimizations};
 
 /// Width and height of a frame, in px.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,8 @@ pub enum Engine {
 pub enum Precision {
     /// 32-bit floats.
     F32,
+    /// 32-bit floats whose products are rounded to TF32 on tensor cores.
+    Tf32,
     /// 16-bit floats (IEEE half).
     F16,
 }
@@ -111,7 +115,62 @@ macro_rules! named {
     };
 }
 named!(Engine, "engine", Baseline = "baseline", Optimized = "optimized");
-named!(Precision, "precision", F32 = "f32", F16 = "f16");
+named!(Precision, "precision", F32 = "f32", Tf32 = "tf32", F16 = "f16");
+
+/// The optimizations that an engine runs without; in a record the list of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Without(Optimizations);
+
+impl Without {
+    /// Everything is on.
+    pub const NOTHING: Self = Self(Optimizations::all());
+
+    /// Whether everything is on.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::NOTHING
+    }
+
+    /// What is on.
+    pub fn optimizations(self) -> Optimizations {
+        self.0
+    }
+
+    fn list(self) -> impl Iterator<Item = Optimization> {
+        Optimization::ALL.into_iter().filter(move |one| !self.0.has(*one))
+    }
+}
+
+impl Default for Without {
+    fn default() -> Self {
+        Self::NOTHING
+    }
+}
+
+impl FromIterator<Optimization> for Without {
+    fn from_iter<I: IntoIterator<Item = Optimization>>(off: I) -> Self {
+        Self(off.into_iter().fold(Optimizations::all(), Optimizations::without))
+    }
+}
+
+impl fmt::Display for Without {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.list().map(Optimization::as_str).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+impl Serialize for Without {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(self.list().map(Optimization::as_str))
+    }
+}
+
+impl<'de> Deserialize<'de> for Without {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(d)?;
+        names.iter().map(|name| name.parse::<Optimization>().map_err(D::Error::custom)).collect()
+    }
+}
 
 /// One configuration to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -123,12 +182,20 @@ pub struct Case {
     pub engine: Engine,
     /// In which arithmetic.
     pub precision: Precision,
+    /// What is switched off in it; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Without::is_nothing")]
+    pub without: Without,
 }
 
 impl Case {
     /// What every other configuration of the same model is compared with.
     pub const fn reference(model: ModelVersion) -> Self {
-        Self { model, engine: Engine::Baseline, precision: Precision::F32 }
+        Self {
+            model,
+            engine: Engine::Baseline,
+            precision: Precision::F32,
+            without: Without::NOTHING,
+        }
     }
 
     /// Whether this is its model's reference.
@@ -139,7 +206,8 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.model, self.engine, self.precision)
+        write!(f, "{} {} {}", self.model, self.engine, self.precision)?;
+        if self.without.is_nothing() { Ok(()) } else { write!(f, " without {}", self.without) }
     }
 }
 
@@ -158,6 +226,9 @@ pub struct SubjectInfo {
     pub engine: String,
     /// The device in the engine's words.
     pub device: String,
+    /// What it computes in what, in its own words; absent from older records.
+    #[serde(default)]
+    pub arithmetic: String,
 }
 
 /// The source of everything that can be measured.
@@ -230,5 +301,30 @@ pub(crate) mod as_text {
         D: Deserializer<'de>,
     {
         String::deserialize(d)?.parse().map_err(Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_of_older_records_are_read_and_what_is_switched_off_comes_back() {
+        let old = r#"{"model":"4.6","engine":"baseline","precision":"f32"}"#;
+        let case: Case = serde_json::from_str(old).expect("a case");
+        assert!(case.is_reference());
+        assert_eq!(serde_json::to_string(&case).expect("JSON"), old);
+
+        let without = [Optimization::Autotune, Optimization::ChannelsLast];
+        let case = Case {
+            engine: Engine::Optimized,
+            precision: Precision::Tf32,
+            without: without.into_iter().collect(),
+            ..case
+        };
+        let text = serde_json::to_string(&case).expect("JSON");
+        assert!(text.ends_with(r#""tf32","without":["channels-last","autotune"]}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Case>(&text).expect("a case"), case);
+        assert_eq!(case.to_string(), "4.6 optimized tf32 without channels-last, autotune");
     }
 }

@@ -9,7 +9,9 @@ use rife_bench::plan::Plan;
 use rife_bench::record::{Record, SCHEMA};
 use rife_bench::report::{terminal, warnings};
 use rife_bench::subject::blend::BlendEngines;
-use rife_bench::subject::{Case, Device, DeviceChoice, Engine, Engines, Precision, Subject};
+use rife_bench::subject::{
+    Case, Device, DeviceChoice, Engine, Engines, Optimization, Precision, Subject,
+};
 
 fn record(line: &str, engines: &dyn Engines) -> (Plan, Record) {
     let args = ["rife-bench"].into_iter().chain(line.split_whitespace());
@@ -77,6 +79,7 @@ fn the_report_fits_its_columns_with_large_figures_and_a_gpu() {
     record.machine.cpu = "A processor with a very long name ".repeat(5);
     for m in &mut record.measurements {
         m.case.engine = Engine::Optimized;
+        m.case.without = Optimization::ALL.into_iter().collect();
         for run in &mut m.runs {
             run.frame_ms.iter_mut().for_each(|ms| *ms += 1234.0);
             run.load_ms += 12_345.0;
@@ -94,7 +97,7 @@ fn the_report_fits_its_columns_with_large_figures_and_a_gpu() {
         m.summary = Summary::of(&m.runs);
     }
     let text = terminal::render(&record);
-    assert!(text.contains("78500"), "{text}");
+    assert!(text.contains("78500") && text.contains("ran without channels-last"), "{text}");
     for line in text.lines() {
         assert!(line.chars().count() <= 100, "{line}\nis too wide in\n{text}");
     }
@@ -138,4 +141,30 @@ fn one_failure_does_not_take_the_others_along() {
     assert!(broken.runs.is_empty() && broken.summary.is_none());
     let text = terminal::render(&record);
     assert!(text.contains("failed: 4.6 baseline f16: no half precision here"), "{text}");
+}
+
+/// Blending that offers half precision alone.
+struct HalfAlone;
+
+impl Engines for HalfAlone {
+    fn resolve(&self, choice: DeviceChoice) -> Result<Device> {
+        BlendEngines.resolve(choice)
+    }
+
+    fn offered(&self, _device: Device) -> Vec<(Engine, Precision)> {
+        vec![(Engine::Baseline, Precision::F16)]
+    }
+
+    fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>> {
+        BlendEngines.load(case, device)
+    }
+}
+
+#[test]
+fn a_device_without_the_reference_is_compared_with_the_cpu_over_a_few_frames() {
+    let (_, record) = record("--model 4.6 --size 32x32 --frames 12 --repeats 1", &HalfAlone);
+    let [half] = &record.measurements[..] else { panic!("one configuration") };
+    assert_eq!((half.error.as_ref(), half.runs[0].frame_ms.len()), (None, 12));
+    let fidelity = half.fidelity.as_ref().expect("compared");
+    assert!(fidelity.frames.len() == 8 && fidelity.reference.is_reference());
 }

@@ -62,7 +62,7 @@ pub(crate) struct EngineArgs {
     /// Where to run: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: Device,
-    /// Arithmetic of the convolutions: auto, f32 or f16
+    /// Arithmetic of the convolutions: auto, f32, tf32 (GPU) or f16
     #[arg(long, value_name = "PRECISION", default_value = "auto")]
     pub(crate) precision: Precision,
     /// Resolution that motion is estimated at: 0.25, 0.5 (suits 4K), 1, 2 or 4

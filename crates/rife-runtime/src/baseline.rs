@@ -1,34 +1,76 @@
 //! The honest baseline: the reference network behind the door, run as a plain script runs it.
 //! For every frame made, both frames are converted and uploaded, both are encoded, the network
-//! runs, the result is downloaded. Nothing is kept but the two frames themselves.
+//! runs, the result is downloaded. Nothing is kept but the two frames themselves, and what was
+//! submitted and not yet fetched.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device as Candle, Tensor};
 use rife_model::{IfNet, Input, Padding, Scale};
 
-use crate::engine::{EngineImpl, EngineSession};
-use crate::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Result};
+use crate::engine::{Description, EngineImpl, EngineSession, Load};
+use crate::machine::{Absent, Probe};
+use crate::{
+    Error, Frame, FrameSize, FrameView, FrameViewMut, Optimizations, PixelFormat, Precision, Result,
+};
 
 /// How the baseline runs its network.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Recipe {
-    pub(crate) scale: Scale,
-    pub(crate) ensemble: bool,
+struct Recipe {
+    scale: Scale,
+    ensemble: bool,
 }
 
-pub(crate) struct Baseline {
+struct Baseline {
     net: Arc<IfNet>,
     recipe: Recipe,
+    precision: Precision,
 }
 
-impl Baseline {
-    pub(crate) fn new(net: IfNet, recipe: Recipe) -> Self {
-        Self { net: Arc::new(net), recipe }
+/// Whether candle can use the GPU of this index.
+pub(crate) fn probe_cuda(index: usize) -> Probe {
+    if !candle_core::utils::cuda_is_available() {
+        let reason = "this build has none for GPUs (the feature candle-cuda brings it)";
+        return Err(Absent::Build(reason.into()));
+    }
+    match Candle::new_cuda(index) {
+        Ok(_) => Ok("candle's own CUDA kernels".into()),
+        Err(error) => {
+            let error = error.to_string();
+            let reason = error.lines().next().unwrap_or("unknown reason").to_owned();
+            let none = ["CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_INVALID_DEVICE"];
+            let none = none.iter().any(|name| error.contains(name));
+            Err(if none { Absent::Device(reason) } else { Absent::Broken(reason) })
+        }
     }
 }
 
+pub(crate) fn load(load: &Load<'_>, device: Candle) -> Result<Box<dyn EngineImpl>> {
+    let dtype = if load.precision == Precision::F16 { DType::F16 } else { DType::F32 };
+    let net = IfNet::from_weights(load.weights, load.version, dtype, &device)?;
+    Ok(Box::new(Baseline {
+        net: Arc::new(net),
+        recipe: Recipe { scale: load.scale, ensemble: load.ensemble },
+        precision: load.precision,
+    }))
+}
+
 impl EngineImpl for Baseline {
+    fn info(&self) -> Description {
+        let device = match self.net.device().location() {
+            candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+            _ => "cpu".into(),
+        };
+        let convolutions = if self.precision == Precision::F16 { "F16" } else { "F32" };
+        Description {
+            device,
+            precision: self.precision,
+            arithmetic: format!("{convolutions} convolutions by candle, F32 warp"),
+            optimizations: Optimizations::none(),
+        }
+    }
+
     fn session(&self, size: FrameSize) -> Result<Box<dyn EngineSession>> {
         let padding = Padding::new(size.height, size.width, self.net.spec(), self.recipe.scale);
         Ok(Box::new(BaselineSession {
@@ -36,6 +78,7 @@ impl EngineImpl for Baseline {
             recipe: self.recipe,
             padding,
             frames: [None, None],
+            made: VecDeque::new(),
         }))
     }
 }
@@ -46,6 +89,8 @@ struct BaselineSession {
     padding: Padding,
     /// The earlier and the later frame, as planar F32.
     frames: [Option<Frame>; 2],
+    /// What was submitted, made at once: planes of the padded size.
+    made: VecDeque<Vec<f32>>,
 }
 
 impl BaselineSession {
@@ -66,9 +111,18 @@ impl EngineSession for BaselineSession {
         Ok(())
     }
 
-    fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
+    fn reset(&mut self) {
+        self.frames = [None, None];
+        self.made.clear();
+    }
+
+    fn depth(&self) -> usize {
+        2
+    }
+
+    fn submit(&mut self, timestep: f32, _format: PixelFormat) -> Result<()> {
         let [Some(frame0), Some(frame1)] = &self.frames else {
-            return Err(crate::Error::NotReady(self.frames.iter().flatten().count()));
+            return Err(Error::NotReady(self.frames.iter().flatten().count()));
         };
         let image0 = self.upload(frame0)?;
         let image1 = self.upload(frame1)?;
@@ -78,12 +132,13 @@ impl EngineSession for BaselineSession {
             ensemble: self.recipe.ensemble,
             ..Input::new(&image0, &image1, &timesteps)
         })?;
-        let planes = image.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        out.read_planes(&planes, self.padding.padded_width, self.padding.padded_height);
+        self.made.push_back(image.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?);
         Ok(())
     }
 
-    fn reset(&mut self) {
-        self.frames = [None, None];
+    fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()> {
+        let planes = self.made.pop_front().ok_or(Error::NothingPending)?;
+        out.read_planes(&planes, self.padding.padded_width, self.padding.padded_height);
+        Ok(())
     }
 }

@@ -1,22 +1,137 @@
 //! What every engine is to the door in front of it.
 
-use crate::{FrameSize, FrameView, FrameViewMut, Result};
+use std::fmt::Debug;
+use std::ptr::NonNull;
+
+use rife_model::weights::VerifiedBytes;
+use rife_model::{ModelVersion, Scale};
+
+use crate::{FrameSize, FrameView, FrameViewMut, Optimizations, PixelFormat, Precision, Result};
+
+/// What an engine is loaded from: everything chosen and resolved, and checked by the door.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "the baseline has no use for some")]
+pub(crate) struct Load<'a> {
+    /// The version, and through it the spec.
+    pub(crate) version: ModelVersion,
+    /// The weights, verified.
+    pub(crate) weights: &'a VerifiedBytes,
+    /// The device among those of its kind; 0 for the CPU.
+    pub(crate) index: usize,
+    /// One that the engine offers, never [`Precision::Auto`].
+    pub(crate) precision: Precision,
+    /// The flow's scale.
+    pub(crate) scale: Scale,
+    /// Whether the ensemble runs.
+    pub(crate) ensemble: bool,
+    /// What is switched on; what does not apply is ignored.
+    pub(crate) optimizations: Optimizations,
+    /// The frames to make in one launch, 1 to [`crate::InterpolatorBuilder::MAX_BATCH`].
+    pub(crate) batch: usize,
+}
+
+/// What an engine says of itself once it is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Description {
+    /// The device's own name, as `NVIDIA H100 80GB HBM3`, or `cpu`.
+    pub device: String,
+    /// The precision, never [`Precision::Auto`].
+    pub precision: Precision,
+    /// What is computed in what, as `F16 convolutions, F32 accumulation`.
+    pub arithmetic: String,
+    /// The optimizations in effect: of those chosen, the ones that apply.
+    pub optimizations: Optimizations,
+}
+
+/// Memory that a session holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryUse {
+    /// On the device, the weights and whatever else sessions share included.
+    pub device_bytes: u64,
+    /// Page-locked, on the host.
+    pub pinned_host_bytes: u64,
+}
+
+/// Keeps a range of host memory page-locked until it is dropped.
+pub(crate) trait HostLock: Debug + Send + Sync {}
+
+/// A pair, and when the frame between lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pair<'a> {
+    pub(crate) earlier: FrameView<'a>,
+    pub(crate) later: FrameView<'a>,
+    pub(crate) timestep: f32,
+}
 
 /// A network with its weights, ready to run on a device.
 pub(crate) trait EngineImpl: Send + Sync {
-    /// Starts a stream of frames of one size.
+    /// What it is.
+    fn info(&self) -> Description;
+
+    /// Starts a stream of frames of one size. It may outlive the engine.
     fn session(&self, size: FrameSize) -> Result<Box<dyn EngineSession>>;
+
+    /// Page-locks memory, so that copies between it and the device need no staging. `None` where
+    /// that is of no use or fails. A locked frame's views say so, see [`FrameView::is_locked`]. The
+    /// guard may outlive the engine, and be dropped on any thread.
+    ///
+    /// # Safety
+    /// The `len` bytes at `ptr` are one allocation's, and stay allocated until the guard is
+    /// dropped. The guard must not read or write them.
+    unsafe fn lock(&self, _ptr: NonNull<u8>, _len: usize) -> Option<Box<dyn HostLock>> {
+        None
+    }
 }
 
-/// A stream of frames of one size. The door has checked sizes, order and timesteps. After an error
-/// a session holds the frames that it held before, and goes on.
+/// A stream of frames of one size. The door has checked sizes, formats, order, counts, timesteps
+/// and the queue's depth. After an error a session holds the frames that it held before, and goes
+/// on.
 pub(crate) trait EngineSession: Send {
-    /// Takes the next frame; the one before stays as the earlier of the pair.
+    /// Takes the next frame; the one before stays as the earlier of the pair. When it returns, the
+    /// view is no longer needed. Frames submitted before are made as if it had not happened.
     fn push(&mut self, frame: &FrameView<'_>) -> Result<()>;
 
-    /// Makes the frame at `timestep` between the last two pushed. Called after two pushes only.
-    fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()>;
-
-    /// Forgets every frame, and whatever was kept of it.
+    /// Forgets every frame, whatever was kept of it, and what was submitted.
     fn reset(&mut self);
+
+    /// How many frames may be submitted and not finished, 1 or more; always the same.
+    fn depth(&self) -> usize;
+
+    /// Starts making the frame at `timestep` between the last two pushed. Called after two pushes
+    /// only, and with fewer than `depth` frames submitted. After an error nothing was submitted.
+    fn submit(&mut self, timestep: f32, format: PixelFormat) -> Result<()>;
+
+    /// Waits for the frame submitted first and writes it, in the format it was submitted in.
+    /// Called with a frame submitted only. That frame is gone then, also after an error.
+    fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()>;
+
+    /// Makes the frame at `timestep` between the last two pushed. Called with nothing submitted.
+    fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
+        self.submit(timestep, out.format())?;
+        self.finish_into(out)
+    }
+
+    /// Makes a frame at each timestep, any number of them and of any formats, between the last two
+    /// pushed. Called with nothing submitted. For an engine that batches to override.
+    fn at_many_into(&mut self, timesteps: &[f32], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
+        timesteps.iter().zip(outs).try_for_each(|(t, out)| self.at_into(*t, out))
+    }
+
+    /// Makes a frame between each pair, any number of them and of any formats. The session's own
+    /// frames need not survive. For an engine that batches to override.
+    fn pairs_into(&mut self, pairs: &[Pair<'_>], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
+        pairs.iter().zip(outs).try_for_each(|(pair, out)| {
+            self.reset();
+            self.push(&pair.earlier)?;
+            self.push(&pair.later)?;
+            self.at_into(pair.timestep, out)
+        })
+    }
+
+    /// The memory it holds, where that is known.
+    fn memory(&self) -> Option<MemoryUse> {
+        None
+    }
 }

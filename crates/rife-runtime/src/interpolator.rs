@@ -1,17 +1,17 @@
 //! The public door.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Mutex;
 
-use candle_core::DType;
 use rife_model::weights::{Store, Weights};
-use rife_model::{IfNet, ModelError, ModelVersion, Scale};
+use rife_model::{ModelError, ModelVersion, Scale};
 
-use crate::baseline::{Baseline, Recipe};
-use crate::engine::{EngineImpl, EngineSession};
+use crate::engine::{EngineImpl, EngineSession, Load, Pair};
+use crate::machine::{self, Asked, Chosen};
 use crate::{
-    Device, Engine, Error, Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Precision,
-    Result,
+    Description, Device, Engine, Error, Frame, FrameSize, FrameView, FrameViewMut, MemoryUse,
+    Optimizations, PixelFormat, Precision, Result,
 };
 
 /// What is to be run, before anything is loaded.
@@ -24,9 +24,14 @@ pub struct InterpolatorBuilder {
     precision: Precision,
     scale: Scale,
     ensemble: bool,
+    optimizations: Optimizations,
+    batch: usize,
 }
 
 impl InterpolatorBuilder {
+    /// The largest batch.
+    pub const MAX_BATCH: usize = 16;
+
     /// Which implementation runs the network.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
@@ -57,13 +62,29 @@ impl InterpolatorBuilder {
         self
     }
 
+    /// What the optimized engine does for speed; all of it unless switched off. An engine to which
+    /// one does not apply ignores it.
+    pub fn optimizations(mut self, optimizations: Optimizations) -> Self {
+        self.optimizations = optimizations;
+        self
+    }
+
+    /// How many frames an engine that can makes in one launch, 1 (unless chosen) to
+    /// [`InterpolatorBuilder::MAX_BATCH`], see [`Session::at_many`] and
+    /// [`Interpolator::interpolate_many`]: faster for small frames, for that much more memory.
+    pub fn batch(mut self, frames: usize) -> Self {
+        self.batch = frames;
+        self
+    }
+
     /// Whether this machine and build can run what was chosen, without touching any weights.
     ///
     /// # Errors
-    /// [`Error::NoDevice`] and [`Error::NoEngine`] when they lack what was asked for;
-    /// [`Error::Model`] when the version has no ensemble.
+    /// [`Error::NoDevice`], [`Error::NoEngine`] and [`Error::NoPrecision`] when they lack what was
+    /// asked for; [`Error::Batch`] when the batch is out of range; [`Error::Model`] when the
+    /// version has no ensemble.
     pub fn check(&self) -> Result<()> {
-        self.open().map(drop)
+        self.choose().map(drop)
     }
 
     /// Loads the weights from a folder, fetching them into it when they are missing. What is
@@ -94,46 +115,54 @@ impl InterpolatorBuilder {
         if weights.requested != version {
             return Err(Error::OtherWeights { expected: version, got: weights.requested });
         }
-        let (device, precision) = self.open()?;
-        let dtype = if precision == Precision::F16 { DType::F16 } else { DType::F32 };
+        let chosen = self.choose()?;
         let bytes = weights.read().map_err(|cause| Error::Weights { version, cause })?;
-        let net = IfNet::from_weights(&bytes, version, dtype, &device)?;
+        let engine = (chosen.factory().load)(&Load {
+            version,
+            weights: &bytes,
+            index: chosen.device.index(),
+            precision: chosen.precision,
+            scale: self.scale,
+            ensemble: self.ensemble,
+            optimizations: self.optimizations,
+            batch: self.batch,
+        })?;
+        let description = engine.info();
         tracing::debug!(
-            "RIFE {version}: {} in {precision} on {}",
+            "RIFE {version}: {} in {} ({}) on {}, {}",
             weights.path.display(),
-            describe(&device)
+            chosen.precision,
+            description.arithmetic,
+            chosen.device,
+            description.device
         );
-        let recipe = Recipe { scale: self.scale, ensemble: self.ensemble };
         Ok(Interpolator {
             info: EngineInfo {
                 model: version,
                 weights: weights.clone(),
-                engine: Engine::Baseline,
-                device: describe(&device),
-                precision,
+                engine: chosen.engine,
+                device: chosen.device.to_string(),
+                precision: chosen.precision,
                 scale: self.scale,
                 ensemble: self.ensemble,
+                batch: self.batch,
+                description,
             },
-            engine: Box::new(Baseline::new(net, recipe)),
+            engine,
             pair: Mutex::new(None),
         })
     }
 
-    /// The device, and the precision that [`Precision::Auto`] comes down to on it.
-    fn open(&self) -> Result<(candle_core::Device, Precision)> {
+    /// What it comes down to here.
+    fn choose(&self) -> Result<Chosen> {
         if self.ensemble && !self.version.spec().supports_ensemble {
             return Err(ModelError::NoEnsemble { version: self.version }.into());
         }
-        let device = open_device(self.device)?;
-        if self.engine == Engine::Optimized {
-            return Err(Error::NoEngine { engine: self.engine, device: self.device.resolve()? });
+        if !(1..=Self::MAX_BATCH).contains(&self.batch) {
+            return Err(Error::Batch(self.batch));
         }
-        let precision = match self.precision {
-            Precision::Auto if device.is_cuda() => Precision::F16,
-            Precision::Auto => Precision::F32,
-            chosen => chosen,
-        };
-        Ok((device, precision))
+        let Self { engine, device, precision, .. } = *self;
+        machine::choose(Asked { engine, device, precision })
     }
 }
 
@@ -147,7 +176,7 @@ pub struct EngineInfo {
     pub weights: Weights,
     /// The engine, never [`Engine::Auto`].
     pub engine: Engine,
-    /// The device, as a person would name it.
+    /// The device, as it is chosen: `cpu` or `cuda:0`.
     pub device: String,
     /// The precision, never [`Precision::Auto`].
     pub precision: Precision,
@@ -155,6 +184,10 @@ pub struct EngineInfo {
     pub scale: Scale,
     /// Whether the ensemble runs.
     pub ensemble: bool,
+    /// The frames made in one launch, at most.
+    pub batch: usize,
+    /// What the engine says of itself.
+    pub description: Description,
 }
 
 /// A model loaded on a device: makes frames between frames.
@@ -175,14 +208,19 @@ pub struct EngineInfo {
 /// session.push(&a.view())?;
 /// session.push(&b.view())?;
 /// let third = session.at(1.0 / 3.0)?;
+///
+/// // A frame can be read and pushed while another is made:
+/// session.submit(2.0 / 3.0)?;
+/// session.push(&a.view())?;
+/// let two_thirds = session.finish()?;
 /// # Ok(())
 /// # }
 /// ```
 pub struct Interpolator {
     info: EngineInfo,
     engine: Box<dyn EngineImpl>,
-    /// The session that serves single pairs, kept for the next pair of its size.
-    pair: Mutex<Option<Session>>,
+    /// The session that serves pairs, kept for the next pair of its size.
+    pair: Mutex<Option<(FrameSize, Box<dyn EngineSession>)>>,
 }
 
 impl std::fmt::Debug for Interpolator {
@@ -201,6 +239,8 @@ impl Interpolator {
             precision: Precision::Auto,
             scale: Scale::One,
             ensemble: false,
+            optimizations: Optimizations::default(),
+            batch: 1,
         }
     }
 
@@ -227,7 +267,7 @@ impl Interpolator {
     /// As [`Interpolator::interpolate`], into a buffer of the caller's.
     ///
     /// # Errors
-    /// [`Error::Size`] when the three frames differ in size, [`Error::Timestep`] when `timestep`
+    /// [`Error::Size`] when the frames differ in size, [`Error::Timestep`] when `timestep`
     /// is not between 0 and 1, [`Error::Model`] when the device fails.
     pub fn interpolate_into(
         &self,
@@ -236,27 +276,82 @@ impl Interpolator {
         timestep: f32,
         out: &mut FrameViewMut<'_>,
     ) -> Result<()> {
+        let pair = Pair { earlier: *earlier, later: *later, timestep };
+        self.pairs("Interpolator::interpolate", &[pair], std::slice::from_mut(out))
+    }
+
+    /// The frame between each of many pairs of one size, in the format of each pair's earlier
+    /// frame: the same frames as [`Interpolator::interpolate`] makes one by one, in batches where
+    /// the engine can, see [`InterpolatorBuilder::batch`].
+    ///
+    /// # Errors
+    /// As [`Interpolator::interpolate_into`].
+    pub fn interpolate_many(
+        &self,
+        pairs: &[(FrameView<'_>, FrameView<'_>, f32)],
+    ) -> Result<Vec<Frame>> {
+        let blank = |(a, _, _): &(FrameView<'_>, _, _)| Frame::black(a.size(), a.format());
+        let mut frames = pairs.iter().map(blank).collect::<Result<Vec<_>>>()?;
+        let mut outs: Vec<_> = frames.iter_mut().map(Frame::view_mut).collect();
+        self.interpolate_many_into(pairs, &mut outs)?;
+        Ok(frames)
+    }
+
+    /// As [`Interpolator::interpolate_many`], into buffers of the caller's.
+    ///
+    /// # Errors
+    /// As [`Interpolator::interpolate_into`], and [`Error::Count`] when there are not as many
+    /// buffers as pairs.
+    pub fn interpolate_many_into(
+        &self,
+        pairs: &[(FrameView<'_>, FrameView<'_>, f32)],
+        outs: &mut [FrameViewMut<'_>],
+    ) -> Result<()> {
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|&(earlier, later, timestep)| Pair { earlier, later, timestep })
+            .collect();
+        self.pairs("Interpolator::interpolate_many", &pairs, outs)
+    }
+
+    fn pairs(
+        &self,
+        op: &'static str,
+        pairs: &[Pair<'_>],
+        outs: &mut [FrameViewMut<'_>],
+    ) -> Result<()> {
         // Before the session that is kept is taken: a mistake of the caller's must not cost it.
-        let size = earlier.size();
-        for got in [later.size(), out.size()] {
-            if got != size {
-                return Err(Error::Size { op: "Interpolator::interpolate", expected: size, got });
+        check_count(op, pairs.len(), outs.len())?;
+        let Some(first) = pairs.first() else { return Ok(()) };
+        let size = first.earlier.size();
+        for (pair, out) in pairs.iter().zip(outs.iter()) {
+            for got in [pair.earlier.size(), pair.later.size(), out.size()] {
+                check_size(op, size, got)?;
             }
+            check_timestep(pair.timestep)?;
         }
-        check_timestep(timestep)?;
-        // A panic in another thread leaves at worst a session that the reset below clears.
+        // A panic in another thread leaves nothing here, as the session is taken out meanwhile.
         let mut kept = self.pair.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut session = match kept.take() {
-            Some(session) if session.size == earlier.size() => session,
-            _ => self.session(earlier.size())?,
+        // One of another size goes before the new one needs the memory.
+        let mut session = match kept.take().filter(|(of, _)| *of == size) {
+            Some((_, session)) => session,
+            None => self.engine.session(size)?,
         };
+        session.pairs_into(pairs, outs)?;
         session.reset();
-        session.push(earlier)?;
-        session.push(later)?;
-        session.at_into(timestep, out)?;
-        session.reset();
-        *kept = Some(session);
+        *kept = Some((size, session));
         Ok(())
+    }
+
+    /// Page-locks the frame's memory, so that copies to and from the device need no staging. It
+    /// costs about as much as copying the frame a few times, so it is for frames that are used
+    /// again and again. Where the engine has no device memory, or the system does not allow it,
+    /// the frame stays as it is.
+    #[must_use = "the frame is returned"]
+    pub fn lock(&self, frame: Frame) -> Frame {
+        // SAFETY: the range is the whole of the frame's samples, and the frame drops the guard
+        // before it frees them or gives them away.
+        frame.locked_by(|data, len| unsafe { self.engine.lock(data, len) })
     }
 
     /// Starts a stream of frames of one size.
@@ -265,7 +360,8 @@ impl Interpolator {
     /// When the size is out of range or the device cannot hold it.
     pub fn session(&self, size: FrameSize) -> Result<Session> {
         let inner = self.engine.session(size.check("session")?)?;
-        Ok(Session { size, pushed: 0, format: PixelFormat::Rgb8, inner })
+        let pending = VecDeque::new();
+        Ok(Session { size, pushed: 0, format: PixelFormat::Rgb8, pending, inner })
     }
 }
 
@@ -276,13 +372,18 @@ pub struct Session {
     pushed: usize,
     /// Of the last frame pushed.
     format: PixelFormat,
+    /// The formats of the frames submitted, first to last.
+    pending: VecDeque<PixelFormat>,
     inner: Box<dyn EngineSession>,
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut out = f.debug_struct("Session");
-        out.field("size", &self.size).field("pushed", &self.pushed).finish_non_exhaustive()
+        out.field("size", &self.size)
+            .field("pushed", &self.pushed)
+            .field("pending", &self.pending.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -294,11 +395,13 @@ impl Session {
 
     /// Takes the next frame of the stream.
     ///
+    /// Frames that were submitted are made as if it had not happened.
+    ///
     /// # Errors
     /// [`Error::Size`] when the frame is not of the session's size; [`Error::Model`] when the
     /// device fails. The session holds what it held before.
     pub fn push(&mut self, frame: &FrameView<'_>) -> Result<()> {
-        self.check_size("Session::push", frame.size())?;
+        check_size("Session::push", self.size, frame.size())?;
         self.inner.push(frame)?;
         self.pushed = (self.pushed + 1).min(2);
         self.format = frame.format();
@@ -329,61 +432,138 @@ impl Session {
     /// # Errors
     /// [`Error::NotReady`] before two frames were pushed, [`Error::Timestep`] when `timestep` is
     /// not between 0 and 1, [`Error::Size`] when the buffer is not of the session's size,
-    /// [`Error::Model`] when the device fails. The session survives each of them.
+    /// [`Error::Pending`] while submitted frames are pending, [`Error::Model`] when the device
+    /// fails. The session survives each of them.
     pub fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
-        self.check_size("Session::at", out.size())?;
-        check_timestep(timestep)?;
-        if self.pushed < 2 {
-            return Err(Error::NotReady(self.pushed));
-        }
+        check_size("Session::at", self.size, out.size())?;
+        self.check_ready(timestep)?;
+        self.check_idle()?;
         self.inner.at_into(timestep, out)
     }
 
-    /// Forgets every frame: after a scene cut, or before another stream of the same size.
+    /// The frame at each timestep between the last two pushed, in the format of the last: the same
+    /// frames as [`Session::at`] makes one by one, in batches where the engine can, see
+    /// [`InterpolatorBuilder::batch`].
+    ///
+    /// # Errors
+    /// As [`Session::at_into`].
+    pub fn at_many(&mut self, timesteps: &[f32]) -> Result<Vec<Frame>> {
+        let blank = |_: &f32| Frame::black(self.size, self.format);
+        let mut frames = timesteps.iter().map(blank).collect::<Result<Vec<_>>>()?;
+        let mut outs: Vec<_> = frames.iter_mut().map(Frame::view_mut).collect();
+        self.at_many_into(timesteps, &mut outs)?;
+        Ok(frames)
+    }
+
+    /// As [`Session::at_many`], into buffers of the caller's and in the format of each.
+    ///
+    /// # Errors
+    /// As [`Session::at_into`], and [`Error::Count`] when there are not as many buffers as
+    /// timesteps.
+    pub fn at_many_into(&mut self, timesteps: &[f32], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
+        const OP: &str = "Session::at_many";
+        check_count(OP, timesteps.len(), outs.len())?;
+        outs.iter().try_for_each(|out| check_size(OP, self.size, out.size()))?;
+        timesteps.iter().try_for_each(|t| self.check_ready(*t))?;
+        self.check_idle()?;
+        self.inner.at_many_into(timesteps, outs)
+    }
+
+    /// Starts making the frame at `timestep` between the last two pushed, in the format of the
+    /// last. Frames can be pushed and further ones submitted meanwhile; they come back from
+    /// [`Session::finish`] in the order in which they were submitted.
+    ///
+    /// # Errors
+    /// As [`Session::submit_as`].
+    pub fn submit(&mut self, timestep: f32) -> Result<()> {
+        self.submit_as(timestep, self.format)
+    }
+
+    /// As [`Session::submit`], in the given format.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when [`Session::depth`] frames are pending, [`Error::NotReady`] before two
+    /// frames were pushed, [`Error::Timestep`] when `timestep` is not between 0 and 1,
+    /// [`Error::Model`] when the device fails. Nothing was submitted then.
+    pub fn submit_as(&mut self, timestep: f32, format: PixelFormat) -> Result<()> {
+        self.check_ready(timestep)?;
+        if self.pending.len() >= self.depth() {
+            return Err(Error::Busy(self.pending.len()));
+        }
+        self.inner.submit(timestep, format)?;
+        self.pending.push_back(format);
+        Ok(())
+    }
+
+    /// Waits for the frame that was submitted first.
+    ///
+    /// # Errors
+    /// As [`Session::finish_into`].
+    pub fn finish(&mut self) -> Result<Frame> {
+        let format = *self.pending.front().ok_or(Error::NothingPending)?;
+        let mut out = Frame::black(self.size, format)?;
+        self.finish_into(&mut out.view_mut())?;
+        Ok(out)
+    }
+
+    /// As [`Session::finish`], into a buffer of the caller's.
+    ///
+    /// # Errors
+    /// [`Error::NothingPending`] when no frame was submitted, [`Error::Format`] when the buffer is
+    /// not in the format that the frame was submitted in, [`Error::Size`] when it is not of the
+    /// session's size: the frame is pending still. [`Error::Model`] when the device fails: that
+    /// frame is lost.
+    pub fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()> {
+        let (expected, got) = (*self.pending.front().ok_or(Error::NothingPending)?, out.format());
+        check_size("Session::finish", self.size, out.size())?;
+        if expected != got {
+            return Err(Error::Format { expected, got });
+        }
+        self.pending.pop_front();
+        self.inner.finish_into(out)
+    }
+
+    /// Frames that were submitted and not finished.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// How many frames can be pending at once, 1 or more.
+    pub fn depth(&self) -> usize {
+        self.inner.depth()
+    }
+
+    /// The memory that the session holds, where the engine knows.
+    pub fn memory(&self) -> Option<MemoryUse> {
+        self.inner.memory()
+    }
+
+    /// Forgets every frame, those that are pending too: after a scene cut, or before another
+    /// stream of the same size.
     pub fn reset(&mut self) {
         self.pushed = 0;
+        self.pending.clear();
         self.inner.reset();
     }
 
-    fn check_size(&self, op: &'static str, got: FrameSize) -> Result<()> {
-        if got == self.size {
-            return Ok(());
-        }
-        Err(Error::Size { op, expected: self.size, got })
+    fn check_ready(&self, timestep: f32) -> Result<()> {
+        check_timestep(timestep)?;
+        if self.pushed < 2 { Err(Error::NotReady(self.pushed)) } else { Ok(()) }
     }
+
+    fn check_idle(&self) -> Result<()> {
+        if self.pending.is_empty() { Ok(()) } else { Err(Error::Pending(self.pending.len())) }
+    }
+}
+
+fn check_size(op: &'static str, expected: FrameSize, got: FrameSize) -> Result<()> {
+    if got == expected { Ok(()) } else { Err(Error::Size { op, expected, got }) }
+}
+
+fn check_count(op: &'static str, expected: usize, got: usize) -> Result<()> {
+    if got == expected { Ok(()) } else { Err(Error::Count { op, expected, got }) }
 }
 
 fn check_timestep(timestep: f32) -> Result<()> {
     if timestep > 0.0 && timestep < 1.0 { Ok(()) } else { Err(Error::Timestep(timestep)) }
-}
-
-pub(crate) fn open_device(asked: Device) -> Result<candle_core::Device> {
-    let cuda = |index| candle_core::Device::new_cuda(index);
-    match asked {
-        Device::Cpu => Ok(candle_core::Device::Cpu),
-        Device::Auto if !candle_core::utils::cuda_is_available() => Ok(candle_core::Device::Cpu),
-        Device::Auto => cuda(0).or_else(|error| {
-            tracing::warn!("no usable GPU ({}); using the CPU", one_line(&error));
-            Ok(candle_core::Device::Cpu)
-        }),
-        Device::Cuda(_) if !candle_core::utils::cuda_is_available() => Err(Error::NoDevice {
-            device: asked,
-            reason: "this build has no CUDA engine (the feature candle-cuda brings candle's)"
-                .into(),
-        }),
-        Device::Cuda(index) => {
-            cuda(index).map_err(|error| Error::NoDevice { device: asked, reason: one_line(&error) })
-        }
-    }
-}
-
-fn one_line(error: &candle_core::Error) -> String {
-    error.to_string().lines().next().unwrap_or("unknown reason").to_owned()
-}
-
-fn describe(device: &candle_core::Device) -> String {
-    match device.location() {
-        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        _ => "cpu".into(),
-    }
 }

@@ -7,16 +7,20 @@
 
 mod baseline;
 mod cuda;
+mod cuda_stub;
 mod engine;
 mod error;
 mod frame;
 mod interpolator;
 mod machine;
+mod optimizations;
 mod options;
 
+pub use engine::{Description, MemoryUse};
 pub use error::{Error, Result};
 pub use frame::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Stride};
 pub use interpolator::{EngineInfo, Interpolator, InterpolatorBuilder, Session};
 pub use machine::{Availability, engines};
+pub use optimizations::{Optimization, Optimizations};
 pub use options::{Device, Engine, Precision, UnknownChoice};
 pub use rife_model::{ModelVersion, Scale};

@@ -7,15 +7,15 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {what} {got:?}: expected {expected}")]
 pub struct UnknownChoice {
-    what: &'static str,
-    expected: &'static str,
-    got: String,
+    pub(crate) what: &'static str,
+    pub(crate) expected: &'static str,
+    pub(crate) got: String,
 }
 
 /// Which implementation runs the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Engine {
-    /// The fastest that the device has.
+    /// The optimized one where it runs on the device in the precision asked for, else the baseline.
     #[default]
     Auto,
     /// The reference network, run as a plain script would: both frames uploaded and encoded for
@@ -28,7 +28,7 @@ pub enum Engine {
 /// Where the network runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Device {
-    /// The first GPU that can be used, else the CPU.
+    /// The first GPU that an engine can use, else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -45,6 +45,8 @@ pub enum Precision {
     Auto,
     /// 32-bit floats.
     F32,
+    /// 32-bit floats whose products are rounded to TF32 (10 bits of mantissa) on tensor cores.
+    Tf32,
     /// 16-bit floats.
     F16,
 }
@@ -109,6 +111,7 @@ impl fmt::Display for Precision {
         f.write_str(match self {
             Self::Auto => "auto",
             Self::F32 => "f32",
+            Self::Tf32 => "tf32",
             Self::F16 => "f16",
         })
     }
@@ -118,10 +121,14 @@ impl FromStr for Precision {
     type Err = UnknownChoice;
 
     fn from_str(s: &str) -> Result<Self, UnknownChoice> {
-        [Self::Auto, Self::F32, Self::F16]
+        [Self::Auto, Self::F32, Self::Tf32, Self::F16]
             .into_iter()
             .find(|v| v.to_string() == s)
-            .ok_or(UnknownChoice { what: "precision", expected: "auto, f32 or f16", got: s.into() })
+            .ok_or(UnknownChoice {
+                what: "precision",
+                expected: "auto, f32, tf32 or f16",
+                got: s.into(),
+            })
     }
 }
 
@@ -137,7 +144,7 @@ mod tests {
         for v in [Device::Auto, Device::Cpu, Device::Cuda(0), Device::Cuda(7)] {
             assert_eq!(v.to_string().parse(), Ok(v));
         }
-        for v in [Precision::Auto, Precision::F32, Precision::F16] {
+        for v in [Precision::Auto, Precision::F32, Precision::Tf32, Precision::F16] {
             assert_eq!(v.to_string().parse(), Ok(v));
         }
         assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));

@@ -1,4 +1,5 @@
-//! What every engine must do, whatever is behind the door.
+//! What every engine must do, whatever is behind the door: each behaviour is held by the engines
+//! of the CPU and, where there is a GPU, by those that can use it.
 
 use std::path::Path;
 
@@ -6,14 +7,69 @@ use candle_core::{DType, Device as CandleDevice, Tensor};
 use rife_model::weights::{Store, Weights};
 use rife_model::{IfNet, Input, ModelError, Padding};
 use rife_runtime::{
-    Device, Engine, Error, Frame, FrameSize, FrameView, Interpolator, ModelVersion, PixelFormat,
-    Precision, Scale, Stride,
+    Availability, Device, Engine, Error, Frame, FrameSize, FrameView, FrameViewMut, Interpolator,
+    InterpolatorBuilder, ModelVersion, Optimization, Optimizations, PixelFormat, Precision, Scale,
+    Stride,
 };
-use rife_testkit::tolerance::{F16_IMAGE, F16_PSNR_DB, F32_IMAGE, max_error, psnr_db};
+use rife_testkit::tolerance::{
+    F16_IMAGE, F16_PSNR_DB, F32_IMAGE, TF32_IMAGE, TF32_PSNR_DB, max_error, psnr_db,
+};
 use rife_testkit::{Case, Golden, lines};
 
-/// The engines that run here, on the devices that they run on.
-const ENGINES: &[(Engine, Device)] = &[(Engine::Baseline, Device::Cpu)];
+/// Engines, each on a device and with the precisions that it offers there.
+type Engines = [Availability];
+
+/// The engines that run here on a kind of device.
+fn engines_on(kind: Device) -> Vec<Availability> {
+    let all = rife_runtime::engines();
+    let here: Vec<_> =
+        all.iter().filter(|a| a.device.same_kind(kind) && a.state.is_ok()).cloned().collect();
+    assert!(!here.is_empty(), "no engine can use {kind}: {all:?}");
+    here
+}
+
+/// Holds the engines of the CPU to each behaviour, and those of the GPU where there is one.
+macro_rules! behaviours {
+    ($($name:ident)*) => {
+        mod on_the_cpu {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name(&super::engines_on(super::Device::Cpu));
+                }
+            )*
+        }
+
+        mod on_a_gpu {
+            $(
+                #[test]
+                #[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
+                fn $name() {
+                    super::$name(&super::engines_on(super::Device::Cuda(0)));
+                }
+            )*
+        }
+    };
+}
+
+behaviours! {
+    the_door_gives_what_the_network_gives_at_any_size
+    every_engine_equals_pytorch_in_f32
+    every_engine_is_within_two_eight_bit_steps_and_70_db_in_f16
+    formats_agree_to_the_rounding_of_the_coarser
+    a_strided_frame_is_the_same_frame
+    a_stream_gives_what_its_pairs_give_alone
+    caching_changes_nothing
+    nothing_is_left_of_a_frame_after_a_reset
+    a_session_survives_what_it_refuses
+    submitted_frames_come_back_in_order_whatever_is_pushed_meanwhile
+    a_queue_refuses_what_it_cannot_do
+    many_timesteps_give_what_each_gives
+    many_pairs_give_what_each_gives
+    a_locked_frame_is_the_same_frame
+    an_engine_says_what_it_is
+    equal_frames_give_nearly_the_same_frame
+}
 
 fn weights(version: ModelVersion) -> Weights {
     Store::locate(None)
@@ -21,11 +77,26 @@ fn weights(version: ModelVersion) -> Weights {
         .unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn each_engine(version: ModelVersion, check: impl Fn(&Interpolator)) {
+fn builder(version: ModelVersion, on: &Availability, precision: Precision) -> InterpolatorBuilder {
+    Interpolator::builder(version).engine(on.engine).device(on.device).precision(precision)
+}
+
+/// Every engine in F32.
+fn each_engine(on: &Engines, version: ModelVersion, check: impl Fn(&Interpolator)) {
     let weights = weights(version);
-    for (engine, device) in ENGINES {
-        let builder = Interpolator::builder(version).engine(*engine).device(*device);
-        check(&builder.precision(Precision::F32).load_weights(&weights).unwrap());
+    for on in on {
+        check(&builder(version, on, Precision::F32).load_weights(&weights).unwrap());
+    }
+}
+
+/// Every engine in every precision that it may have code of its own for: for what must hold bit
+/// for bit.
+fn each_arithmetic(on: &Engines, version: ModelVersion, check: impl Fn(InterpolatorBuilder)) {
+    for on in on {
+        let all = on.precisions.iter().copied();
+        for precision in all.filter(|p| *p == Precision::F32 || on.device != Device::Cpu) {
+            check(builder(version, on, precision));
+        }
     }
 }
 
@@ -57,12 +128,11 @@ fn network(net: &IfNet, a: &Frame, b: &Frame, t: f32) -> Vec<f32> {
     values(&padding.crop(&image).unwrap())
 }
 
-#[test]
-fn the_door_gives_what_the_network_gives_at_any_size() {
+fn the_door_gives_what_the_network_gives_at_any_size(on: &Engines) {
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
         let bytes = weights(version).read().unwrap();
         let net = IfNet::from_weights(&bytes, version, DType::F32, &CandleDevice::Cpu).unwrap();
-        each_engine(version, |rife| {
+        each_engine(on, version, |rife| {
             for (w, h) in [(1, 1), (1, 70), (70, 1), (31, 33), (64, 64), (65, 2), (130, 45)] {
                 let (a, b) = (planar(&rgb8(w, h, 0)), planar(&rgb8(w, h, 2)));
                 let got = rife.interpolate(&a.view(), &b.view(), 0.3).unwrap();
@@ -76,18 +146,15 @@ fn the_door_gives_what_the_network_gives_at_any_size() {
 }
 
 /// Every golden case of the published weights through every engine: name, made and golden values.
-fn each_golden(precision: Precision, check: impl Fn(&str, &[f32], &[f32])) {
+fn each_golden(on: &Engines, precision: Precision, check: impl Fn(&str, &[f32], &[f32])) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rife-model/tests/data");
     for (version, file) in [(ModelVersion::V4_6, "rife46"), (ModelVersion::V4_26, "rife426")] {
         let golden = Golden::load(data.join(format!("golden_{file}.safetensors")));
         let weights = weights(version);
-        for (engine, device) in ENGINES {
+        for on in on.iter().filter(|on| on.precisions.contains(&precision)) {
             let held = |c: &&Case| !c.random_weights && (c.f16 || precision == Precision::F32);
             for case in golden.cases.iter().filter(held) {
-                let rife = Interpolator::builder(version)
-                    .engine(*engine)
-                    .device(*device)
-                    .precision(precision)
+                let rife = builder(version, on, precision)
                     .scale(case.scale.to_string().parse().unwrap())
                     .ensemble(case.ensemble)
                     .load_weights(&weights)
@@ -104,7 +171,7 @@ fn each_golden(precision: Precision, check: impl Fn(&str, &[f32], &[f32])) {
                     let got = session.at(*t).unwrap();
                     let rows = got.as_planar_f32().unwrap().chunks_exact(a.size().width);
                     let got: Vec<f32> = rows.flat_map(|r| &r[columns.clone()]).copied().collect();
-                    let name = format!("{engine} {version} {precision} {} at {t}", case.name);
+                    let name = format!("{} {version} {precision} {} at {t}", on.engine, case.name);
                     check(&name, &got, &values(&case.image.get(i).unwrap()));
                 }
             }
@@ -112,26 +179,34 @@ fn each_golden(precision: Precision, check: impl Fn(&str, &[f32], &[f32])) {
     }
 }
 
-#[test]
-fn every_engine_equals_pytorch_in_f32() {
-    each_golden(Precision::F32, |name, got, expected| {
+fn every_engine_equals_pytorch_in_f32(on: &Engines) {
+    each_golden(on, Precision::F32, |name, got, expected| {
         let off = max_error(got, expected);
         assert!(off <= F32_IMAGE, "{name}: off by {off}");
     });
 }
 
-#[test]
-fn every_engine_is_within_two_eight_bit_steps_and_70_db_in_f16() {
-    each_golden(Precision::F16, |name, got, expected| {
+fn every_engine_is_within_two_eight_bit_steps_and_70_db_in_f16(on: &Engines) {
+    each_golden(on, Precision::F16, |name, got, expected| {
         let (off, psnr) = (max_error(got, expected), psnr_db(got, expected));
         assert!(off > 0.0 && off <= F16_IMAGE, "{name}: off by {off}");
         assert!(psnr >= F16_PSNR_DB, "{name}: {psnr} dB");
     });
 }
 
+/// No engine of a CPU computes in it.
 #[test]
-fn formats_agree_to_the_rounding_of_the_coarser() {
-    each_engine(ModelVersion::V4_26, |rife| {
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
+fn every_engine_is_within_4e_3_and_80_db_in_tf32() {
+    each_golden(&engines_on(Device::Cuda(0)), Precision::Tf32, |name, got, expected| {
+        let (off, psnr) = (max_error(got, expected), psnr_db(got, expected));
+        assert!(off <= TF32_IMAGE, "{name}: off by {off}");
+        assert!(psnr >= TF32_PSNR_DB, "{name}: {psnr} dB");
+    });
+}
+
+fn formats_agree_to_the_rounding_of_the_coarser(on: &Engines) {
+    each_engine(on, ModelVersion::V4_26, |rife| {
         let (a, b) = (rgb8(64, 50, 0), rgb8(64, 50, 3));
         let deep = |f: &Frame| {
             let samples = f.as_rgb8().unwrap().iter().map(|v| u16::from(*v) * 257).collect();
@@ -154,9 +229,8 @@ fn formats_agree_to_the_rounding_of_the_coarser() {
     });
 }
 
-#[test]
-fn a_strided_frame_is_the_same_frame() {
-    each_engine(ModelVersion::V4_6, |rife| {
+fn a_strided_frame_is_the_same_frame(on: &Engines) {
+    each_engine(on, ModelVersion::V4_6, |rife| {
         let (a, b) = (rgb8(40, 30, 0), rgb8(40, 30, 2));
         let stride = Stride { row: 3 * 40 + 11, plane: 0 };
         let strided = |f: &Frame| {
@@ -175,11 +249,12 @@ fn a_strided_frame_is_the_same_frame() {
 }
 
 /// Whatever an engine keeps from frame to frame, a stream gives what its pairs give alone, bit
-/// for bit.
-#[test]
-fn a_stream_gives_what_its_pairs_give_alone() {
+/// for bit: at twice the rate, at three times, at two and a half, in any order.
+fn a_stream_gives_what_its_pairs_give_alone(on: &Engines) {
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
-        each_engine(version, |rife| {
+        let weights = weights(version);
+        each_arithmetic(on, version, |builder| {
+            let rife = builder.load_weights(&weights).unwrap();
             let frames = [0, 3, 5, 40, 42].map(|pan| rgb8(66, 40, pan));
             for timesteps in [&[0.5][..], &[1.0 / 3.0, 2.0 / 3.0], &[0.4], &[0.8, 0.2]] {
                 let mut session = rife.session(frames[0].size()).unwrap();
@@ -196,9 +271,38 @@ fn a_stream_gives_what_its_pairs_give_alone() {
     }
 }
 
-#[test]
-fn nothing_is_left_of_a_frame_after_a_reset() {
-    each_engine(ModelVersion::V4_25, |rife| {
+/// A stream with a reset in its midst, with every optimization and without any that keeps
+/// something of a frame.
+fn caching_changes_nothing(on: &Engines) {
+    let version = ModelVersion::V4_25;
+    let weights = weights(version);
+    let uncached = Optimizations::all()
+        .without(Optimization::CachedFrames)
+        .without(Optimization::CachedFeatures);
+    each_arithmetic(on, version, |builder| {
+        let made = [Optimizations::all(), uncached].map(|optimizations| {
+            let rife = builder.clone().optimizations(optimizations).load_weights(&weights).unwrap();
+            let frames = [0, 3, 5, 40, 42].map(|pan| rgb8(66, 40, pan));
+            let mut session = rife.session(frames[0].size()).unwrap();
+            let mut made = Vec::new();
+            for (i, frame) in frames.iter().enumerate() {
+                if i == 3 {
+                    session.reset();
+                }
+                session.push(&frame.view()).unwrap();
+                if i % 3 != 0 {
+                    made.extend([0.5, 1.0 / 3.0, 2.0 / 3.0, 0.4].map(|t| session.at(t).unwrap()));
+                }
+            }
+            made
+        });
+        assert_eq!(made[0].len(), 12);
+        assert!(made[0] == made[1]);
+    });
+}
+
+fn nothing_is_left_of_a_frame_after_a_reset(on: &Engines) {
+    each_engine(on, ModelVersion::V4_25, |rife| {
         let [before, a, b] = [17, 0, 2].map(|pan| rgb8(64, 40, pan));
         let mut session = rife.session(a.size()).unwrap();
         session.push(&before.view()).unwrap();
@@ -213,9 +317,8 @@ fn nothing_is_left_of_a_frame_after_a_reset() {
     });
 }
 
-#[test]
-fn a_session_survives_what_it_refuses() {
-    each_engine(ModelVersion::V4_6, |rife| {
+fn a_session_survives_what_it_refuses(on: &Engines) {
+    each_engine(on, ModelVersion::V4_6, |rife| {
         let (a, b) = (rgb8(32, 32, 0), rgb8(32, 32, 1));
         let mut session = rife.session(a.size()).unwrap();
         session.push(&a.view()).unwrap();
@@ -235,10 +338,193 @@ fn a_session_survives_what_it_refuses() {
     });
 }
 
-#[test]
-fn equal_frames_give_nearly_the_same_frame() {
+fn submitted_frames_come_back_in_order_whatever_is_pushed_meanwhile(on: &Engines) {
+    let version = ModelVersion::V4_25;
+    let weights = weights(version);
+    each_arithmetic(on, version, |builder| {
+        let rife = builder.load_weights(&weights).unwrap();
+        let [a, b, c, d] = [0, 2, 30, 33].map(|pan| rgb8(66, 40, pan));
+        let alone = |a: &Frame, b: &Frame, t| rife.interpolate(&a.view(), &b.view(), t).unwrap();
+        let mut session = rife.session(a.size()).unwrap();
+        session.push(&a.view()).unwrap();
+        session.push(&b.view()).unwrap();
+        assert!(session.depth() >= 1);
+        for _ in 0..3 {
+            let timesteps: Vec<f32> =
+                (1..=session.depth()).map(|i| i as f32 / (session.depth() + 1) as f32).collect();
+            for t in &timesteps {
+                session.submit(*t).unwrap();
+            }
+            assert_eq!(session.pending(), timesteps.len());
+            session.push(&c.view()).unwrap();
+            session.push(&d.view()).unwrap();
+            for t in &timesteps {
+                assert_eq!(session.finish().unwrap(), alone(&a, &b, *t), "at {t}");
+            }
+            assert_eq!((session.pending(), session.at(0.5).unwrap()), (0, alone(&c, &d, 0.5)));
+            session.push(&a.view()).unwrap();
+            session.push(&b.view()).unwrap();
+        }
+        // As a player runs it: one frame is made while the next is pushed.
+        session.reset();
+        let stream = [&a, &b, &c, &d];
+        session.push(&a.view()).unwrap();
+        for (i, frame) in stream.iter().enumerate().skip(1) {
+            session.push(&frame.view()).unwrap();
+            if session.pending() == session.depth() {
+                let first = i - session.pending();
+                assert_eq!(session.finish().unwrap(), alone(stream[first - 1], stream[first], 0.5));
+            }
+            session.submit(0.5).unwrap();
+        }
+        for first in stream.len() - session.pending()..stream.len() {
+            assert_eq!(session.finish().unwrap(), alone(stream[first - 1], stream[first], 0.5));
+        }
+    });
+}
+
+fn a_queue_refuses_what_it_cannot_do(on: &Engines) {
+    each_engine(on, ModelVersion::V4_6, |rife| {
+        let (a, b) = (rgb8(32, 32, 0), rgb8(32, 32, 1));
+        let expected = rife.interpolate(&a.view(), &b.view(), 0.5).unwrap();
+        let mut session = rife.session(a.size()).unwrap();
+        assert!(matches!(session.submit(0.5), Err(Error::NotReady(0))));
+        session.push(&a.view()).unwrap();
+        session.push(&b.view()).unwrap();
+        assert!(matches!(session.finish(), Err(Error::NothingPending)));
+        assert!(matches!(session.submit(1.0), Err(Error::Timestep(_))));
+        let depth = session.depth();
+        for _ in 0..depth {
+            session.submit(0.5).unwrap();
+        }
+        assert!(matches!(session.submit(0.5), Err(Error::Busy(n)) if n == depth));
+        assert!(matches!(session.at(0.5), Err(Error::Pending(n)) if n == depth));
+        assert!(matches!(session.at_many(&[0.5]), Err(Error::Pending(_))));
+        let mut out = Frame::black(a.size(), PixelFormat::Rgb16).unwrap();
+        let wrong = session.finish_into(&mut out.view_mut());
+        assert!(matches!(wrong, Err(Error::Format { got: PixelFormat::Rgb16, .. })));
+        let mut out = Frame::black(FrameSize::new(33, 32), PixelFormat::Rgb8).unwrap();
+        assert!(matches!(session.finish_into(&mut out.view_mut()), Err(Error::Size { .. })));
+        assert_eq!(session.finish().unwrap(), expected);
+        assert_eq!(session.pending(), depth - 1);
+
+        session.submit_as(0.5, PixelFormat::PlanarF32).unwrap();
+        session.reset();
+        assert_eq!(session.pending(), 0);
+        assert!(matches!(session.finish(), Err(Error::NothingPending)));
+        session.push(&a.view()).unwrap();
+        session.push(&b.view()).unwrap();
+        session.submit_as(0.5, PixelFormat::Rgb16).unwrap();
+        assert_eq!(session.finish().unwrap().format(), PixelFormat::Rgb16);
+        assert_eq!(session.at(0.5).unwrap(), expected);
+    });
+}
+
+fn many_timesteps_give_what_each_gives(on: &Engines) {
+    let version = ModelVersion::V4_25;
+    let weights = weights(version);
+    each_arithmetic(on, version, |builder| {
+        for batch in [1, 3] {
+            let rife = builder.clone().batch(batch).load_weights(&weights).unwrap();
+            assert_eq!(rife.info().batch, batch);
+            let (a, b) = (rgb8(66, 40, 0), rgb8(66, 40, 3));
+            let mut session = rife.session(a.size()).unwrap();
+            assert!(matches!(session.at_many(&[0.5]), Err(Error::NotReady(0))));
+            session.push(&a.view()).unwrap();
+            session.push(&b.view()).unwrap();
+            let timesteps = [0.2, 0.4, 0.6, 0.8];
+            let many = session.at_many(&timesteps).unwrap();
+            let each: Vec<_> = timesteps.iter().map(|t| session.at(*t).unwrap()).collect();
+            assert!(many == each, "batches of {batch}");
+            assert!(session.at_many(&[]).unwrap().is_empty());
+            assert!(matches!(session.at_many(&[0.5, 1.0]), Err(Error::Timestep(_))));
+            let mut out = Frame::black(a.size(), PixelFormat::Rgb8).unwrap();
+            let one = &mut [out.view_mut()];
+            assert!(matches!(
+                session.at_many_into(&timesteps, one),
+                Err(Error::Count { expected: 4, got: 1, .. })
+            ));
+            // Each in its own format.
+            let [mut deep, mut plain] = [PixelFormat::Rgb16, PixelFormat::Rgb8]
+                .map(|format| Frame::black(a.size(), format).unwrap());
+            let outs: &mut [FrameViewMut<'_>] = &mut [deep.view_mut(), plain.view_mut()];
+            session.at_many_into(&[0.4, 0.8], outs).unwrap();
+            assert_eq!(deep, session.at_as(0.4, PixelFormat::Rgb16).unwrap());
+            assert_eq!(plain, each[3]);
+        }
+    });
+}
+
+fn many_pairs_give_what_each_gives(on: &Engines) {
+    let version = ModelVersion::V4_25;
+    let weights = weights(version);
+    each_arithmetic(on, version, |builder| {
+        let rife = builder.batch(2).load_weights(&weights).unwrap();
+        let frames = [0, 3, 5, 40].map(|pan| rgb8(66, 40, pan));
+        let pair = |i: usize, t| (frames[i].view(), frames[i + 1].view(), t);
+        let pairs = [pair(0, 0.5), pair(1, 0.3), pair(2, 0.5), pair(0, 0.6)];
+        let many = rife.interpolate_many(&pairs).unwrap();
+        let each: Vec<_> =
+            pairs.iter().map(|(a, b, t)| rife.interpolate(a, b, *t).unwrap()).collect();
+        assert!(many == each);
+        assert!(rife.interpolate_many(&[]).unwrap().is_empty());
+        let other = rgb8(67, 40, 0);
+        let mixed = [pairs[0], (other.view(), other.view(), 0.5)];
+        assert!(matches!(rife.interpolate_many(&mixed), Err(Error::Size { .. })));
+        let late = [pairs[0], pair(1, 1.0)];
+        assert!(matches!(rife.interpolate_many(&late), Err(Error::Timestep(_))));
+        let none = rife.interpolate_many_into(&pairs, &mut []);
+        assert!(matches!(none, Err(Error::Count { .. })));
+    });
+}
+
+fn a_locked_frame_is_the_same_frame(on: &Engines) {
+    each_engine(on, ModelVersion::V4_25, |rife| {
+        for format in [PixelFormat::Rgb8, PixelFormat::Rgb16, PixelFormat::PlanarF32] {
+            let [a, b, c] = [0, 2, 4].map(|pan| rgb8(66, 40, pan));
+            let lock = |f: &Frame| rife.lock(rife.lock(f.clone()));
+            let [la, lb, lc] = [&a, &b, &c].map(lock);
+            assert!(la == a && !la.clone().is_locked());
+            let run = |frames: [&Frame; 3], mut out: Frame| {
+                let mut session = rife.session(a.size()).unwrap();
+                session.push(&frames[0].view()).unwrap();
+                session.push(&frames[1].view()).unwrap();
+                session.submit_as(0.5, format).unwrap();
+                session.push(&frames[2].view()).unwrap();
+                session.finish_into(&mut out.view_mut()).unwrap();
+                let first = out.clone();
+                session.at_into(0.25, &mut out.view_mut()).unwrap();
+                (first, out)
+            };
+            let blank = Frame::black(a.size(), format).unwrap();
+            let locked = run([&la, &lb, &lc], rife.lock(blank.clone()));
+            assert!(locked == run([&a, &b, &c], blank));
+            assert_eq!(lb.into_rgb8(), b.into_rgb8());
+        }
+    });
+}
+
+fn an_engine_says_what_it_is(on: &Engines) {
+    let version = ModelVersion::V4_6;
+    let weights = weights(version);
+    for on in on {
+        for precision in &on.precisions {
+            let rife = builder(version, on, *precision).load_weights(&weights).unwrap();
+            let info = rife.info();
+            assert_eq!((info.engine, info.precision), (on.engine, *precision));
+            assert_eq!(info.device, on.device.to_string());
+            assert_eq!(info.description.precision, *precision);
+            assert!(!info.description.device.is_empty() && !info.description.arithmetic.is_empty());
+            if on.engine == Engine::Baseline {
+                assert_eq!(info.description.optimizations, Optimizations::none());
+            }
+        }
+    }
+}
+
+fn equal_frames_give_nearly_the_same_frame(on: &Engines) {
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
-        each_engine(version, |rife| {
+        each_engine(on, version, |rife| {
             let a = rgb8(96, 64, 0);
             let middle = rife.interpolate(&a.view(), &a.view(), 0.5).unwrap();
             let (a, middle) = (a.as_rgb8().unwrap(), middle.as_rgb8().unwrap());
@@ -257,6 +543,12 @@ fn what_cannot_run_is_refused_when_loading() {
     assert!(matches!(ensemble, Err(Error::Model(ModelError::NoEnsemble { .. }))));
     let optimized = builder().engine(Engine::Optimized).load_weights(&weights);
     assert!(matches!(optimized, Err(Error::NoEngine { .. })));
+    let tf32 = builder().precision(Precision::Tf32).load_weights(&weights);
+    assert!(matches!(tf32, Err(Error::NoPrecision { .. })));
+    for batch in [0, 17, usize::MAX] {
+        assert!(matches!(builder().batch(batch).check(), Err(Error::Batch(_))));
+    }
+    assert!(builder().batch(InterpolatorBuilder::MAX_BATCH).check().is_ok());
     let cuda = builder().device(Device::Cuda(250)).load_weights(&weights);
     assert!(matches!(cuda, Err(Error::NoDevice { .. })));
     let other = Interpolator::builder(ModelVersion::V4_6).device(Device::Cpu);
@@ -285,4 +577,59 @@ fn weights_that_change_between_verifying_and_loading_are_refused() {
     std::fs::write(&path, &bytes).unwrap();
     let loaded = Interpolator::builder(ModelVersion::V4_6).load_weights(&held);
     assert!(matches!(loaded, Err(Error::Weights { .. })));
+}
+
+/// The engine that is made for GPUs, in a precision.
+fn optimized(version: ModelVersion, precision: Precision) -> Interpolator {
+    Interpolator::builder(version)
+        .engine(Engine::Optimized)
+        .device(Device::Auto)
+        .precision(precision)
+        .load_weights(&weights(version))
+        .unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Coordinates are exact at the far edge of a wide frame, whatever the convolutions run in.
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
+fn f16_is_as_exact_at_the_far_edge_of_a_wide_frame() {
+    let (w, h, edge) = (3840, 64, 256);
+    let (a, b) = (planar(&rgb8(w, h, 0)), planar(&rgb8(w, h, 3)));
+    for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
+        let [exact, half] = [Precision::F32, Precision::F16].map(|precision| {
+            let rife = optimized(version, precision);
+            let made = rife.interpolate(&a.view(), &b.view(), 0.5).unwrap();
+            let rows = made.as_planar_f32().unwrap().chunks_exact(w);
+            rows.flat_map(|row| &row[w - edge..]).copied().collect::<Vec<_>>()
+        });
+        let psnr = psnr_db(&half, &exact);
+        assert!(psnr >= 60.0, "RIFE {version}: {psnr} dB");
+    }
+}
+
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
+fn five_hundred_frames_need_no_more_memory_than_five() {
+    let rife = optimized(ModelVersion::V4_25, Precision::F16);
+    let frames = [0, 3, 5, 40].map(|pan| rgb8(640, 360, pan));
+    let mut session = rife.session(frames[0].size()).unwrap();
+    let mut after_five = None;
+    session.push(&frames[0].view()).unwrap();
+    for i in 1..=500 {
+        session.push(&frames[i % 4].view()).unwrap();
+        session.at(0.5).unwrap();
+        if i % 100 == 0 {
+            session.reset();
+            session.push(&frames[i % 4].view()).unwrap();
+        }
+        if i == 5 {
+            after_five = session.memory();
+        }
+    }
+    let (Some(before), Some(after)) = (after_five, session.memory()) else {
+        panic!("the engine does not know its memory");
+    };
+    assert!(before.device_bytes > 0);
+    assert!(after.device_bytes <= before.device_bytes, "{before:?} became {after:?}");
+    assert!(after.pinned_host_bytes <= before.pinned_host_bytes, "{before:?} became {after:?}");
 }

@@ -11,7 +11,11 @@ use super::{TIMESTEP, Watcher};
 use crate::clip::Clip;
 use crate::metrics::{Difference, Psnr, compare};
 use crate::plan::Plan;
-use crate::subject::{Case, Engines};
+use crate::subject::{Case, Device, Engines};
+
+/// Frames compared where the reference runs on the CPU because the device has none: there it takes
+/// seconds a frame.
+const FRAMES_ON_THE_CPU: usize = 8;
 
 /// What the comparisons of a configuration's frames come down to, and the comparisons.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,8 +64,8 @@ impl Fidelity {
     }
 }
 
-/// Compares the first frames of each candidate, as many as are given with it, with the
-/// reference's. The result is in the candidates' order.
+/// Compares the first frames of each candidate, as many as are given with it (a few where the
+/// reference does not exist on the device and runs on the CPU), with the reference's. The result is in the candidates' order.
 pub(super) fn compare_all(
     plan: &Plan,
     clip: &Clip,
@@ -71,9 +75,12 @@ pub(super) fn compare_all(
     watcher: &dyn Watcher,
 ) -> Result<Vec<Fidelity>> {
     // Declared before the streams that borrow from them.
-    let load = |case| engines.load(case, plan.device);
-    let reference_subject = load(reference)?;
-    let subjects = candidates.iter().map(|&(case, _)| load(case)).collect::<Result<Vec<_>>>()?;
+    let there = engines.offered(plan.device).contains(&(reference.engine, reference.precision));
+    let (device, most) =
+        if there { (plan.device, usize::MAX) } else { (Device::Cpu, FRAMES_ON_THE_CPU) };
+    let reference_subject = engines.load(reference, device)?;
+    let load = |&(case, _): &(Case, usize)| engines.load(case, plan.device);
+    let subjects = candidates.iter().map(load).collect::<Result<Vec<_>>>()?;
     let mut reference_stream = reference_subject.session(clip.size)?;
     let mut streams =
         subjects.iter().map(|subject| subject.session(clip.size)).collect::<Result<Vec<_>>>()?;
@@ -85,7 +92,7 @@ pub(super) fn compare_all(
     for stream in streams.iter_mut().chain([&mut reference_stream]) {
         stream.push(clip.frame(0))?;
     }
-    let frames = candidates.iter().map(|&(_, frames)| frames).max().unwrap_or(0);
+    let frames = candidates.iter().map(|&(_, frames)| frames).max().unwrap_or(0).min(most);
     for index in 0..frames {
         reference_stream.push(clip.frame(index + 1))?;
         reference_stream.at_planar(TIMESTEP, &mut expected)?;

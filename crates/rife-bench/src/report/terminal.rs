@@ -179,6 +179,10 @@ fn notes(record: &Record) -> Vec<String> {
             }
         }
     }
+    let mut cut = record.measurements.iter().map(|m| &m.case.without);
+    if let Some(without) = cut.find(|without| !without.is_nothing()) {
+        lines.push(format!("note: the optimized engine ran without {without}"));
+    }
     for warning in warnings(record) {
         lines.push(format!("warning: {}; {}", warning.what, warning.remedy));
     }

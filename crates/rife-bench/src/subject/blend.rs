@@ -40,6 +40,7 @@ impl Subject for Blend {
             note: Some("blending, no network".into()),
             engine: "blend".into(),
             device: "cpu".into(),
+            arithmetic: String::new(),
         }
     }
 
@@ -60,7 +61,7 @@ impl BlendStream {
     fn blend(&self, a: u8, b: u8, t: f32) -> f32 {
         let v = (f32::from(a) * (1.0 - t) + f32::from(b) * t) / 255.0;
         match self.precision {
-            Precision::F32 => v,
+            Precision::F32 | Precision::Tf32 => v,
             Precision::F16 => (v * 2048.0).round() / 2048.0,
         }
     }

@@ -1,5 +1,5 @@
 //! The engines of `rife-runtime`, behind the benchmark's own traits. The only file of this crate
-//! that knows the runtime.
+//! that knows more of the runtime than its optimizations' names.
 
 use std::collections::HashMap;
 
@@ -62,18 +62,22 @@ impl Engines for RuntimeEngines {
         let device = runtime_device(device);
         let here =
             rt::engines().into_iter().filter(|e| e.state.is_ok() && e.device.same_kind(device));
-        here.flat_map(|e| {
-            let engine = match e.engine {
-                rt::Engine::Optimized => Engine::Optimized,
-                _ => Engine::Baseline,
-            };
-            e.precisions.into_iter().filter_map(move |p| match p {
-                rt::Precision::F32 => Some((engine, Precision::F32)),
-                rt::Precision::F16 => Some((engine, Precision::F16)),
-                rt::Precision::Auto => None,
+        let mut offered: Vec<_> = here
+            .flat_map(|e| {
+                let engine = match e.engine {
+                    rt::Engine::Optimized => Engine::Optimized,
+                    _ => Engine::Baseline,
+                };
+                e.precisions.into_iter().filter_map(move |p| match p {
+                    rt::Precision::F32 => Some((engine, Precision::F32)),
+                    rt::Precision::Tf32 => Some((engine, Precision::Tf32)),
+                    rt::Precision::F16 => Some((engine, Precision::F16)),
+                    rt::Precision::Auto => None,
+                })
             })
-        })
-        .collect()
+            .collect();
+        offered.sort();
+        offered
     }
 
     fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>> {
@@ -87,12 +91,14 @@ impl Engines for RuntimeEngines {
         };
         let precision = match case.precision {
             Precision::F32 => rt::Precision::F32,
+            Precision::Tf32 => rt::Precision::Tf32,
             Precision::F16 => rt::Precision::F16,
         };
         let interpolator = rt::Interpolator::builder(case.model)
             .engine(engine)
             .device(runtime_device(device))
             .precision(precision)
+            .optimizations(case.without.optimizations())
             .load_weights(weights)?;
         Ok(Box::new(RuntimeSubject(interpolator)))
     }
@@ -108,7 +114,8 @@ impl Subject for RuntimeSubject {
             weights_sha256: info.weights.tensors_sha256.clone(),
             note: info.weights.note.clone(),
             engine: info.engine.to_string(),
-            device: info.device.clone(),
+            device: info.description.device.clone(),
+            arithmetic: info.description.arithmetic.clone(),
         }
     }
 

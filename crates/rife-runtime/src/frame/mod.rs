@@ -3,8 +3,10 @@
 mod convert;
 
 use std::fmt;
+use std::ptr::NonNull;
 use std::str::FromStr;
 
+use crate::engine::HostLock;
 use crate::{Error, Result};
 
 /// A frame's size in px.
@@ -115,6 +117,7 @@ pub struct FrameView<'a> {
     size: FrameSize,
     stride: Stride,
     samples: Samples<'a>,
+    locked: bool,
 }
 
 /// A frame in somebody else's buffer, to be written.
@@ -123,6 +126,7 @@ pub struct FrameViewMut<'a> {
     size: FrameSize,
     stride: Stride,
     samples: SamplesMut<'a>,
+    locked: bool,
 }
 
 macro_rules! views {
@@ -136,7 +140,7 @@ macro_rules! views {
                 /// short for them.
                 pub fn $name(size: FrameSize, data: &'a [$sample], stride: Stride) -> Result<Self> {
                     check_layout(size, PixelFormat::$variant, stride, data.len())?;
-                    Ok(Self { size, stride, samples: Samples::$variant(data) })
+                    Ok(Self { size, stride, samples: Samples::$variant(data), locked: false })
                 }
             )*
         }
@@ -149,7 +153,8 @@ macro_rules! views {
                 /// As [`FrameView`]'s.
                 pub fn $name(size: FrameSize, data: &'a mut [$sample], stride: Stride) -> Result<Self> {
                     check_layout(size, PixelFormat::$variant, stride, data.len())?;
-                    Ok(Self { size, stride, samples: SamplesMut::$variant(data) })
+                    let samples = SamplesMut::$variant(data);
+                    Ok(Self { size, stride, samples, locked: false })
                 }
             )*
         }
@@ -169,7 +174,7 @@ macro_rules! views {
                             got: data.len().to_string(),
                         });
                     }
-                    Ok(Self { size, samples: Owned::$variant(data) })
+                    Ok(Self { size, lock: None, samples: Owned::$variant(data) })
                 }
             )*
 
@@ -179,7 +184,7 @@ macro_rules! views {
                 let samples = match &self.samples {
                     $( Owned::$variant(data) => Samples::$variant(data), )*
                 };
-                FrameView { size: self.size, stride, samples }
+                FrameView { size: self.size, stride, samples, locked: self.lock.is_some() }
             }
 
             /// The frame, to be written.
@@ -188,7 +193,7 @@ macro_rules! views {
                 let samples = match &mut self.samples {
                     $( Owned::$variant(data) => SamplesMut::$variant(data), )*
                 };
-                FrameViewMut { size: self.size, stride, samples }
+                FrameViewMut { size: self.size, stride, samples, locked: self.lock.is_some() }
             }
 
             /// The layout of the samples.
@@ -218,6 +223,34 @@ macro_rules! views {
                 }
             }
         }
+
+        impl FrameViewMut<'_> {
+            /// The layout of the samples.
+            pub fn format(&self) -> PixelFormat {
+                match self.samples {
+                    $( SamplesMut::$variant(_) => PixelFormat::$variant, )*
+                }
+            }
+        }
+
+        impl Frame {
+            /// Page-locks the samples with `lock`, which gets their address and length in bytes;
+            /// the frame stays as it is where that gives nothing. A lock there was is given up.
+            pub(crate) fn locked_by(
+                mut self,
+                lock: impl FnOnce(NonNull<u8>, usize) -> Option<Box<dyn HostLock>>,
+            ) -> Self {
+                self.lock = None;
+                let (data, len) = match &mut self.samples {
+                    $( Owned::$variant(data) => (
+                        data.as_mut_ptr().cast(),
+                        size_of_val(data.as_slice()),
+                    ), )*
+                };
+                self.lock = NonNull::new(data).and_then(|data| lock(data, len));
+                self
+            }
+        }
     };
 }
 
@@ -232,12 +265,42 @@ impl FrameView<'_> {
     pub fn size(&self) -> FrameSize {
         self.size
     }
+
+    /// Where its rows lie.
+    pub fn stride(&self) -> Stride {
+        self.stride
+    }
+
+    /// Whether its memory is page-locked, see [`crate::Interpolator::lock`].
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    #[allow(dead_code, reason = "for engines that copy samples as they are")]
+    pub(crate) fn samples(&self) -> Samples<'_> {
+        self.samples
+    }
 }
 
-impl FrameViewMut<'_> {
+impl<'a> FrameViewMut<'a> {
     /// The frame's size.
     pub fn size(&self) -> FrameSize {
         self.size
+    }
+
+    /// Where its rows lie.
+    pub fn stride(&self) -> Stride {
+        self.stride
+    }
+
+    /// Whether its memory is page-locked, see [`crate::Interpolator::lock`].
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    #[allow(dead_code, reason = "for engines that copy samples as they are")]
+    pub(crate) fn samples_mut(&mut self) -> &mut SamplesMut<'a> {
+        &mut self.samples
     }
 }
 
@@ -248,17 +311,38 @@ enum Owned {
     PlanarF32(Vec<f32>),
 }
 
-/// A frame that owns its samples, packed.
-#[derive(Clone, Debug, PartialEq)]
+/// A frame that owns its samples, packed. A clone of a page-locked frame is not page-locked, and
+/// frames are equal whether they are or not.
+#[derive(Debug)]
 pub struct Frame {
     size: FrameSize,
+    /// Of the memory of `samples`, so: declared, and with that dropped, before it; and while there
+    /// is one, `samples` neither changes its length nor leaves the frame.
+    lock: Option<Box<dyn HostLock>>,
     samples: Owned,
+}
+
+impl Clone for Frame {
+    fn clone(&self) -> Self {
+        Self { size: self.size, lock: None, samples: self.samples.clone() }
+    }
+}
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        self.size == other.size && self.samples == other.samples
+    }
 }
 
 impl Frame {
     /// The frame's size.
     pub fn size(&self) -> FrameSize {
         self.size
+    }
+
+    /// Whether its memory is page-locked, see [`crate::Interpolator::lock`].
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// The samples of an 8-bit frame.
@@ -277,12 +361,14 @@ impl Frame {
     }
 
     /// The samples of an 8-bit frame, taken out.
-    pub fn into_rgb8(self) -> Option<Vec<u8>> {
+    pub fn into_rgb8(mut self) -> Option<Vec<u8>> {
+        self.lock = None;
         if let Owned::Rgb8(data) = self.samples { Some(data) } else { None }
     }
 
     /// The samples of a 16-bit frame, taken out.
-    pub fn into_rgb16(self) -> Option<Vec<u16>> {
+    pub fn into_rgb16(mut self) -> Option<Vec<u16>> {
+        self.lock = None;
         if let Owned::Rgb16(data) = self.samples { Some(data) } else { None }
     }
 }
@@ -326,6 +412,47 @@ mod tests {
         for bad in ["", "x", "1920", "0x5", "5x0", "-1x4", "1e3x4", "99999x1", "3x4x5"] {
             assert!(bad.parse::<FrameSize>().is_err(), "{bad}");
         }
+    }
+
+    /// Counts itself out.
+    #[derive(Debug)]
+    struct Guard(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+    impl HostLock for Guard {}
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_lock_covers_the_samples_and_goes_before_they_do() {
+        let dropped = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = || dropped.load(std::sync::atomic::Ordering::SeqCst);
+        let plain = Frame::rgb16(FrameSize::new(4, 3), (0..36).collect()).unwrap();
+        let lock = |frame: Frame| {
+            frame.locked_by(|_, _| Some(Box::new(Guard(std::sync::Arc::clone(&dropped)))))
+        };
+        let mut at = 0;
+        let frame = plain.clone().locked_by(|ptr, len| {
+            at = ptr.addr().get();
+            assert_eq!(len, 72);
+            None
+        });
+        assert_eq!(at, frame.as_rgb16().unwrap().as_ptr().addr());
+        assert!(!frame.is_locked());
+
+        let mut frame = lock(lock(frame));
+        assert_eq!(count(), 1, "the lock there was is given up");
+        assert!(frame.is_locked() && frame.view().is_locked() && frame.view_mut().is_locked());
+        assert!(!frame.clone().is_locked() && !frame.clone().view().is_locked());
+        assert_eq!(frame, plain);
+        assert_eq!(count(), 1);
+        let samples = frame.into_rgb16().unwrap();
+        assert_eq!((count(), samples.len()), (2, 36));
+        drop(lock(plain));
+        assert_eq!(count(), 3);
     }
 
     #[test]
