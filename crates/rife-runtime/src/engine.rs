@@ -10,7 +10,6 @@ use crate::{FrameSize, FrameView, FrameViewMut, Optimizations, PixelFormat, Prec
 
 /// What an engine is loaded from: everything chosen and resolved, and checked by the door.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "the baseline has no use for some")]
 pub(crate) struct Load<'a> {
     /// The version, and through it the spec.
     pub(crate) version: ModelVersion,
@@ -54,6 +53,33 @@ pub struct MemoryUse {
     pub pinned_host_bytes: u64,
 }
 
+/// How long one launch of a frame takes.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct KernelTime {
+    /// The layer or the step of the network, as `block2.res5`.
+    pub name: String,
+    /// The kernel, and how it is cut.
+    pub kernel: String,
+    /// The mean of many launches, one right after the other, in ms.
+    pub milliseconds: f32,
+    /// Multiplications and additions of the layer as it is published; 0 where it has none.
+    pub flops: f64,
+    /// Bytes of the tensors that it reads and writes, each once; weights included.
+    pub bytes: f64,
+}
+
+/// The most that a device gives, measured on it, without any network: what the times of launches
+/// are held against, see [`KernelTime`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Ceilings {
+    /// Multiplications and additions a second of the tensor cores, in the engine's precision.
+    pub flops: f64,
+    /// Bytes a second of device memory: read and written, by a copy within it.
+    pub bytes: f64,
+}
+
 /// Keeps a range of host memory page-locked until it is dropped.
 pub(crate) trait HostLock: Debug + Send + Sync {}
 
@@ -72,6 +98,11 @@ pub(crate) trait EngineImpl: Send + Sync {
 
     /// Starts a stream of frames of one size. It may outlive the engine.
     fn session(&self, size: FrameSize) -> Result<Box<dyn EngineSession>>;
+
+    /// The most that the device gives; `None` where the engine cannot measure it.
+    fn ceilings(&self) -> Result<Option<Ceilings>> {
+        Ok(None)
+    }
 
     /// Page-locks memory, so that copies between it and the device need no staging. `None` where
     /// that is of no use or fails. A locked frame's views say so, see [`FrameView::is_locked`]. The
@@ -128,6 +159,20 @@ pub(crate) trait EngineSession: Send {
             self.push(&pair.later)?;
             self.at_into(pair.timestep, out)
         })
+    }
+
+    /// Makes the frame at `timestep` between the last two pushed `runs` times, without any copy
+    /// between host and device, as a stream would: the newest frame is encoded each time. The
+    /// device's time of each in ms, by its own clock; `None` where there is no such clock. Called
+    /// with nothing submitted.
+    fn time_on_device(&mut self, _timestep: f32, _runs: usize) -> Result<Option<Vec<f32>>> {
+        Ok(None)
+    }
+
+    /// How long each launch of a frame takes, over `runs` of each; empty where that is not known.
+    /// Called after two pushes and with nothing submitted.
+    fn kernel_times(&mut self, _runs: usize) -> Result<Vec<KernelTime>> {
+        Ok(Vec::new())
     }
 
     /// The memory it holds, where that is known.

@@ -10,8 +10,8 @@ use rife_model::{ModelError, ModelVersion, Scale};
 use crate::engine::{EngineImpl, EngineSession, Load, Pair};
 use crate::machine::{self, Asked, Chosen};
 use crate::{
-    Description, Device, Engine, Error, Frame, FrameSize, FrameView, FrameViewMut, MemoryUse,
-    Optimizations, PixelFormat, Precision, Result,
+    Ceilings, Description, Device, Engine, Error, Frame, FrameSize, FrameView, FrameViewMut,
+    KernelTime, MemoryUse, Optimizations, PixelFormat, Precision, Result,
 };
 
 /// What is to be run, before anything is loaded.
@@ -354,6 +354,15 @@ impl Interpolator {
         frame.locked_by(|data, len| unsafe { self.engine.lock(data, len) })
     }
 
+    /// The most that the device gives in the engine's precision, measured when this is called
+    /// (for up to a second or so); `None` where the engine cannot tell.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the device fails.
+    pub fn ceilings(&self) -> Result<Option<Ceilings>> {
+        self.engine.ceilings()
+    }
+
     /// Starts a stream of frames of one size.
     ///
     /// # Errors
@@ -531,6 +540,30 @@ impl Session {
     /// How many frames can be pending at once, 1 or more.
     pub fn depth(&self) -> usize {
         self.inner.depth()
+    }
+
+    /// Makes the frame at `timestep` between the last two pushed `runs` times without copying
+    /// anything between host and device, the newest frame encoded each time, as in a stream whose
+    /// frames are on the device already. The device's time of each, in ms by its own clock; `None`
+    /// where the engine has no such clock.
+    ///
+    /// # Errors
+    /// As [`Session::at_into`].
+    pub fn time_on_device(&mut self, timestep: f32, runs: usize) -> Result<Option<Vec<f32>>> {
+        self.check_ready(timestep)?;
+        self.check_idle()?;
+        self.inner.time_on_device(timestep, runs)
+    }
+
+    /// How long each launch of a frame takes, the mean of `runs`; empty where the engine cannot
+    /// tell.
+    ///
+    /// # Errors
+    /// As [`Session::at_into`].
+    pub fn kernel_times(&mut self, runs: usize) -> Result<Vec<KernelTime>> {
+        self.check_ready(0.5)?;
+        self.check_idle()?;
+        self.inner.kernel_times(runs)
     }
 
     /// The memory that the session holds, where the engine knows.

@@ -7,7 +7,6 @@
 
 mod baseline;
 mod cuda;
-mod cuda_stub;
 mod engine;
 mod error;
 mod frame;
@@ -16,7 +15,7 @@ mod machine;
 mod optimizations;
 mod options;
 
-pub use engine::{Description, MemoryUse};
+pub use engine::{Ceilings, Description, KernelTime, MemoryUse};
 pub use error::{Error, Result};
 pub use frame::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Stride};
 pub use interpolator::{EngineInfo, Interpolator, InterpolatorBuilder, Session};

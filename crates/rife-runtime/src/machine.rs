@@ -4,12 +4,9 @@ use std::sync::{Once, OnceLock};
 
 use candle_core::Device as Candle;
 
-use crate::baseline;
 use crate::engine::{EngineImpl, Load};
 use crate::{Device, Engine, Error, Precision, Result};
-
-// The CUDA engine, or what stands in for it.
-use crate::cuda_stub as cuda;
+use crate::{baseline, cuda};
 
 /// Why an engine cannot run on a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,15 +14,13 @@ pub(crate) enum Absent {
     /// This build lacks it.
     Build(String),
     /// There is no such device or no driver at all: nothing is wrong with the machine.
-    #[allow(dead_code, reason = "made by engines that look for devices")]
     Device(String),
     /// The device or its driver is there and does not work.
-    #[allow(dead_code, reason = "made by engines that look for devices")]
     Broken(String),
 }
 
 impl Absent {
-    fn reason(self) -> String {
+    pub(crate) fn reason(self) -> String {
         match self {
             Self::Build(reason) | Self::Device(reason) | Self::Broken(reason) => reason,
         }

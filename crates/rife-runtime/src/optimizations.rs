@@ -104,6 +104,9 @@ optimizations! {
     /// A frame's kernels are recorded once and launched as one graph (PyTorch:
     /// `torch.cuda.CUDAGraph`).
     cuda_graph, CudaGraph, "cuda-graph";
+    /// A kernel starts, and fetches its weights, before the one before it has ended, on cards that
+    /// can (compute capability 9.0; PyTorch: none).
+    overlapped_launches, OverlappedLaunches, "overlapped-launches";
     /// Each convolution runs the kernel that was measured to be the fastest (PyTorch:
     /// `torch.backends.cudnn.benchmark`).
     autotune, Autotune, "autotune";

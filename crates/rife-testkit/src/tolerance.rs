@@ -10,11 +10,12 @@ pub const F32_IMAGE: f32 = 1e-4;
 /// multiplied by up to 16 px per unit of a convolution's output.
 pub const F32_FLOW_PX: f32 = 1e-3;
 
-/// TF32 products with F32 sums and warp, largest error of the image: about one 8-bit step.
-pub const TF32_IMAGE: f32 = 4e-3;
+/// TF32 products with F32 sums and warp, largest error of the image: TF32 has the mantissa of F16.
+pub const TF32_IMAGE: f32 = 2.0 / 255.0;
 
-/// TF32 products with F32 sums and warp, least PSNR of the image.
-pub const TF32_PSNR_DB: f64 = 80.0;
+/// TF32 products with F32 sums and warp, least PSNR of the image. PyTorch's own TF32, on an H100, is
+/// at 78.9 dB on the hardest of the cases held to it (4.6's ensemble).
+pub const TF32_PSNR_DB: f64 = 75.0;
 
 /// F16 convolutions with F32 warp, largest error of the image: less than two 8-bit steps.
 pub const F16_IMAGE: f32 = 2.0 / 255.0;

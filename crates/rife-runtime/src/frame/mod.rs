@@ -276,7 +276,6 @@ impl FrameView<'_> {
         self.locked
     }
 
-    #[allow(dead_code, reason = "for engines that copy samples as they are")]
     pub(crate) fn samples(&self) -> Samples<'_> {
         self.samples
     }
@@ -298,7 +297,6 @@ impl<'a> FrameViewMut<'a> {
         self.locked
     }
 
-    #[allow(dead_code, reason = "for engines that copy samples as they are")]
     pub(crate) fn samples_mut(&mut self) -> &mut SamplesMut<'a> {
         &mut self.samples
     }

@@ -100,6 +100,7 @@ impl Nvrtc {
     }
 
     /// Its version, major and minor.
+    #[cfg(test)]
     pub(crate) fn version(&self) -> (i32, i32) {
         self.version
     }

@@ -1,0 +1,75 @@
+//! The structures that the kernels take, as `kernels/prelude.cuh` declares them.
+
+/// What one block made, at its own resolution.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Level {
+    pub(crate) flow: u64,
+    pub(crate) mask: u64,
+    pub(crate) feat: u64,
+    pub(crate) h: i32,
+    pub(crate) w: i32,
+}
+
+/// One frame to make.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Item {
+    pub(crate) image0: u64,
+    pub(crate) image1: u64,
+    pub(crate) out: u64,
+    pub(crate) t: f32,
+    /// See [`crate::cuda::format_code`].
+    pub(crate) format: i32,
+    pub(crate) pitch: i64,
+    pub(crate) plane: i64,
+}
+
+/// Frames that can be made in one go, the ensemble's swapped pairs included.
+pub(crate) const MAX_ITEMS: usize = 32;
+
+/// What the kernel `items` takes: the items to write where the other kernels read them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Items {
+    pub(crate) to: u64,
+    pub(crate) count: i32,
+    pub(crate) unused: i32,
+    pub(crate) item: [Item; MAX_ITEMS],
+}
+
+/// What every other kernel takes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Args {
+    pub(crate) src: u64,
+    pub(crate) dst: u64,
+    pub(crate) weights: u64,
+    pub(crate) bias: u64,
+    pub(crate) items: u64,
+    pub(crate) flow: u64,
+    pub(crate) mask: u64,
+    pub(crate) feat: u64,
+    pub(crate) residual: u64,
+    pub(crate) level: [Level; 5],
+    pub(crate) h: i32,
+    pub(crate) w: i32,
+    pub(crate) oh: i32,
+    pub(crate) ow: i32,
+    pub(crate) tiles_x: i32,
+    pub(crate) tiles: i32,
+    pub(crate) batch: i32,
+    pub(crate) divisor: f32,
+    pub(crate) full_h: i32,
+    pub(crate) full_w: i32,
+    pub(crate) frame_h: i32,
+    pub(crate) frame_w: i32,
+    pub(crate) source: i32,
+    /// Items from one frame to the next: 2 with the ensemble.
+    pub(crate) step: i32,
+    pub(crate) pitch: i64,
+    pub(crate) plane: i64,
+}
+
+const _: () = assert!(size_of::<Level>() == 32 && size_of::<Item>() == 48);
+const _: () = assert!(size_of::<Args>() == 9 * 8 + 5 * 32 + 14 * 4 + 2 * 8);

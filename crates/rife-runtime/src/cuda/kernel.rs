@@ -1,0 +1,575 @@
+//! The kernels and their variants: what distinguishes one compiled kernel from another, and how
+//! each is launched.
+
+use rife_model::{MaskUpdate, ModelSpec, Scale};
+use serde::{Deserialize, Serialize};
+
+use super::nvrtc::Unit;
+use crate::Precision;
+
+/// How activations lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Layout {
+    /// NHWC.
+    ChannelsLast,
+    /// NCHW.
+    Planes,
+}
+
+/// What all kernels of an engine have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Variant {
+    /// F16, TF32 or F32.
+    pub(crate) precision: Precision,
+    pub(crate) layout: Layout,
+    /// Whether pixels carry encoder features and blocks hand a feature on.
+    pub(crate) features: bool,
+    /// Whether a block's mask replaces the one before.
+    pub(crate) mask_replaced: bool,
+    /// The logarithm to base 2 of the first block's divisor; each next block's is half.
+    pub(crate) coarsest: i32,
+}
+
+impl Variant {
+    pub(crate) fn new(
+        spec: &ModelSpec,
+        scale: Scale,
+        precision: Precision,
+        layout: Layout,
+    ) -> Self {
+        Self {
+            precision,
+            layout,
+            features: spec.has_encoder(),
+            mask_replaced: spec.mask_update == MaskUpdate::Replace,
+            coarsest: scale.block_divisor(spec, 0).log2() as i32,
+        }
+    }
+
+    /// What a kernel's products are computed in. Rounding the inputs that blocks are made from, and
+    /// what flow comes out of, costs TF32 the most and these layers the least: they are strict.
+    pub(crate) const fn products(&self, kernel: &Kernel) -> Precision {
+        match (self.precision, kernel) {
+            (Precision::Tf32, Kernel::Deconv { .. })
+            | (
+                Precision::Tf32,
+                Kernel::Conv { source: Source::Input { .. } | Source::Image, .. },
+            ) => Precision::F32,
+            (precision, _) => precision,
+        }
+    }
+
+    /// Bytes of an activation's element.
+    pub(crate) const fn element(&self) -> usize {
+        if matches!(self.precision, Precision::F16) { 2 } else { 4 }
+    }
+
+    /// Channels of one tensor-core step: 32 bytes of them.
+    pub(crate) const fn step(&self) -> usize {
+        32 / self.element()
+    }
+
+    /// Bytes of a frame's pixel as the network reads it.
+    pub(crate) const fn pixel(&self) -> usize {
+        4 * self.element() * if self.features { 2 } else { 1 }
+    }
+
+    /// Input channels whose products are summed before the next tap's, see [`Kernel`].
+    pub(crate) const fn part(&self, cin: usize) -> usize {
+        let (most, step) = (128 / self.element(), self.step());
+        let mut parts = cin.div_ceil(most);
+        while !(cin.is_multiple_of(parts) && (cin / parts).is_multiple_of(step)) {
+            parts += 1;
+        }
+        cin / parts
+    }
+}
+
+/// Where a convolution's input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// A tensor.
+    Tensor,
+    /// A block's input, as the kernel `input` made it.
+    InputTensor,
+    /// Made in the kernel: a block's input after `levels` blocks. `taps` is 1 where the block
+    /// works at the frame's size, else 4.
+    Input { levels: usize, taps: usize },
+    /// A frame's colours.
+    Image,
+}
+
+/// What follows a convolution's sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Epilogue {
+    /// Bias, LeakyReLU.
+    Leaky,
+    /// Bias, the convolution's own input added, LeakyReLU.
+    Residual,
+    /// Bias.
+    Bias,
+}
+
+/// What becomes of a transposed convolution's sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Outcome {
+    /// Flow, mask and feature of a block.
+    Estimate,
+    /// The frame itself, after `levels` blocks before this one.
+    Blend { levels: usize },
+    /// Encoder features, into the frame's pixels.
+    Features,
+}
+
+/// How a convolution is cut into the work of thread blocks. No choice changes the result: the
+/// order of every sum is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Tile {
+    /// Rows of output pixels.
+    pub(crate) rows: usize,
+    /// Columns of output pixels: a multiple of 8.
+    pub(crate) columns: usize,
+    /// Output channels of a thread block (of a transposed convolution: columns of all the phases
+    /// that it computes).
+    pub(crate) channels: usize,
+    /// Warps across pixels.
+    pub(crate) warps_m: usize,
+    /// Warps across channels (of a transposed convolution: across phases).
+    pub(crate) warps_n: usize,
+    /// Slabs of weights in flight (of a transposed convolution: 1); 0 where all weights stay in
+    /// shared memory.
+    pub(crate) stages: usize,
+    /// Inputs in shared memory: 2 where the next tile's is fetched during this one's sums.
+    pub(crate) halos: usize,
+    /// Thread blocks that a multiprocessor is to hold at once.
+    pub(crate) blocks: usize,
+}
+
+impl std::fmt::Display for Tile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rows, columns, channels, warps_m, warps_n, stages, halos, blocks } = self;
+        write!(f, "{rows}x{columns}x{channels} w{warps_m}x{warps_n} s{stages} h{halos} b{blocks}")
+    }
+}
+
+/// One kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kernel {
+    /// 3x3, padding 1.
+    Conv { cin: usize, cout: usize, stride: usize, source: Source, epilogue: Epilogue, tile: Tile },
+    /// Transposed 4x4, stride 2, padding 1; `columns` of each phase are computed.
+    Deconv { cin: usize, columns: usize, outcome: Outcome, tile: Tile },
+    /// A frame as it came into the pixels that the network reads.
+    Frame,
+    /// A block's input as a tensor.
+    Input { cin: usize, levels: usize, taps: usize },
+    /// LeakyReLU, of a sum or not.
+    Pointwise { channels: usize },
+    /// The frame itself, from every block's estimate.
+    Blend { levels: usize },
+    /// The mean of the ensemble's two.
+    Merge,
+    /// Writes the items.
+    Items,
+    /// Nothing but products.
+    Peak,
+}
+
+/// Rows and columns of the input that a tile of a 3x3 convolution reads.
+const fn halo(tile: Tile, stride: usize) -> (usize, usize) {
+    ((tile.rows - 1) * stride + 3, (tile.columns - 1) * stride + 3)
+}
+
+/// Threads of the kernels that have no tile.
+pub(crate) const PLAIN_THREADS: usize = 256;
+
+impl Kernel {
+    /// Threads of a block.
+    pub(crate) fn threads(&self) -> usize {
+        match self {
+            Self::Conv { tile, .. } | Self::Deconv { tile, .. } => 32 * tile.warps_m * tile.warps_n,
+            Self::Items => super::abi::MAX_ITEMS,
+            _ => PLAIN_THREADS,
+        }
+    }
+
+    /// Bytes of dynamic shared memory.
+    pub(crate) fn shared(&self, v: &Variant) -> usize {
+        let halo_bytes = |cin: usize, tile, stride| {
+            let (h, w) = halo(tile, stride);
+            h * w * (cin * v.element() + 16)
+        };
+        match *self {
+            Self::Conv { cin, stride, tile, .. } => {
+                let weights = match tile.stages {
+                    0 => 9 * cin * tile.channels * v.element(),
+                    n => n * tile.channels * v.part(cin) * v.element(),
+                };
+                tile.halos * halo_bytes(cin, tile, stride) + weights
+            }
+            Self::Deconv { cin, tile, outcome, .. } => {
+                let channels = if tile.stages == 0 { cin } else { v.part(cin) };
+                // Flow and mask of the 16 pixels that one of the input becomes.
+                let staged = match outcome {
+                    Outcome::Blend { .. } => 16 * tile.rows * tile.columns * 20,
+                    _ => 0,
+                };
+                let weights = 4 * tile.channels * channels * v.element();
+                weights + (tile.halos * halo_bytes(cin, tile, 1)).max(staged)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Thread blocks that share the channels, or the phases, of a tile.
+    pub(crate) fn splits(&self) -> usize {
+        match self {
+            Self::Conv { cout, tile, .. } => cout / tile.channels,
+            Self::Deconv { columns, tile, .. } => 4 * columns / tile.channels,
+            _ => 1,
+        }
+    }
+
+    /// The tile of a kernel that has one.
+    pub(crate) fn tile(&self) -> Option<Tile> {
+        match self {
+            Self::Conv { tile, .. } | Self::Deconv { tile, .. } => Some(*tile),
+            _ => None,
+        }
+    }
+
+    /// In a few words, for people.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Conv { cin, cout, stride, tile, .. } => {
+                format!("conv {cin}>{cout} s{stride} {tile}")
+            }
+            Self::Deconv { cin, columns, tile, .. } => format!("deconv {cin}>{columns} {tile}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// The same kernel, cut in another way.
+    pub(crate) fn with_tile(self, to: Tile) -> Self {
+        match self {
+            Self::Conv { cin, cout, stride, source, epilogue, .. } => {
+                Self::Conv { cin, cout, stride, source, epilogue, tile: to }
+            }
+            Self::Deconv { cin, columns, outcome, .. } => {
+                Self::Deconv { cin, columns, outcome, tile: to }
+            }
+            other => other,
+        }
+    }
+
+    /// The text and the definitions that it is compiled from.
+    pub(crate) fn unit(&self, v: &Variant) -> Unit {
+        let mut defines: Vec<(&str, usize)> = vec![
+            (
+                "PREC",
+                match v.products(self) {
+                    Precision::F16 => 0,
+                    Precision::Tf32 => 1,
+                    _ => 2,
+                },
+            ),
+            ("LAYOUT", usize::from(v.layout == Layout::Planes)),
+            ("FEATURES", v.features.into()),
+            ("MASK_REPLACED", v.mask_replaced.into()),
+        ];
+        let tiled = |t: Tile| {
+            [
+                ("TH", t.rows),
+                ("TW", t.columns),
+                ("WM", t.warps_m),
+                ("WN", t.warps_n),
+                ("STAGES", t.stages),
+                ("BLOCKS", t.blocks),
+            ]
+        };
+        let (file, halo, text) = match *self {
+            Self::Conv { cin, cout, stride, source, epilogue, tile } => {
+                defines.extend(tiled(tile));
+                let (source, levels, taps) = match source {
+                    Source::Tensor | Source::InputTensor => (0, 0, 0),
+                    Source::Input { levels, taps } => (1, levels, taps),
+                    Source::Image => (2, 0, 0),
+                };
+                if taps > 0 {
+                    defines.extend([("LEVELS", levels), ("TAPS", taps)]);
+                }
+                defines.extend([
+                    ("CIN", cin),
+                    ("COUT", cout),
+                    ("STRIDE", stride),
+                    ("NT", tile.channels),
+                    ("KP", v.part(cin)),
+                    ("RESIDENT", (tile.stages == 0).into()),
+                    ("HALOS", tile.halos),
+                    ("SOURCE", source),
+                    (
+                        "EPILOGUE",
+                        match epilogue {
+                            Epilogue::Leaky => 0,
+                            Epilogue::Residual => 1,
+                            Epilogue::Bias => 2,
+                        },
+                    ),
+                ]);
+                ("conv", true, include_str!("kernels/conv.cu"))
+            }
+            Self::Deconv { cin, columns, outcome, tile } => {
+                defines.extend(tiled(tile));
+                let (outcome, levels) = match outcome {
+                    Outcome::Estimate => (0, 0),
+                    Outcome::Blend { levels } => (1, levels),
+                    Outcome::Features => (2, 0),
+                };
+                defines.extend([
+                    ("CIN", cin),
+                    ("STRIDE", 1),
+                    ("NP", columns),
+                    ("NT", tile.channels),
+                    ("KP", v.part(cin)),
+                    ("RESIDENT", (tile.stages == 0).into()),
+                    ("HALOS", tile.halos),
+                    ("EPILOGUE", outcome),
+                    ("LEVELS", levels),
+                ]);
+                ("deconv", true, include_str!("kernels/deconv.cu"))
+            }
+            Self::Frame => ("frame", false, include_str!("kernels/frame.cu")),
+            Self::Input { cin, levels, taps } => {
+                defines.extend([("CIN", cin), ("LEVELS", levels), ("TAPS", taps)]);
+                ("input", false, include_str!("kernels/input.cu"))
+            }
+            Self::Pointwise { channels } => {
+                defines.push(("COUT", channels));
+                ("pointwise", false, include_str!("kernels/pointwise.cu"))
+            }
+            Self::Blend { levels } => {
+                defines.push(("LEVELS", levels));
+                ("blend", false, include_str!("kernels/blend.cu"))
+            }
+            Self::Merge => ("merge", false, include_str!("kernels/merge.cu")),
+            Self::Items => ("items", false, include_str!("kernels/items.cu")),
+            Self::Peak => ("peak", false, include_str!("kernels/peak.cu")),
+        };
+        let halo = if halo { include_str!("kernels/halo.cuh") } else { "" };
+        let parts =
+            [include_str!("kernels/prelude.cuh"), halo, include_str!("kernels/sample.cuh"), text];
+        let mut defines: Vec<(String, String)> =
+            defines.into_iter().map(|(k, n)| (k.into(), n.to_string())).collect();
+        defines.push(("COARSEST".into(), format!("({})", v.coarsest)));
+        Unit { name: file.into(), source: parts.concat().into(), defines }
+    }
+}
+
+/// What a card offers that tiles are chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Card {
+    /// Multiprocessors.
+    pub(crate) processors: usize,
+    /// The most dynamic shared memory that a block may have, bytes.
+    pub(crate) shared_per_block: usize,
+    /// Shared memory of a multiprocessor, bytes.
+    pub(crate) shared_per_processor: usize,
+}
+
+/// Outputs of a kernel, for choosing its tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Extent {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) batch: usize,
+}
+
+/// Every tile that a kernel can run with on a card, the one expected to be fastest first.
+pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Vec<Tile> {
+    let mut found: Vec<(f64, Tile)> = Vec::new();
+    let mut consider = |tile: Tile| {
+        let candidate = kernel.with_tile(tile);
+        if let Some(cost) = cost(&candidate, v, extent, card) {
+            found.push((cost, tile));
+        }
+    };
+    let pixels = [(2, 16), (4, 8), (4, 16), (8, 8), (8, 16), (8, 32), (16, 16), (4, 32), (16, 32)];
+    match *kernel {
+        Kernel::Conv { cout, source, .. } => {
+            for (rows, columns) in pixels {
+                for channels in [16, 32, 48, 64, 96, 128, 192] {
+                    if cout % channels != 0 {
+                        continue;
+                    }
+                    for (warps_m, warps_n) in
+                        [(1, 4), (2, 2), (4, 1), (2, 4), (4, 2), (8, 1), (1, 8), (1, 2), (2, 1)]
+                    {
+                        for stages in [0, 2, 3, 4] {
+                            for halos in [1, 2] {
+                                for blocks in [1, 2, 3, 4, 6] {
+                                    // Only a walk over several tiles has a next one to fetch,
+                                    // and an input that is made here needs the weights there.
+                                    let made =
+                                        !matches!(source, Source::Tensor | Source::InputTensor);
+                                    if (halos == 2 && (stages > 0 || made)) || (made && stages > 0)
+                                    {
+                                        continue;
+                                    }
+                                    consider(Tile {
+                                        rows,
+                                        columns,
+                                        channels,
+                                        warps_m,
+                                        warps_n,
+                                        stages,
+                                        halos,
+                                        blocks,
+                                    });
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Kernel::Deconv { columns: np, outcome, .. } => {
+            for (rows, columns) in pixels {
+                for phases in [4, 2, 1] {
+                    for (warps_m, warps_n) in
+                        [(1, 4), (2, 2), (4, 1), (2, 4), (4, 2), (8, 1), (1, 2), (2, 1), (1, 1)]
+                    {
+                        for (stages, halos) in [(0, 1), (0, 2), (1, 1)] {
+                            for blocks in [1, 2, 3, 4, 6] {
+                                // A frame is blended from whole pixels, over the input's memory.
+                                let blended = matches!(outcome, Outcome::Blend { .. });
+                                if blended && (phases < 4 || halos == 2) {
+                                    continue;
+                                }
+                                consider(Tile {
+                                    rows,
+                                    columns,
+                                    channels: phases * np,
+                                    warps_m,
+                                    warps_n,
+                                    stages,
+                                    halos,
+                                    blocks,
+                                });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+    found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    found.into_iter().map(|(_, tile)| tile).collect()
+}
+
+/// An estimate of a kernel's time in clock cycles; `None` where it cannot run. A ranking, nothing
+/// more: the tuner times the first few.
+fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64> {
+    let (cin, tile, stride) = match *kernel {
+        Kernel::Conv { cin, tile, stride, .. } => (cin, tile, stride),
+        Kernel::Deconv { cin, tile, .. } => (cin, tile, 1),
+        _ => return None,
+    };
+    let pixels = tile.rows * tile.columns;
+    if pixels % (16 * tile.warps_m) != 0 {
+        return None;
+    }
+    let shared = kernel.shared(v);
+    if shared > card.shared_per_block || tile.blocks * (shared + 1024) > card.shared_per_processor {
+        return None;
+    }
+    let threads = kernel.threads();
+    let m_tiles = pixels / 16 / tile.warps_m;
+    // Products of a warp and step, eight columns each, and what it reads of weights.
+    let (fragments, passes) = match *kernel {
+        Kernel::Conv { .. } => {
+            let warp = tile.channels / tile.warps_n;
+            if tile.channels % tile.warps_n != 0 || warp % 16 != 0 {
+                return None;
+            }
+            (warp / 8, 9.0)
+        }
+        // Four taps a phase instead of nine.
+        Kernel::Deconv { columns, .. } => {
+            let phases = tile.channels / columns;
+            if phases % tile.warps_n != 0 {
+                return None;
+            }
+            (phases / tile.warps_n * columns / 8, 4.0)
+        }
+        _ => return None,
+    };
+    // F32 sums a slab apart from the rest.
+    let products_in = v.products(kernel);
+    let apart = if products_in == Precision::F32 { 2 } else { 1 };
+    let accumulators = m_tiles * fragments * 4 * apart;
+    let registers = match *kernel {
+        // The sums begin when the input has been made, the blending when they have ended.
+        Kernel::Conv { source: Source::Input { .. }, .. } => (accumulators + 56).max(72),
+        Kernel::Deconv { outcome: Outcome::Blend { .. }, .. } => (accumulators + 56).max(64),
+        _ => accumulators + 56,
+    };
+    if registers > 240 || registers * threads * tile.blocks > 65536 {
+        return None;
+    }
+    let steps = (cin / v.step()) as f64;
+    let warps = (threads / 32) as f64;
+    let (m, f) = (m_tiles as f64, fragments as f64);
+    let resident = tile.stages == 0;
+    let splits = kernel.splits();
+    let tiles =
+        extent.batch * extent.rows.div_ceil(tile.rows) * extent.columns.div_ceil(tile.columns);
+    let blocks = (tiles * splits) as f64;
+    let at_once = (card.processors * tile.blocks) as f64;
+    let waves = (blocks / at_once).ceil();
+    // Blocks of one multiprocessor share it, and hide each other's waits.
+    let together = tile.blocks.min((blocks / card.processors as f64).ceil() as usize) as f64;
+
+    // The constants below were fitted to some 1500 timings of the residual convolutions on an
+    // H100, such that the fastest of a shape's tiles comes first.
+    let per_product = match products_in {
+        Precision::F32 => 6.0,
+        _ => 1.71,
+    };
+    // Cycles of a block on the tensor cores, and for what it reads of shared memory.
+    let products = warps * passes * steps * m * f * per_product;
+    let reads = warps * steps * passes * (m * 4.0 + f * 2.0);
+    let (halo_h, halo_w) = halo(tile, stride);
+    let input_bytes = (halo_h * halo_w * cin * v.element()) as f64;
+    let weight_bytes = passes * (cin * tile.channels * v.element()) as f64;
+    let streamed = if resident { 0.0 } else { weight_bytes };
+    // What a kernel computes beside the convolution, on the ordinary cores.
+    let (fetched, made) = match *kernel {
+        Kernel::Conv { source: Source::Input { levels, taps }, .. } => {
+            (0.0, (halo_h * halo_w * taps) as f64 * (180.0 + 90.0 * levels as f64) / 128.0)
+        }
+        Kernel::Conv { source: Source::Image, .. } => {
+            (0.0, (halo_h * halo_w) as f64 * 40.0 / 128.0)
+        }
+        Kernel::Deconv { outcome: Outcome::Blend { levels }, .. } => {
+            (input_bytes, (16 * pixels) as f64 * (180.0 + 70.0 * levels as f64) / 128.0)
+        }
+        _ => (input_bytes, 0.0),
+    };
+    let outputs = (pixels * tile.channels) as f64;
+    let instructions =
+        (fetched / 16.0 * 30.0 + streamed / 16.0) / 128.0 + outputs / 2.0 * 4.7 / 128.0;
+    let latency = 221.0 / (warps * together) * passes * steps;
+    let busy = together
+        * (products.max(reads)
+            + 0.39 * products.min(reads)
+            + instructions
+            + 0.024 * (fetched + streamed)
+            + made
+            + latency);
+    let hidden = if tile.halos == 2 { 0.08 } else { together.powf(-1.1) };
+    let waits = hidden * (fetched / 11.3 + 900.0)
+        + if resident { 0.0 } else { passes * (cin / v.part(cin)) as f64 * 41.0 / together };
+    let start = 2100.0 + if resident { weight_bytes / 57.8 } else { 0.0 };
+    Some(waves * (busy + waits) + start)
+}

@@ -1,0 +1,233 @@
+// What every kernel shares. No header of any toolkit: half precision and the tensor cores are
+// reached through inline PTX. `PREC` is 0 (F16), 1 (TF32) or 2 (F32, each product as three of
+// TF32). The host's twins of these structures are in `abi.rs`.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#if PREC == 0
+typedef u16 elem; // IEEE half, as bits
+#define ES 2
+#else
+typedef float elem;
+#define ES 4
+#endif
+
+// Channels of one tensor-core step: 32 bytes of a pixel, in either precision.
+#define KC (32 / ES)
+// Elements of 16 bytes.
+#define E16 (16 / ES)
+
+#define SLOPE 0.2f
+#define MAX_FLOW_PX 8388608.0f
+
+// What one block made, at its own resolution: flow in px of the frame, mask before the sigmoid,
+// and the feature that the next block reads.
+struct Level {
+    const float4* flow;
+    const float* mask;
+    const void* feat;
+    int h, w;
+};
+
+// One frame to make. Lies in device memory, so that a graph need not be made again for it.
+struct Item {
+    const char* image0;
+    const char* image1;
+    char* out;
+    float t;
+    int format;        // 0: 8-bit RGB, 1: 16-bit RGB, 2: planar F32
+    long long pitch;   // bytes from a row of `out` to the next
+    long long plane;   // bytes from a plane of `out` to the next
+};
+
+#define MAX_ITEMS 32
+
+struct Items {
+    Item* to;
+    int count;
+    int unused;
+    Item item[MAX_ITEMS];
+};
+
+struct Args {
+    const void* src;
+    void* dst;
+    const void* weights;
+    const float* bias;
+    const Item* items;
+    float4* flow;
+    float* mask;
+    void* feat;
+    const void* residual;
+    Level level[5];
+    int h, w;             // of the input
+    int oh, ow;           // of the output
+    int tiles_x, tiles;   // across, and of one item
+    int batch;
+    float divisor;        // of the block
+    int full_h, full_w;   // of the padded frame
+    int frame_h, frame_w; // of the frame itself
+    int source;           // the pixel format that a frame is taken in
+    int step;             // items from one frame to the next: 2 with the ensemble
+    long long pitch;      // bytes, of a frame to be taken in
+    long long plane;
+};
+
+// Programmatic dependent launch: the next kernel may start while this one runs, and waits here
+// until this one is done before it touches what this one makes. Weights may be read before.
+__device__ __forceinline__ void wait_for_kernel_before() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ void let_next_kernel_start() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" :::);
+#endif
+}
+
+__device__ __forceinline__ u32 smem_addr(const void* p) {
+    return (u32)__cvta_generic_to_shared(p);
+}
+
+// 16 bytes from global to shared memory; zeros where `valid` is false.
+__device__ __forceinline__ void copy16(u32 to, const void* from, bool valid) {
+    int bytes = valid ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(to), "l"(from), "r"(bytes));
+}
+
+__device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_group;\n" ::); }
+
+template <int N> __device__ __forceinline__ void copy_wait() {
+    asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory");
+}
+
+__device__ __forceinline__ void ldmatrix4(u32 (&a)[4], u32 addr) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3])
+                 : "r"(addr));
+}
+
+__device__ __forceinline__ uint4 lds128(u32 addr) {
+    uint4 v;
+    asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];\n" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(addr));
+    return v;
+}
+
+__device__ __forceinline__ uint2 lds64(u32 addr) {
+    uint2 v;
+    asm volatile("ld.shared.v2.u32 {%0,%1}, [%2];\n" : "=r"(v.x), "=r"(v.y) : "r"(addr));
+    return v;
+}
+
+// Two floats as two halves, the first in the low bits.
+__device__ __forceinline__ u32 pack_half2(float lo, float hi) {
+    u32 v;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(v) : "f"(hi), "f"(lo));
+    return v;
+}
+
+__device__ __forceinline__ float half_to_float(u16 h) {
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h));
+    return f;
+}
+
+__device__ __forceinline__ u16 float_to_half(float f) {
+    u16 h;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f));
+    return h;
+}
+
+__device__ __forceinline__ void unpack_half2(u32 v, float& lo, float& hi) {
+    lo = half_to_float((u16)(v & 0xffffu));
+    hi = half_to_float((u16)(v >> 16));
+}
+
+__device__ __forceinline__ float leaky(float x) { return fmaxf(x, x * SLOPE); }
+
+#if PREC == 0
+__device__ __forceinline__ float to_float(elem v) { return half_to_float(v); }
+__device__ __forceinline__ elem to_elem(float v) { return float_to_half(v); }
+#else
+__device__ __forceinline__ float to_float(elem v) { return v; }
+__device__ __forceinline__ elem to_elem(float v) { return v; }
+#endif
+
+// Two neighbouring channels at once.
+__device__ __forceinline__ void store2(elem* p, float a, float b) {
+#if PREC == 0
+    *(u32*)p = pack_half2(a, b);
+#else
+    *(float2*)p = make_float2(a, b);
+#endif
+}
+
+__device__ __forceinline__ void load2(const elem* p, float& a, float& b) {
+#if PREC == 0
+    unpack_half2(*(const u32*)p, a, b);
+#else
+    float2 v = *(const float2*)p;
+    a = v.x;
+    b = v.y;
+#endif
+}
+
+#if PREC == 0
+__device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+#else
+__device__ __forceinline__ void mma_tf32(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+#endif
+
+// The left operand of one step, as the tensor cores take it.
+struct Left {
+    u32 hi[4];
+#if PREC == 2
+    u32 lo[4];
+#endif
+};
+
+// A float as TF32, rounded, and the rest, rounded too: together as exact as a float.
+__device__ __forceinline__ void split(u32 v, u32& hi, u32& lo) {
+    hi = (v + 0x1000u) & 0xffffe000u;
+    lo = __float_as_uint(__uint_as_float(v) - __uint_as_float(hi)) + 0x1000u;
+}
+
+__device__ __forceinline__ void load_left(Left& a, u32 addr) {
+    ldmatrix4(a.hi, addr);
+#if PREC == 1
+    // The cores cut the mantissa off; half of its last place makes that rounding.
+#pragma unroll
+    for (int i = 0; i < 4; i++) a.hi[i] += 0x1000u;
+#elif PREC == 2
+#pragma unroll
+    for (int i = 0; i < 4; i++) split(a.hi[i], a.hi[i], a.lo[i]);
+#endif
+}
+
+__device__ __forceinline__ void multiply(float (&c)[4], const Left& a, u32 b0, u32 b1) {
+#if PREC == 0
+    mma(c, a.hi, b0, b1);
+#elif PREC == 1
+    mma_tf32(c, a.hi, b0, b1);
+#else
+    u32 h0, l0, h1, l1;
+    split(b0, h0, l0);
+    split(b1, h1, l1);
+    mma_tf32(c, a.lo, h0, h1);
+    mma_tf32(c, a.hi, l0, l1);
+    mma_tf32(c, a.hi, h0, h1);
+#endif
+}

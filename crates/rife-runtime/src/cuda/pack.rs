@@ -1,0 +1,191 @@
+//! Published weights in the order in which the tensor cores take them.
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Tensor};
+use rife_model::{ModelError, ModelSpec, check_state_dict};
+
+use super::plan::{Layer, LayerKind, Plan};
+use crate::{Precision, Result};
+
+/// The packed weights and biases of a plan's layers, at [`Plan::weight_offsets`].
+pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<u8>> {
+    let tensors = candle_core::safetensors::load_buffer(weights, &Device::Cpu)?;
+    check_state_dict(spec, tensors.iter().map(|(name, t)| (name.as_str(), t.dims())))
+        .map_err(ModelError::from)?;
+    let (offsets, bytes) = plan.weight_offsets();
+    let mut packed = vec![0; bytes];
+    let precision = plan.variant.precision;
+    for (layer, (weights_at, bias_at)) in plan.layers.iter().zip(offsets) {
+        let source = Published::read(&tensors, layer)?;
+        let put = |to: &mut [u8], values: Vec<f32>| {
+            to.chunks_exact_mut(4)
+                .zip(values)
+                .for_each(|(to, v)| to.copy_from_slice(&v.to_le_bytes()));
+        };
+        let weights = source.weights(layer.kind, plan.variant.step());
+        let to = &mut packed[weights_at..][..weights.len() * plan.variant.element()];
+        match precision {
+            Precision::F16 => to
+                .chunks_exact_mut(2)
+                .zip(weights)
+                .for_each(|(to, v)| to.copy_from_slice(&half::f16::from_f32(v).to_le_bytes())),
+            Precision::Tf32 if layer.kind.is_rounded() => {
+                put(to, weights.into_iter().map(round_to_tf32).collect());
+            }
+            _ => put(to, weights),
+        }
+        let biases = source.biases(layer.kind);
+        put(&mut packed[bias_at..][..biases.len() * 4], biases);
+    }
+    Ok(packed)
+}
+
+/// To the nearest float of 10 bits of mantissa, ties away from zero, as the kernels round what
+/// they multiply these with.
+fn round_to_tf32(v: f32) -> f32 {
+    f32::from_bits((v.to_bits() + 0x1000) & 0xffff_e000)
+}
+
+/// A layer as it was published, its scale multiplied in.
+struct Published {
+    /// `[cout][cin][3][3]`, or `[cin][outputs][4][4]` of a transposed one.
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    second: usize,
+}
+
+impl Published {
+    fn read(tensors: &HashMap<String, Tensor>, layer: &Layer) -> Result<Self> {
+        let tensor = |name: String| {
+            let found = tensors.get(&name);
+            let found = found.ok_or(candle_core::Error::CannotFindTensor { path: name })?;
+            found.to_dtype(DType::F32)
+        };
+        let weight = tensor(format!("{}.weight", layer.path))?;
+        let second = weight.dim(1)?;
+        let mut weights = weight.flatten_all()?.to_vec1::<f32>()?;
+        let mut bias = tensor(format!("{}.bias", layer.path))?.to_vec1::<f32>()?;
+        if let Some(beta) = &layer.beta {
+            let beta = tensor(beta.clone())?.flatten_all()?.to_vec1::<f32>()?;
+            let each = weights.len() / beta.len().max(1);
+            for (row, scale) in weights.chunks_exact_mut(each.max(1)).zip(&beta) {
+                row.iter_mut().for_each(|w| *w *= scale);
+            }
+            bias.iter_mut().zip(&beta).for_each(|(b, scale)| *b *= scale);
+        }
+        Ok(Self { weights, bias, second })
+    }
+
+    /// In fragments: of a lane `l` with `g = l / 4` and `t = l % 4`, column `g` of eight, and
+    /// channels `2t, 2t + 1` and `2t + 8, 2t + 9` of a step of 16 (`t` and `t + 4` of 8).
+    fn weights(&self, kind: LayerKind, step: usize) -> Vec<f32> {
+        // Channels of one 32-bit register.
+        let pair = step / 8;
+        let mut out = Vec::with_capacity(kind.weights());
+        let mut fragment =
+            |columns: [usize; 2], first: usize, k: usize, of: &dyn Fn(usize, usize) -> f32| {
+                for lane in 0..32 {
+                    let (g, t) = (lane / 4, lane % 4);
+                    for column in
+                        columns.into_iter().take(if columns[0] == columns[1] { 1 } else { 2 })
+                    {
+                        for register in 0..2 {
+                            for e in 0..pair {
+                                let channel = k * step + register * step / 2 + pair * t + e;
+                                out.push(of(first + column + g, channel));
+                            }
+                        }
+                    }
+                }
+            };
+        match kind {
+            LayerKind::Conv { cin, padded, cout, halves } => {
+                let published: Vec<Option<usize>> = if halves {
+                    input_channels(cin, padded)
+                } else {
+                    (0..padded).map(|c| (c < cin).then_some(c)).collect()
+                };
+                for n in 0..cout / 16 {
+                    for tap in 0..9 {
+                        for k in 0..padded / step {
+                            fragment([0, 8], n * 16, k, &|column, channel| {
+                                published[channel].map_or(0.0, |channel| {
+                                    self.weights[(column * self.second + channel) * 9 + tap]
+                                })
+                            });
+                        }
+                    }
+                }
+            }
+            LayerKind::Deconv { cin, outputs, columns, shuffled } => {
+                for (phase, tap) in (0..4).flat_map(|p| (0..4).map(move |t| (p, t))) {
+                    // Output 2y + p reads input y + p + d - 1 through row p + 3 - 2 (p + d).
+                    let row = |p: usize, d: usize| 3 - p - 2 * d;
+                    let at = row(phase / 2, tap / 2) * 4 + row(phase % 2, tap % 2);
+                    for j in 0..columns / 8 {
+                        for k in 0..cin / step {
+                            fragment([0, 0], j * 8, k, &|column, channel| match output_of(
+                                column, outputs, shuffled,
+                            ) {
+                                Some(o) => self.weights[(channel * self.second + o) * 16 + at],
+                                None => 0.0,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn biases(&self, kind: LayerKind) -> Vec<f32> {
+        match kind {
+            LayerKind::Conv { .. } => self.bias.clone(),
+            LayerKind::Deconv { outputs, columns, shuffled, .. } => (0..columns)
+                .map(|n| output_of(n, outputs, shuffled).map_or(0.0, |o| self.bias[o]))
+                .collect(),
+        }
+    }
+}
+
+/// Which published channel of a block's input each of the kernels' is. Published: both frames'
+/// colours, both frames' features, the timestep, and after the first block the mask, the feature
+/// handed on, the flow. The kernels': one half for each frame.
+pub(crate) fn input_channels(cin: usize, padded: usize) -> Vec<Option<usize>> {
+    let (features, handed_on) = match cin {
+        7 => (0, None),
+        12 => (0, Some(0)),
+        15 => (4, None),
+        _ => (4, Some(8)),
+    };
+    let timestep = 6 + 2 * features;
+    let mut channels = vec![None; padded];
+    for (side, half) in channels.chunks_exact_mut(padded / 2).enumerate() {
+        let mut order: Vec<Option<usize>> = (0..3).map(|c| Some(3 * side + c)).collect();
+        order.extend((0..features).map(|c| Some(6 + features * side + c)));
+        order.push(match (side, handed_on) {
+            (0, _) => Some(timestep),
+            (_, Some(_)) => Some(timestep + 1),
+            _ => None,
+        });
+        if let Some(feature) = handed_on {
+            let flow = timestep + 2 + feature;
+            order.extend((0..2).map(|c| Some(flow + 2 * side + c)));
+            order.extend((0..feature / 2).map(|c| Some(timestep + 2 + feature / 2 * side + c)));
+        }
+        half.iter_mut().zip(order).for_each(|(to, channel)| *to = channel);
+    }
+    channels
+}
+
+/// The published output channel of a column.
+pub(crate) fn output_of(column: usize, outputs: usize, shuffled: bool) -> Option<usize> {
+    let output = if shuffled {
+        let (j, t, e) = (column / 8, column % 8 / 2, column % 2);
+        (2 * j + e) * 4 + t
+    } else {
+        column
+    };
+    (output < outputs).then_some(output)
+}

@@ -1,0 +1,134 @@
+//! Every kernel compiles for every card.
+
+use std::collections::HashMap;
+
+use rife_model::ModelVersion;
+
+use super::super::kernel::{Card, Extent, Kernel, Layout, Outcome, Source, Tile, Variant, tiles};
+use super::super::nvrtc::{Arch, Compiler, Unit};
+use super::super::plan::{Plan, Request};
+use super::{FULL_HD, H100, PRECISIONS, RTX_3090, request};
+use crate::{FrameSize, Optimization, Optimizations, Precision};
+
+/// One kernel of each kind: what differs only in its shape compiles if another does. `thorough`
+/// tells apart, beside texts, sources and epilogues, also layouts, models and where weights lie.
+fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Variant)> {
+    let all = Optimizations::all();
+    let mut kinds: HashMap<String, (usize, Kernel, Variant)> = HashMap::new();
+    for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
+        for optimizations in [
+            all,
+            all.without(Optimization::ChannelsLast),
+            all.without(Optimization::FusedKernels),
+            Optimizations::none(),
+        ] {
+            // What is tried of tiles does not depend on the size, and a plan of small frames has
+            // every kernel.
+            let of = request(version, precision, FrameSize::new(64, 64));
+            let ensemble = version.spec().supports_ensemble && optimizations != all;
+            let plan = Plan::new(&Request { optimizations, ensemble, card, ..of });
+            let others = [Kernel::Frame, Kernel::Items, Kernel::Peak];
+            for kernel in plan.steps().map(|s| s.kernel).chain(others) {
+                let variant = plan.variant;
+                for (key, size, kernel) in ways(kernel, &variant, card, thorough) {
+                    let least = kinds.entry(key).or_insert((size, kernel, variant));
+                    if size < least.0 {
+                        *least = (size, kernel, variant);
+                    }
+                }
+            }
+        }
+    }
+    kinds.into_values().map(|(_, kernel, variant)| (kernel, variant)).collect()
+}
+
+/// The ways of compiling a kernel that differ in its text, each with how much is unrolled in it.
+fn ways(
+    kernel: Kernel,
+    variant: &Variant,
+    card: Card,
+    thorough: bool,
+) -> Vec<(String, usize, Kernel)> {
+    let layout = if thorough { variant.layout } else { Layout::ChannelsLast };
+    let by_model = thorough && variant.layout == Layout::ChannelsLast;
+    let model = if by_model { variant.features.to_string() } else { String::new() };
+    // What is the same text in each precision and layout is told apart in one of each.
+    let finely = by_model && variant.precision == Precision::F16;
+    // Of the same text, that with the fewest levels, but not with none: then there is no warp.
+    let levels = match kernel {
+        Kernel::Conv { source: Source::Input { levels, .. }, .. }
+        | Kernel::Input { levels, .. }
+        | Kernel::Deconv { outcome: Outcome::Blend { levels }, .. }
+        | Kernel::Blend { levels } => levels.checked_sub(1).unwrap_or(100),
+        _ => 0,
+    };
+    let name = match kernel {
+        Kernel::Conv { stride, source, epilogue, .. } => {
+            let (source, model) = match source {
+                Source::Input { taps, .. } if finely => (format!("input {taps}"), model),
+                Source::Input { .. } => ("input".into(), model),
+                other => (format!("{other:?}"), String::new()),
+            };
+            let stride = if finely { stride } else { 0 };
+            format!("conv {stride} {source} {epilogue:?} {layout:?} {model}")
+        }
+        Kernel::Deconv { columns, outcome, .. } => {
+            // The same text for any number of levels.
+            let outcome = match outcome {
+                Outcome::Estimate => "estimate".into(),
+                Outcome::Blend { .. } => format!("blend {model}"),
+                Outcome::Features => "features".into(),
+            };
+            format!("deconv {columns} {outcome} {layout:?}")
+        }
+        Kernel::Input { taps, .. } => {
+            format!("input {} {layout:?} {model}", if finely { taps } else { 0 })
+        }
+        Kernel::Pointwise { .. } => "pointwise".into(),
+        Kernel::Blend { .. } => format!("blend {model}"),
+        Kernel::Frame => format!("frame {model}"),
+        other => format!("{other:?}"),
+    };
+    if kernel.tile().is_none() {
+        return vec![(name, levels, kernel)];
+    }
+    let extent = Extent { rows: FULL_HD.height / 4, columns: FULL_HD.width / 4, batch: 1 };
+    let sums =
+        |tile: Tile| tile.rows * tile.columns * tile.channels / (tile.warps_m * tile.warps_n);
+    let way = |tile: Tile| {
+        let kernel = kernel.with_tile(tile);
+        // Whether weights stay, and how many inputs are held.
+        let how = match finely {
+            true => format!("{} {}", tile.stages == 0, tile.halos),
+            false => String::new(),
+        };
+        (format!("{name} {how}"), levels * 1_000_000 + sums(tile), kernel)
+    };
+    tiles(&kernel, variant, extent, card).into_iter().map(way).collect()
+}
+
+#[test]
+#[cfg_attr(
+    not(nvrtc_here),
+    ignore = "libnvrtc is not installed: pip install nvidia-cuda-nvrtc==13.0.88"
+)]
+fn every_kernel_compiles_for_every_card() {
+    let cards = [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)];
+    for (i, (major, minor)) in cards.into_iter().enumerate() {
+        let card = if [80, 90, 100].contains(&(major * 10 + minor)) { H100 } else { RTX_3090 };
+        // Every precision on the card with the most of its own, one of the cheap ones on each other.
+        let thorough = major == 9;
+        let precisions = if thorough { &PRECISIONS[..] } else { &PRECISIONS[i % 2..][..1] };
+        let units: Vec<Unit> = precisions
+            .iter()
+            .flat_map(|p| kinds(*p, card, thorough))
+            .map(|(kernel, variant)| kernel.unit(&variant))
+            .collect();
+        assert!(units.len() >= 15, "{}", units.len());
+        let since = std::time::Instant::now();
+        let compiled = Compiler::new(None, Arch { major, minor }).compile_all(&units);
+        let cubins = compiled.unwrap_or_else(|e| panic!("{major}.{minor}: {e:?}"));
+        assert!(cubins.iter().all(|c| c.starts_with(b"\x7fELF")));
+        println!("{major}.{minor}: {} kernels in {:?}", units.len(), since.elapsed());
+    }
+}

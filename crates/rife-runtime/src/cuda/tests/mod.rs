@@ -1,0 +1,86 @@
+//! The CUDA engine, on any machine: its kernels compile, its plans compute the network. And on one
+//! with a GPU: every kernel computes what its twin does.
+
+mod compile;
+mod device;
+mod network;
+mod pack;
+mod plan;
+
+use rife_model::weights::{Store, VerifiedBytes};
+use rife_model::{ModelVersion, Scale};
+
+use super::kernel::{Card, Tile};
+use super::plan::Request;
+use crate::{FrameSize, Optimizations, Precision};
+
+const H100: Card =
+    Card { processors: 132, shared_per_block: 232_448, shared_per_processor: 233_472 };
+const A100: Card =
+    Card { processors: 108, shared_per_block: 166_912, shared_per_processor: 167_936 };
+const RTX_3090: Card =
+    Card { processors: 82, shared_per_block: 101_376, shared_per_processor: 102_400 };
+const RTX_4090: Card = Card { processors: 128, ..RTX_3090 };
+
+const PRECISIONS: [Precision; 3] = [Precision::F16, Precision::Tf32, Precision::F32];
+
+fn request(version: ModelVersion, precision: Precision, size: FrameSize) -> Request {
+    Request {
+        spec: version.spec(),
+        size,
+        scale: Scale::One,
+        precision,
+        ensemble: false,
+        batch: 1,
+        optimizations: Optimizations::all(),
+        card: H100,
+    }
+}
+
+const FULL_HD: FrameSize = FrameSize::new(1920, 1080);
+
+fn published(version: ModelVersion) -> VerifiedBytes {
+    let weights = Store::locate(None)
+        .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+        .unwrap_or_else(|e| panic!("{e}"));
+    weights.read().unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// No tile, where kernels are told apart by the rest.
+const BLANK: Tile = Tile {
+    rows: 0,
+    columns: 0,
+    channels: 0,
+    warps_m: 0,
+    warps_n: 0,
+    stages: 0,
+    halos: 0,
+    blocks: 0,
+};
+
+/// Numbers from a seed, SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    /// From 0 to 1.
+    fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// From `-most` to `most`.
+    fn within(&mut self, most: f64) -> f64 {
+        (2.0 * self.unit() - 1.0) * most
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.bits() % n as u64) as usize
+    }
+}

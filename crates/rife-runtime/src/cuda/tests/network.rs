@@ -1,0 +1,140 @@
+//! A plan's steps, each computed by its twin, are the network.
+
+use candle_core::{DType, Device, Tensor};
+use rife_model::{IfNet, Input, ModelVersion, Padding, Scale};
+use rife_testkit::tolerance::{F16_IMAGE, TF32_IMAGE, max_error};
+
+use super::super::plan::{Plan, Request};
+use super::super::twin::{Weights, run_plan};
+use super::{published, request};
+use crate::{FrameSize, Optimization, Optimizations, Precision};
+
+/// The same lines on both frames, moved by `pan`, as planar floats.
+fn frame(size: FrameSize, pan: i64) -> Vec<f32> {
+    let lines = rife_testkit::lines(size.width, size.height, pan, pan / 2);
+    lines.into_iter().map(|v| f32::from(v) / 255.0).collect()
+}
+
+/// What the network gives between two of the frames.
+fn reference(
+    net: &IfNet,
+    size: FrameSize,
+    (scale, ensemble): (Scale, bool),
+    frames: &[Vec<f32>],
+    (a, b, t): (usize, usize, f32),
+) -> Vec<f32> {
+    let padding = Padding::new(size.height, size.width, net.spec(), scale);
+    let tensor = |i: usize| {
+        let shape = (1, 3, size.height, size.width);
+        padding.pad(&Tensor::from_vec(frames[i].clone(), shape, net.device()).unwrap()).unwrap()
+    };
+    let timesteps = [t];
+    let (image0, image1) = (tensor(a), tensor(b));
+    let input = Input { scale, ensemble, ..Input::new(&image0, &image1, &timesteps) };
+    let image = net.forward(&input).unwrap();
+    padding.crop(&image).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+const UNFUSED: Optimizations = Optimizations::all().without(Optimization::FusedKernels);
+
+#[test]
+fn the_plan_computes_the_network() {
+    let (small, odd, wide) =
+        (FrameSize::new(64, 64), FrameSize::new(70, 33), FrameSize::new(130, 66));
+    let all = Optimizations::all();
+    let none = Optimizations::none();
+    for (version, cases) in [
+        (
+            ModelVersion::V4_6,
+            &[
+                (small, Scale::One, false, all),
+                (odd, Scale::Half, true, all),
+                (odd, Scale::Two, false, UNFUSED),
+                (odd, Scale::Two, true, none),
+                (wide, Scale::Two, false, all),
+                (wide, Scale::One, false, none),
+                (wide, Scale::Half, false, UNFUSED),
+                (wide, Scale::One, true, all),
+            ][..],
+        ),
+        (
+            ModelVersion::V4_26,
+            &[
+                (small, Scale::One, false, all),
+                (odd, Scale::Half, false, all),
+                (odd, Scale::Two, false, none),
+                (wide, Scale::Two, false, all),
+                (wide, Scale::One, false, UNFUSED),
+                (FrameSize::new(1, 1), Scale::One, false, all),
+            ][..],
+        ),
+    ] {
+        let bytes = published(version);
+        let net = IfNet::from_weights(&bytes, version, DType::F32, &Device::Cpu).unwrap();
+        let weights = Weights::read(bytes.as_slice());
+        for (case, &(size, scale, ensemble, optimizations)) in cases.iter().enumerate() {
+            let frames = [frame(size, 0), frame(size, 3), frame(size, -4)];
+            // A batch of two, of other frames and other moments, in some of the cases.
+            let wanted = [(0, 1, 0.3), (1, 2, 0.85)];
+            let wanted = &wanted[..1 + case % 2];
+            let plan = Plan::new(&Request {
+                scale,
+                ensemble,
+                optimizations,
+                batch: wanted.len(),
+                ..request(version, Precision::F32, size)
+            });
+            let made = run_plan(&plan, size, &weights, &frames, wanted, false);
+            for (made, wanted) in made.iter().zip(wanted) {
+                let expected = reference(&net, size, (scale, ensemble), &frames, *wanted);
+                let off = max_error(made, &expected);
+                assert!(
+                    off <= 1e-4,
+                    "RIFE {version} at {size}, scale {scale}, ensemble {ensemble}, {}: off by {off}",
+                    if optimizations == all { "fused" } else { "not fused" }
+                );
+            }
+        }
+    }
+}
+
+/// Buffers of one arena, where lives and places decide what survives, hold what buffers of their
+/// own hold; and what is rounded to half precision stays near to what is not.
+#[test]
+fn in_the_arena_the_plan_computes_the_same() {
+    let size = FrameSize::new(70, 33);
+    let frames = [frame(size, 0), frame(size, 3), frame(size, -4)];
+    for (version, ensemble) in
+        [(ModelVersion::V4_6, false), (ModelVersion::V4_6, true), (ModelVersion::V4_26, false)]
+    {
+        let bytes = published(version);
+        let weights = Weights::read(bytes.as_slice());
+        let mut exact: Option<Vec<Vec<f32>>> = None;
+        for (precision, optimizations, tolerance) in [
+            (Precision::F32, Optimizations::all(), 1e-4),
+            (Precision::F16, Optimizations::all(), F16_IMAGE),
+            (Precision::F16, UNFUSED, F16_IMAGE),
+            (Precision::Tf32, Optimizations::all(), TF32_IMAGE),
+            (Precision::F32, UNFUSED.without(Optimization::ChannelsLast), 1e-4),
+        ] {
+            let plan = Plan::new(&Request {
+                ensemble,
+                optimizations,
+                batch: 2,
+                ..request(version, precision, size)
+            });
+            let wanted = [(0, 1, 0.3), (2, 1, 0.85)];
+            let apart = run_plan(&plan, size, &weights, &frames, &wanted, false);
+            let together = run_plan(&plan, size, &weights, &frames, &wanted, true);
+            let bits = |all: &[Vec<f32>]| -> Vec<u32> {
+                all.iter().flatten().map(|v| v.to_bits()).collect()
+            };
+            assert!(bits(&apart) == bits(&together), "RIFE {version}, {precision:?}");
+            let exact = exact.get_or_insert_with(|| apart.clone());
+            for (made, exact) in apart.iter().zip(exact) {
+                let off = max_error(made, exact);
+                assert!(off <= tolerance, "RIFE {version}, {precision:?}: off by {off}");
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What must hold of every plan, whatever is asked of it.
+
+use proptest::prelude::*;
+use rife_model::{ModelVersion, Scale};
+
+use super::super::kernel::{Card, Extent, Kernel, Tile, tiles};
+use super::super::plan::{Buffer, Plan, Request, Step};
+use super::super::twin::{reads, writes};
+use super::{A100, BLANK, FULL_HD, H100, PRECISIONS, RTX_3090, RTX_4090, request};
+use crate::{FrameSize, Optimization, Optimizations, Precision};
+
+const CARDS: [Card; 4] = [H100, A100, RTX_3090, RTX_4090];
+/// Registers that a thread can have, and those of a multiprocessor.
+const REGISTERS: usize = 255;
+const ALL_REGISTERS: usize = 65536;
+
+/// A tile that a card can run a kernel with.
+fn check_tile(kernel: &Kernel, tile: Tile, plan: &Plan, card: Card) -> Result<(), String> {
+    let variant = &plan.variant;
+    let kernel = kernel.with_tile(tile);
+    let fail = |what: &str| Err(format!("{what}: {} on {card:?}", kernel.describe()));
+    let threads = kernel.threads();
+    if threads == 0 || threads > 1024 {
+        return fail("threads");
+    }
+    let shared = kernel.shared(variant);
+    // A block costs a KiB beyond what it asks for.
+    if shared > card.shared_per_block || tile.blocks * (shared + 1024) > card.shared_per_processor {
+        return fail("shared memory");
+    }
+    let pixels = tile.rows * tile.columns;
+    if !pixels.is_multiple_of(16 * tile.warps_m) || !tile.columns.is_multiple_of(8) {
+        return fail("pixels of a warp");
+    }
+    // Each thread holds four sums of every 16 pixels and 8 channels of its warp.
+    let sums = match kernel {
+        Kernel::Conv { cout, .. } => {
+            if !cout.is_multiple_of(tile.channels)
+                || !tile.channels.is_multiple_of(16 * tile.warps_n)
+            {
+                return fail("channels");
+            }
+            pixels / 16 / tile.warps_m * (tile.channels / tile.warps_n / 8) * 4
+        }
+        Kernel::Deconv { columns, .. } => {
+            let phases = tile.channels / columns;
+            if !tile.channels.is_multiple_of(columns)
+                || ![1, 2, 4].contains(&phases)
+                || !phases.is_multiple_of(tile.warps_n)
+                || tile.stages > 1
+            {
+                return fail("phases");
+            }
+            pixels / 16 / tile.warps_m * (phases / tile.warps_n) * (columns / 8) * 4
+        }
+        _ => 0,
+    };
+    if sums >= REGISTERS || sums * threads * tile.blocks > ALL_REGISTERS {
+        return fail("registers");
+    }
+    Ok(())
+}
+
+/// Lives and places of the buffers that a list of steps uses.
+fn check_buffers(plan: &Plan, steps: &[Step]) -> Result<(), String> {
+    let mut written = vec![false; plan.buffers.len()];
+    let mut life: Vec<Option<(usize, usize)>> = vec![None; plan.buffers.len()];
+    for (at, step) in steps.iter().enumerate() {
+        for id in reads(step) {
+            if !written[id] {
+                return Err(format!("{} reads {} unwritten", step.name, plan.buffers[id].name));
+            }
+        }
+        let own = writes(step);
+        for id in &own {
+            written[*id] = true;
+        }
+        for id in reads(step).into_iter().chain(own) {
+            let (first, _) = life[id].unwrap_or((at, at));
+            life[id] = Some((first, at));
+        }
+    }
+    let used: Vec<(&Buffer, (usize, usize))> =
+        plan.buffers.iter().zip(&life).filter_map(|(b, l)| Some((b, (*l)?))).collect();
+    for (i, (b, life)) in used.iter().enumerate() {
+        if b.offset % 256 != 0 || b.bytes == 0 || b.offset + b.bytes > plan.arena {
+            return Err(format!("{} lies at {} of {}", b.name, b.offset, plan.arena));
+        }
+        for (other, other_life) in &used[..i] {
+            let together = life.0 <= other_life.1 && other_life.0 <= life.1;
+            let apart =
+                b.offset + b.bytes <= other.offset || other.offset + other.bytes <= b.offset;
+            if together && !apart {
+                return Err(format!("{} and {} overlap", b.name, other.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every step has the buffers and the tile that it needs.
+fn check(plan: &Plan, card: Card) -> Result<(), String> {
+    check_buffers(plan, &plan.encoder)?;
+    check_buffers(plan, &plan.network)?;
+    let (_, weights) = plan.weight_offsets();
+    if weights % 256 != 0 {
+        return Err("weights".into());
+    }
+    for step in plan.steps() {
+        if let Some(tile) = step.kernel.tile() {
+            let best = tiles(&step.kernel, &plan.variant, plan.extent(step), card);
+            check_tile(&step.kernel, tile, plan, card)
+                .map_err(|e| format!("{}: {e}", step.name))?;
+            if best.first() != Some(&tile) {
+                return Err(format!("{}: {tile} is not the first of {}", step.name, best.len()));
+            }
+        }
+    }
+    // The frame itself is made once, last of all.
+    let makes = |step: &Step| {
+        let own = writes(step);
+        own.is_empty()
+    };
+    if plan.network.iter().filter(|s| makes(s)).count() != 1
+        || !plan.network.last().is_some_and(makes)
+    {
+        return Err("the frame is not made by the last step alone".into());
+    }
+    Ok(())
+}
+
+fn requests() -> impl Strategy<Value = Request> {
+    let version = prop::sample::select(ModelVersion::ALL.to_vec());
+    let scale = prop::sample::select(Scale::ALL.to_vec());
+    let precision = prop::sample::select(PRECISIONS.to_vec());
+    let card = prop::sample::select(CARDS.to_vec());
+    let size = (1usize..=4200, 1usize..=2200);
+    let off = prop::collection::vec(prop::sample::select(Optimization::ALL.to_vec()), 0..4);
+    let optimizations =
+        off.prop_map(|off| off.into_iter().fold(Optimizations::all(), |all, one| all.without(one)));
+    (version, scale, precision, card, size, any::<bool>(), 1usize..=16, optimizations).prop_map(
+        |(version, scale, precision, card, (w, h), ensemble, batch, optimizations)| Request {
+            spec: version.spec(),
+            size: FrameSize::new(w, h),
+            scale,
+            precision,
+            ensemble: ensemble && version.spec().supports_ensemble,
+            batch,
+            optimizations,
+            card,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn every_plan_is_sound(request in requests()) {
+        let plan = Plan::new(&request);
+        if let Err(why) = check(&plan, request.card) {
+            prop_assert!(false, "{why}");
+        }
+    }
+}
+
+/// The extent only ranks tiles: whether there is any does not depend on it.
+#[test]
+fn every_kernel_has_tiles_on_every_card_and_they_fit() {
+    let mut empty = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
+        for precision in PRECISIONS {
+            for (optimizations, scale) in [
+                (Optimizations::all(), Scale::One),
+                (Optimizations::all(), Scale::Two),
+                (Optimizations::none(), Scale::One),
+            ] {
+                let of = request(version, precision, FrameSize::new(64, 64));
+                let plan = Plan::new(&Request { optimizations, scale, ..of });
+                for step in plan.steps().filter(|s| s.kernel.tile().is_some()) {
+                    for card in CARDS {
+                        if !seen.insert((step.kernel.with_tile(BLANK), plan.variant, card)) {
+                            continue;
+                        }
+                        let extent = Extent { rows: 272, columns: 480, batch: 1 };
+                        let found = tiles(&step.kernel, &plan.variant, extent, card);
+                        if found.is_empty() {
+                            let what = step.kernel.with_tile(BLANK);
+                            empty.push(format!("{what:?}, {:?}, {card:?}", plan.variant));
+                        }
+                        for tile in found {
+                            check_tile(&step.kernel, tile, &plan, card).unwrap();
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(empty.is_empty(), "no tile for:\n{}", empty.join("\n"));
+    assert!(seen.len() > 200);
+}
+
+#[test]
+fn full_hd_in_half_precision_takes_less_than_200_mib() {
+    for version in ModelVersion::ALL {
+        let plan = Plan::new(&request(version, Precision::F16, FULL_HD));
+        let bytes = plan.arena + 2 * plan.image_bytes() + plan.weight_offsets().1;
+        println!("RIFE {version}: {:.1} MiB", bytes as f64 / f64::from(1 << 20));
+        assert!(bytes < 200 << 20, "RIFE {version}: {bytes} bytes");
+    }
+}
+
+/// The check itself finds what it is to find.
+#[test]
+fn an_unsound_plan_is_found() {
+    let card = H100;
+    let good = Plan::new(&request(ModelVersion::V4_6, Precision::F16, FULL_HD));
+    assert_eq!(check(&good, card), Ok(()));
+
+    let mut overlapping = good.clone();
+    overlapping.buffers.iter_mut().for_each(|b| b.offset = 0);
+    assert!(check(&overlapping, card).is_err());
+
+    let mut outside = good.clone();
+    outside.arena -= 256;
+    assert!(check(&outside, card).is_err());
+
+    let mut unwritten = good.clone();
+    unwritten.network.remove(1);
+    assert!(check(&unwritten, card).is_err());
+
+    let mut too_large = good;
+    too_large.retile(|step, _| step.kernel.tile().map(|t| Tile { rows: 8 * t.rows, ..t }));
+    assert!(check(&too_large, card).is_err());
+}

@@ -1,0 +1,230 @@
+//! Times the ways in which a kernel can be cut and keeps the fastest, on disk too. Which one it is
+//! never changes a result, see [`super::kernel::Tile`].
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::abi::Item;
+use super::driver::{Gpu, Memory};
+use super::engine::Shared;
+use super::kernel::{Extent, Kernel, Tile, Variant, tiles};
+use super::launch::{Addresses, launch};
+use super::plan::{Plan, Step};
+use crate::{FrameSize, Result};
+
+/// Candidates that are timed, the most promising first; [`ENV`] asks for more.
+const CANDIDATES: usize = 6;
+/// How many ways of cutting each kernel are timed: more take longer, once, and may find better.
+const ENV: &str = "RIFE_TUNE";
+/// Launches of one timing, and timings of which the least counts.
+const LAUNCHES: usize = 10;
+const TIMINGS: usize = 3;
+
+/// What was found before, by [`key`].
+type Table = BTreeMap<String, Tile>;
+
+pub(crate) struct Tuner {
+    file: Option<PathBuf>,
+    card: String,
+    table: Mutex<Table>,
+}
+
+impl Tuner {
+    pub(crate) fn new(cache: Option<&Path>, gpu: &Gpu) -> Self {
+        let file = cache.map(|folder| folder.join("tiles.json"));
+        let table = file
+            .as_deref()
+            .and_then(|file| serde_json::from_slice(&fs::read(file).ok()?).ok())
+            .unwrap_or_default();
+        let card = format!("{} {}", gpu.name, gpu.driver);
+        Self { file, card, table: Mutex::new(table) }
+    }
+
+    /// Gives every step of a plan its fastest tile.
+    pub(crate) fn tune(&self, shared: &Shared, plan: &mut Plan, size: FrameSize) -> Result<()> {
+        let variant = plan.variant;
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open: Vec<(String, usize, Extent, Vec<Tile>)> = Vec::new();
+        for (at, step) in plan.steps().enumerate() {
+            if step.kernel.tile().is_none() {
+                continue;
+            }
+            let extent = plan.extent(step);
+            let key = self.key(&step.kernel, &variant, extent);
+            let mut offered = tiles(&step.kernel, &variant, extent, shared.gpu.card);
+            // What another version of this program found may be nothing that this one offers.
+            let known = table.get(&key).is_some_and(|tile| offered.contains(tile));
+            if !known && !open.iter().any(|(k, ..)| *k == key) {
+                offered = promising(offered);
+                open.push((key, at, extent, offered));
+            }
+        }
+        if !open.is_empty() {
+            tracing::info!("timing kernels for {size} on {} (once)", shared.gpu.name);
+            let bench = Bench::new(shared, plan)?;
+            let kernels: Vec<Kernel> = open
+                .iter()
+                .flat_map(|(_, at, _, tiles)| {
+                    let kernel = plan.steps().nth(*at).map(|s| s.kernel);
+                    tiles.iter().filter_map(move |t| Some(kernel?.with_tile(*t)))
+                })
+                .collect();
+            shared.load_modules(kernels.into_iter(), &variant)?;
+            for (key, at, _, tiles) in open {
+                let Some(step) = plan.steps().nth(at) else { continue };
+                let mut best: Option<(f32, Tile)> = None;
+                for tile in tiles {
+                    let time = bench.time(shared, plan, size, step, tile)?;
+                    tracing::debug!("{}: {time:.4} ms with {tile:?}", step.name);
+                    if best.is_none_or(|(least, _)| time < least) {
+                        best = Some((time, tile));
+                    }
+                }
+                if let Some((_, tile)) = best {
+                    table.insert(key, tile);
+                }
+            }
+            self.save(&table);
+        }
+        plan.retile(|step, extent| table.get(&self.key(&step.kernel, &variant, extent)).copied());
+        Ok(())
+    }
+
+    fn key(&self, kernel: &Kernel, variant: &Variant, extent: Extent) -> String {
+        let blank = Tile {
+            rows: 0,
+            columns: 0,
+            channels: 0,
+            warps_m: 0,
+            warps_n: 0,
+            stages: 0,
+            halos: 0,
+            blocks: 0,
+        };
+        format!("{} {variant:?} {:?} {extent:?}", self.card, kernel.with_tile(blank))
+    }
+
+    /// Not being able to keep what was found costs time later, and is no error.
+    fn save(&self, table: &Table) {
+        let Some(file) = &self.file else { return };
+        let write = || -> std::io::Result<()> {
+            let folder = file.parent().unwrap_or(Path::new("."));
+            fs::create_dir_all(folder)?;
+            let mut to = tempfile::NamedTempFile::new_in(folder)?;
+            // What another process found meanwhile is kept.
+            let mut all: Table = fs::read(file)
+                .ok()
+                .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+                .unwrap_or_default();
+            all.extend(table.iter().map(|(k, v)| (k.clone(), *v)));
+            to.write_all(&serde_json::to_vec_pretty(&all)?)?;
+            to.persist(file)?;
+            Ok(())
+        };
+        if let Err(error) = write() {
+            tracing::debug!("{} was not written: {error}", file.display());
+        }
+    }
+}
+
+/// The first candidates, but no more than three that differ only in stages and blocks.
+fn promising(offered: Vec<Tile>) -> Vec<Tile> {
+    let asked = std::env::var(ENV).ok().and_then(|n| n.parse().ok());
+    let count = asked.unwrap_or(CANDIDATES).max(1);
+    let mut kept: Vec<Tile> = Vec::new();
+    for tile in offered {
+        let alike = |t: &&Tile| {
+            (t.rows, t.columns, t.channels, t.warps_m, t.warps_n)
+                == (tile.rows, tile.columns, tile.channels, tile.warps_m, tile.warps_n)
+        };
+        if kept.iter().filter(alike).count() < 2 {
+            kept.push(tile);
+        }
+        if kept.len() == count {
+            break;
+        }
+    }
+    kept
+}
+
+/// Memory to time kernels on: filled with numbers, since zeros can run faster.
+struct Bench {
+    addresses: Addresses,
+    stream: super::driver::Stream,
+    start: super::driver::Event,
+    end: super::driver::Event,
+    _memory: [Memory; 4],
+}
+
+impl Bench {
+    fn new(shared: &Shared, plan: &Plan) -> Result<Self> {
+        let gpu = &shared.gpu;
+        let stream = gpu.stream()?;
+        let arena = gpu.memory(plan.arena)?;
+        let images = gpu.memory(2 * plan.image_bytes())?;
+        // As halves 0.07, as floats 2.4e-12.
+        stream.fill(&arena, 0x2c)?;
+        stream.fill(&images, 0x2c)?;
+        let out =
+            gpu.memory(plan.items * 3 * plan.padding.padded_width * plan.padding.padded_height)?;
+        let item = Item {
+            image0: images.address(),
+            image1: images.address() + plan.image_bytes() as u64,
+            out: out.address(),
+            t: 0.5,
+            format: 0,
+            pitch: (3 * plan.padding.padded_width) as i64,
+            plane: 0,
+        };
+        let items = gpu.memory(size_of::<Item>() * plan.items)?;
+        // SAFETY: `Item` is plain numbers without padding (its size is asserted in `abi`).
+        let bytes = unsafe {
+            std::slice::from_raw_parts((&raw const item).cast::<u8>(), size_of::<Item>())
+        };
+        items.write(&bytes.repeat(plan.items))?;
+        stream.synchronize()?;
+        let addresses = Addresses {
+            buffers: plan.buffers.iter().map(|b| arena.address() + b.offset as u64).collect(),
+            weights: shared.weights.address(),
+            layers: Arc::clone(&shared.layers),
+            items: items.address(),
+        };
+        let (start, end) = (gpu.event(true)?, gpu.event(true)?);
+        Ok(Self { addresses, stream, start, end, _memory: [arena, images, items, out] })
+    }
+
+    /// The least time of a launch, in ms.
+    fn time(
+        &self,
+        shared: &Shared,
+        plan: &Plan,
+        size: FrameSize,
+        step: &Step,
+        tile: Tile,
+    ) -> Result<f32> {
+        let mut step = step.clone();
+        step.kernel = step.kernel.with_tile(tile);
+        let function = shared.function(step.kernel, &step.name, &plan.variant)?;
+        if function.occupancy == 0 {
+            return Ok(f32::INFINITY);
+        }
+        let launch = launch(plan, size, &step, &function, &self.addresses, shared.gpu.card);
+        let mut least = f32::INFINITY;
+        for round in 0..=TIMINGS {
+            self.start.record(&self.stream)?;
+            for _ in 0..LAUNCHES {
+                // SAFETY: the addresses are of memory that `self` owns or the engine does.
+                unsafe { launch.queue(&self.stream) }?;
+            }
+            self.end.record(&self.stream)?;
+            let time = self.start.until(&self.end)? / LAUNCHES as f32;
+            if round > 0 {
+                least = least.min(time);
+            }
+        }
+        Ok(least)
+    }
+}
