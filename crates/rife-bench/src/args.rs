@@ -1,18 +1,42 @@
 //! What was typed. What is valid is [`crate::plan`]'s business.
 
+mod kernels;
+
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use rife_model::ModelVersion;
 
+use crate::mode::{Mode, Reference};
 use crate::subject::{DeviceChoice, Engine, Optimization, Precision, Size};
+
+pub use kernels::KernelArgs;
 
 /// Measures speed, memory and fidelity of every engine and writes one JSON record.
 ///
 /// Without flags it measures everything, as --all does, in a form that the device finishes in a
 /// few minutes. The full form is --frames 500 --size 1920x1080.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "rife-bench", version)]
+#[command(name = "rife-bench", version, args_conflicts_with_subcommands = true)]
+pub struct CommandLine {
+    /// Something else than measuring whole frames.
+    #[command(subcommand)]
+    pub command: Option<Other>,
+
+    /// What to measure.
+    #[command(flatten)]
+    pub args: Args,
+}
+
+/// What else there is to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Other {
+    /// Show how long each launch of a frame takes, and how near that is to what the device gives
+    Kernels(KernelArgs),
+}
+
+/// What was typed to measure whole frames.
+#[derive(Clone, Debug, Parser)]
 pub struct Args {
     /// Measure every configuration that the other flags leave over (what happens anyway)
     #[arg(long)]
@@ -32,7 +56,7 @@ pub struct Args {
 
     /// Run the optimized engine without this, to see what it is worth; several with commas:
     /// channels-last, cached-frames, cached-features, fused-kernels, preallocated-buffers,
-    /// reused-buffers, pinned-memory, streams, cuda-graph, autotune
+    /// reused-buffers, pinned-memory, streams, cuda-graph, overlapped-launches, autotune
     #[arg(long, value_name = "OPT", value_delimiter = ',')]
     pub without: Vec<Optimization>,
 
@@ -40,9 +64,32 @@ pub struct Args {
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
     pub device: DeviceChoice,
 
-    /// Size of the rendered scene [default: 320x192 on a CPU, 1920x1080 on a GPU]
-    #[arg(long, value_name = "WxH", value_parser = parse_size, conflicts_with = "input")]
-    pub size: Option<Size>,
+    /// How to measure speed: latency (one frame at a time, from host memory to host memory),
+    /// end-to-end (the same fed ahead, over page-locked frames), device (by the device's clock,
+    /// without copies); several with commas [default: latency on a CPU, all on a GPU]
+    #[arg(long = "mode", value_name = "MODE", value_delimiter = ',', hide_possible_values = true)]
+    pub modes: Vec<Mode>,
+
+    /// Also run each optimized configuration without each of its optimizations alone, and say
+    /// what each is worth in speed, memory and fidelity (by --mode end-to-end and device)
+    #[arg(long)]
+    pub ablate: bool,
+
+    /// What to compare frames with: baseline-f32 (where the device has none: on the CPU, over 8
+    /// frames at most), optimized-f32 (on the device)
+    #[arg(long, value_name = "WHAT", default_value = "baseline-f32", hide_possible_values = true)]
+    pub reference: Reference,
+
+    /// Size of the rendered scene, several with commas: each configuration is measured at each
+    /// [default: 320x192 on a CPU, 1920x1080 on a GPU]
+    #[arg(
+        long = "size",
+        value_name = "WxH",
+        value_delimiter = ',',
+        value_parser = parse_size,
+        conflicts_with = "input"
+    )]
+    pub sizes: Vec<Size>,
 
     /// Seed of the rendered scene's textures
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "input")]
@@ -53,7 +100,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub input: Vec<PathBuf>,
 
-    /// Frames to generate in each run; lifts the default time budget
+    /// Frames to generate in each run by each mode; lifts the default time budget
     /// [default: 10 on a CPU, 500 on a GPU, and no more than the pictures have gaps]
     #[arg(long, value_name = "N")]
     pub frames: Option<usize>,
@@ -66,7 +113,8 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub warmup: Option<usize>,
 
-    /// Seconds after which a configuration, all its runs together, measures no further frames
+    /// Seconds after which a configuration, all its runs and modes together, measures no further
+    /// frames; one without an optimization (--ablate) has as many for itself
     /// [default: 12 on a CPU, 120 on a GPU, none with --frames]
     #[arg(long, value_name = "SECONDS")]
     pub budget: Option<f64>,
@@ -89,7 +137,7 @@ pub struct Args {
     pub quiet: bool,
 }
 
-impl Args {
+impl CommandLine {
     /// Parses the command line. Help and the version are printed and end the program.
     ///
     /// # Errors
@@ -138,19 +186,33 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         use clap::CommandFactory;
-        Args::command().debug_assert();
+        CommandLine::command().debug_assert();
     }
 
     #[test]
     fn lists_take_commas_and_repetition() {
         let args = Args::parse_from(["", "--model", "4.6,4.25", "--model", "4.26"]);
         assert_eq!(args.models, ModelVersion::ALL);
+        let args = Args::parse_from(["", "--size", "64x48,32x32", "--mode", "device,end-to-end"]);
+        assert_eq!(args.sizes, [(64, 48), (32, 32)].map(|(width, height)| Size { width, height }));
+        assert_eq!(args.modes, [Mode::Device, Mode::EndToEnd]);
+    }
+
+    #[test]
+    fn a_word_leads_to_something_else() {
+        let typed = |line: &[&str]| CommandLine::try_parse_from(line);
+        let kernels =
+            typed(&["", "kernels", "--size", "64x48", "--each"]).expect("kernels").command;
+        let Some(Other::Kernels(kernels)) = kernels else { panic!("{kernels:?}") };
+        assert!(kernels.each && kernels.sizes.len() == 1);
+        assert!(typed(&["", "--ablate"]).expect("measuring").command.is_none());
+        assert!(typed(&["", "--ablate", "kernels"]).is_err());
     }
 
     #[test]
     fn the_help_names_every_optimization() {
         use clap::CommandFactory;
-        let help = Args::command().render_long_help().to_string();
+        let help = CommandLine::command().render_long_help().to_string();
         for optimization in Optimization::ALL {
             assert!(help.contains(optimization.as_str()), "{optimization}");
         }
@@ -169,7 +231,7 @@ mod tests {
     #[test]
     fn a_usage_error_is_one_line() {
         for line in [&["", "--nonsense"][..], &["", "--size", "big"], &["", "--model", "4.7"]] {
-            let error = Args::try_parse_from(line).expect_err("wrong").to_string();
+            let error = CommandLine::try_parse_from(line).expect_err("wrong").to_string();
             let text = one_line(&error);
             assert!(!text.contains('\n') && !text.starts_with("error"), "{text}");
         }

@@ -86,6 +86,26 @@ pub enum Origin {
     },
 }
 
+/// Which of `frames`, 2 or more, is frame `index` when they are played forwards and backwards.
+pub(crate) const fn there_and_back(index: usize, frames: usize) -> usize {
+    let last = frames - 1;
+    let at = index % (2 * last);
+    if at > last { 2 * last - at } else { at }
+}
+
+/// What there is to know of a clip, for the record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClipFacts {
+    /// Size of the frames.
+    pub size: Size,
+    /// Where they came from.
+    pub origin: Origin,
+    /// How many different ones there are.
+    pub frames: usize,
+    /// What they take, in MiB.
+    pub mib: f64,
+}
+
 /// Frames in memory, interleaved 8-bit RGB, played forwards and backwards in turn: neighbours in
 /// time stay neighbours however many frames are asked for.
 #[derive(Clone, Debug)]
@@ -100,14 +120,27 @@ pub struct Clip {
 impl Clip {
     /// Frame `index` of the endless clip.
     pub fn frame(&self, index: usize) -> &[u8] {
-        let last = self.frames.len() - 1;
-        let at = index % (2 * last);
-        &self.frames[if at > last { 2 * last - at } else { at }]
+        &self.frames[there_and_back(index, self.frames.len())]
     }
 
     /// How many different frames there are.
     pub const fn distinct_frames(&self) -> usize {
         self.frames.len()
+    }
+
+    /// Pairs of neighbours that differ: in each direction, as often as it is played.
+    pub const fn distinct_pairs(&self) -> usize {
+        2 * (self.frames.len() - 1)
+    }
+
+    /// The clip without its frames.
+    pub fn facts(&self) -> ClipFacts {
+        ClipFacts {
+            size: self.size,
+            origin: self.origin.clone(),
+            frames: self.distinct_frames(),
+            mib: self.mib(),
+        }
     }
 
     /// What they take, in MiB.
@@ -129,6 +162,8 @@ mod tests {
             assert_eq!(clip.frame(index), clip.frame(same_as), "frame {index}");
         }
         assert_ne!(clip.frame(0), clip.frame(1));
+        let again = clip.distinct_pairs();
+        assert_eq!((clip.frame(again), clip.frame(again + 1)), (clip.frame(0), clip.frame(1)));
     }
 
     #[test]

@@ -4,15 +4,18 @@
 //! - [`args`] what was typed, [`plan`] what is valid;
 //! - [`subject`] the door to the engines, [`clip`] (of [`scene`] or [`pictures`]) their input;
 //! - [`measure`] runs a plan, with [`metrics`] and [`stats`];
-//! - [`record`] the JSON document, [`report`] what people read.
+//! - [`record`] the JSON document, [`report`] what people read;
+//! - [`kernels`] the same way, for the launches of a frame.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod args;
 pub mod clip;
 mod hash;
+pub mod kernels;
 pub mod measure;
 pub mod metrics;
+pub mod mode;
 pub mod pictures;
 pub mod plan;
 pub mod progress;

@@ -6,12 +6,13 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use rife_bench::args::Args;
-use rife_bench::measure::measure;
+use rife_bench::args::{Args, CommandLine, KernelArgs, Other};
+use rife_bench::kernels::{KernelPlan, KernelRecord};
+use rife_bench::measure::measure_all;
 use rife_bench::plan::Plan;
 use rife_bench::progress::Progress;
 use rife_bench::record::Record;
-use rife_bench::report::terminal;
+use rife_bench::report;
 use rife_bench::subject::runtime::RuntimeEngines;
 use rife_model::weights::Store;
 use tracing_subscriber::EnvFilter;
@@ -21,14 +22,18 @@ fn main() -> ExitCode {
         .with_env_filter(EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let args = match Args::parse_line() {
-        Ok(args) => args,
+    let line = match CommandLine::parse_line() {
+        Ok(line) => line,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::from(2);
         }
     };
-    bench(&args).unwrap_or_else(|error| {
+    let done = match &line.command {
+        Some(Other::Kernels(args)) => kernels(args),
+        None => bench(&line.args),
+    };
+    done.unwrap_or_else(|error| {
         eprintln!("error: {}", describe(&error));
         ExitCode::FAILURE
     })
@@ -54,24 +59,41 @@ fn bench(args: &Args) -> Result<ExitCode> {
     let plan = Plan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let progress = Progress::new(plan.quiet);
-    let clip = plan.source.load(plan.frames)?;
-    let measurements = measure(&plan, &clip, &engines, &progress);
+    let measured = measure_all(&plan, &engines, &progress)?;
     drop(progress);
 
-    if measurements.iter().all(|m| m.runs.is_empty())
-        && let Some(error) = measurements.iter().find_map(|m| m.error.as_deref())
+    if measured.measurements.iter().all(|m| m.runs.is_empty())
+        && let Some(error) = measured.measurements.iter().find_map(|m| m.error.as_deref())
     {
         bail!("{error}");
     }
-    let failed = measurements.iter().any(|m| m.error.is_some());
-    let record = Record::new(&plan, &clip, measurements);
+    let failed = measured.all().any(|m| m.error.is_some());
+    let record = Record::new(&plan, measured);
     record.write(&plan.output)?;
-    let report = format!("{}\nrecord: {}\n", terminal::render(&record), plan.output.display());
+    let report = report::terminal::render(&record);
+    print(&format!("{report}\nrecord: {}\n", plan.output.display()))?;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The launches of a frame.
+fn kernels(args: &KernelArgs) -> Result<ExitCode> {
+    let mut engines = RuntimeEngines::new(Store::locate(args.weights.as_deref())?);
+    let plan = KernelPlan::new(args, &engines)?;
+    engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
+    let record = KernelRecord::measure(&plan, &engines)?;
+    if let Some(json) = &plan.json {
+        record.write(json)?;
+    }
+    print(&report::kernels::render(&record, args.each))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a report. What it was made from is written: a reader who has gone away takes nothing
+/// with it.
+fn print(report: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(report.as_bytes()).and_then(|()| out.flush()) {
-        // The record is written: a reader who has gone away takes nothing with it.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
-        _ => {}
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -3,19 +3,24 @@
 //! Speed and fidelity are measured apart, so that neither the reference nor the comparison is
 //! anywhere near the clock.
 
+pub mod ablation;
 pub mod fidelity;
 pub mod gpu;
 pub mod host;
+pub mod throughput;
 mod timing;
 
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::clip::Clip;
+use crate::clip::{Clip, ClipFacts};
 use crate::plan::Plan;
 use crate::stats::{Spread, low_1_percent_fps};
-use crate::subject::{Case, Engines, SubjectInfo};
+use crate::subject::{Case, Engine, EngineMemory, Engines, Size, SubjectInfo};
+use ablation::Ablation;
 use fidelity::Fidelity;
 use gpu::GpuUse;
+use throughput::{DeviceRun, EndToEnd, EndToEndRun, OnDevice};
 
 /// Time of every generated frame between the two around it.
 pub const TIMESTEP: f32 = 0.5;
@@ -39,20 +44,83 @@ impl Watcher for () {
 pub struct Measurement {
     /// What was measured.
     pub case: Case,
+    /// Size of its frames, where the record has more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
     /// What the engine says of itself; `None` where it did not load.
     pub subject: Option<SubjectInfo>,
     /// Why the configuration failed, if it did. What was seen before that is kept.
     pub error: Option<String>,
-    /// What the runs come down to; `None` where there is none.
+    /// What the runs come down to, frame by frame; `None` where there is none, or no latency was
+    /// measured.
     pub summary: Option<Summary>,
+    /// Frames by the device's own clock; absent where they were not so measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<OnDevice>,
+    /// Frames with the engine fed ahead; absent where they were not so measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_to_end: Option<EndToEnd>,
+    /// Most memory that the engine held by its own account; absent where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<EngineMemory>,
     /// How far the frames are from the reference's; `None` of the reference itself.
     pub fidelity: Option<Fidelity>,
     /// The raw samples, run by run.
     pub runs: Vec<Run>,
 }
 
+impl Measurement {
+    /// Of a configuration of which nothing was seen yet.
+    pub fn of(case: Case) -> Self {
+        Self {
+            case,
+            size: None,
+            subject: None,
+            error: None,
+            summary: None,
+            device: None,
+            end_to_end: None,
+            memory: None,
+            fidelity: None,
+            runs: Vec::new(),
+        }
+    }
+
+    /// The configuration, and its size where that is needed to tell it from others.
+    pub fn name(&self) -> String {
+        self.size.map_or_else(|| self.case.to_string(), |size| format!("{} at {size}", self.case))
+    }
+
+    /// Highest peak of GPU memory, in MiB, see [`Summary::peak_gpu_mib`].
+    pub fn peak_gpu_mib(&self) -> Option<f64> {
+        peak_gpu_mib(&self.runs)
+    }
+
+    fn take(&mut self, run: Result<(SubjectInfo, Run)>) {
+        match run {
+            Ok((subject, run)) => {
+                self.subject = Some(subject);
+                self.runs.push(run);
+            }
+            Err(error) => self.error = Some(format!("{error:#}")),
+        }
+    }
+
+    fn sum_up(&mut self) {
+        self.summary = Summary::of(&self.runs);
+        self.device = OnDevice::of(&self.runs);
+        self.end_to_end = EndToEnd::of(&self.runs, self.device.as_ref());
+        let memories = self.runs.iter().filter_map(|run| run.memory);
+        self.memory = memories.max_by(|a, b| a.device_mib.total_cmp(&b.device_mib));
+    }
+}
+
+fn peak_gpu_mib(runs: &[Run]) -> Option<f64> {
+    runs.iter().filter_map(|run| Some(run.gpu.as_ref()?.peak_mib())).reduce(f64::max)
+}
+
 /// One run: load, first frame, warm-up, measured frames.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Loading the weights and making the engine ready, in ms.
     pub load_ms: f64,
@@ -61,22 +129,41 @@ pub struct Run {
     pub first_frame_ms: f64,
     /// Warm-up frames after the first, in ms each; in no other figure.
     pub warmup_ms: Vec<f64>,
-    /// Measured frames, in ms each: one frame in, one generated frame out, from host memory to
+    /// Measured frames, in ms each; none where latency was not measured: one frame in, one generated frame out, from host memory to
     /// host memory.
     pub frame_ms: Vec<f64>,
     /// Whether the time budget ended the run before all its frames were made.
     pub cut_by_budget: bool,
-    /// Process CPU time over wall time and cores while frames were measured, in %.
+    /// Process CPU time over wall time and cores while these frames were measured, in %; 0 where
+    /// there are none.
     pub cpu_percent: f64,
     /// Resident memory of the process before loading, in MiB: the clip, the benchmark itself and
     /// what the allocator kept of earlier runs.
     pub rss_before_mib: f64,
-    /// High-water mark of the process's resident memory, in MiB.
+    /// High-water mark of the process's resident memory until these frames were measured, in MiB.
     pub peak_rss_mib: f64,
     /// Whether that is the mark of this run alone, see [`host::PeakMemory`].
     pub peak_rss_is_of_run: bool,
     /// The GPU meanwhile; `None` where none was used or NVML is absent.
     pub gpu: Option<GpuUse>,
+    /// Frames by the device's own clock; absent where they were not so measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceRun>,
+    /// Frames with the engine fed ahead; absent where they were not so measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_to_end: Option<EndToEndRun>,
+    /// Memory that the engine held by its own account; absent where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<EngineMemory>,
+}
+
+impl Run {
+    /// Frames measured by the mode that measured the most.
+    fn frames(&self) -> usize {
+        let device = self.device.as_ref().map_or(0, |run| run.frame_ms.len());
+        let end_to_end = self.end_to_end.as_ref().map_or(0, |run| run.frames);
+        self.frame_ms.len().max(device).max(end_to_end)
+    }
 }
 
 /// What the runs of a configuration come down to.
@@ -125,14 +212,61 @@ impl Summary {
             first_frame_ms: Spread::of(&over(&|run| run.first_frame_ms))?,
             peak_rss_mib: Spread::of(&over(&|run| run.peak_rss_mib))?.max,
             cpu_percent: Spread::of(&over(&|run| run.cpu_percent))?.mean,
-            peak_gpu_mib: gpus.iter().map(|gpu| gpu.peak_mib()).reduce(f64::max),
+            peak_gpu_mib: peak_gpu_mib(runs),
             gpu_percent: Spread::of(&gpu_percent).map(|spread| spread.mean),
         })
     }
 }
 
-/// Measures every configuration of a plan. One that fails is reported as failed; the others are
-/// measured all the same.
+/// Everything seen of a plan, and what it was seen on.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The frames; of several sizes those of the first.
+    pub clip: ClipFacts,
+    /// Those of the other sizes.
+    pub further_clips: Vec<ClipFacts>,
+    /// Every configuration, size by size.
+    pub measurements: Vec<Measurement>,
+    /// What each optimization is worth, where that was asked for.
+    pub ablations: Vec<Ablation>,
+}
+
+impl Measured {
+    /// Every configuration, those without an optimization included.
+    pub fn all(&self) -> impl Iterator<Item = &Measurement> {
+        self.measurements.iter().chain(self.ablations.iter().flat_map(Ablation::seen))
+    }
+}
+
+/// Carries out a plan. The frames of one size are held at a time.
+///
+/// # Errors
+/// Where a picture cannot be read. What fails in an engine is a measurement that says so.
+pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<Measured> {
+    let (mut clips, mut measurements, mut ablations) = (Vec::new(), Vec::new(), Vec::new());
+    let several = plan.sources.len() > 1;
+    for source in &plan.sources {
+        let clip = source.load(plan.frames)?;
+        let size = several.then_some(clip.size);
+        let mut seen = measure(plan, &clip, engines, watcher);
+        seen.iter_mut().for_each(|m| m.size = size);
+        measurements.extend(seen);
+        if plan.ablate {
+            for case in plan.cases.iter().filter(|case| case.engine == Engine::Optimized) {
+                let mut ablation = ablation::ablate(plan, &clip, engines, *case, watcher);
+                ablation.seen_mut().for_each(|m| m.size = size);
+                ablations.push(ablation);
+            }
+        }
+        clips.push(clip.facts());
+    }
+    let mut clips = clips.into_iter();
+    let clip = clips.next().context("a plan without frames")?;
+    Ok(Measured { clip, further_clips: clips.collect(), measurements, ablations })
+}
+
+/// Measures every configuration of a plan on one clip. One that fails is reported as failed; the
+/// others are measured all the same.
 ///
 /// Runs go round robin, so that a machine that gets slower or busier with time does so to all
 /// configurations alike.
@@ -142,45 +276,31 @@ pub fn measure(
     engines: &dyn Engines,
     watcher: &dyn Watcher,
 ) -> Vec<Measurement> {
-    let mut all: Vec<Measurement> = plan
-        .cases
-        .iter()
-        .map(|&case| Measurement {
-            case,
-            subject: None,
-            error: None,
-            summary: None,
-            fidelity: None,
-            runs: Vec::new(),
-        })
-        .collect();
-
+    let mut all: Vec<_> = plan.cases.iter().map(|case| Measurement::of(*case)).collect();
     for repeat in 1..=plan.repeats {
         for measurement in all.iter_mut().filter(|m| m.error.is_none()) {
             let name = format!("{}, run {repeat} of {}", measurement.case, plan.repeats);
-            watcher.step(&name, plan.frames);
-            match timing::run(plan, clip, engines, measurement.case, watcher) {
-                Ok((subject, run)) => {
-                    measurement.subject = Some(subject);
-                    measurement.runs.push(run);
-                }
-                Err(error) => measurement.error = Some(format!("{error:#}")),
-            }
+            watcher.step(&name, plan.frames * plan.modes.len());
+            let case = measurement.case;
+            measurement.take(timing::run(plan, clip, engines, case, &plan.modes, watcher));
         }
     }
 
     for model in plan.models() {
-        let reference = Case::reference(model);
+        let reference = plan.reference.case(model);
         let mut candidates: Vec<_> = all
             .iter_mut()
             .filter(|m| m.case.model == model && m.case != reference && m.error.is_none())
             .collect();
         if !candidates.is_empty() {
-            let cases: Vec<_> = candidates
-                .iter()
-                .map(|m| (m.case, m.runs.iter().map(|run| run.frame_ms.len()).max().unwrap_or(0)))
-                .collect();
-            watcher.step(&format!("{model}, fidelity"), plan.frames);
+            // Beyond these the clip repeats itself, and so would the differences.
+            let frames = |m: &&mut Measurement| {
+                let measured = m.runs.iter().map(Run::frames).max().unwrap_or(0);
+                (m.case, measured.min(clip.distinct_pairs()))
+            };
+            let cases: Vec<_> = candidates.iter().map(frames).collect();
+            let most = cases.iter().map(|(_, frames)| *frames).max().unwrap_or(0);
+            watcher.step(&format!("{model}, fidelity"), most);
             let compared = fidelity::compare_all(plan, clip, engines, reference, &cases, watcher);
             match compared {
                 Ok(fidelities) => {
@@ -197,9 +317,7 @@ pub fn measure(
         }
     }
 
-    for measurement in &mut all {
-        measurement.summary = Summary::of(&measurement.runs);
-    }
+    all.iter_mut().for_each(Measurement::sum_up);
     all
 }
 

@@ -12,6 +12,7 @@ use rife_model::ModelVersion;
 use crate::args::Args;
 use crate::clip::Source;
 use crate::metrics::SSIM_WINDOW;
+use crate::mode::{Mode, Reference};
 use crate::pictures;
 use crate::subject::{Case, Device, Engine, Engines, Size, Without};
 
@@ -28,15 +29,22 @@ pub struct Plan {
     pub cases: Vec<Case>,
     /// Where they run.
     pub device: Device,
-    /// What they are fed.
-    pub source: Source,
-    /// Frames to generate in each run.
+    /// What they are fed: each configuration is measured on each.
+    pub sources: Vec<Source>,
+    /// How speed is measured, each once, in order.
+    pub modes: Vec<Mode>,
+    /// Whether each optimized configuration also runs without each of its optimizations.
+    pub ablate: bool,
+    /// What frames are compared with.
+    pub reference: Reference,
+    /// Frames to generate in each run by each mode.
     pub frames: usize,
     /// Runs of each configuration.
     pub repeats: usize,
     /// Frames to generate before the measured ones of each run.
     pub warmup: usize,
-    /// Time after which a configuration, all its runs together, measures no further frames.
+    /// Time after which a configuration, all its runs and modes together, measures no further
+    /// frames.
     pub budget: Option<Duration>,
     /// Where the record goes.
     pub output: PathBuf,
@@ -84,18 +92,34 @@ impl Plan {
         let defaults = Defaults::of(device);
         let cases = cases(args, engines, device)?;
 
-        let source = if args.input.is_empty() {
-            Source::Scene { size: args.size.unwrap_or(defaults.size), seed: args.seed }
+        let modes = modes(args, device)?;
+        if args.ablate {
+            let timed = modes.iter().any(|mode| *mode != Mode::Latency);
+            ensure!(timed, "--ablate: add --mode end-to-end or device, by which it measures");
+            let optimized = cases.iter().any(|case| case.engine == Engine::Optimized);
+            ensure!(
+                optimized,
+                "--ablate: it is about the optimized engine, which is not measured on {device}"
+            );
+        }
+        let reference = args.reference.case(ModelVersion::V4_6);
+        ensure!(
+            args.reference == Reference::BaselineF32
+                || engines.offered(device).contains(&(reference.engine, reference.precision)),
+            "--reference optimized-f32: {device} has no optimized engine in f32"
+        );
+
+        let (sources, gaps) = if args.input.is_empty() {
+            let scene = |size| Source::Scene { size, seed: args.seed };
+            let sizes = distinct(&args.sizes, defaults.size);
+            (sizes.into_iter().map(scene).collect(), usize::MAX)
         } else {
             let (size, paths) = pictures::find(&args.input)?;
-            Source::Pictures { size, paths }
+            let gaps = paths.len() - 1;
+            (vec![Source::Pictures { size, paths }], gaps)
         };
-        check_size(source.size())?;
+        sources.iter().try_for_each(|source: &Source| check_size(source.size()))?;
 
-        let gaps = match &source {
-            Source::Scene { .. } => usize::MAX,
-            Source::Pictures { paths, .. } => paths.len() - 1,
-        };
         let frames = args.frames.unwrap_or(defaults.frames.min(gaps));
         let warmup = args.warmup.unwrap_or(defaults.warmup);
         let check = |what: &str, value: usize, range: std::ops::RangeInclusive<usize>| {
@@ -118,12 +142,15 @@ impl Plan {
         };
 
         let output = args.output.clone().unwrap_or_else(default_output);
-        check_output(&output, args.overwrite)?;
+        check_output("--output", &output, args.overwrite)?;
 
         Ok(Self {
             cases,
             device,
-            source,
+            sources,
+            modes,
+            ablate: args.ablate,
+            reference: args.reference,
             frames,
             repeats: args.repeats,
             warmup,
@@ -140,9 +167,14 @@ impl Plan {
         models
     }
 
-    /// Time that one run may measure for.
+    /// Time that one run may measure for by one mode.
     pub fn run_budget(&self) -> Option<Duration> {
-        self.budget.map(|budget| budget.div_f64(self.repeats as f64))
+        self.budget.map(|budget| budget.div_f64((self.repeats * self.modes.len()) as f64))
+    }
+
+    /// The modes that optimizations are measured by.
+    pub fn ablation_modes(&self) -> Vec<Mode> {
+        self.modes.iter().copied().filter(|mode| *mode != Mode::Latency).collect()
     }
 
     /// Frames that one run measures however long they take.
@@ -151,14 +183,45 @@ impl Plan {
     }
 }
 
-fn cases(args: &Args, engines: &dyn Engines, device: Device) -> Result<Vec<Case>> {
-    let mut models = args.models.clone();
+/// Those that were named, else both that differ in structure.
+pub(crate) fn models(named: &[ModelVersion]) -> Vec<ModelVersion> {
+    let mut models = named.to_vec();
     if models.is_empty() {
         models = vec![ModelVersion::V4_6, ModelVersion::V4_25];
     }
     models.sort();
     models.dedup();
+    models
+}
 
+/// Each of the sizes once, in the order in which they were named.
+pub(crate) fn distinct(named: &[Size], default: Size) -> Vec<Size> {
+    let mut sizes: Vec<Size> = Vec::new();
+    for size in named {
+        if !sizes.contains(size) {
+            sizes.push(*size);
+        }
+    }
+    if sizes.is_empty() { vec![default] } else { sizes }
+}
+
+fn modes(args: &Args, device: Device) -> Result<Vec<Mode>> {
+    let there = Mode::of(device);
+    if args.modes.is_empty() {
+        return Ok(there);
+    }
+    ensure!(
+        device != Device::Cpu || !args.modes.contains(&Mode::Device),
+        "--mode device: {device} has no clock of its own, a GPU has"
+    );
+    let mut modes = args.modes.clone();
+    modes.sort();
+    modes.dedup();
+    Ok(modes)
+}
+
+fn cases(args: &Args, engines: &dyn Engines, device: Device) -> Result<Vec<Case>> {
+    let models = models(&args.models);
     let offered = engines.offered(device);
     let wanted: Vec<_> = offered
         .iter()
@@ -184,7 +247,7 @@ fn cases(args: &Args, engines: &dyn Engines, device: Device) -> Result<Vec<Case>
     Ok(models.iter().flat_map(of_model).collect())
 }
 
-fn check_size(size: Size) -> Result<()> {
+pub(crate) fn check_size(size: Size) -> Result<()> {
     let (min, max) = (SIDE_PX.start(), SIDE_PX.end());
     for side in [size.width, size.height] {
         ensure!(SIDE_PX.contains(&side), "size {size}: sides must be {min} to {max} px");
@@ -199,14 +262,14 @@ fn default_output() -> PathBuf {
 }
 
 /// Minutes of measuring must not end at a file that cannot be written.
-fn check_output(output: &Path, overwrite: bool) -> Result<()> {
-    ensure!(!output.is_dir(), "--output {} is a folder", output.display());
+pub(crate) fn check_output(flag: &str, output: &Path, overwrite: bool) -> Result<()> {
+    ensure!(!output.is_dir(), "{flag} {} is a folder", output.display());
     if let Ok(found) = output.symlink_metadata() {
         let replaceable = found.is_file() || found.is_symlink();
-        ensure!(replaceable, "--output {} is not a file that could be replaced", output.display());
+        ensure!(replaceable, "{flag} {} is not a file that could be replaced", output.display());
         ensure!(overwrite, "{} exists: add --overwrite to replace it", output.display());
     }
-    ensure!(output.file_name().is_some(), "--output {} names no file", output.display());
+    ensure!(output.file_name().is_some(), "{flag} {} names no file", output.display());
     tempfile::tempfile_in(folder_of(output))
         .with_context(|| format!("cannot write {}", output.display()))?;
     Ok(())
@@ -223,7 +286,7 @@ mod tests {
 
     use super::*;
     use crate::subject::Precision;
-    use crate::subject::blend::BlendEngines;
+    use crate::subject::blend::{BlendEngines, BlendOnGpu};
 
     fn plan(line: &str) -> Result<Plan> {
         let args = ["rife-bench"].into_iter().chain(line.split_whitespace());
@@ -248,7 +311,7 @@ mod tests {
             .expect("a plan");
         let case = |model| Case { precision: Precision::F16, ..Case::reference(model) };
         assert_eq!(plan.cases, [case(ModelVersion::V4_6), case(ModelVersion::V4_26)]);
-        assert_eq!(plan.source.size(), Size { width: 1921, height: 17 });
+        assert_eq!(plan.sources[0].size(), Size { width: 1921, height: 17 });
         assert_eq!((plan.frames, plan.budget), (500, None));
     }
 
@@ -269,6 +332,13 @@ mod tests {
             "--without autotune",
             "--without haste",
             "--device cuda",
+            "--mode device",
+            "--mode swiftly",
+            "--ablate",
+            "--ablate --mode end-to-end",
+            "--reference optimized-f32",
+            "--reference nothing",
+            "--size 64x64,1x1",
             "--input does-not-exist.png neither.png",
             "--output does/not/exist.json",
             "--output .",
@@ -279,13 +349,35 @@ mod tests {
     }
 
     #[test]
+    fn a_gpu_is_measured_in_every_way_and_precision() {
+        let plan = |line: &str| {
+            let args = ["rife-bench"].into_iter().chain(line.split_whitespace());
+            Plan::new(&Args::try_parse_from(args)?, &BlendOnGpu::default())
+        };
+        let whole = plan("--all --ablate").expect("a plan");
+        assert_eq!(whole.modes, [Mode::Latency, Mode::EndToEnd, Mode::Device]);
+        assert_eq!(whole.ablation_modes(), [Mode::EndToEnd, Mode::Device]);
+        let precisions: Vec<_> = whole.cases.iter().take(3).map(|c| c.precision).collect();
+        assert_eq!(precisions, [Precision::F32, Precision::Tf32, Precision::F16]);
+        assert_eq!(whole.run_budget(), whole.budget.map(|budget| budget / 6));
+
+        let line = "--mode device,latency,device --precision tf32,f16 --size 64x32,32x32,64x32";
+        let some = plan(&format!("{line} --reference optimized-f32")).expect("a plan");
+        assert_eq!(some.modes, [Mode::Latency, Mode::Device]);
+        let sizes: Vec<_> = some.sources.iter().map(|s| s.size().to_string()).collect();
+        assert_eq!(sizes, ["64x32", "32x32"]);
+        assert_eq!(some.cases.len(), 4);
+        assert!(plan("--ablate --mode latency").is_err());
+    }
+
+    #[test]
     fn pictures_set_size_and_frames() {
         let folder = tempfile::tempdir().expect("a folder");
         for i in 0..4 {
             image::RgbImage::new(40, 24).save(folder.path().join(format!("{i}.png"))).expect("PNG");
         }
         let plan = plan(&format!("--input {}", folder.path().display())).expect("a plan");
-        assert_eq!(plan.source.size(), Size { width: 40, height: 24 });
+        assert_eq!(plan.sources[0].size(), Size { width: 40, height: 24 });
         assert_eq!(plan.frames, 3);
     }
 }

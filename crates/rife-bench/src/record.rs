@@ -16,11 +16,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-use crate::clip::{Clip, Origin};
-use crate::measure::{Measurement, TIMESTEP};
+use crate::clip::{ClipFacts, Origin};
+use crate::measure::ablation::Ablation;
+use crate::measure::{Measured, Measurement, TIMESTEP};
+use crate::mode::Mode;
 use crate::plan::{Plan, folder_of};
 use crate::subject::{Device, Size};
 
+pub(crate) use machine::command_line;
 pub use machine::{Build, Git, Machine};
 
 /// The schema that this program writes.
@@ -45,12 +48,15 @@ pub struct Record {
     pub settings: Settings,
     /// What was measured.
     pub measurements: Vec<Measurement>,
+    /// What each optimization is worth; absent where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ablations: Vec<Ablation>,
 }
 
 /// How a benchmark was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Size of the frames.
+    /// Size of the frames; of several the first.
     pub size: Size,
     /// Where it ran.
     pub device: Device,
@@ -70,15 +76,30 @@ pub struct Settings {
     pub clip_frames: usize,
     /// What they take in memory, in MiB: part of every memory peak.
     pub clip_mib: f64,
+    /// The frames of the other sizes, held one size after the other; absent where there is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_clips: Vec<ClipFacts>,
+    /// How speed was measured; absent from older records, which know latency alone.
+    #[serde(default = "Mode::of_older_records")]
+    pub modes: Vec<Mode>,
+}
+
+impl Settings {
+    /// Each size, with what its frames take in memory, in MiB.
+    pub fn sizes(&self) -> Vec<(Size, f64)> {
+        let further = self.further_clips.iter().map(|clip| (clip.size, clip.mib));
+        [(self.size, self.clip_mib)].into_iter().chain(further).collect()
+    }
 }
 
 impl Record {
     /// Puts measurements on record, together with what this machine and program are.
-    pub fn new(plan: &Plan, clip: &Clip, measurements: Vec<Measurement>) -> Self {
+    pub fn new(plan: &Plan, measured: Measured) -> Self {
+        let Measured { clip, further_clips, measurements, ablations } = measured;
         Self {
             schema: SCHEMA,
-            time_utc: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            command: machine::command_line(),
+            time_utc: now_utc(),
+            command: command_line(),
             machine: Machine::this(),
             build: Build::this(),
             git: Git::of_project(),
@@ -90,37 +111,23 @@ impl Record {
                 warmup: plan.warmup,
                 budget_s: plan.budget.map(|budget| budget.as_secs_f64()),
                 timestep: TIMESTEP,
-                clip: clip.origin.clone(),
-                clip_frames: clip.distinct_frames(),
-                clip_mib: clip.mib(),
+                clip: clip.origin,
+                clip_frames: clip.frames,
+                clip_mib: clip.mib,
+                further_clips,
+                modes: plan.modes.clone(),
             },
             measurements,
+            ablations,
         }
     }
 
-    /// Writes the record. Under its name there is never a part of one: it is written beside it
-    /// and renamed.
+    /// Writes the record. Under its name there is never a part of one.
     ///
     /// # Errors
     /// Where the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // As any new file, not private as temporary ones are; the umask still applies.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let failed = || format!("cannot write {}", path.display());
-        let file = builder.tempfile_in(folder_of(path)).with_context(failed)?;
-        let mut out = BufWriter::new(file);
-        self.serialize(&mut Serializer::with_formatter(&mut out, Layout::default()))
-            .with_context(failed)?;
-        out.write_all(b"\n").with_context(failed)?;
-        let file = out.into_inner().map_err(|e| e.into_error()).with_context(failed)?;
-        file.as_file().sync_all().with_context(failed)?;
-        file.persist(path).with_context(failed)?;
-        Ok(())
+        write_json(self, path)
     }
 
     /// Reads a record.
@@ -135,6 +142,37 @@ impl Record {
         anyhow::ensure!(record.schema == SCHEMA, "{} has schema {}", path.display(), record.schema);
         Ok(record)
     }
+}
+
+/// Now, as records say it.
+pub(crate) fn now_utc() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Writes a document as JSON. Under its name there is never a part of one: it is written beside
+/// it and renamed.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub(crate) fn write_json(document: &impl Serialize, path: &Path) -> Result<()> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any new file, not private as temporary ones are; the umask still applies.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let failed = || format!("cannot write {}", path.display());
+    let file = builder.tempfile_in(folder_of(path)).with_context(failed)?;
+    let mut out = BufWriter::new(file);
+    document
+        .serialize(&mut Serializer::with_formatter(&mut out, Layout::default()))
+        .with_context(failed)?;
+    out.write_all(b"\n").with_context(failed)?;
+    let file = out.into_inner().map_err(|e| e.into_error()).with_context(failed)?;
+    file.as_file().sync_all().with_context(failed)?;
+    file.persist(path).with_context(failed)?;
+    Ok(())
 }
 
 /// Objects over lines, arrays along one: hundreds of samples stay one line.

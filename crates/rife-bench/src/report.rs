@@ -1,5 +1,8 @@
-//! What people read. Every report is computed from a [`crate::record::Record`] alone, so that it
-//! can be made again from the file.
+//! What people read. Every report is computed from a [`crate::record::Record`] alone (of launches
+//! from a [`crate::kernels::KernelRecord`]), so that it can be made again from the file.
 
+mod ablation;
+pub mod kernels;
+mod layout;
 pub mod terminal;
 pub mod warnings;

@@ -4,6 +4,7 @@
 //! the benchmark itself run on, and the floor that any interpolation has to beat.
 
 pub mod blend;
+mod inside;
 pub mod runtime;
 
 use std::fmt;
@@ -11,12 +12,13 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use rife_model::ModelVersion;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use inside::{Ceilings, EngineMemory, KernelTime};
 pub use rife_runtime::{Optimization, Optimizations};
 
 /// Width and height of a frame, in px.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Size {
     /// Pixels a row.
     pub width: usize,
@@ -135,6 +137,12 @@ impl Without {
         self.0
     }
 
+    /// These, and one more.
+    #[must_use]
+    pub const fn and(self, one: Optimization) -> Self {
+        Self(self.0.without(one))
+    }
+
     fn list(self) -> impl Iterator<Item = Optimization> {
         Optimization::ALL.into_iter().filter(move |one| !self.0.has(*one))
     }
@@ -167,8 +175,7 @@ impl Serialize for Without {
 
 impl<'de> Deserialize<'de> for Without {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let names = Vec::<String>::deserialize(d)?;
-        names.iter().map(|name| name.parse::<Optimization>().map_err(D::Error::custom)).collect()
+        Ok(as_names::deserialize(d)?.into_iter().collect())
     }
 }
 
@@ -188,7 +195,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// What every other configuration of the same model is compared with.
+    /// What every other configuration of the same model is compared with, unless the optimized
+    /// engine's F32 is asked for, see [`crate::plan::Reference`].
     pub const fn reference(model: ModelVersion) -> Self {
         Self {
             model,
@@ -229,6 +237,9 @@ pub struct SubjectInfo {
     /// What it computes in what, in its own words; absent from older records.
     #[serde(default)]
     pub arithmetic: String,
+    /// The optimizations in effect; absent from older records, and where there are none.
+    #[serde(default, with = "as_names", skip_serializing_if = "Vec::is_empty")]
+    pub optimizations: Vec<Optimization>,
 }
 
 /// The source of everything that can be measured.
@@ -259,6 +270,20 @@ pub trait Subject {
     /// # Errors
     /// Where the engine cannot run frames of that size.
     fn session(&self, size: Size) -> Result<Box<dyn Stream + '_>>;
+
+    /// Opens a stream that is fed ahead, over frames as [`Stream::push`] takes them.
+    ///
+    /// # Errors
+    /// As [`Subject::session`].
+    fn pipeline(&self, size: Size, frames: &[&[u8]]) -> Result<Box<dyn Pipeline + '_>>;
+
+    /// The most that its device gives; `None` where it cannot tell.
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    fn ceilings(&self) -> Result<Option<Ceilings>> {
+        Ok(None)
+    }
 }
 
 /// A stream of frames through an engine. Every call returns only when its work is done and
@@ -282,6 +307,64 @@ pub trait Stream {
     /// # Errors
     /// As [`Stream::at_rgb8`].
     fn at_planar(&mut self, t: f32, out: &mut [f32]) -> Result<()>;
+
+    /// The device's own time, in ms each, of so many frames between the last two, which lie on
+    /// the device, as the new ones do; `None` where it has no clock.
+    ///
+    /// # Errors
+    /// As [`Stream::at_rgb8`].
+    fn time_on_device(&mut self, _t: f32, _frames: usize) -> Result<Option<Vec<f32>>> {
+        Ok(None)
+    }
+
+    /// How long each launch of a frame takes, over so many runs of each; empty where the engine
+    /// cannot tell.
+    ///
+    /// # Errors
+    /// As [`Stream::at_rgb8`].
+    fn kernel_times(&mut self, _runs: usize) -> Result<Vec<KernelTime>> {
+        Ok(Vec::new())
+    }
+
+    /// The memory that it holds, where the engine knows.
+    fn memory(&self) -> Option<EngineMemory> {
+        None
+    }
+}
+
+/// A stream that is fed ahead of what comes out of it, so that copies and computing overlap where
+/// the engine can do that. It holds its frames itself, those handed over and those generated, in
+/// page-locked host memory where the system allows.
+pub trait Pipeline {
+    /// Whether all its frames are page-locked.
+    fn is_locked(&self) -> bool;
+
+    /// How many frames can be asked for before the first of them is taken, 1 or more.
+    fn depth(&self) -> usize;
+
+    /// Hands over the frame of this index, of those that the stream was opened with.
+    ///
+    /// # Errors
+    /// Whatever the engine reports.
+    fn push(&mut self, index: usize) -> Result<()>;
+
+    /// Asks for the frame at time `t` in (0, 1) between the last two.
+    ///
+    /// # Errors
+    /// Whatever the engine reports, such as that [`Pipeline::depth`] frames were asked for.
+    fn submit(&mut self, t: f32) -> Result<()>;
+
+    /// Waits for the frame that was asked for first, until it lies in host memory: interleaved
+    /// 8-bit RGB.
+    ///
+    /// # Errors
+    /// Whatever the engine reports, such as that none was asked for.
+    fn finish(&mut self) -> Result<&[u8]>;
+
+    /// The memory that it holds, where the engine knows.
+    fn memory(&self) -> Option<EngineMemory> {
+        None
+    }
 }
 
 /// Serialises a value as the text that it prints as.
@@ -301,6 +384,21 @@ pub(crate) mod as_text {
         D: Deserializer<'de>,
     {
         String::deserialize(d)?.parse().map_err(Error::custom)
+    }
+}
+
+/// Serialises optimizations as the list of their names.
+mod as_names {
+    use rife_runtime::Optimization;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(list: &[Optimization], s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(list.iter().map(|one| one.as_str()))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Optimization>, D::Error> {
+        let names = Vec::<String>::deserialize(d)?;
+        names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect()
     }
 }
 

@@ -32,6 +32,10 @@ fn help_names_every_flag() {
         "--quiet",
         "--warmup",
         "--budget",
+        "--mode",
+        "--ablate",
+        "--reference",
+        "kernels",
     ] {
         assert!(help.contains(flag), "{flag}");
     }
@@ -55,6 +59,15 @@ fn the_impossible_is_one_line_and_leaves_nothing_behind() {
         &["--size", "1x1"],
         &["--size", "1000000000x1000000000"],
         &["--size", "99999999999999999999x2"],
+        &["--size", "64x64,big"],
+        &["--mode", "haste"],
+        &["--mode", "device", "--device", "cpu"],
+        &["--ablate", "--device", "cpu"],
+        &["--reference", "optimized-f32", "--device", "cpu"],
+        &["kernels", "--device", "cpu"],
+        &["kernels", "--device", "cpu", "--json", "kernels.json"],
+        &["kernels", "--nonsense"],
+        &["--all", "kernels"],
         &["--device", "tpu"],
         &["--device", "cuda:4000"],
         &["--input", "no-such-picture.png"],

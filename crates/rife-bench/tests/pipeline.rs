@@ -3,22 +3,24 @@
 use anyhow::{Result, bail};
 use clap::Parser;
 use rife_bench::args::Args;
+use rife_bench::measure::ablation::Verdict;
 use rife_bench::measure::gpu::GpuUse;
-use rife_bench::measure::{Measurement, Summary, measure};
+use rife_bench::measure::throughput::{DeviceRun, EndToEnd, EndToEndRun, OnDevice};
+use rife_bench::measure::{Measurement, Summary, measure_all};
+use rife_bench::mode::Mode;
 use rife_bench::plan::Plan;
 use rife_bench::record::{Record, SCHEMA};
 use rife_bench::report::{terminal, warnings};
-use rife_bench::subject::blend::BlendEngines;
+use rife_bench::subject::blend::{BlendEngines, BlendOnGpu, Inside};
 use rife_bench::subject::{
-    Case, Device, DeviceChoice, Engine, Engines, Optimization, Precision, Subject,
+    Case, Device, DeviceChoice, Engine, EngineMemory, Engines, Optimization, Precision, Subject,
 };
 
 fn record(line: &str, engines: &dyn Engines) -> (Plan, Record) {
     let args = ["rife-bench"].into_iter().chain(line.split_whitespace());
     let plan = Plan::new(&Args::parse_from(args), engines).expect("a plan");
-    let clip = plan.source.load(plan.frames).expect("a clip");
-    let measurements = measure(&plan, &clip, engines, &());
-    let record = Record::new(&plan, &clip, measurements);
+    let measured = measure_all(&plan, engines, &()).expect("frames");
+    let record = Record::new(&plan, measured);
     (plan, record)
 }
 
@@ -27,7 +29,7 @@ fn every_configuration_is_measured_and_compared() {
     let (plan, record) = record("--size 64x48 --frames 5 --repeats 3", &BlendEngines);
     assert_eq!(record.schema, SCHEMA);
     assert_eq!(record.measurements.len(), 4);
-    for Measurement { case, subject, error, summary, fidelity, runs } in &record.measurements {
+    for Measurement { case, subject, error, summary, fidelity, runs, .. } in &record.measurements {
         assert_eq!(*error, None);
         assert_eq!(subject.as_ref().expect("a subject").weights, case.model);
         assert_eq!(runs.len(), 3);
@@ -35,6 +37,7 @@ fn every_configuration_is_measured_and_compared() {
             assert_eq!((run.frame_ms.len(), run.warmup_ms.len()), (5, plan.warmup));
             assert!(run.peak_rss_mib > 0.0 && !run.cut_by_budget && run.gpu.is_none());
         }
+        assert!(runs.iter().all(|run| run.device.is_none() && run.end_to_end.is_none()));
         let summary = summary.as_ref().expect("a summary");
         assert_eq!(summary.frame_ms.samples, 15);
         assert!(summary.low_1_percent_fps <= summary.fps);
@@ -93,11 +96,28 @@ fn the_report_fits_its_columns_with_large_figures_and_a_gpu() {
                 utilisation_max_percent: Some(100.0),
                 utilisation_samples: 9,
             });
+            run.device = Some(DeviceRun { frame_ms: vec![123.4567; 9], cut_by_budget: false });
+            run.end_to_end = Some(EndToEndRun {
+                frames: 9,
+                seconds: 1.2345,
+                depth: 3,
+                page_locked: false,
+                cut_by_budget: true,
+            });
         }
         m.summary = Summary::of(&m.runs);
+        m.device = OnDevice::of(&m.runs);
+        m.end_to_end = EndToEnd::of(&m.runs, m.device.as_ref());
+        m.memory = Some(EngineMemory { device_mib: 77_777.0, pinned_host_mib: 12_345.0 });
     }
+    record.settings.device = Device::Cuda(0);
     let text = terminal::render(&record);
-    assert!(text.contains("78500") && text.contains("ran without channels-last"), "{text}");
+    assert!(
+        text.contains("78500")
+            && text.contains("page-locked")
+            && text.contains("ran without channels-last"),
+        "{text}"
+    );
     for line in text.lines() {
         assert!(line.chars().count() <= 100, "{line}\nis too wide in\n{text}");
     }
@@ -167,4 +187,130 @@ fn a_device_without_the_reference_is_compared_with_the_cpu_over_a_few_frames() {
     assert_eq!((half.error.as_ref(), half.runs[0].frame_ms.len()), (None, 12));
     let fidelity = half.fidelity.as_ref().expect("compared");
     assert!(fidelity.frames.len() == 8 && fidelity.reference.is_reference());
+}
+
+/// A GPU with a clock, on which one optimization doubles the speed, one does nothing and one hurts.
+fn gpu() -> BlendOnGpu {
+    BlendOnGpu {
+        inside: Inside {
+            device_ms: vec![2.0, 2.01, 1.99],
+            optimizations: vec![
+                (Optimization::FusedKernels, 2.0),
+                (Optimization::Streams, 1.0),
+                (Optimization::CudaGraph, 0.8),
+            ],
+            memory: Some(EngineMemory { device_mib: 345.6, pinned_host_mib: 12.0 }),
+            ..Inside::default()
+        },
+    }
+}
+
+#[test]
+fn a_gpu_is_timed_by_its_own_clock_and_fed_ahead() {
+    let line = "--model 4.6 --size 64x48,32x32 --frames 7 --repeats 3 --reference optimized-f32";
+    let (plan, record) = record(line, &gpu());
+    assert_eq!(plan.modes, [Mode::Latency, Mode::EndToEnd, Mode::Device]);
+    assert_eq!(record.measurements.len(), 6);
+    for m in &record.measurements {
+        assert_eq!(m.error, None);
+        for run in &m.runs {
+            let end_to_end = run.end_to_end.as_ref().expect("fed ahead");
+            assert_eq!((end_to_end.frames, end_to_end.depth), (7, 2));
+            assert_eq!(run.device.as_ref().expect("timed").frame_ms.len(), 7);
+            assert_eq!(run.frame_ms.len(), 7);
+        }
+        let (device, end_to_end) = (m.device.as_ref(), m.end_to_end.as_ref());
+        let (device, end_to_end) = (device.expect("timed"), end_to_end.expect("fed ahead"));
+        assert_eq!((device.fps, device.frame_ms.samples), (500.0, 21));
+        assert_eq!(end_to_end.share_of_device, Some(end_to_end.fps / 500.0));
+        assert_eq!(m.memory.expect("known").device_mib, 345.6);
+        let fidelity = m.fidelity.as_ref().map(|f| (f.reference.engine, f.frames.len()));
+        let reference = m.case.precision == Precision::F32;
+        assert_eq!(fidelity, (!reference).then_some((Engine::Optimized, 7)));
+    }
+    let sizes: Vec<_> = record.measurements.iter().map(|m| m.size.expect("several")).collect();
+    assert_eq!((sizes[0].width, sizes[5].width), (64, 32));
+    let text = terminal::render(&record);
+    for part in [
+        "64x48, 32x32 on cuda:0",
+        "\n64x48\n=====\n",
+        "\n32x32\n=====\n",
+        "end to",
+        "346",
+        "Against optimized f32 of the same model",
+        "4.6 optimized f16 at 32x32",
+    ] {
+        assert!(text.contains(part), "{part} is missing from\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+}
+
+#[test]
+fn each_optimization_is_switched_off_alone_and_judged() {
+    let line = "--model 4.6 --precision f16 --size 64x48 --frames 6 --repeats 3 --ablate";
+    let (_, record) = record(&format!("{line} --mode device"), &gpu());
+    let [measurement] = &record.measurements[..] else { panic!("one configuration") };
+    assert!(measurement.summary.is_none() && measurement.runs[0].frame_ms.is_empty());
+    assert!(measurement.fidelity.is_some());
+    let [ablation] = &record.ablations[..] else { panic!("one configuration") };
+    let verdicts: Vec<_> = ablation
+        .without
+        .iter()
+        .map(|v| (v.off, v.device.expect("timed").verdict, v.end_to_end.is_some()))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            (Optimization::FusedKernels, Verdict::Helped, false),
+            (Optimization::Streams, Verdict::Neutral, false),
+            (Optimization::CudaGraph, Verdict::Hurt, false),
+        ]
+    );
+    let fused = &ablation.without[0];
+    assert!((fused.device.expect("timed").gain - 1.0).abs() < 1e-6);
+    let off: Vec<_> = fused.seen.subject.as_ref().expect("loaded").optimizations.clone();
+    assert_eq!(off, [Optimization::Streams, Optimization::CudaGraph]);
+    let fidelity = fused.seen.fidelity.as_ref().expect("compared");
+    assert_eq!((fidelity.psnr_db.0, fidelity.reference), (f64::INFINITY, measurement.case));
+
+    let text = terminal::render(&record);
+    for part in ["fused-kernels", "+100.0", "helped", "neutral", "hurt", "inf", "346"] {
+        assert!(text.contains(part), "{part} is missing from\n{text}");
+    }
+    assert!(!text.contains("1%"), "no latency was measured:\n{text}");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("record.json");
+    record.write(&path).expect("written");
+    assert_eq!(Record::read(&path).expect("read"), record);
+}
+
+#[test]
+fn an_older_record_is_read_and_reported() {
+    let (_, new) = record("--model 4.6 --size 64x48 --frames 5", &BlendEngines);
+    let mut old = serde_json::to_value(&new).expect("JSON");
+    // What came later: nothing else may be missing from a record of a CPU's latency.
+    old["settings"].as_object_mut().expect("settings").remove("modes").expect("modes");
+    assert!(old.get("ablations").is_none() && old["settings"].get("further_clips").is_none());
+    let measurement = &old["measurements"][0];
+    for later in ["size", "device", "end_to_end", "memory"] {
+        assert!(measurement.get(later).is_none() && measurement["runs"][0].get(later).is_none());
+    }
+    assert!(measurement["subject"].get("optimizations").is_none());
+    let read: Record = serde_json::from_value(old).expect("an older record");
+    assert_eq!(read, new);
+    assert!(terminal::render(&read).contains("median"));
+}
+
+#[test]
+fn frames_that_repeat_themselves_are_compared_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for i in 0..3u8 {
+        let picture = image::RgbImage::from_pixel(32, 32, image::Rgb([40 * i, 90, 7 * i]));
+        picture.save(folder.path().join(format!("{i}.png"))).expect("a picture");
+    }
+    let line = format!("--model 4.6 --frames 30 --repeats 1 --input {}", folder.path().display());
+    let (_, record) = record(&line, &BlendEngines);
+    let fidelity = record.measurements[1].fidelity.as_ref().expect("compared");
+    assert_eq!(fidelity.frames.len(), 4);
 }

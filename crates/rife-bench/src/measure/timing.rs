@@ -6,17 +6,19 @@ use anyhow::{Context, Result};
 
 use super::gpu::GpuSampler;
 use super::host::{CpuClock, PeakMemory};
-use super::{Run, TIMESTEP, Watcher, round_ms};
+use super::{Run, TIMESTEP, Watcher, round_ms, throughput};
 use crate::clip::Clip;
+use crate::mode::Mode;
 use crate::plan::Plan;
 use crate::subject::{Case, Device, Engines, Stream, SubjectInfo};
 
-/// Loads an engine, warms it up, measures it and drops it.
+/// Loads an engine, warms it up, measures it by each of the modes and drops it.
 pub(super) fn run(
     plan: &Plan,
     clip: &Clip,
     engines: &dyn Engines,
     case: Case,
+    modes: &[Mode],
     watcher: &dyn Watcher,
 ) -> Result<(SubjectInfo, Run)> {
     let mut out = vec![0; clip.size.samples()];
@@ -36,6 +38,66 @@ pub(super) fn run(
     next(stream.as_mut(), clip.frame(1), &mut out)?;
     let first_frame_ms = round_ms(clock.elapsed());
 
+    let latency = if modes.contains(&Mode::Latency) {
+        let count = |counts| gpu.iter().for_each(|gpu| gpu.count_utilisation(counts));
+        latency(plan, clip, stream.as_mut(), &mut out, &mut memory, &count, watcher)?
+    } else {
+        Latency::default()
+    };
+    // Before the page-locked frames, which are the benchmark's own.
+    let peak_rss_mib = memory.peak_mib();
+
+    let device = match modes.contains(&Mode::Device) {
+        true => throughput::on_device(plan, stream.as_mut(), watcher).context("on the device")?,
+        false => None,
+    };
+    let mut engine_memory = stream.memory();
+    drop(stream);
+    let end_to_end = match modes.contains(&Mode::EndToEnd) {
+        true => {
+            let (run, memory) = throughput::end_to_end(plan, clip, subject.as_ref(), watcher)
+                .context("end to end")?;
+            engine_memory = memory.or(engine_memory);
+            Some(run)
+        }
+        false => None,
+    };
+
+    let run = Run {
+        load_ms,
+        first_frame_ms,
+        cut_by_budget: modes.contains(&Mode::Latency) && latency.frame_ms.len() < plan.frames,
+        warmup_ms: latency.warmup_ms,
+        frame_ms: latency.frame_ms,
+        cpu_percent: latency.cpu_percent,
+        rss_before_mib: memory.before_mib(),
+        peak_rss_is_of_run: memory.is_of_run(),
+        peak_rss_mib,
+        gpu: gpu.map(GpuSampler::finish),
+        device,
+        end_to_end,
+        memory: engine_memory,
+    };
+    Ok((subject.info(), run))
+}
+
+/// Frames one at a time; nothing where they are not measured.
+#[derive(Default)]
+struct Latency {
+    warmup_ms: Vec<f64>,
+    frame_ms: Vec<f64>,
+    cpu_percent: f64,
+}
+
+fn latency(
+    plan: &Plan,
+    clip: &Clip,
+    stream: &mut dyn Stream,
+    out: &mut [u8],
+    memory: &mut PeakMemory,
+    count_utilisation: &dyn Fn(bool),
+    watcher: &dyn Watcher,
+) -> Result<Latency> {
     let budget = plan.run_budget();
     let spent = |clock: Instant| budget.is_some_and(|budget| clock.elapsed() >= budget);
 
@@ -43,46 +105,28 @@ pub(super) fn run(
     let mut warmup_ms = Vec::with_capacity(plan.warmup);
     while warmup_ms.len() < plan.warmup && !spent(clock) {
         let frame = Instant::now();
-        next(stream.as_mut(), clip.frame(warmup_ms.len() + 2), &mut out)?;
+        next(stream, clip.frame(warmup_ms.len() + 2), out)?;
         warmup_ms.push(round_ms(frame.elapsed()));
     }
 
     // The measured frames begin at the clip's start in every run, whatever the warm-up: the same
     // pairs that the fidelity pass compares.
     stream.push(clip.frame(0))?;
-    if let Some(gpu) = &gpu {
-        gpu.count_utilisation(true);
-    }
+    count_utilisation(true);
     let mut frame_ms = Vec::with_capacity(plan.frames);
     let cpu = CpuClock::start();
     let clock = Instant::now();
     while frame_ms.len() < plan.frames && (frame_ms.len() < plan.min_run_frames() || !spent(clock))
     {
         let frame = Instant::now();
-        next(stream.as_mut(), clip.frame(frame_ms.len() + 1), &mut out)?;
+        next(stream, clip.frame(frame_ms.len() + 1), out)?;
         frame_ms.push(round_ms(frame.elapsed()));
         memory.observe();
         watcher.frame();
     }
     let cpu_percent = cpu.percent_of_all_cores();
-    if let Some(gpu) = &gpu {
-        gpu.count_utilisation(false);
-    }
-    drop(stream);
-
-    let run = Run {
-        load_ms,
-        first_frame_ms,
-        warmup_ms,
-        cut_by_budget: frame_ms.len() < plan.frames,
-        frame_ms,
-        cpu_percent,
-        rss_before_mib: memory.before_mib(),
-        peak_rss_is_of_run: memory.is_of_run(),
-        peak_rss_mib: memory.peak_mib(),
-        gpu: gpu.map(GpuSampler::finish),
-    };
-    Ok((subject.info(), run))
+    count_utilisation(false);
+    Ok(Latency { warmup_ms, frame_ms, cpu_percent })
 }
 
 /// One frame in, one generated frame out.

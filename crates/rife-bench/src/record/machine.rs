@@ -141,7 +141,7 @@ fn git(args: &[&str]) -> Option<String> {
 }
 
 /// The command as typed. The program's folder says nothing and would only tell of the machine.
-pub(super) fn command_line() -> String {
+pub(crate) fn command_line() -> String {
     let mut words: Vec<String> = env::args_os().map(|w| w.to_string_lossy().into_owned()).collect();
     if let Some(program) = words.first_mut()
         && let Some(name) = Path::new(program).file_name().and_then(OsStr::to_str)

@@ -2,38 +2,72 @@
 
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::Table;
 
+use super::layout::{figure, known, percent, table, trim_lines, whole, wrap};
 use super::warnings::warnings;
+use super::{ablation, layout};
 use crate::clip::Origin;
+use crate::measure::ablation::Ablation;
 use crate::measure::fidelity::Fidelity;
 use crate::measure::{Measurement, Summary};
 use crate::metrics::Psnr;
+use crate::mode::Mode;
 use crate::record::Record;
-
-const WIDTH: usize = 100;
-const STYLE: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('-').junction('-'));
+use crate::subject::{Case, Size};
 
 /// A record as text, for people.
 pub fn render(record: &Record) -> String {
     let mut text = String::new();
+    let sizes = record.settings.sizes();
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{}\n\n{}", heading(record), speed(record));
-    let _ = writeln!(
-        text,
-        "RAM is the process's peak, of which the frames to interpolate between are {:.0} MiB.",
-        record.settings.clip_mib
-    );
-    if let Some(table) = fidelity(record) {
-        let _ = writeln!(text, "\nAgainst baseline f32 of the same model\n{table}");
+    let _ = writeln!(text, "{}", heading(record));
+    for (size, clip_mib) in &sizes {
+        let of_size = |m: &&Measurement| m.size.unwrap_or(record.settings.size) == *size;
+        let measurements: Vec<_> = record.measurements.iter().filter(of_size).collect();
+        if sizes.len() > 1 {
+            let _ = writeln!(text, "\n{}", underlined(*size));
+        }
+        of_one_size(&mut text, record, &measurements, *clip_mib);
+        for ablation in record.ablations.iter().filter(|a| of_size(&&a.all)) {
+            let case = ablation.all.case;
+            let _ = writeln!(text, "\n{case}: what each optimization is worth");
+            let _ = writeln!(text, "{}", ablation::of(ablation));
+        }
+    }
+    if !record.ablations.is_empty() {
+        let _ = writeln!(text, "\n{}", wrap(&ablation::legend(&record.ablations)));
     }
     let notes = notes(record);
     if !notes.is_empty() {
         let _ = writeln!(text, "\n{}", notes.join("\n"));
     }
-    // The tables pad their last column too.
-    text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+    trim_lines(&text)
+}
+
+fn underlined(size: Size) -> String {
+    let size = size.to_string();
+    format!("{size}\n{}", "=".repeat(size.len()))
+}
+
+fn of_one_size(text: &mut String, record: &Record, measurements: &[&Measurement], clip_mib: f64) {
+    if record.settings.modes.contains(&Mode::Latency) {
+        let _ = writeln!(text, "\n{}", speed(measurements));
+        let _ = writeln!(
+            text,
+            "RAM is the process's peak, of which the frames to interpolate between are {clip_mib:.0} \
+             MiB."
+        );
+    }
+    if let Some(table) = throughput(measurements) {
+        let _ =
+            writeln!(text, "\nOn the device alone, and from host memory to host memory\n{table}");
+    }
+    for reference in references(measurements) {
+        let Case { engine, precision, .. } = reference;
+        let _ = writeln!(text, "\nAgainst {engine} {precision} of the same model");
+        let _ = writeln!(text, "{}", fidelity(measurements, reference));
+    }
 }
 
 fn heading(record: &Record) -> String {
@@ -51,15 +85,20 @@ fn heading(record: &Record) -> String {
         let _ = write!(processor, "; {}", gpu.name);
     }
     let budget = settings.budget_s.map(|s| format!(", {s} s each")).unwrap_or_default();
+    let sizes: Vec<_> = settings.sizes().iter().map(|(size, _)| size.to_string()).collect();
     let how = format!(
         "{} on {}, {source}, {} x {} frames after {} to warm up{budget}",
-        settings.size, settings.device, settings.repeats, settings.frames, settings.warmup
+        sizes.join(", "),
+        settings.device,
+        settings.repeats,
+        settings.frames,
+        settings.warmup
     );
     format!("{}\n{}", wrap(&processor), wrap(&how))
 }
 
-fn speed(record: &Record) -> Table {
-    let has_gpu = record.measurements.iter().flat_map(|m| &m.runs).any(|run| run.gpu.is_some());
+fn speed(measurements: &[&Measurement]) -> Table {
+    let has_gpu = measurements.iter().flat_map(|m| &m.runs).any(|run| run.gpu.is_some());
     let mut headings = vec![
         "model",
         "engine",
@@ -77,8 +116,8 @@ fn speed(record: &Record) -> Table {
     if has_gpu {
         headings.extend(["GPU\nMiB", "GPU\n%"]);
     }
-    let mut table = table(&headings);
-    for m in &record.measurements {
+    let mut table = table(3, &headings);
+    for m in measurements {
         let mut row = names(m);
         match &m.summary {
             Some(summary) => row.extend(speed_cells(summary, has_gpu)),
@@ -103,32 +142,94 @@ fn speed_cells(s: &Summary, has_gpu: bool) -> Vec<String> {
         format!("{:.0}", s.cpu_percent),
     ];
     if has_gpu {
-        let whole = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| format!("{v:.0}"));
-        cells.extend([whole(s.peak_gpu_mib), whole(s.gpu_percent)]);
+        cells.extend([known(s.peak_gpu_mib, whole), known(s.gpu_percent, whole)]);
     }
     cells
 }
 
-fn fidelity(record: &Record) -> Option<Table> {
-    let mut table = table(&[
-        "model",
-        "engine",
-        "type",
-        "frames",
-        "PSNR\ndB",
-        "worst\ndB",
-        "SSIM",
-        "max error\n1/255",
-        "mean error\n1/255",
-        "8-bit pixels\nthat differ, %",
-    ]);
-    let compared = record.measurements.iter().filter_map(|m| Some((m, m.fidelity.as_ref()?)));
-    let mut any = false;
-    for (m, f) in compared {
-        any = true;
+/// Frames as fast as they go, and what they take of the GPU's memory; `None` where neither was
+/// measured.
+fn throughput(measurements: &[&Measurement]) -> Option<Table> {
+    let measured = |m: &&&Measurement| m.device.is_some() || m.end_to_end.is_some();
+    measurements.iter().find(measured)?;
+    let mut table = table(
+        3,
+        &[
+            "model",
+            "engine",
+            "type",
+            "device\nfps",
+            "median\nms",
+            "p25-p75\nms",
+            "end to\nend\nfps",
+            "of\ndevice\n%",
+            "latency\nms",
+            "engine\nMiB",
+            "pinned\nMiB",
+            "NVML\nMiB",
+        ],
+    );
+    for m in measurements {
+        let (device, end_to_end) = (m.device.as_ref(), m.end_to_end.as_ref());
+        let quartiles = device
+            .map(|d| format!("{}-{}", layout::fine(d.frame_ms.p25), layout::fine(d.frame_ms.p75)));
+        let mut row = names(m);
+        if m.error.is_some() && m.runs.is_empty() {
+            row.push("failed".into());
+        } else {
+            row.extend([
+                known(device.map(|d| d.fps), figure),
+                known(device.map(|d| d.frame_ms.median), layout::fine),
+                quartiles.unwrap_or_else(|| "-".into()),
+                known(end_to_end.map(|e| e.fps), figure),
+                known(end_to_end.and_then(|e| e.share_of_device), percent),
+                known(m.summary.as_ref().map(|s| s.frame_ms.median), figure),
+                known(m.memory.map(|memory| memory.device_mib), whole),
+                known(m.memory.map(|memory| memory.pinned_host_mib), whole),
+                known(m.peak_gpu_mib(), whole),
+            ]);
+        }
+        table.add_row(row);
+    }
+    Some(table)
+}
+
+/// What frames were compared with, but for the model.
+fn references(measurements: &[&Measurement]) -> Vec<Case> {
+    let mut references: Vec<Case> = Vec::new();
+    for reference in measurements.iter().filter_map(|m| Some(m.fidelity.as_ref()?.reference)) {
+        if !references.iter().any(|one| alike(*one, reference)) {
+            references.push(reference);
+        }
+    }
+    references
+}
+
+fn alike(a: Case, b: Case) -> bool {
+    (a.engine, a.precision) == (b.engine, b.precision)
+}
+
+fn fidelity(measurements: &[&Measurement], reference: Case) -> Table {
+    let mut table = table(
+        3,
+        &[
+            "model",
+            "engine",
+            "type",
+            "frames",
+            "PSNR\ndB",
+            "worst\ndB",
+            "SSIM",
+            "max error\n1/255",
+            "mean error\n1/255",
+            "8-bit pixels\nthat differ, %",
+        ],
+    );
+    let compared = measurements.iter().filter_map(|m| Some((m, m.fidelity.as_ref()?)));
+    for (m, f) in compared.filter(|(_, f)| alike(f.reference, reference)) {
         table.add_row(names(m).into_iter().chain(fidelity_cells(f)).collect::<Vec<_>>());
     }
-    any.then_some(table)
+    table
 }
 
 fn fidelity_cells(f: &Fidelity) -> [String; 7] {
@@ -148,27 +249,13 @@ fn names(m: &Measurement) -> Vec<String> {
     vec![m.case.model.to_string(), m.case.engine.to_string(), m.case.precision.to_string()]
 }
 
-fn table(headings: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(STYLE)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(headings);
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 1));
-        if index >= 3 {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
-
 /// Errors, what engines say of themselves, and warnings.
 fn notes(record: &Record) -> Vec<String> {
     let mut lines = Vec::new();
-    for m in &record.measurements {
+    let ablated = record.ablations.iter().flat_map(Ablation::seen);
+    for m in record.measurements.iter().chain(ablated) {
         if let Some(error) = &m.error {
-            lines.push(format!("failed: {}: {error}", m.case));
+            lines.push(format!("failed: {}: {error}", m.name()));
         }
     }
     for m in &record.measurements {
@@ -187,28 +274,4 @@ fn notes(record: &Record) -> Vec<String> {
         lines.push(format!("warning: {}; {}", warning.what, warning.remedy));
     }
     lines.iter().map(|line| wrap(line)).collect()
-}
-
-/// Breaks a line at spaces; what follows is indented.
-fn wrap(line: &str) -> String {
-    let (mut text, mut column) = (String::new(), 0);
-    for word in line.split_whitespace() {
-        let width = word.chars().count();
-        if column > 0 && column + 1 + width > WIDTH {
-            text.push_str("\n    ");
-            column = 4;
-        } else if column > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        text.push_str(word);
-        column += width;
-    }
-    text
-}
-
-/// About three significant digits.
-fn figure(v: f64) -> String {
-    let decimals = if v < 10.0 { 2 } else { usize::from(v < 100.0) };
-    format!("{v:.decimals$}")
 }

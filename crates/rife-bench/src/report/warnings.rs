@@ -1,7 +1,9 @@
 //! What a reader of a record must be told before trusting it, each with its remedy.
 
-use crate::measure::{Measurement, Summary};
+use crate::measure::{Measurement, Run};
 use crate::record::Record;
+use crate::stats::Spread;
+use crate::subject::{Device, Engine};
 
 /// Measured frames from which on quartiles mean something.
 const FRAMES_FOR_QUARTILES: usize = 20;
@@ -30,13 +32,9 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
             remedy: "run with --release",
         });
     }
-    let mut about = |what: &str, remedy, concerns: &dyn Fn(&Measurement, &Summary) -> bool| {
-        let cases: Vec<_> = record
-            .measurements
-            .iter()
-            .filter(|m| m.summary.as_ref().is_some_and(|summary| concerns(m, summary)))
-            .map(|m| m.case.to_string())
-            .collect();
+    let mut about = |what: &str, remedy, concerns: &dyn Fn(&Measurement) -> bool| {
+        let concerned = record.measurements.iter().filter(|m| concerns(m));
+        let cases: Vec<_> = concerned.map(Measurement::name).collect();
         if !cases.is_empty() {
             let all_of_them = cases.len() > 1 && cases.len() == record.measurements.len();
             let whom = if all_of_them { "every configuration".into() } else { cases.join(", ") };
@@ -46,37 +44,65 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
     about(
         "some samples are not finite",
         "do not use this configuration; report it with the record",
-        &|m, _| m.fidelity.as_ref().is_some_and(|fidelity| fidelity.non_finite > 0),
+        &|m| m.fidelity.as_ref().is_some_and(|fidelity| fidelity.non_finite > 0),
     );
     about(
         "frame times spread widely",
         "close other programs, fix the clock speed, or take more --frames",
-        &|_, s| s.frame_ms.relative_iqr() > WIDE_IQR,
+        &|m| {
+            m.summary.as_ref().is_some_and(|s| s.frame_ms.relative_iqr() > WIDE_IQR)
+                || m.device.as_ref().is_some_and(|d| d.frame_ms.relative_iqr() > WIDE_IQR)
+        },
     );
     about(
         "the runs differ from each other",
         "the machine was busy or throttling: repeat when it is quiet, or take more --repeats",
-        &|_, s| (s.run_median_ms.max - s.run_median_ms.min) / s.run_median_ms.median > WIDE_RUNS,
+        &|m| {
+            m.summary.as_ref().is_some_and(|s| differ(&s.run_median_ms))
+                || m.device.as_ref().is_some_and(|d| differ(&d.run_fps))
+                || m.end_to_end.as_ref().is_some_and(|e| differ(&e.run_fps))
+        },
     );
+    let frames = |m: &Measurement| m.summary.as_ref().map(|s| s.frame_ms.samples);
     about(
         "too few frames for a spread",
         "the quartiles say little: take more with --frames",
-        &|_, s| s.frame_ms.samples < FRAMES_FOR_QUARTILES,
+        &|m| frames(m).is_some_and(|frames| frames < FRAMES_FOR_QUARTILES),
     );
     about(
         "too few frames for a 1% low",
         "it rests on one or two frames: take more with --frames",
-        &|_, s| (FRAMES_FOR_QUARTILES..FRAMES_FOR_LOW).contains(&s.frame_ms.samples),
+        &|m| frames(m).is_some_and(|n| (FRAMES_FOR_QUARTILES..FRAMES_FOR_LOW).contains(&n)),
     );
     about(
         "the time budget cut runs short",
         "ask for all frames with --frames, or raise --budget",
-        &|m, _| m.runs.iter().any(|run| run.cut_by_budget),
+        &|m| m.runs.iter().any(cut),
+    );
+    let on_gpu = matches!(record.settings.device, Device::Cuda(_));
+    about(
+        "end-to-end frames could not be page-locked",
+        "they are slower than need be: raise the limit of locked memory (ulimit -l)",
+        &|m| {
+            let mut runs = m.runs.iter().filter_map(|run| run.end_to_end.as_ref());
+            on_gpu && m.case.engine == Engine::Optimized && runs.any(|run| !run.page_locked)
+        },
     );
     about(
         "memory peaks are the whole process's, not each run's",
         "measure one configuration at a time",
-        &|m, _| m.runs.iter().any(|run| !run.peak_rss_is_of_run),
+        &|m| m.summary.is_some() && m.runs.iter().any(|run| !run.peak_rss_is_of_run),
     );
     all
+}
+
+/// Whether runs are further apart than one machine should show.
+fn differ(runs: &Spread) -> bool {
+    (runs.max - runs.min) / runs.median > WIDE_RUNS
+}
+
+fn cut(run: &Run) -> bool {
+    run.cut_by_budget
+        || run.device.as_ref().is_some_and(|run| run.cut_by_budget)
+        || run.end_to_end.as_ref().is_some_and(|run| run.cut_by_budget)
 }

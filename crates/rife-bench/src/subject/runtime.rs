@@ -9,7 +9,8 @@ use rife_model::weights::{Store, Weights};
 use rife_runtime as rt;
 
 use super::{
-    Case, Device, DeviceChoice, Engine, Engines, Precision, Size, Stream, Subject, SubjectInfo,
+    Case, Ceilings, Device, DeviceChoice, Engine, EngineMemory, Engines, KernelTime, Optimization,
+    Pipeline, Precision, Size, Stream, Subject, SubjectInfo,
 };
 
 /// The engines that ship.
@@ -116,12 +117,30 @@ impl Subject for RuntimeSubject {
             engine: info.engine.to_string(),
             device: info.description.device.clone(),
             arithmetic: info.description.arithmetic.clone(),
+            optimizations: Optimization::ALL
+                .into_iter()
+                .filter(|one| info.description.optimizations.has(*one))
+                .collect(),
         }
     }
 
     fn session(&self, size: Size) -> Result<Box<dyn Stream + '_>> {
         let size = rt::FrameSize::new(size.width, size.height);
         Ok(Box::new(RuntimeStream { size, session: self.0.session(size)? }))
+    }
+
+    fn pipeline(&self, size: Size, frames: &[&[u8]]) -> Result<Box<dyn Pipeline + '_>> {
+        let size = rt::FrameSize::new(size.width, size.height);
+        let session = self.0.session(size)?;
+        let locked = |rgb: &[u8]| Ok(self.0.lock(rt::Frame::rgb8(size, rgb.to_vec())?));
+        let blank = || Ok(self.0.lock(rt::Frame::black(size, rt::PixelFormat::Rgb8)?));
+        let inputs = frames.iter().map(|rgb| locked(rgb)).collect::<Result<_>>()?;
+        let outs = (0..session.depth()).map(|_| blank()).collect::<Result<_>>()?;
+        Ok(Box::new(RuntimePipeline { session, inputs, outs, finished: 0 }))
+    }
+
+    fn ceilings(&self) -> Result<Option<Ceilings>> {
+        Ok(self.0.ceilings()?.map(|c| Ceilings { flops: c.flops, bytes: c.bytes }))
     }
 }
 
@@ -153,4 +172,68 @@ impl Stream for RuntimeStream {
         let mut out = rt::FrameViewMut::planar_f32(self.size, out, stride)?;
         Ok(self.session.at_into(t, &mut out)?)
     }
+    fn time_on_device(&mut self, t: f32, frames: usize) -> Result<Option<Vec<f32>>> {
+        Ok(self.session.time_on_device(t, frames)?)
+    }
+
+    fn kernel_times(&mut self, runs: usize) -> Result<Vec<KernelTime>> {
+        let times = self.session.kernel_times(runs)?.into_iter().map(|k| KernelTime {
+            name: k.name,
+            kernel: k.kernel,
+            ms: f64::from(k.milliseconds),
+            flops: k.flops,
+            bytes: k.bytes,
+        });
+        Ok(times.collect())
+    }
+
+    fn memory(&self) -> Option<EngineMemory> {
+        memory(&self.session)
+    }
+}
+
+/// The frames go out in a ring, as an application that hands them on would have it.
+struct RuntimePipeline {
+    session: rt::Session,
+    inputs: Vec<rt::Frame>,
+    outs: Vec<rt::Frame>,
+    finished: usize,
+}
+
+impl Pipeline for RuntimePipeline {
+    fn is_locked(&self) -> bool {
+        self.inputs.iter().chain(&self.outs).all(rt::Frame::is_locked)
+    }
+
+    fn depth(&self) -> usize {
+        self.session.depth()
+    }
+
+    fn push(&mut self, index: usize) -> Result<()> {
+        Ok(self.session.push(&self.inputs[index].view())?)
+    }
+
+    fn submit(&mut self, t: f32) -> Result<()> {
+        Ok(self.session.submit_as(t, rt::PixelFormat::Rgb8)?)
+    }
+
+    fn finish(&mut self) -> Result<&[u8]> {
+        let at = self.finished % self.outs.len();
+        let out = &mut self.outs[at];
+        self.session.finish_into(&mut out.view_mut())?;
+        self.finished += 1;
+        out.as_rgb8().context("the frame has lost its format")
+    }
+
+    fn memory(&self) -> Option<EngineMemory> {
+        memory(&self.session)
+    }
+}
+
+fn memory(session: &rt::Session) -> Option<EngineMemory> {
+    let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
+    session.memory().map(|memory| EngineMemory {
+        device_mib: mib(memory.device_bytes),
+        pinned_host_mib: mib(memory.pinned_host_bytes),
+    })
 }

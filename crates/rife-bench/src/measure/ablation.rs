@@ -1,0 +1,229 @@
+//! What each optimization is worth: a configuration with all of them, and without each alone, on
+//! the same frames.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::fidelity::Fidelity;
+use super::{Measurement, TIMESTEP, Watcher, timing};
+use crate::clip::Clip;
+use crate::metrics::compare;
+use crate::plan::Plan;
+use crate::stats::Spread;
+use crate::subject::{Case, Engines, Optimization, Subject, as_text};
+
+/// Frames that are compared with those of everything on.
+const FRAMES_COMPARED: usize = 4;
+/// A gain below which nothing is said to help or hurt, however alike the runs were.
+pub(crate) const LEAST_GAIN: f64 = 0.01;
+/// The same where there is one run of each, which tells nothing of their spread.
+const LEAST_GAIN_OF_ONE_RUN: f64 = 0.03;
+
+/// One configuration, with all its optimizations and without each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ablation {
+    /// Everything on, that is: all that the configuration has on.
+    pub all: Measurement,
+    /// Each optimization in effect, and the configuration without it.
+    pub without: Vec<Variant>,
+}
+
+/// A configuration without one more optimization.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Variant {
+    /// What is off.
+    #[serde(with = "as_text")]
+    pub off: Optimization,
+    /// What was seen; its fidelity is against everything on.
+    pub seen: Measurement,
+    /// What the optimization is worth on the device; `None` where that is not known.
+    pub device: Option<Gain>,
+    /// What it is worth from host memory to host memory; `None` where that is not known.
+    pub end_to_end: Option<Gain>,
+}
+
+/// What an optimization is worth in frames a second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gain {
+    /// The median run with it over the median run without it, less 1.
+    pub gain: f64,
+    /// The slowest run with it over the fastest without it, less 1.
+    pub least: f64,
+    /// The fastest run with it over the slowest without it, less 1.
+    pub most: f64,
+    /// What that means.
+    pub verdict: Verdict,
+}
+
+/// What having an optimization did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Every run with it was faster than every run without it.
+    Helped,
+    /// The runs overlap, or hardly differ.
+    Neutral,
+    /// Every run with it was slower than every run without it.
+    Hurt,
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Helped => "helped",
+            Self::Neutral => "neutral",
+            Self::Hurt => "hurt",
+        })
+    }
+}
+
+impl Gain {
+    /// Of the runs' frames a second, with an optimization and without it.
+    pub fn of(with: &Spread, without: &Spread) -> Self {
+        let gain = with.median / without.median - 1.0;
+        let least = with.min / without.max - 1.0;
+        let most = with.max / without.min - 1.0;
+        let one = with.samples.min(without.samples) < 2;
+        let noise = if one { LEAST_GAIN_OF_ONE_RUN } else { LEAST_GAIN };
+        let verdict = if least > 0.0 && gain >= noise {
+            Verdict::Helped
+        } else if most < 0.0 && gain <= -noise {
+            Verdict::Hurt
+        } else {
+            Verdict::Neutral
+        };
+        Self { gain, least, most, verdict }
+    }
+}
+
+impl Ablation {
+    /// Everything on, then each variant.
+    pub fn seen(&self) -> impl Iterator<Item = &Measurement> {
+        [&self.all].into_iter().chain(self.without.iter().map(|variant| &variant.seen))
+    }
+
+    pub(super) fn seen_mut(&mut self) -> impl Iterator<Item = &mut Measurement> {
+        let without = self.without.iter_mut().map(|variant| &mut variant.seen);
+        [&mut self.all].into_iter().chain(without)
+    }
+}
+
+impl Variant {
+    fn new(off: Optimization, case: Case) -> Self {
+        let case = Case { without: case.without.and(off), ..case };
+        Self { off, seen: Measurement::of(case), device: None, end_to_end: None }
+    }
+
+    fn weigh(&mut self, all: &Measurement) {
+        let (with, without) = (&all.device, &self.seen.device);
+        let pair = with.as_ref().zip(without.as_ref());
+        self.device = pair.map(|(with, without)| Gain::of(&with.run_fps, &without.run_fps));
+        let pair = all.end_to_end.as_ref().zip(self.seen.end_to_end.as_ref());
+        self.end_to_end = pair.map(|(with, without)| Gain::of(&with.run_fps, &without.run_fps));
+    }
+}
+
+/// Measures a configuration with everything on and without each optimization, round robin, and
+/// compares what comes out. What fails is reported as failed.
+pub(super) fn ablate(
+    plan: &Plan,
+    clip: &Clip,
+    engines: &dyn Engines,
+    case: Case,
+    watcher: &dyn Watcher,
+) -> Ablation {
+    let mut all = Measurement::of(case);
+    let mut without: Vec<Variant> = Vec::new();
+    let reference = engines.load(case, plan.device).and_then(|subject| {
+        let variants = subject.info().optimizations.into_iter();
+        without = variants.map(|off| Variant::new(off, case)).collect();
+        frames(subject.as_ref(), clip)
+    });
+
+    let modes = plan.ablation_modes();
+    for repeat in 1..=plan.repeats {
+        let seen = without.iter_mut().map(|variant| &mut variant.seen);
+        for measurement in [&mut all].into_iter().chain(seen).filter(|m| m.error.is_none()) {
+            let name = format!("{}, run {repeat} of {}", measurement.case, plan.repeats);
+            watcher.step(&name, plan.frames * modes.len());
+            let run = timing::run(plan, clip, engines, measurement.case, &modes, watcher);
+            measurement.take(run);
+        }
+    }
+    match reference {
+        Ok(reference) => {
+            for variant in without.iter_mut().filter(|v| v.seen.error.is_none()) {
+                let subject = engines.load(variant.seen.case, plan.device);
+                match subject.and_then(|s| fidelity(case, s.as_ref(), clip, &reference)) {
+                    Ok(fidelity) => variant.seen.fidelity = fidelity,
+                    Err(error) => variant.seen.error = Some(format!("{error:#}")),
+                }
+            }
+        }
+        Err(error) => all.error = Some(format!("{error:#}")),
+    }
+    all.sum_up();
+    for variant in &mut without {
+        variant.seen.sum_up();
+        variant.weigh(&all);
+    }
+    Ablation { all, without }
+}
+
+/// The first frames that an engine makes.
+fn frames(subject: &dyn Subject, clip: &Clip) -> Result<Vec<Vec<f32>>> {
+    let mut frames = Vec::new();
+    each_frame(subject, clip, &mut |frame| frames.push(frame.to_vec()))?;
+    Ok(frames)
+}
+
+fn fidelity(
+    reference: Case,
+    subject: &dyn Subject,
+    clip: &Clip,
+    expected: &[Vec<f32>],
+) -> Result<Option<Fidelity>> {
+    let (mut expected, mut differences) = (expected.iter(), Vec::new());
+    each_frame(subject, clip, &mut |frame| {
+        differences.extend(expected.next().map(|expected| compare(clip.size, expected, frame)));
+    })?;
+    Ok(Fidelity::of(reference, differences))
+}
+
+fn each_frame(subject: &dyn Subject, clip: &Clip, look: &mut dyn FnMut(&[f32])) -> Result<()> {
+    let mut stream = subject.session(clip.size)?;
+    let mut out = vec![0.0; clip.size.samples()];
+    stream.push(clip.frame(0))?;
+    for index in 1..=FRAMES_COMPARED {
+        stream.push(clip.frame(index))?;
+        stream.at_planar(TIMESTEP, &mut out)?;
+        look(&out);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_needs_runs_that_do_not_overlap() {
+        let gain = |with: &[f64], without: &[f64]| {
+            Gain::of(&Spread::of(with).expect("runs"), &Spread::of(without).expect("runs"))
+        };
+        let clear = gain(&[120.0, 121.0, 119.0], &[100.0, 101.0, 99.0]);
+        assert_eq!((clear.verdict, clear.gain), (Verdict::Helped, 120.0 / 100.0 - 1.0));
+        assert!(clear.least < clear.gain && clear.gain < clear.most);
+        for (with, without, verdict) in [
+            (&[99.0, 101.0, 120.0][..], &[80.0, 100.0, 100.5][..], Verdict::Neutral),
+            (&[100.5, 100.6], &[100.0, 100.1], Verdict::Neutral),
+            (&[90.0, 91.0], &[100.0, 99.0], Verdict::Hurt),
+            (&[90.0, 99.5], &[100.0, 99.0], Verdict::Neutral),
+            (&[102.0], &[100.0], Verdict::Neutral),
+            (&[104.0], &[100.0], Verdict::Helped),
+            (&[96.0], &[100.0], Verdict::Hurt),
+        ] {
+            assert_eq!(gain(with, without).verdict, verdict, "{with:?} {without:?}");
+        }
+    }
+}

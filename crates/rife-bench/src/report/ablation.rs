@@ -1,0 +1,71 @@
+//! What each optimization is worth, as a table.
+
+use comfy_table::Table;
+
+use super::layout::{figure, known, percent, table, whole};
+use crate::measure::Measurement;
+use crate::measure::ablation::{Ablation, Gain};
+
+/// A configuration with everything on, then without each optimization.
+pub(super) fn of(ablation: &Ablation) -> Table {
+    let mut table = table(
+        1,
+        &[
+            "without",
+            "device\nfps",
+            "gain\n%",
+            "it",
+            "end-to-end\nfps",
+            "gain\n%",
+            "it",
+            "engine\nMiB",
+            "PSNR\ndB",
+            "max error\n1/255",
+        ],
+    );
+    table.add_row(cells("- (all on)", &ablation.all, None, None));
+    for variant in &ablation.without {
+        let (device, end_to_end) = (variant.device.as_ref(), variant.end_to_end.as_ref());
+        table.add_row(cells(variant.off.as_str(), &variant.seen, device, end_to_end));
+    }
+    table
+}
+
+fn cells(
+    name: &str,
+    seen: &Measurement,
+    device: Option<&Gain>,
+    end_to_end: Option<&Gain>,
+) -> Vec<String> {
+    if seen.error.is_some() {
+        return vec![name.into(), "failed".into()];
+    }
+    let gain = |gain: Option<&Gain>| {
+        let verdict = gain.map_or_else(|| "-".into(), |gain| gain.verdict.to_string());
+        [known(gain.map(|gain| gain.gain), |v| format!("{:+.1}", 100.0 * v)), verdict]
+    };
+    let mut cells = vec![name.into(), known(seen.device.as_ref().map(|d| d.fps), figure)];
+    cells.extend(gain(device));
+    cells.push(known(seen.end_to_end.as_ref().map(|e| e.fps), figure));
+    cells.extend(gain(end_to_end));
+    cells.push(known(seen.memory.map(|memory| memory.device_mib), whole));
+    let fidelity = seen.fidelity.as_ref();
+    cells.push(known(fidelity.map(|f| f.psnr_db.0), |db| format!("{db:.2}")));
+    cells.push(known(fidelity.map(|f| 255.0 * f.max_error), |error| format!("{error:.3}")));
+    cells
+}
+
+/// What the table's words mean.
+pub(super) fn legend(ablations: &[Ablation]) -> String {
+    let runs = ablations.iter().flat_map(Ablation::seen).map(|m| m.runs.len()).min().unwrap_or(0);
+    let rests = if runs < 2 {
+        " Each rests on one run, of which nothing tells the spread: take more --repeats."
+    } else {
+        ""
+    };
+    let least = percent(crate::measure::ablation::LEAST_GAIN);
+    format!(
+        "The gain is that of having the optimization. It helped or hurt where no run with it and \
+         none without it overlap and the gain is {least}% or more.{rests}"
+    )
+}
