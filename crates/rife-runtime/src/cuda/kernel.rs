@@ -46,15 +46,14 @@ impl Variant {
         }
     }
 
-    /// What a kernel's products are computed in. Rounding the inputs that blocks are made from, and
-    /// what flow comes out of, costs TF32 the most and these layers the least: they are strict.
+    /// What a kernel's products are computed in. What TF32 loses, it loses almost all where a
+    /// block's input is reduced and where flow comes out, which is a small part of the work: there
+    /// products are strict.
     pub(crate) const fn products(&self, kernel: &Kernel) -> Precision {
         match (self.precision, kernel) {
-            (Precision::Tf32, Kernel::Deconv { .. })
-            | (
-                Precision::Tf32,
-                Kernel::Conv { source: Source::Input { .. } | Source::Image, .. },
-            ) => Precision::F32,
+            (Precision::Tf32, Kernel::Deconv { .. } | Kernel::Conv { stride: 2, .. }) => {
+                Precision::F32
+            }
             (precision, _) => precision,
         }
     }
@@ -90,8 +89,6 @@ impl Variant {
 pub(crate) enum Source {
     /// A tensor.
     Tensor,
-    /// A block's input, as the kernel `input` made it.
-    InputTensor,
     /// Made in the kernel: a block's input after `levels` blocks. `taps` is 1 where the block
     /// works at the frame's size, else 4.
     Input { levels: usize, taps: usize },
@@ -291,7 +288,7 @@ impl Kernel {
             Self::Conv { cin, cout, stride, source, epilogue, tile } => {
                 defines.extend(tiled(tile));
                 let (source, levels, taps) = match source {
-                    Source::Tensor | Source::InputTensor => (0, 0, 0),
+                    Source::Tensor => (0, 0, 0),
                     Source::Input { levels, taps } => (1, levels, taps),
                     Source::Image => (2, 0, 0),
                 };
@@ -409,8 +406,7 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
                                 for blocks in [1, 2, 3, 4, 6] {
                                     // Only a walk over several tiles has a next one to fetch,
                                     // and an input that is made here needs the weights there.
-                                    let made =
-                                        !matches!(source, Source::Tensor | Source::InputTensor);
+                                    let made = source != Source::Tensor;
                                     if (halos == 2 && (stages > 0 || made)) || (made && stages > 0)
                                     {
                                         continue;

@@ -100,7 +100,7 @@ impl Published {
                 }
             };
         match kind {
-            LayerKind::Conv { cin, padded, cout, halves } => {
+            LayerKind::Conv { cin, padded, cout, halves, .. } => {
                 let published: Vec<Option<usize>> = if halves {
                     input_channels(cin, padded)
                 } else {

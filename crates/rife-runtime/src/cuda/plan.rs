@@ -23,7 +23,8 @@ pub(crate) struct Layer {
 pub(crate) enum LayerKind {
     /// Channels, real and padded. `halves`: a block's input, in the order in which the kernels
     /// make it.
-    Conv { cin: usize, padded: usize, cout: usize, halves: bool },
+    /// `rounded`: its operands are rounded in TF32, see [`Variant::products`].
+    Conv { cin: usize, padded: usize, cout: usize, halves: bool, rounded: bool },
     /// `columns` of each phase. `shuffled`: column 8j + 2t + e is channel 2j + e of sub-pixel t.
     Deconv { cin: usize, outputs: usize, columns: usize, shuffled: bool },
 }
@@ -39,7 +40,7 @@ impl LayerKind {
 
     /// Whether TF32 rounds its operands, see [`Variant::products`].
     pub(crate) fn is_rounded(&self) -> bool {
-        matches!(self, Self::Conv { cin, halves: false, .. } if *cin > 3)
+        matches!(self, Self::Conv { rounded: true, .. })
     }
 
     /// Elements of the packed bias.
@@ -319,7 +320,8 @@ impl<'a> Builder<'a> {
         items: usize,
     ) -> BufferId {
         let output = (input.0 / stride, input.1 / stride);
-        let kind = LayerKind::Conv { cin, padded, cout, halves: path.ends_with("conv0.0.0") };
+        let halves = path.ends_with("conv0.0.0");
+        let kind = LayerKind::Conv { cin, padded, cout, halves, rounded: stride == 1 };
         let layer = self.layer(path, beta, kind);
         let dst = self.buffer(name, items * output.0 * output.1 * cout * self.variant.element());
         let fused = self.fused();
@@ -466,7 +468,7 @@ impl<'a> Builder<'a> {
                     },
                     items,
                 );
-                (Some(dst), Source::InputTensor, &[][..])
+                (Some(dst), Source::Tensor, &[][..])
             };
             let mut x = self.conv(
                 &format!("block{i}.conv0"),

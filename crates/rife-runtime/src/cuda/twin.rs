@@ -547,7 +547,7 @@ impl<'a> World<'a> {
         let precision = self.variant().products(&step.kernel);
         let (h, w) = step.input;
         let made: Vec<Approx> = match source {
-            Source::Tensor | Source::InputTensor => {
+            Source::Tensor => {
                 let x = self.tensor(step.src.unwrap(), [batch, h, w, padded]);
                 let x = x.chunks_exact(padded);
                 // Of each published channel, its place.

@@ -26,7 +26,9 @@ fn packed_convolutions_multiply_as_published_ones() {
             let variant = &plan.variant;
             let mut random = Random(1);
             for (layer, (weights_at, bias_at)) in plan.layers.iter().zip(offsets) {
-                let LayerKind::Conv { cin, padded, cout, halves } = layer.kind else { continue };
+                let LayerKind::Conv { cin, padded, cout, halves, .. } = layer.kind else {
+                    continue;
+                };
                 let order: Vec<Option<usize>> = if halves {
                     input_channels(cin, padded)
                 } else {
