@@ -23,8 +23,8 @@ use crate::mode::Mode;
 use crate::plan::{Plan, folder_of};
 use crate::subject::{Device, Size};
 
-pub(crate) use machine::command_line;
 pub use machine::{Build, Git, Machine};
+pub(crate) use machine::{command_line, without_places};
 
 /// The schema that this program writes.
 pub const SCHEMA: u32 = 1;

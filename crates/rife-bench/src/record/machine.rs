@@ -148,5 +148,32 @@ pub(crate) fn command_line() -> String {
     {
         *program = name.to_owned();
     }
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+    without_places(
+        &shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" ")),
+    )
+}
+
+/// A text whose paths begin at the working folder or at the user's own, as a person would give
+/// them: where these lie is the machine's business.
+pub(crate) fn without_places(text: &str) -> String {
+    let home = env::home_dir();
+    let places = [(env::current_dir().ok(), ""), (home, "~/")];
+    places.into_iter().fold(text.to_owned(), |text, (place, instead)| match place {
+        Some(place) if place.components().count() > 1 => {
+            text.replace(&format!("{}/", place.display()), instead)
+        }
+        _ => text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_does_not_tell_where_folders_lie() {
+        let here = env::current_dir().unwrap();
+        let text = format!("not in {}/weights, nor in /elsewhere", here.display());
+        assert_eq!(without_places(&text), "not in weights, nor in /elsewhere");
+    }
 }

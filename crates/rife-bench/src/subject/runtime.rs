@@ -8,6 +8,8 @@ use rife_model::ModelVersion;
 use rife_model::weights::{Store, Weights};
 use rife_runtime as rt;
 
+use crate::record::without_places;
+
 use super::{
     Case, Ceilings, Device, DeviceChoice, Engine, EngineMemory, Engines, KernelTime, Optimization,
     Pipeline, Precision, Size, Stream, Subject, SubjectInfo,
@@ -113,7 +115,7 @@ impl Subject for RuntimeSubject {
         SubjectInfo {
             weights: info.weights.version,
             weights_sha256: info.weights.tensors_sha256.clone(),
-            note: info.weights.note.clone(),
+            note: info.weights.note.as_deref().map(without_places),
             engine: info.engine.to_string(),
             device: info.description.device.clone(),
             arithmetic: info.description.arithmetic.clone(),
