@@ -196,7 +196,7 @@ pub struct Case {
 
 impl Case {
     /// What every other configuration of the same model is compared with, unless the optimized
-    /// engine's F32 is asked for, see [`crate::plan::Reference`].
+    /// engine's F32 is asked for, see `--reference`.
     pub const fn reference(model: ModelVersion) -> Self {
         Self {
             model,

@@ -634,3 +634,16 @@ fn five_hundred_frames_need_no_more_memory_than_five() {
     assert!(after.device_bytes <= before.device_bytes, "{before:?} became {after:?}");
     assert!(after.pinned_host_bytes <= before.pinned_host_bytes, "{before:?} became {after:?}");
 }
+
+/// The largest frames in F32 need more memory than any card of today has.
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
+fn too_large_a_frame_is_an_error_and_the_rest_goes_on() {
+    let rife = optimized(ModelVersion::V4_25, Precision::F32);
+    let (a, b) = (rgb8(64, 64, 0), rgb8(64, 64, 2));
+    let expected = rife.interpolate(&a.view(), &b.view(), 0.5).unwrap();
+    let side = FrameSize::MAX_SIDE;
+    let error = rife.session(FrameSize::new(side, side)).unwrap_err();
+    assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
+    assert_eq!(rife.interpolate(&a.view(), &b.view(), 0.5).unwrap(), expected);
+}

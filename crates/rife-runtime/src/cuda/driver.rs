@@ -21,14 +21,24 @@ pub(crate) fn failed(op: &str, error: DriverError) -> Error {
     use sys::CUresult;
     match error.0 {
         CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::OutOfMemory { needed: None },
-        CUresult::CUDA_ERROR_INVALID_PTX
-        | CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
-        | CUresult::CUDA_ERROR_INVALID_IMAGE
-        | CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES
-        | CUresult::CUDA_ERROR_INVALID_VALUE => {
-            Error::Kernel { name: op.to_owned(), reason: describe(error) }
+        // After these nothing works in the process's context any more.
+        CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
+        | CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION
+        | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
+        | CUresult::CUDA_ERROR_INVALID_ADDRESS_SPACE
+        | CUresult::CUDA_ERROR_INVALID_PC
+        | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
+        | CUresult::CUDA_ERROR_LAUNCH_FAILED
+        | CUresult::CUDA_ERROR_LAUNCH_TIMEOUT
+        | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
+        | CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
+        | CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
+        | CUresult::CUDA_ERROR_DEINITIALIZED
+        | CUresult::CUDA_ERROR_NO_DEVICE
+        | CUresult::CUDA_ERROR_UNKNOWN => {
+            Error::DeviceLost { reason: format!("{op}: {}", describe(error)) }
         }
-        _ => Error::DeviceLost { reason: format!("{op}: {}", describe(error)) },
+        _ => Error::Kernel { name: op.to_owned(), reason: describe(error) },
     }
 }
 
@@ -339,8 +349,16 @@ impl Stream {
         let worked = work();
         // SAFETY: begun above, on this thread.
         let graph = unsafe { result::stream::end_capture(self.raw) }.of("cuStreamEndCapture");
-        worked?;
-        let graph = graph?;
+        let graph = match (worked, graph) {
+            (Ok(()), graph) => graph?,
+            (Err(error), graph) => {
+                if let Ok(graph) = graph {
+                    // SAFETY: it was just made and nobody has it.
+                    let _ = unsafe { result::graph::destroy(graph) };
+                }
+                return Err(error);
+            }
+        };
         let mut exec = std::ptr::null_mut();
         let mut params = sys::CUDA_GRAPH_INSTANTIATE_PARAMS {
             flags: 0,
@@ -437,10 +455,13 @@ impl Memory {
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
         self.gpu.bind()?;
         let n = bytes.len().min(self.bytes);
-        // SAFETY: `n` bytes are valid on both sides; the call returns when `bytes` was read.
-        unsafe { result::memcpy_htod_sync(self.raw, &bytes[..n]) }.of("cuMemcpyHtoD")?;
-        // Then it may still lie in staging memory, and no stream of ours waits for it.
-        result::ctx::synchronize().of("cuCtxSynchronize")
+        // On a stream of its own: waiting for all of the context would disturb another session
+        // that is recording its graph.
+        let stream = self.gpu.stream()?;
+        // SAFETY: `n` bytes are valid on both sides, and the wait keeps the borrow alive.
+        let queued = unsafe { stream.upload(self.raw, bytes.as_ptr(), n) };
+        stream.synchronize()?;
+        queued
     }
 
     /// Reads the beginning.

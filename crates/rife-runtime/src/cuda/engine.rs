@@ -126,7 +126,10 @@ impl Shared {
         let arena = chosen.has(Optimization::PreallocatedBuffers);
         let without = |of: Optimizations, one, applies: bool| of.with(one, of.has(one) && applies);
         let mut all = without(chosen, Optimization::CachedFeatures, self.spec.has_encoder());
+        let frames = chosen.has(Optimization::CachedFrames);
+        all = without(all, Optimization::CachedFeatures, frames);
         all = without(all, Optimization::CudaGraph, arena);
+        all = without(all, Optimization::ReusedBuffers, arena);
         without(all, Optimization::OverlappedLaunches, self.gpu.capability >= (9, 0))
     }
 
@@ -188,6 +191,10 @@ impl Shared {
             return Ok(Arc::clone(found));
         }
         let mut plan = Plan::new(&self.request(size, batch));
+        if !plan.is_countable() {
+            // There is no card with that much memory either.
+            return Err(Error::OutOfMemory { needed: Some(plan.arena as u64) });
+        }
         if let Some(step) = plan.steps().find(|s| s.kernel.tile() == Some(UNPLACED)) {
             let reason = format!("nothing of it fits the {}", self.gpu.name);
             return Err(Error::Kernel { name: step.name.clone(), reason });

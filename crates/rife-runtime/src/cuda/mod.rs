@@ -28,6 +28,10 @@ use driver::Gpu;
 /// The oldest cards that have what the kernels use: asynchronous copies and TF32.
 const LEAST_CAPABILITY: (u32, u32) = (8, 0);
 
+/// The oldest driver that has every function that is called, as it counts: one that is missing
+/// would be a panic.
+const LEAST_DRIVER: i32 = 12080;
+
 /// Whether the GPU of an index can run the engine, and its name.
 pub(crate) fn probe(index: usize) -> Probe {
     library::driver_present().map_err(Absent::Device)?;
@@ -37,6 +41,13 @@ pub(crate) fn probe(index: usize) -> Probe {
         return Err(Absent::Broken(format!(
             "the {} has compute capability {major}.{minor}, and 8.0 (Ampere, 2020) is the least",
             gpu.name
+        )));
+    }
+    if gpu.driver < LEAST_DRIVER {
+        return Err(Absent::Broken(format!(
+            "the driver is too old: it knows CUDA {}.{}, and 12.8 (driver 570) is the least",
+            gpu.driver / 1000,
+            gpu.driver % 1000 / 10
         )));
     }
     // Kernels are compiled for the very card.

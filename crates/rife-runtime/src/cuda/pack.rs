@@ -44,7 +44,7 @@ pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<
 /// To the nearest float of 10 bits of mantissa, ties away from zero, as the kernels round what
 /// they multiply these with.
 fn round_to_tf32(v: f32) -> f32 {
-    f32::from_bits((v.to_bits() + 0x1000) & 0xffff_e000)
+    f32::from_bits(v.to_bits().wrapping_add(0x1000) & 0xffff_e000)
 }
 
 /// A layer as it was published, its scale multiplied in.

@@ -151,6 +151,22 @@ impl Plan {
         Builder::new(request).build()
     }
 
+    /// Whether the kernels can count what they work on: their indices are of 32 bits, and the
+    /// driver takes so many rows.
+    pub(crate) fn is_countable(&self) -> bool {
+        const MOST: usize = i32::MAX as usize;
+        const ROWS: usize = 65535;
+        let pixels = self.padding.padded_height * self.padding.padded_width;
+        let cells = |e: &Estimate| self.items * e.h * e.w;
+        pixels <= MOST
+            && self.steps().all(|step| {
+                let rows = if step.kernel.tile().is_some() { 1 } else { step.output.0 };
+                rows <= ROWS
+                    && step.levels.iter().chain(&step.estimate).all(|e| cells(e) <= MOST)
+                    && self.items * step.output.0 * step.output.1 <= MOST
+            })
+    }
+
     /// Bytes of a frame as the network reads it.
     pub(crate) fn image_bytes(&self) -> usize {
         self.padding.padded_height * self.padding.padded_width * self.variant.pixel()

@@ -62,11 +62,13 @@ pub(crate) struct CudaSession {
     next_outlet: usize,
     /// Outlet and format of each frame submitted.
     pending: VecDeque<(usize, PixelFormat)>,
-    /// The frames of the stream; those of a batch of pairs lie behind them.
+    /// Frames of the stream, and one for the next: what is held is whole whatever happens to that.
+    /// A batch of pairs lies over them and behind them.
     images: Vec<Memory>,
-    /// Which of the first two is the later one.
-    newest: usize,
-    kept: [Option<Kept>; 2],
+    earlier: usize,
+    later: usize,
+    spare: usize,
+    kept: [Option<Kept>; 3],
     /// The encoder's item, then the network's.
     items: Memory,
     arena: Option<Memory>,
@@ -92,7 +94,7 @@ impl CudaSession {
             has(Optimization::PreallocatedBuffers).then(|| gpu.memory(bytes)).transpose()?;
         let items = gpu.memory(size_of::<Item>() * (1 + MAX_ITEMS))?;
         let image = single.plan.image_bytes();
-        let images = vec![gpu.memory(image)?, gpu.memory(image)?];
+        let images = vec![gpu.memory(image)?, gpu.memory(image)?, gpu.memory(image)?];
         let variant = single.plan.variant;
         let take_in = shared.function(Kernel::Frame, "frame", &variant)?;
         let write_items = shared.function(Kernel::Items, "items", &variant)?;
@@ -128,8 +130,10 @@ impl CudaSession {
             next_outlet: 0,
             pending: VecDeque::new(),
             images,
-            newest: 1,
-            kept: [None, None],
+            earlier: 0,
+            later: 1,
+            spare: 2,
+            kept: [None, None, None],
             take_in,
             write_items,
             compute,
@@ -171,8 +175,9 @@ impl CudaSession {
                 // SAFETY: `n` bytes are valid on both sides, and the wait below keeps the borrow
                 // alive until the copy is done.
                 unsafe { self.upload.upload(device.address(), samples.as_ptr(), n) }?;
-                inlet.uploaded.record(&self.upload)?;
-                inlet.uploaded.synchronize()?;
+                let recorded = inlet.uploaded.record(&self.upload);
+                self.upload.synchronize()?;
+                recorded?;
             }
             (None, Uploaded::View(view)) => {
                 inlet.uploaded.synchronize()?;
@@ -279,7 +284,7 @@ impl CudaSession {
     /// Brings both images up to date where an optimization that keeps them is switched off.
     fn refresh(&mut self) -> Result<()> {
         if !self.has(Optimization::CachedFrames) {
-            for image in 0..2 {
+            for image in [self.earlier, self.later] {
                 if let Some((format, samples)) = self.kept[image].take() {
                     let done = self.take(format, Uploaded::Packed(&samples), image);
                     self.kept[image] = Some((format, samples));
@@ -288,8 +293,8 @@ impl CudaSession {
             }
         }
         if !(self.has(Optimization::CachedFrames) && self.has(Optimization::CachedFeatures)) {
-            self.encode(0)?;
-            self.encode(1)?;
+            self.encode(self.earlier)?;
+            self.encode(self.later)?;
         }
         Ok(())
     }
@@ -320,10 +325,8 @@ impl CudaSession {
         Ok(())
     }
 
-    fn turn_outlet(&mut self) -> usize {
-        let outlet = self.next_outlet;
-        self.next_outlet = (outlet + 1) % DEPTH;
-        outlet
+    fn turn_outlet(&mut self) {
+        self.next_outlet = (self.next_outlet + 1) % DEPTH;
     }
 }
 
@@ -335,18 +338,18 @@ enum Uploaded<'a> {
 
 impl EngineSession for CudaSession {
     fn push(&mut self, frame: &FrameView<'_>) -> Result<()> {
-        let older = 1 - self.newest;
+        let to = self.spare;
         if self.has(Optimization::CachedFrames) {
-            self.take(frame.format(), Uploaded::View(frame), older)?;
+            self.take(frame.format(), Uploaded::View(frame), to)?;
             if self.has(Optimization::CachedFeatures) {
-                self.encode(older)?;
+                self.encode(to)?;
             }
         } else {
             let mut samples = vec![0; frame_bytes(self.size, frame.format())];
             write_packed(frame, &mut samples);
-            self.kept[older] = Some((frame.format(), samples));
+            self.kept[to] = Some((frame.format(), samples));
         }
-        self.newest = older;
+        (self.earlier, self.later, self.spare) = (self.later, to, self.earlier);
         Ok(())
     }
 
@@ -354,7 +357,7 @@ impl EngineSession for CudaSession {
         // What was submitted is made and then forgotten: its outlet is free when it is next used.
         let _ = self.compute.synchronize();
         self.pending.clear();
-        self.kept = [None, None];
+        self.kept = [None, None, None];
     }
 
     fn depth(&self) -> usize {
@@ -363,8 +366,11 @@ impl EngineSession for CudaSession {
 
     fn submit(&mut self, timestep: f32, format: PixelFormat) -> Result<()> {
         self.refresh()?;
-        let outlet = self.turn_outlet();
-        self.make(false, outlet, format, &[(1 - self.newest, self.newest, timestep)])?;
+        let outlet = self.next_outlet;
+        self.make(false, outlet, format, &[(self.earlier, self.later, timestep)])?;
+        // Only now: were it turned for a frame that is not made, the next would overwrite one that
+        // is pending.
+        self.turn_outlet();
         self.pending.push_back((outlet, format));
         Ok(())
     }
@@ -372,12 +378,12 @@ impl EngineSession for CudaSession {
     fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()> {
         match self.pending.pop_front() {
             Some((outlet, _)) => self.fetch(outlet, 0, out),
-            None => Err(Error::NotReady(0)),
+            None => Err(Error::NothingPending),
         }
     }
 
     fn at_many_into(&mut self, timesteps: &[f32], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
-        let pair = (1 - self.newest, self.newest);
+        let pair = (self.earlier, self.later);
         let frames: Vec<_> = timesteps.iter().map(|t| (pair.0, pair.1, *t)).collect();
         self.refresh()?;
         self.in_batches(&frames, outs)
@@ -432,12 +438,12 @@ impl EngineSession for CudaSession {
         let mut marks = vec![gpu.event(true)?];
         // The frame has to have an outlet.
         self.refresh()?;
-        let pair = (1 - self.newest, self.newest, timestep);
+        let pair = (self.earlier, self.later, timestep);
         self.make(false, 0, PixelFormat::Rgb8, &[pair])?;
         marks[0].record(&self.compute)?;
         for _ in 0..runs {
             if self.has(Optimization::CachedFrames) && self.has(Optimization::CachedFeatures) {
-                self.encode(self.newest)?;
+                self.encode(self.later)?;
             } else {
                 self.refresh()?;
             }
@@ -458,7 +464,7 @@ impl EngineSession for CudaSession {
         let gpu = self.shared.gpu.clone();
         // Once as a whole, so that every kernel finds what the one before it made.
         self.refresh()?;
-        let pair = (1 - self.newest, self.newest, 0.5);
+        let pair = (self.earlier, self.later, 0.5);
         self.make(false, 0, PixelFormat::Rgb8, &[pair])?;
         let program = &self.single;
         let plan = &program.compiled.plan;
@@ -496,9 +502,10 @@ impl CudaSession {
             // Frames of one batch that differ in format are made one by one.
             let format = outs.first().map(|o| o.format());
             let alike = outs.iter().all(|o| Some(o.format()) == format);
-            let outlet = self.turn_outlet();
+            let outlet = self.next_outlet;
             match format {
-                Some(format) if alike && room > 1 && frames.len() > 1 => {
+                // A batch costs as much with empty places.
+                Some(format) if alike && room > 1 && 2 * frames.len() > room => {
                     self.make(true, outlet, format, frames)?;
                     for (i, out) in outs.iter_mut().enumerate() {
                         self.fetch(outlet, i, out)?;

@@ -13,7 +13,7 @@ use super::engine::Shared;
 use super::kernel::{Extent, Kernel, Tile, Variant, tiles};
 use super::launch::{Addresses, launch};
 use super::plan::{Plan, Step};
-use crate::{FrameSize, Result};
+use crate::{Error, FrameSize, Result};
 
 /// Candidates that are timed, the most promising first; [`ENV`] asks for more.
 const CANDIDATES: usize = 6;
@@ -64,7 +64,15 @@ impl Tuner {
         }
         if !open.is_empty() {
             tracing::info!("timing kernels for {size} on {} (once)", shared.gpu.name);
-            let bench = Bench::new(shared, plan)?;
+            let bench = match Bench::new(shared, plan) {
+                Ok(bench) => bench,
+                // The estimate does without memory.
+                Err(Error::OutOfMemory { .. }) => {
+                    tracing::debug!("too little memory to time kernels in");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
             let kernels: Vec<Kernel> = open
                 .iter()
                 .flat_map(|(_, at, _, tiles)| {
@@ -77,13 +85,19 @@ impl Tuner {
                 let Some(step) = plan.steps().nth(at) else { continue };
                 let mut best: Option<(f32, Tile)> = None;
                 for tile in tiles {
-                    let time = bench.time(shared, plan, size, step, tile)?;
+                    let time = match bench.time(shared, plan, size, step, tile) {
+                        Err(Error::Kernel { reason, .. }) => {
+                            tracing::debug!("{}: {reason} with {tile:?}", step.name);
+                            continue;
+                        }
+                        timed => timed?,
+                    };
                     tracing::debug!("{}: {time:.4} ms with {tile:?}", step.name);
                     if best.is_none_or(|(least, _)| time < least) {
                         best = Some((time, tile));
                     }
                 }
-                if let Some((_, tile)) = best {
+                if let Some((_, tile)) = best.filter(|(time, _)| time.is_finite()) {
                     table.insert(key, tile);
                 }
             }
@@ -130,7 +144,7 @@ impl Tuner {
     }
 }
 
-/// The first candidates, but no more than three that differ only in stages and blocks.
+/// The first candidates, but no more than two that differ only in stages, inputs and blocks.
 fn promising(offered: Vec<Tile>) -> Vec<Tile> {
     let asked = std::env::var(ENV).ok().and_then(|n| n.parse().ok());
     let count = asked.unwrap_or(CANDIDATES).max(1);

@@ -166,9 +166,11 @@ __device__ __forceinline__ Corners cells(const Level& level, int item, int y, in
     return corners(item * level.h * level.w, level.w, y0, y1, x0, x1, ay, ax);
 }
 
+// What the kernel before made is not constant during this one's life, which may begin before that
+// one has ended: it must not be read as constant memory is.
 __device__ __forceinline__ void add_flow(const Level& level, const Corners& c, float (&flow)[4]) {
-    float4 p = __ldg(level.flow + c.i00), q = __ldg(level.flow + c.i01);
-    float4 r = __ldg(level.flow + c.i10), s = __ldg(level.flow + c.i11);
+    float4 p = level.flow[c.i00], q = level.flow[c.i01];
+    float4 r = level.flow[c.i10], s = level.flow[c.i11];
     flow[0] += fmaf(c.w00, p.x, fmaf(c.w01, q.x, fmaf(c.w10, r.x, c.w11 * s.x)));
     flow[1] += fmaf(c.w00, p.y, fmaf(c.w01, q.y, fmaf(c.w10, r.y, c.w11 * s.y)));
     flow[2] += fmaf(c.w00, p.z, fmaf(c.w01, q.z, fmaf(c.w10, r.z, c.w11 * s.z)));
@@ -176,8 +178,8 @@ __device__ __forceinline__ void add_flow(const Level& level, const Corners& c, f
 }
 
 __device__ __forceinline__ float mask_at(const Level& level, const Corners& c) {
-    float p = __ldg(level.mask + c.i00), q = __ldg(level.mask + c.i01);
-    float r = __ldg(level.mask + c.i10), s = __ldg(level.mask + c.i11);
+    float p = level.mask[c.i00], q = level.mask[c.i01];
+    float r = level.mask[c.i10], s = level.mask[c.i11];
     return fmaf(c.w00, p, fmaf(c.w01, q, fmaf(c.w10, r, c.w11 * s)));
 }
 
@@ -215,7 +217,7 @@ __device__ __forceinline__ void estimate(const Args& a, int item, int y, int x, 
 #if FEATURES
 __device__ __forceinline__ void add_feature(float* v, const void* feat, int index, float weight) {
 #if PREC == 0
-    uint4 q = __ldg((const uint4*)feat + index);
+    uint4 q = ((const uint4*)feat)[index];
     u32 words[4] = {q.x, q.y, q.z, q.w};
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -228,7 +230,7 @@ __device__ __forceinline__ void add_feature(float* v, const void* feat, int inde
 #else
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-        float4 q = __ldg((const float4*)feat + 2 * index + i);
+        float4 q = ((const float4*)feat)[2 * index + i];
         float* to = v + i * HALF + 10;
         to[0] = fmaf(weight, q.x, to[0]);
         to[1] = fmaf(weight, q.y, to[1]);

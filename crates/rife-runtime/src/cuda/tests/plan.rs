@@ -234,3 +234,18 @@ fn an_unsound_plan_is_found() {
     too_large.retile(|step, _| step.kernel.tile().map(|t| Tile { rows: 8 * t.rows, ..t }));
     assert!(check(&too_large, card).is_err());
 }
+
+#[test]
+fn a_plan_knows_what_its_kernels_can_count() {
+    let of = |side, scale, batch, optimizations| {
+        let of = request(ModelVersion::V4_6, Precision::F16, FrameSize::new(side, side));
+        Plan::new(&Request { scale, batch, optimizations, ..of })
+    };
+    let all = Optimizations::all();
+    assert!(of(4096, Scale::One, 16, all).is_countable());
+    assert!(of(32768, Scale::One, 1, all).is_countable());
+    assert!(!of(32768, Scale::One, 2, all).is_countable());
+    assert!(!of(32768, Scale::Two, 1, all).is_countable());
+    // The last block's input has four times the rows then, and a kernel of its own.
+    assert!(!of(16384, Scale::Four, 1, Optimizations::none()).is_countable());
+}
