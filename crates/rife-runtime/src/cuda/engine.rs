@@ -178,16 +178,9 @@ impl Shared {
         }
     }
 
-    /// The plan for a size, compiled; `scratch` is memory for the tuner, of the plan's arena and
-    /// an image at least.
-    pub(crate) fn compiled(
-        &self,
-        size: FrameSize,
-        batch: usize,
-        scratch: impl FnOnce(&Plan) -> Result<()>,
-    ) -> Result<Arc<Compiled>> {
+    /// The plan for a size, its kernels chosen and compiled.
+    pub(crate) fn compiled(&self, size: FrameSize, batch: usize) -> Result<Arc<Compiled>> {
         if let Some(found) = held(&self.compiled).get(&(size, batch)) {
-            scratch(&found.plan)?;
             return Ok(Arc::clone(found));
         }
         let mut plan = Plan::new(&self.request(size, batch));
@@ -199,7 +192,6 @@ impl Shared {
             let reason = format!("nothing of it fits the {}", self.gpu.name);
             return Err(Error::Kernel { name: step.name.clone(), reason });
         }
-        scratch(&plan)?;
         if self.optimizations.has(Optimization::Autotune) {
             self.tuner.tune(self, &mut plan, size)?;
         }

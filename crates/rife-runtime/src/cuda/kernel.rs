@@ -142,6 +142,20 @@ pub(crate) struct Tile {
     pub(crate) blocks: usize,
 }
 
+impl Tile {
+    /// No tile, where kernels are told apart by the rest.
+    pub(crate) const BLANK: Self = Self {
+        rows: 0,
+        columns: 0,
+        channels: 0,
+        warps_m: 0,
+        warps_n: 0,
+        stages: 0,
+        halos: 0,
+        blocks: 0,
+    };
+}
+
 impl std::fmt::Display for Tile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { rows, columns, channels, warps_m, warps_n, stages, halos, blocks } = self;

@@ -22,6 +22,13 @@ pub(crate) fn frame_bytes(size: FrameSize, format: PixelFormat) -> usize {
     3 * size.pixels() * sample
 }
 
+/// Bytes from a row of a packed frame to the next, and from a plane.
+pub(crate) fn pitch_and_plane(size: FrameSize, format: PixelFormat) -> (i64, i64) {
+    let Stride { row, plane } = Stride::packed(size, format);
+    let sample = frame_bytes(FrameSize::new(1, 1), format) / 3;
+    ((row * sample) as i64, (plane * sample) as i64)
+}
+
 /// Rows of a frame: where each begins and how long it is, in samples.
 fn rows(
     size: FrameSize,

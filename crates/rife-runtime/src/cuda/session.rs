@@ -6,12 +6,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::abi::{Args, Item, Items, MAX_ITEMS};
-use super::driver::{Event, Function, Graph, HostMemory, Memory, Stream};
+use super::driver::{Event, Function, Gpu, Graph, HostMemory, Memory, Stream};
 use super::engine::Shared;
 use super::kernel::Kernel;
 use super::launch::{Addresses, Compiled, Launch, launch};
 use super::plan::Step;
-use super::samples::{format_code, frame_bytes, packed, packed_mut, read_packed, write_packed};
+use super::samples::{
+    format_code, frame_bytes, packed, packed_mut, pitch_and_plane, read_packed, write_packed,
+};
 use crate::engine::{EngineSession, KernelTime, MemoryUse, Pair};
 use crate::{Error, FrameSize, FrameView, FrameViewMut, Optimization, PixelFormat, Result};
 
@@ -80,11 +82,10 @@ impl CudaSession {
     pub(crate) fn new(shared: Arc<Shared>, size: FrameSize) -> Result<Self> {
         let gpu = &shared.gpu;
         let has = |o| shared.optimizations.has(o);
-        let nothing = |_: &super::plan::Plan| Ok(());
-        let single = shared.compiled(size, 1, nothing)?;
+        let single = shared.compiled(size, 1)?;
         let many = match shared.batch {
             1 => None,
-            n => Some(shared.compiled(size, n, nothing)?),
+            n => Some(shared.compiled(size, n)?),
         };
         let bytes = many.iter().fold(single.plan.arena, |most, c| most.max(c.plan.arena));
         if let Some(largest) = single.plan.buffers.iter().max_by_key(|b| b.bytes) {
@@ -157,20 +158,20 @@ impl CudaSession {
         let pinned = self.shared.optimizations.has(Optimization::PinnedMemory);
         let inlet = &mut self.inlets[self.next_inlet];
         self.next_inlet = 1 - self.next_inlet;
-        if inlet.device.as_ref().is_none_or(|m| m.bytes() < bytes) {
-            inlet.taken.synchronize()?;
-            inlet.device = Some(gpu.memory(bytes)?);
-        }
-        let Some(device) = &inlet.device else { return Err(Error::NotReady(0)) };
+        let device = match inlet.device.take() {
+            Some(device) if device.bytes() >= bytes => device,
+            // Freeing waits for whatever still reads it.
+            _ => gpu.memory(bytes)?,
+        };
+        let device = inlet.device.insert(device);
         // The frame that was here before must have been taken in.
         self.upload.wait(&inlet.taken)?;
-        let direct = match &source {
-            Uploaded::Packed(samples) => Some(*samples),
+        let direct = match source {
             Uploaded::View(view) if view.is_locked() || !pinned => packed(view),
-            Uploaded::View(_) => None,
+            _ => None,
         };
-        match (direct, &source) {
-            (Some(samples), _) => {
+        match (source, direct) {
+            (Uploaded::Packed(samples), _) | (Uploaded::View(_), Some(samples)) => {
                 let n = samples.len().min(bytes);
                 // SAFETY: `n` bytes are valid on both sides, and the wait below keeps the borrow
                 // alive until the copy is done.
@@ -179,25 +180,20 @@ impl CudaSession {
                 self.upload.synchronize()?;
                 recorded?;
             }
-            (None, Uploaded::View(view)) => {
+            (Uploaded::View(view), None) => {
                 inlet.uploaded.synchronize()?;
-                if inlet.host.as_ref().is_none_or(|m| m.bytes().len() < bytes) {
-                    inlet.host = Some(gpu.host(bytes)?);
-                }
-                let Some(host) = &mut inlet.host else { return Err(Error::NotReady(0)) };
+                let host = staging(&mut inlet.host, gpu, bytes)?;
                 write_packed(view, host.bytes_mut());
                 // SAFETY: both are `bytes` long at least and belong to the session; the host's
                 // is not written again before `uploaded` has happened.
                 unsafe { self.upload.upload(device.address(), host.bytes().as_ptr(), bytes) }?;
                 inlet.uploaded.record(&self.upload)?;
             }
-            (None, Uploaded::Packed(_)) => {}
         }
         self.compute.wait(&inlet.uploaded)?;
         let plan = &self.single.compiled.plan;
         let (full_h, full_w) = (plan.padding.padded_height, plan.padding.padded_width);
-        let sample = frame_bytes(FrameSize::new(1, 1), format) / 3;
-        let planar = format == PixelFormat::PlanarF32;
+        let (pitch, plane) = pitch_and_plane(self.size, format);
         let args = Args {
             src: device.address(),
             dst: self.images[to].address(),
@@ -206,8 +202,8 @@ impl CudaSession {
             frame_h: self.size.height as i32,
             frame_w: self.size.width as i32,
             source: format_code(format),
-            pitch: (self.size.width * sample * if planar { 1 } else { 3 }) as i64,
-            plane: (self.size.pixels() * sample) as i64,
+            pitch,
+            plane,
             ..Args::default()
         };
         let grid = (full_w.div_ceil(super::kernel::PLAIN_THREADS) as u32, full_h as u32, 1);
@@ -244,30 +240,27 @@ impl CudaSession {
     ) -> Result<()> {
         let each = frame_bytes(self.size, format);
         let step = self.single.compiled.plan.item_step;
-        let program = if many { self.many.as_ref() } else { Some(&self.single) };
-        let Some(program) = program else { return Err(Error::NotReady(0)) };
+        let program = self.many.as_ref().filter(|_| many).unwrap_or(&self.single);
         let room = program.compiled.plan.items / step;
-        let device = &mut self.outlets[outlet].device;
-        if device.as_ref().is_none_or(|m| m.bytes() < each * room) {
-            *device = Some(self.shared.gpu.memory(each * room)?);
-        }
-        let Some(device) = device else { return Err(Error::NotReady(0)) };
-        let sample = frame_bytes(FrameSize::new(1, 1), format) / 3;
-        let planar = format == PixelFormat::PlanarF32;
+        let held = &mut self.outlets[outlet].device;
+        let device = match held.take() {
+            Some(device) if device.bytes() >= each * room => device,
+            _ => self.shared.gpu.memory(each * room)?,
+        };
+        let device = held.insert(device);
+        let (pitch, plane) = pitch_and_plane(self.size, format);
         let mut items = Vec::with_capacity(MAX_ITEMS);
         // A run always makes a whole batch: the last frame again where there are fewer.
-        for i in 0..room {
-            let Some((earlier, later, t)) = frames.get(i).or(frames.last()).copied() else {
-                return Ok(());
-            };
+        let last = frames.last().into_iter().cycle();
+        for (i, &(earlier, later, t)) in frames.iter().chain(last).take(room).enumerate() {
             let item = Item {
                 image0: self.images[earlier].address(),
                 image1: self.images[later].address(),
                 out: device.address() + (each * i) as u64,
                 t,
                 format: format_code(format),
-                pitch: (self.size.width * sample * if planar { 1 } else { 3 }) as i64,
-                plane: (self.size.pixels() * sample) as i64,
+                pitch,
+                plane,
             };
             items.push(item);
             if step == 2 {
@@ -304,7 +297,7 @@ impl CudaSession {
         let bytes = frame_bytes(self.size, out.format());
         let pinned = self.has(Optimization::PinnedMemory);
         let outlet = &mut self.outlets[outlet];
-        let Some(device) = &outlet.device else { return Err(Error::NotReady(0)) };
+        let Some(device) = &outlet.device else { return Err(Error::NothingPending) };
         let from = device.address() + (index * bytes) as u64;
         self.download.wait(&outlet.made)?;
         let direct = out.is_locked() || !pinned;
@@ -314,10 +307,7 @@ impl CudaSession {
             unsafe { self.download.download(to.as_mut_ptr(), from, to.len().min(bytes)) }?;
             return self.download.synchronize();
         }
-        if outlet.host.as_ref().is_none_or(|m| m.bytes().len() < bytes) {
-            outlet.host = Some(self.shared.gpu.host(bytes)?);
-        }
-        let Some(host) = &mut outlet.host else { return Err(Error::NotReady(0)) };
+        let host = staging(&mut outlet.host, &self.shared.gpu, bytes)?;
         // SAFETY: both are `bytes` long at least and the session's own; read after the wait.
         unsafe { self.download.download(host.bytes_mut().as_mut_ptr(), from, bytes) }?;
         self.download.synchronize()?;
@@ -328,6 +318,19 @@ impl CudaSession {
     fn turn_outlet(&mut self) {
         self.next_outlet = (self.next_outlet + 1) % DEPTH;
     }
+}
+
+/// Page-locked memory of so many bytes at least, kept for the next frame.
+fn staging<'a>(
+    kept: &'a mut Option<HostMemory>,
+    gpu: &Gpu,
+    bytes: usize,
+) -> Result<&'a mut HostMemory> {
+    let host = match kept.take() {
+        Some(host) if host.bytes().len() >= bytes => host,
+        _ => gpu.host(bytes)?,
+    };
+    Ok(kept.insert(host))
 }
 
 /// A frame to be uploaded.

@@ -108,17 +108,7 @@ impl Tuner {
     }
 
     fn key(&self, kernel: &Kernel, variant: &Variant, extent: Extent) -> String {
-        let blank = Tile {
-            rows: 0,
-            columns: 0,
-            channels: 0,
-            warps_m: 0,
-            warps_n: 0,
-            stages: 0,
-            halos: 0,
-            blocks: 0,
-        };
-        format!("{} {variant:?} {:?} {extent:?}", self.card, kernel.with_tile(blank))
+        format!("{} {variant:?} {:?} {extent:?}", self.card, kernel.with_tile(Tile::BLANK))
     }
 
     /// Not being able to keep what was found costs time later, and is no error.
@@ -127,7 +117,7 @@ impl Tuner {
         let write = || -> std::io::Result<()> {
             let folder = file.parent().unwrap_or(Path::new("."));
             fs::create_dir_all(folder)?;
-            let mut to = tempfile::NamedTempFile::new_in(folder)?;
+            let mut to = super::nvrtc::new_file(folder)?;
             // What another process found meanwhile is kept.
             let mut all: Table = fs::read(file)
                 .ok()

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use etcetera::BaseStrategy;
@@ -77,12 +77,7 @@ impl Cache {
         let path = self.dir.join(&key.0);
         let write = || {
             fs::create_dir_all(&self.dir)?;
-            let mut builder = tempfile::Builder::new();
-            builder.prefix(PREFIX);
-            // As other programs create files, less the umask; a temporary file's default is 0600.
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-            let mut file = builder.tempfile_in(&self.dir)?;
+            let mut file = new_file(&self.dir)?;
             file.write_all(MAGIC)?;
             file.write_all(&(cubin.len() as u64).to_le_bytes())?;
             file.write_all(&Sha256::digest(cubin))?;
@@ -146,6 +141,16 @@ fn whole(mut file: File) -> io::Result<Vec<u8>> {
     Ok(cubin)
 }
 
+/// A file to be given its name when it is whole.
+pub(crate) fn new_file(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
+    // As other programs create files, less the umask; a temporary file's default is 0600.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(dir)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
@@ -156,7 +161,7 @@ mod tests {
         Key::of([name])
     }
 
-    fn names(dir: &std::path::Path) -> Vec<String> {
+    fn names(dir: &Path) -> Vec<String> {
         let entries = fs::read_dir(dir).unwrap();
         let mut names: Vec<_> =
             entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();

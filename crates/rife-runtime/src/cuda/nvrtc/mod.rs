@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub(crate) use binding::Nvrtc;
-pub(crate) use cache::cache_folder;
+pub(crate) use cache::{cache_folder, new_file};
 pub(crate) use error::CompileError;
 
 use cache::{Cache, Key};

@@ -20,7 +20,7 @@ use super::super::samples::format_code;
 use super::super::twin::{
     Approx, Element, Format, Item, Output, POISON, Place, Weights, World, activation, reads, writes,
 };
-use super::{BLANK, H100, PRECISIONS, Random, published, request};
+use super::{H100, PRECISIONS, Random, published, request};
 use crate::engine::Load;
 use crate::{FrameSize, Optimization, Optimizations, PixelFormat, Precision};
 
@@ -265,7 +265,7 @@ fn world<'a>(plan: &'a Plan, size: FrameSize, weights: &'a Weights) -> World<'a>
 /// What tells kernels apart: everything but the tile, and, but for the layout and the fusing that
 /// are the rule, the channels.
 fn kind(step: &Step, variant: &Variant, usual: bool) -> String {
-    let of = match step.kernel.with_tile(BLANK) {
+    let of = match step.kernel.with_tile(Tile::BLANK) {
         Kernel::Conv { stride, source, epilogue, .. } if !usual => {
             format!("conv {stride} {source:?} {epilogue:?}")
         }
@@ -360,7 +360,7 @@ impl Case {
     }
 
     fn name(&self, (plan, size): &Planned, filling: Filling) -> String {
-        let kernel = self.step.kernel.with_tile(BLANK).describe();
+        let kernel = self.step.kernel.with_tile(Tile::BLANK).describe();
         format!("{} at {size}, {filling:?}, {:?}: {kernel}", self.step.name, plan.variant)
     }
 

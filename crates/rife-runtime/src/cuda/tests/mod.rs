@@ -10,7 +10,7 @@ mod plan;
 use rife_model::weights::{Store, VerifiedBytes};
 use rife_model::{ModelVersion, Scale};
 
-use super::kernel::{Card, Tile};
+use super::kernel::Card;
 use super::plan::Request;
 use crate::{FrameSize, Optimizations, Precision};
 
@@ -45,18 +45,6 @@ fn published(version: ModelVersion) -> VerifiedBytes {
         .unwrap_or_else(|e| panic!("{e}"));
     weights.read().unwrap_or_else(|e| panic!("{e}"))
 }
-
-/// No tile, where kernels are told apart by the rest.
-const BLANK: Tile = Tile {
-    rows: 0,
-    columns: 0,
-    channels: 0,
-    warps_m: 0,
-    warps_n: 0,
-    stages: 0,
-    halos: 0,
-    blocks: 0,
-};
 
 /// Numbers from a seed, SplitMix64.
 struct Random(u64);

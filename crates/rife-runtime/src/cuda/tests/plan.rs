@@ -6,7 +6,7 @@ use rife_model::{ModelVersion, Scale};
 use super::super::kernel::{Card, Extent, Kernel, Tile, tiles};
 use super::super::plan::{Buffer, Plan, Request, Step};
 use super::super::twin::{reads, writes};
-use super::{A100, BLANK, FULL_HD, H100, PRECISIONS, RTX_3090, RTX_4090, request};
+use super::{A100, FULL_HD, H100, PRECISIONS, RTX_3090, RTX_4090, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
 const CARDS: [Card; 4] = [H100, A100, RTX_3090, RTX_4090];
@@ -180,13 +180,13 @@ fn every_kernel_has_tiles_on_every_card_and_they_fit() {
                 let plan = Plan::new(&Request { optimizations, scale, ..of });
                 for step in plan.steps().filter(|s| s.kernel.tile().is_some()) {
                     for card in CARDS {
-                        if !seen.insert((step.kernel.with_tile(BLANK), plan.variant, card)) {
+                        if !seen.insert((step.kernel.with_tile(Tile::BLANK), plan.variant, card)) {
                             continue;
                         }
                         let extent = Extent { rows: 272, columns: 480, batch: 1 };
                         let found = tiles(&step.kernel, &plan.variant, extent, card);
                         if found.is_empty() {
-                            let what = step.kernel.with_tile(BLANK);
+                            let what = step.kernel.with_tile(Tile::BLANK);
                             empty.push(format!("{what:?}, {:?}, {card:?}", plan.variant));
                         }
                         for tile in found {
