@@ -9,6 +9,11 @@ use find::{Candidate, Surroundings};
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(nvrtc_here)");
     println!("cargo::rustc-check-cfg=cfg(gpu_here)");
+    println!("cargo::rustc-check-cfg=cfg(bf16_here)");
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bf16") {
+        println!("cargo::rustc-cfg=bf16_here");
+    }
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/cuda/nvrtc/find.rs");
     let names = [find::ENV, "LD_LIBRARY_PATH"];

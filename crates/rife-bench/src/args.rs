@@ -50,12 +50,12 @@ pub struct Args {
     #[arg(long = "engine", value_name = "ENGINE", value_delimiter = ',')]
     pub engines: Vec<Engine>,
 
-    /// Precisions to measure: f32, tf32, f16 [default: all there are]
+    /// Precisions to measure: f32, tf32, f16, bf16 [default: all there are]
     #[arg(long = "precision", value_name = "TYPE", value_delimiter = ',')]
     pub precisions: Vec<Precision>,
 
     /// Run the optimized engine without this, to see what it is worth; several with commas:
-    /// channels-last, cached-frames, cached-features, fused-kernels, preallocated-buffers,
+    /// channels-last, cached-frames, winograd, cached-features, fused-kernels, preallocated-buffers,
     /// reused-buffers, pinned-memory, streams, cuda-graph, overlapped-launches, autotune
     #[arg(long, value_name = "OPT", value_delimiter = ',')]
     pub without: Vec<Optimization>,
@@ -64,9 +64,14 @@ pub struct Args {
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
     pub device: DeviceChoice,
 
+    /// Threads on a CPU, 1 to 1024 [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+
     /// How to measure speed: latency (one frame at a time, from host memory to host memory),
-    /// end-to-end (the same fed ahead, over page-locked frames), device (by the device's clock,
-    /// without copies); several with commas [default: latency on a CPU, all on a GPU]
+    /// end-to-end (the same fed ahead, over page-locked frames on a GPU), device (by the device's
+    /// clock, without copies; on a CPU the optimized engine without reading frames in); several
+    /// with commas [default: latency on a CPU, all on a GPU and with --ablate]
     #[arg(long = "mode", value_name = "MODE", value_delimiter = ',', hide_possible_values = true)]
     pub modes: Vec<Mode>,
 

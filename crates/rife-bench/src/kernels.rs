@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::KernelArgs;
 use crate::clip::Source;
 use crate::measure::TIMESTEP;
-use crate::plan::{check_output, check_size, distinct, models};
+use crate::plan::{check_output, check_size, check_threads, distinct, models};
 use crate::record::{Build, Git, Machine, command_line, now_utc, write_json};
 use crate::stats::Spread;
 use crate::subject::{
@@ -22,7 +22,20 @@ use crate::subject::{
 /// The schema of the record of launches that this program writes.
 pub const SCHEMA: u32 = 1;
 
-const DEFAULT_SIZE: Size = Size { width: 1920, height: 1080 };
+/// What a device finishes in seconds.
+struct Defaults {
+    size: Size,
+    runs: usize,
+}
+
+impl Defaults {
+    const fn of(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self { size: Size { width: 320, height: 192 }, runs: 10 },
+            Device::Cuda(_) => Self { size: Size { width: 1920, height: 1080 }, runs: 100 },
+        }
+    }
+}
 
 /// What is to be timed, valid.
 #[derive(Clone, Debug)]
@@ -45,14 +58,14 @@ impl KernelPlan {
     /// # Errors
     /// What is impossible about it, as one line.
     pub fn new(args: &KernelArgs, engines: &dyn Engines) -> Result<Self> {
+        check_threads(args.threads)?;
         let device = engines.resolve(args.device)?;
         let offered = engines.offered(device);
         let optimized = offered.iter().filter(|(engine, _)| *engine == Engine::Optimized);
         let there: Vec<_> = optimized.map(|(_, precision)| *precision).collect();
         ensure!(
             !there.is_empty(),
-            "kernels: no engine on {device} tells how long its launches take; the optimized \
-             engine does, on a GPU"
+            "kernels: no engine on {device} tells how long its launches take; the optimized one does"
         );
         let wanted = |p: &_| args.precisions.is_empty() || args.precisions.contains(p);
         let precisions: Vec<_> = there.iter().copied().filter(wanted).collect();
@@ -60,8 +73,10 @@ impl KernelPlan {
             let names: Vec<_> = there.iter().map(ToString::to_string).collect();
             names.join(", ")
         });
-        ensure!((1..=10_000).contains(&args.runs), "--runs {}: expected 1 to 10000", args.runs);
-        let sizes = distinct(&args.sizes, DEFAULT_SIZE);
+        let defaults = Defaults::of(device);
+        let runs = args.runs.unwrap_or(defaults.runs);
+        ensure!((1..=10_000).contains(&runs), "--runs {runs}: expected 1 to 10000");
+        let sizes = distinct(&args.sizes, defaults.size);
         sizes.iter().try_for_each(|size| check_size(*size))?;
         if let Some(json) = &args.json {
             check_output("--json", json, args.overwrite)?;
@@ -70,7 +85,7 @@ impl KernelPlan {
         let case = |model, precision| Case { model, engine: Engine::Optimized, precision, without };
         let of_model = |model| precisions.iter().map(move |p| case(model, *p));
         let cases = models(&args.models).into_iter().flat_map(of_model).collect();
-        Ok(Self { cases, device, sizes, runs: args.runs, json: args.json.clone() })
+        Ok(Self { cases, device, sizes, runs, json: args.json.clone() })
     }
 
     /// The models of the plan, each once, in order.
@@ -272,6 +287,7 @@ mod tests {
         assert!(refused("", &BlendEngines).contains("no engine on cpu tells"));
         assert!(refused("--device cpu", &gpu()).contains("no engine on cpu tells"));
         refused("--runs 0", &gpu());
+        refused("--threads 0", &gpu());
         refused("--size 1x1", &gpu());
         refused("--json .", &gpu());
         let silent = BlendOnGpu::default();

@@ -55,7 +55,7 @@ fn describe(error: &anyhow::Error) -> String {
 
 /// Succeeds where every configuration did. Where all fail there is nothing to record.
 fn bench(args: &Args) -> Result<ExitCode> {
-    let mut engines = RuntimeEngines::new(Store::locate(args.weights.as_deref())?);
+    let mut engines = RuntimeEngines::new(Store::locate(args.weights.as_deref())?, args.threads);
     let plan = Plan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let progress = Progress::new(plan.quiet);
@@ -77,7 +77,7 @@ fn bench(args: &Args) -> Result<ExitCode> {
 
 /// The launches of a frame.
 fn kernels(args: &KernelArgs) -> Result<ExitCode> {
-    let mut engines = RuntimeEngines::new(Store::locate(args.weights.as_deref())?);
+    let mut engines = RuntimeEngines::new(Store::locate(args.weights.as_deref())?, args.threads);
     let plan = KernelPlan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let record = KernelRecord::measure(&plan, &engines)?;

@@ -16,12 +16,14 @@ pub enum Mode {
     Latency,
     /// The same, fed ahead as far as the engine allows, over page-locked frames
     EndToEnd,
-    /// The device's own time of a frame, without copies between host and device
+    /// The device's own time of a frame, without copies between host and device; of a CPU without
+    /// reading frames in
     Device,
 }
 
 impl Mode {
-    /// Those that say something of a device: a CPU has no copies to overlap and no other clock.
+    /// Those that are measured unless others are asked for: a CPU has no copies to overlap and no
+    /// other clock, so that the others say little more of it.
     pub fn of(device: Device) -> Vec<Self> {
         match device {
             Device::Cpu => vec![Self::Latency],

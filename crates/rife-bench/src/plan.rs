@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use jiff::Timestamp;
 use rife_model::ModelVersion;
+use rife_runtime::InterpolatorBuilder;
 
 use crate::args::Args;
 use crate::clip::Source;
@@ -88,11 +90,12 @@ impl Plan {
     /// # Errors
     /// What is impossible about it, as one line.
     pub fn new(args: &Args, engines: &dyn Engines) -> Result<Self> {
+        check_threads(args.threads)?;
         let device = engines.resolve(args.device)?;
         let defaults = Defaults::of(device);
         let cases = cases(args, engines, device)?;
 
-        let modes = modes(args, device)?;
+        let modes = modes(args, device, &cases)?;
         if args.ablate {
             let timed = modes.iter().any(|mode| *mode != Mode::Latency);
             ensure!(timed, "--ablate: add --mode end-to-end or device, by which it measures");
@@ -205,14 +208,15 @@ pub(crate) fn distinct(named: &[Size], default: Size) -> Vec<Size> {
     if sizes.is_empty() { vec![default] } else { sizes }
 }
 
-fn modes(args: &Args, device: Device) -> Result<Vec<Mode>> {
-    let there = Mode::of(device);
+fn modes(args: &Args, device: Device, cases: &[Case]) -> Result<Vec<Mode>> {
     if args.modes.is_empty() {
-        return Ok(there);
+        let all = || Mode::value_variants().to_vec();
+        return Ok(if args.ablate { all() } else { Mode::of(device) });
     }
+    let timed = device != Device::Cpu || cases.iter().any(|case| case.engine == Engine::Optimized);
     ensure!(
-        device != Device::Cpu || !args.modes.contains(&Mode::Device),
-        "--mode device: {device} has no clock of its own, a GPU has"
+        timed || !args.modes.contains(&Mode::Device),
+        "--mode device: no engine measured on {device} tells its own time; the optimized one does"
     );
     let mut modes = args.modes.clone();
     modes.sort();
@@ -245,6 +249,14 @@ fn cases(args: &Args, engines: &dyn Engines, device: Device) -> Result<Vec<Case>
         })
     };
     Ok(models.iter().flat_map(of_model).collect())
+}
+
+pub(crate) fn check_threads(threads: Option<usize>) -> Result<()> {
+    let most = InterpolatorBuilder::MAX_THREADS;
+    threads.map_or(Ok(()), |threads| {
+        ensure!((1..=most).contains(&threads), "--threads {threads}: expected 1 to {most}");
+        Ok(())
+    })
 }
 
 pub(crate) fn check_size(size: Size) -> Result<()> {
@@ -285,8 +297,8 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::subject::Precision;
     use crate::subject::blend::{BlendEngines, BlendOnGpu};
+    use crate::subject::{DeviceChoice, Precision, Subject};
 
     fn plan(line: &str) -> Result<Plan> {
         let args = ["rife-bench"].into_iter().chain(line.split_whitespace());
@@ -320,6 +332,9 @@ mod tests {
         for line in [
             "--frames 0",
             "--repeats 0",
+            "--threads 0",
+            "--threads 1025",
+            "--threads many",
             "--size 1x1",
             "--size 15x640",
             "--size 1000000000x1000000000",
@@ -368,6 +383,44 @@ mod tests {
         assert_eq!(sizes, ["64x32", "32x32"]);
         assert_eq!(some.cases.len(), 4);
         assert!(plan("--ablate --mode latency").is_err());
+    }
+
+    /// A CPU with both engines.
+    struct CpuWithBoth;
+
+    impl Engines for CpuWithBoth {
+        fn resolve(&self, _choice: DeviceChoice) -> Result<Device> {
+            Ok(Device::Cpu)
+        }
+
+        fn offered(&self, _device: Device) -> Vec<(Engine, Precision)> {
+            [Engine::Baseline, Engine::Optimized].map(|engine| (engine, Precision::F32)).into()
+        }
+
+        fn load(&self, _case: Case, _device: Device) -> Result<Box<dyn Subject>> {
+            anyhow::bail!("there is nothing to load")
+        }
+    }
+
+    #[test]
+    fn a_cpu_is_measured_by_latency_unless_more_is_asked_for() {
+        let plan = |line: &str| {
+            let args = ["rife-bench"].into_iter().chain(line.split_whitespace());
+            Plan::new(&Args::try_parse_from(args)?, &CpuWithBoth)
+        };
+        assert_eq!(plan("").expect("a plan").modes, [Mode::Latency]);
+        let ablating = plan("--ablate").expect("a plan");
+        assert_eq!(ablating.ablation_modes(), [Mode::EndToEnd, Mode::Device]);
+        let plain = plan("--ablate --mode device --reference optimized-f32").expect("a plan");
+        assert_eq!((plain.modes, plain.reference), (vec![Mode::Device], Reference::OptimizedF32));
+        for line in [
+            "--mode device --engine baseline",
+            "--ablate --engine baseline",
+            "--ablate --mode latency",
+            "--without winograd --engine baseline",
+        ] {
+            assert!(plan(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub enum Precision {
     Tf32,
     /// 16-bit floats (IEEE half).
     F16,
+    /// 32-bit floats, with the products of 3×3 convolutions in BF16.
+    Bf16,
 }
 
 /// The device as it was asked for.
@@ -117,7 +119,7 @@ macro_rules! named {
     };
 }
 named!(Engine, "engine", Baseline = "baseline", Optimized = "optimized");
-named!(Precision, "precision", F32 = "f32", Tf32 = "tf32", F16 = "f16");
+named!(Precision, "precision", F32 = "f32", Tf32 = "tf32", F16 = "f16", Bf16 = "bf16");
 
 /// The optimizations that an engine runs without; in a record the list of their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -240,6 +242,9 @@ pub struct SubjectInfo {
     /// The optimizations in effect; absent from older records, and where there are none.
     #[serde(default, with = "as_names", skip_serializing_if = "Vec::is_empty")]
     pub optimizations: Vec<Optimization>,
+    /// The threads that it computes on; absent from older records, and where that is not the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
 }
 
 /// The source of everything that can be measured.
@@ -309,7 +314,7 @@ pub trait Stream {
     fn at_planar(&mut self, t: f32, out: &mut [f32]) -> Result<()>;
 
     /// The device's own time, in ms each, of so many frames between the last two, which lie on
-    /// the device, as the new ones do; `None` where it has no clock.
+    /// the device, as the new ones do; `None` where it has no clock. A CPU's is the host's.
     ///
     /// # Errors
     /// As [`Stream::at_rgb8`].

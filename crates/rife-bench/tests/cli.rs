@@ -35,6 +35,7 @@ fn help_names_every_flag() {
         "--mode",
         "--ablate",
         "--reference",
+        "--threads",
         "kernels",
     ] {
         assert!(help.contains(flag), "{flag}");
@@ -51,21 +52,25 @@ fn the_impossible_is_one_line_and_leaves_nothing_behind() {
         &["--precision", "f64"],
         &["--precision", "tf32", "--device", "cpu"],
         &["--without", "haste"],
-        &["--without", "autotune", "--device", "cpu"],
+        &["--without", "winograd", "--device", "cpu", "--engine", "baseline"],
         &["--frames", "0"],
         &["--frames", "-3"],
         &["--frames", "many"],
         &["--repeats", "0"],
+        &["--threads", "0"],
+        &["--threads", "1025"],
+        &["--threads", "many"],
+        &["--threads", "-1"],
+        &["kernels", "--threads", "0"],
         &["--size", "1x1"],
         &["--size", "1000000000x1000000000"],
         &["--size", "99999999999999999999x2"],
         &["--size", "64x64,big"],
         &["--mode", "haste"],
-        &["--mode", "device", "--device", "cpu"],
-        &["--ablate", "--device", "cpu"],
-        &["--reference", "optimized-f32", "--device", "cpu"],
-        &["kernels", "--device", "cpu"],
-        &["kernels", "--device", "cpu", "--json", "kernels.json"],
+        &["--mode", "device", "--device", "cpu", "--engine", "baseline"],
+        &["--ablate", "--device", "cpu", "--engine", "baseline"],
+        &["--ablate", "--device", "cpu", "--mode", "latency"],
+        &["kernels", "--device", "cpu", "--precision", "f16", "--json", "kernels.json"],
         &["kernels", "--nonsense"],
         &["--all", "kernels"],
         &["--device", "tpu"],
@@ -94,7 +99,8 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
     let record = folder.path().join("record.json");
     bench(folder.path())
         .args(["--all", "--device", "cpu", "--size", "64x64", "--frames", "2", "--repeats", "1"])
-        .args(["--warmup", "0", "--output", "record.json"])
+        .args(["--warmup", "0", "--threads", "1", "--output", "record.json"])
+        .env("RIFE_CPU", "avx2")
         // The checkout's weights, as the working directory is outside of it.
         .env("RIFE_WEIGHTS", weights())
         .assert()
@@ -103,10 +109,12 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
     let text = std::fs::read_to_string(record).expect("a record");
     let record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let measured = record["measurements"].as_array().expect("measurements");
+    let cores = record["machine"]["cores"].as_f64().expect("cores");
     let names: Vec<_> = measured
         .iter()
         .map(|m| ["model", "engine", "precision"].map(|k| m["case"][k].as_str().expect(k)))
         .collect();
+    assert_eq!(record["machine"]["environment"]["RIFE_CPU"], "avx2");
     for model in ["4.6", "4.25"] {
         for precision in ["f32", "f16"] {
             assert!(names.contains(&[model, "baseline", precision]), "{names:?}");
@@ -114,7 +122,10 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
     }
     for m in measured {
         assert_eq!(m["error"], serde_json::Value::Null);
-        let reference = m["case"]["precision"] == "f32";
+        assert_eq!(m["subject"]["threads"], 1);
+        let busy = m["runs"][0]["cpu_percent"].as_f64().expect("a share") / 100.0 * cores;
+        assert!(busy < 1.2, "one thread kept {busy} processors busy: {m}");
+        let reference = m["case"]["engine"] == "baseline" && m["case"]["precision"] == "f32";
         assert_eq!(m["fidelity"].is_null(), reference, "{m}");
         assert_eq!(m["runs"][0]["frame_ms"].as_array().expect("samples").len(), 2);
         let sha256 = m["subject"]["weights_sha256"].as_str().expect("a hash");
@@ -122,6 +133,53 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
         if m["case"]["model"] == "4.25" && m["subject"]["weights"] == "4.26" {
             assert!(m["subject"]["note"].as_str().expect("a note").contains("4.26"));
         }
+    }
+}
+
+#[test]
+fn the_optimized_engine_of_a_cpu_is_ablated_and_taken_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let read = |name: &str| -> serde_json::Value {
+        let text = std::fs::read_to_string(folder.path().join(name)).expect("a record");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let quick = |words: &[&str]| {
+        let mut command = bench(folder.path());
+        command.args(words).env("RIFE_WEIGHTS", weights());
+        command.args(["--device", "cpu", "--size", "64x64", "--model", "4.25", "--threads", "2"]);
+        command
+    };
+    quick(&["--ablate", "--reference", "optimized-f32", "--frames", "2", "--repeats", "1"])
+        .args(["--warmup", "0", "--engine", "optimized", "--output", "ablation.json"])
+        .assert()
+        .success()
+        .stdout(predicate::str::contains("without").and(predicate::str::contains("winograd")));
+    let record = read("ablation.json");
+    let off: Vec<_> = record["ablations"][0]["without"]
+        .as_array()
+        .expect("variants")
+        .iter()
+        .map(|variant| {
+            assert!(!variant["device"].is_null() && !variant["end_to_end"].is_null(), "{variant}");
+            variant["off"].as_str().expect("a name")
+        })
+        .collect();
+    let mut expected =
+        ["winograd", "cached-frames", "cached-features", "preallocated-buffers", "reused-buffers"];
+    expected.sort();
+    let mut off = off;
+    off.sort();
+    assert_eq!(off, expected);
+
+    quick(&["kernels", "--runs", "2", "--json", "kernels.json"])
+        .assert()
+        .success()
+        .stdout(predicate::str::contains("GFLOP/s").and(predicate::str::contains("block0.res")));
+    let frame = &read("kernels.json")["frames"][0];
+    assert_eq!(frame["subject"]["threads"], 2);
+    assert_eq!(frame["whole_ms"]["samples"], 2);
+    for ceiling in ["flops", "bytes"] {
+        assert!(frame["ceilings"][ceiling].as_f64().expect(ceiling) > 1e7, "{frame}");
     }
 }
 

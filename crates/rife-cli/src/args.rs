@@ -62,7 +62,7 @@ pub(crate) struct EngineArgs {
     /// Where to run: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: Device,
-    /// Arithmetic of the convolutions: auto, f32, tf32 (GPU) or f16
+    /// Arithmetic of the convolutions: auto, f32, tf32 (GPU), f16 or bf16 (CPU)
     #[arg(long, value_name = "PRECISION", default_value = "auto")]
     pub(crate) precision: Precision,
     /// Resolution that motion is estimated at: 0.25, 0.5 (suits 4K), 1, 2 or 4
@@ -71,6 +71,9 @@ pub(crate) struct EngineArgs {
     /// Average in the swapped pair: about twice the work (4.6 only)
     #[arg(long)]
     pub(crate) ensemble: bool,
+    /// Threads on a CPU, 1 to 1024 [default: one for each processor]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) threads: Option<usize>,
     #[command(flatten)]
     pub(crate) weights: WeightsDir,
 }

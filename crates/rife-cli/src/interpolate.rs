@@ -86,12 +86,16 @@ fn folder_of(file: &Path) -> &Path {
 }
 
 fn builder(args: &EngineArgs) -> InterpolatorBuilder {
-    Interpolator::builder(args.model)
+    let builder = Interpolator::builder(args.model)
         .engine(args.engine)
         .device(args.device)
         .precision(args.precision)
         .scale(args.scale)
-        .ensemble(args.ensemble)
+        .ensemble(args.ensemble);
+    match args.threads {
+        Some(threads) => builder.threads(threads),
+        None => builder,
+    }
 }
 
 pub(crate) fn run(args: InterpolateArgs) -> Result<()> {

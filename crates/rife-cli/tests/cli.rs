@@ -116,6 +116,23 @@ fn the_picture_between_two_lies_between_them() {
 }
 
 #[test]
+fn the_number_of_threads_changes_speed_alone() {
+    let folder = pair();
+    for engine in ["optimized", "baseline"] {
+        let [one, three] = ["1", "3"].map(|threads| {
+            let args = ["interpolate", "a.png", "b.png", "-o", "m.png", "--overwrite"];
+            rife_in(folder.path(), &args)
+                .args(["--device", "cpu", "--engine", engine, "--threads", threads])
+                .assert()
+                .success();
+            image::open(folder.path().join("m.png")).unwrap().into_rgb8()
+        });
+        let off = one.as_raw().iter().zip(three.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(off <= Some(1), "{engine}: {off:?}");
+    }
+}
+
+#[test]
 fn sixteen_bits_in_are_sixteen_bits_out() {
     let folder = tempfile::tempdir().unwrap();
     rgb16(40, 40, 0).save(folder.path().join("a.png")).unwrap();
@@ -289,10 +306,14 @@ fn what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing() {
         ("a.png b.png -o m.png --engine warp", "baseline"),
         ("a.png b.png -o m.png --device tpu", "cuda[:N]"),
         ("a.png b.png -o m.png --device cuda:250", "cuda:250"),
-        ("a.png b.png -o m.png --engine optimized --device cpu", "optimized"),
+        ("a.png b.png -o m.png --engine optimized --device cpu --precision f16", "in f32"),
         ("a.png b.png -o m.png --precision f8", "tf32"),
         ("a.png b.png -o m.png --precision tf32 --device cpu", "f32 and f16"),
         ("a.png b.png -o m.png --ensemble", "4.6"),
+        ("a.png b.png -o m.png --threads 0", "1 to 1024"),
+        ("a.png b.png -o m.png --threads 1025", "1 to 1024"),
+        ("a.png b.png -o m.png --threads -1", "--threads"),
+        ("a.png b.png -o m.png --threads many", "--threads"),
         ("a.png b.png", "--output"),
         ("a.png", "required"),
     ];
@@ -305,7 +326,10 @@ fn what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing() {
 
 #[test]
 fn info_and_help_answer() {
-    rife().arg("info").assert().success().stdout(predicate::str::contains("baseline on cpu"));
+    let engines =
+        predicate::str::is_match(r"optimized on cpu +f32(, bf16)? +\w+, \d+ threads?\n").unwrap();
+    let engines = engines.and(predicate::str::contains("baseline on cpu"));
+    rife().arg("info").assert().success().stdout(engines);
     rife().arg("--help").assert().success().stdout(predicate::str::contains("interpolate"));
     rife().arg("--version").assert().success();
 }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use candle_core::{DType, Device as Candle, Tensor};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use rife_model::{IfNet, Input, Padding, Scale};
 
 use crate::engine::{Description, EngineImpl, EngineSession, Load};
@@ -26,6 +27,7 @@ struct Baseline {
     net: Arc<IfNet>,
     recipe: Recipe,
     precision: Precision,
+    pool: Option<Arc<ThreadPool>>,
 }
 
 /// Whether candle can use the GPU of this index.
@@ -48,12 +50,30 @@ pub(crate) fn probe_cuda(index: usize) -> Probe {
 
 pub(crate) fn load(load: &Load<'_>, device: Candle) -> Result<Box<dyn EngineImpl>> {
     let dtype = if load.precision == Precision::F16 { DType::F16 } else { DType::F32 };
+    // What candle and its matrix products share among threads they share among those of the pool
+    // that they are called in; a GPU has no use for one.
+    let pool = device.is_cpu().then(|| pool(load.threads)).transpose()?;
     let net = IfNet::from_weights(load.weights, load.version, dtype, &device)?;
     Ok(Box::new(Baseline {
         net: Arc::new(net),
         recipe: Recipe { scale: load.scale, ensemble: load.ensemble },
         precision: load.precision,
+        pool,
     }))
+}
+
+/// So many threads; unless chosen, as many as rayon takes: one for each processor, or what
+/// `RAYON_NUM_THREADS` says.
+fn pool(threads: Option<usize>) -> Result<Arc<ThreadPool>> {
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(threads.unwrap_or(0))
+        .thread_name(|i| format!("rife-base-{i}"))
+        .build()
+        .map_err(|cause| {
+            let threads = threads.unwrap_or_else(rayon::current_num_threads);
+            Error::Threads { threads, reason: cause.to_string() }
+        })?;
+    Ok(Arc::new(pool))
 }
 
 impl EngineImpl for Baseline {
@@ -68,6 +88,7 @@ impl EngineImpl for Baseline {
             precision: self.precision,
             arithmetic: format!("{convolutions} convolutions by candle, F32 warp"),
             optimizations: Optimizations::none(),
+            threads: self.pool.as_ref().map(|pool| pool.current_num_threads()),
         }
     }
 
@@ -75,6 +96,7 @@ impl EngineImpl for Baseline {
         let padding = Padding::new(size.height, size.width, self.net.spec(), self.recipe.scale);
         Ok(Box::new(BaselineSession {
             net: Arc::clone(&self.net),
+            pool: self.pool.clone(),
             recipe: self.recipe,
             padding,
             frames: [None, None],
@@ -85,6 +107,7 @@ impl EngineImpl for Baseline {
 
 struct BaselineSession {
     net: Arc<IfNet>,
+    pool: Option<Arc<ThreadPool>>,
     recipe: Recipe,
     padding: Padding,
     /// The earlier and the later frame, as planar F32.
@@ -99,6 +122,18 @@ impl BaselineSession {
         let mut planes = vec![0.0; 3 * h * w];
         frame.view().write_planes(&mut planes, w, h);
         Ok(Tensor::from_vec(planes, (1, 3, h, w), self.net.device())?)
+    }
+
+    fn make(&self, frame0: &Frame, frame1: &Frame, timestep: f32) -> Result<Vec<f32>> {
+        let image0 = self.upload(frame0)?;
+        let image1 = self.upload(frame1)?;
+        let timesteps = [timestep];
+        let image = self.net.forward(&Input {
+            scale: self.recipe.scale,
+            ensemble: self.recipe.ensemble,
+            ..Input::new(&image0, &image1, &timesteps)
+        })?;
+        Ok(image.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?)
     }
 }
 
@@ -124,15 +159,12 @@ impl EngineSession for BaselineSession {
         let [Some(frame0), Some(frame1)] = &self.frames else {
             return Err(Error::NotReady(self.frames.iter().flatten().count()));
         };
-        let image0 = self.upload(frame0)?;
-        let image1 = self.upload(frame1)?;
-        let timesteps = [timestep];
-        let image = self.net.forward(&Input {
-            scale: self.recipe.scale,
-            ensemble: self.recipe.ensemble,
-            ..Input::new(&image0, &image1, &timesteps)
-        })?;
-        self.made.push_back(image.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?);
+        let make = || self.make(frame0, frame1, timestep);
+        let made = match &self.pool {
+            Some(pool) => pool.install(make),
+            None => make(),
+        }?;
+        self.made.push_back(made);
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Load<'a> {
     pub(crate) optimizations: Optimizations,
     /// The frames to make in one launch, 1 to [`crate::InterpolatorBuilder::MAX_BATCH`].
     pub(crate) batch: usize,
+    /// Threads of a CPU; as many as there are processors unless chosen.
+    pub(crate) threads: Option<usize>,
 }
 
 /// What an engine says of itself once it is loaded.
@@ -41,6 +43,8 @@ pub struct Description {
     pub arithmetic: String,
     /// The optimizations in effect: of those chosen, the ones that apply.
     pub optimizations: Optimizations,
+    /// The threads that it computes on; `None` where that is not the CPU.
+    pub threads: Option<usize>,
 }
 
 /// Memory that a session holds.
@@ -53,7 +57,7 @@ pub struct MemoryUse {
     pub pinned_host_bytes: u64,
 }
 
-/// How long one launch of a frame takes.
+/// How long one launch of a frame takes, which is a step of it on a CPU.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct KernelTime {
@@ -61,7 +65,8 @@ pub struct KernelTime {
     pub name: String,
     /// The kernel, and how it is cut.
     pub kernel: String,
-    /// The mean of many launches, one right after the other, in ms.
+    /// The mean of many, in ms: of launches one right after the other on a GPU, of the step within
+    /// whole frames on a CPU.
     pub milliseconds: f32,
     /// Multiplications and additions of the layer as it is published; 0 where it has none.
     pub flops: f64,
@@ -74,9 +79,11 @@ pub struct KernelTime {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Ceilings {
-    /// Multiplications and additions a second of the tensor cores, in the engine's precision.
+    /// Multiplications and additions a second in the engine's precision: of a GPU's tensor cores,
+    /// of all threads of an engine on the CPU.
     pub flops: f64,
-    /// Bytes a second of device memory: read and written, by a copy within it.
+    /// Bytes a second of the device's memory, which is a CPU's main memory: read and written, by a
+    /// copy within it.
     pub bytes: f64,
 }
 
@@ -163,8 +170,8 @@ pub(crate) trait EngineSession: Send {
 
     /// Makes the frame at `timestep` between the last two pushed `runs` times, without any copy
     /// between host and device, as a stream would: the newest frame is encoded each time. The
-    /// device's time of each in ms, by its own clock; `None` where there is no such clock. Called
-    /// with nothing submitted.
+    /// device's time of each in ms, by its own clock, which is the host's for a CPU; `None` where
+    /// there is no such clock. Called with nothing submitted.
     fn time_on_device(&mut self, _timestep: f32, _runs: usize) -> Result<Option<Vec<f32>>> {
         Ok(None)
     }

@@ -65,6 +65,17 @@ pub enum Error {
     /// A batch that is out of range.
     #[error("a batch is of 1 to {max} frames; got {0}", max = InterpolatorBuilder::MAX_BATCH)]
     Batch(usize),
+    /// A number of threads that is out of range.
+    #[error("threads: expected 1 to {max}, got {0}", max = InterpolatorBuilder::MAX_THREADS)]
+    ThreadCount(usize),
+    /// The system does not give the threads asked for.
+    #[error("{threads} threads could not be started: {reason}; ask for fewer (--threads)")]
+    Threads {
+        /// What was asked for.
+        threads: usize,
+        /// What the system says.
+        reason: String,
+    },
     /// The engine asked for cannot run on the device, which another engine can use.
     #[error("the {engine} engine cannot run on {device}: {reason}; {instead} runs there")]
     NoEngine {
@@ -97,8 +108,8 @@ pub enum Error {
     },
     /// The device has too little memory.
     #[error(
-        "the GPU has too little free memory{}: take smaller frames, scale 0.5, F16 or a smaller \
-         batch, or end other programs on it",
+        "there is too little free memory{}: take smaller frames, scale 0.5, F16 or a smaller \
+         batch, or end other programs",
         of_size(*needed)
     )]
     OutOfMemory {
@@ -166,7 +177,7 @@ mod tests {
     #[test]
     fn what_a_device_fails_at_is_one_line_with_a_remedy() {
         let memory = |needed| Error::OutOfMemory { needed }.to_string();
-        assert!(memory(None).starts_with("the GPU has too little free memory: take smaller"));
+        assert!(memory(None).starts_with("there is too little free memory: take smaller"));
         assert!(memory(Some((3 << 20) - 1)).contains("memory for 3 MiB more: take"));
         let lost = Error::DeviceLost { reason: "an ECC error".into() };
         let kernel = Error::Kernel { name: "warp".into(), reason: "no image".into() };

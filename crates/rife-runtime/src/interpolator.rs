@@ -26,11 +26,14 @@ pub struct InterpolatorBuilder {
     ensemble: bool,
     optimizations: Optimizations,
     batch: usize,
+    threads: Option<usize>,
 }
 
 impl InterpolatorBuilder {
     /// The largest batch.
     pub const MAX_BATCH: usize = 16;
+    /// The most threads.
+    pub const MAX_THREADS: usize = 1024;
 
     /// Which implementation runs the network.
     pub fn engine(mut self, engine: Engine) -> Self {
@@ -77,11 +80,20 @@ impl InterpolatorBuilder {
         self
     }
 
+    /// How many threads an engine runs on where it runs on the CPU, 1 to
+    /// [`InterpolatorBuilder::MAX_THREADS`]; one for each processor unless chosen. On a GPU it says
+    /// nothing.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
     /// Whether this machine and build can run what was chosen, without touching any weights.
     ///
     /// # Errors
     /// [`Error::NoDevice`], [`Error::NoEngine`] and [`Error::NoPrecision`] when they lack what was
-    /// asked for; [`Error::Batch`] when the batch is out of range; [`Error::Model`] when the
+    /// asked for; [`Error::Batch`] when the batch is out of range,
+    /// [`Error::ThreadCount`] when the number of threads is; [`Error::Model`] when the
     /// version has no ensemble.
     pub fn check(&self) -> Result<()> {
         self.choose().map(drop)
@@ -126,6 +138,7 @@ impl InterpolatorBuilder {
             ensemble: self.ensemble,
             optimizations: self.optimizations,
             batch: self.batch,
+            threads: self.threads,
         })?;
         let description = engine.info();
         tracing::debug!(
@@ -160,6 +173,9 @@ impl InterpolatorBuilder {
         }
         if !(1..=Self::MAX_BATCH).contains(&self.batch) {
             return Err(Error::Batch(self.batch));
+        }
+        if let Some(threads) = self.threads.filter(|t| !(1..=Self::MAX_THREADS).contains(t)) {
+            return Err(Error::ThreadCount(threads));
         }
         let Self { engine, device, precision, .. } = *self;
         machine::choose(Asked { engine, device, precision })
@@ -241,6 +257,7 @@ impl Interpolator {
             ensemble: false,
             optimizations: Optimizations::default(),
             batch: 1,
+            threads: None,
         }
     }
 
@@ -544,8 +561,8 @@ impl Session {
 
     /// Makes the frame at `timestep` between the last two pushed `runs` times without copying
     /// anything between host and device, the newest frame encoded each time, as in a stream whose
-    /// frames are on the device already. The device's time of each, in ms by its own clock; `None`
-    /// where the engine has no such clock.
+    /// frames are on the device already. The device's time of each, in ms by its own clock, which
+    /// is the host's for a CPU; `None` where the engine has no such clock.
     ///
     /// # Errors
     /// As [`Session::at_into`].

@@ -5,11 +5,16 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
+mod arena;
 mod baseline;
+mod cpu;
 mod cuda;
 mod engine;
 mod error;
 mod frame;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod interpolator;
 mod machine;
 mod optimizations;

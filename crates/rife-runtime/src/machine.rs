@@ -6,7 +6,7 @@ use candle_core::Device as Candle;
 
 use crate::engine::{EngineImpl, Load};
 use crate::{Device, Engine, Error, Precision, Result};
-use crate::{baseline, cuda};
+use crate::{baseline, cpu, cuda};
 
 /// Why an engine cannot run on a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,39 +35,51 @@ pub(crate) struct Factory {
     engine: Engine,
     /// Any device of the kind.
     kind: Device,
-    precisions: &'static [Precision],
+    precisions: fn() -> &'static [Precision],
     /// Whether it can run on the device of this index: quick, asked once, does not panic.
     probe: fn(usize) -> Probe,
     pub(crate) load: fn(&Load<'_>) -> Result<Box<dyn EngineImpl>>,
 }
 
 /// Every engine; of those of a kind of device the one that is preferred first.
-const FACTORIES: [Factory; 3] = [
+const FACTORIES: [Factory; 4] = [
+    Factory {
+        engine: Engine::Optimized,
+        kind: Device::Cpu,
+        precisions: cpu::precisions,
+        probe: cpu::probe,
+        load: cpu::load,
+    },
     Factory {
         engine: Engine::Baseline,
         kind: Device::Cpu,
-        precisions: &[Precision::F32, Precision::F16],
+        precisions: || &[Precision::F32, Precision::F16],
         probe: |_| {
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
-            Ok(format!("{threads} threads"))
+            Ok(count_of_threads(threads))
         },
         load: |load| baseline::load(load, Candle::Cpu),
     },
     Factory {
         engine: Engine::Optimized,
         kind: Device::Cuda(0),
-        precisions: &[Precision::F32, Precision::Tf32, Precision::F16],
+        precisions: || &[Precision::F32, Precision::Tf32, Precision::F16],
         probe: cuda::probe,
         load: cuda::load,
     },
     Factory {
         engine: Engine::Baseline,
         kind: Device::Cuda(0),
-        precisions: &[Precision::F32, Precision::F16],
+        precisions: || &[Precision::F32, Precision::F16],
         probe: baseline::probe_cuda,
         load: |load| baseline::load(load, Candle::new_cuda(load.index)?),
     },
 ];
+
+/// So many threads, for people.
+pub(crate) fn count_of_threads(threads: usize) -> String {
+    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
+}
 
 /// GPUs that are looked for.
 const GPUS: usize = 64;
@@ -154,7 +166,7 @@ fn choose_among(asked: Asked, here: &dyn Fn(usize, Device) -> Probe) -> Result<C
     let list = |all: Vec<String>| all.join(" and ");
     if there.iter().any(|f| asked.takes(f.engine)) {
         let instead = there.iter().filter(|f| asked.takes(f.engine)).map(|f| {
-            let precisions = f.precisions.iter().map(ToString::to_string).collect();
+            let precisions = (f.precisions)().iter().map(ToString::to_string).collect();
             format!("the {} engine computes in {}", f.engine, list(precisions))
         });
         let instead = list(instead.collect());
@@ -222,7 +234,7 @@ impl Asked {
 
     fn fits(self, row: usize, device: Device) -> bool {
         let Factory { engine, precisions, .. } = &FACTORIES[row];
-        self.takes(*engine) && precisions.contains(&self.precision_on(device))
+        self.takes(*engine) && precisions().contains(&self.precision_on(device))
     }
 }
 
@@ -272,7 +284,7 @@ pub fn engines() -> Vec<Availability> {
         Availability {
             engine: factory.engine,
             device,
-            precisions: factory.precisions.to_vec(),
+            precisions: (factory.precisions)().to_vec(),
             state: here(row, device).map_err(Absent::reason),
         }
     });
@@ -324,10 +336,12 @@ mod tests {
         let two: Gpus<'_> = &[[broken(), Ok(())], [Ok(()), Ok(())]];
         let half: Gpus<'_> = &[[broken(), not_built()], [Ok(()), not_built()]];
         for (gpus, asked, expected) in [
-            (none, (any, Device::Auto, auto), (base, CPU, f32)),
+            (none, (any, Device::Auto, auto), (fast, CPU, f32)),
+            (none, (base, Device::Auto, auto), (base, CPU, f32)),
+            (none, (fast, Device::Auto, auto), (fast, CPU, f32)),
             (none, (any, CPU, f16), (base, CPU, f16)),
             (both, (any, Device::Auto, auto), (fast, GPU, f16)),
-            (both, (any, CPU, auto), (base, CPU, f32)),
+            (both, (any, CPU, auto), (fast, CPU, f32)),
             (both, (base, Device::Auto, auto), (base, GPU, f16)),
             (both, (any, GPU, tf32), (fast, GPU, tf32)),
             (plain, (base, Device::Auto, auto), (base, CPU, f32)),
@@ -348,14 +362,18 @@ mod tests {
             |gpus: Gpus<'_>| choose(gpus, Engine::Auto, Device::Auto, Precision::Auto).unwrap();
         assert_eq!(auto(&[]).warning, None);
         assert_eq!(auto(&[[not_built(), not_built()]]).warning, None);
-        let fallen = auto(&[[broken(), not_built()]]);
-        assert_eq!((fallen.device, fallen.warning.unwrap()), (CPU, "a driver of 2009".into()));
+        let wreck: Gpus<'_> = &[[broken(), not_built()]];
+        let asked = choose(wreck, Engine::Optimized, Device::Auto, Precision::Auto).unwrap();
+        for fallen in [auto(wreck), asked] {
+            let got = (fallen.engine, fallen.device, fallen.warning.unwrap());
+            assert_eq!(got, (Engine::Optimized, CPU, "a driver of 2009".into()));
+        }
     }
 
     #[test]
     fn what_cannot_run_is_refused_with_what_can() {
         let (any, base, fast) = (Engine::Auto, Engine::Baseline, Engine::Optimized);
-        let (auto, tf32) = (Precision::Auto, Precision::Tf32);
+        let (auto, tf32, f16) = (Precision::Auto, Precision::Tf32, Precision::F16);
         let no_gpu: Gpus<'_> = &[];
         let plain: Gpus<'_> = &[[Ok(()), not_built()]];
         let candle: Gpus<'_> = &[[broken(), Ok(())]];
@@ -364,12 +382,11 @@ mod tests {
             (no_gpu, any, GPU, auto, "cuda:0 cannot be used: there is no GPU 0; the CPU can"),
             (plain, any, Device::Cuda(1), auto, "cuda:1 cannot be used: there is no GPU 1"),
             (wreck, fast, GPU, auto, "cuda:0 cannot be used: a driver of 2009"),
-            (no_gpu, fast, CPU, auto, "it runs on a GPU; the baseline engine runs there"),
-            (no_gpu, fast, Device::Auto, auto, "it runs on a GPU; the baseline engine runs there"),
-            (wreck, fast, Device::Auto, auto, "none is usable (a driver of 2009)"),
+            (no_gpu, fast, CPU, f16, "f16 on cpu: the optimized engine computes in f32"),
+            (no_gpu, fast, Device::Auto, f16, "f16 on cpu: the optimized engine computes in f32"),
             (plain, base, GPU, auto, "not built; the optimized engine runs there"),
             (candle, fast, GPU, auto, "a driver of 2009; the baseline engine runs there"),
-            (no_gpu, any, CPU, tf32, "tf32 on cpu: the baseline engine computes in f32 and f16"),
+            (no_gpu, any, CPU, tf32, " and the baseline engine computes in f32 and f16 there"),
             (candle, any, GPU, tf32, "tf32 on cuda:0: the baseline engine computes in f32"),
             (no_gpu, any, Device::Auto, tf32, "tf32 on cpu"),
         ] {

@@ -83,6 +83,9 @@ optimizations! {
     channels_last, ChannelsLast, "channels-last";
     /// A frame is uploaded once, for both its pairs (PyTorch: keeping the tensor on the device).
     cached_frames, CachedFrames, "cached-frames";
+    /// 3×3 convolutions of stride 1 run as Winograd's F(4×4, 3×3), with a quarter of the products
+    /// (PyTorch: what cuDNN and oneDNN may choose by themselves). CPU only.
+    winograd, Winograd, "winograd";
     /// A frame's encoder features are computed once, for both its pairs (PyTorch: keeping the
     /// encoder's output).
     cached_features, CachedFeatures, "cached-features";

@@ -49,6 +49,9 @@ pub enum Precision {
     Tf32,
     /// 16-bit floats.
     F16,
+    /// The products of 3×3 convolutions in BF16 (8 bits of mantissa), where a CPU has instructions
+    /// for it (AVX512-BF16); all else in F32.
+    Bf16,
 }
 
 impl fmt::Display for Engine {
@@ -113,6 +116,7 @@ impl fmt::Display for Precision {
             Self::F32 => "f32",
             Self::Tf32 => "tf32",
             Self::F16 => "f16",
+            Self::Bf16 => "bf16",
         })
     }
 }
@@ -121,12 +125,12 @@ impl FromStr for Precision {
     type Err = UnknownChoice;
 
     fn from_str(s: &str) -> Result<Self, UnknownChoice> {
-        [Self::Auto, Self::F32, Self::Tf32, Self::F16]
+        [Self::Auto, Self::F32, Self::Tf32, Self::F16, Self::Bf16]
             .into_iter()
             .find(|v| v.to_string() == s)
             .ok_or(UnknownChoice {
                 what: "precision",
-                expected: "auto, f32, tf32 or f16",
+                expected: "auto, f32, tf32, f16 or bf16",
                 got: s.into(),
             })
     }
@@ -144,7 +148,8 @@ mod tests {
         for v in [Device::Auto, Device::Cpu, Device::Cuda(0), Device::Cuda(7)] {
             assert_eq!(v.to_string().parse(), Ok(v));
         }
-        for v in [Precision::Auto, Precision::F32, Precision::Tf32, Precision::F16] {
+        for v in [Precision::Auto, Precision::F32, Precision::Tf32, Precision::F16, Precision::Bf16]
+        {
             assert_eq!(v.to_string().parse(), Ok(v));
         }
         assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));

@@ -1,6 +1,7 @@
 //! What every engine must do, whatever is behind the door: each behaviour is held by the engines
 //! of the CPU and, where there is a GPU, by those that can use it.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use candle_core::{DType, Device as CandleDevice, Tensor};
@@ -12,7 +13,8 @@ use rife_runtime::{
     Stride,
 };
 use rife_testkit::tolerance::{
-    F16_IMAGE, F16_PSNR_DB, F32_IMAGE, TF32_IMAGE, TF32_PSNR_DB, max_error, psnr_db,
+    BF16_PSNR_DB, BF16_WORST_PSNR_DB, F16_IMAGE, F16_PSNR_DB, F32_IMAGE, TF32_IMAGE, TF32_PSNR_DB,
+    max_error, psnr_db,
 };
 use rife_testkit::{Case, Golden, lines};
 
@@ -204,6 +206,26 @@ fn every_engine_is_within_two_eight_bit_steps_and_75_db_in_tf32() {
         assert!(off <= TF32_IMAGE, "{name}: off by {off}");
         assert!(psnr >= TF32_PSNR_DB, "{name}: {psnr} dB");
     });
+}
+
+/// No engine of a GPU computes in it.
+#[test]
+#[cfg_attr(not(bf16_here), ignore = "this processor has no AVX512-BF16")]
+fn the_cpu_is_within_60_db_in_bf16() {
+    let on = engines_on(Device::Cpu);
+    assert!(on.iter().any(|on| on.precisions.contains(&Precision::Bf16)));
+    let all = RefCell::new(Vec::new());
+    each_golden(&on, Precision::Bf16, |name, got, expected| {
+        let (off, psnr) = (max_error(got, expected), psnr_db(got, expected));
+        println!("{name}: off by {off:.2e}, {psnr:.1} dB");
+        assert!(off > 0.0, "{name}: in F32");
+        assert!(psnr >= BF16_WORST_PSNR_DB, "{name}: {psnr} dB");
+        all.borrow_mut().push((got.to_vec(), expected.to_vec()));
+    });
+    let (got, expected): (Vec<_>, Vec<_>) = all.into_inner().into_iter().unzip();
+    let psnr = psnr_db(&got.concat(), &expected.concat());
+    println!("together: {psnr:.1} dB");
+    assert!(psnr >= BF16_PSNR_DB, "together: {psnr} dB");
 }
 
 fn formats_agree_to_the_rounding_of_the_coarser(on: &Engines) {
@@ -516,6 +538,11 @@ fn an_engine_says_what_it_is(on: &Engines) {
             assert_eq!(info.device, on.device.to_string());
             assert_eq!(info.description.precision, *precision);
             assert!(!info.description.device.is_empty() && !info.description.arithmetic.is_empty());
+            let threads = info.description.threads;
+            assert_eq!(threads.is_some_and(|n| n > 0), on.device == Device::Cpu, "{threads:?}");
+            let three = builder(version, on, *precision).threads(3).load_weights(&weights).unwrap();
+            let chosen = (on.device == Device::Cpu).then_some(3);
+            assert_eq!(three.info().description.threads, chosen);
             if on.engine == Engine::Baseline {
                 assert_eq!(info.description.optimizations, Optimizations::none());
             }
@@ -542,8 +569,11 @@ fn what_cannot_run_is_refused_when_loading() {
     let builder = || Interpolator::builder(version).device(Device::Cpu);
     let ensemble = builder().ensemble(true).load_weights(&weights);
     assert!(matches!(ensemble, Err(Error::Model(ModelError::NoEnsemble { .. }))));
-    let optimized = builder().engine(Engine::Optimized).load_weights(&weights);
-    assert!(matches!(optimized, Err(Error::NoEngine { .. })));
+    let f16 = builder().engine(Engine::Optimized).precision(Precision::F16).load_weights(&weights);
+    assert!(matches!(f16, Err(Error::NoPrecision { .. })));
+    for threads in [0, 1025, usize::MAX] {
+        assert!(matches!(builder().threads(threads).check(), Err(Error::ThreadCount(_))));
+    }
     let tf32 = builder().precision(Precision::Tf32).load_weights(&weights);
     assert!(matches!(tf32, Err(Error::NoPrecision { .. })));
     for batch in [0, 17, usize::MAX] {

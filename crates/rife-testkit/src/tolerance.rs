@@ -24,6 +24,14 @@ pub const F16_IMAGE: f32 = 2.0 / 255.0;
 /// about 50 dB.
 pub const F16_PSNR_DB: f64 = 70.0;
 
+/// BF16 products at Winograd's points, least PSNR of all golden images together.
+pub const BF16_PSNR_DB: f64 = 60.0;
+
+/// The same of any one of them. Where motion is ambiguous, the three bits that BF16 has less than
+/// F16 decide for another one at some pixels: there the error has no bound, and in a small crop they
+/// count.
+pub const BF16_WORST_PSNR_DB: f64 = 50.0;
+
 /// Largest absolute difference; NaN anywhere gives NaN, which no tolerance admits.
 ///
 /// # Panics

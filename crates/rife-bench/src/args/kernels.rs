@@ -19,21 +19,25 @@ pub struct KernelArgs {
     #[arg(long = "precision", value_name = "TYPE", value_delimiter = ',')]
     pub precisions: Vec<Precision>,
 
-    /// Size of the frames; several with commas [default: 1920x1080]
+    /// Size of the frames; several with commas [default: 320x192 on a CPU, 1920x1080 on a GPU]
     #[arg(long = "size", value_name = "WxH", value_delimiter = ',', value_parser = parse_size)]
     pub sizes: Vec<Size>,
 
-    /// Where to run: auto, cuda or cuda:N
+    /// Where to run: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
     pub device: DeviceChoice,
+
+    /// Threads on a CPU, 1 to 1024 [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
 
     /// Run without these optimizations; several with commas
     #[arg(long, value_name = "OPT", value_delimiter = ',')]
     pub without: Vec<Optimization>,
 
-    /// Runs of each launch, and of the whole frame
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub runs: usize,
+    /// Runs of each launch, and of the whole frame [default: 10 on a CPU, 100 on a GPU]
+    #[arg(long, value_name = "N")]
+    pub runs: Option<usize>,
 
     /// Show each launch with its kernel, instead of one row for all that are alike in a block
     #[arg(long)]

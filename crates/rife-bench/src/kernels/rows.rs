@@ -28,14 +28,14 @@ impl Row {
         self.floor_ms.map(|floor| floor / self.ms)
     }
 
-    /// TFLOP/s.
-    pub fn tflops(&self) -> f64 {
-        self.flops / self.ms / 1e9
+    /// FLOP/s.
+    pub fn flops_a_second(&self) -> f64 {
+        1000.0 * self.flops / self.ms
     }
 
-    /// TB/s.
-    pub fn terabytes(&self) -> f64 {
-        self.bytes / self.ms / 1e9
+    /// B/s.
+    pub fn bytes_a_second(&self) -> f64 {
+        1000.0 * self.bytes / self.ms
     }
 
     fn of(name: String, launches: &[&KernelTime], ceilings: Option<Ceilings>) -> Self {
@@ -160,7 +160,7 @@ mod tests {
         assert!((row.floor_ms.expect("a floor") - 0.8).abs() < 1e-12);
         assert!((row.share_of_floor().expect("a floor") - 0.8).abs() < 1e-12);
         assert_eq!((row.ms, row.launches), (1.0, 2));
-        assert_eq!((row.tflops(), row.terabytes()), (8000.0, 2.0));
+        assert_eq!((row.flops_a_second(), row.bytes_a_second()), (8e15, 2e12));
 
         let memory = [launches[0].clone(), launch("blend", "b", 0.0)];
         let total = total(&memory, ceilings);

@@ -10,9 +10,10 @@ use super::{Run, TIMESTEP, Watcher, round_ms};
 use crate::clip::{Clip, there_and_back};
 use crate::plan::Plan;
 use crate::stats::Spread;
-use crate::subject::{EngineMemory, Pipeline, Stream, Subject};
+use crate::subject::{Device, EngineMemory, Pipeline, Stream, Subject};
 
-/// Frames that the device is asked for at once: between two such calls the budget is looked at.
+/// Frames that a GPU is asked for at once: between two such calls the budget is looked at. A CPU is
+/// asked for each: there it takes long, and there is no queue to fill.
 const AT_ONCE: usize = 50;
 /// Different frames that are page-locked: more would take long and say nothing else.
 const LOCKED_FRAMES: usize = 16;
@@ -105,11 +106,12 @@ pub(super) fn on_device(
     }
     let budget = plan.run_budget();
     let clock = Instant::now();
+    let at_once = if plan.device == Device::Cpu { 1 } else { AT_ONCE };
     let mut frame_ms = Vec::with_capacity(plan.frames);
     while frame_ms.len() < plan.frames
         && (frame_ms.len() < plan.min_run_frames() || budget.is_none_or(|b| clock.elapsed() < b))
     {
-        let frames = AT_ONCE.min(plan.frames - frame_ms.len());
+        let frames = at_once.min(plan.frames - frame_ms.len());
         let Some(times) = stream.time_on_device(TIMESTEP, frames)? else { return Ok(None) };
         // An engine that times none would be asked for ever.
         ensure!(times.len() == frames, "{} frames timed of {frames}", times.len());

@@ -40,7 +40,7 @@ const STEERING_VARIABLES: [&str; 7] = [
     "NVIDIA_TF32_OVERRIDE",
     "OMP_NUM_THREADS",
     "RAYON_NUM_THREADS",
-    "RIFE_CPU_LEVEL",
+    "RIFE_CPU",
 ];
 
 impl Machine {

@@ -5,17 +5,35 @@ use std::fmt::Write;
 use super::layout::{known, percent, table, trim_lines, wrap};
 use crate::kernels::rows::{self, Row};
 use crate::kernels::{FrameTimes, KernelRecord};
+use crate::subject::Device;
 
 /// Columns that a kernel's description may take beside the figures.
 const KERNEL_WIDTH: usize = 26;
 
 /// A record of launches as text, for people; `each` on a row of its own, or grouped.
 pub fn render(record: &KernelRecord, each: bool) -> String {
-    let tables: Vec<_> = record.frames.iter().map(|frame| of_frame(frame, each)).collect();
+    let of_frame = |frame| of_frame(frame, Unit::of(record.device), each);
+    let tables: Vec<_> = record.frames.iter().map(of_frame).collect();
     trim_lines(&tables.join("\n"))
 }
 
-fn of_frame(frame: &FrameTimes, each: bool) -> String {
+/// What rates are given in.
+#[derive(Clone, Copy)]
+struct Unit {
+    prefix: char,
+    per: f64,
+}
+
+impl Unit {
+    fn of(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self { prefix: 'G', per: 1e9 },
+            Device::Cuda(_) => Self { prefix: 'T', per: 1e12 },
+        }
+    }
+}
+
+fn of_frame(frame: &FrameTimes, unit: Unit, each: bool) -> String {
     let (launches, ceilings) = (&frame.launches, frame.ceilings);
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -25,13 +43,15 @@ fn of_frame(frame: &FrameTimes, each: bool) -> String {
     if let Some(ceilings) = ceilings {
         let _ = writeln!(
             text,
-            "The device gives {:.0} TFLOP/s and {:.2} TB/s at most.",
-            ceilings.flops / 1e12,
-            ceilings.bytes / 1e12
+            "The device gives {:.0} {p}FLOP/s and {:.2} {p}B/s at most.",
+            ceilings.flops / unit.per,
+            ceilings.bytes / unit.per,
+            p = unit.prefix
         );
     }
+    let rates = ["FLOP/s", "B/s"].map(|rate| format!("{}{rate}", unit.prefix));
     let mut headings =
-        vec!["launch", "ms", "share\n%", "TFLOP/s", "TB/s", "floor\nms", "floor/ms\n%"];
+        vec!["launch", "ms", "share\n%", &rates[0], &rates[1], "floor\nms", "floor/ms\n%"];
     let rows = if each {
         headings.push("kernel");
         rows::each(launches, ceilings)
@@ -44,7 +64,7 @@ fn of_frame(frame: &FrameTimes, each: bool) -> String {
         kernel.set_cell_alignment(comfy_table::CellAlignment::Left);
     }
     for row in rows.iter().chain([&total]) {
-        let mut cells = cells(row, total.ms);
+        let mut cells = cells(row, unit, total.ms);
         if each {
             cells.push(row.kernel.chars().take(KERNEL_WIDTH).collect());
         }
@@ -52,10 +72,20 @@ fn of_frame(frame: &FrameTimes, each: bool) -> String {
     }
     let _ = writeln!(text, "{table}");
     let _ = writeln!(text, "{}", wrap(&whole(frame, &total)));
+    if launches.iter().any(|launch| launch.kernel.contains("winograd")) {
+        let _ = writeln!(
+            text,
+            "{}",
+            wrap(
+                "Rates and floors are of the arithmetic as published: Winograd's convolutions \
+                 multiply a quarter as often, and may go below their floor."
+            )
+        );
+    }
     text
 }
 
-fn cells(row: &Row, sum_ms: f64) -> Vec<String> {
+fn cells(row: &Row, unit: Unit, sum_ms: f64) -> Vec<String> {
     // A launch without arithmetic, or with nothing known of it, has no rate.
     let rate = |v: f64, decimals: usize| match v {
         0.0 => "-".into(),
@@ -65,8 +95,8 @@ fn cells(row: &Row, sum_ms: f64) -> Vec<String> {
         row.name.clone(),
         format!("{:.4}", row.ms),
         percent(row.ms / sum_ms),
-        rate(row.tflops(), 1),
-        rate(row.terabytes(), 2),
+        rate(row.flops_a_second() / unit.per, 1),
+        rate(row.bytes_a_second() / unit.per, 2),
         known(row.floor_ms, |floor| format!("{floor:.4}")),
         known(row.share_of_floor(), percent),
     ]

@@ -14,7 +14,7 @@ use crate::measure::{Measurement, Summary};
 use crate::metrics::Psnr;
 use crate::mode::Mode;
 use crate::record::Record;
-use crate::subject::{Case, Size};
+use crate::subject::{Case, Device, Size};
 
 /// A record as text, for people.
 pub fn render(record: &Record) -> String {
@@ -60,8 +60,11 @@ fn of_one_size(text: &mut String, record: &Record, measurements: &[&Measurement]
         );
     }
     if let Some(table) = throughput(measurements) {
-        let _ =
-            writeln!(text, "\nOn the device alone, and from host memory to host memory\n{table}");
+        let what = match record.settings.device {
+            Device::Cpu => "By the engine's own clock, and fed ahead",
+            Device::Cuda(_) => "On the device alone, and from host memory to host memory",
+        };
+        let _ = writeln!(text, "\n{what}\n{table}");
     }
     for reference in references(measurements) {
         let Case { engine, precision, .. } = reference;
@@ -86,8 +89,17 @@ fn heading(record: &Record) -> String {
     }
     let budget = settings.budget_s.map(|s| format!(", {s} s each")).unwrap_or_default();
     let sizes: Vec<_> = settings.sizes().iter().map(|(size, _)| size.to_string()).collect();
+    let mut threads: Vec<_> =
+        record.measurements.iter().filter_map(|m| m.subject.as_ref()?.threads).collect();
+    threads.dedup();
+    // Engines that differ in it say so in the record alone.
+    let threads = match threads[..] {
+        [1] => " (1 thread)".into(),
+        [threads] => format!(" ({threads} threads)"),
+        _ => String::new(),
+    };
     let how = format!(
-        "{} on {}, {source}, {} x {} frames after {} to warm up{budget}",
+        "{} on {}{threads}, {source}, {} x {} frames after {} to warm up{budget}",
         sizes.join(", "),
         settings.device,
         settings.repeats,
@@ -147,7 +159,7 @@ fn speed_cells(s: &Summary, has_gpu: bool) -> Vec<String> {
     cells
 }
 
-/// Frames as fast as they go, and what they take of the GPU's memory; `None` where neither was
+/// Frames as fast as they go, and what they take of memory; `None` where neither was
 /// measured.
 fn throughput(measurements: &[&Measurement]) -> Option<Table> {
     let measured = |m: &&&Measurement| m.device.is_some() || m.end_to_end.is_some();

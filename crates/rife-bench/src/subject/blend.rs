@@ -107,6 +107,7 @@ impl Subject for Blend {
             device: "cpu".into(),
             arithmetic: String::new(),
             optimizations: applies.filter(|one| on.has(*one)).collect(),
+            threads: None,
         }
     }
 
@@ -145,6 +146,7 @@ impl BlendStream<'_> {
         match self.case.precision {
             Precision::F32 | Precision::Tf32 => v,
             Precision::F16 => (v * 2048.0).round() / 2048.0,
+            Precision::Bf16 => (v * 256.0).round() / 256.0,
         }
     }
 }

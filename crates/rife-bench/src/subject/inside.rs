@@ -18,7 +18,8 @@ pub struct KernelTime {
     pub name: String,
     /// The kernel, and how it is cut.
     pub kernel: String,
-    /// The mean of many launches, one right after the other, in ms.
+    /// The mean of many, in ms: of launches one right after the other on a GPU, of the step within
+    /// whole frames on a CPU.
     pub ms: f64,
     /// Multiplications and additions of the layer; 0 where it has none.
     pub flops: f64,
@@ -31,7 +32,7 @@ pub struct KernelTime {
 pub struct Ceilings {
     /// Multiplications and additions a second, in the engine's precision.
     pub flops: f64,
-    /// Bytes of device memory a second, read and written.
+    /// Bytes of the device's memory a second, read and written.
     pub bytes: f64,
 }
 

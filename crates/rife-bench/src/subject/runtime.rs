@@ -20,12 +20,14 @@ use super::{
 pub struct RuntimeEngines {
     store: Store,
     weights: HashMap<ModelVersion, Weights>,
+    threads: Option<usize>,
 }
 
 impl RuntimeEngines {
-    /// Engines that take their weights from `store`.
-    pub fn new(store: Store) -> Self {
-        Self { store, weights: HashMap::new() }
+    /// Engines that take their weights from `store`, and on a CPU run on so many threads: on one
+    /// for each processor where none are chosen.
+    pub fn new(store: Store, threads: Option<usize>) -> Self {
+        Self { store, weights: HashMap::new(), threads }
     }
 
     /// Makes sure that the weights of `models` are there before anything is measured; `notify` is
@@ -75,6 +77,7 @@ impl Engines for RuntimeEngines {
                     rt::Precision::F32 => Some((engine, Precision::F32)),
                     rt::Precision::Tf32 => Some((engine, Precision::Tf32)),
                     rt::Precision::F16 => Some((engine, Precision::F16)),
+                    rt::Precision::Bf16 => Some((engine, Precision::Bf16)),
                     rt::Precision::Auto => None,
                 })
             })
@@ -96,14 +99,18 @@ impl Engines for RuntimeEngines {
             Precision::F32 => rt::Precision::F32,
             Precision::Tf32 => rt::Precision::Tf32,
             Precision::F16 => rt::Precision::F16,
+            Precision::Bf16 => rt::Precision::Bf16,
         };
-        let interpolator = rt::Interpolator::builder(case.model)
+        let builder = rt::Interpolator::builder(case.model)
             .engine(engine)
             .device(runtime_device(device))
             .precision(precision)
-            .optimizations(case.without.optimizations())
-            .load_weights(weights)?;
-        Ok(Box::new(RuntimeSubject(interpolator)))
+            .optimizations(case.without.optimizations());
+        let builder = match self.threads {
+            Some(threads) => builder.threads(threads),
+            None => builder,
+        };
+        Ok(Box::new(RuntimeSubject(builder.load_weights(weights)?)))
     }
 }
 
@@ -123,6 +130,7 @@ impl Subject for RuntimeSubject {
                 .into_iter()
                 .filter(|one| info.description.optimizations.has(*one))
                 .collect(),
+            threads: info.description.threads,
         }
     }
 

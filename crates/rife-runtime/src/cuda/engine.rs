@@ -101,6 +101,7 @@ impl EngineImpl for CudaEngine {
             precision: self.0.precision,
             arithmetic: arithmetic.into(),
             optimizations: self.0.in_effect(),
+            threads: None,
         }
     }
 
@@ -125,6 +126,7 @@ impl Shared {
         let chosen = self.optimizations;
         let arena = chosen.has(Optimization::PreallocatedBuffers);
         let without = |of: Optimizations, one, applies: bool| of.with(one, of.has(one) && applies);
+        let chosen = without(chosen, Optimization::Winograd, false);
         let mut all = without(chosen, Optimization::CachedFeatures, self.spec.has_encoder());
         let frames = chosen.has(Optimization::CachedFrames);
         all = without(all, Optimization::CachedFeatures, frames);

@@ -6,6 +6,7 @@ use rife_model::{ENCODER_WIDTH, ModelSpec, Padding, RES_CONVS, Scale};
 use super::kernel::{
     Card, Epilogue, Extent, Kernel, Layout, Outcome, Source, Tile, Variant, tiles,
 };
+use crate::arena::{self, Life};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
 /// A layer's weights as the kernels take them.
@@ -258,12 +259,9 @@ impl<'a> Builder<'a> {
         let reuse = self.request.optimizations.has(Optimization::ReusedBuffers);
         let arena = if reuse {
             let (for_encoder, for_network) = self.buffers.split_at_mut(encoder_buffers);
-            place(for_encoder).max(place(for_network))
+            place(for_encoder, true).max(place(for_network, true))
         } else {
-            self.buffers.iter_mut().fold(0, |end, buffer| {
-                buffer.offset = end;
-                end + buffer.bytes.next_multiple_of(ALIGNMENT)
-            })
+            place(&mut self.buffers, false)
         };
         Plan {
             variant: self.variant,
@@ -611,31 +609,12 @@ pub(crate) const UNPLACED: Tile = Tile {
     blocks: 1,
 };
 
-/// Gives every buffer a place such that those alive at one time do not overlap, largest first,
-/// each as low as it fits. Returns the bytes that all of them take.
-fn place(buffers: &mut [Buffer]) -> usize {
-    let mut order: Vec<usize> = (0..buffers.len()).collect();
-    order.sort_by_key(|i| std::cmp::Reverse(buffers[*i].bytes));
-    let mut placed: Vec<usize> = Vec::new();
-    let mut end = 0;
-    for i in order {
-        let mut taken: Vec<(usize, usize)> = placed
-            .iter()
-            .map(|j| &buffers[*j])
-            .filter(|b| b.first <= buffers[i].last && buffers[i].first <= b.last)
-            .map(|b| (b.offset, b.offset + b.bytes))
-            .collect();
-        taken.sort_unstable();
-        let mut at = 0;
-        for (from, to) in taken {
-            if at + buffers[i].bytes <= from {
-                break;
-            }
-            at = at.max(to.next_multiple_of(ALIGNMENT));
-        }
-        buffers[i].offset = at;
-        end = end.max(at + buffers[i].bytes);
-        placed.push(i);
-    }
-    end.next_multiple_of(ALIGNMENT)
+/// Places buffers in the arena, and returns its bytes.
+fn place(buffers: &mut [Buffer], share: bool) -> usize {
+    let life = |b: &Buffer| Life { len: b.bytes, first: b.first, last: b.last };
+    let lives: Vec<Life> = buffers.iter().map(life).collect();
+    let placed = if share { arena::place } else { arena::place_apart };
+    let (offsets, end) = placed(&lives, ALIGNMENT);
+    buffers.iter_mut().zip(offsets).for_each(|(buffer, at)| buffer.offset = at);
+    end
 }

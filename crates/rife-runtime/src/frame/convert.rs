@@ -1,6 +1,8 @@
 //! Between a frame's samples and the planes of F32 that the networks work on.
 
-use super::{Frame, FrameView, FrameViewMut, Owned, Samples, SamplesMut};
+use std::marker::PhantomData;
+
+use super::{Frame, FrameSize, FrameView, FrameViewMut, Owned, Samples, SamplesMut, Stride};
 
 /// The largest 8- and 16-bit samples, which stand for 1.
 const MAX_8: f32 = 255.0;
@@ -13,8 +15,11 @@ fn unit(v: f32) -> f32 {
 }
 
 /// Rounds to the nearest sample: truncating would darken every made frame by half a step.
+#[inline]
 fn quantize(v: f32, max: f32) -> f32 {
-    (unit(v) * max).round()
+    // From here on floats are integers: the sum is rounded to the nearest, without a call.
+    const INTEGERS: f32 = (1 << 23) as f32;
+    (unit(v) * max + INTEGERS) - INTEGERS
 }
 
 impl FrameView<'_> {
@@ -53,7 +58,142 @@ impl FrameView<'_> {
     }
 }
 
+impl FrameView<'_> {
+    /// Writes row `y` as pixels of `lanes` floats: red, green and blue in [0, 1]; the other lanes
+    /// stay.
+    ///
+    /// # Panics
+    /// When there is no such row, or `pixels` is not one of the frame's width.
+    pub(crate) fn write_pixels(&self, y: usize, pixels: &mut [f32], lanes: usize) {
+        let w = self.size.width;
+        assert!(y < self.size.height && pixels.len() == w * lanes, "a row of another frame");
+        let from = y * self.stride.row;
+        let pixels = pixels.chunks_exact_mut(lanes);
+        match self.samples {
+            Samples::Rgb8(data) => {
+                for (to, p) in pixels.zip(data[from..from + 3 * w].chunks_exact(3)) {
+                    to[0] = f32::from(p[0]) / MAX_8;
+                    to[1] = f32::from(p[1]) / MAX_8;
+                    to[2] = f32::from(p[2]) / MAX_8;
+                }
+            }
+            Samples::Rgb16(data) => {
+                for (to, p) in pixels.zip(data[from..from + 3 * w].chunks_exact(3)) {
+                    to[0] = f32::from(p[0]) / MAX_16;
+                    to[1] = f32::from(p[1]) / MAX_16;
+                    to[2] = f32::from(p[2]) / MAX_16;
+                }
+            }
+            Samples::PlanarF32(data) => {
+                let plane = |c: usize| &data[from + c * self.stride.plane..][..w];
+                let (r, g, b) = (plane(0), plane(1), plane(2));
+                for (to, ((r, g), b)) in pixels.zip(r.iter().zip(g).zip(b)) {
+                    (to[0], to[1], to[2]) = (unit(*r), unit(*g), unit(*b));
+                }
+            }
+        }
+    }
+}
+
+/// The rows of a frame, for several threads to write.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    size: FrameSize,
+    stride: Stride,
+    at: RowsAt,
+    _frame: PhantomData<&'a mut f32>,
+}
+
+#[derive(Clone, Copy)]
+enum RowsAt {
+    Rgb8(*mut u8),
+    Rgb16(*mut u16),
+    PlanarF32(*mut f32),
+}
+
+// SAFETY: whoever writes a row answers for it being the only one.
+unsafe impl Send for Rows<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Rows<'_> {}
+
+impl Rows<'_> {
+    /// Writes row `y` from three rows of floats, clamped to [0, 1] and rounded to the nearest
+    /// sample.
+    ///
+    /// # Safety
+    /// Nobody else writes that row meanwhile.
+    ///
+    /// # Panics
+    /// When there is no such row, or what is given is shorter.
+    pub(crate) unsafe fn write(&self, y: usize, planes: [&[f32]; 3]) {
+        let w = self.size.width;
+        assert!(y < self.size.height, "a row below the frame");
+        let planes = planes.map(|p| &p[..w]);
+        let at = y * self.stride.row;
+        match self.at {
+            RowsAt::Rgb8(data) => {
+                // SAFETY: the row is within the frame, and the caller's alone.
+                let row = unsafe { std::slice::from_raw_parts_mut(data.add(at), 3 * w) };
+                write_interleaved(planes, row, |v| quantize(v, MAX_8) as u8);
+            }
+            RowsAt::Rgb16(data) => {
+                // SAFETY: as above.
+                let row = unsafe { std::slice::from_raw_parts_mut(data.add(at), 3 * w) };
+                write_interleaved(planes, row, |v| quantize(v, MAX_16) as u16);
+            }
+            RowsAt::PlanarF32(data) => {
+                for (c, plane) in planes.into_iter().enumerate() {
+                    // SAFETY: as above, in each plane.
+                    let row = unsafe {
+                        std::slice::from_raw_parts_mut(data.add(at + c * self.stride.plane), w)
+                    };
+                    // NaN stays: whoever asks for floats is to see that a network failed.
+                    row.iter_mut().zip(plane).for_each(|(o, v)| *o = v.clamp(0.0, 1.0));
+                }
+            }
+        }
+    }
+}
+
+fn write_interleaved<T>(planes: [&[f32]; 3], row: &mut [T], sample: impl Fn(f32) -> T) {
+    let [r, g, b] = planes;
+    for (p, ((r, g), b)) in row.chunks_exact_mut(3).zip(r.iter().zip(g).zip(b)) {
+        p[0] = sample(*r);
+        p[1] = sample(*g);
+        p[2] = sample(*b);
+    }
+}
+
 impl FrameViewMut<'_> {
+    /// Its rows.
+    pub(crate) fn rows(&mut self) -> Rows<'_> {
+        let at = match &mut self.samples {
+            SamplesMut::Rgb8(data) => RowsAt::Rgb8(data.as_mut_ptr()),
+            SamplesMut::Rgb16(data) => RowsAt::Rgb16(data.as_mut_ptr()),
+            SamplesMut::PlanarF32(data) => RowsAt::PlanarF32(data.as_mut_ptr()),
+        };
+        Rows { size: self.size, stride: self.stride, at, _frame: PhantomData }
+    }
+
+    /// Copies a packed frame of the same size and format.
+    ///
+    /// # Panics
+    /// When size or format differ.
+    pub(crate) fn copy_from(&mut self, frame: &Frame) {
+        assert_eq!(self.size, frame.size, "frames of different sizes");
+        let (w, h, stride) = (self.size.width, self.size.height, self.stride);
+        match (&mut self.samples, &frame.samples) {
+            (SamplesMut::Rgb8(to), Owned::Rgb8(from)) => copy_rows(to, stride.row, from, 3 * w),
+            (SamplesMut::Rgb16(to), Owned::Rgb16(from)) => copy_rows(to, stride.row, from, 3 * w),
+            (SamplesMut::PlanarF32(to), Owned::PlanarF32(from)) => {
+                for (c, from) in from.chunks_exact(w * h).enumerate() {
+                    copy_rows(&mut to[c * stride.plane..], stride.row, from, w);
+                }
+            }
+            _ => panic!("frames of different formats"),
+        }
+    }
+
     /// Reads the frame from the top left of three planes of `plane_width` × `plane_height` F32,
     /// clamped to [0, 1] and rounded to the nearest sample.
     ///
@@ -63,30 +203,21 @@ impl FrameViewMut<'_> {
         let (w, h) = (self.size.width, self.size.height);
         assert!(w <= plane_width && h <= plane_height, "planes smaller than the frame");
         assert_eq!(planes.len(), 3 * plane_width * plane_height, "planes of another size");
-        for (c, plane) in planes.chunks_exact(plane_width * plane_height).enumerate() {
-            for (y, row) in plane.chunks_exact(plane_width).take(h).enumerate() {
-                let row = &row[..w];
-                let to = y * self.stride.row;
-                match &mut self.samples {
-                    SamplesMut::Rgb8(data) => {
-                        let pixels = data[to..to + 3 * w].chunks_exact_mut(3);
-                        row.iter().zip(pixels).for_each(|(v, p)| p[c] = quantize(*v, MAX_8) as u8);
-                    }
-                    SamplesMut::Rgb16(data) => {
-                        let pixels = data[to..to + 3 * w].chunks_exact_mut(3);
-                        row.iter()
-                            .zip(pixels)
-                            .for_each(|(v, p)| p[c] = quantize(*v, MAX_16) as u16);
-                    }
-                    SamplesMut::PlanarF32(data) => {
-                        let to = to + c * self.stride.plane;
-                        // NaN stays: whoever asks for floats is to see that a network failed.
-                        let out = data[to..to + w].iter_mut();
-                        out.zip(row).for_each(|(o, v)| *o = v.clamp(0.0, 1.0));
-                    }
-                }
-            }
+        let plane = |c: usize| &planes[c * plane_width * plane_height..];
+        let (r, g, b) = (plane(0), plane(1), plane(2));
+        let rows = self.rows();
+        for y in 0..h {
+            let row = |plane: &'_ [f32]| y * plane_width..(y * plane_width + w).min(plane.len());
+            // SAFETY: the frame is borrowed, and this is the only thread that writes it.
+            unsafe { rows.write(y, [&r[row(r)], &g[row(g)], &b[row(b)]]) };
         }
+    }
+}
+
+/// Copies packed rows of `len` samples to rows `stride` apart.
+fn copy_rows<T: Copy>(to: &mut [T], stride: usize, from: &[T], len: usize) {
+    for (to, from) in to.chunks_mut(stride).zip(from.chunks_exact(len)) {
+        to[..len].copy_from_slice(from);
     }
 }
 

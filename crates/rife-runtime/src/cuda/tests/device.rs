@@ -49,6 +49,7 @@ impl Bench {
             ensemble: false,
             optimizations: Optimizations::all(),
             batch: 1,
+            threads: None,
         };
         let shared = CudaEngine::load(gpu, &load).unwrap().0;
         Self { shared, stream, weights: Weights::read(bytes.as_slice()) }

@@ -1,0 +1,85 @@
+//! Buffers that share memory where their lives allow.
+
+/// A buffer's length, and the steps that use it first and last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    pub(crate) len: usize,
+    pub(crate) first: usize,
+    pub(crate) last: usize,
+}
+
+/// Where each buffer begins, at a multiple of `alignment`, and the length of them all. Buffers
+/// that live at the same time do not overlap. The largest are placed first, each at the lowest
+/// place that is free.
+pub(crate) fn place(lives: &[Life], alignment: usize) -> (Vec<usize>, usize) {
+    let mut order: Vec<usize> = (0..lives.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(lives[*i].len));
+    let mut offsets = vec![0; lives.len()];
+    let mut placed: Vec<usize> = Vec::new();
+    let mut end = 0;
+    for i in order {
+        let life = lives[i];
+        let mut taken: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|j| lives[**j].first <= life.last && life.first <= lives[**j].last)
+            .map(|j| (offsets[*j], offsets[*j] + lives[*j].len))
+            .collect();
+        taken.sort_unstable();
+        let mut at = 0;
+        for (from, to) in taken {
+            if at + life.len <= from {
+                break;
+            }
+            at = at.max(to.next_multiple_of(alignment));
+        }
+        offsets[i] = at;
+        end = end.max(at + life.len);
+        placed.push(i);
+    }
+    (offsets, end.next_multiple_of(alignment))
+}
+
+/// As [`place`], but nothing shares.
+pub(crate) fn place_apart(lives: &[Life], alignment: usize) -> (Vec<usize>, usize) {
+    let mut end = 0;
+    let mut next = |life: &Life| {
+        let at = end;
+        end += life.len.next_multiple_of(alignment);
+        at
+    };
+    let offsets = lives.iter().map(&mut next).collect();
+    (offsets, end)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_lives_at_once_lies_apart(
+            lives in prop::collection::vec((1usize..2000, 0usize..20, 0usize..8), 1..30),
+        ) {
+            let lives: Vec<Life> = lives
+                .into_iter()
+                .map(|(len, first, steps)| Life { len, first, last: first + steps })
+                .collect();
+            let apart = place_apart(&lives, 64);
+            let shared = place(&lives, 64);
+            prop_assert!(shared.1 <= apart.1);
+            for (offsets, end) in [apart, shared] {
+                for (i, a) in lives.iter().enumerate() {
+                    prop_assert!(offsets[i].is_multiple_of(64) && offsets[i] + a.len <= end);
+                    for (j, b) in lives.iter().enumerate().take(i) {
+                        let meet = a.first <= b.last && b.first <= a.last;
+                        let overlap =
+                            offsets[i] < offsets[j] + b.len && offsets[j] < offsets[i] + a.len;
+                        prop_assert!(!(meet && overlap));
+                    }
+                }
+            }
+        }
+    }
+}

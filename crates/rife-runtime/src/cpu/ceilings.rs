@@ -1,0 +1,132 @@
+//! What the processor and its memory give at most to the engine's threads.
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::kernels::Kernels;
+use super::kernels::peak::{OPERANDS, Peak};
+use super::tensor::BLOCK;
+use crate::{Ceilings, Error, Result};
+
+/// A turn of arithmetic takes so long at least.
+const TURN: Duration = Duration::from_millis(20);
+/// Turns, of which the best counts: what another program takes of the processor is not missing in
+/// all of them.
+const TURNS: usize = 8;
+/// Floats of each of the two buffers that are copied between: more than caches hold.
+const COPIED: usize = 64 << 20;
+
+/// Measures both, for about half a second.
+pub(crate) fn measure(kernels: &Kernels, pool: &ThreadPool) -> Result<Ceilings> {
+    Ok(Ceilings { flops: flops(kernels, pool), bytes: bytes(pool, COPIED)? })
+}
+
+/// Multiplications and additions a second of all threads.
+fn flops(kernels: &Kernels, pool: &ThreadPool) -> f64 {
+    let mut rounds = 1 << 14;
+    loop {
+        let (took, _) = turn(kernels, pool, rounds);
+        if took >= TURN {
+            break;
+        }
+        rounds *= 2;
+    }
+    let turns = (0..TURNS).map(|_| turn(kernels, pool, rounds));
+    turns.map(|(took, done)| done / took.as_secs_f64()).fold(0.0, f64::max)
+}
+
+/// So many rounds on each thread: the time until all are done, and what they did.
+fn turn(kernels: &Kernels, pool: &ThreadPool, rounds: usize) -> (Duration, f64) {
+    let start = Instant::now();
+    let done = pool.broadcast(|_| run(kernels, rounds).1);
+    (start.elapsed(), done.iter().sum())
+}
+
+/// The total of each lane, and the multiplications and additions.
+fn run(kernels: &Kernels, rounds: usize) -> ([f32; BLOCK], f64) {
+    // Sums stay near 2.
+    let mut operands = [1.0; OPERANDS];
+    operands[..BLOCK].fill(0.5);
+    for (i, sum) in operands[2 * BLOCK..].chunks_exact_mut(BLOCK).enumerate() {
+        sum.fill(1.0 + i as f32 / 16.0);
+    }
+    let (to, flops) = (Cell::new([0.0; BLOCK]), Cell::new(0.0));
+    let args = Peak { operands: black_box(&operands), rounds, to: &to, flops: &flops };
+    // SAFETY: the table's processor is this one.
+    unsafe { (kernels.peak)(&args) };
+    (black_box(to.get()), flops.get())
+}
+
+/// Bytes a second, read and written, of a copy by all threads.
+fn bytes(pool: &ThreadPool, floats: usize) -> Result<f64> {
+    let part = floats.div_ceil(pool.current_num_threads());
+    pool.install(|| {
+        let (from, mut to) = (filled(floats, part, 1.0)?, filled(floats, part, 0.0)?);
+        let best = (0..TURNS).map(|_| {
+            let start = Instant::now();
+            to.par_chunks_mut(part)
+                .zip(from.par_chunks(part))
+                .for_each(|(to, from)| to.copy_from_slice(from));
+            black_box(&mut to);
+            start.elapsed()
+        });
+        let best = best.min().unwrap_or(Duration::MAX);
+        Ok((2 * size_of::<f32>() * floats) as f64 / best.as_secs_f64())
+    })
+}
+
+/// Memory that all threads have written first, each its part: where a machine has memory near some
+/// of its processors, it lies near those that use it.
+fn filled(floats: usize, part: usize, with: f32) -> Result<Vec<f32>> {
+    let mut buffer: Vec<f32> = Vec::new();
+    let needed = Some((size_of::<f32>() * floats) as u64);
+    buffer.try_reserve_exact(floats).map_err(|_| Error::OutOfMemory { needed })?;
+    let spare = &mut buffer.spare_capacity_mut()[..floats];
+    spare.par_chunks_mut(part).for_each(|part| {
+        for float in part {
+            float.write(with);
+        }
+    });
+    // SAFETY: all of them are written.
+    unsafe { buffer.set_len(floats) };
+    Ok(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use rayon::ThreadPoolBuilder;
+
+    use super::super::level::Level;
+    use super::*;
+
+    #[test]
+    fn every_level_does_the_arithmetic_that_it_counts() {
+        for level in Level::ALL.into_iter().filter(|level| *level <= Level::detected()) {
+            let kernels = Kernels::of(level);
+            // A round takes a sum from 1 + i / 16 to half of that and 1 more.
+            let (begun, none) = run(&kernels, 0);
+            let (done, flops) = run(&kernels, 1);
+            assert_eq!(none, 0.0, "{level}");
+            let lanes = begun.iter().take_while(|sum| **sum != 0.0).count();
+            let chains = flops / (2 * lanes) as f64;
+            assert_eq!(chains.fract(), 0.0, "{level}");
+            for (before, after) in begun.into_iter().zip(done).take(lanes) {
+                assert_eq!(after, before / 2.0 + chains as f32, "{level}");
+            }
+            assert_eq!(run(&kernels, 10).1, 10.0 * flops, "{level}");
+        }
+    }
+
+    #[test]
+    fn what_is_measured_is_a_rate() {
+        let pool = ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let flops = flops(&Kernels::of(Level::detected()), &pool);
+        let bytes = bytes(&pool, 1 << 16).unwrap();
+        assert!(flops > 1e8 && flops.is_finite(), "{flops}");
+        assert!(bytes > 1e7 && bytes.is_finite(), "{bytes}");
+    }
+}

@@ -1,0 +1,148 @@
+//! Convolutions of maps, as the kernels are called for them.
+
+use std::ops::Range;
+
+use super::kernels::direct::{Direct, Outcome, Place};
+use super::kernels::winograd::{FromPoints, Multiply, ToPoints};
+use super::kernels::{Bf16Kernels, Kernels};
+use super::pack::DirectWeights;
+use super::plan::Body;
+use super::team::Shared;
+use super::tensor::{BLOCK, Floats, Map};
+
+/// What a convolution reads.
+pub(crate) struct Source<'a> {
+    pub(crate) at: Shared<f32>,
+    pub(crate) row: usize,
+    pub(crate) column: usize,
+    pub(crate) segments: &'a [isize],
+}
+
+impl<'a> Source<'a> {
+    /// A map, with that stride.
+    pub(crate) fn of(map: &Map, segments: &'a [isize], stride: usize) -> Self {
+        let (row, column) = (stride * map.grid.row(), stride * BLOCK);
+        Self { at: Shared::new(map.origin()), row, column, segments }
+    }
+
+    pub(crate) fn direct(
+        &self,
+        weights: &'a DirectWeights,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        to: Outcome,
+    ) -> Direct<'a> {
+        Direct {
+            src: self.at.at(0),
+            src_row: self.row,
+            src_column: self.column,
+            segments: self.segments,
+            len: weights.len,
+            weights: weights.weights.as_ptr(),
+            bias: weights.bias.as_ptr(),
+            vectors: weights.vectors,
+            rows,
+            columns,
+            to,
+        }
+    }
+}
+
+/// A convolution by Winograd.
+pub(crate) struct Winograd<'a> {
+    pub(crate) kernels: &'a Kernels,
+    /// For weights in BF16.
+    pub(crate) bf16: Option<&'a Bf16Kernels>,
+    pub(crate) body: &'a Body,
+    pub(crate) from: Shared<f32>,
+    pub(crate) to: Shared<f32>,
+    pub(crate) residual: bool,
+    pub(crate) weights: &'a Floats,
+    pub(crate) bias: &'a Floats,
+}
+
+impl Winograd<'_> {
+    /// Floats that a tile's channels take at a point.
+    fn channels(&self) -> usize {
+        self.body.grid.channels / if self.bf16.is_some() { 2 } else { 1 }
+    }
+
+    /// # Safety
+    /// See [`Run`]; `points` holds the tiles' points of the blocks, `point` floats apart.
+    pub(crate) unsafe fn to_points(
+        &self,
+        points: Shared<f32>,
+        point: usize,
+        blocks: Range<usize>,
+        tiles: Range<usize>,
+    ) {
+        let grid = self.body.grid;
+        let args = ToPoints {
+            src: self.from.at(0),
+            row: grid.row(),
+            plane: grid.plane(),
+            blocks,
+            across: self.body.across,
+            tiles,
+            to: points.at(0),
+            point,
+            tile: self.channels(),
+        };
+        let to_points = self.bf16.map_or(self.kernels.to_points, |k| k.to_points);
+        // SAFETY: as the caller says.
+        unsafe { to_points(&args) }
+    }
+
+    /// # Safety
+    /// See [`Run`]; both hold so many tiles' points, `point` floats apart.
+    pub(crate) unsafe fn multiply(
+        &self,
+        from: Shared<f32>,
+        to: Shared<f32>,
+        point: usize,
+        points: Range<usize>,
+        tiles: usize,
+    ) {
+        let args = Multiply {
+            from: from.at(0),
+            from_point: point,
+            channels: self.channels(),
+            weights: self.weights.as_ptr(),
+            vectors: self.body.grid.blocks(),
+            points,
+            tiles,
+            to: to.at(0),
+            to_point: point,
+        };
+        let multiply = self.bf16.map_or(self.kernels.multiply, |k| k.multiply);
+        // SAFETY: as the caller says.
+        unsafe { multiply(&args) }
+    }
+
+    /// # Safety
+    /// See [`Run`]; `products` holds the tiles' points of the blocks, `point` floats apart.
+    pub(crate) unsafe fn back(
+        &self,
+        products: Shared<f32>,
+        point: usize,
+        blocks: Range<usize>,
+        tiles: Range<usize>,
+    ) {
+        let grid = self.body.grid;
+        let args = FromPoints {
+            from: products.at(0),
+            point,
+            tile: grid.channels,
+            bias: self.bias.as_ptr(),
+            add: if self.residual { self.from.at(0) } else { std::ptr::null() },
+            blocks,
+            across: self.body.across,
+            tiles,
+            height: grid.height,
+            width: grid.width,
+            to: Place { at: self.to.at(0), row: grid.row(), plane: grid.plane() },
+        };
+        // SAFETY: as the caller says.
+        unsafe { (self.kernels.from_points)(&args) }
+    }
+}

@@ -1,0 +1,302 @@
+//! Convolutions as they are defined: a sum over taps and channels for every output.
+
+use std::ops::Range;
+
+use super::super::lanes::{Isa, Lanes, Sixteen};
+use super::super::tensor::BLOCK;
+
+/// A convolution of a part of a picture. An output's inputs are `segments` of `len` channels each,
+/// which lie at the same distances from the output's source pixel wherever that is.
+pub(crate) struct Direct<'a> {
+    /// The source pixel of the output of row 0 and column 0.
+    pub(crate) src: *const f32,
+    /// Floats from one output's source pixel to that of the next row and column.
+    pub(crate) src_row: usize,
+    pub(crate) src_column: usize,
+    /// Floats from the source pixel to each segment.
+    pub(crate) segments: &'a [isize],
+    /// Channels of a segment.
+    pub(crate) len: usize,
+    /// `[group of vectors][segment][channel][vector of the group][16]`, the groups of
+    /// [`super::group`].
+    pub(crate) weights: *const f32,
+    /// 16 for each vector.
+    pub(crate) bias: *const f32,
+    /// Vectors of 16 outputs.
+    pub(crate) vectors: usize,
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
+    pub(crate) to: Outcome,
+}
+
+/// What becomes of the sums and the bias.
+#[derive(Clone, Copy)]
+pub(crate) enum Outcome {
+    /// LeakyReLU, into the blocks of a map.
+    Leaky(Place),
+    /// Added to what lies at the same place of another map; LeakyReLU.
+    Residual { place: Place, add: *const f32 },
+    /// Of a transposed convolution: four channels for each of 2×2 pixels of pictures of
+    /// interleaved channels. Vector 0 only.
+    Quarters(Pixels),
+    /// The same, and two rows of two pixels of eight channels for vectors 1 and 2.
+    QuartersAndEights { quarters: Pixels, eights: Pixels },
+    /// One channel for each of 4×4 pixels; three zeros follow each.
+    Singles(Pixels),
+}
+
+/// Where blocks of 16 channels lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The output of row 0 and column 0, of the first block.
+    pub(crate) at: *mut f32,
+    pub(crate) row: usize,
+    pub(crate) plane: usize,
+}
+
+// SAFETY: addresses; whoever uses them answers for that.
+unsafe impl Send for Outcome {}
+// SAFETY: as above.
+unsafe impl Sync for Outcome {}
+
+/// Where pixels of interleaved channels lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Pixels {
+    /// What the output of row 0 and column 0 makes.
+    pub(crate) at: *mut f32,
+    /// Floats from one row of pixels to the next, and from pixel to pixel.
+    pub(crate) row: usize,
+    pub(crate) pixel: usize,
+    /// Rows and columns of pixels that an output makes.
+    pub(crate) step: usize,
+}
+
+impl Pixels {
+    /// The pixel `(dy, dx)` of an output's.
+    #[inline(always)]
+    fn of(&self, y: usize, x: usize, dy: usize, dx: usize) -> *mut f32 {
+        self.at.wrapping_add((self.step * y + dy) * self.row + (self.step * x + dx) * self.pixel)
+    }
+}
+
+/// Runs a convolution.
+///
+/// # Safety
+/// The processor has the instructions of `I`. All that `args` points to, at every output of its
+/// rows and columns, is memory that may be read, or written by nobody else meanwhile; sources and
+/// outputs do not overlap.
+#[inline(always)]
+pub(crate) unsafe fn direct<I: Isa>(args: &Direct<'_>) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match args.to {
+            Outcome::Leaky(place) => with_groups::<I, _>(args, Leaky(place)),
+            Outcome::Residual { place, add } => {
+                with_groups::<I, _>(args, Residual { place, add });
+            }
+            Outcome::Quarters(to) => with_groups::<I, _>(args, Quarters(to)),
+            Outcome::QuartersAndEights { quarters, eights } => {
+                with_groups::<I, _>(args, QuartersAndEights { quarters, eights });
+            }
+            Outcome::Singles(to) => with_groups::<I, _>(args, Singles(to)),
+        }
+    }
+}
+
+/// What becomes of a sum. Not a closure: see [`super`].
+trait Store: Copy {
+    /// # Safety
+    /// The output's place may be written.
+    unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V);
+}
+
+/// See [`Outcome::Leaky`].
+#[derive(Clone, Copy)]
+struct Leaky(Place);
+/// See [`Outcome::Residual`].
+#[derive(Clone, Copy)]
+struct Residual {
+    place: Place,
+    add: *const f32,
+}
+/// See [`Outcome::Quarters`].
+#[derive(Clone, Copy)]
+struct Quarters(Pixels);
+/// See [`Outcome::QuartersAndEights`].
+#[derive(Clone, Copy)]
+struct QuartersAndEights {
+    quarters: Pixels,
+    eights: Pixels,
+}
+/// See [`Outcome::Singles`].
+#[derive(Clone, Copy)]
+struct Singles(Pixels);
+
+impl Store for Leaky {
+    #[inline(always)]
+    unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
+        // SAFETY: as the caller says.
+        unsafe { store_leaky(self.0, y, x, vector, sum) }
+    }
+}
+
+impl Store for Residual {
+    #[inline(always)]
+    unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
+        let at = y * self.place.row + x * BLOCK + vector * self.place.plane;
+        // SAFETY: as the caller says; what is added lies as the outputs do.
+        unsafe {
+            let sum = sum.add(V::load(self.add.wrapping_add(at)));
+            store_leaky(self.place, y, x, vector, sum);
+        }
+    }
+}
+
+impl Store for Quarters {
+    #[inline(always)]
+    unsafe fn store<V: Sixteen>(self, y: usize, x: usize, _vector: usize, sum: V) {
+        // SAFETY: as the caller says.
+        unsafe { store_quarters(self.0, y, x, sum) }
+    }
+}
+
+impl Store for QuartersAndEights {
+    #[inline(always)]
+    unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
+        // SAFETY: as the caller says.
+        unsafe {
+            if vector == 0 {
+                store_quarters(self.quarters, y, x, sum);
+            } else {
+                sum.store(self.eights.of(y, x, vector - 1, 0));
+            }
+        }
+    }
+}
+
+impl Store for Singles {
+    #[inline(always)]
+    unsafe fn store<V: Sixteen>(self, y: usize, x: usize, _vector: usize, sum: V) {
+        let mut lanes = [0.0; BLOCK];
+        // SAFETY: as the caller says.
+        unsafe {
+            sum.store(lanes.as_mut_ptr());
+            for (i, v) in lanes.into_iter().enumerate() {
+                let to = self.0.of(y, x, i / 4, i % 4).cast::<[f32; 4]>();
+                to.write_unaligned([v, 0.0, 0.0, 0.0]);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// Block `vector` of `place` may be written at `(y, x)`.
+#[inline(always)]
+unsafe fn store_leaky<V: Lanes>(place: Place, y: usize, x: usize, vector: usize, sum: V) {
+    let at = place.at.wrapping_add(y * place.row + x * BLOCK + vector * place.plane);
+    // SAFETY: as the caller says; the value exists, so the instructions do.
+    unsafe { leaky(sum).store(at) }
+}
+
+/// # Safety
+/// The four pixels of `to` may be written.
+#[inline(always)]
+unsafe fn store_quarters<V: Sixteen>(to: Pixels, y: usize, x: usize, sum: V) {
+    let to = [to.of(y, x, 0, 0), to.of(y, x, 0, 1), to.of(y, x, 1, 0), to.of(y, x, 1, 1)];
+    // SAFETY: as the caller says.
+    unsafe { sum.store_quarters(to) }
+}
+
+/// LeakyReLU.
+#[inline(always)]
+pub(crate) fn leaky<V: Lanes>(x: V) -> V {
+    // SAFETY: the value exists, so the instructions do.
+    let slope = unsafe { V::splat(rife_model::LEAKY_SLOPE as f32) };
+    x.max(x.mul(slope))
+}
+
+/// Every output, in the groups of vectors that the instructions are best at.
+///
+/// # Safety
+/// As [`direct`], with `to` in the place of [`Direct::to`].
+#[inline(always)]
+unsafe fn with_groups<I: Isa, S: Store>(args: &Direct<'_>, to: S) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match super::group(I::MOST_VECTORS, args.vectors) {
+            4 => groups::<I, S, 4>(args, to),
+            3 => groups::<I, S, 3>(args, to),
+            2 => groups::<I, S, 2>(args, to),
+            _ => groups::<I, S, 1>(args, to),
+        }
+    }
+}
+
+/// # Safety
+/// As [`with_groups`].
+#[inline(always)]
+unsafe fn groups<I: Isa, S: Store, const O: usize>(args: &Direct<'_>, to: S) {
+    if O > I::MOST_VECTORS {
+        return;
+    }
+    let of_a_group = args.segments.len() * args.len * O * BLOCK;
+    for y in args.rows.clone() {
+        let row = args.src.wrapping_add(y * args.src_row);
+        for group in 0..args.vectors / O {
+            let weights = args.weights.wrapping_add(group * of_a_group);
+            let mut x = args.columns.start;
+            // SAFETY: as the caller says.
+            super::strips!(I, O, x, args.columns.end, P => unsafe {
+                let src = row.wrapping_add(x * args.src_column);
+                let mut sums = [[I::V16::splat(0.0); O]; P];
+                for o in 0..O {
+                    let bias = I::V16::load(args.bias.wrapping_add((group * O + o) * BLOCK));
+                    for sums in &mut sums {
+                        sums[o] = bias;
+                    }
+                }
+                let mut w = weights;
+                for segment in args.segments {
+                    let from = src.wrapping_offset(*segment);
+                    accumulate::<_, P, O, false>(&mut sums, from, args.src_column, w, args.len);
+                    w = w.wrapping_add(args.len * O * BLOCK);
+                }
+                for (p, sums) in sums.into_iter().enumerate() {
+                    for (o, sum) in sums.into_iter().enumerate() {
+                        to.store(y, x + p, group * O + o, sum);
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Adds `len` channels, or pairs of them, of `P` pixels, `step` floats apart, times the weights of
+/// `O` vectors.
+///
+/// # Safety
+/// The processor has the instructions of `V`, with pairs those for BF16 too; the pixels' channels and the weights may be read.
+#[inline(always)]
+pub(crate) unsafe fn accumulate<V: Sixteen, const P: usize, const O: usize, const PAIRS: bool>(
+    sums: &mut [[V; O]; P],
+    from: *const f32,
+    step: usize,
+    weights: *const f32,
+    len: usize,
+) {
+    // SAFETY: as the caller says.
+    unsafe {
+        for channel in 0..len {
+            let mut w = [V::splat(0.0); O];
+            for (o, w) in w.iter_mut().enumerate() {
+                *w = V::load(weights.add((channel * O + o) * BLOCK));
+            }
+            for (p, sums) in sums.iter_mut().enumerate() {
+                let v = V::splat(*from.add(p * step + channel));
+                for (sum, w) in sums.iter_mut().zip(w) {
+                    *sum = if PAIRS { v.dot_pairs(w, *sum) } else { v.mul_add(w, *sum) };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The kernels, each written once over [`super::lanes`] and compiled for every level.
+//!
+//! A kernel and all that it calls is `#[inline(always)]`, so that it ends up in a function that has
+//! the instructions. A closure is a function of its own without them: where one computes with
+//! vectors, each operation becomes a call. So there are none.
+
+pub(crate) mod direct;
+pub(crate) mod peak;
+pub(crate) mod picture;
+pub(crate) mod winograd;
+
+use super::lanes::Portable;
+use super::level::Level;
+use direct::Direct;
+use peak::Peak;
+use picture::{Blend, Inputs};
+use winograd::{FromPoints, Multiply, ToPoints};
+
+/// Vectors of 16 outputs that are made at once, of `vectors` in all, where `most` fit.
+pub(crate) const fn group(most: usize, vectors: usize) -> usize {
+    let mut group = if most < 4 { most } else { 4 };
+    while group > 1 && !vectors.is_multiple_of(group) {
+        group -= 1;
+    }
+    group
+}
+
+/// Runs a body for as many pixels at once as the accumulators of `$isa` hold with `$vectors`
+/// vectors each, then for the rest in smaller strips; `$strip` is the number, a constant.
+macro_rules! strips {
+    ($isa:ident, $vectors:ident, $at:ident, $end:expr, $strip:ident => $body:expr) => {{
+        let most = $isa::ACCUMULATORS / $vectors;
+        $crate::cpu::kernels::strips!(@of most, $at, $end, $strip => $body;
+            12, 8, 6, 4, 2, 1);
+    }};
+    (@of $most:ident, $at:ident, $end:expr, $strip:ident => $body:expr; $($p:literal),*) => {
+        $(
+            if $p <= $most {
+                const $strip: usize = $p;
+                while $end - $at >= $p {
+                    $body;
+                    $at += $p;
+                }
+            }
+        )*
+    };
+}
+pub(crate) use strips;
+
+macro_rules! kernels {
+    ($($(#[$doc:meta])* $name:ident: $args:ty = $module:ident;)*) => {
+        /// The kernels of one level. Each is `unsafe` for what its own documentation says; that
+        /// the processor has the instructions is known where the table comes from.
+        #[derive(Clone, Copy)]
+        pub(crate) struct Kernels {
+            pub(crate) level: Level,
+            $($(#[$doc])* pub(crate) $name: unsafe fn(&$args),)*
+        }
+
+        mod portable {
+            use super::*;
+            // SAFETY, for each: as the kernel says; any processor will do.
+            $(pub(super) unsafe fn $name(args: &$args) {
+                // SAFETY: as the caller says.
+                unsafe { $module::$name::<Portable>(args) }
+            })*
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        mod avx2 {
+            use super::*;
+            $(#[target_feature(enable = "avx2,fma")]
+            pub(super) unsafe fn $name(args: &$args) {
+                // SAFETY: as the caller says.
+                unsafe { $module::$name::<super::super::lanes::Avx2>(args) }
+            })*
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        mod avx512 {
+            use super::*;
+            $(#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            pub(super) unsafe fn $name(args: &$args) {
+                // SAFETY: as the caller says.
+                unsafe { $module::$name::<super::super::lanes::Avx512>(args) }
+            })*
+        }
+
+        impl Kernels {
+            /// The kernels of a level.
+            ///
+            /// # Panics
+            /// When the processor lacks it.
+            pub(crate) fn of(level: Level) -> Self {
+                assert!(level <= Level::detected(), "this processor has no {level}");
+                match level {
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2 => Self { level, $($name: avx2::$name,)* },
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx512 => Self { level, $($name: avx512::$name,)* },
+                    _ => Self { level: Level::Scalar, $($name: portable::$name,)* },
+                }
+            }
+        }
+    };
+}
+
+kernels! {
+    /// See [`direct::direct`].
+    direct: Direct<'_> = direct;
+    /// See [`winograd::to_points`].
+    to_points: ToPoints = winograd;
+    /// See [`winograd::multiply`].
+    multiply: Multiply = winograd;
+    /// See [`winograd::from_points`].
+    from_points: FromPoints = winograd;
+    /// See [`picture::inputs`].
+    inputs: Inputs<'_> = picture;
+    /// See [`picture::blend`].
+    blend: Blend<'_> = picture;
+    /// See [`peak::peak`].
+    peak: Peak<'_> = peak;
+}
+
+/// The kernels that compute in BF16.
+#[derive(Clone, Copy)]
+pub(crate) struct Bf16Kernels {
+    /// See [`winograd::to_points_bf16`].
+    pub(crate) to_points: unsafe fn(&ToPoints),
+    /// See [`winograd::multiply_bf16`].
+    pub(crate) multiply: unsafe fn(&Multiply),
+}
+
+impl Bf16Kernels {
+    /// Those of a level, where the processor has instructions for BF16.
+    pub(crate) fn of(level: Level) -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if level == Level::Avx512 && is_x86_feature_detected!("avx512bf16") {
+            return Some(Self {
+                to_points: avx512_bf16::to_points,
+                multiply: avx512_bf16::multiply,
+            });
+        }
+        let _ = level;
+        None
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512_bf16 {
+    use super::super::lanes::Avx512;
+    use super::{Multiply, ToPoints, winograd};
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    pub(super) unsafe fn to_points(args: &ToPoints) {
+        // SAFETY: as the caller says.
+        unsafe { winograd::to_points_bf16::<Avx512>(args) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    pub(super) unsafe fn multiply(args: &Multiply) {
+        // SAFETY: as the caller says.
+        unsafe { winograd::multiply_bf16::<Avx512>(args) }
+    }
+}
+
+impl Level {
+    /// Vectors of outputs that a convolution makes at once, at most: weights are packed for it.
+    pub(crate) const fn most_vectors(self) -> usize {
+        match self {
+            Self::Avx512 => 4,
+            Self::Avx2 | Self::Scalar => 1,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Multiplying and adding without any memory: what the processor can at most.
+
+use std::cell::Cell;
+
+use super::super::lanes::{Isa, Lanes};
+use super::super::tensor::BLOCK;
+
+/// Sums that no other depends on, at most.
+const MOST_CHAINS: usize = 24;
+/// Floats that the kernel begins with: a factor, a term, and each sum. They come from memory, and
+/// sums begin differently, so that a compiler has no sum to spare.
+pub(crate) const OPERANDS: usize = (2 + MOST_CHAINS) * BLOCK;
+
+/// Many steps of `sum = sum · factor + term`.
+pub(crate) struct Peak<'a> {
+    pub(crate) operands: &'a [f32; OPERANDS],
+    pub(crate) rounds: usize,
+    /// The total of all sums; zeros where vectors are shorter.
+    pub(crate) to: &'a Cell<[f32; BLOCK]>,
+    /// Multiplications and additions that it took, to be told.
+    pub(crate) flops: &'a Cell<f64>,
+}
+
+/// # Safety
+/// The processor has the instructions of `I`.
+#[inline(always)]
+pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
+    // As many sums as registers hold, for a step to begin before those before it are done.
+    // SAFETY: as the caller says.
+    unsafe {
+        if I::ACCUMULATORS >= MOST_CHAINS {
+            chains::<I::V16, MOST_CHAINS>(args);
+        } else if I::ACCUMULATORS >= 6 {
+            chains::<I::V16, 6>(args);
+        } else {
+            chains::<I::V4, 12>(args);
+        }
+    }
+}
+
+/// # Safety
+/// As [`peak`].
+#[inline(always)]
+unsafe fn chains<V: Lanes, const C: usize>(args: &Peak<'_>) {
+    const { assert!(C <= MOST_CHAINS) };
+    let from = args.operands.as_ptr();
+    // SAFETY: as the caller says, and within the operands.
+    let total = unsafe {
+        let (factor, term) = (V::splat(*from), V::splat(*from.add(BLOCK)));
+        let mut sums = [term; C];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = V::load(from.add((2 + i) * BLOCK));
+        }
+        for _ in 0..args.rounds {
+            for sum in &mut sums {
+                *sum = sum.mul_add(factor, term);
+            }
+        }
+        let mut total = V::splat(0.0);
+        for sum in sums {
+            total = total.add(sum);
+        }
+        total
+    };
+    let mut lanes = [0.0; BLOCK];
+    // SAFETY: there are at least as many lanes.
+    unsafe { total.store(lanes.as_mut_ptr()) };
+    args.to.set(lanes);
+    args.flops.set((2 * C * V::N * args.rounds) as f64);
+}

@@ -1,0 +1,362 @@
+//! 3×3 convolutions of stride 1 by Winograd's F(4×4, 3×3): a tile of 4×4 outputs from 6×6 inputs
+//! with 36 products a pair of channels instead of 144. The points are 0, ±5/8, ±3/2 and infinity:
+//! as cheap as the usual 0, ±1, ±2, and with half of their rounding errors. All that the
+//! transforms of inputs and outputs multiply by is exact in F32.
+
+use std::ops::Range;
+
+use super::super::lanes::{Isa, Lanes, Sixteen};
+use super::super::tensor::BLOCK;
+use super::direct::{Place, accumulate, leaky};
+
+/// Outputs of a tile along each axis.
+pub(crate) const TILE: usize = 4;
+/// Inputs of a tile along each axis.
+const REACH: usize = TILE + 2;
+/// Products of a tile for a pair of channels.
+pub(crate) const POINTS: usize = REACH * REACH;
+
+/// Takes tiles of a map to the points: `to[point][tile][channel]`, or pairs of channels.
+pub(crate) struct ToPoints {
+    /// The first channel of the map's first pixel.
+    pub(crate) src: *const f32,
+    pub(crate) row: usize,
+    pub(crate) plane: usize,
+    /// Blocks of channels.
+    pub(crate) blocks: Range<usize>,
+    /// Tiles in a row of them.
+    pub(crate) across: usize,
+    pub(crate) tiles: Range<usize>,
+    /// Where the first tile of the range lies.
+    pub(crate) to: *mut f32,
+    /// Floats from point to point, and from tile to tile.
+    pub(crate) point: usize,
+    pub(crate) tile: usize,
+}
+
+/// Multiplies at each point: `to[point][tile][output] = from[point][tile][channel] · weights`, or
+/// with pairs of channels.
+pub(crate) struct Multiply {
+    pub(crate) from: *const f32,
+    pub(crate) from_point: usize,
+    /// Channels, or pairs of them.
+    pub(crate) channels: usize,
+    /// `[point][group of vectors][channel][vector of the group][16]`.
+    pub(crate) weights: *const f32,
+    /// Vectors of 16 outputs.
+    pub(crate) vectors: usize,
+    pub(crate) points: Range<usize>,
+    pub(crate) tiles: usize,
+    pub(crate) to: *mut f32,
+    pub(crate) to_point: usize,
+}
+
+/// Takes tiles back from the points, with what follows a convolution.
+pub(crate) struct FromPoints {
+    /// The first tile of the range.
+    pub(crate) from: *const f32,
+    pub(crate) point: usize,
+    pub(crate) tile: usize,
+    /// 16 for each block of outputs.
+    pub(crate) bias: *const f32,
+    /// Added to the sums; of the geometry of `to`. Null for none.
+    pub(crate) add: *const f32,
+    pub(crate) blocks: Range<usize>,
+    pub(crate) across: usize,
+    pub(crate) tiles: Range<usize>,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) to: Place,
+}
+
+/// The points but 0 and infinity: ± each.
+const NEAR: f32 = 5.0 / 8.0;
+const FAR: f32 = 3.0 / 2.0;
+
+/// What the transform of inputs multiplies by.
+#[derive(Clone, Copy)]
+struct InputFactors<V> {
+    near: V,
+    far: V,
+    minus_near_2: V,
+    minus_far_2: V,
+    /// The product of both squares, and minus their sum.
+    product: V,
+    minus_sum: V,
+}
+
+impl<V: Lanes> InputFactors<V> {
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn new() -> Self {
+        // SAFETY: as the caller says.
+        unsafe {
+            Self {
+                near: V::splat(NEAR),
+                far: V::splat(FAR),
+                minus_near_2: V::splat(-NEAR * NEAR),
+                minus_far_2: V::splat(-FAR * FAR),
+                product: V::splat(NEAR * NEAR * FAR * FAR),
+                minus_sum: V::splat(-(NEAR * NEAR + FAR * FAR)),
+            }
+        }
+    }
+}
+
+/// Along one axis: the values at the six points of the polynomial that six inputs stand for,
+/// transposed.
+#[inline(always)]
+fn points_of<V: Lanes>(d: [V; REACH], f: InputFactors<V>) -> [V; REACH] {
+    let [d0, d1, d2, d3, d4, d5] = d;
+    let near_even = f.minus_far_2.mul_add(d2, d4);
+    let near_odd = f.near.mul(f.minus_far_2.mul_add(d1, d3));
+    let far_even = f.minus_near_2.mul_add(d2, d4);
+    let far_odd = f.far.mul(f.minus_near_2.mul_add(d1, d3));
+    [
+        f.product.mul_add(d0, f.minus_sum.mul_add(d2, d4)),
+        near_even.add(near_odd),
+        near_even.sub(near_odd),
+        far_even.add(far_odd),
+        far_even.sub(far_odd),
+        f.product.mul_add(d1, f.minus_sum.mul_add(d3, d5)),
+    ]
+}
+
+/// What the transform of outputs multiplies by: the powers of the points.
+#[derive(Clone, Copy)]
+struct OutputFactors<V> {
+    near: [V; 3],
+    far: [V; 3],
+}
+
+impl<V: Lanes> OutputFactors<V> {
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn new() -> Self {
+        // SAFETY: as the caller says.
+        unsafe {
+            Self {
+                near: [V::splat(NEAR), V::splat(NEAR * NEAR), V::splat(NEAR * NEAR * NEAR)],
+                far: [V::splat(FAR), V::splat(FAR * FAR), V::splat(FAR * FAR * FAR)],
+            }
+        }
+    }
+}
+
+/// Along one axis: the four outputs from the products at six points.
+#[inline(always)]
+fn outputs_of<V: Lanes>(m: [V; REACH], f: OutputFactors<V>) -> [V; TILE] {
+    let [m0, m1, m2, m3, m4, m5] = m;
+    let (near_sum, near) = (m1.add(m2), m1.sub(m2));
+    let (far_sum, far) = (m3.add(m4), m3.sub(m4));
+    [
+        m0.add(near_sum).add(far_sum),
+        f.near[0].mul_add(near, f.far[0].mul(far)),
+        f.near[1].mul_add(near_sum, f.far[1].mul(far_sum)),
+        f.near[2].mul_add(near, f.far[2].mul_add(far, m5)),
+    ]
+}
+
+/// # Safety
+/// The processor has the instructions of `I`. The map's tiles, with one pixel around, may be read,
+/// and all of their points be written by nobody else meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn to_points<I: Isa>(args: &ToPoints) {
+    // SAFETY: as the caller says.
+    unsafe { to_points_of::<I, false>(args) }
+}
+
+/// As [`to_points`], in BF16.
+///
+/// # Safety
+/// As [`to_points`], and the processor has the instructions for BF16.
+#[cfg(any(test, target_arch = "x86_64"))]
+#[inline(always)]
+pub(crate) unsafe fn to_points_bf16<I: Isa>(args: &ToPoints) {
+    // SAFETY: as the caller says.
+    unsafe { to_points_of::<I, true>(args) }
+}
+
+/// # Safety
+/// As [`to_points`] and [`to_points_bf16`].
+#[inline(always)]
+unsafe fn to_points_of<I: Isa, const PAIRS: bool>(args: &ToPoints) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let factors = InputFactors::new();
+        let zero = I::V16::splat(0.0);
+        for block in args.blocks.clone() {
+            let plane = args.src.wrapping_add(block * args.plane);
+            for (i, tile) in args.tiles.clone().enumerate() {
+                let (ty, tx) = (tile / args.across, tile % args.across);
+                let corner = plane
+                    .wrapping_add(TILE * ty * args.row + TILE * tx * BLOCK)
+                    .wrapping_sub(args.row + BLOCK);
+                // No closures here: their instructions would be calls, see `super`.
+                let mut rows = [[zero; REACH]; REACH];
+                for (y, row) in rows.iter_mut().enumerate() {
+                    let from = corner.wrapping_add(y * args.row);
+                    let mut inputs = [zero; REACH];
+                    for (x, input) in inputs.iter_mut().enumerate() {
+                        *input = I::V16::load(from.wrapping_add(x * BLOCK));
+                    }
+                    *row = points_of(inputs, factors);
+                }
+                let floats = if PAIRS { BLOCK / 2 } else { BLOCK };
+                let to = args.to.wrapping_add(i * args.tile + block * floats);
+                for x in 0..REACH {
+                    let mut column = [zero; REACH];
+                    for (value, row) in column.iter_mut().zip(&rows) {
+                        *value = row[x];
+                    }
+                    for (y, v) in points_of(column, factors).into_iter().enumerate() {
+                        let to = to.wrapping_add((y * REACH + x) * args.point);
+                        if PAIRS {
+                            v.store_as_pairs(to);
+                        } else {
+                            v.store(to);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the instructions of `I`; `from` and the weights may be read, and `to` be
+/// written by nobody else meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn multiply<I: Isa>(args: &Multiply) {
+    // SAFETY: as the caller says.
+    unsafe { multiply_of::<I, false>(args) }
+}
+
+/// As [`multiply`], in BF16, with sums in F32.
+///
+/// # Safety
+/// As [`multiply`], and the processor has the instructions for BF16.
+#[cfg(any(test, target_arch = "x86_64"))]
+#[inline(always)]
+pub(crate) unsafe fn multiply_bf16<I: Isa>(args: &Multiply) {
+    // SAFETY: as the caller says.
+    unsafe { multiply_of::<I, true>(args) }
+}
+
+/// # Safety
+/// As [`multiply`] and [`multiply_bf16`].
+#[inline(always)]
+unsafe fn multiply_of<I: Isa, const PAIRS: bool>(args: &Multiply) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match super::group(I::MOST_VECTORS, args.vectors) {
+            4 => multiply_groups::<I, 4, PAIRS>(args),
+            3 => multiply_groups::<I, 3, PAIRS>(args),
+            2 => multiply_groups::<I, 2, PAIRS>(args),
+            _ => multiply_groups::<I, 1, PAIRS>(args),
+        }
+    }
+}
+
+/// # Safety
+/// As [`multiply`].
+#[inline(always)]
+unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Multiply) {
+    if O > I::MOST_VECTORS {
+        return;
+    }
+    let (channels, outputs) = (args.channels, args.vectors * BLOCK);
+    for point in args.points.clone() {
+        let from = args.from.wrapping_add(point * args.from_point);
+        let to = args.to.wrapping_add(point * args.to_point);
+        let weights = args.weights.wrapping_add(point * channels * outputs);
+        for group in 0..args.vectors / O {
+            let weights = weights.wrapping_add(group * channels * O * BLOCK);
+            let mut tile = 0;
+            // SAFETY: as the caller says.
+            super::strips!(I, O, tile, args.tiles, P => unsafe {
+                let mut sums = [[I::V16::splat(0.0); O]; P];
+                let from = from.add(tile * channels);
+                accumulate::<_, P, O, PAIRS>(&mut sums, from, channels, weights, channels);
+                for (p, sums) in sums.into_iter().enumerate() {
+                    for (o, sum) in sums.into_iter().enumerate() {
+                        sum.store(to.add((tile + p) * outputs + (group * O + o) * BLOCK));
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the instructions of `I`; the points and what is added may be read, and the
+/// tiles' pixels be written by nobody else meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn from_points<I: Isa>(args: &FromPoints) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let factors = OutputFactors::new();
+        let zero = I::V16::splat(0.0);
+        for block in args.blocks.clone() {
+            let bias = I::V16::load(args.bias.wrapping_add(block * BLOCK));
+            for (i, tile) in args.tiles.clone().enumerate() {
+                let from = args.from.wrapping_add(i * args.tile + block * BLOCK);
+                let mut rows = [[zero; TILE]; REACH];
+                for (y, row) in rows.iter_mut().enumerate() {
+                    let mut products = [zero; REACH];
+                    for (x, product) in products.iter_mut().enumerate() {
+                        *product = I::V16::load(from.wrapping_add((y * REACH + x) * args.point));
+                    }
+                    *row = outputs_of(products, factors);
+                }
+                let (y0, x0) = (TILE * (tile / args.across), TILE * (tile % args.across));
+                let (height, width) = (args.height - y0, args.width - x0);
+                for x in 0..TILE {
+                    let mut column = [zero; REACH];
+                    for (value, row) in column.iter_mut().zip(&rows) {
+                        *value = row[x];
+                    }
+                    for (y, sum) in outputs_of(column, factors).into_iter().enumerate() {
+                        if x >= width || y >= height {
+                            continue;
+                        }
+                        let at = block * args.to.plane + (y0 + y) * args.to.row + (x0 + x) * BLOCK;
+                        let mut sum = sum.add(bias);
+                        if !args.add.is_null() {
+                            sum = sum.add(I::V16::load(args.add.wrapping_add(at)));
+                        }
+                        leaky(sum).store(args.to.at.wrapping_add(at));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The weights of a 3×3 convolution at the points: `weights[output][input][3][3]`, outputs and
+/// inputs, to `[point][output][input]`.
+pub(crate) fn transform_weights(weights: &[f32]) -> Vec<f32> {
+    let (near, far) = (f64::from(NEAR), f64::from(FAR));
+    let points = [0.0, near, -near, far, -far];
+    // The powers of each point by its distances from the others; the last one is infinity.
+    let mut g = [[0.0, 0.0, 1.0]; REACH];
+    for (row, p) in g.iter_mut().zip(points) {
+        let others = points.iter().filter(|q| **q != p);
+        let distances: f64 = others.map(|q| p - q).product();
+        *row = [1.0, p, p * p].map(|power| power / distances);
+    }
+    let pairs = weights.len() / 9;
+    let mut all = vec![0.0; POINTS * pairs];
+    for (pair, taps) in weights.chunks_exact(9).enumerate() {
+        for (y, gy) in g.iter().enumerate() {
+            for (x, gx) in g.iter().enumerate() {
+                let sum: f64 =
+                    (0..9).map(|tap| gy[tap / 3] * gx[tap % 3] * f64::from(taps[tap])).sum();
+                all[(y * REACH + x) * pairs + pair] = sum as f32;
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,107 @@
+//! Which instructions are used: the most that the processor has, or fewer by request.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+/// The variable that lowers the level, for tests and to find which kernel is at fault.
+pub(crate) const OVERRIDE: &str = "RIFE_CPU";
+
+/// A set of instructions, each level with all of those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Level {
+    /// What the build's target has.
+    Scalar,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512 (F, BW, DQ and VL).
+    Avx512,
+}
+
+impl Level {
+    pub(crate) const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// The highest level of the processor.
+    pub(crate) fn detected() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            if avx2 && avx512 {
+                return Self::Avx512;
+            }
+            if avx2 {
+                return Self::Avx2;
+            }
+        }
+        Self::Scalar
+    }
+
+    /// The level to use: what the processor has, lowered by the override. Decided once.
+    pub(crate) fn current() -> Self {
+        static CURRENT: OnceLock<Level> = OnceLock::new();
+        *CURRENT.get_or_init(|| {
+            let wanted = std::env::var(OVERRIDE).ok();
+            let (level, complaint) = Self::lowered(Self::detected(), wanted.as_deref());
+            if let Some(complaint) = complaint {
+                tracing::warn!("{complaint}");
+            }
+            level
+        })
+    }
+
+    /// What `wanted` makes of a processor's level, and what is wrong with it.
+    fn lowered(detected: Self, wanted: Option<&str>) -> (Self, Option<String>) {
+        let Some(wanted) = wanted.filter(|w| !w.is_empty()) else { return (detected, None) };
+        match Self::ALL.into_iter().find(|l| l.as_str() == wanted) {
+            Some(level) if level <= detected => (level, None),
+            Some(level) => {
+                let says = format!("{OVERRIDE}={level}: this processor has {detected} at most");
+                (detected, Some(says))
+            }
+            None => {
+                let says = format!("{OVERRIDE}={wanted:?} is none of scalar, avx2 and avx512");
+                (detected, Some(says))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_override_only_lowers() {
+        let (scalar, avx2, avx512) = (Level::Scalar, Level::Avx2, Level::Avx512);
+        for (detected, wanted, expected, complains) in [
+            (avx512, None, avx512, false),
+            (avx512, Some(""), avx512, false),
+            (avx512, Some("avx2"), avx2, false),
+            (avx512, Some("scalar"), scalar, false),
+            (avx2, Some("avx2"), avx2, false),
+            (avx2, Some("avx512"), avx2, true),
+            (scalar, Some("avx2"), scalar, true),
+            (avx2, Some("sse9"), avx2, true),
+        ] {
+            let (got, complaint) = Level::lowered(detected, wanted);
+            assert_eq!((got, complaint.is_some()), (expected, complains), "{wanted:?}");
+        }
+    }
+}

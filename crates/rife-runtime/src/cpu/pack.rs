@@ -1,0 +1,385 @@
+//! Published weights in the order in which the kernels take them. Nothing is rounded but what
+//! Winograd's transform makes of them, computed in F64.
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
+use rife_model::{ENCODER_WIDTH, ModelError, ModelSpec, RES_CONVS, Scale, check_state_dict};
+
+use super::kernels::group;
+use super::kernels::winograd::transform_weights;
+use super::lanes::pair_of;
+use super::tensor::{BLOCK, Floats};
+use crate::{Error, Result};
+
+/// The weights of a [`super::kernels::direct::Direct`].
+#[derive(Debug)]
+pub(crate) struct DirectWeights {
+    pub(crate) weights: Floats,
+    pub(crate) bias: Floats,
+    pub(crate) vectors: usize,
+    /// Channels of a segment.
+    pub(crate) len: usize,
+}
+
+/// A residual convolution.
+#[derive(Debug)]
+pub(crate) enum ResWeights {
+    /// At Winograd's points, see [`super::kernels::winograd::Multiply`], and the bias; pairs of
+    /// channels in BF16 or each in F32.
+    Winograd {
+        weights: Floats,
+        bias: Floats,
+        pairs: bool,
+    },
+    Direct(DirectWeights),
+}
+
+/// A block's weights.
+#[derive(Debug)]
+pub(crate) struct BlockWeights {
+    /// The two convolutions of stride 2.
+    pub(crate) stem: [DirectWeights; 2],
+    pub(crate) body: Vec<ResWeights>,
+    /// Of the transposed convolution, for each of the four phases: flow, and the feature if any.
+    pub(crate) phases: [DirectWeights; 4],
+    /// The mask of all phases.
+    pub(crate) mask: DirectWeights,
+}
+
+/// The encoder's weights.
+#[derive(Debug)]
+pub(crate) struct EncoderWeights {
+    pub(crate) first: DirectWeights,
+    pub(crate) body: Vec<ResWeights>,
+    pub(crate) last: DirectWeights,
+}
+
+/// All weights of a version.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) blocks: Vec<BlockWeights>,
+    pub(crate) encoder: Option<EncoderWeights>,
+}
+
+impl DirectWeights {
+    fn floats(&self) -> usize {
+        self.weights.len() + self.bias.len()
+    }
+}
+
+impl ResWeights {
+    fn floats(&self) -> usize {
+        match self {
+            Self::Winograd { weights, bias, .. } => weights.len() + bias.len(),
+            Self::Direct(weights) => weights.floats(),
+        }
+    }
+}
+
+impl Packed {
+    /// Floats of all of it.
+    pub(crate) fn floats(&self) -> usize {
+        let of_a_block = |b: &BlockWeights| {
+            let direct = b.stem.iter().chain(&b.phases).chain([&b.mask]);
+            let body = b.body.iter().map(ResWeights::floats).sum::<usize>();
+            direct.map(DirectWeights::floats).sum::<usize>() + body
+        };
+        let of_the_encoder = |e: &EncoderWeights| {
+            let body = e.body.iter().map(ResWeights::floats).sum::<usize>();
+            e.first.floats() + body + e.last.floats()
+        };
+        self.blocks.iter().map(of_a_block).sum::<usize>()
+            + self.encoder.as_ref().map_or(0, of_the_encoder)
+    }
+}
+
+/// How weights are packed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packing {
+    pub(crate) spec: &'static ModelSpec,
+    pub(crate) scale: Scale,
+    /// [`super::level::Level::most_vectors`].
+    pub(crate) most_vectors: usize,
+    /// Whether convolutions of stride 1 go by Winograd.
+    pub(crate) winograd: bool,
+    /// Whether those of the blocks after the first compute in BF16 then.
+    pub(crate) bf16: bool,
+}
+
+/// A layer as it was published, its scale multiplied in.
+struct Published {
+    /// `[outputs][inputs][3][3]`, or `[inputs][outputs][4][4]` of a transposed one.
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    /// The second dimension.
+    second: usize,
+}
+
+impl Published {
+    fn read(tensors: &HashMap<String, Tensor>, path: &str, beta: Option<&str>) -> Result<Self> {
+        let tensor = |name: String| {
+            let found = tensors.get(&name);
+            found.ok_or(candle_core::Error::CannotFindTensor { path: name })?.to_dtype(DType::F32)
+        };
+        let weight = tensor(format!("{path}.weight"))?;
+        let second = weight.dim(1)?;
+        let mut weights = weight.flatten_all()?.to_vec1::<f32>()?;
+        let mut bias = tensor(format!("{path}.bias"))?.to_vec1::<f32>()?;
+        if let Some(beta) = beta {
+            let beta = tensor(beta.into())?.flatten_all()?.to_vec1::<f32>()?;
+            let each = (weights.len() / beta.len().max(1)).max(1);
+            for (of_an_output, scale) in weights.chunks_exact_mut(each).zip(&beta) {
+                of_an_output.iter_mut().for_each(|w| *w *= scale);
+            }
+            bias.iter_mut().zip(&beta).for_each(|(b, scale)| *b *= scale);
+        }
+        Ok(Self { weights, bias, second })
+    }
+
+    /// Of a 3×3 convolution.
+    fn tap(&self, output: usize, input: usize, tap: usize) -> f32 {
+        self.weights[(output * self.second + input) * 9 + tap]
+    }
+
+    /// Of a transposed 4×4 convolution of stride 2: what sub-pixel `(py, px)` takes of the input
+    /// at `(dy, dx)` from its own, if anything.
+    fn phase(
+        &self,
+        (input, output): (usize, usize),
+        (py, px): (usize, usize),
+        (dy, dx): (isize, isize),
+    ) -> Option<f32> {
+        let along = |p: usize, d: isize| {
+            let k = p as isize + 1 - 2 * d;
+            (0..4).contains(&k).then_some(k as usize)
+        };
+        let (ky, kx) = (along(py, dy)?, along(px, dx)?);
+        Some(self.weights[(input * self.second + output) * 16 + ky * 4 + kx])
+    }
+}
+
+fn floats(values: &[f32]) -> Result<Floats> {
+    zeros(values.len()).map(|mut to| {
+        to.as_mut_slice().copy_from_slice(values);
+        to
+    })
+}
+
+/// Memory of zeros.
+pub(crate) fn zeros(len: usize) -> Result<Floats> {
+    let needed = Some(4 * len as u64);
+    Floats::zeros(len).ok_or(Error::OutOfMemory { needed })
+}
+
+/// The taps of a 3×3 convolution, row by row, from the middle.
+pub(crate) const TAPS: [(isize, isize); 9] =
+    [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0), (0, 1), (1, -1), (1, 0), (1, 1)];
+
+/// The inputs of a phase of a transposed convolution.
+pub(crate) fn phase_taps((py, px): (usize, usize)) -> [(isize, isize); 4] {
+    let along = |p: usize| if p == 0 { [-1, 0] } else { [0, 1] };
+    let ([y0, y1], [x0, x1]) = (along(py), along(px));
+    [(y0, x0), (y0, x1), (y1, x0), (y1, x1)]
+}
+
+impl Packing {
+    /// Packs a version's weights file.
+    pub(crate) fn pack(self, weights: &[u8]) -> Result<Packed> {
+        let tensors = candle_core::safetensors::load_buffer(weights, &Device::Cpu)?;
+        check_state_dict(self.spec, tensors.iter().map(|(name, t)| (name.as_str(), t.dims())))
+            .map_err(ModelError::from)?;
+        let blocks = (0..self.spec.block_channels.len()).map(|i| self.block(&tensors, i));
+        Ok(Packed {
+            blocks: blocks.collect::<Result<_>>()?,
+            encoder: self.spec.has_encoder().then(|| self.encoder(&tensors)).transpose()?,
+        })
+    }
+
+    fn block(self, tensors: &HashMap<String, Tensor>, index: usize) -> Result<BlockWeights> {
+        let spec = self.spec;
+        let c = spec.block_channels[index];
+        let read = |path: &str| Published::read(tensors, &format!("block{index}.{path}"), None);
+        let first = read("conv0.0.0")?;
+        let channels = input_channels(spec, index);
+        let stem0 = self.direct(9, channels.len(), &first.bias, |tap, lane, output| {
+            channels[lane].map_or(0.0, |input| first.tap(output, input, tap))
+        })?;
+        let stem1 = self.conv(&read("conv0.1.0")?)?;
+        let body = (0..RES_CONVS).into_par_iter().map(|k| {
+            let path = format!("block{index}.convblock.{k}");
+            let beta = format!("{path}.beta");
+            let layer = Published::read(tensors, &format!("{path}.conv"), Some(&beta))?;
+            // The first block decides for a motion, at little cost: what it is off by, the others
+            // cannot mend.
+            self.res(&layer, self.bf16 && index > 0)
+        });
+        let body = body.collect::<Result<_>>()?;
+
+        let last = read("lastconv.0")?;
+        // A block's flow is in px of its own picture: from here on in those of the frame.
+        let px = self.scale.block_divisor(spec, index) as f32;
+        let blocks = c / BLOCK;
+        let phase = |p: usize| {
+            let phase = (p / 2, p % 2);
+            let lanes = phase_lanes(handed_on(spec, index));
+            let scale = |lane: usize| if lane < BLOCK { px } else { 1.0 };
+            let bias: Vec<f32> =
+                lanes.iter().enumerate().map(|(i, o)| last.bias[*o] * scale(i)).collect();
+            let taps = phase_taps(phase);
+            self.direct(4 * blocks, BLOCK, &bias, |segment, channel, lane| {
+                let input = segment % blocks * BLOCK + channel;
+                let weight = last.phase((input, lanes[lane]), phase, taps[segment / blocks]);
+                weight.map_or(0.0, |w| w * scale(lane))
+            })
+        };
+        let phases = [phase(0)?, phase(1)?, phase(2)?, phase(3)?];
+        // Lane 4Y + X is the mask of pixel (Y, X) of four by four.
+        let output = |lane: usize| 4 * 4 + lane / 4 % 2 * 2 + lane % 2;
+        let bias: Vec<f32> = (0..BLOCK).map(|lane| last.bias[output(lane)]).collect();
+        let mask = self.direct(9 * blocks, BLOCK, &bias, |segment, channel, lane| {
+            let input = segment % blocks * BLOCK + channel;
+            let phase = (lane / 8, lane % 4 / 2);
+            last.phase((input, output(lane)), phase, TAPS[segment / blocks]).unwrap_or(0.0)
+        })?;
+        Ok(BlockWeights { stem: [stem0, stem1], body, phases, mask })
+    }
+
+    fn encoder(self, tensors: &HashMap<String, Tensor>) -> Result<EncoderWeights> {
+        let read = |i: usize| Published::read(tensors, &format!("encode.cnn{i}"), None);
+        let first = read(0)?;
+        let last = read(3)?;
+        let features = self.spec.encoder_channels;
+        let bias: Vec<f32> = (0..BLOCK).map(|lane| last.bias[lane % features]).collect();
+        Ok(EncoderWeights {
+            first: self
+                .direct(9, 3, &first.bias, |tap, input, output| first.tap(output, input, tap))?,
+            body: vec![self.res(&read(1)?, false)?, self.res(&read(2)?, false)?],
+            last: self.direct(9 * (ENCODER_WIDTH / BLOCK), BLOCK, &bias, |tap, input, lane| {
+                let phase = (lane / (2 * features), lane / features % 2);
+                last.phase((input, lane % features), phase, TAPS[tap]).unwrap_or(0.0)
+            })?,
+        })
+    }
+
+    /// A 3×3 convolution of maps.
+    fn conv(self, layer: &Published) -> Result<DirectWeights> {
+        let blocks = layer.second / BLOCK;
+        self.direct(9 * blocks, BLOCK, &layer.bias, |segment, channel, output| {
+            layer.tap(output, segment % blocks * BLOCK + channel, segment / blocks)
+        })
+    }
+
+    /// A 3×3 convolution of maps, of stride 1.
+    fn res(self, layer: &Published, pairs: bool) -> Result<ResWeights> {
+        if !self.winograd {
+            return Ok(ResWeights::Direct(self.conv(layer)?));
+        }
+        let (inputs, outputs) = (layer.second, layer.bias.len());
+        let at_points = transform_weights(&layer.weights);
+        let mut weights = Vec::with_capacity(at_points.len() / if pairs { 2 } else { 1 });
+        for of_a_point in at_points.chunks_exact(inputs * outputs) {
+            let of = |input, output| of_a_point[output * inputs + input];
+            if pairs {
+                self.order(1, inputs / 2, outputs, &mut weights, |_, pair, output| {
+                    pair_of(of(2 * pair, output), of(2 * pair + 1, output))
+                });
+            } else {
+                self.order(1, inputs, outputs, &mut weights, |_, input, output| of(input, output));
+            }
+        }
+        let (weights, bias) = (floats(&weights)?, floats(&layer.bias)?);
+        Ok(ResWeights::Winograd { weights, bias, pairs })
+    }
+
+    /// Weights by segment, channel and output; as many outputs as biases.
+    fn direct(
+        self,
+        segments: usize,
+        len: usize,
+        bias: &[f32],
+        of: impl Fn(usize, usize, usize) -> f32,
+    ) -> Result<DirectWeights> {
+        let mut weights = Vec::with_capacity(segments * len * bias.len());
+        self.order(segments, len, bias.len(), &mut weights, of);
+        let vectors = bias.len() / BLOCK;
+        Ok(DirectWeights { weights: floats(&weights)?, bias: floats(bias)?, vectors, len })
+    }
+
+    /// `[group of vectors][segment][channel][vector of the group][16]`
+    fn order(
+        self,
+        segments: usize,
+        len: usize,
+        outputs: usize,
+        to: &mut Vec<f32>,
+        of: impl Fn(usize, usize, usize) -> f32,
+    ) {
+        let width = group(self.most_vectors, outputs / BLOCK) * BLOCK;
+        for first in (0..outputs).step_by(width) {
+            for (segment, channel) in (0..segments).flat_map(|s| (0..len).map(move |c| (s, c))) {
+                to.extend((first..first + width).map(|output| of(segment, channel, output)));
+            }
+        }
+    }
+}
+
+/// Channels of the feature that a block hands on: nobody reads the last one's.
+pub(crate) fn handed_on(spec: &ModelSpec, index: usize) -> usize {
+    if index + 1 < spec.block_channels.len() { spec.feature_channels } else { 0 }
+}
+
+/// Floats of a pixel of a frame: its colour and its features.
+pub(crate) fn frame_lanes(spec: &ModelSpec) -> usize {
+    3 + spec.encoder_channels
+}
+
+/// Which published channel of a block's input each of the engine's is, see
+/// [`super::kernels::picture::Inputs`]. Published: both frames' colours, both frames' features,
+/// the timestep, and after the first block the mask, the feature handed on, the flow.
+pub(crate) fn input_channels(spec: &ModelSpec, index: usize) -> Vec<Option<usize>> {
+    let features = spec.encoder_channels;
+    let timestep = 6 + 2 * features;
+    let side = |side: usize, last: Option<usize>| {
+        let colours = (0..3).map(move |c| Some(3 * side + c));
+        colours.chain((0..features).map(move |c| Some(6 + features * side + c))).chain([last])
+    };
+    let mask = (index > 0).then_some(timestep + 1);
+    let mut all: Vec<_> = side(0, Some(timestep)).chain(side(1, mask)).collect();
+    if index > 0 {
+        all.extend((timestep + 2..timestep + 2 + spec.feature_channels + 4).map(Some));
+    }
+    all
+}
+
+/// Which published output of the transposed convolution each lane of a phase is: flow, four
+/// channels for each of 2×2 pixels; then the feature, eight for each.
+fn phase_lanes(feature_channels: usize) -> Vec<usize> {
+    // The pixel shuffle makes pixel (i, j) of four of output 4c + 2i + j.
+    let pixels = |first: usize, channels: usize| {
+        (0..4).flat_map(move |pixel| (first..first + channels).map(move |c| 4 * c + pixel))
+    };
+    pixels(0, 4).chain(pixels(5, feature_channels)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_published_channel_is_read_once() {
+        for spec in [&ModelSpec::V4_6, &ModelSpec::V4_25] {
+            for i in 0..spec.block_channels.len() {
+                let mut all: Vec<_> = input_channels(spec, i).into_iter().flatten().collect();
+                all.sort_unstable();
+                assert_eq!(all, (0..spec.block_inputs(i)).collect::<Vec<_>>());
+            }
+            let mut lanes = phase_lanes(spec.feature_channels);
+            lanes.extend((0..4).map(|pixel| 16 + pixel));
+            lanes.sort_unstable();
+            let used = if spec.feature_channels == 0 { 20 } else { 52 };
+            assert_eq!(lanes, (0..used).collect::<Vec<_>>());
+        }
+    }
+}

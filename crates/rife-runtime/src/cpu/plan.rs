@@ -1,0 +1,331 @@
+//! What is computed for frames of one size: shapes, and where every buffer lies. Plain
+//! arithmetic.
+
+use rife_model::{ENCODER_WIDTH, ModelSpec, Padding, RES_CONVS, Scale};
+
+use super::kernels::picture::{ESTIMATE, Tap, scratch_len, taps};
+use super::kernels::winograd::{POINTS, TILE};
+use super::pack::{TAPS, frame_lanes, handed_on, input_channels, phase_taps};
+use super::tensor::{BLOCK, Grid};
+use crate::arena::{self, Life};
+use crate::{FrameSize, Optimization, Optimizations};
+
+/// Every buffer begins at a multiple of so many floats: those of a cache line.
+const ALIGNMENT: usize = 16;
+/// Outputs of the first convolution of a block that one task makes.
+pub(crate) const PATCH: (usize, usize) = (8, 48);
+/// Tiles that a thread takes to the points and back on its own, about: their points stay in its
+/// cache.
+const TILES: usize = 24;
+/// Tiles of a picture up to which each step of Winograd's is shared among threads by itself: the
+/// weights, which are more than the picture then, are read once.
+const FEW_TILES: usize = 96;
+
+/// Floats of what lies between the two convolutions of stride 2, about, at most: where it is more,
+/// it is made band by band, and each stays in the cache until it is read.
+const BAND: usize = 2 << 20;
+
+/// Everything that a plan depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    pub(crate) spec: &'static ModelSpec,
+    pub(crate) size: FrameSize,
+    pub(crate) scale: Scale,
+    pub(crate) ensemble: bool,
+    pub(crate) threads: usize,
+    pub(crate) optimizations: Optimizations,
+}
+
+/// A buffer of the arena, by its place in [`Plan::buffers`].
+pub(crate) type BufferId = usize;
+
+/// How a convolution by Winograd is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Each thread takes so many tiles all the way.
+    ByTiles { tiles: usize },
+    /// Each step is shared, through these buffers.
+    BySteps { points: BufferId, products: BufferId },
+    /// Without Winograd.
+    Direct,
+}
+
+/// A chain of convolutions of stride 1.
+#[derive(Clone, Debug)]
+pub(crate) struct Body {
+    pub(crate) grid: Grid,
+    /// Tiles across and in all.
+    pub(crate) across: usize,
+    pub(crate) tiles: usize,
+    pub(crate) cut: Cut,
+    /// Two maps: the first one is read first, and holds the result of an even number.
+    pub(crate) maps: [BufferId; 2],
+    /// The nine taps.
+    pub(crate) segments: Vec<isize>,
+}
+
+impl Body {
+    /// What its convolutions are, for people.
+    pub(crate) fn kernel(&self) -> &'static str {
+        match self.cut {
+            Cut::ByTiles { .. } => "winograd by tiles",
+            Cut::BySteps { .. } => "winograd by steps",
+            Cut::Direct => "direct",
+        }
+    }
+
+    /// Multiplications and additions of one of its convolutions as published, and the floats of
+    /// what it reads and writes.
+    pub(crate) fn work(&self) -> (usize, usize) {
+        let Grid { channels, height, width } = self.grid;
+        let pixels = height * width;
+        let weights = 9 * channels * channels;
+        (pixels * weights * 2, 2 * pixels * channels + weights)
+    }
+}
+
+/// What a block makes, and where.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockPlan {
+    /// Its picture.
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) divisor: f64,
+    /// Floats of a pixel of its input.
+    pub(crate) pixel: usize,
+    /// Between the two convolutions of stride 2, or a band of that.
+    pub(crate) stem: Grid,
+    /// Rows of the body that a band is for.
+    pub(crate) band: usize,
+    pub(crate) stem_map: BufferId,
+    pub(crate) patch_segments: Vec<isize>,
+    pub(crate) stem_segments: Vec<isize>,
+    pub(crate) body: Body,
+    pub(crate) phase_segments: [Vec<isize>; 4],
+    /// `None` where it is blended as it is made: see [`Plan::fused`].
+    pub(crate) estimate: Option<BufferId>,
+    pub(crate) feature: Option<BufferId>,
+    /// The estimate of the swapped pair, with the ensemble.
+    pub(crate) mirrored: Option<BufferId>,
+    /// From the frame to its picture, and back.
+    pub(crate) to_picture: [Vec<Tap>; 2],
+    pub(crate) to_frame: [Vec<Tap>; 2],
+}
+
+/// The encoder.
+#[derive(Clone, Debug)]
+pub(crate) struct EncoderPlan {
+    pub(crate) first_segments: Vec<isize>,
+    pub(crate) body: Body,
+}
+
+/// The steps of an engine for frames of one size.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) padding: Padding,
+    /// Floats of a pixel of a frame.
+    pub(crate) lanes: usize,
+    pub(crate) blocks: Vec<BlockPlan>,
+    pub(crate) encoder: Option<EncoderPlan>,
+    /// Where each buffer lies in the arena.
+    pub(crate) offsets: Vec<usize>,
+    /// Floats of the arena, and of each thread's own memory.
+    pub(crate) arena: usize,
+    pub(crate) scratch: usize,
+}
+
+impl Plan {
+    pub(crate) fn new(request: &Request) -> Self {
+        Builder { request, lives: Vec::new(), scratch: 0 }.build()
+    }
+
+    /// Whether the last block's estimate is blended as it is made.
+    pub(crate) fn fused(&self) -> bool {
+        self.blocks.last().is_some_and(|block| block.estimate.is_none())
+    }
+
+    /// Pixels of a row of a frame, the margin at the left included.
+    pub(crate) fn frame_columns(&self) -> usize {
+        self.padding.padded_width + 1
+    }
+
+    /// Floats of a frame: a row and a column of zeros, then the pixels.
+    pub(crate) fn frame_len(&self) -> usize {
+        // A pixel is read as a vector, a lane of which is the next one's first.
+        self.frame_columns() * (self.padding.padded_height + 1) * self.lanes + 1
+    }
+
+    /// Where a frame's first pixel lies.
+    pub(crate) fn frame_origin(&self) -> usize {
+        (self.frame_columns() + 1) * self.lanes
+    }
+}
+
+struct Builder<'a> {
+    request: &'a Request,
+    lives: Vec<Life>,
+    scratch: usize,
+}
+
+/// Floats from point to point, for tiles of so many channels: a line more than they take, so that
+/// points do not meet in one set of the cache.
+pub(crate) fn point_stride(tiles: usize, channels: usize) -> usize {
+    tiles * channels + BLOCK
+}
+
+impl Builder<'_> {
+    fn build(mut self) -> Plan {
+        let Request { spec, size, scale, .. } = *self.request;
+        let padding = Padding::new(size.height, size.width, spec, scale);
+        let lanes = frame_lanes(spec);
+        let encoder = spec.has_encoder().then(|| self.encoder(&padding));
+        // The encoder and the network never run at the same time.
+        let for_encoder = std::mem::take(&mut self.lives);
+        let count = spec.block_channels.len();
+        let blocks: Vec<_> =
+            (0..count).map(|i| self.block(&padding, i, for_encoder.len())).collect();
+        let widths = blocks.iter().map(|b| b.width);
+        self.scratch = self.scratch.max(
+            scratch_len(widths, padding.padded_width) + 3 * size.width.next_multiple_of(BLOCK),
+        );
+        let share = self.request.optimizations.has(Optimization::ReusedBuffers);
+        let place = if share { arena::place } else { arena::place_apart };
+        let (mut offsets, encoder_end) = place(&for_encoder, ALIGNMENT);
+        let (of_network, network_end) = place(&self.lives, ALIGNMENT);
+        let base = if share { 0 } else { encoder_end };
+        offsets.extend(of_network.into_iter().map(|at| at + base));
+        Plan {
+            padding,
+            lanes,
+            blocks,
+            encoder,
+            offsets,
+            arena: encoder_end.max(base + network_end),
+            scratch: self.scratch,
+        }
+    }
+
+    /// A buffer for some of the steps, and its place after `base` others.
+    fn buffer(&mut self, base: usize, len: usize, (first, last): (usize, usize)) -> BufferId {
+        self.lives.push(Life { len, first, last });
+        base + self.lives.len() - 1
+    }
+
+    /// A chain whose first map is written in step `first`, and the other not before `first + 1`.
+    fn body(&mut self, base: usize, grid: Grid, (first, last): (usize, usize)) -> Body {
+        let across = grid.width.div_ceil(TILE);
+        let tiles = across * grid.height.div_ceil(TILE);
+        let maps = [
+            self.buffer(base, grid.len(), (first, last)),
+            self.buffer(base, grid.len(), (first + 1, last)),
+        ];
+        let threads = self.request.threads;
+        let cut = if !self.request.optimizations.has(Optimization::Winograd) {
+            Cut::Direct
+        } else if threads > 1 && tiles <= FEW_TILES {
+            let len = POINTS * point_stride(tiles, grid.channels);
+            let mut points = || self.buffer(base, len, (first + 1, last));
+            Cut::BySteps { points: points(), products: points() }
+        } else {
+            // At least two tasks a thread, where there are tiles enough.
+            let most = TILES * (64 / grid.channels).max(1);
+            let tiles = tiles.div_ceil(2 * threads).clamp(6, most).next_multiple_of(6);
+            let points = POINTS * point_stride(tiles, grid.channels);
+            self.scratch = self.scratch.max(2 * points);
+            Cut::ByTiles { tiles }
+        };
+        Body { grid, across, tiles, cut, maps, segments: segments(&grid, &TAPS) }
+    }
+
+    fn encoder(&mut self, padding: &Padding) -> EncoderPlan {
+        let half = (padding.padded_height / 2, padding.padded_width / 2);
+        let lanes = frame_lanes(self.request.spec) as isize;
+        let row = (padding.padded_width as isize + 1) * lanes;
+        EncoderPlan {
+            first_segments: TAPS.map(|(y, x)| y * row + x * lanes).to_vec(),
+            body: self.body(0, Grid::new(ENCODER_WIDTH, half), (0, 1)),
+        }
+    }
+
+    fn block(&mut self, padding: &Padding, index: usize, base: usize) -> BlockPlan {
+        let Request { spec, scale, ensemble, .. } = *self.request;
+        let count = spec.block_channels.len();
+        let divisor = scale.block_divisor(spec, index);
+        let (frame_h, frame_w) = (padding.padded_height, padding.padded_width);
+        let part = |side: usize| (side as f64 / divisor) as usize;
+        let (height, width) = (part(frame_h), part(frame_w));
+        let channels = spec.block_channels[index];
+        let (rows, columns) = (height / 4, width / 4);
+        let bands = (height * width / 4 * channels / 2).div_ceil(BAND).min(rows);
+        let band = rows.div_ceil(bands);
+        let stem = Grid::new(channels / 2, (2 * band, width / 2));
+        // Three steps a block: its input and the stem, the body, the estimate. Then the blending.
+        let at = 3 * index;
+        let stem_map = self.buffer(base, stem.len(), (at, at));
+        let body = self.body(base, Grid::new(channels, (rows, columns)), (at, at + 2));
+        let pixels = height * width * ESTIMATE;
+        let end = 3 * count;
+        // With the ensemble, the steps run again when the estimate is made.
+        let made = if ensemble { at } else { at + 2 };
+        let fused = fused(self.request, index);
+        let estimate = (!fused).then(|| self.buffer(base, pixels, (made, end)));
+        if fused {
+            self.scratch = self.scratch.max(
+                4 * width * ESTIMATE
+                    + scratch_len((0..count).map(|_| width), frame_w)
+                    + 3 * frame_w.next_multiple_of(BLOCK),
+            );
+        }
+        let feature =
+            (handed_on(spec, index) > 0).then(|| self.buffer(base, pixels, (at + 2, at + 3)));
+        let mirrored = ensemble.then(|| self.buffer(base, pixels, (at, at + 2)));
+
+        let pixel = input_channels(spec, index).len();
+        let patch_columns = (2 * PATCH.1 + 1) as isize;
+        let patch = (2 * PATCH.0 + 1) * (2 * PATCH.1 + 1) * pixel;
+        // Pictures of the blocks before are no larger: no more of their columns than of its own.
+        let sources = (0..=count).map(|_| 2 * PATCH.1 + 8);
+        self.scratch = self.scratch.max(patch.next_multiple_of(BLOCK) + scratch_len(sources, 0));
+        BlockPlan {
+            height,
+            width,
+            divisor,
+            pixel,
+            stem,
+            band,
+            stem_map,
+            patch_segments: TAPS
+                .map(|(y, x)| ((y + 1) * patch_columns + x + 1) * pixel as isize)
+                .to_vec(),
+            stem_segments: segments(&stem, &TAPS),
+            phase_segments: [(0, 0), (0, 1), (1, 0), (1, 1)]
+                .map(|phase| segments(&body.grid, &phase_taps(phase))),
+            body,
+            estimate,
+            feature,
+            mirrored,
+            to_picture: [taps(frame_h, height), taps(frame_w, width)],
+            to_frame: [taps(height, frame_h), taps(width, frame_w)],
+        }
+    }
+}
+
+/// Whether a block's estimate is blended as it is made, and never stored as a whole: the last
+/// one's, where its picture is the frame.
+fn fused(request: &Request, index: usize) -> bool {
+    let last = index + 1 == request.spec.block_channels.len();
+    let whole = request.scale.block_divisor(request.spec, index) == 1.0;
+    last && whole && !request.ensemble && request.optimizations.has(Optimization::FusedKernels)
+}
+
+/// The segments of a convolution of a map: each tap's blocks of channels.
+fn segments(grid: &Grid, taps: &[(isize, isize)]) -> Vec<isize> {
+    let (row, plane) = (grid.row() as isize, grid.plane() as isize);
+    let blocks = 0..grid.blocks() as isize;
+    taps.iter()
+        .flat_map(|(y, x)| blocks.clone().map(move |b| y * row + x * BLOCK as isize + b * plane))
+        .collect()
+}
+
+// Residual convolutions come in pairs: the result is where the first one read.
+const _: () = assert!(RES_CONVS.is_multiple_of(2));

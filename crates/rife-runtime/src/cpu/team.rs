@@ -1,0 +1,65 @@
+//! Threads, and what they share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::pack::zeros;
+use super::tensor::Floats;
+use crate::Result;
+
+/// Threads, with memory of their own.
+pub(crate) struct Team {
+    pool: Arc<ThreadPool>,
+    scratch: Vec<Mutex<Floats>>,
+}
+
+impl Team {
+    pub(crate) fn new(pool: &Arc<ThreadPool>, scratch: usize) -> Result<Self> {
+        let own = |_| zeros(scratch).map(Mutex::new);
+        let scratch = (0..pool.current_num_threads()).map(own).collect::<Result<_>>()?;
+        Ok(Self { pool: Arc::clone(pool), scratch })
+    }
+
+    /// Floats that the threads have for themselves.
+    pub(crate) fn floats(&self) -> usize {
+        let held = |m: &Mutex<Floats>| m.lock().unwrap_or_else(PoisonError::into_inner).len();
+        self.scratch.iter().map(held).sum()
+    }
+
+    /// Runs `work` on the team.
+    pub(crate) fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(work)
+    }
+
+    /// Runs `task` for each number below `count`, with the memory of the thread that it runs on.
+    /// Called within [`Team::enter`].
+    pub(crate) fn each(&self, count: usize, task: impl Fn(usize, &mut Floats) + Sync) {
+        (0..count).into_par_iter().with_max_len(1).for_each(|i| {
+            let thread = rayon::current_thread_index().unwrap_or(0);
+            // Nothing within a task waits for another one, so the memory is free.
+            let own = self.scratch[thread].lock();
+            task(i, &mut own.unwrap_or_else(PoisonError::into_inner));
+        });
+    }
+}
+
+/// An address that threads share.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<T>(*mut T);
+
+// SAFETY: an address; whoever reads or writes through it answers for that.
+unsafe impl<T> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    pub(crate) fn new(at: *mut T) -> Self {
+        Self(at)
+    }
+
+    pub(crate) fn at(self, offset: usize) -> *mut T {
+        self.0.wrapping_add(offset)
+    }
+}

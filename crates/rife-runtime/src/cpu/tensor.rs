@@ -1,0 +1,182 @@
+//! Memory of the engine, and how activations lie in it.
+
+use std::fmt;
+
+/// Channels that lie side by side: those of one vector.
+pub(crate) const BLOCK: usize = 16;
+
+/// Sixteen floats of one cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[expect(dead_code, reason = "read through pointers")] [f32; BLOCK]);
+
+/// Floats that begin at a cache line.
+pub(crate) struct Floats {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Floats {
+    /// So many zeros; `None` where there is no memory for them.
+    pub(crate) fn zeros(len: usize) -> Option<Self> {
+        let count = len.div_ceil(BLOCK);
+        let mut lines = Vec::new();
+        lines.try_reserve_exact(count).ok()?;
+        lines.resize(count, Line([0.0; BLOCK]));
+        Some(Self { lines, len })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const f32 {
+        self.lines.as_ptr().cast()
+    }
+
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut f32 {
+        self.lines.as_mut_ptr().cast()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn as_slice(&self) -> &[f32] {
+        // SAFETY: the lines hold at least `len` floats, without gaps.
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.len) }
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
+        // SAFETY: the lines hold at least `len` floats, without gaps.
+        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr(), self.len) }
+    }
+}
+
+impl fmt::Debug for Floats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Floats").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// How a feature map lies: blocks of 16 channels, each a picture whose pixels are the 16 channels,
+/// with a margin of zeros that 3×3 convolutions and tiles of 4×4 reach into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Grid {
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+}
+
+impl Grid {
+    pub(crate) fn new(channels: usize, (height, width): (usize, usize)) -> Self {
+        assert!(channels.is_multiple_of(BLOCK), "channels come in blocks of {BLOCK}");
+        Self { channels, height, width }
+    }
+
+    pub(crate) fn blocks(&self) -> usize {
+        self.channels / BLOCK
+    }
+
+    /// Pixels of a row and rows, the margin included.
+    fn columns(&self) -> usize {
+        self.width.next_multiple_of(4) + 2
+    }
+
+    fn rows(&self) -> usize {
+        self.height.next_multiple_of(4) + 2
+    }
+
+    /// Floats from one row to the next.
+    pub(crate) fn row(&self) -> usize {
+        self.columns() * BLOCK
+    }
+
+    /// Floats from one block of channels to the next.
+    pub(crate) fn plane(&self) -> usize {
+        self.rows() * self.row()
+    }
+
+    /// Floats in all.
+    pub(crate) fn len(&self) -> usize {
+        self.blocks() * self.plane()
+    }
+
+    /// Where the first channel of the first pixel lies.
+    pub(crate) fn origin(&self) -> usize {
+        self.row() + BLOCK
+    }
+
+    /// Zeros for the margin of one block of channels; the floats between stay.
+    pub(crate) fn clear_margin(&self, plane: &mut [f32]) {
+        let (row, width) = (self.row(), self.width * BLOCK);
+        assert_eq!(plane.len(), self.plane(), "a plane of another grid");
+        for (y, line) in plane.chunks_exact_mut(row).enumerate() {
+            if (1..=self.height).contains(&y) {
+                line[..BLOCK].fill(0.0);
+                line[BLOCK + width..].fill(0.0);
+            } else {
+                line.fill(0.0);
+            }
+        }
+    }
+}
+
+/// A feature map in memory that threads share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Map {
+    /// The start of its memory, [`Grid::len`] floats.
+    start: *mut f32,
+    pub(crate) grid: Grid,
+}
+
+// SAFETY: a map is an address; whoever reads or writes through it answers for that.
+unsafe impl Send for Map {}
+// SAFETY: as above.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// # Safety
+    /// `start` is followed by [`Grid::len`] floats that live as long as the map is used, and are
+    /// not used otherwise meanwhile.
+    pub(crate) unsafe fn new(start: *mut f32, grid: Grid) -> Self {
+        Self { start, grid }
+    }
+
+    /// The first channel of the first pixel.
+    pub(crate) fn origin(&self) -> *mut f32 {
+        self.start.wrapping_add(self.grid.origin())
+    }
+
+    /// One block of channels, margin and all.
+    ///
+    /// # Safety
+    /// Nobody else uses that block meanwhile.
+    #[expect(clippy::mut_from_ref, reason = "the caller answers for that")]
+    pub(crate) unsafe fn plane(&self, block: usize) -> &mut [f32] {
+        assert!(block < self.grid.blocks(), "a block outside the map");
+        let plane = self.grid.plane();
+        // SAFETY: within the map's floats, and as the caller says.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(block * plane), plane) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_margin_is_cleared_and_nothing_else() {
+        let grid = Grid::new(32, (5, 6));
+        let mut floats = Floats::zeros(grid.len()).unwrap();
+        assert_eq!(floats.as_ptr() as usize % 64, 0);
+        floats.as_mut_slice().fill(1.0);
+        for plane in floats.as_mut_slice().chunks_exact_mut(grid.plane()) {
+            grid.clear_margin(plane);
+        }
+        let ones = floats.as_slice().iter().filter(|v| **v == 1.0).count();
+        assert_eq!(ones, 32 * 5 * 6);
+        for (y, x) in [(0, 0), (4, 5)] {
+            assert_eq!(floats.as_slice()[grid.origin() + y * grid.row() + x * BLOCK], 1.0);
+        }
+        // Tiles of 4 by 4 reach one pixel further: 8 by 8 here, and one around.
+        assert_eq!((grid.rows(), grid.columns()), (10, 10));
+    }
+}

@@ -1,0 +1,162 @@
+//! What sessions make, whatever they are made with.
+
+use rife_model::weights::{Store, VerifiedBytes};
+use rife_model::{ModelVersion, Scale};
+use rife_testkit::tolerance::{F32_IMAGE, max_error};
+
+use super::super::engine::CpuEngine;
+use super::super::level::Level;
+use crate::engine::{EngineImpl, EngineSession, Load};
+use crate::{Frame, FrameSize, Optimization, Optimizations, PixelFormat, Precision};
+
+/// Of no multiple of anything, and larger than a patch, a tile and a thread's share of them.
+const SIZE: FrameSize = FrameSize::new(149, 75);
+
+fn published(version: ModelVersion) -> VerifiedBytes {
+    let weights = Store::locate(None)
+        .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+        .unwrap_or_else(|e| panic!("{e}"));
+    weights.read().unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// A frame of a scene that moves by `pan` pixels.
+fn frame(size: FrameSize, pan: i64) -> Frame {
+    let samples = rife_testkit::lines(size.width, size.height, pan, -pan / 2);
+    let samples = samples.into_iter().map(|v| f32::from(v) / 255.0).collect();
+    Frame::planar_f32(size, samples).unwrap()
+}
+
+/// How an engine is loaded, see [`Load`].
+#[derive(Clone, Copy)]
+struct How {
+    level: Level,
+    threads: usize,
+    ensemble: bool,
+    scale: Scale,
+    optimizations: Optimizations,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self {
+            level: Level::detected(),
+            threads: 2,
+            ensemble: false,
+            scale: Scale::One,
+            optimizations: Optimizations::all(),
+        }
+    }
+}
+
+impl How {
+    fn session(
+        self,
+        weights: &VerifiedBytes,
+        version: ModelVersion,
+        size: FrameSize,
+    ) -> Box<dyn EngineSession> {
+        let load = Load {
+            version,
+            weights,
+            index: 0,
+            precision: Precision::F32,
+            scale: self.scale,
+            ensemble: self.ensemble,
+            optimizations: self.optimizations,
+            batch: 1,
+            threads: Some(self.threads),
+        };
+        CpuEngine::load(&load, self.level).unwrap().session(size).unwrap()
+    }
+
+    /// A frame between each two of three.
+    fn frames(self, weights: &VerifiedBytes, version: ModelVersion) -> Vec<f32> {
+        let mut session = self.session(weights, version, SIZE);
+        let mut all = Vec::new();
+        for pan in [0, 5, -3] {
+            session.push(&frame(SIZE, pan).view()).unwrap();
+            if pan != 0 {
+                let mut out = Frame::black(SIZE, PixelFormat::PlanarF32).unwrap();
+                session.at_into(0.4, &mut out.view_mut()).unwrap();
+                all.extend_from_slice(out.as_planar_f32().unwrap());
+            }
+        }
+        all
+    }
+}
+
+const VERSIONS: [ModelVersion; 2] = [ModelVersion::V4_6, ModelVersion::V4_26];
+
+#[test]
+fn frames_are_the_same_on_any_number_of_threads() {
+    for version in VERSIONS {
+        let weights = published(version);
+        for (scale, ensemble) in [(Scale::One, false), (Scale::Two, version == VERSIONS[0])] {
+            let how = How { scale, ensemble, ..How::default() };
+            let alone = How { threads: 1, ..how }.frames(&weights, version);
+            for threads in [2, 3, 7] {
+                let together = How { threads, ..how }.frames(&weights, version);
+                assert!(together == alone, "RIFE {version} at {scale} on {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_optimization_changes_time_alone() {
+    for version in VERSIONS {
+        let weights = published(version);
+        let all = How::default().frames(&weights, version);
+        for one in Optimization::ALL {
+            let optimizations = Optimizations::all().without(one);
+            let without = How { optimizations, ..How::default() }.frames(&weights, version);
+            let name = one.as_str();
+            if one == Optimization::Winograd {
+                let off = max_error(&without, &all);
+                assert!(off > 0.0 && off <= F32_IMAGE, "RIFE {version} without {name}: {off}");
+            } else {
+                assert!(without == all, "RIFE {version} without {name}");
+            }
+        }
+        let how = How { optimizations: Optimizations::none(), ..How::default() };
+        assert!(max_error(&how.frames(&weights, version), &all) <= F32_IMAGE, "none");
+    }
+}
+
+#[test]
+fn every_level_makes_the_same_frames() {
+    for version in VERSIONS {
+        let weights = published(version);
+        let best = How::default().frames(&weights, version);
+        for level in Level::ALL.into_iter().filter(|level| *level < Level::detected()) {
+            let frames = How { level, ..How::default() }.frames(&weights, version);
+            let off = max_error(&frames, &best);
+            assert!(off <= F32_IMAGE, "RIFE {version} on {level}: {off}");
+        }
+    }
+}
+
+/// Nothing of one frame is in the next, not even of frames that a network cannot make sense of.
+#[test]
+fn a_long_stream_needs_no_more_memory_and_makes_the_same_frames() {
+    let version = ModelVersion::V4_6;
+    let (weights, size) = (published(version), FrameSize::new(50, 31));
+    let mut session = How::default().session(&weights, version, size);
+    let mut out = Frame::black(size, PixelFormat::PlanarF32).unwrap();
+    let mut first = None;
+    let frames = [0, 4].map(|pan| frame(size, pan));
+    let noise = (0..3 * size.pixels()).map(|i| (i * 7919 % 256) as f32 / 255.0).collect();
+    let noise = Frame::planar_f32(size, noise).unwrap();
+    for i in 0..500 {
+        if i % 100 == 0 {
+            session.push(&noise.view()).unwrap();
+            session.push(&frames[0].view()).unwrap();
+        }
+        session.push(&frames[(i + 1) % 2].view()).unwrap();
+        session.at_into(0.5, &mut out.view_mut()).unwrap();
+        if i % 2 == 0 {
+            let seen = (session.memory(), out.clone());
+            assert!(*first.get_or_insert_with(|| seen.clone()) == seen, "frame {i}");
+        }
+    }
+}

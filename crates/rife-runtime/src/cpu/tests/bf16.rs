@@ -1,0 +1,120 @@
+//! What is computed in BF16, held to numbers that are rounded to it one by one.
+
+use half::bf16;
+
+use super::super::kernels::winograd::{Multiply, POINTS, ToPoints, multiply_bf16, to_points_bf16};
+use super::super::kernels::{Bf16Kernels, Kernels, group};
+use super::super::lanes::{Portable, pair_of};
+use super::super::level::Level;
+use super::super::tensor::{BLOCK, Floats, Grid};
+use super::{Kind, Numbers};
+
+/// Both numbers of a pair.
+fn of_pair(pair: f32) -> [f32; 2] {
+    let bits = pair.to_bits();
+    [bf16::from_bits(bits as u16).to_f32(), bf16::from_bits((bits >> 16) as u16).to_f32()]
+}
+
+/// The kernels without instructions for it, and those of this processor, with the vectors that
+/// each makes at once and the kernels in F32 that sum up alike.
+fn all() -> impl Iterator<Item = (Bf16Kernels, usize, Kernels)> {
+    // SAFETY, of both: as the kernels say; any processor will do.
+    unsafe fn to_points(args: &ToPoints) {
+        // SAFETY: as the caller says.
+        unsafe { to_points_bf16::<Portable>(args) }
+    }
+    unsafe fn multiply(args: &Multiply) {
+        // SAFETY: as the caller says.
+        unsafe { multiply_bf16::<Portable>(args) }
+    }
+    let portable = (Bf16Kernels { to_points, multiply }, Level::Scalar);
+    let here = Bf16Kernels::of(Level::detected()).map(|kernels| (kernels, Level::detected()));
+    [portable]
+        .into_iter()
+        .chain(here)
+        .map(|(kernels, level)| (kernels, level.most_vectors(), Kernels::of(level)))
+}
+
+#[test]
+fn points_are_those_in_f32_rounded() {
+    let grid = Grid::new(32, (6, 9));
+    let (across, tiles) = (3, 6);
+    for (kernels, _, f32) in all() {
+        for kind in [Kind::Usual, Kind::Zeros, Kind::Huge] {
+            let map = Numbers(5).floats(grid.len(), kind);
+            let points = |channels: usize, kernel: unsafe fn(&ToPoints)| {
+                let mut to = Floats::zeros(POINTS * tiles * channels).unwrap();
+                let args = ToPoints {
+                    src: map.as_ptr().wrapping_add(grid.origin()),
+                    row: grid.row(),
+                    plane: grid.plane(),
+                    blocks: 0..grid.blocks(),
+                    across,
+                    tiles: 0..tiles,
+                    to: to.as_mut_ptr(),
+                    point: tiles * channels,
+                    tile: channels,
+                };
+                // SAFETY: the map has its margin, and there is room for all points.
+                unsafe { kernel(&args) };
+                to
+            };
+            let (exact, pairs) = (points(32, f32.to_points), points(16, kernels.to_points));
+            let pairs: Vec<f32> = pairs.as_slice().iter().flat_map(|p| of_pair(*p)).collect();
+            let rounded = exact.as_slice().iter().map(|v| bf16::from_f32(*v).to_f32());
+            assert!(rounded.eq(pairs), "{kind:?} at {}", f32.level);
+        }
+    }
+}
+
+#[test]
+fn products_are_of_bf16_and_sums_of_f32() {
+    for (kernels, most, f32) in all() {
+        for (channels, vectors, tiles) in [(32, 1, 7), (96, 6, 13), (64, 4, 6), (64, 2, 1)] {
+            let mut numbers = Numbers(7);
+            let mut pairs = |len: usize| {
+                let mut floats = Floats::zeros(len).unwrap();
+                let pair = |_: &f32| pair_of(numbers.unit(), numbers.unit());
+                let all: Vec<f32> = floats.as_slice().iter().map(pair).collect();
+                floats.as_mut_slice().copy_from_slice(&all);
+                floats
+            };
+            let half = channels / 2;
+            let (from, weights) =
+                (pairs(POINTS * tiles * half), pairs(POINTS * half * vectors * BLOCK));
+            let mut to = Floats::zeros(POINTS * tiles * vectors * BLOCK).unwrap();
+            let args = Multiply {
+                from: from.as_ptr(),
+                from_point: tiles * half,
+                channels: half,
+                weights: weights.as_ptr(),
+                vectors,
+                points: 0..POINTS,
+                tiles,
+                to: to.as_mut_ptr(),
+                to_point: tiles * vectors * BLOCK,
+            };
+            // SAFETY: each is as long as its points, tiles, channels and vectors say.
+            unsafe { (kernels.multiply)(&args) };
+            let width = group(most, vectors) * BLOCK;
+            for (i, got) in to.as_slice().iter().enumerate() {
+                let output = i % (vectors * BLOCK);
+                let (tile, point) = (i / (vectors * BLOCK) % tiles, i / (vectors * BLOCK) / tiles);
+                let weights = &weights.as_slice()[point * half * vectors * BLOCK..];
+                let of_a_group = &weights[output / width * half * width..];
+                let (mut sum, mut magnitude) = (0.0, 0.0);
+                for k in 0..half {
+                    let a = of_pair(from.as_slice()[(point * tiles + tile) * half + k]);
+                    let b = of_pair(of_a_group[k * width + output % width]);
+                    for (a, b) in a.into_iter().zip(b) {
+                        sum += f64::from(a) * f64::from(b);
+                        magnitude += f64::from(a * b).abs();
+                    }
+                }
+                let off = (f64::from(*got) - sum).abs();
+                let tolerance = super::rounded(channels + 1, magnitude);
+                assert!(off <= tolerance, "{}: {got}, not {sum}, of {channels}", f32.level);
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What the engine computes, held to its definition: each kernel at each level of this processor to
+//! a twin, which computes in F64 what the kernel's documentation says, in the plainest way.
+
+#[cfg(not(miri))]
+mod behaviour;
+mod bf16;
+mod direct;
+mod inputs;
+mod picture;
+#[cfg(not(miri))]
+mod plan;
+mod scene;
+mod winograd;
+mod winograd_chain;
+
+use super::kernels::Kernels;
+use super::level::Level;
+use super::tensor::{BLOCK, Floats};
+
+/// Half a unit in the last place of 1: what one rounding is off by, relative to its result.
+const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
+
+/// What lies where nothing may be written: no result of any test.
+const UNTOUCHED: f32 = f32::from_bits(0xff5e_a11e);
+
+/// Floats around every output that are watched, too.
+const GUARD: usize = 4 * BLOCK;
+
+/// The kernels of each level that this processor has.
+fn each_level() -> impl Iterator<Item = Kernels> {
+    Level::ALL.into_iter().filter(|level| *level <= Level::detected()).map(Kernels::of)
+}
+
+/// Fewer cases where each takes a thousand times as long.
+fn or_under_miri(count: usize, under_miri: usize) -> usize {
+    if cfg!(miri) { under_miri } else { count }
+}
+
+/// How far a sum may be from the exact one: each of its `roundings`, whatever their order, is off
+/// by half a unit of at most `magnitude`, the sum of the terms' magnitudes; or, for the smallest
+/// numbers, by a denormal one, which is the same for all. Any value will do where a part of the sum
+/// may be too large for F32.
+fn rounded(roundings: usize, magnitude: f64) -> f64 {
+    if magnitude > f64::from(f32::MAX) / 2.0 {
+        return f64::INFINITY;
+    }
+    // A few of the second order.
+    roundings as f64 * (1.01 * ROUNDING * magnitude + f64::from(f32::from_bits(1)))
+}
+
+/// A value as it should be, and how far from it one may be.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    value: f64,
+    tolerance: f64,
+}
+
+impl Expected {
+    fn new(value: f64, tolerance: f64) -> Self {
+        Self { value, tolerance }
+    }
+
+    fn exactly(value: f32) -> Self {
+        Self::new(value.into(), 0.0)
+    }
+
+    /// NaN for NaN, infinity for the same infinity.
+    fn admits(self, got: f32) -> bool {
+        let got = f64::from(got);
+        if self.value.is_nan() {
+            got.is_nan()
+        } else if self.value.is_infinite() {
+            got == self.value
+        } else {
+            self.tolerance == f64::INFINITY || (got - self.value).abs() <= self.tolerance
+        }
+    }
+}
+
+/// Memory that a kernel writes, with what each float of it should be then; the others, and those
+/// around, should be as they were.
+struct Output {
+    floats: Floats,
+    expected: Vec<Option<Expected>>,
+}
+
+impl Output {
+    fn new(len: usize) -> Self {
+        let all = len.next_multiple_of(BLOCK) + 2 * GUARD;
+        let mut floats = Floats::zeros(all).unwrap();
+        floats.as_mut_slice().fill(UNTOUCHED);
+        Self { floats, expected: vec![None; all] }
+    }
+
+    fn at(&mut self) -> *mut f32 {
+        self.floats.as_mut_ptr().wrapping_add(GUARD)
+    }
+
+    fn expect(&mut self, at: usize, expected: Expected) {
+        let before = self.expected[GUARD + at].replace(expected);
+        assert!(before.is_none(), "a twin that writes float {at} twice");
+    }
+
+    /// That the kernel's work is done, and nothing else.
+    fn check(&self, what: &str) {
+        for (i, (got, expected)) in self.floats.as_slice().iter().zip(&self.expected).enumerate() {
+            let at = i as isize - GUARD as isize;
+            match expected {
+                Some(expected) => {
+                    assert!(expected.admits(*got), "{what}: {got} at {at}, not {expected:?}");
+                }
+                None => {
+                    let touched = got.to_bits() != UNTOUCHED.to_bits();
+                    assert!(!touched, "{what}: {got} at {at}, where nothing belongs");
+                }
+            }
+        }
+    }
+
+    /// That nothing around its first `len` floats was written, whatever is in them.
+    fn check_around(&self, len: usize, what: &str) {
+        let all = self.floats.as_slice();
+        let around = all[..GUARD].iter().chain(&all[GUARD + len..]);
+        let touched = around.filter(|v| v.to_bits() != UNTOUCHED.to_bits()).count();
+        assert_eq!(touched, 0, "{what}: floats around its memory were written");
+    }
+}
+
+/// Numbers for tests, the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn bits(&mut self) -> u32 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 32) as u32
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        self.bits() as usize % end
+    }
+
+    /// From -1 to 1.
+    fn unit(&mut self) -> f32 {
+        self.bits() as f32 / 2f32.powi(31) - 1.0
+    }
+
+    fn of(&mut self, kind: Kind) -> f32 {
+        let unit = self.unit();
+        match kind {
+            Kind::Usual => unit,
+            Kind::Zeros => 0.0,
+            Kind::Negative => -unit.abs(),
+            Kind::Denormal => f32::from_bits(self.bits() & 0x803f_ffff),
+            Kind::Huge => unit * 1e15,
+            Kind::Overflowing => unit * 1e30,
+            Kind::NotFinite => match self.bits() % 64 {
+                0 => f32::NAN,
+                1 => f32::INFINITY,
+                2 => f32::NEG_INFINITY,
+                _ => unit,
+            },
+        }
+    }
+
+    fn floats(&mut self, len: usize, kind: Kind) -> Floats {
+        let mut floats = Floats::zeros(len).unwrap();
+        floats.as_mut_slice().iter_mut().for_each(|v| *v = self.of(kind));
+        floats
+    }
+}
+
+/// What numbers are like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Usual,
+    Zeros,
+    Negative,
+    Denormal,
+    /// Products of two are finite.
+    Huge,
+    /// Products of two are not.
+    Overflowing,
+    /// Some of them are infinite or NaN.
+    NotFinite,
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::Usual,
+        Self::Zeros,
+        Self::Negative,
+        Self::Denormal,
+        Self::Huge,
+        Self::Overflowing,
+        Self::NotFinite,
+    ];
+}
+
+/// LeakyReLU by its definition.
+fn leaky(v: f64) -> f64 {
+    if v < 0.0 { v * f64::from(rife_model::LEAKY_SLOPE as f32) } else { v }
+}

@@ -1,0 +1,229 @@
+//! Frames and estimates for the picture kernels, and what is sampled of them by definition.
+
+use super::super::kernels::picture::{ESTIMATE, Estimates, Frames, Tap, taps};
+use super::super::tensor::Floats;
+use super::{Expected, Kind, Numbers, rounded};
+
+/// What one block estimated, or its feature.
+pub(super) struct Source {
+    floats: Floats,
+    height: usize,
+    width: usize,
+    down: Vec<Tap>,
+    across: Vec<Tap>,
+    keep: [f32; ESTIMATE],
+}
+
+/// Two frames, what blocks know of them, and a feature.
+pub(super) struct Scene {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) lanes: usize,
+    frames: [Floats; 2],
+    pub(super) sources: Vec<Source>,
+    pub(super) feature: Option<Source>,
+}
+
+/// What flow and mask are like.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Flow {
+    /// A few pixels, past every border.
+    Usual,
+    Zero,
+    /// Of many frames' widths.
+    Far,
+    /// Some of it is infinite or NaN.
+    NotFinite,
+    /// Whole pixels: nothing is mixed.
+    Whole,
+}
+
+impl Flow {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Usual, Self::Zero, Self::Far, Self::NotFinite, Self::Whole];
+
+    fn value(self, numbers: &mut Numbers, lane: usize) -> f32 {
+        let mask = lane >= 4;
+        match self {
+            Self::Usual => numbers.unit() * if mask { 4.0 } else { 12.0 },
+            Self::Zero => 0.0,
+            Self::Far => numbers.unit().signum() * if mask { 1e4 } else { 1e9 },
+            Self::NotFinite => match numbers.below(12) {
+                0 => f32::NAN,
+                1 => f32::INFINITY,
+                2 => f32::NEG_INFINITY,
+                _ => numbers.unit(),
+            },
+            Self::Whole => (numbers.unit() * 9.0).round(),
+        }
+    }
+}
+
+/// Where PyTorch samples a picture of `from` samples for position `i` of one of `to`, bilinearly
+/// and without aligned corners.
+pub(super) fn position(from: usize, to: usize, i: usize) -> [(usize, f64); 2] {
+    let at = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
+    let first = (at.floor() as usize).min(from - 1);
+    let weight = at - first as f64;
+    [(first, 1.0 - weight), ((first + 1).min(from - 1), weight)]
+}
+
+impl Source {
+    fn new(numbers: &mut Numbers, scene: (usize, usize), divisor: f64, flow: Flow) -> Self {
+        let part = |side: usize| (side as f64 / divisor) as usize;
+        let (height, width) = (part(scene.0), part(scene.1));
+        let mut floats = Floats::zeros(height * width * ESTIMATE).unwrap();
+        for (i, v) in floats.as_mut_slice().iter_mut().enumerate() {
+            *v = flow.value(numbers, i % ESTIMATE);
+        }
+        Self {
+            floats,
+            height,
+            width,
+            down: taps(height, scene.0),
+            across: taps(width, scene.1),
+            keep: [1.0; ESTIMATE],
+        }
+    }
+
+    /// For the kernels.
+    pub(super) fn estimates(&self) -> Estimates<'_> {
+        Estimates {
+            at: self.floats.as_ptr(),
+            row: self.width * ESTIMATE,
+            down: &self.down,
+            across: &self.across,
+            keep: self.keep,
+        }
+    }
+
+    /// A lane at a pixel of the frame, and the sum of its terms' magnitudes.
+    fn at(&self, scene: &Scene, (y, x): (usize, usize), lane: usize) -> (f64, f64) {
+        let mut sums = (0.0, 0.0);
+        for (sy, wy) in position(self.height, scene.height, y) {
+            for (sx, wx) in position(self.width, scene.width, x) {
+                // What counts nothing is not looked at, NaN or not.
+                if wy * wx == 0.0 {
+                    continue;
+                }
+                let v = self.floats.as_slice()[(sy * self.width + sx) * ESTIMATE + lane];
+                let v = f64::from(v) * f64::from(self.keep[lane]);
+                sums.1 += v.abs();
+                // What an infinite sample and its neighbours mix to is anything, NaN too.
+                sums.0 += if v.is_infinite() { 0.0 } else { wy * wx * v };
+            }
+        }
+        sums
+    }
+}
+
+impl Scene {
+    /// A frame of that size with `divisors.len()` estimates, of pictures that many times smaller.
+    pub(super) fn new(
+        seed: u64,
+        (height, width): (usize, usize),
+        lanes: usize,
+        divisors: &[f64],
+        feature: bool,
+        flow: Flow,
+    ) -> Self {
+        let mut numbers = Numbers(seed);
+        let mut frame = || {
+            // A pixel is read as a vector of one lane more.
+            numbers.floats(height * width * lanes + 1, Kind::Usual)
+        };
+        let frames = [frame(), frame()];
+        let mut sources: Vec<_> =
+            divisors.iter().map(|d| Source::new(&mut numbers, (height, width), *d, flow)).collect();
+        // As masks that replace those before.
+        if let [first, _, ..] = sources.as_mut_slice() {
+            first.keep = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+        }
+        let feature = feature.then(|| {
+            Source::new(
+                &mut numbers,
+                (height, width),
+                *divisors.last().unwrap_or(&1.0),
+                Flow::Usual,
+            )
+        });
+        Self { height, width, lanes, frames, sources, feature }
+    }
+
+    /// A white frame, a black one, and a row of masks between.
+    pub(super) fn of_masks(masks: &[f32]) -> Self {
+        let mut scene = Self::new(0, (1, masks.len()), 3, &[1.0], false, Flow::Zero);
+        scene.frames[0].as_mut_slice().fill(1.0);
+        scene.frames[1].as_mut_slice().fill(0.0);
+        let pixels = scene.sources[0].floats.as_mut_slice().chunks_exact_mut(ESTIMATE);
+        pixels.zip(masks).for_each(|(pixel, mask)| pixel[4] = *mask);
+        scene
+    }
+
+    /// For the kernels.
+    pub(super) fn frames(&self) -> Frames {
+        Frames {
+            at: self.frames.each_ref().map(Floats::as_ptr),
+            row: self.width * self.lanes,
+            lanes: self.lanes,
+            height: self.height,
+            width: self.width,
+        }
+    }
+
+    /// Widths of all sources, for [`super::super::kernels::picture::scratch_len`].
+    pub(super) fn widths(&self) -> impl Iterator<Item = usize> {
+        self.sources.iter().chain(&self.feature).map(|s| s.width)
+    }
+
+    /// What the estimates sum to: flow of two frames, and the mask in lane 4.
+    pub(super) fn known(&self, at: (usize, usize), lane: usize) -> Expected {
+        let (mut value, mut magnitude) = (0.0, 0.0);
+        for source in &self.sources {
+            let (v, m) = source.at(self, at, lane);
+            value += v;
+            magnitude += m;
+        }
+        // Along each axis a difference, a product and a sum; what is kept; the sum of all.
+        Expected::new(value, rounded(8 + self.sources.len(), 2.0 * magnitude))
+    }
+
+    /// A lane of the feature.
+    pub(super) fn feature(&self, at: (usize, usize), lane: usize) -> Expected {
+        let (value, magnitude) = self.feature.as_ref().unwrap().at(self, at, lane);
+        Expected::new(value, rounded(8, 2.0 * magnitude))
+    }
+
+    /// A lane of one of the frames where its flow comes from; of the frame itself where nothing is
+    /// known.
+    pub(super) fn warped(&self, side: usize, (y, x): (usize, usize), lane: usize) -> Expected {
+        let sample = |y: usize, x: usize| {
+            f64::from(self.frames[side].as_slice()[(y * self.width + x) * self.lanes + lane])
+        };
+        if self.sources.is_empty() {
+            return Expected::new(sample(y, x), 0.0);
+        }
+        let along = |lane: usize, at: usize, len: usize| {
+            let flow = self.known((y, x), lane);
+            let (at, last) = (at as f64 + flow.value, (len - 1) as f64);
+            let clamped = |at: f64| at.clamp(0.0, last);
+            match flow.tolerance {
+                f64::INFINITY => (clamped(at), f64::INFINITY),
+                by => (clamped(at), clamped(at + by) - clamped(at - by)),
+            }
+        };
+        let ((px, off_x), (py, off_y)) =
+            (along(2 * side, x, self.width), along(2 * side + 1, y, self.height));
+        if px.is_nan() || py.is_nan() {
+            return Expected::new(f64::NAN, 0.0);
+        }
+        let (x0, y0) = (px.floor(), py.floor());
+        let (fx, fy) = (px - x0, py - y0);
+        let (x0, y0) = (x0 as usize, y0 as usize);
+        let (x1, y1) = ((x0 + 1).min(self.width - 1), (y0 + 1).min(self.height - 1));
+        let value = (1.0 - fy) * ((1.0 - fx) * sample(y0, x0) + fx * sample(y0, x1))
+            + fy * ((1.0 - fx) * sample(y1, x0) + fx * sample(y1, x1));
+        // Neighbours differ by 2 at most, and are mixed three times.
+        Expected::new(value, 2.0 * (off_x + off_y) + rounded(9, 2.0))
+    }
+}

@@ -1,0 +1,74 @@
+//! A stream on the CPU allocates when it starts, and not for every frame.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rife_model::weights::Store;
+use rife_runtime::{Device, Engine, Frame, FrameSize, Interpolator, ModelVersion};
+
+/// The system's allocator, and how often it was asked for memory.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the system's allocator does it all.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller says.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as the caller says.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Frames that are made while allocations are counted.
+const FRAMES: usize = 60;
+/// Work that a frame hands to the threads' pool: two are converted, one is made.
+const HANDED_OVER: usize = 3;
+/// Rayon's queue for work from outside of the pool allocates for so many pieces at a time, and
+/// frees what is done.
+const PIECES: usize = 63;
+
+#[test]
+fn a_frame_allocates_nothing_itself() {
+    for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
+        let weights = Store::locate(None)
+            .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+            .unwrap_or_else(|e| panic!("{e}"));
+        for threads in [1, 2] {
+            let rife = Interpolator::builder(version)
+                .device(Device::Cpu)
+                .engine(Engine::Optimized)
+                .threads(threads)
+                .load_weights(&weights)
+                .unwrap();
+            let size = FrameSize::new(75, 40);
+            let frames = [17, 29].map(|step| {
+                let samples = (0..3 * size.pixels()).map(|i| (i * step) as u8).collect();
+                Frame::rgb8(size, samples).unwrap()
+            });
+            let mut out = frames[0].clone();
+            let mut session = rife.session(size).unwrap();
+            let mut stream = |count: usize| {
+                for i in 0..count {
+                    session.push(&frames[i % 2].view()).unwrap();
+                    session.push(&frames[(i + 1) % 2].view()).unwrap();
+                    session.at_into(0.5, &mut out.view_mut()).unwrap();
+                }
+            };
+            stream(5);
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            stream(FRAMES);
+            let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
+            let of_the_queue = (FRAMES * HANDED_OVER).div_ceil(PIECES);
+            assert!(made <= of_the_queue, "RIFE {version} on {threads} threads: {made}");
+        }
+    }
+}
