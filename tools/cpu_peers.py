@@ -43,7 +43,13 @@ from pathlib import Path
 
 PEERS = ("torch", "torch-channels-last", "onnxruntime", "openvino-f32", "openvino-bf16")
 BASIS = "openvino-f32"
-OURS = "rife-bench optimized f32"
+# Ours: precision, threads where they are not those of all, and instructions where they are fewer.
+OURS = {
+    "rife f32": ("f32", None, None),
+    "rife f32, avx2": ("f32", None, "avx2"),
+    "rife f32, 1 thread": ("f32", 1, None),
+    "rife bf16": ("bf16", None, None),
+}
 WARMUP = 2
 
 
@@ -184,23 +190,27 @@ def child(what, args):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def ours(options, args):
+def ours(name, options, args):
     """A run of the optimized engine by rife-bench, from its record."""
     folder = Path(args["folder"])
     record = folder / "rife-bench.json"
-    command = [options.rife_bench, "--device", "cpu", "--engine", "optimized", "--precision", "f32", "--mode", "latency"]
-    command += ["--model", args["model"], "--threads", str(args["threads"]), "--repeats", "1", "--warmup", str(WARMUP)]
+    precision, threads, instructions = OURS[name]
+    threads = str(threads or args["threads"])
+    command = [options.rife_bench, "--device", "cpu", "--engine", "optimized", "--precision", precision, "--mode", "latency"]
+    command += ["--model", args["model"], "--threads", threads, "--repeats", "1", "--warmup", str(WARMUP)]
     command += ["--frames", str(args["samples"]), "--reference", "optimized-f32", "--quiet", "--overwrite"]
     command += ["--input", folder / "a.png", folder / "b.png", "--output", record]
     if options.weights:
         command += ["--weights", options.weights]
-    done = subprocess.run(command, capture_output=True, text=True)
+    environment = os.environ | ({"RIFE_CPU": instructions} if instructions else {})
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         return dict(failed=done.stderr.strip())
     whole = json.loads(record.read_text())
-    [seen] = whole["measurements"]
+    seen = next(m for m in whole["measurements"] if m["case"]["precision"] == precision)
     [run] = seen["runs"]
-    version = f"{whole['build']['version']}, {seen['subject']['arithmetic']}"
+    commit = (whole["git"] or {}).get("commit", "unknown")[:7]
+    version = f"{whole['build']['version']}, {commit}, {seen['subject']['arithmetic']}"
     return dict(version=version, frame_ms=run["frame_ms"], max_error=None, peak_rss_mib=run["peak_rss_mib"])
 
 
@@ -265,7 +275,7 @@ def main():
         prepared = child("prepare", args)
         if not (Path(folder) / "expected.npy").is_file():
             sys.exit(f"PyTorch's own frame could not be made: {prepared}")
-        names = peers + ([OURS] if options.rife_bench else [])
+        names = peers + (list(OURS) if options.rife_bench else [])
         rounds = {name: [] for name in names}
         for turn in range(options.rounds):
             for name in names:
@@ -273,7 +283,7 @@ def main():
                 if any("frame_ms" not in seen for seen in rounds[name]):
                     continue
                 print(f"round {turn + 1} of {options.rounds}: {name}", file=sys.stderr)
-                rounds[name].append(ours(options, args) if name == OURS else child(name, args))
+                rounds[name].append(ours(name, options, args) if name in OURS else child(name, args))
 
     entries = [joined(name, rounds[name]) for name in names]
     basis = next((e for e in entries if e["peer"] == BASIS and "median_ms" in e), None)
