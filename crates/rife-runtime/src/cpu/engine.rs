@@ -107,6 +107,7 @@ impl Shared {
         let applies = |one| match one {
             Optimization::Winograd
             | Optimization::CachedFrames
+            | Optimization::FusedKernels
             | Optimization::PreallocatedBuffers
             | Optimization::ReusedBuffers => true,
             Optimization::CachedFeatures => {

@@ -3,6 +3,7 @@
 
 #[cfg(not(miri))]
 mod behaviour;
+#[cfg(not(miri))]
 mod bf16;
 mod direct;
 mod inputs;
