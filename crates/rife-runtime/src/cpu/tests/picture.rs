@@ -53,10 +53,11 @@ fn check(kernels: &Kernels, scene: &Scene, y: usize, columns: usize, what: &str)
 
 #[test]
 fn rows_are_blended_whatever_the_flow() {
-    let size = (6, or_under_miri(44, 20));
+    let size = (6, or_under_miri(44, 18));
     for kernels in each_level() {
         for flow in Flow::ALL {
-            for (lanes, divisors) in [(3, &[2.0, 1.0][..]), (7, &[1.0]), (7, &[2.0, 1.0, 0.5])] {
+            let all = [(7, &[1.0][..]), (3, &[2.0, 1.0]), (7, &[2.0, 1.0, 0.5])];
+            for (lanes, divisors) in all.into_iter().take(or_under_miri(3, 1)) {
                 let scene = Scene::new(5, size, lanes, divisors, false, flow);
                 for y in [5, 0, 3].into_iter().take(or_under_miri(3, 1)) {
                     check(&kernels, &scene, y, size.1, &format!("{flow:?} {divisors:?}"));
