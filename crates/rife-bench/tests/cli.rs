@@ -164,8 +164,14 @@ fn the_optimized_engine_of_a_cpu_is_ablated_and_taken_apart() {
             variant["off"].as_str().expect("a name")
         })
         .collect();
-    let mut expected =
-        ["winograd", "cached-frames", "cached-features", "preallocated-buffers", "reused-buffers"];
+    let mut expected = [
+        "winograd",
+        "cached-frames",
+        "cached-features",
+        "fused-kernels",
+        "preallocated-buffers",
+        "reused-buffers",
+    ];
     expected.sort();
     let mut off = off;
     off.sort();
