@@ -1,12 +1,20 @@
 //! Leaves nothing behind when the program is told to stop.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
 /// What a shell expects of a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
+
+/// How often a folder is emptied again that the work, not yet ended, still writes into.
+const ATTEMPTS: usize = 100;
+
+/// Whether the program was told to stop. What fails from then on fails because of that.
+static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// What would be left behind by stopping now, in the order in which it was made.
 static UNFINISHED: Mutex<Vec<Unfinished>> = Mutex::new(Vec::new());
@@ -22,10 +30,19 @@ enum Unfinished {
 /// From now on Ctrl-C and termination remove what is unfinished, and end the program at once.
 pub(crate) fn install() -> Result<()> {
     ctrlc::set_handler(|| {
+        STOPPED.store(true, Ordering::SeqCst);
         clean();
         std::process::exit(INTERRUPTED);
     })
     .context("cannot listen for Ctrl-C")
+}
+
+/// Returns at once while nobody has told the program to stop, and never afterwards: the work that
+/// lost its folder is not an error to speak of, and the exit code is the listener's to give.
+pub(crate) fn yield_if_stopped() {
+    while STOPPED.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
 }
 
 /// A folder of our own, removed with all that is in it.
@@ -47,8 +64,22 @@ pub(crate) fn clean() {
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     for what in unfinished.drain(..).rev() {
         let _ = match what {
-            Unfinished::Scratch(path) => std::fs::remove_dir_all(path),
+            Unfinished::Scratch(path) => remove(&path),
             Unfinished::Created(path) => std::fs::remove_dir(path),
         };
     }
+}
+
+/// Removes a folder although files may still be put into it.
+fn remove(folder: &Path) -> std::io::Result<()> {
+    let mut removed = std::fs::remove_dir_all(folder);
+    for _ in 1..ATTEMPTS {
+        match &removed {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
+                removed = std::fs::remove_dir_all(folder);
+            }
+            _ => break,
+        }
+    }
+    removed
 }

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            interrupt::yield_if_stopped();
             say(&format!("error: {}", describe(&error)));
             ExitCode::FAILURE
         }
