@@ -70,15 +70,48 @@ pub struct Args {
 
     /// How to measure speed: latency (one frame at a time, from host memory to host memory),
     /// end-to-end (the same fed ahead, over page-locked frames on a GPU), device (by the device's
-    /// clock, without copies; on a CPU the optimized engine without reading frames in); several
-    /// with commas [default: latency on a CPU, all on a GPU and with --ablate]
+    /// clock, without copies; on a CPU the optimized engine without reading frames in; throughput
+    /// is another name of it); several with commas [default: latency on a CPU, all on a GPU and with --ablate]
     #[arg(long = "mode", value_name = "MODE", value_delimiter = ',', hide_possible_values = true)]
     pub modes: Vec<Mode>,
 
-    /// Also run each optimized configuration without each of its optimizations alone, and say
-    /// what each is worth in speed, memory and fidelity (by --mode end-to-end and device)
+    /// Also run each optimized configuration without each of its optimizations alone, and with
+    /// each alone, and say what each is worth in speed, memory and fidelity (by --mode end-to-end
+    /// and device)
     #[arg(long)]
     pub ablate: bool,
+
+    /// Also show where a frame's time goes, by stage and by kernel, beside what the device gives at
+    /// most, and name the bottleneck
+    #[arg(long)]
+    pub profile: bool,
+
+    /// Also drop every other frame of this clip (a video file, or a folder of pictures), make it
+    /// again, and compare with the truth
+    #[arg(long, value_name = "CLIP")]
+    pub quality: Option<PathBuf>,
+
+    /// Also show how frames a second and memory grow with the size of the frames (640x360 to
+    /// 3840x2160), with the threads of a CPU, and with the frames made at once
+    #[arg(long)]
+    pub scaling: bool,
+
+    /// Also run the same networks by others (PyTorch's recipes; on a CPU ONNX Runtime and OpenVINO)
+    /// in the same rounds, through tools/peers.py of the checkout
+    #[arg(long)]
+    pub peers: bool,
+
+    /// Python that runs the peers, with what they need installed [default: python3]
+    #[arg(long, value_name = "PROGRAM")]
+    pub python: Option<PathBuf>,
+
+    /// Frames of the output for each one of the input: --factor 3 makes two between two
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub factor: usize,
+
+    /// Keep small pictures of each configuration's worst frame in the record, for reports
+    #[arg(long)]
+    pub pictures: bool,
 
     /// What to compare frames with: baseline-f32 (where the device has none: on the CPU, over 8
     /// frames at most), optimized-f32 (on the device)
@@ -100,8 +133,9 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "input")]
     pub seed: u32,
 
-    /// Use these pictures, or a folder's in natural order, as 8-bit RGB instead of the rendered
-    /// scene; with more --frames than they give, they are played forwards and backwards
+    /// Use these pictures, a folder's in natural order, or a video file's frames (through ffmpeg), as
+    /// 8-bit RGB instead of the rendered scene; with more --frames than they give, they are played
+    /// forwards and backwards
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub input: Vec<PathBuf>,
 

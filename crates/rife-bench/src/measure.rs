@@ -7,6 +7,10 @@ pub mod ablation;
 pub mod fidelity;
 pub mod gpu;
 pub mod host;
+pub mod peers;
+pub mod pictures;
+pub mod quality;
+pub mod scaling;
 pub mod throughput;
 mod timing;
 
@@ -14,12 +18,16 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::clip::{Clip, ClipFacts};
+use crate::kernels::FrameTimes;
 use crate::plan::Plan;
 use crate::stats::{Spread, low_1_percent_fps};
 use crate::subject::{Case, Engine, EngineMemory, Engines, Size, SubjectInfo};
 use ablation::Ablation;
-use fidelity::Fidelity;
+use fidelity::{Comparison, Fidelity};
 use gpu::GpuUse;
+use peers::Peer;
+use quality::Quality;
+use scaling::ScalingPoint;
 use throughput::{DeviceRun, EndToEnd, EndToEndRun, OnDevice};
 
 /// Time of every generated frame between the two around it.
@@ -142,7 +150,10 @@ pub struct Run {
     pub rss_before_mib: f64,
     /// High-water mark of the process's resident memory until these frames were measured, in MiB.
     pub peak_rss_mib: f64,
-    /// Whether that is the mark of this run alone, see [`host::PeakMemory`].
+    /// Resident memory after the last of these frames, in MiB; absent from older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady_rss_mib: Option<f64>,
+    /// Whether the mark is that of this run alone, see [`host::PeakMemory`].
     pub peak_rss_is_of_run: bool,
     /// The GPU meanwhile; `None` where none was used or NVML is absent.
     pub gpu: Option<GpuUse>,
@@ -229,6 +240,16 @@ pub struct Measured {
     pub measurements: Vec<Measurement>,
     /// What each optimization is worth, where that was asked for.
     pub ablations: Vec<Ablation>,
+    /// Pairs of configurations, neither of which is the reference.
+    pub comparisons: Vec<Comparison>,
+    /// Where a frame's time goes, where that was asked for.
+    pub profiles: Vec<FrameTimes>,
+    /// Fidelity to a real clip, where one was given.
+    pub quality: Option<Quality>,
+    /// How cost grows, where that was asked for.
+    pub scaling: Vec<ScalingPoint>,
+    /// The same by others, where that was asked for.
+    pub peers: Vec<Peer>,
 }
 
 impl Measured {
@@ -262,7 +283,17 @@ pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) ->
     }
     let mut clips = clips.into_iter();
     let clip = clips.next().context("a plan without frames")?;
-    Ok(Measured { clip, further_clips: clips.collect(), measurements, ablations })
+    Ok(Measured {
+        clip,
+        further_clips: clips.collect(),
+        measurements,
+        ablations,
+        comparisons: Vec::new(),
+        profiles: Vec::new(),
+        quality: None,
+        scaling: Vec::new(),
+        peers: Vec::new(),
+    })
 }
 
 /// Measures every configuration of a plan on one clip. One that fails is reported as failed; the

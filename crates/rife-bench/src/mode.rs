@@ -18,6 +18,7 @@ pub enum Mode {
     EndToEnd,
     /// The device's own time of a frame, without copies between host and device; of a CPU without
     /// reading frames in
+    #[value(alias = "throughput")]
     Device,
 }
 

@@ -9,10 +9,12 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use jiff::Timestamp;
 use rife_model::ModelVersion;
+use rife_model::weights::Store;
 use rife_runtime::InterpolatorBuilder;
 
 use crate::args::Args;
 use crate::clip::Source;
+use crate::measure::host;
 use crate::metrics::SSIM_WINDOW;
 use crate::mode::{Mode, Reference};
 use crate::pictures;
@@ -37,6 +39,18 @@ pub struct Plan {
     pub modes: Vec<Mode>,
     /// Whether each optimized configuration also runs without each of its optimizations.
     pub ablate: bool,
+    /// Whether a frame's time is taken apart.
+    pub profile: bool,
+    /// The clip whose frames are made again.
+    pub quality: Option<PathBuf>,
+    /// Whether to measure how cost grows.
+    pub scaling: bool,
+    /// How the peers are run, where they are.
+    pub peers: Option<PeersPlan>,
+    /// Frames of the output for each one of the input.
+    pub factor: usize,
+    /// Whether pictures of the worst frames are kept.
+    pub pictures: bool,
     /// What frames are compared with.
     pub reference: Reference,
     /// Frames to generate in each run by each mode.
@@ -52,6 +66,17 @@ pub struct Plan {
     pub output: PathBuf,
     /// Whether progress is hidden.
     pub quiet: bool,
+}
+
+/// How the peers are run.
+#[derive(Clone, Debug)]
+pub struct PeersPlan {
+    /// The interpreter.
+    pub python: PathBuf,
+    /// Folder with the weights of every model, converted.
+    pub weights: PathBuf,
+    /// Threads on a CPU.
+    pub threads: usize,
 }
 
 /// What a device finishes in a few minutes.
@@ -123,6 +148,17 @@ impl Plan {
         };
         sources.iter().try_for_each(|source: &Source| check_size(source.size()))?;
 
+        let peers = match args.peers {
+            true => Some(PeersPlan {
+                python: args.python.clone().unwrap_or_else(|| "python3".into()),
+                weights: Store::locate(args.weights.as_deref())?.dir().to_owned(),
+                threads: args.threads.unwrap_or_else(host::cores),
+            }),
+            false => {
+                ensure!(args.python.is_none(), "--python: add --peers, which it is for");
+                None
+            }
+        };
         let frames = args.frames.unwrap_or(defaults.frames.min(gaps));
         let warmup = args.warmup.unwrap_or(defaults.warmup);
         let check = |what: &str, value: usize, range: std::ops::RangeInclusive<usize>| {
@@ -133,6 +169,7 @@ impl Plan {
         check("--frames", frames, 1..=1_000_000)?;
         check("--repeats", args.repeats, 1..=1000)?;
         check("--warmup", warmup, 0..=10_000)?;
+        check("--factor", args.factor, 2..=1000)?;
 
         let budget = match args.budget {
             Some(seconds) => Some(
@@ -153,6 +190,12 @@ impl Plan {
             sources,
             modes,
             ablate: args.ablate,
+            profile: args.profile,
+            quality: args.quality.clone(),
+            scaling: args.scaling,
+            peers,
+            factor: args.factor,
+            pictures: args.pictures,
             reference: args.reference,
             frames,
             repeats: args.repeats,
@@ -168,6 +211,12 @@ impl Plan {
         let mut models: Vec<_> = self.cases.iter().map(|case| case.model).collect();
         models.dedup();
         models
+    }
+
+    /// Generated frame `index`: after which frame of the clip, and when.
+    pub fn place(&self, index: usize) -> (usize, f32) {
+        let between = self.factor - 1;
+        (index / between, ((index % between + 1) as f64 / self.factor as f64) as f32)
     }
 
     /// Time that one run may measure for by one mode.

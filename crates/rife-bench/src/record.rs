@@ -17,8 +17,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use crate::clip::{ClipFacts, Origin};
+use crate::kernels::FrameTimes;
 use crate::measure::ablation::Ablation;
-use crate::measure::{Measured, Measurement, TIMESTEP};
+use crate::measure::fidelity::Comparison;
+use crate::measure::peers::Peer;
+use crate::measure::quality::Quality;
+use crate::measure::scaling::ScalingPoint;
+use crate::measure::{Measured, Measurement};
 use crate::mode::Mode;
 use crate::plan::{Plan, folder_of};
 use crate::subject::{Device, Size};
@@ -51,6 +56,22 @@ pub struct Record {
     /// What each optimization is worth; absent where that was not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ablations: Vec<Ablation>,
+    /// Pairs of configurations, neither of which is the reference: the baseline in F16 and the
+    /// optimized engine in F16, the optimized engine in F32 and in F16; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
+    /// Where a frame's time goes; absent where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<FrameTimes>,
+    /// Fidelity to a real clip; absent where none was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
+    /// How cost grows; absent where that was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<ScalingPoint>,
+    /// The same by others; absent where they did not run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Peer>,
 }
 
 /// How a benchmark was measured.
@@ -68,8 +89,11 @@ pub struct Settings {
     pub warmup: usize,
     /// Seconds for the measured frames of a configuration, all runs together.
     pub budget_s: Option<f64>,
-    /// Time of the generated frames between the two around them.
+    /// Time of the generated frames between the two around them; of several the first.
     pub timestep: f32,
+    /// Frames of the output for each one of the input; absent from older records, where it is 2.
+    #[serde(default = "double")]
+    pub factor: usize,
     /// Where the frames came from.
     pub clip: Origin,
     /// How many different frames there were; they are played forwards and backwards in turn.
@@ -84,6 +108,10 @@ pub struct Settings {
     pub modes: Vec<Mode>,
 }
 
+fn double() -> usize {
+    2
+}
+
 impl Settings {
     /// Each size, with what its frames take in memory, in MiB.
     pub fn sizes(&self) -> Vec<(Size, f64)> {
@@ -95,7 +123,17 @@ impl Settings {
 impl Record {
     /// Puts measurements on record, together with what this machine and program are.
     pub fn new(plan: &Plan, measured: Measured) -> Self {
-        let Measured { clip, further_clips, measurements, ablations } = measured;
+        let Measured {
+            clip,
+            further_clips,
+            measurements,
+            ablations,
+            comparisons,
+            profiles,
+            quality,
+            scaling,
+            peers,
+        } = measured;
         Self {
             schema: SCHEMA,
             time_utc: now_utc(),
@@ -110,7 +148,8 @@ impl Record {
                 repeats: plan.repeats,
                 warmup: plan.warmup,
                 budget_s: plan.budget.map(|budget| budget.as_secs_f64()),
-                timestep: TIMESTEP,
+                timestep: plan.place(0).1,
+                factor: plan.factor,
                 clip: clip.origin,
                 clip_frames: clip.frames,
                 clip_mib: clip.mib,
@@ -119,6 +158,11 @@ impl Record {
             },
             measurements,
             ablations,
+            comparisons,
+            profiles,
+            quality,
+            scaling,
+            peers,
         }
     }
 

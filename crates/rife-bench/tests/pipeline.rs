@@ -95,6 +95,13 @@ fn the_report_fits_its_columns_with_large_figures_and_a_gpu() {
                 utilisation_mean_percent: Some(100.0),
                 utilisation_max_percent: Some(100.0),
                 utilisation_samples: 9,
+                utilisation_fed_percent: Some(99.0),
+                steady_mib: Some(70_000.0),
+                clock_mhz: None,
+                power_w: None,
+                temperature_c: None,
+                busy_before_percent: Some(0.0),
+                throttled: Vec::new(),
             });
             run.device = Some(DeviceRun { frame_ms: vec![123.4567; 9], cut_by_budget: false });
             run.end_to_end = Some(EndToEndRun {

@@ -26,6 +26,32 @@ pub struct Ablation {
     pub all: Measurement,
     /// Each optimization in effect, and the configuration without it.
     pub without: Vec<Variant>,
+    /// The engine with none of them, and with each alone; absent from older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<Alone>,
+}
+
+/// The engine with all optimizations off, and with each on alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alone {
+    /// Everything off that can be.
+    pub none: Measurement,
+    /// Each optimization on alone.
+    pub with: Vec<AloneVariant>,
+}
+
+/// The engine with one optimization alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AloneVariant {
+    /// What is on.
+    #[serde(with = "as_text")]
+    pub on: Optimization,
+    /// What was seen; its fidelity is against everything on.
+    pub seen: Measurement,
+    /// What it is worth on the device; `None` where that is not known.
+    pub device: Option<Gain>,
+    /// What it is worth from host memory to host memory; `None` where that is not known.
+    pub end_to_end: Option<Gain>,
 }
 
 /// A configuration without one more optimization.
@@ -167,7 +193,7 @@ pub(super) fn ablate(
         variant.seen.sum_up();
         variant.weigh(&all);
     }
-    Ablation { all, without }
+    Ablation { all, without, alone: None }
 }
 
 /// The first frames that an engine makes.

@@ -7,11 +7,12 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::pictures::Pictures;
 use super::{TIMESTEP, Watcher};
 use crate::clip::Clip;
 use crate::metrics::{Difference, Psnr, compare};
 use crate::plan::Plan;
-use crate::subject::{Case, Device, Engines};
+use crate::subject::{Case, Device, Engines, Size};
 
 /// Frames compared where the reference runs on the CPU because the device has none: there it takes
 /// seconds a frame.
@@ -41,6 +42,21 @@ pub struct Fidelity {
     pub non_finite: u64,
     /// Every generated frame, in order.
     pub frames: Vec<Difference>,
+    /// What the worst of them looks like; absent where pictures were not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<Pictures>,
+}
+
+/// A configuration held against another that is not the reference of all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// What was compared.
+    pub case: Case,
+    /// Size of the frames, where the record has more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// With what, and how near it comes.
+    pub fidelity: Fidelity,
 }
 
 impl Fidelity {
@@ -60,6 +76,7 @@ impl Fidelity {
             differing_8_bit_share: mean(|f| f.differing_8_bit_share),
             non_finite: frames.iter().map(|f| f.non_finite).sum(),
             frames,
+            pictures: None,
         })
     }
 }

@@ -3,13 +3,17 @@
 
 use std::env;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nvml_wrapper::bitmasks::device::ThrottleReasons;
+use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::{Device, Nvml};
 use serde::{Deserialize, Serialize};
+
+use crate::stats::Spread;
 
 /// Time between two samples. The driver itself averages utilisation over no less.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -24,12 +28,35 @@ pub struct GpuUse {
     /// Most memory that this process had; `None` where NVML does not know the process, as inside
     /// most containers.
     pub process_peak_mib: Option<f64>,
-    /// Mean utilisation while frames were measured, in %.
+    /// Mean utilisation while frames were made one at a time, in %.
     pub utilisation_mean_percent: Option<f64>,
-    /// Highest utilisation while frames were measured, in %.
+    /// Highest utilisation then, in %.
     pub utilisation_max_percent: Option<f64>,
     /// Samples of utilisation.
     pub utilisation_samples: usize,
+    /// Mean utilisation while the engine was fed ahead, in %; absent where that was not measured.
+    #[serde(default)]
+    pub utilisation_fed_percent: Option<f64>,
+    /// Memory of the peak's kind at the median sample while frames were measured, in MiB; absent
+    /// from older records, as is what follows.
+    #[serde(default)]
+    pub steady_mib: Option<f64>,
+    /// Clock of the multiprocessors while frames were measured, in MHz.
+    #[serde(default)]
+    pub clock_mhz: Option<Spread>,
+    /// Power while frames were measured, in W.
+    #[serde(default)]
+    pub power_w: Option<Spread>,
+    /// Temperature while frames were measured, in °C.
+    #[serde(default)]
+    pub temperature_c: Option<Spread>,
+    /// Utilisation of the card before loading, in %: more than none is somebody else's.
+    #[serde(default)]
+    pub busy_before_percent: Option<f64>,
+    /// Why the card held its clock back while frames were measured, as NVML names it; empty where
+    /// it did not, or does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub throttled: Vec<String>,
 }
 
 impl GpuUse {
@@ -39,38 +66,88 @@ impl GpuUse {
     }
 }
 
+/// What samples are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Something that no figure is about: loading, warming up.
+    Nothing,
+    /// Frames one at a time.
+    Latency,
+    /// Frames by the device's own clock.
+    Device,
+    /// Frames fed ahead.
+    Fed,
+}
+
 /// Samples a GPU in a thread of its own.
 #[derive(Debug)]
 pub struct GpuSampler {
-    counting: Arc<AtomicBool>,
+    phase: Arc<AtomicU8>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Samples>,
     card_before_mib: f64,
+    busy_before_percent: Option<f64>,
 }
 
-#[derive(Debug, Default)]
+/// What a card holds its clock back for that a reader must know; being idle, or a limit that its
+/// owner set, is none.
+const THROTTLING: [(ThrottleReasons, &str); 4] = [
+    (ThrottleReasons::SW_POWER_CAP, "power cap"),
+    (ThrottleReasons::HW_SLOWDOWN, "hardware slowdown"),
+    (ThrottleReasons::SW_THERMAL_SLOWDOWN, "thermal slowdown"),
+    (ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN, "power brake"),
+];
+
+#[derive(Debug)]
 struct Samples {
     card_peak_mib: f64,
     process_peak_mib: Option<f64>,
+    used_mib: Vec<f64>,
+    own_mib: Vec<f64>,
     utilisation_percent: Vec<f64>,
+    utilisation_fed_percent: Vec<f64>,
+    clock_mhz: Vec<f64>,
+    power_w: Vec<f64>,
+    temperature_c: Vec<f64>,
+    throttled: ThrottleReasons,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self {
+            card_peak_mib: 0.0,
+            process_peak_mib: None,
+            used_mib: Vec::new(),
+            own_mib: Vec::new(),
+            utilisation_percent: Vec::new(),
+            utilisation_fed_percent: Vec::new(),
+            clock_mhz: Vec::new(),
+            power_w: Vec::new(),
+            temperature_c: Vec::new(),
+            throttled: ThrottleReasons::empty(),
+        }
+    }
 }
 
 impl GpuSampler {
     /// Begins to sample the CUDA device of this ordinal; `None` where NVML does not show it.
     pub fn start(ordinal: usize) -> Option<Self> {
         let nvml = Nvml::init().ok()?;
-        let card_before_mib = used_mib(&device(&nvml, ordinal)?)?;
-        let [counting, stop] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let card = device(&nvml, ordinal)?;
+        let card_before_mib = used_mib(&card)?;
+        let busy_before_percent = card.utilization_rates().ok().map(|rates| f64::from(rates.gpu));
+        let (phase, stop) = (Arc::default(), Arc::default());
         let thread = thread::spawn({
-            let (counting, stop) = (Arc::clone(&counting), Arc::clone(&stop));
-            move || sample(&nvml, ordinal, &counting, &stop)
+            let (phase, stop) = (Arc::clone(&phase), Arc::clone(&stop));
+            move || sample(&nvml, ordinal, &phase, &stop)
         });
-        Some(Self { counting, stop, thread, card_before_mib })
+        Some(Self { phase, stop, thread, card_before_mib, busy_before_percent })
     }
 
-    /// Whether utilisation counts from now on.
-    pub fn count_utilisation(&self, counts: bool) {
-        self.counting.store(counts, Ordering::Relaxed);
+    /// What is being measured from now on.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
     /// Ends sampling.
@@ -87,24 +164,55 @@ impl GpuSampler {
                 .then(|| percent.iter().sum::<f64>() / count as f64),
             utilisation_max_percent: percent.iter().copied().reduce(f64::max),
             utilisation_samples: count,
+            utilisation_fed_percent: Spread::of(&samples.utilisation_fed_percent)
+                .map(|percent| percent.mean),
+            steady_mib: match samples.process_peak_mib {
+                Some(_) => Spread::of(&samples.own_mib).map(|own| own.median),
+                None => {
+                    Spread::of(&samples.used_mib).map(|used| used.median - self.card_before_mib)
+                }
+            },
+            clock_mhz: Spread::of(&samples.clock_mhz),
+            power_w: Spread::of(&samples.power_w),
+            temperature_c: Spread::of(&samples.temperature_c),
+            busy_before_percent: self.busy_before_percent,
+            throttled: THROTTLING
+                .into_iter()
+                .filter(|(reason, _)| samples.throttled.contains(*reason))
+                .map(|(_, name)| name.to_owned())
+                .collect(),
         }
     }
 }
 
-fn sample(nvml: &Nvml, ordinal: usize, counting: &AtomicBool, stop: &AtomicBool) -> Samples {
+fn sample(nvml: &Nvml, ordinal: usize, phase: &AtomicU8, stop: &AtomicBool) -> Samples {
     let mut samples = Samples::default();
     let Some(device) = device(nvml, ordinal) else { return samples };
     while !stop.load(Ordering::Relaxed) {
-        if let Some(used) = used_mib(&device) {
+        let used = used_mib(&device);
+        let own = own_mib(&device);
+        if let Some(used) = used {
             samples.card_peak_mib = samples.card_peak_mib.max(used);
         }
-        if let Some(own) = own_mib(&device) {
+        if let Some(own) = own {
             samples.process_peak_mib = Some(samples.process_peak_mib.unwrap_or(0.0).max(own));
         }
-        if counting.load(Ordering::Relaxed)
-            && let Ok(rates) = device.utilization_rates()
-        {
-            samples.utilisation_percent.push(f64::from(rates.gpu));
+        let phase = phase.load(Ordering::Relaxed);
+        if phase != Phase::Nothing as u8 {
+            samples.used_mib.extend(used);
+            samples.own_mib.extend(own);
+            let percent = device.utilization_rates().ok().map(|rates| f64::from(rates.gpu));
+            if phase == Phase::Latency as u8 {
+                samples.utilisation_percent.extend(percent);
+            } else if phase == Phase::Fed as u8 {
+                samples.utilisation_fed_percent.extend(percent);
+            }
+            samples.clock_mhz.extend(device.clock_info(Clock::SM).ok().map(f64::from));
+            samples.power_w.extend(device.power_usage().ok().map(|mw| f64::from(mw) / 1000.0));
+            let temperature = device.temperature(TemperatureSensor::Gpu);
+            samples.temperature_c.extend(temperature.ok().map(f64::from));
+            samples.throttled |=
+                device.current_throttle_reasons().unwrap_or(ThrottleReasons::empty());
         }
         thread::sleep(INTERVAL);
     }

@@ -40,6 +40,11 @@ impl PeakMemory {
         system::peak_mib().unwrap_or(self.highest_seen_mib)
     }
 
+    /// Resident memory now, in MiB.
+    pub fn now_mib(&self) -> f64 {
+        system::resident_mib()
+    }
+
     /// Whether the peak is one since the start; else it is one since the process began.
     pub const fn is_of_run(&self) -> bool {
         self.is_of_run

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::gpu::GpuSampler;
+use super::gpu::{GpuSampler, Phase};
 use super::host::{CpuClock, PeakMemory};
 use super::{Run, TIMESTEP, Watcher, round_ms, throughput};
 use crate::clip::Clip;
@@ -38,21 +38,23 @@ pub(super) fn run(
     next(stream.as_mut(), clip.frame(1), &mut out)?;
     let first_frame_ms = round_ms(clock.elapsed());
 
+    let enter = |phase| gpu.as_slice().iter().for_each(|gpu| gpu.enter(phase));
     let latency = if modes.contains(&Mode::Latency) {
-        let count = |counts| gpu.iter().for_each(|gpu| gpu.count_utilisation(counts));
-        latency(plan, clip, stream.as_mut(), &mut out, &mut memory, &count, watcher)?
+        latency(plan, clip, stream.as_mut(), &mut out, &mut memory, &enter, watcher)?
     } else {
         Latency::default()
     };
     // Before the page-locked frames, which are the benchmark's own.
-    let peak_rss_mib = memory.peak_mib();
+    let (peak_rss_mib, steady_rss_mib) = (memory.peak_mib(), memory.now_mib());
 
+    enter(Phase::Device);
     let device = match modes.contains(&Mode::Device) {
         true => throughput::on_device(plan, stream.as_mut(), watcher).context("on the device")?,
         false => None,
     };
     let mut engine_memory = stream.memory();
     drop(stream);
+    enter(Phase::Fed);
     let end_to_end = match modes.contains(&Mode::EndToEnd) {
         true => {
             let (run, memory) = throughput::end_to_end(plan, clip, subject.as_ref(), watcher)
@@ -63,6 +65,7 @@ pub(super) fn run(
         false => None,
     };
 
+    enter(Phase::Nothing);
     let run = Run {
         load_ms,
         first_frame_ms,
@@ -73,6 +76,7 @@ pub(super) fn run(
         rss_before_mib: memory.before_mib(),
         peak_rss_is_of_run: memory.is_of_run(),
         peak_rss_mib,
+        steady_rss_mib: Some(steady_rss_mib),
         gpu: gpu.map(GpuSampler::finish),
         device,
         end_to_end,
@@ -95,7 +99,7 @@ fn latency(
     stream: &mut dyn Stream,
     out: &mut [u8],
     memory: &mut PeakMemory,
-    count_utilisation: &dyn Fn(bool),
+    enter: &dyn Fn(Phase),
     watcher: &dyn Watcher,
 ) -> Result<Latency> {
     let budget = plan.run_budget();
@@ -112,7 +116,7 @@ fn latency(
     // The measured frames begin at the clip's start in every run, whatever the warm-up: the same
     // pairs that the fidelity pass compares.
     stream.push(clip.frame(0))?;
-    count_utilisation(true);
+    enter(Phase::Latency);
     let mut frame_ms = Vec::with_capacity(plan.frames);
     let cpu = CpuClock::start();
     let clock = Instant::now();
@@ -125,7 +129,7 @@ fn latency(
         watcher.frame();
     }
     let cpu_percent = cpu.percent_of_all_cores();
-    count_utilisation(false);
+    enter(Phase::Nothing);
     Ok(Latency { warmup_ms, frame_ms, cpu_percent })
 }
 

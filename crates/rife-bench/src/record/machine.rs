@@ -113,10 +113,18 @@ pub struct Git {
 }
 
 impl Git {
-    /// Of this project's checkout that the program was started in, else of the one that it was
-    /// built in; `None` where neither is one.
+    /// What the program was built from. Where its build knew no repository, the checkout that it was
+    /// started in; `None` where that is none either.
+    ///
+    /// Sources edited after a commit do not reach a build script: a checkout of the same commit that
+    /// was changed makes the build one of changed sources, too.
     pub fn of_project() -> Option<Self> {
-        Self::of_checkout().or_else(Self::of_build)
+        match (Self::of_build(), Self::of_checkout()) {
+            (Some(build), Some(here)) if here.commit == build.commit => {
+                Some(Self { dirty: build.dirty || here.dirty, ..build })
+            }
+            (build, here) => build.or(here),
+        }
     }
 
     fn of_build() -> Option<Self> {
