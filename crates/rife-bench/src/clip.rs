@@ -1,13 +1,14 @@
 //! The frames that every configuration is fed, made once before anything is measured.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::pictures;
 use crate::scene::Scene;
 use crate::subject::Size;
+use crate::video;
 
 /// Memory that a clip may take, in bytes. It is part of every peak that is measured, so it is
 /// bounded, and reported.
@@ -30,13 +31,22 @@ pub enum Source {
         /// The files, in order of time.
         paths: Vec<PathBuf>,
     },
+    /// Decoded from a video file.
+    Video {
+        /// Size of the frames.
+        size: Size,
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl Source {
     /// Size of the frames.
     pub const fn size(&self) -> Size {
         match self {
-            Self::Scene { size, .. } | Self::Pictures { size, .. } => *size,
+            Self::Scene { size, .. } | Self::Pictures { size, .. } | Self::Video { size, .. } => {
+                *size
+            }
         }
     }
 
@@ -44,7 +54,7 @@ impl Source {
     pub fn distinct_frames(&self, generated: usize) -> usize {
         let wanted = generated.saturating_add(1).min((CLIP_BYTES / self.size().samples()).max(3));
         match self {
-            Self::Scene { .. } => wanted,
+            Self::Scene { .. } | Self::Video { .. } => wanted,
             Self::Pictures { paths, .. } => wanted.min(paths.len()),
         }
     }
@@ -65,9 +75,20 @@ impl Source {
                 let frames = pictures::read_all(&paths[..count], *size)?;
                 (Origin::Pictures { given: paths.len() }, frames)
             }
+            Self::Video { size, path } => {
+                let (now, frames) = video::read(path, count)?;
+                ensure!(now == *size, "{} is not {size} any more", path.display());
+                ensure!(frames.len() >= 2, "{} has a single frame", path.display());
+                (Origin::Video { name: file_name(path) }, frames)
+            }
         };
         Ok(Clip { size: self.size(), origin, frames })
     }
+}
+
+/// A file's name without its folder, which is the machine's business.
+pub(crate) fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| "clip".into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Where a clip's frames came from, for the record.
@@ -83,6 +104,11 @@ pub enum Origin {
     Pictures {
         /// How many were given; the clip may hold fewer.
         given: usize,
+    },
+    /// A video file.
+    Video {
+        /// Its name, without its folder.
+        name: String,
     },
 }
 

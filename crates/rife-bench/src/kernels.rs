@@ -2,6 +2,7 @@
 //! time, and that what [`crate::report::kernels`] shows.
 
 pub mod rows;
+pub mod stages;
 
 use std::path::PathBuf;
 
@@ -10,7 +11,7 @@ use rife_model::ModelVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::args::KernelArgs;
-use crate::clip::Source;
+use crate::clip::{Clip, Source};
 use crate::measure::TIMESTEP;
 use crate::plan::{check_output, check_size, check_threads, distinct, models};
 use crate::record::{Build, Git, Machine, command_line, now_utc, write_json};
@@ -23,13 +24,14 @@ use crate::subject::{
 pub const SCHEMA: u32 = 1;
 
 /// What a device finishes in seconds.
-struct Defaults {
+pub(crate) struct Defaults {
     size: Size,
-    runs: usize,
+    /// Runs of each launch.
+    pub(crate) runs: usize,
 }
 
 impl Defaults {
-    const fn of(device: Device) -> Self {
+    pub(crate) const fn of(device: Device) -> Self {
         match device {
             Device::Cpu => Self { size: Size { width: 320, height: 192 }, runs: 10 },
             Device::Cuda(_) => Self { size: Size { width: 1920, height: 1080 }, runs: 100 },
@@ -145,7 +147,8 @@ impl KernelRecord {
         let mut frames = Vec::new();
         for size in &plan.sizes {
             for case in &plan.cases {
-                let times = frame_times(plan, engines, *case, *size);
+                let clip = Source::Scene { size: *size, seed: 1 }.load(1)?;
+                let times = frame_times(engines, *case, plan.device, &clip, plan.runs);
                 frames.push(times.with_context(|| format!("{case} at {size}"))?);
             }
         }
@@ -171,24 +174,29 @@ impl KernelRecord {
     }
 }
 
-fn frame_times(
-    plan: &KernelPlan,
+/// Times every launch of a frame of an engine that tells, over so many runs of each.
+///
+/// # Errors
+/// Where the engine fails, or does not tell.
+pub(crate) fn frame_times(
     engines: &dyn Engines,
     case: Case,
-    size: Size,
+    device: Device,
+    clip: &Clip,
+    runs: usize,
 ) -> Result<FrameTimes> {
-    let clip = Source::Scene { size, seed: 1 }.load(1)?;
-    let subject = engines.load(case, plan.device)?;
+    let size = clip.size;
+    let subject = engines.load(case, device)?;
     let mut stream = subject.session(size)?;
     stream.push(clip.frame(0))?;
     stream.push(clip.frame(1))?;
     // What the first frames bring about, such as compiling, is nobody's time.
     stream.at_rgb8(TIMESTEP, &mut vec![0; size.samples()])?;
-    let launches = stream.kernel_times(plan.runs)?;
+    let launches = stream.kernel_times(runs)?;
     if launches.is_empty() {
         bail!("this engine does not tell how long its launches take");
     }
-    let whole = stream.time_on_device(TIMESTEP, plan.runs)?.unwrap_or_default();
+    let whole = stream.time_on_device(TIMESTEP, runs)?.unwrap_or_default();
     let whole: Vec<f64> = whole.into_iter().map(f64::from).collect();
     drop(stream);
     Ok(FrameTimes {
@@ -232,7 +240,7 @@ mod tests {
             inside: Inside {
                 device_ms: vec![2.0],
                 kernels,
-                ceilings: Some(Ceilings { flops: 5e14, bytes: 2.5e12 }),
+                ceilings: Some(Ceilings { flops: 5e14, bytes: 2.5e12, transfer: None }),
                 ..Inside::default()
             },
         }

@@ -24,3 +24,4 @@ pub mod report;
 pub mod scene;
 pub mod stats;
 pub mod subject;
+pub mod video;

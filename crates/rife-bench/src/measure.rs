@@ -18,12 +18,12 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::clip::{Clip, ClipFacts};
-use crate::kernels::FrameTimes;
+use crate::kernels::{self, Defaults, FrameTimes};
 use crate::plan::Plan;
 use crate::stats::{Spread, low_1_percent_fps};
-use crate::subject::{Case, Engine, EngineMemory, Engines, Size, SubjectInfo};
+use crate::subject::{Case, Device, Engine, EngineMemory, Engines, Precision, Size, SubjectInfo};
 use ablation::Ablation;
-use fidelity::{Comparison, Fidelity};
+use fidelity::{Candidate, Comparison, Fidelity};
 use gpu::GpuUse;
 use peers::Peer;
 use quality::Quality;
@@ -238,6 +238,8 @@ pub struct Measured {
     pub further_clips: Vec<ClipFacts>,
     /// Every configuration, size by size.
     pub measurements: Vec<Measurement>,
+    /// Utilisation of the GPU before anything ran on it, in %.
+    pub gpu_busy_before_percent: Option<f64>,
     /// What each optimization is worth, where that was asked for.
     pub ablations: Vec<Ablation>,
     /// Pairs of configurations, neither of which is the reference.
@@ -265,13 +267,25 @@ impl Measured {
 /// Where a picture cannot be read. What fails in an engine is a measurement that says so.
 pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<Measured> {
     let (mut clips, mut measurements, mut ablations) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut comparisons, mut profiles) = (Vec::new(), Vec::new());
+    let gpu_busy_before_percent = match plan.device {
+        Device::Cuda(ordinal) => gpu::busy_percent(ordinal),
+        Device::Cpu => None,
+    };
     let several = plan.sources.len() > 1;
     for source in &plan.sources {
-        let clip = source.load(plan.frames)?;
+        let clip = source.load(plan.pairs(plan.frames))?;
         let size = several.then_some(clip.size);
-        let mut seen = measure(plan, &clip, engines, watcher);
+        let (mut seen, mut pairs) = measure(plan, &clip, engines, watcher);
         seen.iter_mut().for_each(|m| m.size = size);
+        pairs.iter_mut().for_each(|pair| pair.size = size);
+        let before = measurements.len();
         measurements.extend(seen);
+        comparisons.extend(pairs);
+        if plan.profile {
+            let new = &mut measurements[before..];
+            profiles.extend(profile(plan, &clip, engines, new, watcher));
+        }
         if plan.ablate {
             for case in plan.cases.iter().filter(|case| case.engine == Engine::Optimized) {
                 let mut ablation = ablation::ablate(plan, &clip, engines, *case, watcher);
@@ -281,19 +295,50 @@ pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) ->
         }
         clips.push(clip.facts());
     }
+    let quality = match &plan.quality {
+        Some(clip) => Some(quality::measure(plan, clip, engines, watcher)?),
+        None => None,
+    };
+    let scaling = if plan.scaling { scaling::measure(plan, engines, watcher)? } else { Vec::new() };
     let mut clips = clips.into_iter();
     let clip = clips.next().context("a plan without frames")?;
     Ok(Measured {
         clip,
         further_clips: clips.collect(),
         measurements,
+        gpu_busy_before_percent,
         ablations,
-        comparisons: Vec::new(),
-        profiles: Vec::new(),
-        quality: None,
-        scaling: Vec::new(),
+        comparisons,
+        profiles,
+        quality,
+        scaling,
         peers: Vec::new(),
     })
+}
+
+/// Takes apart the frames of every optimized configuration. One that fails says so where it was
+/// measured.
+fn profile(
+    plan: &Plan,
+    clip: &Clip,
+    engines: &dyn Engines,
+    measurements: &mut [Measurement],
+    watcher: &dyn Watcher,
+) -> Vec<FrameTimes> {
+    let runs = Defaults::of(plan.device).runs;
+    let optimized =
+        measurements.iter_mut().filter(|m| m.case.engine == Engine::Optimized && m.error.is_none());
+    let times = optimized.filter_map(|m| {
+        watcher.step(&format!("{}, launch by launch", m.case), runs);
+        match kernels::frame_times(engines, m.case, plan.device, clip, runs) {
+            Ok(times) => Some(times),
+            Err(error) => {
+                m.error = Some(format!("taking a frame apart: {error:#}"));
+                None
+            }
+        }
+    });
+    times.collect()
 }
 
 /// Measures every configuration of a plan on one clip. One that fails is reported as failed; the
@@ -306,7 +351,8 @@ pub fn measure(
     clip: &Clip,
     engines: &dyn Engines,
     watcher: &dyn Watcher,
-) -> Vec<Measurement> {
+) -> (Vec<Measurement>, Vec<Comparison>) {
+    let mut comparisons = Vec::new();
     let mut all: Vec<_> = plan.cases.iter().map(|case| Measurement::of(*case)).collect();
     for repeat in 1..=plan.repeats {
         for measurement in all.iter_mut().filter(|m| m.error.is_none()) {
@@ -325,16 +371,22 @@ pub fn measure(
             .collect();
         if !candidates.is_empty() {
             // Beyond these the clip repeats itself, and so would the differences.
-            let frames = |m: &&mut Measurement| {
-                let measured = m.runs.iter().map(Run::frames).max().unwrap_or(0);
-                (m.case, measured.min(clip.distinct_pairs()))
-            };
-            let cases: Vec<_> = candidates.iter().map(frames).collect();
-            let most = cases.iter().map(|(_, frames)| *frames).max().unwrap_or(0);
+            let distinct = (plan.factor - 1).saturating_mul(clip.distinct_pairs());
+            let cases: Vec<_> = candidates.iter().map(|m| m.case).collect();
+            let compared: Vec<_> = candidates
+                .iter()
+                .map(|m| Candidate {
+                    case: m.case,
+                    frames: m.runs.iter().map(Run::frames).max().unwrap_or(0).min(distinct),
+                    with: compared_with(m.case, &cases),
+                })
+                .collect();
+            let most = compared.iter().map(|one| one.frames).max().unwrap_or(0);
             watcher.step(&format!("{model}, fidelity"), most);
-            let compared = fidelity::compare_all(plan, clip, engines, reference, &cases, watcher);
-            match compared {
-                Ok(fidelities) => {
+            let seen = fidelity::compare_all(plan, clip, engines, reference, &compared, watcher);
+            match seen {
+                Ok((fidelities, pairs)) => {
+                    comparisons.extend(pairs);
                     for (candidate, fidelity) in candidates.iter_mut().zip(fidelities) {
                         candidate.fidelity = Some(fidelity);
                     }
@@ -349,7 +401,22 @@ pub fn measure(
     }
 
     all.iter_mut().for_each(Measurement::sum_up);
-    all
+    (all, comparisons)
+}
+
+/// Which of the cases, by their places, a case is compared with beside the reference: the
+/// optimized engine in less than F32 with the baseline in the same precision, and with itself in
+/// F32. (Itself in F32 with the baseline in F32 is what the reference is for.)
+fn compared_with(case: Case, cases: &[Case]) -> Vec<usize> {
+    if case.engine != Engine::Optimized || case.precision == Precision::F32 {
+        return Vec::new();
+    }
+    let baseline = (Engine::Baseline, case.precision);
+    let exact = (Engine::Optimized, Precision::F32);
+    [baseline, exact]
+        .into_iter()
+        .filter_map(|wanted| cases.iter().position(|one| (one.engine, one.precision) == wanted))
+        .collect()
 }
 
 /// Times to 0.1 µs: what is below that is noise, and makes records long.

@@ -38,15 +38,19 @@ pub fn find(inputs: &[PathBuf]) -> Result<(Size, Vec<PathBuf>)> {
     Ok((first, paths))
 }
 
+/// Whether a file is a picture, by its name.
+pub fn is_picture(path: &Path) -> bool {
+    path.extension()
+        .and_then(|e| e.to_str())
+        .is_some_and(|extension| EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(extension)))
+}
+
 fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = || format!("cannot read {}", folder.display());
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(unreadable)? {
         let path = entry.with_context(unreadable)?.path();
-        let is_picture = path.extension().and_then(|e| e.to_str()).is_some_and(|extension| {
-            EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
-        });
-        if is_picture && path.is_file() {
+        if is_picture(&path) && path.is_file() {
             found.push(path);
         }
     }

@@ -13,12 +13,14 @@ use rife_model::weights::Store;
 use rife_runtime::InterpolatorBuilder;
 
 use crate::args::Args;
-use crate::clip::Source;
+use crate::clip::{Source, file_name};
 use crate::measure::host;
+use crate::measure::quality::{self, TruthClip};
 use crate::metrics::SSIM_WINDOW;
 use crate::mode::{Mode, Reference};
 use crate::pictures;
 use crate::subject::{Case, Device, Engine, Engines, Size, Without};
+use crate::video;
 
 /// Sides of a frame, in px: SSIM needs its window, and the padding of the networks has its say.
 const SIDE_PX: std::ops::RangeInclusive<usize> = 16..=16_384;
@@ -42,7 +44,7 @@ pub struct Plan {
     /// Whether a frame's time is taken apart.
     pub profile: bool,
     /// The clip whose frames are made again.
-    pub quality: Option<PathBuf>,
+    pub quality: Option<TruthClip>,
     /// Whether to measure how cost grows.
     pub scaling: bool,
     /// How the peers are run, where they are.
@@ -66,6 +68,30 @@ pub struct Plan {
     pub output: PathBuf,
     /// Whether progress is hidden.
     pub quiet: bool,
+}
+
+/// Where a generated frame lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// The frame of the clip before it.
+    pub pair: usize,
+    /// When between that and the next, above 0 and below 1.
+    pub timestep: f32,
+    /// Whether it is the first between these two.
+    pub opens_a_pair: bool,
+}
+
+impl Place {
+    /// Of generated frame `index`, where there are `factor` frames of the output for each one of
+    /// the input, 2 or more.
+    pub fn of(index: usize, factor: usize) -> Self {
+        let between = factor - 1;
+        Self {
+            pair: index / between,
+            timestep: ((index % between + 1) as f64 / factor as f64) as f32,
+            opens_a_pair: index.is_multiple_of(between),
+        }
+    }
 }
 
 /// How the peers are run.
@@ -142,10 +168,19 @@ impl Plan {
             let sizes = distinct(&args.sizes, defaults.size);
             (sizes.into_iter().map(scene).collect(), usize::MAX)
         } else {
-            let (size, paths) = pictures::find(&args.input)?;
-            let gaps = paths.len() - 1;
-            (vec![Source::Pictures { size, paths }], gaps)
+            match &args.input[..] {
+                [path] if path.is_file() && !pictures::is_picture(path) => {
+                    let (size, _) = video::read(path, 1)?;
+                    (vec![Source::Video { size, path: path.clone() }], usize::MAX)
+                }
+                inputs => {
+                    let (size, paths) = pictures::find(inputs)?;
+                    let gaps = (paths.len() - 1).saturating_mul(args.factor.saturating_sub(1));
+                    (vec![Source::Pictures { size, paths }], gaps.max(1))
+                }
+            }
         };
+        let quality = args.quality.as_deref().map(truth_clip).transpose()?;
         sources.iter().try_for_each(|source: &Source| check_size(source.size()))?;
 
         let peers = match args.peers {
@@ -191,7 +226,7 @@ impl Plan {
             modes,
             ablate: args.ablate,
             profile: args.profile,
-            quality: args.quality.clone(),
+            quality,
             scaling: args.scaling,
             peers,
             factor: args.factor,
@@ -213,10 +248,14 @@ impl Plan {
         models
     }
 
-    /// Generated frame `index`: after which frame of the clip, and when.
-    pub fn place(&self, index: usize) -> (usize, f32) {
-        let between = self.factor - 1;
-        (index / between, ((index % between + 1) as f64 / self.factor as f64) as f32)
+    /// Where generated frame `index` lies in the clip.
+    pub fn place(&self, index: usize) -> Place {
+        Place::of(index, self.factor)
+    }
+
+    /// Pairs of neighbours of the clip between which so many frames lie.
+    pub const fn pairs(&self, frames: usize) -> usize {
+        frames.div_ceil(self.factor - 1)
     }
 
     /// Time that one run may measure for by one mode.
@@ -298,6 +337,22 @@ fn cases(args: &Args, engines: &dyn Engines, device: Device) -> Result<Vec<Case>
         })
     };
     Ok(models.iter().flat_map(of_model).collect())
+}
+
+/// The clip of `--quality`, which is short.
+fn truth_clip(path: &Path) -> Result<TruthClip> {
+    let name = file_name(path);
+    let (size, frames) = if path.is_dir() {
+        let (size, mut paths) = pictures::find(&[path.to_owned()])?;
+        paths.truncate(quality::FRAMES);
+        (size, pictures::read_all(&paths, size)?)
+    } else {
+        ensure!(path.is_file(), "--quality {}: there is no such clip", path.display());
+        video::read(path, quality::FRAMES)?
+    };
+    check_size(size)?;
+    ensure!(frames.len() >= 3, "--quality {}: at least 3 frames are needed", path.display());
+    Ok(TruthClip { name, size, frames })
 }
 
 pub(crate) fn check_threads(threads: Option<usize>) -> Result<()> {

@@ -87,6 +87,10 @@ pub struct Settings {
     pub repeats: usize,
     /// Frames to generate before the measured ones.
     pub warmup: usize,
+    /// Utilisation of the GPU before anything ran on it, in %: somebody else's; absent where there
+    /// is none, and from older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_busy_before_percent: Option<f64>,
     /// Seconds for the measured frames of a configuration, all runs together.
     pub budget_s: Option<f64>,
     /// Time of the generated frames between the two around them; of several the first.
@@ -127,6 +131,7 @@ impl Record {
             clip,
             further_clips,
             measurements,
+            gpu_busy_before_percent,
             ablations,
             comparisons,
             profiles,
@@ -147,8 +152,9 @@ impl Record {
                 frames: plan.frames,
                 repeats: plan.repeats,
                 warmup: plan.warmup,
+                gpu_busy_before_percent,
                 budget_s: plan.budget.map(|budget| budget.as_secs_f64()),
-                timestep: plan.place(0).1,
+                timestep: plan.place(0).timestep,
                 factor: plan.factor,
                 clip: clip.origin,
                 clip_frames: clip.frames,

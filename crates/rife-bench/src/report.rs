@@ -2,7 +2,9 @@
 //! from a [`crate::kernels::KernelRecord`]), so that it can be made again from the file.
 
 mod ablation;
+mod further;
 pub mod kernels;
 mod layout;
 pub mod terminal;
+pub mod verdicts;
 pub mod warnings;

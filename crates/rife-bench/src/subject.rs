@@ -263,6 +263,24 @@ pub trait Engines {
     /// # Errors
     /// Where the weights are missing or the engine cannot run them.
     fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>>;
+
+    /// The same, on so many threads or for so many frames at once. Engines that have no choice
+    /// load as ever.
+    ///
+    /// # Errors
+    /// As [`Engines::load`].
+    fn load_tuned(&self, case: Case, device: Device, _tuning: Tuning) -> Result<Box<dyn Subject>> {
+        self.load(case, device)
+    }
+}
+
+/// How an engine is to run, where it has a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Threads on a CPU; `None` for as many as it would take by itself.
+    pub threads: Option<usize>,
+    /// Frames at once, 1 or more.
+    pub batch: usize,
 }
 
 /// A loaded engine.
@@ -306,6 +324,15 @@ pub trait Stream {
     /// # Errors
     /// Whatever the engine reports, such as that fewer than two frames were pushed.
     fn at_rgb8(&mut self, t: f32, out: &mut [u8]) -> Result<()>;
+
+    /// The frames at each of these times, asked for at once: what an application makes several
+    /// frames between two with.
+    ///
+    /// # Errors
+    /// As [`Stream::at_rgb8`].
+    fn at_many_rgb8(&mut self, ts: &[f32], outs: &mut [Vec<u8>]) -> Result<()> {
+        ts.iter().zip(outs).try_for_each(|(t, out)| self.at_rgb8(*t, out))
+    }
 
     /// The same as planar RGB floats in \[0, 1\], `[3, height, width]`: for comparisons.
     ///

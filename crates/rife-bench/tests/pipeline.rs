@@ -100,7 +100,6 @@ fn the_report_fits_its_columns_with_large_figures_and_a_gpu() {
                 clock_mhz: None,
                 power_w: None,
                 temperature_c: None,
-                busy_before_percent: Some(0.0),
                 throttled: Vec::new(),
             });
             run.device = Some(DeviceRun { frame_ms: vec![123.4567; 9], cut_by_budget: false });

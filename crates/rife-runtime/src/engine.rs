@@ -85,6 +85,9 @@ pub struct Ceilings {
     /// Bytes a second of the device's memory, which is a CPU's main memory: read and written, by a
     /// copy within it.
     pub bytes: f64,
+    /// Bytes a second between page-locked host memory and the device, the slower way of both;
+    /// `None` where the device computes in host memory.
+    pub transfer: Option<f64>,
 }
 
 /// Keeps a range of host memory page-locked until it is dropped.

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn floors_are_each_launchs_own() {
-        let ceilings = Some(Ceilings { flops: 1e16, bytes: 1e13 });
+        let ceilings = Some(Ceilings { flops: 1e16, bytes: 1e13, transfer: None });
         let launches = [launch("block0.res0", "a", 4e12), launch("block0.res1", "a", 4e12)];
         let [row] = &grouped(&launches, ceilings)[..] else { panic!("one row") };
         // Of each 0.4 ms of arithmetic, and 0.1 ms of memory meanwhile.

@@ -123,34 +123,74 @@ impl Gain {
 }
 
 impl Ablation {
-    /// Everything on, then each variant.
+    /// Everything on, then without each, then everything off, then each alone.
     pub fn seen(&self) -> impl Iterator<Item = &Measurement> {
-        [&self.all].into_iter().chain(self.without.iter().map(|variant| &variant.seen))
+        let without = self.without.iter().map(|variant| &variant.seen);
+        let alone = self.alone.iter().flat_map(|alone| {
+            [&alone.none].into_iter().chain(alone.with.iter().map(|variant| &variant.seen))
+        });
+        [&self.all].into_iter().chain(without).chain(alone)
     }
 
     pub(super) fn seen_mut(&mut self) -> impl Iterator<Item = &mut Measurement> {
         let without = self.without.iter_mut().map(|variant| &mut variant.seen);
-        [&mut self.all].into_iter().chain(without)
+        let alone = self.alone.iter_mut().flat_map(|alone| {
+            let with = alone.with.iter_mut().map(|variant| &mut variant.seen);
+            [&mut alone.none].into_iter().chain(with)
+        });
+        [&mut self.all].into_iter().chain(without).chain(alone)
+    }
+
+    /// A configuration and the optimizations in effect in it, of which nothing was seen yet.
+    fn new(case: Case, effective: &[Optimization]) -> Self {
+        let off = |off: &Optimization| Variant {
+            off: *off,
+            seen: Measurement::of(Case { without: case.without.and(*off), ..case }),
+            device: None,
+            end_to_end: None,
+        };
+        let only = |on: Option<Optimization>| {
+            let off = effective.iter().filter(|one| Some(**one) != on);
+            let without = off.fold(case.without, |without, off| without.and(*off));
+            Measurement::of(Case { without, ..case })
+        };
+        let on = |on: &Optimization| AloneVariant {
+            on: *on,
+            seen: only(Some(*on)),
+            device: None,
+            end_to_end: None,
+        };
+        Self {
+            all: Measurement::of(case),
+            without: effective.iter().map(off).collect(),
+            alone: Some(Alone { none: only(None), with: effective.iter().map(on).collect() }),
+        }
+    }
+
+    fn weigh(&mut self) {
+        for variant in &mut self.without {
+            (variant.device, variant.end_to_end) = gains(&self.all, &variant.seen);
+        }
+        if let Some(alone) = &mut self.alone {
+            for variant in &mut alone.with {
+                (variant.device, variant.end_to_end) = gains(&variant.seen, &alone.none);
+            }
+        }
     }
 }
 
-impl Variant {
-    fn new(off: Optimization, case: Case) -> Self {
-        let case = Case { without: case.without.and(off), ..case };
-        Self { off, seen: Measurement::of(case), device: None, end_to_end: None }
-    }
-
-    fn weigh(&mut self, all: &Measurement) {
-        let (with, without) = (&all.device, &self.seen.device);
-        let pair = with.as_ref().zip(without.as_ref());
-        self.device = pair.map(|(with, without)| Gain::of(&with.run_fps, &without.run_fps));
-        let pair = all.end_to_end.as_ref().zip(self.seen.end_to_end.as_ref());
-        self.end_to_end = pair.map(|(with, without)| Gain::of(&with.run_fps, &without.run_fps));
-    }
+/// What the first has over the second, on the device and end to end.
+fn gains(with: &Measurement, without: &Measurement) -> (Option<Gain>, Option<Gain>) {
+    let device = with.device.as_ref().zip(without.device.as_ref());
+    let end_to_end = with.end_to_end.as_ref().zip(without.end_to_end.as_ref());
+    (
+        device.map(|(with, without)| Gain::of(&with.run_fps, &without.run_fps)),
+        end_to_end.map(|(with, without)| Gain::of(&with.run_fps, &without.run_fps)),
+    )
 }
 
-/// Measures a configuration with everything on and without each optimization, round robin, and
-/// compares what comes out. What fails is reported as failed.
+/// Measures a configuration with everything on and without each optimization, with nothing on and
+/// with each alone, round robin, and compares what comes out. What fails is reported as failed.
 pub(super) fn ablate(
     plan: &Plan,
     clip: &Clip,
@@ -158,18 +198,15 @@ pub(super) fn ablate(
     case: Case,
     watcher: &dyn Watcher,
 ) -> Ablation {
-    let mut all = Measurement::of(case);
-    let mut without: Vec<Variant> = Vec::new();
+    let mut ablation = Ablation::new(case, &[]);
     let reference = engines.load(case, plan.device).and_then(|subject| {
-        let variants = subject.info().optimizations.into_iter();
-        without = variants.map(|off| Variant::new(off, case)).collect();
+        ablation = Ablation::new(case, &subject.info().optimizations);
         frames(subject.as_ref(), clip)
     });
 
     let modes = plan.ablation_modes();
     for repeat in 1..=plan.repeats {
-        let seen = without.iter_mut().map(|variant| &mut variant.seen);
-        for measurement in [&mut all].into_iter().chain(seen).filter(|m| m.error.is_none()) {
+        for measurement in ablation.seen_mut().filter(|m| m.error.is_none()) {
             let name = format!("{}, run {repeat} of {}", measurement.case, plan.repeats);
             watcher.step(&name, plan.frames * modes.len());
             let run = timing::run(plan, clip, engines, measurement.case, &modes, watcher);
@@ -178,22 +215,19 @@ pub(super) fn ablate(
     }
     match reference {
         Ok(reference) => {
-            for variant in without.iter_mut().filter(|v| v.seen.error.is_none()) {
-                let subject = engines.load(variant.seen.case, plan.device);
+            for seen in ablation.seen_mut().skip(1).filter(|seen| seen.error.is_none()) {
+                let subject = engines.load(seen.case, plan.device);
                 match subject.and_then(|s| fidelity(case, s.as_ref(), clip, &reference)) {
-                    Ok(fidelity) => variant.seen.fidelity = fidelity,
-                    Err(error) => variant.seen.error = Some(format!("{error:#}")),
+                    Ok(fidelity) => seen.fidelity = fidelity,
+                    Err(error) => seen.error = Some(format!("{error:#}")),
                 }
             }
         }
-        Err(error) => all.error = Some(format!("{error:#}")),
+        Err(error) => ablation.all.error = Some(format!("{error:#}")),
     }
-    all.sum_up();
-    for variant in &mut without {
-        variant.seen.sum_up();
-        variant.weigh(&all);
-    }
-    Ablation { all, without, alone: None }
+    ablation.seen_mut().for_each(Measurement::sum_up);
+    ablation.weigh();
+    ablation
 }
 
 /// The first frames that an engine makes.

@@ -1,18 +1,18 @@
 //! How far every generated frame is from the reference's.
 //!
 //! The reference and all candidates of a model run in lockstep over the clip, apart from the
-//! timed runs: each frame is compared as it is made, so that no more than two frames of floats
-//! are held whatever the clip's length, and the reference is computed once for all candidates.
+//! timed runs: each frame is compared as it is made, so that no more than one frame of floats
+//! of each is held whatever the clip's length, and the reference is computed once for all candidates.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::pictures::Pictures;
-use super::{TIMESTEP, Watcher};
+use super::Watcher;
+use super::pictures::{Pictures, Worst};
 use crate::clip::Clip;
 use crate::metrics::{Difference, Psnr, compare};
 use crate::plan::Plan;
-use crate::subject::{Case, Device, Engines, Size};
+use crate::subject::{Case, Device, Engines, Size, Stream};
 
 /// Frames compared where the reference runs on the CPU because the device has none: there it takes
 /// seconds a frame.
@@ -81,53 +81,117 @@ impl Fidelity {
     }
 }
 
-/// Compares the first frames of each candidate, as many as are given with it (a few where the
-/// reference does not exist on the device and runs on the CPU), with the reference's. The result is in the candidates' order.
+/// A configuration to compare.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    /// What it is.
+    pub case: Case,
+    /// How many of its first frames to compare: fewer where the reference does not exist on the
+    /// device and runs on the CPU.
+    pub frames: usize,
+    /// Which other candidates to compare it with as well, by their places.
+    pub with: Vec<usize>,
+}
+
+/// Compares the first frames of each candidate with the reference's, and with those of the
+/// candidates that it names. The results are in the candidates' order.
 pub(super) fn compare_all(
     plan: &Plan,
     clip: &Clip,
     engines: &dyn Engines,
     reference: Case,
-    candidates: &[(Case, usize)],
+    candidates: &[Candidate],
     watcher: &dyn Watcher,
-) -> Result<Vec<Fidelity>> {
+) -> Result<(Vec<Fidelity>, Vec<Comparison>)> {
     // Declared before the streams that borrow from them.
     let there = engines.offered(plan.device).contains(&(reference.engine, reference.precision));
     let (device, most) =
         if there { (plan.device, usize::MAX) } else { (Device::Cpu, FRAMES_ON_THE_CPU) };
     let reference_subject = engines.load(reference, device)?;
-    let load = |&(case, _): &(Case, usize)| engines.load(case, plan.device);
+    let load = |candidate: &Candidate| engines.load(candidate.case, plan.device);
     let subjects = candidates.iter().map(load).collect::<Result<Vec<_>>>()?;
     let mut reference_stream = reference_subject.session(clip.size)?;
     let mut streams =
         subjects.iter().map(|subject| subject.session(clip.size)).collect::<Result<Vec<_>>>()?;
 
     let mut expected = vec![0.0; clip.size.samples()];
-    let mut got = expected.clone();
-    let mut differences = vec![Vec::new(); candidates.len()];
+    let mut got = vec![expected.clone(); candidates.len()];
+    let mut seen: Vec<_> = candidates.iter().map(|_| Seen::new(plan.pictures)).collect();
+    let mut seen_with: Vec<Vec<_>> = candidates
+        .iter()
+        .map(|candidate| candidate.with.iter().map(|_| Seen::new(false)).collect())
+        .collect();
 
     for stream in streams.iter_mut().chain([&mut reference_stream]) {
         stream.push(clip.frame(0))?;
     }
-    let frames = candidates.iter().map(|&(_, frames)| frames).max().unwrap_or(0).min(most);
+    let frames = candidates.iter().map(|one| one.frames).max().unwrap_or(0).min(most);
     for index in 0..frames {
-        reference_stream.push(clip.frame(index + 1))?;
-        reference_stream.at_planar(TIMESTEP, &mut expected)?;
-        let candidates = streams.iter_mut().zip(&mut differences).zip(candidates);
-        for ((stream, differences), &(_, frames)) in candidates {
-            if index < frames {
-                stream.push(clip.frame(index + 1))?;
-                stream.at_planar(TIMESTEP, &mut got)?;
-                differences.push(compare(clip.size, &expected, &got));
+        let place = plan.place(index);
+        let generate = |stream: &mut Box<dyn Stream + '_>, out: &mut [f32]| -> Result<()> {
+            if place.opens_a_pair {
+                stream.push(clip.frame(place.pair + 1))?;
+            }
+            stream.at_planar(place.timestep, out)
+        };
+        generate(&mut reference_stream, &mut expected)?;
+        let compared = |candidate: &Candidate| index < candidate.frames;
+        for (i, candidate) in candidates.iter().enumerate().filter(|(_, one)| compared(one)) {
+            generate(&mut streams[i], &mut got[i])?;
+            seen[i].compare(clip.size, &expected, &got[i]);
+            for (seen, &with) in seen_with[i].iter_mut().zip(&candidate.with) {
+                // A candidate is compared with those before it alone, whose frame is there.
+                if with < i && compared(&candidates[with]) {
+                    seen.compare(clip.size, &got[with], &got[i]);
+                }
             }
         }
         watcher.frame();
     }
 
-    differences
+    let mut comparisons = Vec::new();
+    for (candidate, seen) in candidates.iter().zip(seen_with) {
+        for (&with, seen) in candidate.with.iter().zip(seen) {
+            let fidelity = seen.finish(candidates[with].case, clip.size)?;
+            comparisons.extend(fidelity.map(|fidelity| Comparison {
+                case: candidate.case,
+                size: None,
+                fidelity,
+            }));
+        }
+    }
+    let fidelities = seen
         .into_iter()
-        .map(|frames| Fidelity::of(reference, frames).context("no frame to compare"))
-        .collect()
+        .map(|seen| seen.finish(reference, clip.size)?.context("no frame to compare"))
+        .collect::<Result<_>>()?;
+    Ok((fidelities, comparisons))
+}
+
+/// The comparisons of one configuration, as they come.
+struct Seen {
+    frames: Vec<Difference>,
+    /// The worst frame so far, where it is kept.
+    worst: Option<Worst>,
+}
+
+impl Seen {
+    fn new(pictures: bool) -> Self {
+        Self { frames: Vec::new(), worst: pictures.then(Worst::default) }
+    }
+
+    fn compare(&mut self, size: Size, expected: &[f32], got: &[f32]) {
+        let difference = compare(size, expected, got);
+        if let Some(worst) = &mut self.worst {
+            worst.look(self.frames.len(), difference.mse, expected, got);
+        }
+        self.frames.push(difference);
+    }
+
+    fn finish(self, reference: Case, size: Size) -> Result<Option<Fidelity>> {
+        let Some(fidelity) = Fidelity::of(reference, self.frames) else { return Ok(None) };
+        let pictures = self.worst.map(|worst| worst.pictures(size)).transpose()?.flatten();
+        Ok(Some(Fidelity { pictures, ..fidelity }))
+    }
 }
 
 #[cfg(test)]

@@ -50,9 +50,6 @@ pub struct GpuUse {
     /// Temperature while frames were measured, in °C.
     #[serde(default)]
     pub temperature_c: Option<Spread>,
-    /// Utilisation of the card before loading, in %: more than none is somebody else's.
-    #[serde(default)]
-    pub busy_before_percent: Option<f64>,
     /// Why the card held its clock back while frames were measured, as NVML names it; empty where
     /// it did not, or does not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -87,7 +84,6 @@ pub struct GpuSampler {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Samples>,
     card_before_mib: f64,
-    busy_before_percent: Option<f64>,
 }
 
 /// What a card holds its clock back for that a reader must know; being idle, or a limit that its
@@ -134,15 +130,13 @@ impl GpuSampler {
     /// Begins to sample the CUDA device of this ordinal; `None` where NVML does not show it.
     pub fn start(ordinal: usize) -> Option<Self> {
         let nvml = Nvml::init().ok()?;
-        let card = device(&nvml, ordinal)?;
-        let card_before_mib = used_mib(&card)?;
-        let busy_before_percent = card.utilization_rates().ok().map(|rates| f64::from(rates.gpu));
+        let card_before_mib = used_mib(&device(&nvml, ordinal)?)?;
         let (phase, stop) = (Arc::default(), Arc::default());
         let thread = thread::spawn({
             let (phase, stop) = (Arc::clone(&phase), Arc::clone(&stop));
             move || sample(&nvml, ordinal, &phase, &stop)
         });
-        Some(Self { phase, stop, thread, card_before_mib, busy_before_percent })
+        Some(Self { phase, stop, thread, card_before_mib })
     }
 
     /// What is being measured from now on.
@@ -175,7 +169,6 @@ impl GpuSampler {
             clock_mhz: Spread::of(&samples.clock_mhz),
             power_w: Spread::of(&samples.power_w),
             temperature_c: Spread::of(&samples.temperature_c),
-            busy_before_percent: self.busy_before_percent,
             throttled: THROTTLING
                 .into_iter()
                 .filter(|(reason, _)| samples.throttled.contains(*reason))
@@ -267,6 +260,14 @@ pub struct GpuFacts {
     pub name: String,
     /// Its memory, in MiB.
     pub memory_mib: f64,
+}
+
+/// Utilisation of the CUDA device of this ordinal now, in %; `None` where NVML does not tell.
+/// Before this program does anything there, it is somebody else's.
+pub fn busy_percent(ordinal: usize) -> Option<f64> {
+    let nvml = Nvml::init().ok()?;
+    let rates = device(&nvml, ordinal)?.utilization_rates().ok()?;
+    Some(f64::from(rates.gpu))
 }
 
 /// The driver and the GPUs of the machine, as NVML counts them; `None` without NVML.

@@ -1,9 +1,36 @@
 //! How cost grows with the work: frames a second and memory against size, threads and batch.
 
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::gpu::GpuSampler;
+use super::host::{PeakMemory, cores};
+use super::{TIMESTEP, Watcher};
+use crate::clip::{Clip, Source};
+use crate::plan::Plan;
 use crate::stats::Spread;
-use crate::subject::{Case, EngineMemory, Size};
+use crate::subject::{Case, Device, Engine, EngineMemory, Engines, Size, Stream, Tuning};
+
+/// The sizes, 360p to 2160p.
+pub const SIZES: [Size; 6] = [
+    Size { width: 640, height: 360 },
+    Size { width: 960, height: 540 },
+    Size { width: 1280, height: 720 },
+    Size { width: 1920, height: 1080 },
+    Size { width: 2560, height: 1440 },
+    Size { width: 3840, height: 2160 },
+];
+/// Frames made at once.
+const BATCHES: [usize; 4] = [1, 2, 4, 8];
+/// Different frames that a stream is fed.
+const FRAMES: usize = 3;
+/// Time that a run measures for, once it has made [`LEAST_CALLS`].
+const RUN: Duration = Duration::from_millis(500);
+const LEAST_CALLS: usize = 2;
+/// Frames by the device's own clock.
+const ON_DEVICE: usize = 20;
 
 /// What grows from point to point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,4 +72,174 @@ pub struct ScalingPoint {
     pub peak_gpu_mib: Option<f64>,
     /// Why it failed, if it did.
     pub error: Option<String>,
+}
+
+impl ScalingPoint {
+    fn new(axis: Axis, case: Case, size: Size) -> Self {
+        Self {
+            axis,
+            case,
+            size,
+            threads: None,
+            batch: 1,
+            fps: None,
+            run_fps: None,
+            device_fps: None,
+            memory: None,
+            peak_rss_mib: None,
+            peak_gpu_mib: None,
+            error: None,
+        }
+    }
+}
+
+/// Measures every optimized configuration of the plan along each axis. What fails is a point that
+/// says so.
+pub(super) fn measure(
+    plan: &Plan,
+    engines: &dyn Engines,
+    watcher: &dyn Watcher,
+) -> Result<Vec<ScalingPoint>> {
+    let optimized: Vec<Case> =
+        plan.cases.iter().copied().filter(|case| case.engine == Engine::Optimized).collect();
+    let mut points = Vec::new();
+    for size in SIZES {
+        let clip = clip(size)?;
+        for &case in &optimized {
+            points.push(at(
+                plan,
+                &clip,
+                engines,
+                ScalingPoint::new(Axis::Size, case, size),
+                watcher,
+            ));
+        }
+    }
+    let Some(size) = plan.sources.first().map(Source::size) else { return Ok(points) };
+    let clip = clip(size)?;
+    for &case in &optimized {
+        let threads = if plan.device == Device::Cpu { thread_counts(cores()) } else { Vec::new() };
+        for threads in threads {
+            let point = ScalingPoint::new(Axis::Threads, case, size);
+            let point = ScalingPoint { threads: Some(threads), ..point };
+            points.push(at(plan, &clip, engines, point, watcher));
+        }
+        for batch in BATCHES {
+            let point = ScalingPoint { batch, ..ScalingPoint::new(Axis::Batch, case, size) };
+            points.push(at(plan, &clip, engines, point, watcher));
+        }
+    }
+    Ok(points)
+}
+
+fn clip(size: Size) -> Result<Clip> {
+    Source::Scene { size, seed: 1 }.load(FRAMES - 1)
+}
+
+/// 1, 2, 4 and so on, and all.
+fn thread_counts(cores: usize) -> Vec<usize> {
+    let mut counts: Vec<usize> =
+        std::iter::successors(Some(1), |n| Some(2 * n)).take_while(|n| *n < cores).collect();
+    counts.push(cores);
+    counts
+}
+
+fn at(
+    plan: &Plan,
+    clip: &Clip,
+    engines: &dyn Engines,
+    mut point: ScalingPoint,
+    watcher: &dyn Watcher,
+) -> ScalingPoint {
+    let name = match point.axis {
+        Axis::Size => format!("{} at {}", point.case, point.size),
+        Axis::Threads => format!("{} on {} threads", point.case, point.threads.unwrap_or(0)),
+        Axis::Batch => format!("{}, {} at once", point.case, point.batch),
+    };
+    watcher.step(&name, plan.repeats);
+    if let Err(error) = fill(plan, clip, engines, &mut point, watcher) {
+        point.error = Some(format!("{error:#}"));
+    }
+    point
+}
+
+fn fill(
+    plan: &Plan,
+    clip: &Clip,
+    engines: &dyn Engines,
+    point: &mut ScalingPoint,
+    watcher: &dyn Watcher,
+) -> Result<()> {
+    let memory = PeakMemory::start();
+    let gpu = match plan.device {
+        Device::Cuda(ordinal) => GpuSampler::start(ordinal),
+        Device::Cpu => None,
+    };
+    let tuning = Tuning { threads: point.threads, batch: point.batch };
+    let subject = engines.load_tuned(point.case, plan.device, tuning)?;
+    point.threads = subject.info().threads;
+    let mut stream = subject.session(clip.size)?;
+    stream.push(clip.frame(0))?;
+    let mut feed = Feed {
+        stream: stream.as_mut(),
+        clip,
+        next: 1,
+        timesteps: (1..=point.batch).map(|i| i as f32 / (point.batch + 1) as f32).collect(),
+        outs: vec![vec![0; clip.size.samples()]; point.batch],
+    };
+    // What the first frames bring about, such as compiling and timing kernels.
+    feed.generate()?;
+    feed.generate()?;
+    let mut runs = Vec::new();
+    for _ in 0..plan.repeats {
+        let clock = Instant::now();
+        let mut calls = 0;
+        while calls < LEAST_CALLS || clock.elapsed() < RUN {
+            feed.generate()?;
+            calls += 1;
+        }
+        runs.push((calls * point.batch) as f64 / clock.elapsed().as_secs_f64());
+        watcher.frame();
+    }
+    point.run_fps = Spread::of(&runs);
+    point.fps = point.run_fps.map(|fps| fps.median);
+    let frames = if plan.device == Device::Cpu { LEAST_CALLS } else { ON_DEVICE };
+    let times = stream.time_on_device(TIMESTEP, frames)?.unwrap_or_default();
+    let times: Vec<f64> = times.into_iter().map(f64::from).collect();
+    point.device_fps = Spread::of(&times).map(|ms| 1000.0 / ms.median);
+    point.memory = stream.memory();
+    point.peak_rss_mib = Some(memory.peak_mib());
+    drop(stream);
+    point.peak_gpu_mib = gpu.map(|gpu| gpu.finish().peak_mib());
+    Ok(())
+}
+
+/// A stream that is fed one frame for each call.
+struct Feed<'a> {
+    stream: &'a mut dyn Stream,
+    clip: &'a Clip,
+    next: usize,
+    timesteps: Vec<f32>,
+    outs: Vec<Vec<u8>>,
+}
+
+impl Feed<'_> {
+    fn generate(&mut self) -> Result<()> {
+        self.stream.push(self.clip.frame(self.next))?;
+        self.next += 1;
+        self.stream.at_many_rgb8(&self.timesteps, &mut self.outs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_double_and_end_at_all() {
+        assert_eq!(thread_counts(1), [1]);
+        assert_eq!(thread_counts(2), [1, 2]);
+        assert_eq!(thread_counts(6), [1, 2, 4, 6]);
+        assert_eq!(thread_counts(16), [1, 2, 4, 8, 16]);
+    }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Run, TIMESTEP, Watcher, round_ms};
 use crate::clip::{Clip, there_and_back};
-use crate::plan::Plan;
+use crate::plan::{Place, Plan};
 use crate::stats::Spread;
 use crate::subject::{Device, EngineMemory, Pipeline, Stream, Subject};
 
@@ -133,7 +133,7 @@ pub(super) fn end_to_end(
     let distinct = clip.distinct_frames().min(LOCKED_FRAMES);
     let frames: Vec<&[u8]> = (0..distinct).map(|index| clip.frame(index)).collect();
     let mut pipeline = subject.pipeline(clip.size, &frames).context("opening a pipeline")?;
-    let mut feed = Feed { pipeline: pipeline.as_mut(), distinct };
+    let mut feed = Feed { factor: plan.factor, pipeline: pipeline.as_mut(), distinct };
 
     let budget = plan.run_budget();
     let clock = Instant::now();
@@ -156,6 +156,7 @@ pub(super) fn end_to_end(
 
 /// A pipeline and the frames that go around in it.
 struct Feed<'a> {
+    factor: usize,
     pipeline: &'a mut dyn Pipeline,
     distinct: usize,
 }
@@ -173,8 +174,11 @@ impl Feed<'_> {
         self.push(0)?;
         loop {
             while asked < frames && asked - made < self.pipeline.depth() && go_on(asked) {
-                self.push(asked + 1)?;
-                self.pipeline.submit(TIMESTEP)?;
+                let place = Place::of(asked, self.factor);
+                if place.opens_a_pair {
+                    self.push(place.pair + 1)?;
+                }
+                self.pipeline.submit(place.timestep)?;
                 asked += 1;
             }
             if made == asked {
@@ -237,7 +241,7 @@ mod tests {
     #[test]
     fn the_pipeline_is_kept_full_and_emptied_at_the_end() {
         let mut noted = Noted::default();
-        let mut feed = Feed { pipeline: &mut noted, distinct: 3 };
+        let mut feed = Feed { factor: 2, pipeline: &mut noted, distinct: 3 };
         assert_eq!(feed.generate(4, |_| true, &()).expect("frames"), 4);
         let told = noted.told.take().join(" ");
         assert_eq!(
@@ -245,7 +249,7 @@ mod tests {
             "push 0 push 1 submit push 2 submit finish push 1 submit finish push 0 submit \
              finish finish"
         );
-        let mut feed = Feed { pipeline: &mut noted, distinct: 2 };
+        let mut feed = Feed { factor: 2, pipeline: &mut noted, distinct: 2 };
         assert_eq!(feed.generate(9, |asked| asked < 3, &()).expect("frames"), 3);
         assert!(noted.pending.is_empty());
     }

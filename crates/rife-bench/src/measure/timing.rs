@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::gpu::{GpuSampler, Phase};
 use super::host::{CpuClock, PeakMemory};
-use super::{Run, TIMESTEP, Watcher, round_ms, throughput};
+use super::{Run, Watcher, round_ms, throughput};
 use crate::clip::Clip;
 use crate::mode::Mode;
 use crate::plan::Plan;
@@ -35,7 +35,7 @@ pub(super) fn run(
     let clock = Instant::now();
     let mut stream = subject.session(clip.size).context("opening a session")?;
     stream.push(clip.frame(0))?;
-    next(stream.as_mut(), clip.frame(1), &mut out)?;
+    generate(plan, clip, stream.as_mut(), 0, 0, &mut out)?;
     let first_frame_ms = round_ms(clock.elapsed());
 
     let enter = |phase| gpu.as_slice().iter().for_each(|gpu| gpu.enter(phase));
@@ -109,7 +109,7 @@ fn latency(
     let mut warmup_ms = Vec::with_capacity(plan.warmup);
     while warmup_ms.len() < plan.warmup && !spent(clock) {
         let frame = Instant::now();
-        next(stream, clip.frame(warmup_ms.len() + 2), out)?;
+        generate(plan, clip, stream, warmup_ms.len(), 1, out)?;
         warmup_ms.push(round_ms(frame.elapsed()));
     }
 
@@ -123,7 +123,7 @@ fn latency(
     while frame_ms.len() < plan.frames && (frame_ms.len() < plan.min_run_frames() || !spent(clock))
     {
         let frame = Instant::now();
-        next(stream, clip.frame(frame_ms.len() + 1), out)?;
+        generate(plan, clip, stream, frame_ms.len(), 0, out)?;
         frame_ms.push(round_ms(frame.elapsed()));
         memory.observe();
         watcher.frame();
@@ -133,8 +133,19 @@ fn latency(
     Ok(Latency { warmup_ms, frame_ms, cpu_percent })
 }
 
-/// One frame in, one generated frame out.
-fn next(stream: &mut dyn Stream, frame: &[u8], out: &mut [u8]) -> Result<()> {
-    stream.push(frame)?;
-    stream.at_rgb8(TIMESTEP, out)
+/// Generated frame `index` of a stream that has frame `first` of the clip: the frame behind it goes
+/// in, if it is the first between these two.
+fn generate(
+    plan: &Plan,
+    clip: &Clip,
+    stream: &mut dyn Stream,
+    index: usize,
+    first: usize,
+    out: &mut [u8],
+) -> Result<()> {
+    let place = plan.place(index);
+    if place.opens_a_pair {
+        stream.push(clip.frame(first + place.pair + 1))?;
+    }
+    stream.at_rgb8(place.timestep, out)
 }

@@ -4,14 +4,35 @@ use comfy_table::Table;
 
 use super::layout::{figure, known, percent, table, whole};
 use crate::measure::Measurement;
-use crate::measure::ablation::{Ablation, Gain};
+use crate::measure::ablation::{Ablation, Alone, Gain};
 
 /// A configuration with everything on, then without each optimization.
 pub(super) fn of(ablation: &Ablation) -> Table {
-    let mut table = table(
+    let mut table = headed("without");
+    table.add_row(cells("- (all on)", &ablation.all, None, None));
+    for variant in &ablation.without {
+        let (device, end_to_end) = (variant.device.as_ref(), variant.end_to_end.as_ref());
+        table.add_row(cells(variant.off.as_str(), &variant.seen, device, end_to_end));
+    }
+    table
+}
+
+/// The same engine with everything off, then with each optimization alone.
+pub(super) fn alone(alone: &Alone) -> Table {
+    let mut table = headed("with alone");
+    table.add_row(cells("- (all off)", &alone.none, None, None));
+    for variant in &alone.with {
+        let (device, end_to_end) = (variant.device.as_ref(), variant.end_to_end.as_ref());
+        table.add_row(cells(variant.on.as_str(), &variant.seen, device, end_to_end));
+    }
+    table
+}
+
+fn headed(what: &str) -> Table {
+    table(
         1,
         &[
-            "without",
+            what,
             "device\nfps",
             "gain\n%",
             "it",
@@ -22,13 +43,7 @@ pub(super) fn of(ablation: &Ablation) -> Table {
             "PSNR\ndB",
             "max error\n1/255",
         ],
-    );
-    table.add_row(cells("- (all on)", &ablation.all, None, None));
-    for variant in &ablation.without {
-        let (device, end_to_end) = (variant.device.as_ref(), variant.end_to_end.as_ref());
-        table.add_row(cells(variant.off.as_str(), &variant.seen, device, end_to_end));
-    }
-    table
+    )
 }
 
 fn cells(

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::layout::{known, percent, table, trim_lines, wrap};
 use crate::kernels::rows::{self, Row};
+use crate::kernels::stages::{self, Bottleneck};
 use crate::kernels::{FrameTimes, KernelRecord};
 use crate::subject::Device;
 
@@ -83,6 +84,37 @@ fn of_frame(frame: &FrameTimes, unit: Unit, each: bool) -> String {
         );
     }
     text
+}
+
+/// A frame's time by stage and by launch, and what it is bound by.
+pub(super) fn profile(frame: &FrameTimes, device: Device) -> String {
+    let unit = Unit::of(device);
+    let total = rows::total(&frame.launches, frame.ceilings);
+    let mut table = table(1, &["stage", "launches", "ms", "share\n%", "floor\nms", "floor/ms\n%"]);
+    for row in stages::stages(frame).iter().chain([&total]) {
+        table.add_row([
+            row.name.clone(),
+            row.launches.to_string(),
+            format!("{:.4}", row.ms),
+            percent(row.ms / total.ms),
+            known(row.floor_ms, |floor| format!("{floor:.4}")),
+            known(row.share_of_floor(), percent),
+        ]);
+    }
+    let mut text = of_frame(frame, unit, false);
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "\n{table}");
+    if let Some(bottleneck) = Bottleneck::of(frame) {
+        let _ = writeln!(text, "{}", wrap(&bottleneck.words()));
+    }
+    if let Some(ms) = stages::transfer_ms(frame) {
+        let what = format!(
+            "An 8-bit frame takes {ms:.4} ms to the device and as long from it, beside the \
+             computing where copies overlap."
+        );
+        let _ = writeln!(text, "{}", wrap(&what));
+    }
+    text.trim_end().to_owned()
 }
 
 fn cells(row: &Row, unit: Unit, sum_ms: f64) -> Vec<String> {

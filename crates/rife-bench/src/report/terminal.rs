@@ -6,7 +6,7 @@ use comfy_table::Table;
 
 use super::layout::{figure, known, percent, table, trim_lines, whole, wrap};
 use super::warnings::warnings;
-use super::{ablation, layout};
+use super::{ablation, further, layout, verdicts};
 use crate::clip::Origin;
 use crate::measure::ablation::Ablation;
 use crate::measure::fidelity::Fidelity;
@@ -33,16 +33,34 @@ pub fn render(record: &Record) -> String {
             let case = ablation.all.case;
             let _ = writeln!(text, "\n{case}: what each optimization is worth");
             let _ = writeln!(text, "{}", ablation::of(ablation));
+            if let Some(alone) = &ablation.alone {
+                let _ = writeln!(text, "\n{}", ablation::alone(alone));
+            }
         }
     }
     if !record.ablations.is_empty() {
         let _ = writeln!(text, "\n{}", wrap(&ablation::legend(&record.ablations)));
+    }
+    text.push_str(&further::of(record));
+    let verdicts = verdicts::of(record);
+    if !verdicts.is_empty() {
+        let _ = writeln!(text, "\nWhat it comes down to");
+    }
+    for verdict in verdicts {
+        let at = if sizes.len() > 1 { format!(" at {}", verdict.size) } else { String::new() };
+        let line =
+            format!("{}{at}, against {}: {}", verdict.to, short(verdict.from), verdict.words());
+        let _ = writeln!(text, "{}", wrap(&line));
     }
     let notes = notes(record);
     if !notes.is_empty() {
         let _ = writeln!(text, "\n{}", notes.join("\n"));
     }
     trim_lines(&text)
+}
+
+fn short(case: Case) -> String {
+    format!("{} {}", case.engine, case.precision)
 }
 
 fn underlined(size: Size) -> String {
@@ -78,6 +96,7 @@ fn heading(record: &Record) -> String {
     let source = match settings.clip {
         Origin::Scene { seed } => format!("rendered scene, seed {seed}"),
         Origin::Pictures { given } => format!("{given} pictures"),
+        Origin::Video { ref name } => format!("frames of {name}"),
     };
     let mut processor = format!("{}, {} cores", machine.cpu, machine.cores);
     if let Some(mib) = machine.ram_mib {

@@ -1,5 +1,6 @@
 //! What a reader of a record must be told before trusting it, each with its remedy.
 
+use crate::measure::gpu::GpuUse;
 use crate::measure::{Measurement, Run};
 use crate::record::Record;
 use crate::stats::Spread;
@@ -13,6 +14,11 @@ const FRAMES_FOR_LOW: usize = 300;
 const WIDE_IQR: f64 = 0.1;
 /// Distance between the runs' medians, as a share of the median, that one machine should not show.
 const WIDE_RUNS: f64 = 0.05;
+
+/// Utilisation of a card, in %, before anything was loaded, that tells of somebody else.
+const BUSY_PERCENT: f64 = 10.0;
+/// The lower quartile of the clock over its highest below which it fell.
+const FALLEN: f64 = 0.85;
 
 /// A warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +36,12 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
         all.push(Warning {
             what: "this is a debug build: every figure is too slow".into(),
             remedy: "run with --release",
+        });
+    }
+    if record.settings.gpu_busy_before_percent.is_some_and(|percent| percent > BUSY_PERCENT) {
+        all.push(Warning {
+            what: "somebody else kept the GPU busy before anything was measured".into(),
+            remedy: "every figure may be too low: wait until the card is free",
         });
     }
     let mut about = |what: &str, remedy, concerns: &dyn Fn(&Measurement) -> bool| {
@@ -75,6 +87,16 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
         &|m| frames(m).is_some_and(|n| (FRAMES_FOR_QUARTILES..FRAMES_FOR_LOW).contains(&n)),
     );
     about(
+        "the GPU held its clock back",
+        "see what of (power cap, heat): cool it, or measure when it does less",
+        &|m| gpus(m).any(|gpu| !gpu.throttled.is_empty()),
+    );
+    about(
+        "the GPU's clock fell while it was measured",
+        "warm up longer (--warmup), or fix the clock",
+        &|m| gpus(m).any(|gpu| gpu.clock_mhz.is_some_and(|mhz| mhz.p25 < FALLEN * mhz.max)),
+    );
+    about(
         "the time budget cut runs short",
         "ask for all frames with --frames, or raise --budget",
         &|m| m.runs.iter().any(cut),
@@ -94,6 +116,10 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
         &|m| m.summary.is_some() && m.runs.iter().any(|run| !run.peak_rss_is_of_run),
     );
     all
+}
+
+fn gpus(m: &Measurement) -> impl Iterator<Item = &GpuUse> {
+    m.runs.iter().filter_map(|run| run.gpu.as_ref())
 }
 
 /// Whether runs are further apart than one machine should show.

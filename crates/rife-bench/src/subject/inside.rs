@@ -34,6 +34,10 @@ pub struct Ceilings {
     pub flops: f64,
     /// Bytes of the device's memory a second, read and written.
     pub bytes: f64,
+    /// Bytes a second between page-locked host memory and the device; absent where the device
+    /// computes in host memory, and from older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<f64>,
 }
 
 impl Ceilings {

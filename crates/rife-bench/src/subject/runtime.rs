@@ -12,7 +12,7 @@ use crate::record::without_places;
 
 use super::{
     Case, Ceilings, Device, DeviceChoice, Engine, EngineMemory, Engines, KernelTime, Optimization,
-    Pipeline, Precision, Size, Stream, Subject, SubjectInfo,
+    Pipeline, Precision, Size, Stream, Subject, SubjectInfo, Tuning,
 };
 
 /// The engines that ship.
@@ -87,6 +87,10 @@ impl Engines for RuntimeEngines {
     }
 
     fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>> {
+        self.load_tuned(case, device, Tuning { threads: self.threads, batch: 1 })
+    }
+
+    fn load_tuned(&self, case: Case, device: Device, tuning: Tuning) -> Result<Box<dyn Subject>> {
         let weights = self
             .weights
             .get(&case.model)
@@ -106,7 +110,8 @@ impl Engines for RuntimeEngines {
             .device(runtime_device(device))
             .precision(precision)
             .optimizations(case.without.optimizations());
-        let builder = match self.threads {
+        let builder = builder.batch(tuning.batch);
+        let builder = match tuning.threads.or(self.threads) {
             Some(threads) => builder.threads(threads),
             None => builder,
         };
@@ -150,7 +155,11 @@ impl Subject for RuntimeSubject {
     }
 
     fn ceilings(&self) -> Result<Option<Ceilings>> {
-        Ok(self.0.ceilings()?.map(|c| Ceilings { flops: c.flops, bytes: c.bytes }))
+        Ok(self.0.ceilings()?.map(|c| Ceilings {
+            flops: c.flops,
+            bytes: c.bytes,
+            transfer: c.transfer,
+        }))
     }
 }
 
@@ -175,6 +184,13 @@ impl Stream for RuntimeStream {
         let stride = self.packed(rt::PixelFormat::Rgb8);
         let mut out = rt::FrameViewMut::rgb8(self.size, out, stride)?;
         Ok(self.session.at_into(t, &mut out)?)
+    }
+
+    fn at_many_rgb8(&mut self, ts: &[f32], outs: &mut [Vec<u8>]) -> Result<()> {
+        let stride = self.packed(rt::PixelFormat::Rgb8);
+        let view = |out| Ok(rt::FrameViewMut::rgb8(self.size, out, stride)?);
+        let mut outs = outs.iter_mut().map(|out| view(out)).collect::<Result<Vec<_>>>()?;
+        Ok(self.session.at_many_into(ts, &mut outs)?)
     }
 
     fn at_planar(&mut self, t: f32, out: &mut [f32]) -> Result<()> {

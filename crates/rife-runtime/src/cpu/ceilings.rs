@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::kernels::Kernels;
 use super::kernels::peak::{OPERANDS, Peak};
+use super::kernels::{Bf16Kernels, Kernels};
 use super::tensor::BLOCK;
 use crate::{Ceilings, Error, Result};
+
+/// A kernel that computes all the time.
+type Kernel = unsafe fn(&Peak<'_>);
 
 /// A turn of arithmetic takes so long at least.
 const TURN: Duration = Duration::from_millis(20);
@@ -21,33 +24,38 @@ const TURNS: usize = 8;
 const COPIED: usize = 64 << 20;
 
 /// Measures both, for about half a second.
-pub(crate) fn measure(kernels: &Kernels, pool: &ThreadPool) -> Result<Ceilings> {
-    Ok(Ceilings { flops: flops(kernels, pool), bytes: bytes(pool, COPIED)? })
+pub(crate) fn measure(
+    kernels: &Kernels,
+    bf16: Option<&Bf16Kernels>,
+    pool: &ThreadPool,
+) -> Result<Ceilings> {
+    let peak = bf16.map_or(kernels.peak, |kernels| kernels.peak);
+    Ok(Ceilings { flops: flops(peak, pool), bytes: bytes(pool, COPIED)?, transfer: None })
 }
 
 /// Multiplications and additions a second of all threads.
-fn flops(kernels: &Kernels, pool: &ThreadPool) -> f64 {
+fn flops(peak: Kernel, pool: &ThreadPool) -> f64 {
     let mut rounds = 1 << 14;
     loop {
-        let (took, _) = turn(kernels, pool, rounds);
+        let (took, _) = turn(peak, pool, rounds);
         if took >= TURN {
             break;
         }
         rounds *= 2;
     }
-    let turns = (0..TURNS).map(|_| turn(kernels, pool, rounds));
+    let turns = (0..TURNS).map(|_| turn(peak, pool, rounds));
     turns.map(|(took, done)| done / took.as_secs_f64()).fold(0.0, f64::max)
 }
 
 /// So many rounds on each thread: the time until all are done, and what they did.
-fn turn(kernels: &Kernels, pool: &ThreadPool, rounds: usize) -> (Duration, f64) {
+fn turn(peak: Kernel, pool: &ThreadPool, rounds: usize) -> (Duration, f64) {
     let start = Instant::now();
-    let done = pool.broadcast(|_| run(kernels, rounds).1);
+    let done = pool.broadcast(|_| run(peak, rounds).1);
     (start.elapsed(), done.iter().sum())
 }
 
 /// The total of each lane, and the multiplications and additions.
-fn run(kernels: &Kernels, rounds: usize) -> ([f32; BLOCK], f64) {
+fn run(peak: Kernel, rounds: usize) -> ([f32; BLOCK], f64) {
     // Sums stay near 2.
     let mut operands = [1.0; OPERANDS];
     operands[..BLOCK].fill(0.5);
@@ -57,7 +65,7 @@ fn run(kernels: &Kernels, rounds: usize) -> ([f32; BLOCK], f64) {
     let (to, flops) = (Cell::new([0.0; BLOCK]), Cell::new(0.0));
     let args = Peak { operands: black_box(&operands), rounds, to: &to, flops: &flops };
     // SAFETY: the table's processor is this one.
-    unsafe { (kernels.peak)(&args) };
+    unsafe { peak(&args) };
     (black_box(to.get()), flops.get())
 }
 
@@ -108,8 +116,8 @@ mod tests {
         for level in Level::ALL.into_iter().filter(|level| *level <= Level::detected()) {
             let kernels = Kernels::of(level);
             // A round takes a sum from 1 + i / 16 to half of that and 1 more.
-            let (begun, none) = run(&kernels, 0);
-            let (done, flops) = run(&kernels, 1);
+            let (begun, none) = run(kernels.peak, 0);
+            let (done, flops) = run(kernels.peak, 1);
             assert_eq!(none, 0.0, "{level}");
             let lanes = begun.iter().take_while(|sum| **sum != 0.0).count();
             let chains = flops / (2 * lanes) as f64;
@@ -117,14 +125,26 @@ mod tests {
             for (before, after) in begun.into_iter().zip(done).take(lanes) {
                 assert_eq!(after, before / 2.0 + chains as f32, "{level}");
             }
-            assert_eq!(run(&kernels, 10).1, 10.0 * flops, "{level}");
+            assert_eq!(run(kernels.peak, 10).1, 10.0 * flops, "{level}");
+        }
+    }
+
+    #[test]
+    fn bf16_does_two_products_where_f32_does_one() {
+        let Some(kernels) = Bf16Kernels::of(Level::detected()) else { return };
+        // In each pair, a half times one, and nothing times nothing: as the bits of F32 have it.
+        let (begun, _) = run(kernels.peak, 0);
+        let (done, flops) = run(kernels.peak, 1);
+        let chains = flops / (4 * BLOCK) as f64;
+        for (before, after) in begun.into_iter().zip(done) {
+            assert_eq!(after, before + chains as f32 / 2.0);
         }
     }
 
     #[test]
     fn what_is_measured_is_a_rate() {
         let pool = ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-        let flops = flops(&Kernels::of(Level::detected()), &pool);
+        let flops = flops(Kernels::of(Level::detected()).peak, &pool);
         let bytes = bytes(&pool, 1 << 16).unwrap();
         assert!(flops > 1e8 && flops.is_finite(), "{flops}");
         assert!(bytes > 1e7 && bytes.is_finite(), "{bytes}");

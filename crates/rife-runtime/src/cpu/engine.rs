@@ -96,7 +96,7 @@ impl EngineImpl for CpuEngine {
     }
 
     fn ceilings(&self) -> Result<Option<Ceilings>> {
-        ceilings::measure(&self.0.kernels, &self.0.pool).map(Some)
+        ceilings::measure(&self.0.kernels, self.0.bf16.as_ref(), &self.0.pool).map(Some)
     }
 }
 
@@ -105,8 +105,9 @@ impl Shared {
     fn in_effect(&self) -> Optimizations {
         let chosen = self.optimizations;
         let applies = |one| match one {
-            Optimization::Winograd
-            | Optimization::CachedFrames
+            // BF16 has no other way to compute what it computes: that is no choice.
+            Optimization::Winograd => self.bf16.is_none(),
+            Optimization::CachedFrames
             | Optimization::FusedKernels
             | Optimization::PreallocatedBuffers
             | Optimization::ReusedBuffers => true,

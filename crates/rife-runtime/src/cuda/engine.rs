@@ -40,6 +40,8 @@ pub(crate) struct Shared {
 
 /// Bytes that are copied to see how fast memory is: more than any cache holds.
 const COPIED: usize = 512 << 20;
+/// Bytes that are copied to see how fast the way to the host is: a few frames.
+const TRANSFERRED: usize = 64 << 20;
 
 /// A poisoned lock guards a cache only: what is in it is whole.
 fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -164,7 +166,18 @@ impl Shared {
         let (from, to) = (self.gpu.memory(COPIED)?, self.gpu.memory(COPIED)?);
         stream.fill(&from, 0x2c)?;
         let copy = best(&|| stream.copy(&to, &from))?;
-        Ok(Ceilings { flops, bytes: 2.0 * COPIED as f64 / copy })
+        let mut host = self.gpu.host(TRANSFERRED)?;
+        let (bytes, at) = (host.bytes_mut().len(), host.bytes_mut().as_mut_ptr());
+        // SAFETY: `host` and `to` have so many bytes, and live until the copies are done: `best`
+        // waits for them.
+        let up = best(&|| unsafe { stream.upload(to.address(), at, bytes) })?;
+        // SAFETY: as above.
+        let down = best(&|| unsafe { stream.download(at, to.address(), bytes) })?;
+        Ok(Ceilings {
+            flops,
+            bytes: 2.0 * COPIED as f64 / copy,
+            transfer: Some(bytes as f64 / up.max(down)),
+        })
     }
 
     pub(crate) fn request(&self, size: FrameSize, batch: usize) -> Request {

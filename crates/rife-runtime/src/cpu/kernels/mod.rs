@@ -129,6 +129,8 @@ pub(crate) struct Bf16Kernels {
     pub(crate) to_points: unsafe fn(&ToPoints),
     /// See [`winograd::multiply_bf16`].
     pub(crate) multiply: unsafe fn(&Multiply),
+    /// See [`peak::peak_bf16`].
+    pub(crate) peak: unsafe fn(&Peak<'_>),
 }
 
 impl Bf16Kernels {
@@ -139,6 +141,7 @@ impl Bf16Kernels {
             return Some(Self {
                 to_points: avx512_bf16::to_points,
                 multiply: avx512_bf16::multiply,
+                peak: avx512_bf16::peak,
             });
         }
         let _ = level;
@@ -149,7 +152,7 @@ impl Bf16Kernels {
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16 {
     use super::super::lanes::Avx512;
-    use super::{Multiply, ToPoints, winograd};
+    use super::{Multiply, Peak, ToPoints, peak, winograd};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     pub(super) unsafe fn to_points(args: &ToPoints) {
@@ -161,6 +164,12 @@ mod avx512_bf16 {
     pub(super) unsafe fn multiply(args: &Multiply) {
         // SAFETY: as the caller says.
         unsafe { winograd::multiply_bf16::<Avx512>(args) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    pub(super) unsafe fn peak(args: &Peak<'_>) {
+        // SAFETY: as the caller says.
+        unsafe { peak::peak_bf16::<Avx512>(args) }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+#[cfg(any(test, target_arch = "x86_64"))]
+use super::super::lanes::Sixteen;
 use super::super::lanes::{Isa, Lanes};
 use super::super::tensor::BLOCK;
 
@@ -36,6 +38,39 @@ pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
             chains::<I::V4, 12>(args);
         }
     }
+}
+
+/// As [`peak`], in BF16: each step adds two products.
+///
+/// # Safety
+/// The processor has the instructions of `I`, and those for BF16.
+#[cfg(any(test, target_arch = "x86_64"))]
+#[inline(always)]
+pub(crate) unsafe fn peak_bf16<I: Isa>(args: &Peak<'_>) {
+    let from = args.operands.as_ptr();
+    // SAFETY: as the caller says, and within the operands. Sums grow, far from what F32 holds.
+    let total = unsafe {
+        let (factor, term) = (I::V16::load(from), I::V16::load(from.add(BLOCK)));
+        let mut sums = [term; MOST_CHAINS];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = I::V16::load(from.add((2 + i) * BLOCK));
+        }
+        for _ in 0..args.rounds {
+            for sum in &mut sums {
+                *sum = factor.dot_pairs(term, *sum);
+            }
+        }
+        let mut total = I::V16::splat(0.0);
+        for sum in sums {
+            total = total.add(sum);
+        }
+        total
+    };
+    let mut lanes = [0.0; BLOCK];
+    // SAFETY: there are as many lanes.
+    unsafe { total.store(lanes.as_mut_ptr()) };
+    args.to.set(lanes);
+    args.flops.set((4 * MOST_CHAINS * BLOCK * args.rounds) as f64);
 }
 
 /// # Safety

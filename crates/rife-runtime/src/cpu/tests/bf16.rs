@@ -2,6 +2,7 @@
 
 use half::bf16;
 
+use super::super::kernels::peak::{Peak, peak_bf16};
 use super::super::kernels::winograd::{Multiply, POINTS, ToPoints, multiply_bf16, to_points_bf16};
 use super::super::kernels::{Bf16Kernels, Kernels, group};
 use super::super::lanes::{Portable, pair_of};
@@ -27,7 +28,11 @@ fn all() -> impl Iterator<Item = (Bf16Kernels, usize, Kernels)> {
         // SAFETY: as the caller says.
         unsafe { multiply_bf16::<Portable>(args) }
     }
-    let portable = (Bf16Kernels { to_points, multiply }, Level::Scalar);
+    unsafe fn peak(args: &Peak<'_>) {
+        // SAFETY: as the caller says.
+        unsafe { peak_bf16::<Portable>(args) }
+    }
+    let portable = (Bf16Kernels { to_points, multiply, peak }, Level::Scalar);
     let here = Bf16Kernels::of(Level::detected()).map(|kernels| (kernels, Level::detected()));
     [portable]
         .into_iter()
