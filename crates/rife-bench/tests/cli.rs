@@ -36,6 +36,12 @@ fn help_names_every_flag() {
         "--ablate",
         "--reference",
         "--threads",
+        "--profile",
+        "--quality",
+        "--scaling",
+        "--peers",
+        "--pictures",
+        "--factor",
         "kernels",
     ] {
         assert!(help.contains(flag), "{flag}");
@@ -78,6 +84,10 @@ fn the_impossible_is_one_line_and_leaves_nothing_behind() {
         &["--input", "no-such-picture.png"],
         &["--input", "."],
         &["--input", ".", "--size", "64x64"],
+        &["--factor", "1"],
+        &["--quality", "no-such-clip.mp4"],
+        &["--quality", "."],
+        &["--python", "python3"],
         &["--output", "no/such/folder/record.json"],
         &["--output", "/dev/null"],
         &["--output", "/dev/null", "--overwrite"],

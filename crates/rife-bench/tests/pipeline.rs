@@ -5,6 +5,7 @@ use clap::Parser;
 use rife_bench::args::Args;
 use rife_bench::measure::ablation::Verdict;
 use rife_bench::measure::gpu::GpuUse;
+use rife_bench::measure::scaling::Axis;
 use rife_bench::measure::throughput::{DeviceRun, EndToEnd, EndToEndRun, OnDevice};
 use rife_bench::measure::{Measurement, Summary, measure_all};
 use rife_bench::mode::Mode;
@@ -279,8 +280,28 @@ fn each_optimization_is_switched_off_alone_and_judged() {
     let fidelity = fused.seen.fidelity.as_ref().expect("compared");
     assert_eq!((fidelity.psnr_db.0, fidelity.reference), (f64::INFINITY, measurement.case));
 
+    let alone = ablation.alone.as_ref().expect("each alone");
+    assert!(alone.none.subject.as_ref().expect("loaded").optimizations.is_empty());
+    let gains: Vec<_> = alone
+        .with
+        .iter()
+        .map(|v| (v.on, v.device.expect("timed").verdict, &v.seen.subject))
+        .map(|(on, verdict, subject)| {
+            (on, verdict, subject.as_ref().expect("loaded").optimizations.clone())
+        })
+        .collect();
+    assert_eq!(
+        gains,
+        [
+            (Optimization::FusedKernels, Verdict::Helped, vec![Optimization::FusedKernels]),
+            (Optimization::Streams, Verdict::Neutral, vec![Optimization::Streams]),
+            (Optimization::CudaGraph, Verdict::Hurt, vec![Optimization::CudaGraph]),
+        ]
+    );
+
     let text = terminal::render(&record);
-    for part in ["fused-kernels", "+100.0", "helped", "neutral", "hurt", "inf", "346"] {
+    for part in ["fused-kernels", "with alone", "+100.0", "helped", "neutral", "hurt", "inf", "346"]
+    {
         assert!(text.contains(part), "{part} is missing from\n{text}");
     }
     assert!(!text.contains("1%"), "no latency was measured:\n{text}");
@@ -319,4 +340,88 @@ fn frames_that_repeat_themselves_are_compared_once() {
     let (_, record) = record(&line, &BlendEngines);
     let fidelity = record.measurements[1].fidelity.as_ref().expect("compared");
     assert_eq!(fidelity.frames.len(), 4);
+}
+
+#[test]
+fn a_factor_makes_several_frames_between_two() {
+    let (plan, record) = record("--model 4.6 --size 48x32 --frames 7 --factor 4", &BlendEngines);
+    assert_eq!(record.settings.factor, 4);
+    let places: Vec<_> = (0..4).map(|i| plan.place(i)).collect();
+    let opens: Vec<_> = places.iter().map(|place| place.opens_a_pair).collect();
+    assert_eq!(opens, [true, false, false, true]);
+    assert_eq!(places.iter().map(|p| p.timestep).collect::<Vec<_>>(), [0.25, 0.5, 0.75, 0.25]);
+    // Seven frames lie between three pairs.
+    assert_eq!(record.settings.clip_frames, 4);
+    assert!(record.measurements.iter().all(|m| m.runs.iter().all(|run| run.frame_ms.len() == 7)));
+    let half = record.measurements[1].fidelity.as_ref().expect("compared");
+    assert_eq!(half.frames.len(), 7);
+    // Blending by a quarter and by three quarters differ, so that their roundings do.
+    assert!(half.frames[0].mse != half.frames[2].mse);
+}
+
+#[test]
+fn pairs_that_are_not_the_reference_are_compared_and_summed_up() {
+    let line = "--model 4.6 --size 48x32 --frames 3 --repeats 1 --pictures";
+    let (_, record) = record(line, &gpu());
+    let pairs: Vec<_> = record.comparisons.iter().map(|pair| pair.case.precision).collect();
+    assert!(pairs.contains(&Precision::F16) && pairs.contains(&Precision::Tf32), "{pairs:?}");
+    for m in &record.measurements {
+        let pictures = m.fidelity.as_ref().expect("compared").pictures.as_ref().expect("kept");
+        assert_eq!(pictures.size, plan_size(48, 32));
+    }
+    let text = terminal::render(&record);
+    assert!(text.contains("4.6 optimized f16, against optimized f32:"), "{text}");
+}
+
+fn plan_size(width: usize, height: usize) -> rife_bench::subject::Size {
+    rife_bench::subject::Size { width, height }
+}
+
+#[test]
+fn a_clip_is_made_again_and_a_frame_is_taken_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for i in 0..6u8 {
+        let level = image::Rgb([20 * i, 10 * i, 5]);
+        let name = folder.path().join(format!("{i}.png"));
+        image::RgbImage::from_pixel(40, 24, level).save(name).expect("PNG");
+    }
+    let engines = gpu();
+    let line = format!(
+        "--model 4.6 --precision f16 --size 48x32 --frames 3 --repeats 1 --profile --quality {}",
+        folder.path().display()
+    );
+    let (_, mut record) = record(&line, &engines);
+    let quality = record.quality.as_ref().expect("made again");
+    assert_eq!((quality.frames, quality.size), (6, plan_size(40, 24)));
+    let truth = quality.results[0].truth.as_ref().expect("no failure");
+    // Levels grow evenly: the mean of both neighbours is the missing frame.
+    assert_eq!((truth.frames.len(), truth.psnr_db.0), (2, f64::INFINITY));
+    assert_eq!(quality.blend.psnr_db.0, f64::INFINITY);
+    let text = terminal::render(&record);
+    assert!(text.contains("Against the truth") && text.contains("mean of both"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+
+    // The stand-in tells of no launches: that is said where it was measured.
+    assert!(record.profiles.is_empty());
+    let error = record.measurements[0].error.take().expect("a failure");
+    assert!(error.contains("taking a frame apart"), "{error}");
+}
+
+#[test]
+fn cost_is_measured_along_every_axis() {
+    let line = "--model 4.6 --precision f16 --size 48x32 --frames 2 --repeats 1 --scaling";
+    let (_, record) = record(line, &gpu());
+    let along = |axis| -> Vec<_> { record.scaling.iter().filter(|p| p.axis == axis).collect() };
+    let widths: Vec<_> = along(Axis::Size).iter().map(|p| p.size.width).collect();
+    assert_eq!(widths, [640, 960, 1280, 1920, 2560, 3840]);
+    assert!(along(Axis::Threads).is_empty(), "a GPU has no threads to choose");
+    let batch = along(Axis::Batch);
+    assert_eq!(batch.iter().map(|p| p.batch).collect::<Vec<_>>(), [1, 2, 4, 8]);
+    for point in &record.scaling {
+        assert!(point.error.is_none() && point.fps.is_some_and(|fps| fps > 0.0), "{point:?}");
+        assert!(point.device_fps.is_some() && point.memory.is_some());
+    }
+    let text = terminal::render(&record);
+    assert!(text.contains("How cost grows with the size") && text.contains("3840x2160"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }
