@@ -84,6 +84,9 @@ fn of_one_size(text: &mut String, record: &Record, measurements: &[&Measurement]
         };
         let _ = writeln!(text, "\n{what}\n{table}");
     }
+    if let Some(line) = output(measurements, record.settings.factor) {
+        let _ = writeln!(text, "\n{}", wrap(&line));
+    }
     for reference in references(measurements) {
         let Case { engine, precision, .. } = reference;
         let _ = writeln!(text, "\nAgainst {engine} {precision} of the same model");
@@ -223,6 +226,18 @@ fn throughput(measurements: &[&Measurement]) -> Option<Table> {
         table.add_row(row);
     }
     Some(table)
+}
+
+/// What comes out of a whole job, the frames that were there included, in frames a second: fed
+/// ahead where that was measured. `None` where neither that nor latency was.
+fn output(measurements: &[&Measurement], factor: usize) -> Option<String> {
+    let whole = |fps: f64| figure(fps * factor as f64 / (factor - 1) as f64);
+    let of = |m: &&Measurement| {
+        let fps = m.end_to_end.as_ref().map(|e| e.fps).or(m.summary.as_ref().map(|s| s.fps));
+        Some(format!("{} {}", m.case, whole(fps?)))
+    };
+    let all: Vec<_> = measurements.iter().filter_map(of).collect();
+    (!all.is_empty()).then(|| format!("Output of a {factor}x job, fps: {}", all.join(", ")))
 }
 
 /// What frames were compared with, but for the model.
