@@ -231,7 +231,7 @@ fn throughput(measurements: &[&Measurement]) -> Option<Table> {
 /// What comes out of a whole job, the frames that were there included, in frames a second: fed
 /// ahead where that was measured. `None` where neither that nor latency was.
 fn output(measurements: &[&Measurement], factor: usize) -> Option<String> {
-    let whole = |fps: f64| figure(fps * factor as f64 / (factor - 1) as f64);
+    let whole = |fps: f64| figure(fps * factor as f64 / (factor as f64 - 1.0));
     let of = |m: &&Measurement| {
         let fps = m.end_to_end.as_ref().map(|e| e.fps).or(m.summary.as_ref().map(|s| s.fps));
         Some(format!("{} {}", m.case, whole(fps?)))
