@@ -24,12 +24,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from safetensors.numpy import save
 
 FLOW_STEP = 7  # Flows are kept at every 7th pixel: odd, so that every phase of every block's grid is met.
 
@@ -190,6 +188,8 @@ def lines(width, height, dx, dy):
 
 
 def clip_frames(path, indices):
+    import av  # What only needs the networks goes without.
+
     with av.open(str(path)) as clip:
         wanted = {}
         for i, frame in enumerate(clip.decode(video=0)):
@@ -260,6 +260,8 @@ def main():
     parser.add_argument("--out", default="crates/rife-model/tests/data", type=Path)
     parser.add_argument("--report", action="store_true")
     args = parser.parse_args()
+    import safetensors.numpy
+
     clips = clips_folder(args.clips)
     args.out.mkdir(parents=True, exist_ok=True)
 
@@ -302,7 +304,7 @@ def main():
 
         meta = json.dumps(dict(version=version, flow_step=FLOW_STEP, torch=torch.__version__, weights_sha256=digest, cases=table), sort_keys=True)
         path = args.out / f"golden_{file}.safetensors"
-        path.write_bytes(save(tensors, metadata={"rife": meta}))
+        path.write_bytes(safetensors.numpy.save(tensors, metadata={"rife": meta}))
         print(f"{path}: {len(table)} cases, {path.stat().st_size} bytes")
 
 

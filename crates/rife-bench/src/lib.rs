@@ -10,6 +10,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod args;
+pub mod child;
 pub mod clip;
 mod hash;
 pub mod kernels;

@@ -267,7 +267,7 @@ impl Measured {
 /// Where a picture cannot be read. What fails in an engine is a measurement that says so.
 pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<Measured> {
     let (mut clips, mut measurements, mut ablations) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut comparisons, mut profiles) = (Vec::new(), Vec::new());
+    let (mut comparisons, mut profiles, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     let gpu_busy_before_percent = match plan.device {
         Device::Cuda(ordinal) => gpu::busy_percent(ordinal),
         Device::Cpu => None,
@@ -293,6 +293,9 @@ pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) ->
                 ablations.push(ablation);
             }
         }
+        if let Some(plan_of_peers) = &plan.peers {
+            peers.extend(peers::measure(plan, plan_of_peers, &clip, engines, watcher)?);
+        }
         clips.push(clip.facts());
     }
     let quality = match &plan.quality {
@@ -312,7 +315,7 @@ pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) ->
         profiles,
         quality,
         scaling,
-        peers: Vec::new(),
+        peers,
     })
 }
 

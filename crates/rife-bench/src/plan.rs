@@ -13,9 +13,10 @@ use rife_model::weights::Store;
 use rife_runtime::InterpolatorBuilder;
 
 use crate::args::Args;
+use crate::child;
 use crate::clip::{Source, file_name};
-use crate::measure::host;
 use crate::measure::quality::{self, TruthClip};
+use crate::measure::{host, peers};
 use crate::metrics::SSIM_WINDOW;
 use crate::mode::{Mode, Reference};
 use crate::pictures;
@@ -99,6 +100,10 @@ impl Place {
 pub struct PeersPlan {
     /// The interpreter.
     pub python: PathBuf,
+    /// What it runs.
+    pub script: PathBuf,
+    /// The peers of the device.
+    pub names: Vec<String>,
     /// Folder with the weights of every model, converted.
     pub weights: PathBuf,
     /// Threads on a CPU.
@@ -183,16 +188,19 @@ impl Plan {
         let quality = args.quality.as_deref().map(truth_clip).transpose()?;
         sources.iter().try_for_each(|source: &Source| check_size(source.size()))?;
 
-        let peers = match args.peers {
-            true => Some(PeersPlan {
-                python: args.python.clone().unwrap_or_else(|| "python3".into()),
+        let python = args.python.clone().unwrap_or_else(|| "python3".into());
+        let peers = if args.peers {
+            let script = child::peers_script()?;
+            Some(PeersPlan {
+                names: peers::names(&python, &script, device)?,
+                script,
+                python,
                 weights: Store::locate(args.weights.as_deref())?.dir().to_owned(),
                 threads: args.threads.unwrap_or_else(host::cores),
-            }),
-            false => {
-                ensure!(args.python.is_none(), "--python: add --peers, which it is for");
-                None
-            }
+            })
+        } else {
+            ensure!(args.python.is_none(), "--python: add --peers, which it is for");
+            None
         };
         let frames = args.frames.unwrap_or(defaults.frames.min(gaps));
         let warmup = args.warmup.unwrap_or(defaults.warmup);

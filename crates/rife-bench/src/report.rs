@@ -5,6 +5,7 @@ mod ablation;
 mod further;
 pub mod kernels;
 mod layout;
+mod peers;
 pub mod terminal;
 pub mod verdicts;
 pub mod warnings;

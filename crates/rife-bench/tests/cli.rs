@@ -204,3 +204,60 @@ fn weights() -> std::path::PathBuf {
     let store = rife_model::weights::Store::locate(None).expect("a folder for weights");
     std::path::absolute(store.dir()).expect("an absolute path")
 }
+
+/// A stand-in for Python: what it says depends on the peer that it is asked for.
+#[cfg(unix)]
+#[test]
+fn peers_that_are_absent_fail_or_talk_nonsense_stand_beside_those_that_run() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let python = folder.path().join("python");
+    let script = r#"#!/bin/sh
+case "$2" in
+    --list) printf 'missing f32\nbroken f32\nbabbling f32\nmute f32\nfine f32\n' ;;
+    missing*) echo '{"absent": "no module named nothing"}' ;;
+    broken*) echo trace >&2; echo 'it broke' >&2; exit 1 ;;
+    babbling*) echo 'good morning' ;;
+    mute*) echo '{"version": "1", "frame_ms": [1.0], "setup_ms": 2.0}' ;;
+    fine*)
+        into=$(printf %s "$3" | sed 's/.*"folder":"\([^"]*\)".*/\1/')
+        head -c $((4 * 3 * 64 * 32)) /dev/zero > "$into/frame.f32"
+        echo 'a note on the way'
+        echo '{"version": "2.0", "frame_ms": [4.0, 5.0], "setup_ms": 7.0, "peak_rss_mib": 9.5}' ;;
+esac
+"#;
+    std::fs::write(&python, script).expect("a script");
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).expect("permission");
+    bench(folder.path())
+        .args(["--peers", "--python", "./python", "--device", "cpu", "--model", "4.6"])
+        .args(["--precision", "f32", "--size", "64x32", "--frames", "2", "--repeats", "2"])
+        .args(["--engine", "optimized", "--warmup", "0", "--output", "record.json"])
+        .env("RIFE_WEIGHTS", weights())
+        .assert()
+        .success()
+        .stdout(predicate::str::contains("absent: missing f32, 4.6: no module named nothing"))
+        .stdout(predicate::str::contains("failed: broken f32, 4.6: it broke"));
+    let text = std::fs::read_to_string(folder.path().join("record.json")).expect("a record");
+    let record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let peer = |name: &str| {
+        let peers = record["peers"].as_array().expect("peers");
+        peers.iter().find(|peer| peer["name"] == name).expect(name)
+    };
+    assert!(peer("babbling f32")["error"].as_str().expect("an error").contains("cannot be read"));
+    assert!(peer("mute f32")["error"].as_str().expect("an error").contains("no frame"));
+    let fine = peer("fine f32");
+    assert_eq!(fine["round_frame_ms"], serde_json::json!([[4.0, 5.0], [4.0, 5.0]]));
+    assert_eq!((&fine["fps"], &fine["ours"]), (&(1000.0 / 4.5).into(), &false.into()));
+    // A black frame is far from the scene.
+    assert!(fine["fidelity"]["psnr_db"].as_f64().expect("dB") < 20.0);
+    let ours = peer("rife-bench optimized f32");
+    assert!(ours["ours"] == true && ours["fps"].as_f64().expect("fps") > 0.0, "{ours}");
+    assert!(ours["fidelity"]["psnr_db"].as_f64().expect("dB") > 90.0);
+
+    bench(folder.path())
+        .args(["--peers", "--python", "./no-such-python", "--device", "cpu"])
+        .assert()
+        .failure()
+        .stderr(predicate::str::is_match("^error: --peers[^\n]+\n$").expect("a pattern"));
+}

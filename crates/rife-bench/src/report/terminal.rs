@@ -6,7 +6,7 @@ use comfy_table::Table;
 
 use super::layout::{figure, known, percent, table, trim_lines, whole, wrap};
 use super::warnings::warnings;
-use super::{ablation, further, layout, verdicts};
+use super::{ablation, further, layout, peers, verdicts};
 use crate::clip::Origin;
 use crate::measure::ablation::Ablation;
 use crate::measure::fidelity::Fidelity;
@@ -29,6 +29,10 @@ pub fn render(record: &Record) -> String {
             let _ = writeln!(text, "\n{}", underlined(*size));
         }
         of_one_size(&mut text, record, &measurements, *clip_mib);
+        let peers = peers::of(&record.peers, *size);
+        if !peers.is_empty() {
+            let _ = writeln!(text, "\n{}", peers.trim_end());
+        }
         for ablation in record.ablations.iter().filter(|a| of_size(&&a.all)) {
             let case = ablation.all.case;
             let _ = writeln!(text, "\n{case}: what each optimization is worth");

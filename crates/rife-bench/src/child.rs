@@ -1,0 +1,110 @@
+//! Programs that are run for what they say, and do not get to hang.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// The script that runs the peers, within the checkout.
+pub const PEERS_SCRIPT: &str = "tools/peers.py";
+
+/// Compiling and tuning a network takes minutes; what takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(400);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The script that runs the peers: of the checkout around the working folder, else of the one that
+/// this program was built in.
+///
+/// # Errors
+/// Where neither has it.
+pub fn peers_script() -> Result<PathBuf> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors()
+        .chain(built.ancestors())
+        .map(|folder| folder.join(PEERS_SCRIPT))
+        .find(|script| script.is_file())
+        .with_context(|| format!("--peers: {PEERS_SCRIPT} is not here: run in the checkout"))
+}
+
+/// Runs a program and returns its standard output.
+///
+/// # Errors
+/// Where it does not start, fails (with the last line of its standard error), or does not end.
+pub fn output(program: &Path, words: &[&OsStr]) -> Result<String> {
+    output_within(program, words, PATIENCE)
+}
+
+fn output_within(program: &Path, words: &[&OsStr], patience: Duration) -> Result<String> {
+    let mut child = Command::new(program)
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    // Read while it runs, so that it never waits for a reader.
+    let out = child.stdout.take().map(read);
+    let complaint = child.stderr.take().map(read);
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait().context("cannot wait for it")? {
+            Some(status) => break status,
+            None if start.elapsed() < patience => thread::sleep(LOOK_EVERY),
+            None => {
+                let _ = child.kill();
+                let _ = child.wait();
+                bail!("it did not end within {} s", patience.as_secs());
+            }
+        }
+    };
+    let said = |reader: Option<thread::JoinHandle<String>>| {
+        reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
+    };
+    let (out, complaint) = (said(out), said(complaint));
+    if !status.success() {
+        let last = complaint.lines().map(str::trim).rfind(|line| !line.is_empty());
+        bail!("{}", last.unwrap_or("it failed without a word"));
+    }
+    Ok(out)
+}
+
+fn read(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What came before an error counts.
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, patience: Duration) -> Result<String> {
+        let words = [OsStr::new("-c"), OsStr::new(script)];
+        output_within(Path::new("sh"), &words, patience)
+    }
+
+    #[test]
+    fn a_program_answers_fails_or_hangs() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(shell("echo one; echo two >&2", minute).expect("an answer"), "one\n");
+        let failure = |script, patience| format!("{:#}", shell(script, patience).expect_err("no"));
+        assert_eq!(failure("echo a >&2; echo why >&2; exit 3", minute), "why");
+        assert_eq!(failure("exit 3", minute), "it failed without a word");
+        assert!(failure("exec sleep 60", Duration::ZERO).contains("did not end"));
+        let missing = output(Path::new("/nowhere/python"), &[]).expect_err("nothing there");
+        assert!(format!("{missing:#}").contains("cannot start /nowhere/python"));
+    }
+
+    #[test]
+    fn the_script_is_found_from_within_the_checkout() {
+        assert!(peers_script().expect("a checkout").ends_with(PEERS_SCRIPT));
+    }
+}
