@@ -97,9 +97,11 @@ pub struct Args {
     pub scaling: bool,
 
     /// Also run the same networks by others (PyTorch's recipes; on a CPU ONNX Runtime and OpenVINO)
-    /// in the same rounds, through tools/peers.py of the checkout
-    #[arg(long)]
-    pub peers: bool,
+    /// in the same rounds, through tools/peers.py of the checkout: all that there are for the
+    /// device, or --peers=WORD,... for those whose names contain one of the words
+    #[arg(long, value_name = "WORD", num_args = 0.., require_equals = true, value_delimiter = ',',
+        default_missing_value = "")]
+    pub peers: Option<Vec<String>>,
 
     /// Python that runs the peers, with what they need installed [default: python3]
     #[arg(long, value_name = "PROGRAM")]

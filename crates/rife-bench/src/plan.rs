@@ -189,10 +189,10 @@ impl Plan {
         sources.iter().try_for_each(|source: &Source| check_size(source.size()))?;
 
         let python = args.python.clone().unwrap_or_else(|| "python3".into());
-        let peers = if args.peers {
+        let peers = if let Some(words) = &args.peers {
             let script = child::peers_script()?;
             Some(PeersPlan {
-                names: peers::names(&python, &script, device)?,
+                names: peers::names(&python, &script, device, words)?,
                 script,
                 python,
                 weights: Store::locate(args.weights.as_deref())?.dir().to_owned(),

@@ -256,6 +256,11 @@ esac
     assert!(ours["fidelity"]["psnr_db"].as_f64().expect("dB") > 90.0);
 
     bench(folder.path())
+        .args(["--peers=nobody", "--python", "./python", "--device", "cpu"])
+        .assert()
+        .failure()
+        .stderr(predicate::str::contains("missing f32, broken f32"));
+    bench(folder.path())
         .args(["--peers", "--python", "./no-such-python", "--device", "cpu"])
         .assert()
         .failure()

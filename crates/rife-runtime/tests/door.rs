@@ -62,6 +62,7 @@ behaviours! {
     a_strided_frame_is_the_same_frame
     a_stream_gives_what_its_pairs_give_alone
     caching_changes_nothing
+    each_optimization_changes_time_alone
     nothing_is_left_of_a_frame_after_a_reset
     a_session_survives_what_it_refuses
     submitted_frames_come_back_in_order_whatever_is_pushed_meanwhile
@@ -322,6 +323,52 @@ fn caching_changes_nothing(on: &Engines) {
         assert_eq!(made[0].len(), 12);
         assert!(made[0] == made[1]);
     });
+}
+
+/// Each optimization off alone, each on alone, and none: the same frames bit for bit, but where
+/// another order of the arithmetic rounds otherwise.
+fn each_optimization_changes_time_alone(on: &Engines) {
+    let rounds = [Optimization::Winograd, Optimization::FusedKernels];
+    for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
+        let weights = weights(version);
+        each_arithmetic(on, version, |builder| {
+            let frames = |optimizations| {
+                let rife =
+                    builder.clone().optimizations(optimizations).load_weights(&weights).unwrap();
+                let input = [0, 2, 3].map(|pan| rgb8(70, 52, pan));
+                let mut session = rife.session(input[0].size()).unwrap();
+                session.push(&input[0].view()).unwrap();
+                let made = input[1..].iter().map(|frame| {
+                    session.push(&frame.view()).unwrap();
+                    session.at(0.5).unwrap()
+                });
+                made.collect::<Vec<_>>()
+            };
+            let info = builder.clone().load_weights(&weights).unwrap().info().clone();
+            let effective = info.description.optimizations;
+            let all = frames(Optimizations::all());
+            let none = frames(Optimizations::none());
+            let near = |made: &[Frame], what: &str| {
+                for (made, all) in made.iter().zip(&all) {
+                    let pairs = made.as_rgb8().unwrap().iter().zip(all.as_rgb8().unwrap());
+                    let most = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                    assert!(most <= 2, "RIFE {version}, {what}: {most}/255");
+                }
+            };
+            near(&none, "none");
+            for one in Optimization::ALL.into_iter().filter(|one| effective.has(*one)) {
+                let off = frames(Optimizations::all().without(one));
+                let alone = frames(Optimizations::none().with(one, true));
+                if rounds.contains(&one) {
+                    near(&off, &format!("without {one}"));
+                    near(&alone, &format!("{one} alone"));
+                } else {
+                    assert!(off == all, "RIFE {version} without {one}");
+                    assert!(alone == none, "RIFE {version} with {one} alone");
+                }
+            }
+        });
+    }
 }
 
 fn nothing_is_left_of_a_frame_after_a_reset(on: &Engines) {

@@ -107,16 +107,29 @@ struct Seen {
     peak_gpu_mib: Option<f64>,
 }
 
-/// The peers that there are on a device, by their names.
+/// The peers that there are on a device, by their names: those with one of the words in them.
 ///
 /// # Errors
-/// Where there is no such interpreter, or the script is not there.
-pub fn names(python: &Path, script: &Path, device: Device) -> Result<Vec<String>> {
+/// Where there is no such interpreter, the script is not there, or no name has any of the words.
+pub fn names(
+    python: &Path,
+    script: &Path,
+    device: Device,
+    words: &[String],
+) -> Result<Vec<String>> {
     let device = kind(device);
     let said = child::output(python, &[script.as_os_str(), "--list".as_ref(), device.as_ref()])
         .with_context(|| format!("--peers: {} {}", python.display(), child::PEERS_SCRIPT))?;
-    let names: Vec<String> = said.lines().map(str::to_owned).collect();
-    ensure!(!names.is_empty(), "--peers: {} names no peer", child::PEERS_SCRIPT);
+    let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let wanted = |name: &&str| lower.iter().any(|word| name.to_lowercase().contains(word));
+    let names: Vec<String> = said.lines().filter(wanted).map(str::to_owned).collect();
+    let there: Vec<&str> = said.lines().collect();
+    ensure!(
+        !names.is_empty(),
+        "--peers={}: none of the peers is called so: {}",
+        words.join(","),
+        there.join(", ")
+    );
     Ok(names)
 }
 

@@ -214,7 +214,8 @@ impl CudaSession {
 
     /// Computes the encoder features of an image, where the model has any.
     fn encode(&mut self, image: usize) -> Result<()> {
-        if self.single.encoder.is_empty() {
+        // Not the launches: without an arena there are none before they run.
+        if self.single.compiled.plan.encoder.is_empty() {
             return Ok(());
         }
         let item = Item { image0: self.images[image].address(), ..Item::default() };
