@@ -1,12 +1,26 @@
 //! Hands the program what it cannot ask for at run time: the compiler, its flags and the version
-//! of candle that was linked.
+//! of candle that was linked. Tells the tests whether there is a browser, for the one that needs
+//! it to be ignored without.
 
 use std::process::Command;
 use std::{env, fs};
 
+// The test harness can ignore a test at build time only.
+#[path = "tests/support/browser.rs"]
+mod browser;
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=../../Cargo.lock");
+
+    println!("cargo:rerun-if-changed=tests/support/browser.rs");
+    println!("cargo:rerun-if-env-changed={}", browser::ENV);
+    println!("cargo:rerun-if-env-changed=PATH");
+    println!("cargo::rustc-check-cfg=cfg(browser_here)");
+    if let Some(browser) = browser::find() {
+        println!("cargo:rustc-cfg=browser_here");
+        println!("cargo:rerun-if-changed={}", browser.display());
+    }
 
     // Committing changes one of these, and with it what the program says it was built from.
     for state in ["HEAD", "logs/HEAD", "index"] {

@@ -1,6 +1,7 @@
 //! What was typed. What is valid is [`crate::plan`]'s business.
 
 mod kernels;
+mod report;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use crate::mode::{Mode, Reference};
 use crate::subject::{DeviceChoice, Engine, Optimization, Precision, Size};
 
 pub use kernels::KernelArgs;
+pub use report::ReportArgs;
 
 /// Measures speed, memory and fidelity of every engine and writes one JSON record.
 ///
@@ -33,6 +35,8 @@ pub struct CommandLine {
 pub enum Other {
     /// Show how long each launch of a frame takes, and how near that is to what the device gives
     Kernels(KernelArgs),
+    /// Make reports of records: a page, and the tables of a text
+    Report(ReportArgs),
 }
 
 /// What was typed to measure whole frames.

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use rife_bench::args::{Args, CommandLine, KernelArgs, Other};
+use rife_bench::args::{Args, CommandLine, KernelArgs, Other, ReportArgs};
 use rife_bench::kernels::{KernelPlan, KernelRecord};
 use rife_bench::measure::measure_all;
 use rife_bench::plan::Plan;
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     };
     let done = match &line.command {
         Some(Other::Kernels(args)) => kernels(args),
+        Some(Other::Report(args)) => reports(args),
         None => bench(&line.args),
     };
     done.unwrap_or_else(|error| {
@@ -85,6 +86,23 @@ fn kernels(args: &KernelArgs) -> Result<ExitCode> {
         record.write(json)?;
     }
     print(&report::kernels::render(&record, args.each))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reports of records that are there.
+fn reports(args: &ReportArgs) -> Result<ExitCode> {
+    let sources = report::sources::read(&args.records)?;
+    let fix = args.that_writes();
+    if let Some(html) = &args.html {
+        report::page::update(html, &sources, args.check, &fix)?;
+    }
+    if let Some(readme) = &args.readme {
+        report::readme::update(readme, &sources, args.check, &fix)?;
+    }
+    if args.html.is_none() && args.readme.is_none() {
+        let texts: Vec<_> = sources.iter().map(|s| report::terminal::render(&s.record)).collect();
+        print(&texts.join("\n"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -199,12 +199,25 @@ pub(crate) fn now_utc() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Writes a document as JSON. Under its name there is never a part of one: it is written beside
-/// it and renamed.
+/// Writes a document as JSON. Under its name there is never a part of one.
 ///
 /// # Errors
 /// Where the file cannot be written.
 pub(crate) fn write_json(document: &impl Serialize, path: &Path) -> Result<()> {
+    write_whole(path, |out| {
+        document.serialize(&mut Serializer::with_formatter(&mut *out, Layout::default()))?;
+        Ok(out.write_all(b"\n")?)
+    })
+}
+
+/// Writes a file. Under its name there is never a part of one: it is written beside it and renamed.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub(crate) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
@@ -215,10 +228,7 @@ pub(crate) fn write_json(document: &impl Serialize, path: &Path) -> Result<()> {
     let failed = || format!("cannot write {}", path.display());
     let file = builder.tempfile_in(folder_of(path)).with_context(failed)?;
     let mut out = BufWriter::new(file);
-    document
-        .serialize(&mut Serializer::with_formatter(&mut out, Layout::default()))
-        .with_context(failed)?;
-    out.write_all(b"\n").with_context(failed)?;
+    write(&mut out).with_context(failed)?;
     let file = out.into_inner().map_err(|e| e.into_error()).with_context(failed)?;
     file.as_file().sync_all().with_context(failed)?;
     file.persist(path).with_context(failed)?;

@@ -43,6 +43,7 @@ fn help_names_every_flag() {
         "--pictures",
         "--factor",
         "kernels",
+        "report",
     ] {
         assert!(help.contains(flag), "{flag}");
     }

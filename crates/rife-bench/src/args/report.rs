@@ -1,0 +1,43 @@
+//! What was typed to make reports.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Makes reports of records: a page for a browser, and the tables of a Markdown text. Without
+/// either it prints what measuring printed.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArgs {
+    /// Records that rife-bench wrote
+    #[arg(required = true, value_name = "RECORD.json")]
+    pub records: Vec<PathBuf>,
+
+    /// Write a page with charts, in one file that needs nothing else
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
+
+    /// Write the tables of this Markdown text anew, each between <!-- table: KIND RECORD.json ... -->
+    /// and <!-- /table -->, where KIND is machine, speed, fidelity, comparisons, ablation,
+    /// optimizations, profile, quality, scaling or peers
+    #[arg(long, value_name = "README.md")]
+    pub readme: Option<PathBuf>,
+
+    /// Write nothing; fail where a file is not what the records make it
+    #[arg(long)]
+    pub check: bool,
+}
+
+impl ReportArgs {
+    /// The command that writes what this one checks, quoted for a POSIX shell.
+    pub fn that_writes(&self) -> String {
+        let mut words = vec!["rife-bench".to_owned(), "report".to_owned()];
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        words.extend(self.records.iter().map(text));
+        for (flag, path) in [("--html", &self.html), ("--readme", &self.readme)] {
+            if let Some(path) = path {
+                words.extend([flag.to_owned(), text(path)]);
+            }
+        }
+        shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+    }
+}

@@ -1,0 +1,21 @@
+//! The tables of a report, each computed from a record alone.
+
+pub mod ablation;
+pub mod comparisons;
+pub mod fidelity;
+pub mod machine;
+pub mod peers;
+pub mod profile;
+pub mod quality;
+pub mod scaling;
+pub mod speed;
+
+use super::grid::Grid;
+use crate::measure::Measurement;
+
+/// What failed, beneath a table.
+fn note_failure(grid: &mut Grid, m: &Measurement) {
+    if let Some(error) = &m.error {
+        grid.note(format!("Failed: {}: {error}", m.name()));
+    }
+}

@@ -1,0 +1,269 @@
+//! Reports of records, by the library and by the program.
+
+#[path = "support/records.rs"]
+mod records;
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use rife_bench::metrics::Psnr;
+use rife_bench::record::Record;
+use rife_bench::report::readme::rewrite;
+use rife_bench::report::sources::Source;
+use rife_bench::report::{page, sources};
+
+fn report(folder: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("rife-bench"));
+    command.current_dir(folder).env_remove("RUST_LOG").arg("report");
+    command
+}
+
+fn source(record: Record) -> Source {
+    Source { name: "r.json".into(), record }
+}
+
+/// A page without its base64, which may spell anything.
+fn without_pictures(page: &str) -> String {
+    let mut parts = page.split(";base64,");
+    let first = parts.next().unwrap_or_default().to_owned();
+    first + &parts.filter_map(|part| part.split_once('"')).map(|(_, rest)| rest).collect::<String>()
+}
+
+const EVERY_TABLE: &str = "\
+machine r.json|speed r.json f32|speed r.json f16|fidelity r.json|comparisons r.json|\
+ablation r.json 4.6 f16|optimizations r.json|optimizations r.json r.json|profile r.json 4.6 f16|\
+quality r.json|scaling r.json|peers r.json";
+
+fn text_of_all() -> String {
+    let tables = EVERY_TABLE.split('|');
+    tables.map(|what| format!("<!-- table: {what} -->\n<!-- /table -->\n")).collect()
+}
+
+#[test]
+fn a_page_has_every_section_and_is_the_same_each_time() {
+    let sources = [source(records::full())];
+    let text = page::render(&sources);
+    assert_eq!(text, page::render(&sources));
+    for part in [
+        "In short",
+        "baseline f32 vs optimized f32",
+        "baseline f16 vs optimized f16",
+        "optimized f32 vs optimized f16",
+        "Speed and memory",
+        "Beside others",
+        "not for this device",
+        "What each optimization is worth",
+        "torch.cuda.CUDAGraph",
+        "On alone",
+        "helped",
+        "hurt",
+        "By stage",
+        "Most of it goes to",
+        "How cost grows",
+        "The worst frames",
+        "data:image/png;base64,",
+        "Against the truth",
+        "too few frames",
+    ] {
+        assert!(text.contains(part), "{part} is missing");
+    }
+    // Nothing is fetched and nothing runs.
+    for none in ["<script", "http:", "https:", "src=\"/", "@import", "url(h", "url(\"h"] {
+        assert!(!text.contains(none), "{none}");
+    }
+    assert!(!without_pictures(&text).contains("NaN"));
+}
+
+#[test]
+fn every_kind_of_table_is_made() {
+    let text = rewrite(&text_of_all(), "R.md", &[source(records::full())]).expect("tables").text;
+    for part in [
+        "- command: `rife-bench --model 4.6",
+        "| vs baseline",
+        "2x job, fps",
+        "| baseline f32 vs optimized f32",
+        "the same frames, bit for bit",
+        "| (all on) ",
+        "| torch.cuda.CUDAGraph",
+        "Most of it goes to block3.res0-7 x8",
+        "| stage ",
+        "over blending dB",
+        "| threads | 4.6   | optimized | f32 ",
+        "(ours)",
+        "Absent: TensorRT f16: not for this device",
+        "4.6: blending, no network",
+    ] {
+        assert!(text.contains(part), "{part} is missing from\n{text}");
+    }
+    // Every row of a table has its columns.
+    let tables = text.split("\n\n").filter(|part| part.starts_with('|'));
+    for table in tables {
+        let widths: Vec<_> = table.lines().map(|line| line.chars().count()).collect();
+        assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{table}");
+    }
+    let again = rewrite(&text, "R.md", &[source(records::full())]).expect("tables");
+    assert_eq!(again.text.lines().count(), text.lines().count());
+}
+
+#[test]
+fn whatever_a_record_says_is_text() {
+    const HOSTILE: &str = "</p><script>alert(1)</script>\"'|`*[x](y)-->\n<!-- /table -->";
+    let mut record = records::full();
+    let hostile = || HOSTILE.to_owned();
+    (record.command, record.machine.cpu, record.machine.os) = (hostile(), hostile(), hostile());
+    record.machine.environment.insert(hostile(), hostile());
+    for gpu in &mut record.machine.gpus {
+        gpu.name = hostile();
+    }
+    (record.time_utc, record.build.rustc) = (hostile(), hostile());
+    for m in &mut record.measurements {
+        if let Some(subject) = &mut m.subject {
+            subject.note = Some(hostile());
+        }
+        if let Some(pictures) = m.fidelity.as_mut().and_then(|f| f.pictures.as_mut()) {
+            pictures.made = hostile();
+        }
+    }
+    record.measurements[1].error = Some(hostile());
+    for peer in &mut record.peers {
+        (peer.name, peer.absent) = (hostile(), Some(hostile()));
+    }
+    for launch in record.profiles.iter_mut().flat_map(|frame| &mut frame.launches) {
+        (launch.name, launch.kernel) = (hostile(), hostile());
+    }
+    record.quality.as_mut().expect("quality").clip = hostile();
+    let sources = [Source { name: hostile(), record: record.clone() }];
+    let text = page::render(&sources);
+    assert!(!text.contains("<script"), "markup got through");
+
+    let new = rewrite(&text_of_all(), "R.md", &[source(record)]).expect("tables").text;
+    assert!(!new.replace("`</p><script>", "").contains("<script"), "{new}");
+    // Written again the text finds its own markers, and no others.
+    let same = rewrite(&new, "R.md", &[source(records::full())]).expect("tables");
+    assert_eq!(same.text.matches("\n<!-- /table -->\n").count(), EVERY_TABLE.split('|').count());
+}
+
+#[test]
+fn odd_figures_and_missing_parts_are_dashes() {
+    let mut record = records::full();
+    for m in &mut record.measurements {
+        if let Some(summary) = &mut m.summary {
+            (summary.fps, summary.peak_rss_mib) = (f64::NAN, f64::INFINITY);
+            summary.frame_ms.median = 0.0;
+            summary.frame_ms.p25 = 0.0;
+        }
+        if let Some(fidelity) = &mut m.fidelity {
+            (fidelity.psnr_db, fidelity.ssim) = (Psnr(f64::NAN), f64::NAN);
+            fidelity.frames.clear();
+        }
+    }
+    for ablation in &mut record.ablations {
+        for gain in ablation.without.iter_mut().filter_map(|v| v.device.as_mut()) {
+            (gain.gain, gain.most) = (f64::NAN, 1e308);
+        }
+    }
+    for frame in &mut record.profiles {
+        frame.launches.iter_mut().for_each(|launch| launch.ms = 0.0);
+    }
+    for point in &mut record.scaling {
+        (point.fps, point.size.width) = (Some(0.0), 0);
+    }
+    (record.settings.factor, record.machine.cpu) = (0, "x".repeat(100_000));
+    let page = without_pictures(&page::render(&[source(record.clone())]));
+    let text = rewrite(&text_of_all(), "R.md", &[source(record)]).expect("tables").text;
+    for made in [&page, &text] {
+        assert!(!made.contains("NaN") && !made.contains("infx"), "{made}");
+    }
+
+    let mut bare = records::full();
+    bare.measurements.truncate(1);
+    bare.measurements[0].runs.clear();
+    (bare.measurements[0].summary, bare.measurements[0].subject) = (None, None);
+    bare.measurements[0].error = Some("no such card".into());
+    bare.ablations.clear();
+    (bare.comparisons, bare.profiles, bare.scaling, bare.peers) = (vec![], vec![], vec![], vec![]);
+    (bare.quality, bare.git, bare.machine.ram_mib) = (None, None, None);
+    assert!(page::render(&[source(bare.clone())]).contains("no such card"));
+    let text = "<!-- table: peers r.json -->\n<!-- /table -->\n";
+    let error = rewrite(text, "R.md", &[source(bare.clone())]).expect_err("no peers");
+    assert_eq!(format!("{error:#}"), "R.md:1: r.json has no peers");
+    bare.measurements.clear();
+    page::render(&[source(bare), source(records::full())]);
+    page::render(&[]);
+}
+
+#[test]
+fn records_of_the_project_can_be_reported() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/results");
+    let mut records = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder") {
+        let path = entry.expect("a file").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let read = sources::read(&[&path]);
+        if name.contains("kernels") || name.contains("-peers-") {
+            let error = format!("{:#}", read.expect_err("another format"));
+            assert!(error.contains(&name) && !error.contains('\n'), "{error}");
+        } else {
+            assert!(page::render(&read.expect("a record")).contains(&name));
+            records += 1;
+        }
+    }
+    assert!(records > 0);
+}
+
+#[test]
+fn the_program_writes_checks_and_refuses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    records::full().write(&at("r.json")).expect("written");
+    let text = format!("# Title\r\n{}no newline at the end", text_of_all());
+    std::fs::write(at("README.md"), &text).expect("written");
+    let line = ["r.json", "--readme", "README.md", "--html", "p.html"];
+
+    let args = ["r.json", "--readme", "README.md", "--check"];
+    let checked = checked_error(report(folder.path()).args(args));
+    assert_eq!(
+        checked,
+        "error: README.md:2: table \"machine r.json\" is not what the records say; run rife-bench \
+         report r.json --readme README.md\n"
+    );
+    assert_eq!(std::fs::read_to_string(at("README.md")).expect("read"), text);
+    report(folder.path()).args(line).assert().success().stdout("");
+    report(folder.path()).args(line).arg("--check").assert().success();
+    let new = std::fs::read_to_string(at("README.md")).expect("read");
+    assert!(new.starts_with("# Title\r\n<!-- table: machine r.json -->\n\n- GPU: A card"));
+    assert!(new.ends_with("<!-- /table -->\nno newline at the end"));
+
+    std::fs::write(at("p.html"), "another").expect("written");
+    let checked = checked_error(report(folder.path()).args(line).arg("--check"));
+    assert!(checked.starts_with("error: p.html is not what"), "{checked}");
+
+    let printed = report(folder.path()).arg("r.json").assert().success();
+    let printed = String::from_utf8(printed.get_output().stdout.clone()).expect("text");
+    assert!(printed.contains("96x64"), "{printed}");
+
+    std::fs::write(at("other.json"), r#"{"schema":1,"frames":[],"runs":3}"#).expect("written");
+    std::fs::write(at("bad.md"), "<!-- table: speed r.json f32 -->\n").expect("written");
+    for (args, part) in [
+        (&["absent.json"][..], "absent.json"),
+        (&["other.json"], "other.json is a record of launches"),
+        (&["README.md"], "README.md"),
+        (&["r.json", "./r.json"], "two records are called r.json"),
+        (&["r.json", "--readme", "absent.md"], "absent.md"),
+        (&["r.json", "--readme", "bad.md"], "bad.md:1: no <!-- /table -->"),
+        (&["r.json", "--html", "no/such/folder.html"], "folder.html"),
+        (&["r.json", "--html", "p2.html", "--check"], "p2.html"),
+    ] {
+        let error = checked_error(report(folder.path()).args(args));
+        assert!(error.contains(part) && error.lines().count() == 1, "{args:?}: {error}");
+    }
+    report(folder.path()).assert().failure().code(2);
+}
+
+fn checked_error(command: &mut Command) -> String {
+    let out = command.assert().failure();
+    String::from_utf8(out.get_output().stderr.clone()).expect("text")
+}
