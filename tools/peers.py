@@ -149,6 +149,8 @@ def on_torch(peer, args):
     device = torch.device(args["device"])
     if device.type == "cuda" and not torch.cuda.is_available():
         raise Absent("this PyTorch finds no GPU")
+    if device.type == "cuda":
+        torch.cuda.set_device(args["ordinal"])
     torch.set_num_threads(args["threads"])
     tuned = "channels_last +" in peer or "graph" in peer or "compile" in peer
     dtype = torch.float16 if peer.endswith("f16") else torch.float32
@@ -172,6 +174,7 @@ def on_torch(peer, args):
     run = once
     if "graph" in peer:
         side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
                 once()
@@ -287,6 +290,8 @@ def timed(run, args):
 
 def measure(peer, args):
     np = package("numpy")
+    if "torch" not in peer.lower():
+        onnx_file(args)  # Made once for all: nobody's set-up.
     begun = time.perf_counter()
     run, frame, version, gpu_mib = (on_torch if "torch" in peer.lower() else on_onnx)(peer, args)
     run()
@@ -308,7 +313,7 @@ def measure(peer, args):
 
 def main():
     """ARGUMENTS: folder (with a.rgb and b.rgb, 8-bit RGB; frame.f32 is put there), model, weights (a
-    safetensors file), width, height, device (cpu or cuda), threads, frames and seconds (at most so many)."""
+    safetensors file), width, height, device (cpu or cuda), ordinal (of the GPU), threads, frames and seconds (at most so many)."""
     if sys.argv[1:2] == ["--list"] and len(sys.argv) == 3:
         print("\n".join({"cpu": CPU, "cuda": CUDA}[sys.argv[2]]))
         return

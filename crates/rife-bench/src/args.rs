@@ -1,5 +1,6 @@
 //! What was typed. What is valid is [`crate::plan`]'s business.
 
+mod compare;
 mod kernels;
 mod report;
 
@@ -11,6 +12,7 @@ use rife_model::ModelVersion;
 use crate::mode::{Mode, Reference};
 use crate::subject::{DeviceChoice, Engine, Optimization, Precision, Size};
 
+pub use compare::CompareArgs;
 pub use kernels::KernelArgs;
 pub use report::ReportArgs;
 
@@ -35,6 +37,8 @@ pub struct CommandLine {
 pub enum Other {
     /// Show how long each launch of a frame takes, and how near that is to what the device gives
     Kernels(KernelArgs),
+    /// Say what changed from one record to another beyond noise
+    Compare(CompareArgs),
     /// Make reports of records: a page, and the tables of a text
     Report(ReportArgs),
 }

@@ -1,7 +1,8 @@
 //! Programs that are run for what they say, and do not get to hang.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -40,16 +41,16 @@ pub fn output(program: &Path, words: &[&OsStr]) -> Result<String> {
 }
 
 fn output_within(program: &Path, words: &[&OsStr], patience: Duration) -> Result<String> {
+    // Into files, not pipes: what a program leaves running would keep a pipe open for ever.
+    let file = || tempfile::tempfile().context("cannot make a file for what it says");
+    let (mut out, mut complaint) = (file()?, file()?);
     let mut child = Command::new(program)
         .args(words)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(out.try_clone().context("cannot share a file with it")?)
+        .stderr(complaint.try_clone().context("cannot share a file with it")?)
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
-    // Read while it runs, so that it never waits for a reader.
-    let out = child.stdout.take().map(read);
-    let complaint = child.stderr.take().map(read);
     let start = Instant::now();
     let status = loop {
         match child.try_wait().context("cannot wait for it")? {
@@ -62,24 +63,19 @@ fn output_within(program: &Path, words: &[&OsStr], patience: Duration) -> Result
             }
         }
     };
-    let said = |reader: Option<thread::JoinHandle<String>>| {
-        reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
-    };
-    let (out, complaint) = (said(out), said(complaint));
     if !status.success() {
+        let complaint = read(&mut complaint)?;
         let last = complaint.lines().map(str::trim).rfind(|line| !line.is_empty());
         bail!("{}", last.unwrap_or("it failed without a word"));
     }
-    Ok(out)
+    read(&mut out)
 }
 
-fn read(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What came before an error counts.
-        let _ = from.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+/// All that was written to a file.
+fn read(file: &mut File) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(all(test, unix))]

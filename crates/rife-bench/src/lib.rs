@@ -12,6 +12,7 @@
 pub mod args;
 pub mod child;
 pub mod clip;
+pub mod compare;
 mod hash;
 pub mod kernels;
 pub mod measure;

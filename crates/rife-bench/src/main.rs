@@ -6,11 +6,12 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use rife_bench::args::{Args, CommandLine, KernelArgs, Other, ReportArgs};
+use rife_bench::args::{Args, CommandLine, CompareArgs, KernelArgs, Other, ReportArgs};
+use rife_bench::compare::Compared;
 use rife_bench::kernels::{KernelPlan, KernelRecord};
-use rife_bench::measure::measure_all;
+use rife_bench::measure::{Watcher, measure_all};
 use rife_bench::plan::Plan;
-use rife_bench::progress::Progress;
+use rife_bench::progress::{INTERRUPTED, Progress};
 use rife_bench::record::Record;
 use rife_bench::report;
 use rife_bench::subject::runtime::RuntimeEngines;
@@ -31,6 +32,11 @@ fn main() -> ExitCode {
     };
     let done = match &line.command {
         Some(Other::Kernels(args)) => kernels(args),
+        // A record that cannot be read is no regression: another exit code.
+        Some(Other::Compare(args)) => compare(args).or_else(|error| {
+            eprintln!("error: {}", describe(&error));
+            Ok(ExitCode::from(2))
+        }),
         Some(Other::Report(args)) => reports(args),
         None => bench(&line.args),
     };
@@ -60,7 +66,9 @@ fn bench(args: &Args) -> Result<ExitCode> {
     let plan = Plan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let progress = Progress::new(plan.quiet);
+    progress.stop_when_told()?;
     let measured = measure_all(&plan, &engines, &progress)?;
+    let stopped = progress.stopped();
     drop(progress);
 
     if measured.measurements.iter().all(|m| m.runs.is_empty())
@@ -73,7 +81,11 @@ fn bench(args: &Args) -> Result<ExitCode> {
     record.write(&plan.output)?;
     let report = report::terminal::render(&record);
     print(&format!("{report}\nrecord: {}\n", plan.output.display()))?;
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(match (stopped, failed) {
+        (true, _) => ExitCode::from(INTERRUPTED),
+        (false, true) => ExitCode::FAILURE,
+        (false, false) => ExitCode::SUCCESS,
+    })
 }
 
 /// The launches of a frame.
@@ -96,14 +108,22 @@ fn reports(args: &ReportArgs) -> Result<ExitCode> {
     if let Some(html) = &args.html {
         report::page::update(html, &sources, args.check, &fix)?;
     }
-    if let Some(readme) = &args.readme {
+    for readme in &args.readme {
         report::readme::update(readme, &sources, args.check, &fix)?;
     }
-    if args.html.is_none() && args.readme.is_none() {
+    if args.html.is_none() && args.readme.is_empty() {
         let texts: Vec<_> = sources.iter().map(|s| report::terminal::render(&s.record)).collect();
         print(&texts.join("\n"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fails where something became worse and that is asked for.
+fn compare(args: &CompareArgs) -> Result<ExitCode> {
+    let compared = Compared::of(&Record::read(&args.before)?, &Record::read(&args.after)?);
+    print(&report::compare::render(&compared))?;
+    let fails = args.fail_on_regression && compared.is_regression();
+    Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Prints a report. What it was made from is written: a reader who has gone away takes nothing

@@ -39,6 +39,10 @@ pub trait Watcher {
     fn step(&self, name: &str, frames: usize);
     /// One of its frames is done.
     fn frame(&self);
+    /// Whether somebody wants it to end: what was measured by then counts.
+    fn stopped(&self) -> bool {
+        false
+    }
 }
 
 /// Watches nothing.
@@ -238,6 +242,8 @@ pub struct Measured {
     pub further_clips: Vec<ClipFacts>,
     /// Every configuration, size by size.
     pub measurements: Vec<Measurement>,
+    /// Whether somebody ended it before everything was measured.
+    pub stopped: bool,
     /// Utilisation of the GPU before anything ran on it, in %.
     pub gpu_busy_before_percent: Option<f64>,
     /// What each optimization is worth, where that was asked for.
@@ -282,25 +288,27 @@ pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) ->
         let before = measurements.len();
         measurements.extend(seen);
         comparisons.extend(pairs);
-        if plan.profile {
+        if plan.profile && !watcher.stopped() {
             let new = &mut measurements[before..];
             profiles.extend(profile(plan, &clip, engines, new, watcher));
         }
-        if plan.ablate {
+        if plan.ablate && !watcher.stopped() {
             for case in plan.cases.iter().filter(|case| case.engine == Engine::Optimized) {
                 let mut ablation = ablation::ablate(plan, &clip, engines, *case, watcher);
                 ablation.seen_mut().for_each(|m| m.size = size);
                 ablations.push(ablation);
             }
         }
-        if let Some(plan_of_peers) = &plan.peers {
+        if let Some(plan_of_peers) = &plan.peers
+            && !watcher.stopped()
+        {
             peers.extend(peers::measure(plan, plan_of_peers, &clip, engines, watcher)?);
         }
         clips.push(clip.facts());
     }
     let quality = match &plan.quality {
-        Some(clip) => Some(quality::measure(plan, clip, engines, watcher)?),
-        None => None,
+        Some(clip) if !watcher.stopped() => Some(quality::measure(plan, clip, engines, watcher)?),
+        _ => None,
     };
     let scaling = if plan.scaling { scaling::measure(plan, engines, watcher)? } else { Vec::new() };
     let mut clips = clips.into_iter();
@@ -309,6 +317,7 @@ pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) ->
         clip,
         further_clips: clips.collect(),
         measurements,
+        stopped: watcher.stopped(),
         gpu_busy_before_percent,
         ablations,
         comparisons,
@@ -359,6 +368,9 @@ pub fn measure(
     let mut all: Vec<_> = plan.cases.iter().map(|case| Measurement::of(*case)).collect();
     for repeat in 1..=plan.repeats {
         for measurement in all.iter_mut().filter(|m| m.error.is_none()) {
+            if watcher.stopped() {
+                break;
+            }
             let name = format!("{}, run {repeat} of {}", measurement.case, plan.repeats);
             watcher.step(&name, plan.frames * plan.modes.len());
             let case = measurement.case;
@@ -367,6 +379,9 @@ pub fn measure(
     }
 
     for model in plan.models() {
+        if watcher.stopped() {
+            break;
+        }
         let reference = plan.reference.case(model);
         let mut candidates: Vec<_> = all
             .iter_mut()

@@ -87,6 +87,9 @@ pub struct Settings {
     pub repeats: usize,
     /// Frames to generate before the measured ones.
     pub warmup: usize,
+    /// Whether somebody ended it before everything was measured; absent where nobody did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// Utilisation of the GPU before anything ran on it, in %: somebody else's; absent where there
     /// is none, and from older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,6 +134,7 @@ impl Record {
             clip,
             further_clips,
             measurements,
+            stopped,
             gpu_busy_before_percent,
             ablations,
             comparisons,
@@ -152,6 +156,7 @@ impl Record {
                 frames: plan.frames,
                 repeats: plan.repeats,
                 warmup: plan.warmup,
+                stopped,
                 gpu_busy_before_percent,
                 budget_s: plan.budget.map(|budget| budget.as_secs_f64()),
                 timestep: plan.place(0).timestep,

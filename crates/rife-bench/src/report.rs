@@ -3,6 +3,7 @@
 
 mod ablation;
 mod chart;
+pub mod compare;
 mod facts;
 mod figures;
 mod further;

@@ -267,3 +267,76 @@ esac
         .failure()
         .stderr(predicate::str::is_match("^error: --peers[^\n]+\n$").expect("a pattern"));
 }
+
+#[test]
+fn two_records_are_compared_and_a_regression_fails_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    bench(folder.path())
+        .args(["--device", "cpu", "--model", "4.6", "--engine", "optimized", "--precision", "f32"])
+        .args(["--size", "64x64", "--frames", "2", "--repeats", "2", "--warmup", "0"])
+        .args(["--reference", "optimized-f32", "--output", "before.json"])
+        .env("RIFE_WEIGHTS", weights())
+        .assert()
+        .success();
+    let path = |name: &str| folder.path().join(name);
+    let text = std::fs::read_to_string(path("before.json")).expect("a record");
+    let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    for run in record["measurements"][0]["runs"].as_array_mut().expect("runs") {
+        for ms in run["frame_ms"].as_array_mut().expect("samples") {
+            *ms = (100.0 * ms.as_f64().expect("ms")).into();
+        }
+    }
+    std::fs::write(path("slow.json"), record.to_string()).expect("a record");
+    std::fs::write(path("nothing.json"), "{}").expect("a file");
+
+    let compare = |words: &[&str]| bench(folder.path()).arg("compare").args(words).assert();
+    compare(&["before.json", "before.json", "--fail-on-regression"])
+        .success()
+        .stdout(predicate::str::contains("No figure(s) changed"));
+    compare(&["before.json", "slow.json"]).success().stdout(predicate::str::contains("slower"));
+    compare(&["before.json", "slow.json", "--fail-on-regression"]).code(1);
+    compare(&["before.json", "nothing.json", "--fail-on-regression"]).code(2);
+    compare(&["slow.json", "before.json", "--fail-on-regression"])
+        .success()
+        .stdout(predicate::str::contains("faster"));
+    for wrong in
+        [&["before.json", "nothing.json"][..], &["before.json", "none.json"], &["one.json"]]
+    {
+        let pattern = predicate::str::is_match("^error: [^\n]+\n$").expect("a pattern");
+        compare(wrong).failure().stderr(pattern);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_measured_by_the_time_of_a_stop_is_put_on_record() {
+    // Whoever is told before anything was measured puts nothing on record: a busy machine is
+    // given more time.
+    let frames = [2, 10, 40].into_iter().map(frames_by_a_stop_after).find(|frames| *frames > 0);
+    assert!(frames.is_some_and(|frames| frames < 1_000_000), "{frames:?}");
+}
+
+/// Frames on record of a run that would take hours and is told to stop after so many seconds.
+#[cfg(unix)]
+fn frames_by_a_stop_after(seconds: u64) -> usize {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_rife-bench"))
+        .current_dir(folder.path())
+        .args(["--device", "cpu", "--model", "4.6", "--engine", "optimized", "--precision", "f32"])
+        .args(["--size", "64x64", "--frames", "1000000", "--repeats", "1", "--warmup", "0"])
+        .args(["--output", "record.json", "--quiet"])
+        .env("RIFE_WEIGHTS", weights())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("a run");
+    std::thread::sleep(std::time::Duration::from_secs(seconds));
+    let pid = run.id().to_string();
+    assert!(
+        std::process::Command::new("kill").args(["-INT", &pid]).status().expect("kill").success()
+    );
+    assert_eq!(run.wait().expect("an end").code(), Some(130));
+    let text = std::fs::read_to_string(folder.path().join("record.json")).expect("a record");
+    let record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(record["settings"]["stopped"], true);
+    record["measurements"][0]["runs"][0]["frame_ms"].as_array().map_or(0, Vec::len)
+}

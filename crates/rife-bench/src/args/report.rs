@@ -16,11 +16,11 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FILE.html")]
     pub html: Option<PathBuf>,
 
-    /// Write the tables of this Markdown text anew, each between <!-- table: KIND RECORD.json ... -->
+    /// Write the tables of these Markdown texts anew, each between <!-- table: KIND RECORD.json ... -->
     /// and <!-- /table -->, where KIND is machine, speed, fidelity, comparisons, ablation,
     /// optimizations, profile, quality, scaling or peers
-    #[arg(long, value_name = "README.md")]
-    pub readme: Option<PathBuf>,
+    #[arg(long, value_name = "README.md", num_args = 1..)]
+    pub readme: Vec<PathBuf>,
 
     /// Write nothing; fail where a file is not what the records make it
     #[arg(long)]
@@ -33,10 +33,12 @@ impl ReportArgs {
         let mut words = vec!["rife-bench".to_owned(), "report".to_owned()];
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         words.extend(self.records.iter().map(text));
-        for (flag, path) in [("--html", &self.html), ("--readme", &self.readme)] {
-            if let Some(path) = path {
-                words.extend([flag.to_owned(), text(path)]);
-            }
+        if let Some(html) = &self.html {
+            words.extend(["--html".to_owned(), text(html)]);
+        }
+        if !self.readme.is_empty() {
+            words.push("--readme".to_owned());
+            words.extend(self.readme.iter().map(text));
         }
         shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
     }

@@ -207,6 +207,9 @@ pub(super) fn ablate(
     let modes = plan.ablation_modes();
     for repeat in 1..=plan.repeats {
         for measurement in ablation.seen_mut().filter(|m| m.error.is_none()) {
+            if watcher.stopped() {
+                break;
+            }
             let name = format!("{}, run {repeat} of {}", measurement.case, plan.repeats);
             watcher.step(&name, plan.frames * modes.len());
             let run = timing::run(plan, clip, engines, measurement.case, &modes, watcher);
@@ -216,6 +219,9 @@ pub(super) fn ablate(
     match reference {
         Ok(reference) => {
             for seen in ablation.seen_mut().skip(1).filter(|seen| seen.error.is_none()) {
+                if watcher.stopped() {
+                    break;
+                }
                 let subject = engines.load(seen.case, plan.device);
                 match subject.and_then(|s| fidelity(case, s.as_ref(), clip, &reference)) {
                     Ok(fidelity) => seen.fidelity = fidelity,

@@ -127,6 +127,9 @@ pub(super) fn compare_all(
     }
     let frames = candidates.iter().map(|one| one.frames).max().unwrap_or(0).min(most);
     for index in 0..frames {
+        if watcher.stopped() {
+            break;
+        }
         let place = plan.place(index);
         let generate = |stream: &mut Box<dyn Stream + '_>, out: &mut [f32]| -> Result<()> {
             if place.opens_a_pair {

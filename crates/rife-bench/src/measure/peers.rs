@@ -201,12 +201,18 @@ impl Run<'_> {
                 self.watcher.step(&name, self.plan.frames);
             };
             for peer in theirs.iter_mut().filter(|peer| !peer.is_out()) {
+                if self.watcher.stopped() {
+                    break;
+                }
                 step(&peer.name);
                 if let Err(error) = self.other(peer, folder.path(), expected.as_deref()) {
                     peer.error = Some(format!("{error:#}"));
                 }
             }
             for (case, peer) in ours.iter_mut().filter(|(_, peer)| !peer.is_out()) {
+                if self.watcher.stopped() {
+                    break;
+                }
                 step(&peer.name);
                 if let Err(error) = self.own(*case, peer, expected.as_deref()) {
                     peer.error = Some(format!("{error:#}"));
@@ -253,6 +259,10 @@ impl Run<'_> {
             "width": size.width,
             "height": size.height,
             "device": kind(self.plan.device),
+            "ordinal": match self.plan.device {
+                Device::Cpu => 0,
+                Device::Cuda(ordinal) => ordinal,
+            },
             "threads": self.peers.threads,
             "frames": self.plan.frames,
             "seconds": seconds.min(SECONDS),
@@ -328,6 +338,9 @@ impl PeersPlan {
             self.weights.join(format!("rife{digits}.safetensors"))
         };
         let own = file(model);
-        if own.is_file() { own } else { file(ModelVersion::V4_26) }
+        if model == ModelVersion::V4_25 && !own.is_file() {
+            return file(ModelVersion::V4_26);
+        }
+        own
     }
 }

@@ -106,6 +106,9 @@ pub(super) fn measure(
     for size in SIZES {
         let clip = clip(size)?;
         for &case in &optimized {
+            if watcher.stopped() {
+                return Ok(points);
+            }
             points.push(at(
                 plan,
                 &clip,
@@ -118,6 +121,9 @@ pub(super) fn measure(
     let Some(size) = plan.sources.first().map(Source::size) else { return Ok(points) };
     let clip = clip(size)?;
     for &case in &optimized {
+        if watcher.stopped() {
+            break;
+        }
         let threads = if plan.device == Device::Cpu { thread_counts(cores()) } else { Vec::new() };
         for threads in threads {
             let point = ScalingPoint::new(Axis::Threads, case, size);

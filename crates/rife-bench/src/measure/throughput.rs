@@ -109,6 +109,7 @@ pub(super) fn on_device(
     let at_once = if plan.device == Device::Cpu { 1 } else { AT_ONCE };
     let mut frame_ms = Vec::with_capacity(plan.frames);
     while frame_ms.len() < plan.frames
+        && !watcher.stopped()
         && (frame_ms.len() < plan.min_run_frames() || budget.is_none_or(|b| clock.elapsed() < b))
     {
         let frames = at_once.min(plan.frames - frame_ms.len());
@@ -142,7 +143,8 @@ pub(super) fn end_to_end(
 
     let clock = Instant::now();
     let least = plan.min_run_frames();
-    let made = feed.generate(plan.frames, |asked| asked < least || !spent(clock), watcher)?;
+    let go_on = |asked| !watcher.stopped() && (asked < least || !spent(clock));
+    let made = feed.generate(plan.frames, go_on, watcher)?;
     let run = EndToEndRun {
         frames: made,
         seconds: round_ms(clock.elapsed()) / 1000.0,

@@ -120,7 +120,9 @@ fn latency(
     let mut frame_ms = Vec::with_capacity(plan.frames);
     let cpu = CpuClock::start();
     let clock = Instant::now();
-    while frame_ms.len() < plan.frames && (frame_ms.len() < plan.min_run_frames() || !spent(clock))
+    while frame_ms.len() < plan.frames
+        && !watcher.stopped()
+        && (frame_ms.len() < plan.min_run_frames() || !spent(clock))
     {
         let frame = Instant::now();
         generate(plan, clip, stream, frame_ms.len(), 0, out)?;

@@ -6,6 +6,9 @@ use super::layout::{figure, fine, known, table, whole, wrap};
 use crate::measure::peers::Peer;
 use crate::subject::Size;
 
+/// Columns that a name may take beside the figures.
+const NAME_WIDTH: usize = 38;
+
 /// The peers of one size; empty where there are none.
 pub(super) fn of(peers: &[Peer], size: Size) -> String {
     let here: Vec<&Peer> = peers.iter().filter(|peer| peer.size == size).collect();
@@ -33,7 +36,7 @@ pub(super) fn of(peers: &[Peer], size: Size) -> String {
         let fidelity = peer.fidelity.as_ref();
         table.add_row([
             peer.model.to_string(),
-            peer.name.clone(),
+            short(&peer.name),
             known(peer.fps, figure),
             fine(ms.median),
             known(fastest.map(|ours| ms.median / ours), |x| format!("{x:.2}")),
@@ -62,6 +65,18 @@ pub(super) fn of(peers: &[Peer], size: Size) -> String {
         }
     }
     text
+}
+
+/// A name that fits its column: what it ends with is the precision.
+fn short(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    match letters.len() {
+        ..=NAME_WIDTH => name.to_owned(),
+        n => {
+            let (first, last) = (&letters[..NAME_WIDTH - 6], &letters[n - 5..]);
+            first.iter().chain(&['…']).chain(last).collect()
+        }
+    }
 }
 
 /// The median of our fastest way to run the same model in what counts as the same precision, in ms.
@@ -116,7 +131,7 @@ mod tests {
         ];
         let text = of(&peers, size);
         let row = |name: &str| text.lines().find(|line| line.contains(name)).expect(name);
-        assert!(row("cudnn.benchmark").contains(" 3.00 "), "{text}");
+        assert!(row("PyTorch channels_last + cudnn.be…k f16").contains(" 3.00 "), "{text}");
         assert!(row("PyTorch eager").contains(" 2.00 "), "{text}");
         assert!(text.contains("absent: OpenVINO bf16, 4.6: not installed"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");

@@ -38,6 +38,12 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
             remedy: "run with --release",
         });
     }
+    if record.settings.stopped {
+        all.push(Warning {
+            what: "somebody ended the measuring early: not all was measured".into(),
+            remedy: "let it run to its end, or narrow what it measures",
+        });
+    }
     if record.settings.gpu_busy_before_percent.is_some_and(|percent| percent > BUSY_PERCENT) {
         all.push(Warning {
             what: "somebody else kept the GPU busy before anything was measured".into(),

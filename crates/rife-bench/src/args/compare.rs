@@ -1,0 +1,21 @@
+//! What was typed to compare two records.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Says what changed from one record to another beyond what their runs' spread explains.
+#[derive(Clone, Debug, Args)]
+pub struct CompareArgs {
+    /// The record of before
+    #[arg(value_name = "BEFORE.json")]
+    pub before: PathBuf,
+
+    /// The record of after
+    #[arg(value_name = "AFTER.json")]
+    pub after: PathBuf,
+
+    /// Exit with 1 where something became slower, needs more memory or is less exact
+    #[arg(long)]
+    pub fail_on_regression: bool,
+}

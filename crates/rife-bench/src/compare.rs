@@ -1,0 +1,249 @@
+//! Two records of the same configurations: what changed beyond what their runs' spread explains.
+
+use rife_model::ModelVersion;
+
+use crate::measure::ablation::{Gain, Verdict};
+use crate::measure::{Measurement, Run};
+use crate::record::Record;
+use crate::stats::Spread;
+use crate::subject::{Case, Size};
+
+/// What an engine's own account of memory may differ by, as a share: it is planned, not sampled.
+const MEMORY_NOISE: f64 = 0.01;
+/// The same of what the system counts, in which allocators and drivers have a say.
+const SAMPLED_MEMORY_NOISE: f64 = 0.05;
+/// MiB below which nothing is more memory, whatever its share.
+const LEAST_MIB: f64 = 4.0;
+/// dB that fidelity may fall by: what another order of the same arithmetic does.
+const LEAST_DB: f64 = 0.5;
+
+/// What a figure did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Faster, smaller or more exact.
+    Better,
+    /// Within noise.
+    Same,
+    /// Slower, larger or less exact.
+    Worse,
+}
+
+/// One figure of one configuration, before and after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The configuration, and its size.
+    pub name: String,
+    /// The figure, with its unit.
+    pub what: &'static str,
+    /// What it was.
+    pub before: f64,
+    /// What it is.
+    pub after: f64,
+    /// What that means.
+    pub change: Change,
+}
+
+/// Two records held against each other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Compared {
+    /// Every figure that both have, in the order of the later record.
+    pub rows: Vec<Row>,
+    /// How the records differ in what they measured and on what: such figures may not be compared.
+    pub differences: Vec<String>,
+    /// Configurations that failed in the later record and did not in the earlier: a regression,
+    /// too.
+    pub failed: Vec<String>,
+}
+
+impl Compared {
+    /// Holds `after` against `before`.
+    pub fn of(before: &Record, after: &Record) -> Self {
+        let mut compared = Self { differences: differences(before, after), ..Self::default() };
+        let mut only_after = 0;
+        for new in &after.measurements {
+            let key = key(after, new);
+            let old = before.measurements.iter().find(|old| self::key(before, old) == key);
+            let Some(old) = old else {
+                only_after += 1;
+                continue;
+            };
+            let name = format!("{} at {}", new.case, key.1);
+            if old.error.is_none()
+                && let Some(error) = &new.error
+            {
+                compared.failed.push(format!("{name}: {error}"));
+            }
+            compared.rows.extend(rows(&name, old, new));
+        }
+        let matched = after.measurements.len() - only_after;
+        for (what, count) in [
+            ("before", before.measurements.len() - matched.min(before.measurements.len())),
+            ("after", only_after),
+        ] {
+            if count > 0 {
+                compared.differences.push(format!("{count} configuration(s) only {what}"));
+            }
+        }
+        compared
+    }
+
+    /// Whether something became worse.
+    pub fn is_regression(&self) -> bool {
+        !self.failed.is_empty() || self.rows.iter().any(|row| row.change == Change::Worse)
+    }
+}
+
+fn key(record: &Record, m: &Measurement) -> (Case, Size) {
+    (m.case, m.size.unwrap_or(record.settings.size))
+}
+
+fn rows(name: &str, old: &Measurement, new: &Measurement) -> Vec<Row> {
+    let row = |what, before: f64, after: f64, change| {
+        let fine = before.is_finite() && after.is_finite();
+        (fine || what == PSNR).then(|| Row { name: name.to_owned(), what, before, after, change })
+    };
+    let speed = |what, of: &dyn Fn(&Measurement) -> Option<Spread>| {
+        let (before, after) = (of(old)?, of(new)?);
+        let change = match Gain::of(&after, &before).verdict {
+            Verdict::Helped => Change::Better,
+            Verdict::Neutral => Change::Same,
+            Verdict::Hurt => Change::Worse,
+        };
+        row(what, before.median, after.median, change)
+    };
+    let memory = |what, noise: f64, of: &dyn Fn(&Measurement) -> Option<f64>| {
+        let (before, after) = (of(old)?, of(new)?);
+        let least = (noise * before).max(LEAST_MIB);
+        row(what, before, after, change(before - after, least))
+    };
+    let psnr = || {
+        let (old, new) = (old.fidelity.as_ref()?, new.fidelity.as_ref()?);
+        if old.reference != new.reference {
+            return None;
+        }
+        let (before, after) = (old.psnr_db.0, new.psnr_db.0);
+        // Both may be infinite: then they are the same.
+        let gained = if before == after { 0.0 } else { after - before };
+        row(PSNR, before, after, change(gained, LEAST_DB))
+    };
+    [
+        speed("latency, fps", &|m| latency(&m.runs)),
+        speed("device, fps", &|m| Some(m.device.as_ref()?.run_fps)),
+        speed("end to end, fps", &|m| Some(m.end_to_end.as_ref()?.run_fps)),
+        memory("engine, MiB", MEMORY_NOISE, &|m| Some(m.memory?.device_mib)),
+        memory("GPU peak, MiB", SAMPLED_MEMORY_NOISE, &Measurement::peak_gpu_mib),
+        memory("process peak, MiB", SAMPLED_MEMORY_NOISE, &|m| {
+            Some(m.summary.as_ref()?.peak_rss_mib)
+        }),
+        psnr(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+const PSNR: &str = "PSNR, dB";
+
+fn change(gained: f64, least: f64) -> Change {
+    match gained {
+        gained if gained > least => Change::Better,
+        gained if gained < -least => Change::Worse,
+        _ => Change::Same,
+    }
+}
+
+/// The runs' own frames a second, one frame at a time.
+fn latency(runs: &[Run]) -> Option<Spread> {
+    let fps = |run: &Run| Some(1000.0 / Spread::of(&run.frame_ms)?.median);
+    Spread::of(&runs.iter().filter_map(fps).collect::<Vec<_>>())
+}
+
+/// What has to be alike for figures to say something of each other.
+fn differences(before: &Record, after: &Record) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut check = |what: &str, a: String, b: String| {
+        if a != b {
+            all.push(format!("{what}: {a} before, {b} after"));
+        }
+    };
+    let gpus = |r: &Record| {
+        let names: Vec<_> = r.machine.gpus.iter().map(|gpu| gpu.name.clone()).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    };
+    let both = |of: &dyn Fn(&Record) -> String| (of(before), of(after));
+    let (a, b) = both(&|r| format!("{}, {} cores", r.machine.cpu, r.machine.cores));
+    check("processor", a, b);
+    let (a, b) = both(&gpus);
+    check("GPUs", a, b);
+    let (a, b) = both(&|r| r.settings.device.to_string());
+    check("device", a, b);
+    let (a, b) = both(&|r| format!("{:?}", r.settings.clip));
+    check("clip", a, b);
+    let (a, b) = both(&|r| r.settings.factor.to_string());
+    check("factor", a, b);
+    let (a, b) = both(&|r| if r.build.debug_assertions { "debug" } else { "release" }.into());
+    check("build", a, b);
+    let (a, b) = both(&weights);
+    check("weights", a, b);
+    all
+}
+
+/// Whose weights each model ran with.
+fn weights(record: &Record) -> String {
+    let mut pairs: Vec<(ModelVersion, ModelVersion)> = record
+        .measurements
+        .iter()
+        .filter_map(|m| Some((m.case.model, m.subject.as_ref()?.weights)))
+        .collect();
+    pairs.sort();
+    pairs.dedup();
+    let pairs: Vec<_> =
+        pairs.iter().map(|(model, weights)| format!("{model} of {weights}")).collect();
+    pairs.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::fidelity::Fidelity;
+    use crate::metrics::{Difference, Psnr};
+    use crate::subject::EngineMemory;
+
+    fn measured(fps: [f64; 3], mib: f64, mse: f64) -> Measurement {
+        let case = Case::reference(ModelVersion::V4_6);
+        let run = |fps: f64| Run { frame_ms: vec![1000.0 / fps; 3], ..Run::default() };
+        let frame = Difference {
+            psnr_db: Psnr::from_mse(mse),
+            ssim: 1.0,
+            mse,
+            max_error: mse.sqrt(),
+            mean_error: mse,
+            differing_8_bit_share: 0.0,
+            non_finite: 0,
+        };
+        Measurement {
+            runs: fps.map(run).to_vec(),
+            memory: Some(EngineMemory { device_mib: mib, pinned_host_mib: 0.0 }),
+            fidelity: Fidelity::of(case, vec![frame]),
+            ..Measurement::of(case)
+        }
+    }
+
+    #[test]
+    fn what_runs_overlap_in_is_the_same() {
+        let before = measured([100.0, 101.0, 99.0], 100.0, 1e-6);
+        let changes = |after: Measurement| -> Vec<_> {
+            rows("it", &before, &after).into_iter().map(|row| row.change).collect()
+        };
+        use Change::{Better, Same, Worse};
+        assert_eq!(changes(before.clone()), [Same, Same, Same]);
+        assert_eq!(changes(measured([100.5, 99.5, 120.0], 103.0, 1.1e-6)), [Same, Same, Same]);
+        assert_eq!(changes(measured([110.0, 111.0, 112.0], 90.0, 1e-7)), [Better, Better, Better]);
+        assert_eq!(changes(measured([90.0, 91.0, 92.0], 110.0, 2e-6)), [Worse, Worse, Worse]);
+        // Nothing is more exact than the same frames, and the same frames are the same.
+        let exact = measured([100.0, 101.0, 99.0], 100.0, 0.0);
+        assert_eq!(changes(exact.clone())[2], Better);
+        assert_eq!(rows("it", &exact, &exact)[2].change, Same);
+        assert_eq!(rows("it", &exact, &before)[2].change, Worse);
+    }
+}

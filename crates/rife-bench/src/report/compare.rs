@@ -1,0 +1,59 @@
+//! What changed between two records, as text.
+
+use std::fmt::Write;
+
+use super::layout::{figure, table, trim_lines, wrap};
+use crate::compare::{Change, Compared, Row};
+
+/// Rows that changed, then what else a reader has to know.
+pub fn render(compared: &Compared) -> String {
+    let mut text = String::new();
+    let changed: Vec<&Row> =
+        compared.rows.iter().filter(|row| row.change != Change::Same).collect();
+    // Writing to a string cannot fail.
+    if !changed.is_empty() {
+        let mut table =
+            table(2, &["configuration", "figure", "before", "after", "change\n%", "it"]);
+        for row in &changed {
+            table.add_row([
+                row.name.clone(),
+                row.what.to_owned(),
+                figure(row.before),
+                figure(row.after),
+                percent(row),
+                word(row).to_owned(),
+            ]);
+        }
+        let _ = writeln!(text, "{table}");
+    }
+    let same = compared.rows.len() - changed.len();
+    let _ = writeln!(
+        text,
+        "{} figure(s) changed, {same} did not beyond noise.",
+        if changed.is_empty() { "No".to_owned() } else { changed.len().to_string() }
+    );
+    for failed in &compared.failed {
+        let _ = writeln!(text, "{}", wrap(&format!("failed: {failed}")));
+    }
+    for difference in &compared.differences {
+        let _ = writeln!(text, "{}", wrap(&format!("warning: not the same: {difference}")));
+    }
+    trim_lines(&text)
+}
+
+fn percent(row: &Row) -> String {
+    let change = 100.0 * (row.after / row.before - 1.0);
+    if change.is_finite() { format!("{change:+.1}") } else { "-".into() }
+}
+
+fn word(row: &Row) -> &'static str {
+    let (memory, better) = (row.what.ends_with("MiB"), row.change == Change::Better);
+    match (memory, row.what.ends_with("dB"), better) {
+        (true, _, true) => "less",
+        (true, _, false) => "more",
+        (_, true, true) => "closer",
+        (_, true, false) => "further off",
+        (_, _, true) => "faster",
+        (_, _, false) => "slower",
+    }
+}
