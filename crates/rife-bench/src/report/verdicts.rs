@@ -10,6 +10,8 @@ use crate::subject::{Case, Engine, Precision, Size};
 const ROUNDING_DB: f64 = 100.0;
 /// PSNR from which on nobody tells frames apart: a tenth of a step of 8 bits on average.
 const INVISIBLE_DB: f64 = 60.0;
+/// Error of a single sample from which on it may be seen where nothing else moves.
+const VISIBLE: f64 = 4.0 / 255.0;
 /// PSNR from which on a flickering comparison shows something, and a film does not.
 const CLOSE_DB: f64 = 45.0;
 
@@ -59,7 +61,8 @@ fn near(fidelity: &Fidelity) -> String {
     let word = match db {
         f64::INFINITY => return "the same frames, bit for bit".into(),
         db if db >= ROUNDING_DB => "the same frames but for rounding",
-        db if db >= INVISIBLE_DB => "no difference to be seen",
+        db if db >= INVISIBLE_DB && fidelity.max_error <= VISIBLE => "no difference to be seen",
+        db if db >= INVISIBLE_DB => "no difference but at single pixels",
         db if db >= CLOSE_DB => "close",
         _ => "different frames",
     };
@@ -145,12 +148,12 @@ mod tests {
     #[test]
     fn words_say_how_far_frames_are() {
         let case = Case::reference(ModelVersion::V4_6);
-        let words = |mse: f64, speed| {
+        let of = |mse: f64, max_error: f64, speed| {
             let frame = Difference {
                 psnr_db: Psnr::from_mse(mse),
                 ssim: 1.0,
                 mse,
-                max_error: mse.sqrt(),
+                max_error,
                 mean_error: mse,
                 differing_8_bit_share: 0.0,
                 non_finite: 0,
@@ -160,12 +163,14 @@ mod tests {
             let memory = Some(0.254);
             Verdict { from: case, to: case, size, speed, memory, fidelity }.words()
         };
+        let words = |mse: f64, speed| of(mse, mse.sqrt(), speed);
         assert_eq!(
             words(0.0, Some(2.0)),
             "2.00 times as fast, 25% of the memory, the same frames, bit for bit"
         );
         assert!(words(1e-11, None).ends_with("but for rounding (110.0 dB, at most 0.001/255)"));
         assert!(words(1e-7, None).contains("no difference to be seen"));
+        assert!(of(1e-7, 0.1, None).contains("no difference but at single pixels"));
         assert!(words(1e-5, None).contains("close"));
         assert!(words(1e-3, Some(0.5)).starts_with("slower, at 0.50 of the speed"));
     }

@@ -1,7 +1,7 @@
 //! How fast each configuration is, and what it takes.
 
 use super::note_failure;
-use crate::measure::Measurement;
+use crate::measure::{Measurement, Run};
 use crate::record::Record;
 use crate::report::facts::{
     at_size, device_fps, end_to_end_fps, engine_mib, find, latency_fps, ram_mib, ratio, size_of,
@@ -36,6 +36,7 @@ pub fn of(record: &Record, precision: Option<Precision>) -> Grid {
         "GPU MiB",
         "RAM MiB",
         "GPU %",
+        "GPU %, end to end",
         "CPU %",
         "vs baseline",
     ]);
@@ -73,10 +74,17 @@ fn cells(record: &Record, m: &Measurement) -> Vec<String> {
         // Of a GPU's run it is mostly the frames and the libraries.
         if on_gpu { NOTHING.into() } else { known(ram_mib(m)) },
         known(summary.and_then(|s| s.gpu_percent)),
+        known(fed_percent(m)),
         known(summary.map(|s| s.cpu_percent)),
         times(over_baseline(record, m)),
     ]);
     cells
+}
+
+/// Mean utilisation of the GPU while the engine was fed ahead, in %.
+fn fed_percent(m: &Measurement) -> Option<f64> {
+    let percent = |run: &Run| run.gpu.as_ref()?.utilisation_fed_percent;
+    Spread::of(&m.runs.iter().filter_map(percent).collect::<Vec<_>>()).map(|spread| spread.mean)
 }
 
 /// Frames a second that come out of a job that makes `factor` of one: of these one is not made.
