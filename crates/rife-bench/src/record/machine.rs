@@ -156,22 +156,38 @@ pub(crate) fn command_line() -> String {
     {
         *program = name.to_owned();
     }
-    without_places(
-        &shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" ")),
-    )
+    let words: Vec<String> = words.iter().map(|word| without_places(word)).collect();
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
 /// A text whose paths begin at the working folder or at the user's own, as a person would give
-/// them: where these lie is the machine's business.
+/// them, and are the last name alone where they lie elsewhere: where is the machine's business.
 pub(crate) fn without_places(text: &str) -> String {
     let home = env::home_dir();
     let places = [(env::current_dir().ok(), ""), (home, "~/")];
-    places.into_iter().fold(text.to_owned(), |text, (place, instead)| match place {
+    let text = places.into_iter().fold(text.to_owned(), |text, (place, instead)| match place {
         Some(place) if place.components().count() > 1 => {
             text.replace(&format!("{}/", place.display()), instead)
         }
         _ => text,
-    })
+    });
+    let words: Vec<String> = text.split(' ').map(named).collect();
+    words.join(" ")
+}
+
+/// A word whose path lies elsewhere on the machine, by its last name alone; `--flag=path`, too. A
+/// name right below the root tells nothing.
+fn named(word: &str) -> String {
+    let (flag, path) = match word.split_once('=') {
+        Some((flag, path)) if flag.starts_with('-') => (&word[..=flag.len()], path),
+        _ => ("", word),
+    };
+    match Path::new(path).file_name() {
+        Some(name) if Path::new(path).is_absolute() && Path::new(path).components().count() > 2 => {
+            format!("{flag}{}", name.to_string_lossy())
+        }
+        _ => word.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -181,7 +197,10 @@ mod tests {
     #[test]
     fn a_record_does_not_tell_where_folders_lie() {
         let here = env::current_dir().unwrap();
-        let text = format!("not in {}/weights, nor in /elsewhere", here.display());
-        assert_eq!(without_places(&text), "not in weights, nor in /elsewhere");
+        let text = format!("not in {}/weights, nor in /elsewhere or /far/away", here.display());
+        assert_eq!(without_places(&text), "not in weights, nor in /elsewhere or away");
+        let words = ["--python", "/far/away/bin/python", "--output=/far/r.json", "a/b", "--x=y"];
+        let named = words.map(named);
+        assert_eq!(named, ["--python", "python", "--output=r.json", "a/b", "--x=y"]);
     }
 }
