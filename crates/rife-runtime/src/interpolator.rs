@@ -510,9 +510,11 @@ impl Session {
     /// # Errors
     /// [`Error::Busy`] when [`Session::depth`] frames are pending, [`Error::NotReady`] before two
     /// frames were pushed, [`Error::Timestep`] when `timestep` is not between 0 and 1,
-    /// [`Error::Model`] when the device fails. Nothing was submitted then.
+    /// [`Error::Frame`] when there is no such format, [`Error::Model`] when the device fails.
+    /// Nothing was submitted then.
     pub fn submit_as(&mut self, timestep: f32, format: PixelFormat) -> Result<()> {
         self.check_ready(timestep)?;
+        format.check("Session::submit_as")?;
         if self.pending.len() >= self.depth() {
             return Err(Error::Busy(self.pending.len()));
         }

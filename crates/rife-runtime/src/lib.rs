@@ -22,7 +22,10 @@ mod options;
 
 pub use engine::{Ceilings, Description, KernelTime, MemoryUse};
 pub use error::{Error, Result};
-pub use frame::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Stride};
+pub use frame::{
+    Chroma, Frame, FrameSize, FrameView, FrameViewMut, Matrix, PixelFormat, Siting, Stride,
+    YuvFormat,
+};
 pub use interpolator::{EngineInfo, Interpolator, InterpolatorBuilder, Session};
 pub use machine::{Availability, engines};
 pub use optimizations::{Optimization, Optimizations};

@@ -39,6 +39,8 @@ pub(crate) struct CpuSession {
     made: VecDeque<Frame>,
     /// Frames to make others in.
     spare: Vec<Frame>,
+    /// What is kept of a frame's chroma until all of it is there, see [`FrameViewMut::rows`].
+    chroma: Vec<f32>,
 }
 
 impl CpuSession {
@@ -57,6 +59,7 @@ impl CpuSession {
             originals: (!cached).then(|| Ok::<_, Error>([blank()?, blank()?])).transpose()?,
             made: VecDeque::with_capacity(DEPTH),
             spare: Vec::with_capacity(DEPTH),
+            chroma: Vec::new(),
             plan,
             shared,
         })
@@ -117,7 +120,7 @@ impl CpuSession {
             frames,
             clock,
         };
-        let rows = out.rows();
+        let rows = out.rows(&mut self.chroma);
         let encoded = self.images.each_ref().map(|i| i.encoded);
         self.team.enter(|| {
             for (frame, encoded) in frames.into_iter().zip(encoded) {
@@ -131,6 +134,10 @@ impl CpuSession {
                 let planes = std::array::from_fn(|_| planes.next().unwrap_or_default());
                 // SAFETY: each row is blended once, so no other thread writes it.
                 unsafe { rows.write(y, planes) };
+            });
+            self.team.each(rows.to_settle(), |row, _| {
+                // SAFETY: all rows are blended, and each of these is one task's.
+                unsafe { rows.settle(row) };
             });
         });
         self.images.iter_mut().for_each(|image| image.encoded = true);
@@ -223,7 +230,7 @@ impl EngineSession for CpuSession {
     fn memory(&self) -> Option<MemoryUse> {
         let images = self.images.iter().map(|i| i.floats.len());
         let arena = self.arena.as_ref().map_or(0, Floats::len);
-        let floats = images.sum::<usize>() + arena + self.team.floats();
+        let floats = images.sum::<usize>() + arena + self.team.floats() + self.chroma.len();
         let packed = self.shared.packed.floats();
         Some(MemoryUse { device_bytes: 4 * (floats + packed) as u64, pinned_host_bytes: 0 })
     }

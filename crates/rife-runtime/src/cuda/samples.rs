@@ -1,7 +1,15 @@
 //! Frames as the bytes that are copied to the card and from it: packed, rows after rows.
 
 use crate::frame::{Samples, SamplesMut};
-use crate::{FrameSize, FrameView, FrameViewMut, PixelFormat, Stride};
+use crate::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Result, Stride};
+
+/// The format in which a frame's bytes are copied: YUV is converted here.
+pub(crate) fn copied(format: PixelFormat) -> PixelFormat {
+    match format {
+        PixelFormat::Yuv(_) => PixelFormat::Rgb16,
+        other => other,
+    }
+}
 
 /// A format's number, as the kernels know it.
 pub(crate) fn format_code(format: PixelFormat) -> i32 {
@@ -9,23 +17,19 @@ pub(crate) fn format_code(format: PixelFormat) -> i32 {
         PixelFormat::Rgb8 => 0,
         PixelFormat::Rgb16 => 1,
         PixelFormat::PlanarF32 => 2,
+        PixelFormat::Yuv(_) => format_code(copied(format)),
     }
 }
 
 /// Bytes of a packed frame.
 pub(crate) fn frame_bytes(size: FrameSize, format: PixelFormat) -> usize {
-    let sample = match format {
-        PixelFormat::Rgb8 => 1,
-        PixelFormat::Rgb16 => 2,
-        PixelFormat::PlanarF32 => 4,
-    };
-    3 * size.pixels() * sample
+    format.samples(size) * format.sample_bytes()
 }
 
 /// Bytes from a row of a packed frame to the next, and from a plane.
 pub(crate) fn pitch_and_plane(size: FrameSize, format: PixelFormat) -> (i64, i64) {
     let Stride { row, plane } = Stride::packed(size, format);
-    let sample = frame_bytes(FrameSize::new(1, 1), format) / 3;
+    let sample = format.sample_bytes();
     ((row * sample) as i64, (plane * sample) as i64)
 }
 
@@ -35,13 +39,14 @@ fn rows(
     format: PixelFormat,
     stride: Stride,
 ) -> impl Iterator<Item = (usize, usize)> {
-    let (planes, length) = match format {
-        PixelFormat::PlanarF32 => (3, size.width),
-        _ => (1, 3 * size.width),
+    let (planes, rows, length) = match format {
+        PixelFormat::PlanarF32 => (3, size.height, size.width),
+        PixelFormat::Rgb8 | PixelFormat::Rgb16 => (1, size.height, 3 * size.width),
+        // They have no gaps anywhere.
+        PixelFormat::Yuv(format) => (1, 1, format.samples(size)),
     };
-    (0..planes).flat_map(move |p| {
-        (0..size.height).map(move |y| (p * stride.plane + y * stride.row, length))
-    })
+    (0..planes)
+        .flat_map(move |p| (0..rows).map(move |y| (p * stride.plane + y * stride.row, length)))
 }
 
 fn is_packed(size: FrameSize, format: PixelFormat, stride: Stride) -> bool {
@@ -55,6 +60,8 @@ pub(crate) fn packed<'a>(view: &'a FrameView<'_>) -> Option<&'a [u8]> {
         Samples::Rgb8(s) => s,
         Samples::Rgb16(s) => bytemuck::cast_slice(s),
         Samples::PlanarF32(s) => bytemuck::cast_slice(s),
+        Samples::Yuv8(_, s) => s,
+        Samples::Yuv16(_, s) => bytemuck::cast_slice(s),
     };
     let whole = frame_bytes(view.size(), view.format());
     is_packed(view.size(), view.format(), view.stride()).then(|| bytes.get(..whole)).flatten()
@@ -70,6 +77,8 @@ pub(crate) fn packed_mut<'a>(view: &'a mut FrameViewMut<'_>) -> Option<&'a mut [
         SamplesMut::Rgb8(s) => s,
         SamplesMut::Rgb16(s) => bytemuck::cast_slice_mut(s),
         SamplesMut::PlanarF32(s) => bytemuck::cast_slice_mut(s),
+        SamplesMut::Yuv8(_, s) => s,
+        SamplesMut::Yuv16(_, s) => bytemuck::cast_slice_mut(s),
     };
     bytes.get_mut(..whole)
 }
@@ -93,6 +102,8 @@ pub(crate) fn write_packed(view: &FrameView<'_>, to: &mut [u8]) {
         Samples::Rgb8(s) => copy(s, rows, to),
         Samples::Rgb16(s) => copy(s, rows, to),
         Samples::PlanarF32(s) => copy(s, rows, to),
+        Samples::Yuv8(_, s) => copy(s, rows, to),
+        Samples::Yuv16(_, s) => copy(s, rows, to),
     }
 }
 
@@ -115,5 +126,29 @@ pub(crate) fn read_packed(view: &mut FrameViewMut<'_>, from: &[u8]) {
         SamplesMut::Rgb8(s) => copy(s, rows, from),
         SamplesMut::Rgb16(s) => copy(s, rows, from),
         SamplesMut::PlanarF32(s) => copy(s, rows, from),
+        SamplesMut::Yuv8(_, s) => copy(s, rows, from),
+        SamplesMut::Yuv16(_, s) => copy(s, rows, from),
     }
+}
+
+/// A YUV frame as it is copied; `None` where that is as it is.
+pub(crate) fn converted(view: &FrameView<'_>) -> Result<Option<Frame>> {
+    let to = copied(view.format());
+    if to == view.format() {
+        return Ok(None);
+    }
+    let FrameSize { width, height, .. } = view.size();
+    let mut planes = vec![0.0; 3 * width * height];
+    view.write_planes(&mut planes, width, height);
+    let mut frame = Frame::black(view.size(), to)?;
+    frame.view_mut().read_planes(&planes, width, height);
+    Ok(Some(frame))
+}
+
+/// Makes a frame that was copied the YUV frame that is wanted.
+pub(crate) fn convert_back(copied: &Frame, out: &mut FrameViewMut<'_>) {
+    let FrameSize { width, height, .. } = copied.size();
+    let mut planes = vec![0.0; 3 * width * height];
+    copied.view().write_planes(&mut planes, width, height);
+    out.read_planes(&planes, width, height);
 }

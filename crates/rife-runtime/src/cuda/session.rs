@@ -12,10 +12,11 @@ use super::kernel::Kernel;
 use super::launch::{Addresses, Compiled, Launch, launch};
 use super::plan::Step;
 use super::samples::{
-    format_code, frame_bytes, packed, packed_mut, pitch_and_plane, read_packed, write_packed,
+    convert_back, converted, copied, format_code, frame_bytes, packed, packed_mut, pitch_and_plane,
+    read_packed, write_packed,
 };
 use crate::engine::{EngineSession, KernelTime, MemoryUse, Pair};
-use crate::{Error, FrameSize, FrameView, FrameViewMut, Optimization, PixelFormat, Result};
+use crate::{Error, Frame, FrameSize, FrameView, FrameViewMut, Optimization, PixelFormat, Result};
 
 /// Frames that may be submitted and not finished.
 const DEPTH: usize = 2;
@@ -239,6 +240,7 @@ impl CudaSession {
         format: PixelFormat,
         frames: &[(usize, usize, f32)],
     ) -> Result<()> {
+        let format = copied(format);
         let each = frame_bytes(self.size, format);
         let step = self.single.compiled.plan.item_step;
         let program = self.many.as_ref().filter(|_| many).unwrap_or(&self.single);
@@ -295,6 +297,12 @@ impl CudaSession {
 
     /// Fetches a made frame.
     fn fetch(&mut self, outlet: usize, index: usize, out: &mut FrameViewMut<'_>) -> Result<()> {
+        if copied(out.format()) != out.format() {
+            let mut frame = Frame::black(self.size, copied(out.format()))?;
+            self.fetch(outlet, index, &mut frame.view_mut())?;
+            convert_back(&frame, out);
+            return Ok(());
+        }
         let bytes = frame_bytes(self.size, out.format());
         let pinned = self.has(Optimization::PinnedMemory);
         let outlet = &mut self.outlets[outlet];
@@ -342,6 +350,9 @@ enum Uploaded<'a> {
 
 impl EngineSession for CudaSession {
     fn push(&mut self, frame: &FrameView<'_>) -> Result<()> {
+        if let Some(frame) = converted(frame)? {
+            return self.push(&frame.view());
+        }
         let to = self.spare;
         if self.has(Optimization::CachedFrames) {
             self.take(frame.format(), Uploaded::View(frame), to)?;
@@ -413,6 +424,8 @@ impl EngineSession for CudaSession {
             let mut frames = Vec::with_capacity(room);
             for (i, pair) in pairs.iter().enumerate() {
                 for (view, image) in [(&pair.earlier, 2 * i), (&pair.later, 2 * i + 1)] {
+                    let converted = converted(view)?;
+                    let view = &converted.as_ref().map_or(*view, Frame::view);
                     self.take(view.format(), Uploaded::View(view), image)?;
                     self.encode(image)?;
                 }

@@ -524,6 +524,7 @@ impl<'a> World<'a> {
                             let v = Element::Float.read(&samples[at..at + 4]) as f32;
                             if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) }
                         }
+                        PixelFormat::Yuv(_) => panic!("it is converted before"),
                     }
                 } else {
                     0.0
@@ -774,6 +775,7 @@ impl<'a> World<'a> {
             PixelFormat::Rgb8 => (Element::U8, 255.0),
             PixelFormat::Rgb16 => (Element::U16, 65535.0),
             PixelFormat::PlanarF32 => (Element::Float, 1.0),
+            PixelFormat::Yuv(_) => panic!("it is converted after"),
         };
         let size = element.bytes();
         let mut values = vec![None; self.outs[of.out].len() / size];

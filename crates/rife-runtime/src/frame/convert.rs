@@ -2,23 +2,28 @@
 
 use std::marker::PhantomData;
 
+use super::yuv::decode::Decoder;
+use super::yuv::encode::Encoder;
+use super::yuv::{Sample, YuvFormat};
 use super::{Frame, FrameSize, FrameView, FrameViewMut, Owned, Samples, SamplesMut, Stride};
 
 /// The largest 8- and 16-bit samples, which stand for 1.
 const MAX_8: f32 = 255.0;
 const MAX_16: f32 = 65535.0;
 
+/// From here on floats are integers: a sum with it is rounded to the nearest, without a call.
+pub(super) const INTEGERS: f32 = (1 << 23) as f32;
+
 /// Into [0, 1]; NaN becomes 0, so that nothing which is not a colour reaches a network.
 #[expect(clippy::manual_clamp, reason = "clamp keeps NaN")]
-fn unit(v: f32) -> f32 {
+#[inline]
+pub(super) fn unit(v: f32) -> f32 {
     v.max(0.0).min(1.0)
 }
 
 /// Rounds to the nearest sample: truncating would darken every made frame by half a step.
 #[inline]
 fn quantize(v: f32, max: f32) -> f32 {
-    // From here on floats are integers: the sum is rounded to the nearest, without a call.
-    const INTEGERS: f32 = (1 << 23) as f32;
     (unit(v) * max + INTEGERS) - INTEGERS
 }
 
@@ -32,6 +37,17 @@ impl FrameView<'_> {
         let (w, h) = (self.size.width, self.size.height);
         assert!(w <= plane_width && h <= plane_height, "planes smaller than the frame");
         assert_eq!(planes.len(), 3 * plane_width * plane_height, "planes of another size");
+        match self.samples {
+            Samples::Yuv8(format, data) => {
+                let frame = Decoder::new(self.size, format, data);
+                return write_yuv(&frame, h, planes, plane_width, w);
+            }
+            Samples::Yuv16(format, data) => {
+                let frame = Decoder::new(self.size, format, data);
+                return write_yuv(&frame, h, planes, plane_width, w);
+            }
+            _ => {}
+        }
         for (c, plane) in planes.chunks_exact_mut(plane_width * plane_height).enumerate() {
             let (rows, below) = plane.split_at_mut(h * plane_width);
             below.fill(0.0);
@@ -52,8 +68,32 @@ impl FrameView<'_> {
                         let from = from + c * self.stride.plane;
                         row.iter_mut().zip(&data[from..from + w]).for_each(|(o, v)| *o = unit(*v));
                     }
+                    Samples::Yuv8(..) | Samples::Yuv16(..) => {}
                 }
             }
+        }
+    }
+}
+
+/// Writes the `w` columns and `h` rows of a frame at the top left of three planes.
+fn write_yuv<T: Sample>(
+    frame: &Decoder<'_, T>,
+    h: usize,
+    planes: &mut [f32],
+    plane_width: usize,
+    w: usize,
+) {
+    let (r, gb) = planes.split_at_mut(planes.len() / 3);
+    let (g, b) = gb.split_at_mut(r.len());
+    let [r, g, b] = [r, g, b].map(|plane| plane.chunks_exact_mut(plane_width));
+    for (y, ((r, g), b)) in r.zip(g).zip(b).enumerate() {
+        let rows = [r, g, b].map(|row| {
+            let (row, right) = row.split_at_mut(if y < h { w } else { 0 });
+            right.fill(0.0);
+            row
+        });
+        if y < h {
+            frame.row(y, rows);
         }
     }
 }
@@ -68,6 +108,15 @@ impl FrameView<'_> {
         let w = self.size.width;
         assert!(y < self.size.height && pixels.len() == w * lanes, "a row of another frame");
         let from = y * self.stride.row;
+        match self.samples {
+            Samples::Yuv8(format, data) => {
+                return Decoder::new(self.size, format, data).pixels(y, pixels, lanes);
+            }
+            Samples::Yuv16(format, data) => {
+                return Decoder::new(self.size, format, data).pixels(y, pixels, lanes);
+            }
+            _ => {}
+        }
         let pixels = pixels.chunks_exact_mut(lanes);
         match self.samples {
             Samples::Rgb8(data) => {
@@ -91,6 +140,7 @@ impl FrameView<'_> {
                     (to[0], to[1], to[2]) = (unit(*r), unit(*g), unit(*b));
                 }
             }
+            Samples::Yuv8(..) | Samples::Yuv16(..) => {}
         }
     }
 }
@@ -101,6 +151,8 @@ pub(crate) struct Rows<'a> {
     size: FrameSize,
     stride: Stride,
     at: RowsAt,
+    /// Chroma as wide as it is stored, a row for each of luma's, where its rows are fewer.
+    chroma: *mut f32,
     _frame: PhantomData<&'a mut f32>,
 }
 
@@ -109,6 +161,8 @@ enum RowsAt {
     Rgb8(*mut u8),
     Rgb16(*mut u16),
     PlanarF32(*mut f32),
+    Yuv8(Encoder, *mut u8),
+    Yuv16(Encoder, *mut u16),
 }
 
 // SAFETY: whoever writes a row answers for it being the only one.
@@ -151,7 +205,90 @@ impl Rows<'_> {
                     row.iter_mut().zip(plane).for_each(|(o, v)| *o = v.clamp(0.0, 1.0));
                 }
             }
+            // SAFETY: as above.
+            RowsAt::Yuv8(encoder, data) => unsafe { self.write_yuv(&encoder, data, y, planes) },
+            // SAFETY: as above.
+            RowsAt::Yuv16(encoder, data) => unsafe { self.write_yuv(&encoder, data, y, planes) },
         }
+    }
+
+    /// Row `y` of luma, and of chroma where it has as many rows; else what those are made from.
+    ///
+    /// # Safety
+    /// As of [`Rows::write`]; `data` is the frame's.
+    unsafe fn write_yuv<T: Sample>(
+        &self,
+        encoder: &Encoder,
+        data: *mut T,
+        y: usize,
+        planes: [&[f32]; 3],
+    ) {
+        let FrameSize { width: w, height: h, .. } = self.size;
+        // SAFETY: the row is within the frame, and the caller's alone.
+        encoder.luma(planes, unsafe { std::slice::from_raw_parts_mut(data.add(y * w), w) });
+        if !encoder.coloured {
+            return;
+        }
+        let width = encoder.across.chroma();
+        encoder.chroma(planes, |plane, x, values| {
+            let at = (plane * h + y) * width + x;
+            if encoder.is_shared() {
+                // SAFETY: there is so much room, see `FrameViewMut::rows`, and the row of it is
+                // the caller's as the frame's is.
+                let to =
+                    unsafe { std::slice::from_raw_parts_mut(self.chroma.add(at), values.len()) };
+                to.copy_from_slice(values);
+            } else {
+                // SAFETY: chroma has a row for each of luma's, which lie behind that.
+                let to =
+                    unsafe { std::slice::from_raw_parts_mut(data.add(w * h + at), values.len()) };
+                encoder.samples(values, to);
+            }
+        });
+    }
+
+    /// Rows that have to be made by [`Rows::settle`] when all others are written: none but where
+    /// chroma has fewer of them than luma.
+    pub(crate) fn to_settle(&self) -> usize {
+        match self.at {
+            RowsAt::Yuv8(encoder, _) | RowsAt::Yuv16(encoder, _) if encoder.is_shared() => {
+                2 * encoder.down.chroma()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Makes one of the rows that are left.
+    ///
+    /// # Safety
+    /// Every row was written, and nobody writes any, nor makes this one, meanwhile.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub(crate) unsafe fn settle(&self, row: usize) {
+        assert!(row < self.to_settle(), "a row below the frame");
+        match self.at {
+            // SAFETY: as the caller says.
+            RowsAt::Yuv8(encoder, data) => unsafe { self.settle_yuv(&encoder, data, row) },
+            // SAFETY: as above.
+            RowsAt::Yuv16(encoder, data) => unsafe { self.settle_yuv(&encoder, data, row) },
+            _ => {}
+        }
+    }
+
+    /// # Safety
+    /// As of [`Rows::settle`]; `data` is the frame's.
+    unsafe fn settle_yuv<T: Sample>(&self, encoder: &Encoder, data: *mut T, row: usize) {
+        let (width, rows) = (encoder.across.chroma(), encoder.down.chroma());
+        let (plane, of_plane) = (row / rows, width * self.size.height);
+        // SAFETY: there is so much room, it was written, and nobody writes it now.
+        let from =
+            unsafe { std::slice::from_raw_parts(self.chroma.add(plane * of_plane), of_plane) };
+        // SAFETY: chroma's rows lie behind luma, one after the other, those of V behind those of U.
+        let to = unsafe {
+            std::slice::from_raw_parts_mut(data.add(self.size.pixels() + row * width), width)
+        };
+        encoder.lowered(row % rows, from, to);
     }
 }
 
@@ -165,14 +302,23 @@ fn write_interleaved<T>(planes: [&[f32]; 3], row: &mut [T], sample: impl Fn(f32)
 }
 
 impl FrameViewMut<'_> {
-    /// Its rows.
-    pub(crate) fn rows(&mut self) -> Rows<'_> {
+    /// Its rows. What has to be kept between rows is kept in `chroma`, which grows to that.
+    pub(crate) fn rows<'a>(&'a mut self, chroma: &'a mut Vec<f32>) -> Rows<'a> {
+        let encoder = |format: YuvFormat| Encoder::new(self.size, format);
         let at = match &mut self.samples {
             SamplesMut::Rgb8(data) => RowsAt::Rgb8(data.as_mut_ptr()),
             SamplesMut::Rgb16(data) => RowsAt::Rgb16(data.as_mut_ptr()),
             SamplesMut::PlanarF32(data) => RowsAt::PlanarF32(data.as_mut_ptr()),
+            SamplesMut::Yuv8(format, data) => RowsAt::Yuv8(encoder(*format), data.as_mut_ptr()),
+            SamplesMut::Yuv16(format, data) => RowsAt::Yuv16(encoder(*format), data.as_mut_ptr()),
         };
-        Rows { size: self.size, stride: self.stride, at, _frame: PhantomData }
+        if let RowsAt::Yuv8(encoder, _) | RowsAt::Yuv16(encoder, _) = &at
+            && encoder.is_shared()
+        {
+            chroma.resize(2 * encoder.across.chroma() * self.size.height, 0.0);
+        }
+        let chroma = chroma.as_mut_ptr();
+        Rows { size: self.size, stride: self.stride, at, chroma, _frame: PhantomData }
     }
 
     /// Copies a packed frame of the same size and format.
@@ -190,6 +336,12 @@ impl FrameViewMut<'_> {
                     copy_rows(&mut to[c * stride.plane..], stride.row, from, w);
                 }
             }
+            (SamplesMut::Yuv8(to, to_data), Owned::Yuv8(from, data)) if *to == *from => {
+                to_data[..data.len()].copy_from_slice(data);
+            }
+            (SamplesMut::Yuv16(to, to_data), Owned::Yuv16(from, data)) if *to == *from => {
+                to_data[..data.len()].copy_from_slice(data);
+            }
             _ => panic!("frames of different formats"),
         }
     }
@@ -205,11 +357,16 @@ impl FrameViewMut<'_> {
         assert_eq!(planes.len(), 3 * plane_width * plane_height, "planes of another size");
         let plane = |c: usize| &planes[c * plane_width * plane_height..];
         let (r, g, b) = (plane(0), plane(1), plane(2));
-        let rows = self.rows();
+        let mut chroma = Vec::new();
+        let rows = self.rows(&mut chroma);
         for y in 0..h {
             let row = |plane: &'_ [f32]| y * plane_width..(y * plane_width + w).min(plane.len());
             // SAFETY: the frame is borrowed, and this is the only thread that writes it.
             unsafe { rows.write(y, [&r[row(r)], &g[row(g)], &b[row(b)]]) };
+        }
+        for row in 0..rows.to_settle() {
+            // SAFETY: all rows are written, by this thread alone.
+            unsafe { rows.settle(row) };
         }
     }
 }

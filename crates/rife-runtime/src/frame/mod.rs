@@ -1,6 +1,8 @@
-//! Frames as the runtime takes and gives them: RGB, 8 or 16 bit interleaved, or planar float.
+//! Frames as the runtime takes and gives them: RGB, 8 or 16 bit interleaved, or planar float; or
+//! planar YUV, as video has it.
 
 mod convert;
+pub(crate) mod yuv;
 
 use std::fmt;
 use std::ptr::NonNull;
@@ -8,6 +10,8 @@ use std::str::FromStr;
 
 use crate::engine::HostLock;
 use crate::{Error, Result};
+
+pub use yuv::{Chroma, Matrix, Siting, YuvFormat};
 
 /// A frame's size in px.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,9 +80,40 @@ pub enum PixelFormat {
     Rgb16,
     /// Three planes of F32 in [0, 1]: red, green, blue.
     PlanarF32,
+    /// Planes of Y, U and V one after the other without gaps, of 8 bits or of 16.
+    Yuv(YuvFormat),
 }
 
-/// Where the rows of a frame lie in its buffer, counted in samples.
+impl PixelFormat {
+    /// Samples of a packed frame.
+    pub(crate) const fn samples(self, size: FrameSize) -> usize {
+        match self {
+            Self::Rgb8 | Self::Rgb16 | Self::PlanarF32 => 3 * size.pixels(),
+            Self::Yuv(format) => format.samples(size),
+        }
+    }
+
+    /// Bytes of a sample.
+    pub(crate) const fn sample_bytes(self) -> usize {
+        match self {
+            Self::Rgb8 => 1,
+            Self::Rgb16 => 2,
+            Self::PlanarF32 => 4,
+            Self::Yuv(format) => format.sample_bytes(),
+        }
+    }
+
+    /// Whether there can be frames of it.
+    pub(crate) fn check(self, op: &'static str) -> Result<()> {
+        match self {
+            Self::Yuv(format) => format.check(op),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where the rows of a frame lie in its buffer, counted in samples. Those of YUV always lie without
+/// gaps, and this tells of luma's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stride {
     /// From the start of a row to the start of the next.
@@ -92,7 +127,9 @@ impl Stride {
     pub const fn packed(size: FrameSize, format: PixelFormat) -> Self {
         match format {
             PixelFormat::Rgb8 | PixelFormat::Rgb16 => Self { row: 3 * size.width, plane: 0 },
-            PixelFormat::PlanarF32 => Self { row: size.width, plane: size.pixels() },
+            PixelFormat::PlanarF32 | PixelFormat::Yuv(_) => {
+                Self { row: size.width, plane: size.pixels() }
+            }
         }
     }
 }
@@ -102,6 +139,8 @@ pub(crate) enum Samples<'a> {
     Rgb8(&'a [u8]),
     Rgb16(&'a [u16]),
     PlanarF32(&'a [f32]),
+    Yuv8(YuvFormat, &'a [u8]),
+    Yuv16(YuvFormat, &'a [u16]),
 }
 
 #[derive(Debug)]
@@ -109,6 +148,8 @@ pub(crate) enum SamplesMut<'a> {
     Rgb8(&'a mut [u8]),
     Rgb16(&'a mut [u16]),
     PlanarF32(&'a mut [f32]),
+    Yuv8(YuvFormat, &'a mut [u8]),
+    Yuv16(YuvFormat, &'a mut [u16]),
 }
 
 /// A frame in somebody else's buffer.
@@ -183,6 +224,8 @@ macro_rules! views {
                 let stride = Stride::packed(self.size, self.format());
                 let samples = match &self.samples {
                     $( Owned::$variant(data) => Samples::$variant(data), )*
+                    Owned::Yuv8(format, data) => Samples::Yuv8(*format, data),
+                    Owned::Yuv16(format, data) => Samples::Yuv16(*format, data),
                 };
                 FrameView { size: self.size, stride, samples, locked: self.lock.is_some() }
             }
@@ -192,6 +235,8 @@ macro_rules! views {
                 let stride = Stride::packed(self.size, self.format());
                 let samples = match &mut self.samples {
                     $( Owned::$variant(data) => SamplesMut::$variant(data), )*
+                    Owned::Yuv8(format, data) => SamplesMut::Yuv8(*format, data),
+                    Owned::Yuv16(format, data) => SamplesMut::Yuv16(*format, data),
                 };
                 FrameViewMut { size: self.size, stride, samples, locked: self.lock.is_some() }
             }
@@ -200,17 +245,19 @@ macro_rules! views {
             pub fn format(&self) -> PixelFormat {
                 match self.samples {
                     $( Owned::$variant(_) => PixelFormat::$variant, )*
+                    Owned::Yuv8(format, _) | Owned::Yuv16(format, _) => PixelFormat::Yuv(format),
                 }
             }
 
             /// A black frame.
             ///
             /// # Errors
-            /// When the size is out of range.
+            /// When the size is out of range, or the depth of a YUV format.
             pub fn black(size: FrameSize, format: PixelFormat) -> Result<Self> {
                 let samples = 3 * size.check("frame")?.pixels();
                 match format {
                     $( PixelFormat::$variant => Self::$name(size, vec![<$sample>::default(); samples]), )*
+                    PixelFormat::Yuv(format) => Self::black_yuv(size, format),
                 }
             }
         }
@@ -220,6 +267,7 @@ macro_rules! views {
             pub fn format(&self) -> PixelFormat {
                 match self.samples {
                     $( Samples::$variant(_) => PixelFormat::$variant, )*
+                    Samples::Yuv8(format, _) | Samples::Yuv16(format, _) => PixelFormat::Yuv(format),
                 }
             }
         }
@@ -229,6 +277,7 @@ macro_rules! views {
             pub fn format(&self) -> PixelFormat {
                 match self.samples {
                     $( SamplesMut::$variant(_) => PixelFormat::$variant, )*
+                    SamplesMut::Yuv8(format, _) | SamplesMut::Yuv16(format, _) => PixelFormat::Yuv(format),
                 }
             }
         }
@@ -246,6 +295,12 @@ macro_rules! views {
                         data.as_mut_ptr().cast(),
                         size_of_val(data.as_slice()),
                     ), )*
+                    Owned::Yuv8(_, data) => {
+                        (data.as_mut_ptr(), size_of_val(data.as_slice()))
+                    }
+                    Owned::Yuv16(_, data) => {
+                        (data.as_mut_ptr().cast(), size_of_val(data.as_slice()))
+                    }
                 };
                 self.lock = NonNull::new(data).and_then(|data| lock(data, len));
                 self
@@ -307,6 +362,8 @@ enum Owned {
     Rgb8(Vec<u8>),
     Rgb16(Vec<u16>),
     PlanarF32(Vec<f32>),
+    Yuv8(YuvFormat, Vec<u8>),
+    Yuv16(YuvFormat, Vec<u16>),
 }
 
 /// A frame that owns its samples, packed. A clone of a page-locked frame is not page-locked, and

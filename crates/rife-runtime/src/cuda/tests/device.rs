@@ -249,6 +249,7 @@ fn world<'a>(plan: &'a Plan, size: FrameSize, weights: &'a Weights) -> World<'a>
             PixelFormat::PlanarF32 => {
                 (4 * size.width + 12, (4 * size.width + 12) * size.height + 20)
             }
+            PixelFormat::Yuv(_) => panic!("it is converted after"),
         };
         let bytes = if plane > 0 { 3 * plane } else { pitch * size.height };
         let (image0, image1) = (out % 2, 2);

@@ -1,0 +1,340 @@
+//! Frames of video as it is stored: a plane of luma and, unless it is gray, two of chroma.
+//!
+//! Between chroma's samples and the pixels lie two filters that are each other's inverse: what is
+//! interpolated from chroma gives that chroma again. So a frame that is only converted to RGB and
+//! back is the same frame, as long as its colours are within RGB.
+
+pub(crate) mod axis;
+pub(crate) mod decode;
+pub(crate) mod encode;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use super::{Frame, FrameSize, FrameView, FrameViewMut, Owned, PixelFormat, Samples, SamplesMut};
+use crate::{Error, Result};
+use axis::{Axis, Place};
+
+/// Which planes a YUV frame has, one after the other: Y, then U and V.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Chroma {
+    /// Y alone.
+    Gray,
+    /// U and V of half the width and half the height, rounded up.
+    Yuv420,
+    /// U and V of half the width, rounded up.
+    Yuv422,
+    /// U and V as large as Y.
+    Yuv444,
+}
+
+/// How luma and chroma are made from RGB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Matrix {
+    /// BT.601: SMPTE 170M and BT.470 BG.
+    Bt601,
+    /// BT.709.
+    Bt709,
+    /// BT.2020 with non-constant luminance.
+    Bt2020,
+    /// SMPTE 240M.
+    Smpte240m,
+    /// FCC, title 47.
+    Fcc,
+    /// YCgCo: U is Cg, the green one, and V is Co, the orange one.
+    YCgCo,
+}
+
+/// Where chroma of 4:2:0 lies between luma's columns and rows; of 4:2:2 the columns alone matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Siting {
+    /// On even columns, between rows: MPEG-2 and what came after it.
+    Left,
+    /// Between columns, between rows: JPEG and MPEG-1.
+    Center,
+    /// On even columns, on even rows: BT.2020.
+    TopLeft,
+    /// Between columns, on even rows.
+    Top,
+    /// On even columns, on odd rows.
+    BottomLeft,
+    /// Between columns, on odd rows.
+    Bottom,
+}
+
+/// What the samples of a planar YUV frame are, and what they mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct YuvFormat {
+    /// The planes.
+    pub chroma: Chroma,
+    /// Bits of a sample: 8, 10, 12 or 16. Samples of 8 bits are bytes; others are in the low bits
+    /// of 16.
+    pub depth: u8,
+    /// How they come from RGB.
+    pub matrix: Matrix,
+    /// Whether luma uses all values, or those from 16 to 235 (of 8 bits; of more, as many times
+    /// that).
+    pub full_range: bool,
+    /// Where chroma lies.
+    pub siting: Siting,
+}
+
+impl YuvFormat {
+    /// The depths that there are, in bits.
+    pub const DEPTHS: [u8; 4] = [8, 10, 12, 16];
+
+    /// Columns and rows of a plane of chroma, none where the frame is gray.
+    pub const fn chroma_size(self, size: FrameSize) -> FrameSize {
+        let FrameSize { width, height } = size;
+        match self.chroma {
+            Chroma::Gray => FrameSize::new(0, 0),
+            Chroma::Yuv420 => FrameSize::new(width.div_ceil(2), height.div_ceil(2)),
+            Chroma::Yuv422 => FrameSize::new(width.div_ceil(2), height),
+            Chroma::Yuv444 => size,
+        }
+    }
+
+    /// Samples of a frame, all planes together.
+    pub const fn samples(self, size: FrameSize) -> usize {
+        size.pixels() + 2 * self.chroma_size(size).pixels()
+    }
+
+    /// Bytes of a sample.
+    pub const fn sample_bytes(self) -> usize {
+        if self.depth > 8 { 2 } else { 1 }
+    }
+
+    pub(crate) fn check(self, op: &'static str) -> Result<()> {
+        if Self::DEPTHS.contains(&self.depth) {
+            return Ok(());
+        }
+        let expected = "a depth of 8, 10, 12 or 16 bits".into();
+        Err(Error::Frame { op, expected, got: self.depth.to_string() })
+    }
+
+    /// Luma and chroma of black.
+    pub(crate) fn black(self) -> (u16, u16) {
+        let extra = u32::from(self.depth.saturating_sub(8));
+        (if self.full_range { 0 } else { 16 << extra }, 128 << extra)
+    }
+
+    /// How chroma lies along columns and along rows.
+    pub(crate) fn axes(self, size: FrameSize) -> (Axis, Axis) {
+        let (across, down) = match self.siting {
+            Siting::Left => (Place::Even, Place::Between),
+            Siting::Center => (Place::Between, Place::Between),
+            Siting::TopLeft => (Place::Even, Place::Even),
+            Siting::Top => (Place::Between, Place::Even),
+            Siting::BottomLeft => (Place::Even, Place::Odd),
+            Siting::Bottom => (Place::Between, Place::Odd),
+        };
+        let (across, down) = match self.chroma {
+            Chroma::Yuv420 => (across, down),
+            Chroma::Yuv422 => (across, Place::Every),
+            Chroma::Gray | Chroma::Yuv444 => (Place::Every, Place::Every),
+        };
+        (Axis { place: across, luma: size.width }, Axis { place: down, luma: size.height })
+    }
+}
+
+/// The numbers between a format's samples and RGB.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Scale {
+    /// Luma's sample that stands for 0, and how many above it stand for 1.
+    pub(crate) luma_zero: f32,
+    pub(crate) luma_one: f32,
+    /// As luma's.
+    pub(crate) chroma_zero: f32,
+    pub(crate) chroma_one: f32,
+    /// The largest sample.
+    pub(crate) most: f32,
+    /// Red, green and blue from U and V, added to luma.
+    pub(crate) to_rgb: [[f32; 2]; 3],
+    /// Y, U and V from red, green and blue.
+    pub(crate) to_yuv: [[f32; 3]; 3],
+}
+
+impl Scale {
+    pub(crate) fn of(format: YuvFormat) -> Self {
+        let (to_rgb, to_yuv) = format.matrix.coefficients();
+        let most = ((1_u32 << format.depth) - 1) as f32;
+        let step = (1_u32 << (format.depth - 8)) as f32;
+        let full = format.full_range;
+        Self {
+            luma_zero: if full { 0.0 } else { 16.0 * step },
+            luma_one: if full { most } else { 219.0 * step },
+            chroma_zero: 128.0 * step,
+            chroma_one: if full { most } else { 224.0 * step },
+            most,
+            to_rgb: to_rgb.map(|row| row.map(|v| v as f32)),
+            to_yuv: to_yuv.map(|row| row.map(|v| v as f32)),
+        }
+    }
+}
+
+impl Matrix {
+    /// Red, green and blue from U and V; Y, U and V from red, green and blue. Luma is in [0, 1],
+    /// chroma in [-0.5, 0.5].
+    fn coefficients(self) -> ([[f64; 2]; 3], [[f64; 3]; 3]) {
+        let (red, blue) = match self {
+            Self::Bt601 => (0.299, 0.114),
+            Self::Bt709 => (0.2126, 0.0722),
+            Self::Bt2020 => (0.2627, 0.0593),
+            Self::Smpte240m => (0.212, 0.087),
+            Self::Fcc => (0.30, 0.11),
+            Self::YCgCo => {
+                let to_rgb = [[-1.0, 1.0], [1.0, 0.0], [-1.0, -1.0]];
+                return (to_rgb, [[0.25, 0.5, 0.25], [-0.25, 0.5, -0.25], [0.5, 0.0, -0.5]]);
+            }
+        };
+        let green = 1.0 - red - blue;
+        let (u, v) = (2.0 * (1.0 - blue), 2.0 * (1.0 - red));
+        (
+            [[0.0, v], [-u * blue / green, -v * red / green], [u, 0.0]],
+            [[red, green, blue], [-red / u, -green / u, 0.5], [0.5, -green / v, -blue / v]],
+        )
+    }
+}
+
+/// A sample of a plane.
+pub(crate) trait Sample: Copy + Send + Sync {
+    fn float(self) -> f32;
+
+    /// Of a float that is an integer from 2^23 on: its lowest bits.
+    fn low_bits(v: f32) -> Self;
+}
+
+impl Sample for u8 {
+    fn float(self) -> f32 {
+        f32::from(self)
+    }
+
+    fn low_bits(v: f32) -> Self {
+        v.to_bits() as Self
+    }
+}
+
+impl Sample for u16 {
+    fn float(self) -> f32 {
+        f32::from(self)
+    }
+
+    fn low_bits(v: f32) -> Self {
+        v.to_bits() as Self
+    }
+}
+
+/// Checks that so many samples of `bytes` each hold a frame.
+fn check(size: FrameSize, format: YuvFormat, bytes: usize, len: usize, whole: bool) -> Result<()> {
+    const OP: &str = "YUV frame";
+    size.check(OP)?;
+    format.check(OP)?;
+    if format.sample_bytes() != bytes {
+        let expected = format!("samples of {} bits", 8 * format.sample_bytes());
+        let got = format!("of {} for a depth of {}", 8 * bytes, format.depth);
+        return Err(Error::Frame { op: OP, expected, got });
+    }
+    let needed = format.samples(size);
+    if len == needed || (len > needed && !whole) {
+        return Ok(());
+    }
+    let expected = format!("{needed} samples for {size} in {:?}", format.chroma);
+    Err(Error::Frame { op: OP, expected, got: len.to_string() })
+}
+
+macro_rules! yuv {
+    ($($name:ident: $variant:ident, $sample:ty, $doc:literal;)*) => {
+        impl<'a> FrameView<'a> {
+            $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                /// When the size or the format's depth is out of range, the depth needs samples
+                /// of another kind, or the buffer is too short.
+                pub fn $name(size: FrameSize, format: YuvFormat, data: &'a [$sample]) -> Result<Self> {
+                    check(size, format, size_of::<$sample>(), data.len(), false)?;
+                    let stride = super::Stride::packed(size, PixelFormat::Yuv(format));
+                    Ok(Self { size, stride, samples: Samples::$variant(format, data), locked: false })
+                }
+            )*
+        }
+
+        impl<'a> FrameViewMut<'a> {
+            $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                /// As [`FrameView`]'s.
+                pub fn $name(
+                    size: FrameSize,
+                    format: YuvFormat,
+                    data: &'a mut [$sample],
+                ) -> Result<Self> {
+                    check(size, format, size_of::<$sample>(), data.len(), false)?;
+                    let stride = super::Stride::packed(size, PixelFormat::Yuv(format));
+                    let samples = SamplesMut::$variant(format, data);
+                    Ok(Self { size, stride, samples, locked: false })
+                }
+            )*
+        }
+
+        impl Frame {
+            $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                /// When the size or the format's depth is out of range, the depth needs samples
+                /// of another kind, or `data` is not exactly one frame.
+                pub fn $name(size: FrameSize, format: YuvFormat, data: Vec<$sample>) -> Result<Self> {
+                    check(size, format, size_of::<$sample>(), data.len(), true)?;
+                    Ok(Self { size, lock: None, samples: Owned::$variant(format, data) })
+                }
+            )*
+        }
+    };
+}
+
+yuv! {
+    yuv8: Yuv8, u8, "Planar YUV of 8 bits, the planes one after the other without gaps.";
+    yuv16: Yuv16, u16, "Planar YUV of 10, 12 or 16 bits, in the low bits of each sample, the planes one after the other without gaps.";
+}
+
+impl Frame {
+    pub(super) fn black_yuv(size: FrameSize, format: YuvFormat) -> Result<Self> {
+        // The depth is checked before anything is computed from it.
+        format.check("YUV frame")?;
+        let pixels = size.check("YUV frame")?.pixels();
+        let (luma, chroma) = format.black();
+        let samples = || {
+            let of_luma = std::iter::repeat_n(luma, pixels);
+            of_luma.chain(std::iter::repeat_n(chroma, format.samples(size) - pixels))
+        };
+        match format.sample_bytes() {
+            1 => Self::yuv8(size, format, samples().map(|v| v as u8).collect()),
+            _ => Self::yuv16(size, format, samples().collect()),
+        }
+    }
+
+    /// The samples of a YUV frame of 8 bits: Y, U, V.
+    pub fn as_yuv8(&self) -> Option<&[u8]> {
+        if let Owned::Yuv8(_, data) = &self.samples { Some(data) } else { None }
+    }
+
+    /// The samples of a YUV frame of more than 8 bits: Y, U, V.
+    pub fn as_yuv16(&self) -> Option<&[u16]> {
+        if let Owned::Yuv16(_, data) = &self.samples { Some(data) } else { None }
+    }
+
+    /// The samples of a YUV frame of 8 bits, taken out.
+    pub fn into_yuv8(mut self) -> Option<Vec<u8>> {
+        self.lock = None;
+        if let Owned::Yuv8(_, data) = self.samples { Some(data) } else { None }
+    }
+
+    /// The samples of a YUV frame of more than 8 bits, taken out.
+    pub fn into_yuv16(mut self) -> Option<Vec<u16>> {
+        self.lock = None;
+        if let Owned::Yuv16(_, data) = self.samples { Some(data) } else { None }
+    }
+}

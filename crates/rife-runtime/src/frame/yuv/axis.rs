@@ -1,0 +1,77 @@
+//! Where chroma lies along an axis, and what each sample of it and each pixel is made of.
+
+/// Where chroma's samples lie among luma's along an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// One at each.
+    Every,
+    /// One at each even one.
+    Even,
+    /// One between each even one and the next.
+    Between,
+    /// One at each odd one.
+    Odd,
+}
+
+/// One axis of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Axis {
+    pub(crate) place: Place,
+    /// Samples of luma.
+    pub(crate) luma: usize,
+}
+
+impl Axis {
+    /// Samples of chroma.
+    pub(crate) const fn chroma(self) -> usize {
+        match self.place {
+            Place::Every => self.luma,
+            _ => self.luma.div_ceil(2),
+        }
+    }
+
+    /// The samples of chroma that it is at luma's sample `x`, and their weights.
+    pub(crate) fn up(self, x: usize) -> [(usize, f32); 2] {
+        let (i, last) = (x / 2, self.chroma() - 1);
+        let (before, after) = (i.saturating_sub(1), (i + 1).min(last));
+        let odd = x % 2 == 1;
+        match (self.place, odd) {
+            (Place::Every, _) => [(x, 1.0), (x, 0.0)],
+            (Place::Even, false) | (Place::Odd, true) => [(i, 1.0), (i, 0.0)],
+            (Place::Even, true) => [(i, 0.5), (after, 0.5)],
+            (Place::Odd, false) => [(before, 0.5), (i, 0.5)],
+            (Place::Between, false) => [(before, 0.25), (i, 0.75)],
+            (Place::Between, true) => [(i, 0.75), (after, 0.25)],
+        }
+    }
+
+    /// The samples at luma's places that chroma's sample `i` is made of, and their weights. Of
+    /// what [`Axis::up`] made of chroma, they make that chroma again, at the borders too.
+    pub(crate) fn down(self, i: usize) -> [(usize, f32); 5] {
+        let last = self.luma - 1;
+        let x = 2 * i;
+        let near = |back: usize| x.saturating_sub(back).min(last);
+        let far = |ahead: usize| (x + ahead).min(last);
+        match self.place {
+            Place::Every => [(i, 1.0), (i, 0.0), (i, 0.0), (i, 0.0), (i, 0.0)],
+            Place::Even => {
+                [(near(2), -0.125), (near(1), 0.25), (x, 0.75), (far(1), 0.25), (far(2), -0.125)]
+            }
+            // The last one has no pixel after it: what is seen of it before gives it.
+            Place::Between if x == last => {
+                [(near(1), -0.5), (x, 1.5), (x, 0.0), (x, 0.0), (x, 0.0)]
+            }
+            Place::Between => {
+                [(near(1), -0.25), (x, 0.75), (far(1), 0.75), (far(2), -0.25), (x, 0.0)]
+            }
+            // The last one lies beyond the last row, which goes on as it came.
+            Place::Odd if x == last => [(near(1), -1.0), (x, 2.0), (x, 0.0), (x, 0.0), (x, 0.0)],
+            Place::Odd if x + 2 == last => {
+                [(near(1), -0.125), (x, 0.25), (x + 1, 0.875), (x, 0.0), (x, 0.0)]
+            }
+            Place::Odd => {
+                [(near(1), -0.125), (x, 0.25), (far(1), 0.75), (far(2), 0.25), (far(3), -0.125)]
+            }
+        }
+    }
+}

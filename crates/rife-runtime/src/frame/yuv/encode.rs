@@ -1,0 +1,142 @@
+//! From RGB to YUV. Luma, and chroma as wide as it is stored, come from a row of pixels alone;
+//! where chroma has fewer rows, these are made from its rows when all of those are there.
+
+use super::axis::{Axis, Place};
+use super::decode::PIECE;
+use super::{Sample, Scale, YuvFormat};
+use crate::FrameSize;
+use crate::frame::convert::INTEGERS;
+
+/// Makes the samples of a YUV frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Encoder {
+    pub(crate) across: Axis,
+    pub(crate) down: Axis,
+    /// Whether there is chroma.
+    pub(crate) coloured: bool,
+    scale: Scale,
+}
+
+/// The nearest sample; of what is not a number, 0.
+#[inline]
+#[expect(clippy::manual_clamp, reason = "clamp keeps NaN")]
+fn nearest<T: Sample>(v: f32, most: f32) -> T {
+    T::low_bits(v.max(0.0).min(most) + INTEGERS)
+}
+
+/// The weighted sum of red, green and blue.
+#[inline]
+fn weighted([r, g, b]: [f32; 3], by: [f32; 3]) -> f32 {
+    r * by[0] + g * by[1] + b * by[2]
+}
+
+impl Encoder {
+    pub(crate) fn new(size: FrameSize, format: YuvFormat) -> Self {
+        let (across, down) = format.axes(size);
+        let coloured = format.chroma_size(size).pixels() > 0;
+        Self { across, down, coloured, scale: Scale::of(format) }
+    }
+
+    /// Whether chroma's rows are made from several of luma's.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.coloured && self.down.place != Place::Every
+    }
+
+    /// Luma of a row of pixels.
+    pub(crate) fn luma<T: Sample>(&self, [r, g, b]: [&[f32]; 3], to: &mut [T]) {
+        let Scale { luma_zero: zero, luma_one: one, most, to_yuv: [by, ..], .. } = self.scale;
+        for (to, ((r, g), b)) in to.iter_mut().zip(r.iter().zip(g).zip(b)) {
+            *to = nearest(weighted([*r, *g, *b], by) * one + zero, most);
+        }
+    }
+
+    /// Chroma of a row of pixels, as wide as it is stored, piece by piece: of U (0) or V (1), from
+    /// a column on.
+    pub(crate) fn chroma(&self, rgb: [&[f32]; 3], mut take: impl FnMut(usize, usize, &[f32])) {
+        let w = self.across.luma;
+        let [r, g, b] = rgb.map(|row| &row[..w]);
+        let of = |from: usize, until: usize, by: [f32; 3], to: &mut [f32]| {
+            let colours = r[from..until].iter().zip(&g[from..until]).zip(&b[from..until]);
+            for (to, ((r, g), b)) in to.iter_mut().zip(colours) {
+                *to = weighted([*r, *g, *b], by);
+            }
+        };
+        for x in (0..w).step_by(PIECE) {
+            let n = PIECE.min(w - x);
+            for (plane, by) in [self.scale.to_yuv[1], self.scale.to_yuv[2]].into_iter().enumerate()
+            {
+                // Two columns before the piece and two after it, at the border the same again.
+                let mut held = [0.0; PIECE + 4];
+                if self.across.place == Place::Every {
+                    of(x, x + n, by, &mut held);
+                    take(plane, x, &held[..n]);
+                    continue;
+                }
+                let (from, until) = (x.saturating_sub(2), (x + n + 2).min(w));
+                let own = 2 + from - x..2 + until - x;
+                of(from, until, by, &mut held[own.clone()]);
+                let (first, last) = (held[own.start], held[own.end - 1]);
+                held[..own.start].fill(first);
+                held[own.end..].fill(last);
+                let narrowed = self.narrow(&held, x + n == w);
+                take(plane, x / 2, &narrowed[..n.div_ceil(2)]);
+            }
+        }
+    }
+
+    /// Every second column's chroma, from a piece's, see [`Axis::down`].
+    fn narrow(&self, held: &[f32; PIECE + 4], ends: bool) -> [f32; PIECE / 2] {
+        // Apart, so that what follows is the same for neighbours in memory.
+        let (mut even, mut odd) = ([0.0; PIECE / 2 + 2], [0.0; PIECE / 2 + 2]);
+        for (pair, (even, odd)) in held.as_chunks::<2>().0.iter().zip(even.iter_mut().zip(&mut odd))
+        {
+            (*even, *odd) = (pair[0], pair[1]);
+        }
+        let mut narrowed = [0.0; PIECE / 2];
+        match self.across.place {
+            Place::Between => {
+                for (i, to) in narrowed.iter_mut().enumerate() {
+                    *to = odd[i] * -0.25
+                        + even[i + 1] * 0.75
+                        + odd[i + 1] * 0.75
+                        + even[i + 2] * -0.25;
+                }
+                if ends && self.across.luma % 2 == 1 {
+                    let i = self.across.luma % PIECE / 2;
+                    narrowed[i] = odd[i] * -0.5 + even[i + 1] * 1.5;
+                }
+            }
+            _ => {
+                for (i, to) in narrowed.iter_mut().enumerate() {
+                    *to = even[i] * -0.125
+                        + odd[i] * 0.25
+                        + even[i + 1] * 0.75
+                        + odd[i + 1] * 0.25
+                        + even[i + 2] * -0.125;
+                }
+            }
+        }
+        narrowed
+    }
+
+    /// Samples of chroma from chroma itself.
+    pub(crate) fn samples<T: Sample>(&self, from: &[f32], to: &mut [T]) {
+        let Scale { chroma_zero: zero, chroma_one: one, most, .. } = self.scale;
+        to.iter_mut().zip(from).for_each(|(to, v)| *to = nearest(v * one + zero, most));
+    }
+
+    /// Row `i` of chroma's samples from the rows of chroma, which lie in `rows` one after the
+    /// other.
+    pub(crate) fn lowered<T: Sample>(&self, i: usize, rows: &[f32], to: &mut [T]) {
+        let width = self.across.chroma();
+        let Scale { chroma_zero: zero, chroma_one: one, most, .. } = self.scale;
+        let taps = self.down.down(i);
+        let [a, b, c, d, e] = taps.map(|(y, _)| &rows[y * width..][..width]);
+        let by = taps.map(|(_, weight)| weight);
+        let rows = a.iter().zip(b).zip(c).zip(d).zip(e);
+        for (to, ((((a, b), c), d), e)) in to.iter_mut().zip(rows) {
+            let sum = a * by[0] + b * by[1] + c * by[2] + d * by[3] + e * by[4];
+            *to = nearest(sum * one + zero, most);
+        }
+    }
+}
