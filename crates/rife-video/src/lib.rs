@@ -3,11 +3,33 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
+mod blend;
+mod child;
 mod error;
 mod format;
+mod frames;
+mod journal;
+mod nut;
+mod pipeline;
+mod pipes;
+mod scene;
+mod segments;
+mod timeline;
+mod y4m;
 
 pub use error::{Error, Result};
 pub use format::{Colour, Planes, RawFormat};
+pub use frames::{pipe_pix_fmt, pixel_format, raw_format};
+pub use journal::{Fingerprint, Journal, Segment};
+pub use nut::{NutFormat, NutWriter};
+pub use pipeline::{
+    AtCut, Maker, Progress, SceneSettings, Settings, Sink, Source, SourceFrame, StageTimes, run,
+};
+pub use pipes::{PipeSink, PipeSource, Wrapping};
+pub use scene::{Judgement, Kind, Scenes};
+pub use segments::{SegmentSettings, Segments};
+pub use timeline::{At, Output, Rate, Timeline, frame_rate};
+pub use y4m::Header;
 
 /// An exact time in seconds, or an exact rate a second.
 pub type Rational = num_rational::Ratio<i64>;

@@ -428,6 +428,25 @@ impl Frame {
     }
 }
 
+impl Frame {
+    /// The frame in another format, by way of floats: rounded to the nearest sample. One that is
+    /// in the format already is copied.
+    ///
+    /// # Errors
+    /// When the format cannot be, see [`Frame::black`].
+    pub fn converted(&self, format: PixelFormat) -> Result<Self> {
+        if self.format() == format {
+            return Ok(self.clone());
+        }
+        let FrameSize { width, height } = self.size;
+        let mut planes = vec![0.0; 3 * self.size.pixels()];
+        self.view().write_planes(&mut planes, width, height);
+        let mut out = Self::black(self.size, format)?;
+        out.view_mut().read_planes(&planes, width, height);
+        Ok(out)
+    }
+}
+
 fn check_layout(size: FrameSize, format: PixelFormat, stride: Stride, len: usize) -> Result<()> {
     const OP: &str = "frame view";
     size.check(OP)?;

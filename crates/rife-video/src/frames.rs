@@ -1,0 +1,142 @@
+//! Raw frames from bytes and to bytes.
+
+use std::io::{self, Read, Write};
+
+use rife_runtime::{Chroma, Frame, FrameSize, Matrix, PixelFormat, Siting, YuvFormat};
+
+use crate::{Colour, Planes, RawFormat};
+
+/// What the engines take a raw frame as. Red, green and blue go interleaved (`rgb24`, `rgb48le`).
+pub fn pixel_format(raw: &RawFormat, colour: &Colour) -> PixelFormat {
+    let chroma = match raw.planes {
+        Planes::Gray => Chroma::Gray,
+        Planes::Yuv420 => Chroma::Yuv420,
+        Planes::Yuv422 => Chroma::Yuv422,
+        Planes::Yuv444 => Chroma::Yuv444,
+        Planes::Gbr if raw.depth == 8 => return PixelFormat::Rgb8,
+        Planes::Gbr => return PixelFormat::Rgb16,
+    };
+    let said = |word: &Option<String>| word.clone().unwrap_or_default();
+    PixelFormat::Yuv(YuvFormat {
+        chroma,
+        depth: raw.depth,
+        matrix: match said(&colour.matrix).as_str() {
+            "bt709" => Matrix::Bt709,
+            "bt2020nc" | "bt2020c" | "bt2020_ncl" | "bt2020_cl" | "bt2020" => Matrix::Bt2020,
+            "smpte240m" => Matrix::Smpte240m,
+            "fcc" => Matrix::Fcc,
+            "ycgco" | "ycocg" => Matrix::YCgCo,
+            "smpte170m" | "bt470bg" => Matrix::Bt601,
+            _ if raw.size.height >= 720 || raw.size.width >= 1280 => Matrix::Bt709,
+            _ => Matrix::Bt601,
+        },
+        full_range: matches!(said(&colour.range).as_str(), "pc" | "full" | "jpeg"),
+        siting: match said(&colour.chroma_location).as_str() {
+            "center" => Siting::Center,
+            "topleft" => Siting::TopLeft,
+            "top" => Siting::Top,
+            "bottomleft" => Siting::BottomLeft,
+            "bottom" => Siting::Bottom,
+            _ => Siting::Left,
+        },
+    })
+}
+
+/// The name by which ffmpeg knows frames as the engines take them.
+pub fn pipe_pix_fmt(raw: &RawFormat) -> String {
+    match (raw.planes, raw.depth) {
+        (Planes::Gbr, 8) => "rgb24".into(),
+        (Planes::Gbr, _) => "rgb48le".into(),
+        _ => raw.pix_fmt(),
+    }
+}
+
+/// The planes of a format that the engines take.
+pub fn raw_format(size: FrameSize, format: PixelFormat) -> Option<RawFormat> {
+    let (planes, depth) = match format {
+        PixelFormat::Rgb8 => (Planes::Gbr, 8),
+        PixelFormat::Rgb16 => (Planes::Gbr, 16),
+        PixelFormat::Yuv(yuv) => {
+            let planes = match yuv.chroma {
+                Chroma::Gray => Planes::Gray,
+                Chroma::Yuv420 => Planes::Yuv420,
+                Chroma::Yuv422 => Planes::Yuv422,
+                Chroma::Yuv444 => Planes::Yuv444,
+            };
+            (planes, yuv.depth)
+        }
+        _ => return None,
+    };
+    Some(RawFormat { size, planes, depth })
+}
+
+/// Reads a frame; `None` where the stream has ended before it.
+///
+/// # Errors
+/// When the stream cannot be read, or ends within the frame ([`io::ErrorKind::UnexpectedEof`]).
+pub fn read(from: &mut impl Read, raw: &RawFormat, format: PixelFormat) -> io::Result<Option<Frame>> {
+    let bytes = raw.frame_bytes();
+    let invalid = |error: rife_runtime::Error| io::Error::new(io::ErrorKind::InvalidData, error);
+    if raw.depth == 8 {
+        let mut samples = vec![0; bytes];
+        if !fill(from, &mut samples)? {
+            return Ok(None);
+        }
+        let frame = match format {
+            PixelFormat::Yuv(yuv) => Frame::yuv8(raw.size, yuv, samples),
+            _ => Frame::rgb8(raw.size, samples),
+        };
+        return frame.map(Some).map_err(invalid);
+    }
+    let mut samples = vec![0u16; bytes / 2];
+    if !fill(from, bytemuck::cast_slice_mut(&mut samples))? {
+        return Ok(None);
+    }
+    if cfg!(target_endian = "big") {
+        samples.iter_mut().for_each(|sample| *sample = u16::from_le(*sample));
+    }
+    let frame = match format {
+        PixelFormat::Yuv(yuv) => Frame::yuv16(raw.size, yuv, samples),
+        _ => Frame::rgb16(raw.size, samples),
+    };
+    frame.map(Some).map_err(invalid)
+}
+
+/// Fills a buffer; `false` where the stream has ended before it.
+fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match from.read(rest) {
+            Ok(0) if filled == 0 => return Ok(false),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+/// A frame's samples as they lie in a pipe.
+pub fn bytes(frame: &Frame) -> &[u8] {
+    let eight = frame.as_yuv8().or(frame.as_rgb8());
+    let sixteen = || frame.as_yuv16().or(frame.as_rgb16());
+    match eight {
+        Some(samples) => samples,
+        None => sixteen().map(bytemuck::cast_slice).unwrap_or_default(),
+    }
+}
+
+/// Writes a frame's samples as they lie in a pipe.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn write(to: &mut impl Write, frame: &Frame) -> io::Result<()> {
+    if cfg!(target_endian = "big")
+        && let Some(samples) = frame.as_yuv16().or(frame.as_rgb16())
+    {
+        let swapped: Vec<u16> = samples.iter().map(|sample| sample.to_le()).collect();
+        return to.write_all(bytemuck::cast_slice(&swapped));
+    }
+    to.write_all(bytes(frame))
+}

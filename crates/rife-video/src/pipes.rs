@@ -1,0 +1,115 @@
+//! Frames from and to streams of bytes: Y4M and raw video.
+
+use std::io::{self, BufRead, Write};
+use std::sync::Arc;
+
+use rife_runtime::{Frame, PixelFormat};
+
+use crate::pipeline::{Sink, Source, SourceFrame};
+use crate::{Error, RawFormat, Rational, Result, frames, y4m};
+
+/// What frames of a stream lie in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrapping {
+    /// A line of text before each.
+    Y4m,
+    /// Nothing.
+    Raw,
+}
+
+/// Frames of a constant rate from a stream.
+pub struct PipeSource<R> {
+    from: R,
+    name: String,
+    wrapping: Wrapping,
+    raw: RawFormat,
+    format: PixelFormat,
+    frame_time: Rational,
+    read: i64,
+}
+
+impl<R> std::fmt::Debug for PipeSource<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PipeSource").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<R: BufRead + Send> PipeSource<R> {
+    /// A stream that stands at its first frame, named for errors.
+    pub fn new(
+        from: R,
+        name: &str,
+        wrapping: Wrapping,
+        raw: RawFormat,
+        format: PixelFormat,
+        rate: Rational,
+    ) -> Self {
+        Self { from, name: name.into(), wrapping, raw, format, frame_time: rate.recip(), read: 0 }
+    }
+}
+
+impl<R: BufRead + Send> Source for PipeSource<R> {
+    fn next(&mut self) -> Result<Option<SourceFrame>> {
+        let frame = match self.wrapping {
+            Wrapping::Y4m => y4m::read_frame(&mut self.from, &self.raw, self.format),
+            Wrapping::Raw => frames::read(&mut self.from, &self.raw, self.format),
+        };
+        let frame = frame.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Error::Unusable {
+                path: self.name.clone().into(),
+                why: format!("it ends within frame {}", self.read),
+            },
+            _ => Error::io(format!("cannot read {}", self.name))(error),
+        })?;
+        let time = self.frame_time * self.read;
+        self.read += 1;
+        let duration = Some(self.frame_time);
+        Ok(frame.map(|frame| SourceFrame { frame: Arc::new(frame), time, duration }))
+    }
+}
+
+/// Frames to a stream.
+pub struct PipeSink<W> {
+    to: W,
+    name: String,
+    wrapping: Wrapping,
+}
+
+impl<W> std::fmt::Debug for PipeSink<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PipeSink").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<W: Write + Send> PipeSink<W> {
+    /// A stream, named for errors. `header` is written first where frames are Y4M.
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub fn new(mut to: W, name: &str, header: Option<&y4m::Header>) -> Result<Self> {
+        let wrapping = if header.is_some() { Wrapping::Y4m } else { Wrapping::Raw };
+        if let Some(header) = header {
+            header.write(&mut to).map_err(Error::io(format!("cannot write {name}")))?;
+        }
+        Ok(Self { to, name: name.into(), wrapping })
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(mut self) -> Result<W> {
+        self.to.flush().map_err(Error::io(format!("cannot write {}", self.name)))?;
+        Ok(self.to)
+    }
+}
+
+impl<W: Write + Send> Sink for PipeSink<W> {
+    fn put(&mut self, _: i64, _: i64, frame: &Frame, _: &Frame) -> Result<()> {
+        match self.wrapping {
+            Wrapping::Y4m => y4m::write_frame(&mut self.to, frame),
+            Wrapping::Raw => frames::write(&mut self.to, frame),
+        }
+        .map_err(|error| Error::io(format!("cannot write {}", self.name))(error))
+    }
+}
