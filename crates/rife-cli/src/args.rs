@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
-use rife_runtime::{Device, Engine, ModelVersion, Precision, Scale};
+use rife_runtime::{Device, Engine, FrameSize, ModelVersion, Precision, Scale};
+use rife_video::{Rate, Rational};
 
 /// Makes the frames between two frames, with RIFE 4.6, 4.25 and 4.26.
 #[derive(Debug, Parser)]
@@ -28,27 +29,130 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(group = ArgGroup::new("when").args(["timestep", "factor"]))]
+#[command(group = ArgGroup::new("when").args(["timestep", "factor", "fps", "slow"]))]
 pub(crate) struct InterpolateArgs {
-    /// The earlier picture: PNG, JPEG, WebP or TIFF
+    /// A video, a folder of pictures, or - for Y4M on standard input; or the earlier of two
+    /// pictures (PNG, JPEG, WebP, TIFF)
+    #[arg(value_name = "INPUT")]
     pub(crate) earlier: PathBuf,
     /// The later picture, of the same size
-    pub(crate) later: PathBuf,
-    /// The picture to make (.png, .jpg, .webp, .tif), or with --factor the folder to fill
+    pub(crate) later: Option<PathBuf>,
+    /// The video to make (.mp4, .mkv, .mov, .webm, .avi, .y4m, .yuv), - for Y4M on standard output,
+    /// or a folder to fill with pictures; of two pictures the one between, or with --factor the
+    /// folder to fill
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// Where the new picture lies between the two, 0 < T < 1
     #[arg(short, long, value_name = "T", default_value = "0.5", value_parser = timestep,
         allow_negative_numbers = true)]
     pub(crate) timestep: f32,
-    /// Make N-1 evenly spaced pictures into the folder OUT, from 0001.png on; N is 2 to 10000
+    /// Frames for each one: 2 (the default for a video), 4, 5/2; of two pictures make N-1 into the
+    /// folder OUT, from 0001.png on
     #[arg(short, long, value_name = "N", value_parser = factor, allow_negative_numbers = true)]
-    pub(crate) factor: Option<u32>,
-    /// Replace pictures that exist
+    pub(crate) factor: Option<Rational>,
+    /// Frames a second of the output, constant: 60, 60000/1001, 59.94
+    #[arg(long, value_name = "RATE", value_parser = fps, allow_negative_numbers = true)]
+    pub(crate) fps: Option<Rational>,
+    /// Slow motion: N times as long at the same rate, without sound unless --audio
+    #[arg(long, value_name = "N", value_parser = factor, allow_negative_numbers = true)]
+    pub(crate) slow: Option<Rational>,
+    /// Replace what exists
     #[arg(long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]
+    pub(crate) video: VideoArgs,
+    #[command(flatten)]
     pub(crate) engine: EngineArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Video")]
+pub(crate) struct VideoArgs {
+    /// Go on with a job that was ended, from its last finished segment
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// At a cut: hold the frame before it, blend one into the other, or off: make frames
+    /// across
+    #[arg(long, value_name = "HOW", default_value = "hold")]
+    pub(crate) scene: Scene,
+    /// How much more a frame differs from the next than usual where a cut is, % of luma's range
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = percent,
+        allow_negative_numbers = true)]
+    pub(crate) scene_threshold: f64,
+    /// How little a frame differs from the next where there is nothing to make, % of luma's range;
+    /// 0: only where they are equal
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent,
+        allow_negative_numbers = true)]
+    pub(crate) static_threshold: f64,
+    /// Codec of the output: h264, h265, av1, vp9, prores, ffv1 (lossless), or an encoder of
+    /// ffmpeg's by name, as hevc_nvenc [default: by the container]
+    #[arg(long, value_name = "CODEC")]
+    pub(crate) codec: Option<String>,
+    /// Quality of the output in the encoder's own scale, lower is better [default: by the codec]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) crf: Option<f64>,
+    /// The encoder's preset, as slow or p7
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Further arguments for the encoder, as ffmpeg takes them, in one string
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub(crate) encoder_args: Option<String>,
+    /// Keep the sound with --slow, at its own speed
+    #[arg(long)]
+    pub(crate) audio: bool,
+    /// Both side by side: the input's frames on the left, the output's on the right
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// Size of raw video
+    #[arg(long, value_name = "WxH")]
+    pub(crate) size: Option<FrameSize>,
+    /// Take the input as raw video of this format: yuv420p, yuv444p10le, rgb24, …
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) pix_fmt: Option<String>,
+    /// Frames a second of pictures, raw video or Y4M [default: what Y4M says, else 25]
+    #[arg(long, value_name = "RATE", value_parser = fps, allow_negative_numbers = true)]
+    pub(crate) input_fps: Option<Rational>,
+    /// Names of the pictures to make, %08d standing for a number of eight digits from 1 on
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pattern: Option<String>,
+    /// ffmpeg, or the folder that it and ffprobe are in [default: from PATH]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ffmpeg: Option<PathBuf>,
+    /// Memory that frames waiting between reading, making and writing may take, as 512M or 2G
+    #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
+    pub(crate) max_memory: u64,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Progress as one JSON object a line on standard output (standard error with -o -)
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is done at a cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scene {
+    Hold,
+    Blend,
+    Off,
+}
+
+/// The resolution that motion is estimated at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ScaleChoice {
+    Auto,
+    Fixed(Scale),
+}
+
+impl ScaleChoice {
+    /// For frames of a size: motion in 4K is wider than the network looks.
+    pub(crate) fn of(self, size: FrameSize) -> Scale {
+        match self {
+            Self::Fixed(scale) => scale,
+            Self::Auto if size.pixels() > 2560 * 1600 => Scale::Half,
+            Self::Auto => Scale::One,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -59,15 +163,17 @@ pub(crate) struct EngineArgs {
     /// Implementation: auto, baseline or optimized
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub(crate) engine: Engine,
-    /// Where to run: auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub(crate) device: Device,
+    /// Where to run: auto, cpu, cuda or cuda:N; several share a video (cuda:0,cuda:1)
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_delimiter = ',')]
+    pub(crate) device: Vec<Device>,
     /// Arithmetic of the convolutions: auto, f32, tf32 (GPU), f16 or bf16 (CPU)
     #[arg(long, value_name = "PRECISION", default_value = "auto")]
     pub(crate) precision: Precision,
-    /// Resolution that motion is estimated at: 0.25, 0.5 (suits 4K), 1, 2 or 4
-    #[arg(long, value_name = "SCALE", default_value = "1", allow_negative_numbers = true)]
-    pub(crate) scale: Scale,
+    /// Resolution that motion is estimated at: 0.25, 0.5 (suits 4K), 1, 2, 4, or auto: 0.5 above
+    /// 2560x1600
+    #[arg(long, value_name = "SCALE", default_value = "1", value_parser = scale,
+        allow_negative_numbers = true)]
+    pub(crate) scale: ScaleChoice,
     /// Average in the swapped pair: about twice the work (4.6 only)
     #[arg(long)]
     pub(crate) ensemble: bool,
@@ -139,10 +245,52 @@ fn versions(s: &str) -> Result<Versions, String> {
     }
 }
 
-fn factor(s: &str) -> Result<u32, String> {
-    match s.parse::<u32>() {
-        Ok(n) if (2..=10_000).contains(&n) => Ok(n),
-        _ => Err("expected a whole number from 2 to 10000".into()),
+fn factor(s: &str) -> Result<Rational, String> {
+    match Rate::factor(s) {
+        Ok(Rate::Factor(k)) => Ok(k),
+        Ok(_) => Err("expected a factor".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn fps(s: &str) -> Result<Rational, String> {
+    rife_video::frame_rate(s).map_err(|error| error.to_string())
+}
+
+fn scale(s: &str) -> Result<ScaleChoice, String> {
+    match s {
+        "auto" => Ok(ScaleChoice::Auto),
+        _ => s.parse().map(ScaleChoice::Fixed).map_err(|e: rife_model::UnknownScale| e.to_string()),
+    }
+}
+
+fn percent(s: &str) -> Result<f64, String> {
+    match s.parse::<f64>() {
+        Ok(p) if (0.0..=100.0).contains(&p) => Ok(p),
+        _ => Err("expected a number from 0 to 100".into()),
+    }
+}
+
+/// Bytes, as people write them: 512M, 2G, 1.5GiB.
+fn bytes(s: &str) -> Result<u64, String> {
+    let text = s.trim().trim_end_matches(['b', 'B']).trim_end_matches(['i', 'I']);
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, unit)) if unit.is_ascii_alphabetic() => (&text[..at], unit.to_ascii_uppercase()),
+        _ => (text, ' '),
+    };
+    let shift = match unit {
+        ' ' => 0,
+        'K' => 10,
+        'M' => 20,
+        'G' => 30,
+        'T' => 40,
+        _ => 64,
+    };
+    match digits.trim().parse::<f64>() {
+        Ok(n) if shift < 64 && n > 0.0 && n * 2f64.powi(shift) < 2f64.powi(50) => {
+            Ok((n * 2f64.powi(shift)) as u64)
+        }
+        _ => Err("expected bytes, as 512M or 2G".into()),
     }
 }
 

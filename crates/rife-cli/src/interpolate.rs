@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use rife_model::weights::Store;
-use rife_runtime::{Frame, Interpolator, InterpolatorBuilder, PixelFormat};
+use rife_runtime::{Frame, FrameSize, Interpolator, InterpolatorBuilder, PixelFormat};
 
 use crate::args::{EngineArgs, InterpolateArgs};
 use crate::picture::{self, Format, Picture};
-use crate::{interrupt, say};
+use crate::video::engines::{Choice, weights};
+use crate::{interrupt, say, video};
+
+/// The most pictures between two, and one.
+const MOST_PICTURES: i64 = 10_000;
 
 /// A picture to make.
 struct Output {
@@ -20,6 +23,8 @@ struct Output {
 /// What was typed, found to be possible.
 struct Job {
     args: InterpolateArgs,
+    /// The later picture.
+    later: PathBuf,
     outputs: Vec<Output>,
     format: Format,
     /// The folder that the pictures go to.
@@ -27,10 +32,16 @@ struct Job {
 }
 
 impl Job {
-    fn new(args: InterpolateArgs) -> Result<Self> {
+    fn new(args: InterpolateArgs, later: PathBuf) -> Result<Self> {
+        refuse_what_videos_have(&args)?;
         // Before weights are fetched for what cannot run.
-        builder(&args.engine).check()?;
-        let (outputs, format, folder) = match args.factor {
+        builder(&args.engine, FrameSize::new(1, 1))?.check()?;
+        let factor = match args.factor {
+            None => None,
+            Some(k) if k.is_integer() && *k.numer() <= MOST_PICTURES => Some(*k.numer()),
+            Some(_) => bail!("of two pictures --factor makes a whole number, 2 to {MOST_PICTURES}"),
+        };
+        let (outputs, format, folder) = match factor {
             None => {
                 let out = &args.output;
                 ensure!(
@@ -61,7 +72,7 @@ impl Job {
                 );
                 let outputs = (1..factor).map(|i| Output {
                     path: folder.join(format!("{i:04}.png")),
-                    timestep: (f64::from(i) / f64::from(factor)) as f32,
+                    timestep: (i as f64 / factor as f64) as f32,
                 });
                 (outputs.collect(), Format::Png, folder)
             }
@@ -76,39 +87,56 @@ impl Job {
             );
             ensure!(args.overwrite, "{} exists: add --overwrite to replace it", path.display());
         }
-        Ok(Self { args, outputs, format, folder })
+        Ok(Self { args, later, outputs, format, folder })
     }
 }
 
 /// The folder that a file lies in.
-fn folder_of(file: &Path) -> &Path {
+pub(crate) fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn builder(args: &EngineArgs) -> InterpolatorBuilder {
-    let builder = Interpolator::builder(args.model)
-        .engine(args.engine)
-        .device(args.device)
-        .precision(args.precision)
-        .scale(args.scale)
-        .ensemble(args.ensemble);
-    match args.threads {
-        Some(threads) => builder.threads(threads),
-        None => builder,
+fn builder(args: &EngineArgs, size: FrameSize) -> Result<InterpolatorBuilder> {
+    let [device] = args.device[..] else {
+        bail!("two pictures need one --device; several share a video");
+    };
+    Ok(Choice::new(args, device, size).builder())
+}
+
+/// What says something of a video says nothing of two pictures.
+fn refuse_what_videos_have(args: &InterpolateArgs) -> Result<()> {
+    let video = &args.video;
+    let given = [
+        ("--fps", args.fps.is_some()),
+        ("--slow", args.slow.is_some()),
+        ("--resume", video.resume),
+        ("--codec", video.codec.is_some()),
+        ("--crf", video.crf.is_some()),
+        ("--preset", video.preset.is_some()),
+        ("--encoder-args", video.encoder_args.is_some()),
+        ("--audio", video.audio),
+        ("--compare", video.compare),
+        ("--size", video.size.is_some()),
+        ("--pix-fmt", video.pix_fmt.is_some()),
+        ("--input-fps", video.input_fps.is_some()),
+        ("--pattern", video.pattern.is_some()),
+        ("--dry-run", video.dry_run),
+        ("--json", video.json),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => bail!("{flag} is for videos, not for two pictures"),
+        None => Ok(()),
     }
 }
 
-pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
-    let job = Job::new(args)?;
-    let (earlier, later) = read_pair(&job.args.earlier, &job.args.later)?;
+pub(crate) fn run(mut args: InterpolateArgs) -> Result<()> {
+    let Some(later) = args.later.take() else { return video::run(args) };
+    let job = Job::new(args, later)?;
+    let (earlier, later) = read_pair(&job.args.earlier, &job.later)?;
 
     let engine = &job.args.engine;
-    let weights = Store::locate(engine.weights.dir.as_deref())?
-        .obtain(engine.model, &mut |line| say(line))?;
-    let rife = builder(engine).load_weights(&weights)?;
-    if let Some(note) = &weights.note {
-        say(&format!("note: {note}"));
-    }
+    let weights = weights(engine)?;
+    let rife = builder(engine, earlier.frame.size())?.load_weights(&weights)?;
     interrupt::install()?;
     let done = create(&job.folder).and_then(|()| make(&job, &rife, &earlier, &later));
     interrupt::clean();
@@ -132,7 +160,7 @@ fn read_pair(earlier: &Path, later: &Path) -> Result<(Picture, Picture)> {
 }
 
 /// Creates a folder and those above it that are missing.
-fn create(folder: &Path) -> Result<()> {
+pub(crate) fn create(folder: &Path) -> Result<()> {
     let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
     let missing: Vec<_> = folder.ancestors().take_while(missing).collect();
     for dir in missing.into_iter().rev() {

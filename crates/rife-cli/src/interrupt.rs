@@ -25,6 +25,11 @@ enum Unfinished {
     Scratch(PathBuf),
     /// A folder that this run created, removed if nothing is in it.
     Created(PathBuf),
+    /// A file of our own.
+    File(PathBuf),
+    /// A folder of finished segments, which stays for the job to go on with; removed where none
+    /// is finished.
+    Job(PathBuf),
 }
 
 /// From now on Ctrl-C and termination remove what is unfinished, and end the program at once.
@@ -55,6 +60,16 @@ pub(crate) fn created(path: &Path) {
     push(Unfinished::Created(path.to_owned()));
 }
 
+/// A file of our own, removed.
+pub(crate) fn file(path: &Path) {
+    push(Unfinished::File(path.to_owned()));
+}
+
+/// A folder of finished segments, which stays; removed where none is finished.
+pub(crate) fn job(path: &Path) {
+    push(Unfinished::Job(path.to_owned()));
+}
+
 fn push(unfinished: Unfinished) {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(unfinished);
 }
@@ -66,7 +81,24 @@ pub(crate) fn clean() {
         let _ = match what {
             Unfinished::Scratch(path) => remove(&path),
             Unfinished::Created(path) => std::fs::remove_dir(path),
+            Unfinished::File(path) => std::fs::remove_file(path),
+            Unfinished::Job(path) => stop(&path),
         };
+    }
+}
+
+/// Leaves a job as it can be gone on with. Of one that has ended nothing is there any more.
+fn stop(folder: &Path) -> std::io::Result<()> {
+    match rife_video::Journal::open(folder) {
+        Ok(Some(journal)) if journal.frames() > 0 => {
+            crate::say(&format!(
+                "stopped; {} finished frames are kept in {}: --resume goes on with them",
+                journal.frames(),
+                folder.display()
+            ));
+            Ok(())
+        }
+        _ => remove(folder),
     }
 }
 

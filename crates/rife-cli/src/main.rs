@@ -8,6 +8,7 @@ mod info;
 mod interpolate;
 mod interrupt;
 mod picture;
+mod video;
 mod weights;
 
 use std::io::Write;

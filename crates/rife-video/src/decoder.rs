@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use rife_runtime::PixelFormat;
 
 use crate::child::Worker;
-use crate::mux::{ShowInfo, parse_showinfo};
+use crate::ffmpeg::{ShowInfo, parse_showinfo};
 use crate::pipeline::{Source, SourceFrame};
 use crate::{Error, RawFormat, Rational, Result, frames};
 

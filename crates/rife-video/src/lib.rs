@@ -5,7 +5,9 @@
 
 mod blend;
 mod child;
+mod decoder;
 mod error;
+mod ffmpeg;
 mod format;
 mod frames;
 mod journal;
@@ -17,7 +19,9 @@ mod segments;
 mod timeline;
 mod y4m;
 
+pub use decoder::{Decoder, Expected};
 pub use error::{Error, Result};
+pub use ffmpeg::*;
 pub use format::{Colour, Planes, RawFormat};
 pub use frames::{pipe_pix_fmt, pixel_format, raw_format};
 pub use journal::{Fingerprint, Journal, Segment};

@@ -105,6 +105,7 @@ pub struct Progress {
     pub cuts: AtomicU64,
     /// Stills found.
     pub stills: AtomicU64,
+    first: std::sync::OnceLock<Rational>,
     reading_ns: AtomicU64,
     judging_ns: AtomicU64,
     making_ns: AtomicU64,
@@ -142,6 +143,11 @@ impl StageTimes {
 }
 
 impl Progress {
+    /// The time of the source's first frame, s, once it was read.
+    pub fn first_time(&self) -> Option<Rational> {
+        self.first.get().copied()
+    }
+
     /// What each stage spent at work.
     pub fn stages(&self) -> StageTimes {
         let of = |ns: &AtomicU64| Duration::from_nanos(ns.load(Ordering::Relaxed));
@@ -209,6 +215,7 @@ pub fn run(
             Some(frame) => frame,
         };
         progress.read.fetch_add(1, Ordering::Relaxed);
+        progress.first.get_or_init(|| first.time);
         let bytes = crate::frames::bytes(&first.frame).len().max(1) as u64;
         let frames = (settings.memory / bytes).clamp(8, 256) as usize;
         let n = devices.len().max(1);

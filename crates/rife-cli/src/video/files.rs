@@ -1,0 +1,381 @@
+//! Where a job's frames go, whole or not at all.
+
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use rife_video::{
+    Encoding, Fingerprint, Journal, Maker, Mux, NutFormat, PipeSink, Planes, Probed, Rational,
+    SegmentSettings, Segments, Timeline,
+};
+use sha2::{Digest, Sha256};
+
+use super::input::{Input, Kind};
+use super::output::{Output, Pattern, Pictures};
+use super::{Job, beside, shown};
+use crate::interpolate::create;
+use crate::{interrupt, picture, say};
+
+/// Bytes that are gathered before they are written.
+const GATHERED: usize = 1 << 20;
+
+/// How long a segment is, s: what a job that is killed has to make again, at most.
+const SEGMENT_S: i64 = 5;
+
+/// Bytes at either end of the input that say which it is.
+const LOOKED_AT: u64 = 1 << 20;
+
+pub(crate) fn standard_output(
+    job: &Job,
+    input: Input,
+    timeline: Timeline,
+    makers: &[Maker],
+) -> Result<()> {
+    let start = Instant::now();
+    let header = job.header(&input);
+    let out = BufWriter::with_capacity(GATHERED, std::io::stdout());
+    let mut sink = PipeSink::new(out, "standard output", Some(&header))?;
+    let progress = job.make(input, timeline, makers, &mut sink, 0)?;
+    sink.finish()?;
+    job.tell_done("standard output", &progress, start);
+    Ok(())
+}
+
+pub(crate) fn stream(
+    job: &Job,
+    path: &Path,
+    input: Input,
+    timeline: Timeline,
+    makers: &[Maker],
+) -> Result<()> {
+    let start = Instant::now();
+    let header = job.header(&input);
+    let header = matches!(job.output, Output::Y4m(_)).then_some(&header);
+    let shown = path.display().to_string();
+    let cannot = || format!("cannot write {shown}");
+    let folder = crate::interpolate::folder_of(path);
+    let file = tempfile::Builder::new()
+        .prefix(".rife-")
+        .tempfile_in(folder)
+        .map_err(|error| std::io::Error::from(error.kind()))
+        .with_context(cannot)?;
+    interrupt::file(file.path());
+    let writer = file.as_file().try_clone().with_context(cannot)?;
+    let mut sink = PipeSink::new(BufWriter::with_capacity(GATHERED, writer), &shown, header)?;
+    let progress = job.make(input, timeline, makers, &mut sink, 0)?;
+    sink.finish()?;
+    file.as_file().sync_all().with_context(cannot)?;
+    let kept = match job.args.overwrite {
+        true => file.persist(path),
+        false => file.persist_noclobber(path),
+    };
+    kept.map_err(|error| error.error).with_context(cannot)?;
+    job.tell_done(&shown, &progress, start);
+    Ok(())
+}
+
+pub(crate) fn pictures(
+    job: &Job,
+    folder: &Path,
+    pattern: &Pattern,
+    input: Input,
+    timeline: Timeline,
+    makers: &[Maker],
+) -> Result<()> {
+    let start = Instant::now();
+    create(folder)?;
+    let cannot = || format!("cannot write to {}", folder.display());
+    if !job.args.overwrite {
+        let first = folder.join(pattern.name(0));
+        ensure!(!first.exists(), "{} exists: add --overwrite to replace it", first.display());
+    }
+    let scratch = tempfile::Builder::new()
+        .prefix(".rife-")
+        .tempdir_in(folder)
+        .map_err(|error| std::io::Error::from(error.kind()))
+        .with_context(cannot)?;
+    interrupt::scratch(scratch.path());
+    let mut sink = Pictures::new(scratch.path(), pattern);
+    let progress = job.make(input, timeline, makers, &mut sink, 0)?;
+    let written = sink.finish()?;
+    for number in 0..written {
+        let name = pattern.name(number);
+        picture::keep(&scratch.path().join(&name), &folder.join(&name), job.args.overwrite)
+            .with_context(|| format!("cannot write {}", folder.join(&name).display()))?;
+    }
+    job.tell_done(&folder.display().to_string(), &progress, start);
+    Ok(())
+}
+
+/// What goes into a video beside its frames.
+struct Rest {
+    original: Option<(PathBuf, Probed)>,
+    sample_aspect: Option<Rational>,
+}
+
+impl Rest {
+    fn of(input: &Input) -> Self {
+        let original = match &input.kind {
+            Kind::File { path, source, .. } => Some((path.clone(), (**source).clone())),
+            _ => None,
+        };
+        Self { original, sample_aspect: input.sample_aspect }
+    }
+
+    fn mux<'a>(
+        &'a self,
+        job: &'a Job,
+        list: &'a Path,
+        output: &'a Path,
+        offset: Rational,
+        tick: Rational,
+    ) -> Mux<'a> {
+        let slow = job.args.slow.is_some();
+        Mux {
+            list,
+            original: self.original.as_ref().map(|(path, source)| (path.as_path(), source)),
+            output,
+            container: container(job),
+            audio: !slow || job.args.video.audio,
+            others: !slow,
+            offset: if slow { Rational::from(0) } else { offset },
+            time_scale: *tick.denom(),
+            colour: &job.said,
+            sample_aspect: self.sample_aspect,
+        }
+    }
+}
+
+fn container(job: &Job) -> &str {
+    job.args.output.extension().and_then(|e| e.to_str()).unwrap_or_default()
+}
+
+fn frames_per_segment(job: &Job) -> i64 {
+    (job.out_rate * SEGMENT_S).round().to_integer().clamp(24, 600)
+}
+
+fn nut_format(job: &Job, input: &Input) -> NutFormat {
+    let written = job.written();
+    match written.planes {
+        Planes::Gbr => NutFormat::rgb(&written, input.sample_aspect),
+        _ => NutFormat::planar(&written, input.sample_aspect),
+    }
+}
+
+fn fingerprint(job: &Job, input: &Input, makers: &[Maker], encoding: &Encoding) -> Result<Fingerprint> {
+    let mut said = Fingerprint::new();
+    let mut say = |key: &str, value: String| _ = said.insert(key.into(), value);
+    let args = &job.args;
+    say("input", content(&args.earlier)?);
+    say("frames", format!("{} {:?}", job.rate, job.format));
+    say("scenes", {
+        let video = &args.video;
+        format!("{:?} {} {}", video.scene, video.scene_threshold, video.static_threshold)
+    });
+    for (n, maker) in makers.iter().enumerate() {
+        let info = maker.rife.info();
+        let kind = info.device.split(':').next().unwrap_or_default();
+        say(
+            &format!("network {n}"),
+            format!(
+                "{} {} on {kind} in {}, scale {}{}, weights {}",
+                info.model,
+                info.engine,
+                info.precision,
+                info.scale,
+                if info.ensemble { ", ensemble" } else { "" },
+                info.weights.tensors_sha256,
+            ),
+        );
+    }
+    say("encoder", format!("{} {} {}", encoding.encoder, encoding.pix_fmt, encoding.args.join(" ")));
+    say("segments", format!("{} frames of {}", frames_per_segment(job), job.written().size));
+    let _ = input;
+    Ok(said)
+}
+
+/// What tells one input from another.
+fn content(path: &Path) -> Result<String> {
+    if path.as_os_str() == "-" {
+        return Ok("standard input".into());
+    }
+    let cannot = || format!("cannot read {}", path.display());
+    let mut hash = Sha256::new();
+    let mut bytes = 0;
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        files = fs::read_dir(path)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+            .with_context(cannot)?;
+        files.sort();
+    }
+    for file in files.iter().filter(|file| file.is_file()) {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut file = File::open(file).with_context(cannot)?;
+        let length = file.metadata().with_context(cannot)?.len();
+        bytes += length;
+        let mut ends = Vec::new();
+        (&mut file).take(LOOKED_AT).read_to_end(&mut ends).with_context(cannot)?;
+        file.seek(SeekFrom::Start(length.saturating_sub(LOOKED_AT))).with_context(cannot)?;
+        file.take(LOOKED_AT).read_to_end(&mut ends).with_context(cannot)?;
+        hash.update(length.to_le_bytes());
+        hash.update(&ends);
+    }
+    let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{bytes} bytes, {hash}"))
+}
+
+/// The journal to go on with: one that is there, with --resume, or a new one.
+fn journal(job: &Job, folder: &Path, said: Fingerprint) -> Result<Journal> {
+    let there = match Journal::open(folder) {
+        Ok(there) => there.filter(|journal| journal.frames() > 0),
+        Err(_) if job.args.overwrite && !job.args.video.resume => None,
+        Err(error) => return Err(error.into()),
+    };
+    match there {
+        Some(journal) if job.args.video.resume => {
+            if let Some(difference) = journal.difference(&said) {
+                bail!(
+                    "the unfinished job in {} is another one: {difference}; remove it, or start \
+                     anew without --resume and with --overwrite",
+                    folder.display()
+                );
+            }
+            say(&format!("going on after {} frames", journal.frames()));
+            Ok(journal)
+        }
+        Some(journal) if !job.args.overwrite => bail!(
+            "{} holds {} frames of an unfinished job: --resume goes on with it, --overwrite \
+             starts anew",
+            folder.display(),
+            journal.frames()
+        ),
+        _ => {
+            if folder.exists() {
+                fs::remove_dir_all(folder)
+                    .with_context(|| format!("cannot remove {}", folder.display()))?;
+            }
+            fs::create_dir(folder)
+                .with_context(|| format!("cannot write to {}", folder.display()))?;
+            Ok(Journal::new(folder, said))
+        }
+    }
+}
+
+pub(crate) fn video(
+    job: &Job,
+    path: &Path,
+    input: Input,
+    timeline: Timeline,
+    makers: &[Maker],
+) -> Result<()> {
+    let start = Instant::now();
+    let programs = job.programs()?.clone();
+    let encoding = job.encoding.clone().context("no encoder was chosen")?;
+    let folder = beside(path, "rife-job");
+    let said = fingerprint(job, &input, makers, &encoding)?;
+    let journal = journal(job, &folder, said)?;
+    interrupt::job(&folder);
+    let tick = timeline.tick();
+    let rest = Rest::of(&input);
+    let skip = journal.frames();
+    let settings = SegmentSettings {
+        encoder: {
+            let (programs, encoding) = (programs.clone(), encoding.clone());
+            Box::new(move |file| rife_video::segment_command(&programs, &encoding, tick, file))
+        },
+        count: {
+            let programs = programs.clone();
+            Arc::new(move |file| rife_video::count_frames(&programs, file))
+        },
+        format: nut_format(job, &input),
+        tick,
+        frames: frames_per_segment(job),
+        extension: encoding.segment_ext.to_owned(),
+    };
+    let mut segments = Segments::new(settings, journal);
+    let made = job
+        .make(input, timeline, makers, &mut segments, skip)
+        .and_then(|progress| Ok((progress, segments.finish()?)));
+    let (progress, journal) = match made {
+        Ok(made) => made,
+        Err(error) => return Err(kept(&folder, error)),
+    };
+
+    let finish = || -> Result<()> {
+        let list = folder.join("list.txt");
+        let entries: Vec<_> = journal
+            .segments
+            .iter()
+            .map(|segment| (segment.file.clone(), tick * segment.ticks))
+            .collect();
+        fs::write(&list, rife_video::concat_list(&entries))
+            .with_context(|| format!("cannot write {}", list.display()))?;
+        let whole = folder.join(format!("whole.{}", container(job)));
+        let offset = progress.first_time().unwrap_or_default();
+        let mux = rest.mux(job, &list, &whole, offset, tick);
+        let (command, notes) = rife_video::mux_command(&programs, &mux);
+        for note in notes {
+            say(&format!("note: {note}"));
+        }
+        rife_video::run_program(command, &format!("writing {}", path.display()))?;
+        let cannot = || format!("cannot write {}", path.display());
+        File::open(&whole).and_then(|file| file.sync_all()).with_context(cannot)?;
+        picture::keep(&whole, path, job.args.overwrite).with_context(cannot)
+    };
+    if let Err(error) = finish() {
+        return Err(kept(&folder, error));
+    }
+    // What is left is not needed any more.
+    let _ = fs::remove_dir_all(&folder);
+    job.tell_done(&path.display().to_string(), &progress, start);
+    Ok(())
+}
+
+/// Says that what is finished is kept; removes the folder where nothing is.
+fn kept(folder: &Path, error: anyhow::Error) -> anyhow::Error {
+    match Journal::open(folder) {
+        Ok(Some(journal)) if journal.frames() > 0 => {
+            say(&format!(
+                "{} finished frames are kept in {}: --resume goes on with them",
+                journal.frames(),
+                folder.display()
+            ));
+        }
+        _ => _ = fs::remove_dir_all(folder),
+    }
+    error
+}
+
+/// The commands that would be run.
+pub(crate) fn commands(job: &Job, input: &Input, timeline: &Timeline) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    let tick = timeline.tick();
+    if let Kind::File { path, source, working } = &input.kind {
+        let command = rife_video::decode_command(job.programs()?, path, source, working);
+        lines.push(format!("decode: {}", shown(&command)));
+    }
+    if let (Output::Video(path), Some(encoding)) = (&job.output, &job.encoding) {
+        let programs = job.programs()?;
+        let folder = beside(path, "rife-job");
+        let segment = folder.join(format!("000000.{}", encoding.segment_ext));
+        let command = rife_video::segment_command(programs, encoding, tick, &segment);
+        lines.push(format!(
+            "encode, each {} frames: {}",
+            frames_per_segment(job),
+            shown(&command)
+        ));
+        let list = folder.join("list.txt");
+        let whole = folder.join(format!("whole.{}", container(job)));
+        let rest = Rest::of(input);
+        let mux = rest.mux(job, &list, &whole, Rational::from(0), tick);
+        let (command, notes) = rife_video::mux_command(programs, &mux);
+        lines.push(format!("join: {}", shown(&command)));
+        lines.extend(encoding.notes.iter().chain(&notes).map(|note| format!("note: {note}")));
+    }
+    Ok(lines)
+}
+

@@ -1,0 +1,362 @@
+//! `rife interpolate` of a video: what was typed, found to be possible, and run.
+
+pub(crate) mod engines;
+mod files;
+mod input;
+mod output;
+mod progress;
+mod side_by_side;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use rife_runtime::PixelFormat;
+use rife_video::{
+    AtCut, Colour, Encoding, EncodingRequest, Header, Maker, Planes, Programs, Progress, Rate,
+    RawFormat, Rational, SceneSettings, Settings, Sink, Timeline,
+};
+use serde_json::json;
+
+use self::input::{Input, Kind};
+use self::output::Output;
+use self::progress::Told;
+use self::side_by_side::SideBySide;
+use crate::args::{InterpolateArgs, Scene};
+use crate::{interrupt, say};
+
+/// What was typed, found to be possible.
+struct Job {
+    args: InterpolateArgs,
+    output: Output,
+    programs: Option<Programs>,
+    rate: Rate,
+    /// Frames that will be written, where that is known.
+    total: Option<u64>,
+    /// The output's rate, on average.
+    out_rate: Rational,
+    /// How the output's frames lie, before two are put side by side.
+    raw: RawFormat,
+    format: PixelFormat,
+    /// What is said of its samples.
+    said: Colour,
+    /// The encoder; none where there is none.
+    encoding: Option<Encoding>,
+    told: Told,
+}
+
+pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
+    let output = Output::of(&args)?;
+    engines::check(&args.engine)?;
+    let mut found = None;
+    let ffmpeg = args.video.ffmpeg.clone();
+    let mut programs = || -> Result<Programs> {
+        if found.is_none() {
+            found = Some(Programs::find(ffmpeg.as_deref())?);
+        }
+        found.clone().context("ffmpeg")
+    };
+    if let Output::Video(_) = output {
+        programs()?;
+    }
+    let input = Input::open(&args, &mut programs)?;
+    let job = Job::new(args, output, &input, found)?;
+    let timeline = Timeline::new(job.rate, input.tick)?;
+    if job.args.video.dry_run {
+        return job.tell_plan(&input, &timeline);
+    }
+    job.refuse_what_exists()?;
+    if let Some(encoding) = &job.encoding {
+        for note in &encoding.notes {
+            say(&format!("note: {note}"));
+        }
+        rife_video::check_encoding(job.programs()?, encoding)?;
+    }
+    let makers = engines::load(&job.args.engine, input.raw.size)?;
+    interrupt::install()?;
+    let done = match &job.output {
+        Output::Video(path) => files::video(&job, path, input, timeline, &makers),
+        Output::Y4m(None) => files::standard_output(&job, input, timeline, &makers),
+        Output::Y4m(Some(path)) | Output::Raw(path) => {
+            files::stream(&job, path, input, timeline, &makers)
+        }
+        Output::Pictures(folder, pattern) => {
+            files::pictures(&job, folder, pattern, input, timeline, &makers)
+        }
+    };
+    interrupt::clean();
+    done
+}
+
+impl Job {
+    fn new(
+        args: InterpolateArgs,
+        output: Output,
+        input: &Input,
+        programs: Option<Programs>,
+    ) -> Result<Self> {
+        let video = &args.video;
+        let rate = match (args.factor, args.fps, args.slow) {
+            (_, Some(fps), _) => Rate::Fps(fps),
+            (_, _, Some(k)) => Rate::Slow(k),
+            (Some(k), ..) => Rate::Factor(k),
+            _ => Rate::Factor(Rational::from(2)),
+        };
+        let multiple = rate.multiple(input.rate);
+        let total = input.frames.map(|frames| {
+            (multiple * frames as i64).ceil().to_integer().max(0) as u64
+        });
+        let out_rate = rate.output_rate(input.rate);
+        if let (Output::Video(_), Kind::Stream { .. }) = (&output, &input.kind) {
+            ensure!(!video.resume, "--resume needs an input that can be read again: a file");
+        }
+        ensure!(
+            matches!(output, Output::Video(_)) || !video.resume,
+            "--resume is for videos: they are kept in segments while they are made"
+        );
+        if input.variable && !matches!(output, Output::Video(_)) && args.fps.is_none() {
+            say(
+                "note: the input's rate varies and the output has no times of its own: \
+                 --fps makes the rate constant",
+            );
+        }
+
+        let mut raw = input.raw;
+        let mut said = input.said.clone();
+        let mut format = input.format;
+        let mut encoding = None;
+        match &output {
+            Output::Video(path) => {
+                let container = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+                let programs = programs.as_ref().context("ffmpeg was not looked for")?;
+                let hdr = match &input.kind {
+                    Kind::File { source, .. } => source.video.hdr.clone(),
+                    _ => rife_video::Hdr::default(),
+                };
+                let twice = |raw: &RawFormat| match video.compare {
+                    true => side_by_side::twice(raw),
+                    false => *raw,
+                };
+                let chosen = rife_video::choose_encoding(programs, &EncodingRequest {
+                    container: &container.to_ascii_lowercase(),
+                    codec: video.codec.as_deref(),
+                    crf: video.crf,
+                    preset: video.preset.as_deref(),
+                    extra: video.encoder_args.as_deref(),
+                    raw: &twice(&input.raw),
+                    colour: &input.said,
+                    hdr: &hdr,
+                    rate: out_rate,
+                })?;
+                // Red, green and blue may have to become luma and chroma.
+                raw = RawFormat { size: input.raw.size, ..chosen.raw };
+                if raw.planes == Planes::Gbr {
+                    // The encoder takes it as it is.
+                } else if input.raw.planes == Planes::Gbr {
+                    said = chosen.colour.clone();
+                    format = rife_video::pixel_format(&raw, &said);
+                } else {
+                    format = rife_video::pixel_format(&raw, &input.colour);
+                }
+                encoding = Some(chosen);
+            }
+            Output::Y4m(_) if raw.planes == Planes::Gbr => {
+                raw.planes = Planes::Yuv444;
+                said = rife_video::default_colour(raw.size);
+                format = rife_video::pixel_format(&raw, &said);
+            }
+            Output::Y4m(_) | Output::Raw(_) => {}
+            Output::Pictures(_, pattern) => {
+                format = output::picture_format(pattern.format, format);
+            }
+        }
+        let told = match (video.json, &output) {
+            (false, _) => Told::People,
+            (true, Output::Y4m(None)) => Told::ProgramsByError,
+            (true, _) => Told::ProgramsByOutput,
+        };
+        Ok(Self { args, output, programs, rate, total, out_rate, raw, format, said, encoding, told })
+    }
+
+    fn programs(&self) -> Result<&Programs> {
+        self.programs.as_ref().context("ffmpeg was not looked for")
+    }
+
+    fn refuse_what_exists(&self) -> Result<()> {
+        let input = &self.args.earlier;
+        if let Some(path) = self.output.file() {
+            let same = path.canonicalize().ok().zip(input.canonicalize().ok());
+            ensure!(
+                same.is_none_or(|(a, b)| a != b),
+                "{} is the input: name another output",
+                path.display()
+            );
+            ensure!(!path.is_dir(), "{} is a folder", path.display());
+            let folder = crate::interpolate::folder_of(path);
+            ensure!(folder.is_dir(), "there is no folder {}", folder.display());
+            ensure!(
+                self.args.overwrite || path.symlink_metadata().is_err(),
+                "{} exists: add --overwrite to replace it",
+                path.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The shape of the frames that are written.
+    fn written(&self) -> RawFormat {
+        match self.args.video.compare {
+            true => side_by_side::twice(&self.raw),
+            false => self.raw,
+        }
+    }
+
+    fn header(&self, input: &Input) -> Header {
+        Header {
+            raw: self.written(),
+            rate: Some(self.out_rate),
+            sample_aspect: input.sample_aspect,
+            colour: self.said.clone(),
+            interlaced: false,
+        }
+    }
+
+    fn settings(&self, input: &Input, skip: i64) -> Settings {
+        let video = &self.args.video;
+        let off = video.scene == Scene::Off;
+        Settings {
+            scenes: SceneSettings {
+                cut: if off { f64::INFINITY } else { video.scene_threshold },
+                still: video.static_threshold,
+                at_cut: if video.scene == Scene::Blend { AtCut::Blend } else { AtCut::Hold },
+            },
+            format: self.format,
+            memory: video.max_memory,
+            skip,
+            frame_time: input.rate.recip(),
+        }
+    }
+
+    /// Makes all frames.
+    fn make(
+        &self,
+        input: Input,
+        mut timeline: Timeline,
+        makers: &[Maker],
+        sink: &mut dyn Sink,
+        skip: i64,
+    ) -> Result<Progress> {
+        let settings = self.settings(&input, skip);
+        let mut source = input.source(self.programs.as_ref())?;
+        let progress = Progress::default();
+        let done = AtomicBool::new(false);
+        let made = std::thread::scope(|scope| {
+            let teller = scope.spawn(|| {
+                progress::tell(self.told, &progress, self.total, skip.max(0) as u64, &done);
+            });
+            let mut wide;
+            let sink: &mut dyn Sink = match self.args.video.compare {
+                true => {
+                    wide = SideBySide { to: sink };
+                    &mut wide
+                }
+                false => sink,
+            };
+            let made =
+                rife_video::run(&mut *source, &mut timeline, makers, sink, &settings, &progress);
+            done.store(true, Ordering::Relaxed);
+            teller.thread().unpark();
+            made
+        });
+        made?;
+        Ok(progress)
+    }
+
+    /// Says what was done.
+    fn tell_done(&self, name: &str, progress: &Progress, start: Instant) {
+        let seconds = start.elapsed().as_secs_f64();
+        let [written, made, cuts, stills, read] =
+            [&progress.written, &progress.made, &progress.cuts, &progress.stills, &progress.read]
+                .map(|count| count.load(Ordering::Relaxed));
+        let network = progress.stages().network.as_secs_f64();
+        if self.told != Told::People {
+            self.told.line(&json!({
+                "event": "done",
+                "output": name,
+                "frames": written,
+                "read": read,
+                "made": made,
+                "cuts": cuts,
+                "stills": stills,
+                "seconds": seconds,
+                "fps": written as f64 / seconds,
+                "stages_s": progress::stages(progress),
+            }));
+            return;
+        }
+        let count = |n: u64, one: &str, many: &str| match n {
+            0 => String::new(),
+            1 => format!(", 1 {one}"),
+            n => format!(", {n} {many}"),
+        };
+        say(&format!(
+            "{name}: {written} frames, {made} of them made{}{}; {seconds:.1} s, the network at work \
+             {:.0} % of it",
+            count(cuts, "cut", "cuts"),
+            count(stills, "still", "stills"),
+            100.0 * network / seconds / self.args.engine.device.len().max(1) as f64,
+        ));
+    }
+
+    /// Says what would be done.
+    fn tell_plan(&self, input: &Input, timeline: &Timeline) -> Result<()> {
+        let mut lines = vec![format!(
+            "input: {}: {} {}, {} fps{}{}",
+            input.name,
+            input.raw.size,
+            rife_video::pipe_pix_fmt(&input.raw),
+            input.rate,
+            if input.variable { " on average" } else { "" },
+            input.frames.map(|frames| format!(", {frames} frames")).unwrap_or_default(),
+        )];
+        lines.push(format!(
+            "output: {}: {} {}, {}, {} fps{}, times in ticks of {} s",
+            self.args.output.display(),
+            self.written().size,
+            rife_video::pipe_pix_fmt(&self.written()),
+            self.rate,
+            self.out_rate,
+            self.total.map(|total| format!(", {total} frames")).unwrap_or_default(),
+            timeline.tick(),
+        ));
+        if let Some(total) = self.total {
+            let seconds = Rational::from(total as i64) / self.out_rate;
+            lines.push(format!(
+                "duration: {:.3} s",
+                *seconds.numer() as f64 / *seconds.denom() as f64
+            ));
+        }
+        let frame = input.raw.frame_bytes() as u64;
+        lines.push(format!(
+            "memory: frames of {:.1} MiB, queues of up to {} MiB",
+            frame as f64 / f64::from(1 << 20),
+            self.args.video.max_memory >> 20,
+        ));
+        lines.extend(files::commands(self, input, timeline)?);
+        crate::print(&(lines.join("\n") + "\n"))
+    }
+}
+
+/// A path, as a shell takes it.
+fn shown(command: &std::process::Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    shlex::try_join(words.iter().map(|word| &**word)).unwrap_or_else(|_| words.join(" "))
+}
+
+/// The name that a file has while it is not whole, beside the one it will have.
+fn beside(path: &Path, what: &str) -> std::path::PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{what}"))
+}

@@ -1,0 +1,444 @@
+//! Which encoder writes the output, and with which words it is asked to.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::child::Worker;
+use crate::ffmpeg::probe::{Hdr, default_colour};
+use crate::ffmpeg::programs::{self, Programs, run_program};
+use crate::nut::{NutFormat, NutWriter};
+use crate::{Colour, Error, Planes, RawFormat, Rational, Result};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodingRequest<'a> {
+    /// The ending of the output's name, without the dot, in lower case.
+    pub container: &'a str,
+    /// A codec (`h264`) or one of ffmpeg's encoders (`hevc_nvenc`); by the container where there is
+    /// none.
+    pub codec: Option<&'a str>,
+    /// Quality in the encoder's own scale.
+    pub crf: Option<f64>,
+    /// The encoder's preset.
+    pub preset: Option<&'a str>,
+    /// Further arguments, as a shell splits them.
+    pub extra: Option<&'a str>,
+    /// Frames as they are.
+    pub raw: &'a RawFormat,
+    /// What their samples mean.
+    pub colour: &'a Colour,
+    /// Their high dynamic range.
+    pub hdr: &'a Hdr,
+    /// Frames a second, on average.
+    pub rate: Rational,
+}
+
+/// An encoder and its words.
+#[derive(Clone, Debug)]
+pub struct Encoding {
+    /// ffmpeg's name for it.
+    pub encoder: String,
+    /// What it encodes.
+    pub pix_fmt: String,
+    /// Frames as they are to be given to it: as asked for, but that red, green and blue become
+    /// luma and chroma where it does not encode them.
+    pub raw: RawFormat,
+    /// What the samples of these mean.
+    pub colour: Colour,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// The ending of the names of segments.
+    pub segment_ext: &'static str,
+    /// What should be known of it.
+    pub notes: Vec<String>,
+}
+
+/// A codec, and who encodes it, the best first.
+const CODECS: &[(&str, &[&str])] = &[
+    ("h264", &["libx264", "h264_nvenc", "h264_videotoolbox", "h264_qsv", "libopenh264"]),
+    ("hevc", &["libx265", "hevc_nvenc", "hevc_videotoolbox", "hevc_qsv"]),
+    ("av1", &["libsvtav1", "av1_nvenc", "libaom-av1", "librav1e"]),
+    ("vp9", &["libvpx-vp9"]),
+    ("prores", &["prores_ks", "prores"]),
+    ("ffv1", &["ffv1"]),
+    ("mpeg4", &["mpeg4"]),
+    ("mjpeg", &["mjpeg"]),
+];
+
+/// Chooses the encoder, its format and its words.
+///
+/// # Errors
+/// [`Error::Refused`] where ffmpeg has no such encoder or an argument makes no sense.
+pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Result<Encoding> {
+    let encoders = encoders(programs)?;
+    let there = |name: &str| encoders.iter().any(|encoder| encoder == name);
+    let deep = request.raw.depth > 8;
+    let by_container: &[&str] = match request.container {
+        "webm" => &["av1", "vp9"],
+        "avi" if deep => &["ffv1"],
+        "avi" => &["h264", "mpeg4"],
+        _ if deep => &["hevc", "h264", "av1"],
+        _ => &["h264", "hevc", "mpeg4"],
+    };
+    let wanted: Vec<String> = match request.codec.map(str::to_ascii_lowercase).as_deref() {
+        Some("h265") => vec!["hevc".into()],
+        Some(codec) => vec![codec.into()],
+        None => by_container.iter().map(|codec| (*codec).to_owned()).collect(),
+    };
+    let of_codec = |codec: &String| {
+        let known = CODECS.iter().find(|(name, _)| name == codec).map(|(_, by)| by.to_vec());
+        let by = known.unwrap_or_else(|| vec![codec.as_str()]);
+        by.into_iter().find(|name| there(name)).map(str::to_owned)
+    };
+    let Some(encoder) = wanted.iter().find_map(of_codec) else {
+        return Err(Error::Refused(format!(
+            "this ffmpeg has no encoder for {}; --codec takes {}, or one of ffmpeg -encoders",
+            wanted.join(", "),
+            CODECS
+                .iter()
+                .filter(|(_, by)| by.iter().any(|name| there(name)))
+                .map(|(codec, _)| *codec)
+                .collect::<Vec<_>>()
+                .join(", ")
+        )));
+    };
+
+    let mut notes = Vec::new();
+    let formats = formats(programs, &encoder)?;
+    let (raw, pix_fmt) = fitting(request, &encoder, &formats, &mut notes);
+    let colour = match raw.planes == request.raw.planes || request.raw.planes != Planes::Gbr {
+        true => request.colour.clone(),
+        false => default_colour(raw.size),
+    };
+    let mut args = vec!["-c:v".to_owned(), encoder.clone(), "-pix_fmt".into(), pix_fmt.clone()];
+    args.extend(quality(&encoder, request)?);
+    args.extend(tags(&raw, &colour));
+    let (hdr, note) = hdr(&encoder, request.hdr);
+    args.extend(hdr);
+    notes.extend(note);
+    if matches!(encoder.as_str(), "libx265" | "hevc_nvenc" | "hevc_videotoolbox" | "hevc_qsv") {
+        // The tag that Apple's players know H.265 by.
+        args.extend(["-tag:v".into(), "hvc1".into()]);
+    }
+    if let Some(extra) = request.extra {
+        let words = shlex::split(extra).ok_or_else(|| {
+            Error::Refused(format!("--encoder-args: a quote is not closed in {extra:?}"))
+        })?;
+        args.extend(words);
+    }
+    let segment_ext = match encoder.as_str() {
+        "ffv1" | "mjpeg" | "prores" | "prores_ks" | "prores_aw" | "prores_videotoolbox"
+        | "huffyuv" | "ffvhuff" | "utvideo" | "dnxhd" | "cfhd" | "qtrle" | "png" | "rawvideo" => {
+            "mov"
+        }
+        _ => "mp4",
+    };
+    Ok(Encoding { encoder, pix_fmt, raw, colour, args, segment_ext, notes })
+}
+
+/// The names of ffmpeg's video encoders.
+fn encoders(programs: &Programs) -> Result<Vec<String>> {
+    let mut command = programs.ffmpeg();
+    command.arg("-encoders");
+    let said = run_program(command, "asking ffmpeg for its encoders")?;
+    let said = String::from_utf8_lossy(&said);
+    let lines = said.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        words.next().filter(|flags| flags.starts_with('V'))?;
+        words.next().filter(|name| *name != "=").map(str::to_owned)
+    });
+    Ok(lines.collect())
+}
+
+/// The formats that an encoder takes; empty where it does not say.
+fn formats(programs: &Programs, encoder: &str) -> Result<Vec<String>> {
+    let mut command = programs.ffmpeg();
+    command.args(["-h", &format!("encoder={encoder}")]);
+    let said = run_program(command, "asking ffmpeg for an encoder's formats")?;
+    let said = String::from_utf8_lossy(&said);
+    let line = said.lines().find_map(|line| line.trim().strip_prefix("Supported pixel formats:"));
+    Ok(line.unwrap_or_default().split_whitespace().map(str::to_owned).collect())
+}
+
+/// The frames to give, and the nearest format that the encoder takes: depth is kept before chroma.
+fn fitting(
+    request: &EncodingRequest<'_>,
+    encoder: &str,
+    formats: &[String],
+    notes: &mut Vec<String>,
+) -> (RawFormat, String) {
+    let raw = *request.raw;
+    let takes = |name: &str| formats.is_empty() || formats.iter().any(|format| format == name);
+    // Half the chroma of an odd side is what some encoders have no room for.
+    let odd = |planes: Planes| {
+        let (x, y) = (raw.size.width % 2 == 1, raw.size.height % 2 == 1);
+        let strict = !matches!(encoder, "ffv1" | "libvpx-vp9" | "libaom-av1" | "mjpeg" | "prores_ks");
+        strict
+            && match planes {
+                Planes::Yuv420 => x || y,
+                Planes::Yuv422 => x,
+                _ => false,
+            }
+    };
+    let lossless_rgb = raw.planes == Planes::Gbr && matches!(encoder, "ffv1" | "png" | "utvideo");
+    let planes: &[Planes] = match raw.planes {
+        Planes::Gbr if lossless_rgb => &[Planes::Gbr],
+        // What every player shows, where colours are not finer than that already.
+        Planes::Gbr => &[Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
+        Planes::Gray => &[Planes::Gray, Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
+        Planes::Yuv420 => &[Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
+        Planes::Yuv422 => &[Planes::Yuv422, Planes::Yuv444, Planes::Yuv420],
+        Planes::Yuv444 => &[Planes::Yuv444, Planes::Yuv422, Planes::Yuv420],
+    };
+    let deeper = [8, 10, 12, 16].into_iter().filter(|depth| *depth >= raw.depth);
+    let shallower = [12, 10, 8].into_iter().filter(|depth| *depth < raw.depth);
+    let depths: Vec<u8> = deeper.chain(shallower).collect();
+    for depth in depths {
+        for planes in planes.iter().copied().filter(|planes| !odd(*planes)) {
+            let target = RawFormat { planes, depth, ..raw };
+            // ffmpeg's rgb48 fits gbrp16 and no less.
+            let name = target.pix_fmt();
+            if !takes(&name) {
+                continue;
+            }
+            if raw.planes == Planes::Gbr && planes != Planes::Gbr {
+                return (target, name);
+            }
+            let same = (planes, depth) == (raw.planes, raw.depth);
+            let gray = raw.planes == Planes::Gray && planes != Planes::Gray;
+            if gray {
+                return (target, name);
+            }
+            if !same {
+                notes.push(format!(
+                    "{encoder} does not take {} of {}: it gets {name}",
+                    raw.pix_fmt(),
+                    raw.size
+                ));
+            }
+            return (if same { raw } else { target }, name);
+        }
+    }
+    // It takes what nobody here knows: ffmpeg converts.
+    let first = formats.iter().find(|name| !name.contains("vaapi") && !name.contains("cuda"));
+    (raw, first.cloned().unwrap_or_else(|| raw.pix_fmt()))
+}
+
+/// Words for quality and speed.
+fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Vec<String>> {
+    let mut args: Vec<String> = Vec::new();
+    let mut add = |key: &str, value: String| args.extend([key.to_owned(), value]);
+    let crf = |default: f64| {
+        let value = request.crf.unwrap_or(default);
+        if value.fract() == 0.0 { format!("{value:.0}") } else { value.to_string() }
+    };
+    let preset = |default: &str| request.preset.unwrap_or(default).to_owned();
+    let refused = |what: &str| Error::Refused(format!("{encoder} has no {what}"));
+    if request.crf.is_some_and(|crf| !(0.0..=255.0).contains(&crf)) {
+        return Err(Error::Refused("--crf is a number from 0 to 255".into()));
+    }
+    match encoder {
+        "libx264" | "libx264rgb" => {
+            add("-crf", crf(17.0));
+            add("-preset", preset("medium"));
+        }
+        "libx265" => {
+            add("-crf", crf(18.0));
+            add("-preset", preset("medium"));
+        }
+        "libsvtav1" => {
+            add("-crf", crf(22.0));
+            add("-preset", preset("8"));
+        }
+        "libaom-av1" | "libvpx-vp9" => {
+            add("-crf", crf(20.0));
+            add("-b:v", "0".into());
+            add("-cpu-used", preset("4"));
+            add("-row-mt", "1".into());
+        }
+        "ffv1" => {
+            if request.crf.is_some() {
+                return Err(refused("--crf: it is lossless"));
+            }
+            add("-level", "3".into());
+            add("-slicecrc", "1".into());
+        }
+        "prores_ks" => {
+            if request.crf.is_some() {
+                return Err(refused("--crf: --preset names its profile (0 to 5)"));
+            }
+            let fine = request.raw.planes == Planes::Yuv444;
+            add("-profile:v", preset(if fine { "4" } else { "3" }));
+            add("-vendor", "apl0".into());
+        }
+        "mpeg4" | "mjpeg" => add("-q:v", crf(2.0)),
+        name if name.ends_with("_nvenc") => {
+            add("-rc", "vbr".into());
+            add("-cq", crf(18.0));
+            add("-b:v", "0".into());
+            add("-preset", preset("p5"));
+        }
+        name if name.ends_with("_qsv") => {
+            add("-global_quality", crf(18.0));
+            add("-preset", preset("medium"));
+        }
+        name if name.ends_with("_videotoolbox") => add("-q:v", crf(65.0)),
+        name if name.ends_with("_vaapi") => add("-qp", crf(18.0)),
+        _ => {
+            if request.crf.is_some() {
+                add("-crf", crf(0.0));
+            }
+            if let Some(preset) = request.preset {
+                add("-preset", preset.to_owned());
+            }
+        }
+    }
+    Ok(args)
+}
+
+/// Words for what samples mean, to the encoder and to the frames that go into it.
+fn tags(raw: &RawFormat, colour: &Colour) -> Vec<String> {
+    let mut args = Vec::new();
+    let mut set = Vec::new();
+    // A matrix or a place of chroma is nothing that red, green and blue have.
+    let yuv = raw.planes != Planes::Gbr;
+    let said = [
+        ("-color_range", "range", yuv.then_some(colour.range.as_ref()).flatten()),
+        ("-colorspace", "colorspace", yuv.then_some(colour.matrix.as_ref()).flatten()),
+        ("-color_primaries", "color_primaries", colour.primaries.as_ref()),
+        ("-color_trc", "color_trc", colour.transfer.as_ref()),
+    ];
+    for (option, parameter, word) in said {
+        let Some(word) = word else { continue };
+        args.extend([option.to_owned(), word.clone()]);
+        set.push(format!("{parameter}={word}"));
+    }
+    if let Some(place) = colour.chroma_location.as_ref().filter(|_| raw.planes == Planes::Yuv420) {
+        args.extend(["-chroma_sample_location".into(), place.clone()]);
+    }
+    if !set.is_empty() {
+        args.extend(["-vf".into(), format!("setparams={}", set.join(":"))]);
+    }
+    args
+}
+
+/// Words for high dynamic range, and what is to be said where there are none.
+fn hdr(encoder: &str, hdr: &Hdr) -> (Vec<String>, Option<String>) {
+    if *hdr == Hdr::default() {
+        return (Vec::new(), None);
+    }
+    let light = hdr.content_light;
+    let args = match encoder {
+        "libx265" => {
+            let mut words = vec!["hdr-opt=1".to_owned(), "repeat-headers=1".into()];
+            if let Some(display) = hdr.mastering {
+                let xy = |at: usize| {
+                    display.primaries.get(at).map_or(String::new(), |[x, y]| {
+                        format!("({:.0},{:.0})", x * 50_000.0, y * 50_000.0)
+                    })
+                };
+                let [low, high] = display.luminance.map(|l| l * 10_000.0);
+                words.push(format!(
+                    "master-display=G{}B{}R{}WP{}L({high:.0},{low:.0})",
+                    xy(1),
+                    xy(2),
+                    xy(0),
+                    xy(3)
+                ));
+            }
+            if let Some((most, average)) = light {
+                words.push(format!("max-cll={most},{average}"));
+            }
+            vec!["-x265-params".into(), words.join(":")]
+        }
+        "libsvtav1" => {
+            let mut words = Vec::new();
+            if let Some(display) = hdr.mastering {
+                let xy = |at: usize| {
+                    let [x, y] = display.primaries.get(at).copied().unwrap_or_default();
+                    format!("({x:.4},{y:.4})")
+                };
+                let [low, high] = display.luminance;
+                words.push(format!(
+                    "mastering-display=G{}B{}R{}WP{}L({high:.4},{low:.4})",
+                    xy(1),
+                    xy(2),
+                    xy(0),
+                    xy(3)
+                ));
+            }
+            if let Some((most, average)) = light {
+                words.push(format!("content-light={most},{average}"));
+            }
+            vec!["-svtav1-params".into(), words.join(":")]
+        }
+        _ => {
+            let note = format!(
+                "{encoder} is not told of the mastering display and the light levels: --codec h265 \
+                 keeps them"
+            );
+            return (Vec::new(), Some(note));
+        }
+    };
+    (args, None)
+}
+
+/// The encoder of a segment: NUT on standard input, a file whose times are exact.
+pub fn segment_command(
+    programs: &Programs,
+    encoding: &Encoding,
+    tick: Rational,
+    file: &Path,
+) -> Command {
+    let mut command = programs.ffmpeg();
+    // Standard input is the video.
+    let scale = tick.denom().to_string();
+    command
+        .args(["-y", "-copyts", "-f", "nut", "-i", "pipe:0", "-map", "0:v:0"])
+        .args(programs.passthrough())
+        .args(&encoding.args)
+        .args(["-enc_time_base", &format!("1/{scale}"), "-video_track_timescale", &scale])
+        .arg(programs::file(file))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    command
+}
+
+/// Encodes two grey frames, so that what does not work fails at once.
+///
+/// # Errors
+/// [`Error::Refused`] with the encoder's own words.
+pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<()> {
+    let refused = |error: Error| {
+        let why = match error {
+            Error::Program { why, .. } => why,
+            other => other.to_string(),
+        };
+        Error::Refused(format!("{} does not encode this: {why}", encoding.encoder))
+    };
+    let folder = tempfile::tempdir().map_err(Error::io("cannot write a trial"))?;
+    let file = folder.path().join(format!("trial.{}", encoding.segment_ext));
+    let tick = Rational::new(1, 50);
+    let command = segment_command(programs, encoding, tick, &file);
+    let mut worker = Worker::start(command, "encoding", |_| true)?;
+    let written = worker.stdin().map(|pipe| {
+        let format = match encoding.raw.planes {
+            Planes::Gbr => NutFormat::rgb(&encoding.raw, None),
+            _ => NutFormat::planar(&encoding.raw, None),
+        };
+        let mut nut = NutWriter::new(pipe, &format, tick)?;
+        let gray = match encoding.raw.depth {
+            8 => vec![128; encoding.raw.frame_bytes()],
+            depth => (1u16 << (depth - 1)).to_le_bytes().repeat(encoding.raw.frame_bytes() / 2),
+        };
+        for pts in 0..2 {
+            nut.frame(pts, &gray)?;
+        }
+        nut.finish().map(drop)
+    });
+    match (worker.wait(), written) {
+        (Err(error), _) => Err(refused(error)),
+        (Ok(()), Some(Err(error))) => Err(Error::io("encoding")(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,125 @@
+//! Where the programs are, and how they are run.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::child::Worker;
+use crate::{Error, Result};
+
+/// ffmpeg and ffprobe.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// ffmpeg.
+    pub ffmpeg: PathBuf,
+    /// ffprobe.
+    pub ffprobe: PathBuf,
+    /// ffmpeg's release; one built from its newest sources counts as newest.
+    pub version: (u32, u32),
+}
+
+impl Programs {
+    /// The programs on PATH; or `ffmpeg`, which may be the folder that holds both.
+    ///
+    /// # Errors
+    /// [`Error::NoProgram`] where one is missing, [`Error::Program`] where one does not run.
+    pub fn find(ffmpeg: Option<&Path>) -> Result<Self> {
+        let named = |name: &str| format!("{name}{}", env::consts::EXE_SUFFIX);
+        let missing = |program: String| Error::NoProgram { program };
+        let on_path = |name: &str| {
+            let path = env::var_os("PATH").unwrap_or_default();
+            let found = env::split_paths(&path).map(|dir| dir.join(named(name)));
+            { found }.find(|file| file.is_file()).ok_or_else(|| missing(name.to_owned()))
+        };
+        let (ffmpeg, ffprobe) = match ffmpeg {
+            None => (on_path("ffmpeg")?, on_path("ffprobe")?),
+            Some(given) => {
+                let ffmpeg = if given.is_dir() { given.join(named("ffmpeg")) } else { given.into() };
+                // A name without a folder is looked for as a shell would.
+                let ffmpeg = match ffmpeg.components().count() {
+                    1 if !ffmpeg.is_file() => on_path(&ffmpeg.to_string_lossy())?,
+                    _ if ffmpeg.is_file() => ffmpeg,
+                    _ => return Err(missing(ffmpeg.display().to_string())),
+                };
+                let beside = ffmpeg.with_file_name(named("ffprobe"));
+                let ffprobe = if beside.is_file() { beside } else { on_path("ffprobe")? };
+                (ffmpeg, ffprobe)
+            }
+        };
+        let mut command = Command::new(&ffmpeg);
+        command.arg("-version");
+        let said = run_program(command, "asking ffmpeg for its version")?;
+        let version = version(&String::from_utf8_lossy(&said));
+        Ok(Self { ffmpeg, ffprobe, version })
+    }
+
+    /// ffmpeg, quiet but for errors.
+    pub(crate) fn ffmpeg(&self) -> Command {
+        let mut command = Command::new(&self.ffmpeg);
+        command.args(["-hide_banner", "-nostdin", "-nostats", "-loglevel", "error"]);
+        command
+    }
+
+    /// The way to pass frames on as they are, at the times they have.
+    pub(crate) fn passthrough(&self) -> [&'static str; 2] {
+        if self.version >= (5, 1) { ["-fps_mode", "passthrough"] } else { ["-vsync", "passthrough"] }
+    }
+}
+
+/// `ffmpeg version 5.1.9-0+deb12u1 …`, `n7.1`, `N-118000-g…`.
+fn version(text: &str) -> (u32, u32) {
+    const NEWEST: (u32, u32) = (u32::MAX, 0);
+    let word = text.split_whitespace().nth(2).unwrap_or_default();
+    let digits = word.trim_start_matches('n');
+    let mut numbers = digits.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        (Some(Ok(major)), _) => (major, 0),
+        _ => NEWEST,
+    }
+}
+
+/// Runs a program to its end, and gives what it printed.
+///
+/// # Errors
+/// [`Error::Program`] with its own last words where it fails.
+pub fn run_program(mut command: Command, what: &str) -> Result<Vec<u8>> {
+    use std::io::Read;
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut worker = Worker::start(command, what, |_| true)?;
+    let mut said = Vec::new();
+    if let Some(mut out) = worker.stdout() {
+        out.read_to_end(&mut said).map_err(Error::io(what))?;
+    }
+    worker.wait()?;
+    Ok(said)
+}
+
+/// A file as ffmpeg takes it: whatever its name is, it is a file.
+pub(crate) fn file(path: &Path) -> std::ffi::OsString {
+    let mut name = std::ffi::OsString::from("file:");
+    name.push(std::path::absolute(path).as_deref().map_or(path.as_os_str(), Path::as_os_str));
+    name
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_told_apart() {
+        assert_eq!(version("ffmpeg version 5.1.9-0+deb12u1 Copyright"), (5, 1));
+        assert_eq!(version("ffmpeg version n7.1 Copyright"), (7, 1));
+        assert_eq!(version("ffmpeg version 8.0 Copyright"), (8, 0));
+        assert_eq!(version("ffmpeg version N-118000-gabcdef Copyright"), (u32::MAX, 0));
+        assert_eq!(version(""), (u32::MAX, 0));
+    }
+
+    #[test]
+    fn what_is_not_there_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Programs::find(Some(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("is not there") && error.contains("--ffmpeg"), "{error}");
+    }
+}
