@@ -145,8 +145,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         streams(&mut command, mux, source, &mut notes);
     }
     if rotation != 0 && programs.version < (6, 0) {
-        // Counted the other way round.
-        let turned = (-rotation).rem_euclid(360);
+        let turned = rotation.rem_euclid(360);
         command.args(["-metadata:s:v:0", &format!("rotate={turned}")]);
     }
     if let Some(aspect) = mux.sample_aspect.filter(|aspect| *aspect != Rational::from(1)) {
