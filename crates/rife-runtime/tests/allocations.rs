@@ -4,7 +4,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rife_model::weights::Store;
-use rife_runtime::{Device, Engine, Frame, FrameSize, Interpolator, ModelVersion};
+use rife_runtime::{
+    Chroma, Device, Engine, Frame, FrameSize, Interpolator, Matrix, ModelVersion, Siting, YuvFormat,
+};
 
 /// The system's allocator, and how often it was asked for memory.
 struct Counting;
@@ -36,6 +38,14 @@ const HANDED_OVER: usize = 3;
 /// frees what is done.
 const PIECES: usize = 63;
 
+const VIDEO: YuvFormat = YuvFormat {
+    chroma: Chroma::Yuv420,
+    depth: 8,
+    matrix: Matrix::Bt709,
+    full_range: false,
+    siting: Siting::Left,
+};
+
 #[test]
 fn a_frame_allocates_nothing_itself() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
@@ -50,25 +60,33 @@ fn a_frame_allocates_nothing_itself() {
                 .load_weights(&weights)
                 .unwrap();
             let size = FrameSize::new(75, 40);
-            let frames = [17, 29].map(|step| {
-                let samples = (0..3 * size.pixels()).map(|i| (i * step) as u8).collect();
-                Frame::rgb8(size, samples).unwrap()
-            });
-            let mut out = frames[0].clone();
-            let mut session = rife.session(size).unwrap();
-            let mut stream = |count: usize| {
-                for i in 0..count {
-                    session.push(&frames[i % 2].view()).unwrap();
-                    session.push(&frames[(i + 1) % 2].view()).unwrap();
-                    session.at_into(0.5, &mut out.view_mut()).unwrap();
-                }
-            };
-            stream(5);
-            let before = ALLOCATIONS.load(Ordering::Relaxed);
-            stream(FRAMES);
-            let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
-            let of_the_queue = (FRAMES * HANDED_OVER).div_ceil(PIECES);
-            assert!(made <= of_the_queue, "RIFE {version} on {threads} threads: {made}");
+            let samples =
+                |step: usize, n: usize| (0..n).map(|i| (i * step) as u8).collect::<Vec<_>>();
+            let rgb =
+                [17, 29].map(|step| Frame::rgb8(size, samples(step, 3 * size.pixels())).unwrap());
+            let yuv = [17, 29]
+                .map(|step| Frame::yuv8(size, VIDEO, samples(step, VIDEO.samples(size))).unwrap());
+            for frames in [rgb, yuv] {
+                let mut out = frames[0].clone();
+                let mut session = rife.session(size).unwrap();
+                let mut stream = |count: usize| {
+                    for i in 0..count {
+                        session.push(&frames[i % 2].view()).unwrap();
+                        session.push(&frames[(i + 1) % 2].view()).unwrap();
+                        session.at_into(0.5, &mut out.view_mut()).unwrap();
+                    }
+                };
+                stream(5);
+                let before = ALLOCATIONS.load(Ordering::Relaxed);
+                stream(FRAMES);
+                let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
+                let of_the_queue = (FRAMES * HANDED_OVER).div_ceil(PIECES);
+                let of = frames[0].format();
+                assert!(
+                    made <= of_the_queue,
+                    "RIFE {version} on {threads} threads, {of:?}: {made}"
+                );
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What every engine must do, whatever is behind the door: each behaviour is held by the engines
 //! of the CPU and, where there is a GPU, by those that can use it.
 
+#[path = "door/yuv.rs"]
+mod yuv;
+
 use std::cell::RefCell;
 use std::path::Path;
 
@@ -17,6 +20,10 @@ use rife_testkit::tolerance::{
     max_error, psnr_db,
 };
 use rife_testkit::{Case, Golden, lines};
+use yuv::{
+    a_yuv_stream_is_served_like_any_other, any_format_goes_in_and_any_comes_out,
+    yuv_frames_give_what_converting_them_gives,
+};
 
 /// Engines, each on a device and with the precisions that it offers there.
 type Engines = [Availability];
@@ -72,6 +79,9 @@ behaviours! {
     a_locked_frame_is_the_same_frame
     an_engine_says_what_it_is
     equal_frames_give_nearly_the_same_frame
+    yuv_frames_give_what_converting_them_gives
+    any_format_goes_in_and_any_comes_out
+    a_yuv_stream_is_served_like_any_other
 }
 
 fn weights(version: ModelVersion) -> Weights {

@@ -135,7 +135,7 @@ impl CpuSession {
                 // SAFETY: each row is blended once, so no other thread writes it.
                 unsafe { rows.write(y, planes) };
             });
-            self.team.each(rows.to_settle(), |row, _| {
+            self.team.each(rows.unsettled(), |row, _| {
                 // SAFETY: all rows are blended, and each of these is one task's.
                 unsafe { rows.settle(row) };
             });

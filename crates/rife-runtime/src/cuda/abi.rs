@@ -71,5 +71,33 @@ pub(crate) struct Args {
     pub(crate) plane: i64,
 }
 
+/// What the kernels `yuv_in` and `yuv_out` take, as `kernels/yuv.cuh` declares it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Yuv {
+    pub(crate) src: u64,
+    pub(crate) dst: u64,
+    pub(crate) src_step: i64,
+    pub(crate) dst_step: i64,
+    pub(crate) full_h: i32,
+    pub(crate) full_w: i32,
+    pub(crate) frame_h: i32,
+    pub(crate) frame_w: i32,
+    pub(crate) chroma_h: i32,
+    pub(crate) chroma_w: i32,
+    pub(crate) across: i32,
+    pub(crate) down: i32,
+    pub(crate) wide: i32,
+    pub(crate) luma_zero: f32,
+    pub(crate) luma_one: f32,
+    pub(crate) per_luma: f32,
+    pub(crate) chroma_zero: f32,
+    pub(crate) chroma_one: f32,
+    pub(crate) most: f32,
+    pub(crate) to_rgb: [[f32; 2]; 3],
+    pub(crate) to_yuv: [[f32; 3]; 3],
+}
+
+const _: () = assert!(size_of::<Yuv>() == 4 * 8 + 15 * 4 + 15 * 4);
 const _: () = assert!(size_of::<Level>() == 32 && size_of::<Item>() == 48);
 const _: () = assert!(size_of::<Args>() == 9 * 8 + 5 * 32 + 14 * 4 + 2 * 8);

@@ -172,6 +172,10 @@ pub(crate) enum Kernel {
     Deconv { cin: usize, columns: usize, outcome: Outcome, tile: Tile },
     /// A frame as it came into the pixels that the network reads.
     Frame,
+    /// As [`Kernel::Frame`], of a YUV frame.
+    YuvIn,
+    /// YUV frames from planes of floats.
+    YuvOut,
     /// A block's input as a tensor.
     Input { cin: usize, levels: usize, taps: usize },
     /// LeakyReLU, of a sum or not.
@@ -350,6 +354,8 @@ impl Kernel {
                 ("deconv", true, include_str!("kernels/deconv.cu"))
             }
             Self::Frame => ("frame", false, include_str!("kernels/frame.cu")),
+            Self::YuvIn => ("yuv_in", false, include_str!("kernels/yuv_in.cu")),
+            Self::YuvOut => ("yuv_out", false, include_str!("kernels/yuv_out.cu")),
             Self::Input { cin, levels, taps } => {
                 defines.extend([("CIN", cin), ("LEVELS", levels), ("TAPS", taps)]);
                 ("input", false, include_str!("kernels/input.cu"))
@@ -367,8 +373,13 @@ impl Kernel {
             Self::Peak => ("peak", false, include_str!("kernels/peak.cu")),
         };
         let halo = if halo { include_str!("kernels/halo.cuh") } else { "" };
-        let parts =
-            [include_str!("kernels/prelude.cuh"), halo, include_str!("kernels/sample.cuh"), text];
+        let yuv = match self {
+            Self::YuvIn | Self::YuvOut => include_str!("kernels/yuv.cuh"),
+            _ => "",
+        };
+        let (prelude, sample) =
+            (include_str!("kernels/prelude.cuh"), include_str!("kernels/sample.cuh"));
+        let parts = [prelude, halo, sample, yuv, text];
         let mut defines: Vec<(String, String)> =
             defines.into_iter().map(|(k, n)| (k.into(), n.to_string())).collect();
         defines.push(("COARSEST".into(), format!("({})", v.coarsest)));

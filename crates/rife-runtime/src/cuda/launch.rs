@@ -141,7 +141,7 @@ fn grid(
         Kernel::Merge => {
             ((step.output.0 * step.output.1).div_ceil(PLAIN_THREADS), batch / plan.item_step, 1)
         }
-        Kernel::Items | Kernel::Peak => (1, 1, 1),
+        Kernel::YuvIn | Kernel::YuvOut | Kernel::Items | Kernel::Peak => (1, 1, 1),
     };
     (x as u32, y as u32, z as u32)
 }

@@ -13,6 +13,7 @@ mod plan;
 mod samples;
 mod session;
 mod tune;
+mod yuv;
 
 #[cfg(test)]
 mod tests;

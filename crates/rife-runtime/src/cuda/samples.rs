@@ -1,23 +1,23 @@
 //! Frames as the bytes that are copied to the card and from it: packed, rows after rows.
 
 use crate::frame::{Samples, SamplesMut};
-use crate::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Result, Stride};
+use crate::{FrameSize, FrameView, FrameViewMut, PixelFormat, Stride};
 
-/// The format in which a frame's bytes are copied: YUV is converted here.
-pub(crate) fn copied(format: PixelFormat) -> PixelFormat {
+/// The format in which the network writes a frame: YUV is made from that.
+pub(crate) fn made_as(format: PixelFormat) -> PixelFormat {
     match format {
-        PixelFormat::Yuv(_) => PixelFormat::Rgb16,
+        PixelFormat::Yuv(_) => PixelFormat::PlanarF32,
         other => other,
     }
 }
 
-/// A format's number, as the kernels know it.
+/// A format's number, as the network's kernels know it, see [`made_as`].
 pub(crate) fn format_code(format: PixelFormat) -> i32 {
     match format {
         PixelFormat::Rgb8 => 0,
         PixelFormat::Rgb16 => 1,
         PixelFormat::PlanarF32 => 2,
-        PixelFormat::Yuv(_) => format_code(copied(format)),
+        PixelFormat::Yuv(_) => format_code(made_as(format)),
     }
 }
 
@@ -129,26 +129,4 @@ pub(crate) fn read_packed(view: &mut FrameViewMut<'_>, from: &[u8]) {
         SamplesMut::Yuv8(_, s) => copy(s, rows, from),
         SamplesMut::Yuv16(_, s) => copy(s, rows, from),
     }
-}
-
-/// A YUV frame as it is copied; `None` where that is as it is.
-pub(crate) fn converted(view: &FrameView<'_>) -> Result<Option<Frame>> {
-    let to = copied(view.format());
-    if to == view.format() {
-        return Ok(None);
-    }
-    let FrameSize { width, height, .. } = view.size();
-    let mut planes = vec![0.0; 3 * width * height];
-    view.write_planes(&mut planes, width, height);
-    let mut frame = Frame::black(view.size(), to)?;
-    frame.view_mut().read_planes(&planes, width, height);
-    Ok(Some(frame))
-}
-
-/// Makes a frame that was copied the YUV frame that is wanted.
-pub(crate) fn convert_back(copied: &Frame, out: &mut FrameViewMut<'_>) {
-    let FrameSize { width, height, .. } = copied.size();
-    let mut planes = vec![0.0; 3 * width * height];
-    copied.view().write_planes(&mut planes, width, height);
-    out.read_planes(&planes, width, height);
 }

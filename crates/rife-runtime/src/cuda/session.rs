@@ -12,11 +12,12 @@ use super::kernel::Kernel;
 use super::launch::{Addresses, Compiled, Launch, launch};
 use super::plan::Step;
 use super::samples::{
-    convert_back, converted, copied, format_code, frame_bytes, packed, packed_mut, pitch_and_plane,
-    read_packed, write_packed,
+    format_code, frame_bytes, made_as, packed, packed_mut, pitch_and_plane, read_packed,
+    write_packed,
 };
+use super::yuv::Converters;
 use crate::engine::{EngineSession, KernelTime, MemoryUse, Pair};
-use crate::{Error, Frame, FrameSize, FrameView, FrameViewMut, Optimization, PixelFormat, Result};
+use crate::{Error, FrameSize, FrameView, FrameViewMut, Optimization, PixelFormat, Result};
 
 /// Frames that may be submitted and not finished.
 const DEPTH: usize = 2;
@@ -59,6 +60,9 @@ pub(crate) struct CudaSession {
     many: Option<Program>,
     take_in: Function,
     write_items: Function,
+    yuv: Converters,
+    /// Planar F32 frames that YUV ones are made from.
+    planes: Option<Memory>,
     inlets: [Inlet; 2],
     next_inlet: usize,
     outlets: [Outlet; DEPTH],
@@ -138,6 +142,8 @@ impl CudaSession {
             kept: [None, None, None],
             take_in,
             write_items,
+            yuv: Converters::default(),
+            planes: None,
             compute,
             upload,
             download,
@@ -193,6 +199,13 @@ impl CudaSession {
         }
         self.compute.wait(&inlet.uploaded)?;
         let plan = &self.single.compiled.plan;
+        if let PixelFormat::Yuv(yuv) = format {
+            let addresses = (device.address(), self.images[to].address());
+            let frame = (self.size, yuv);
+            // SAFETY: both are the session's own memory, of this plan and a frame of this format.
+            unsafe { self.yuv.take_in(&self.shared, &self.compute, plan, frame, addresses) }?;
+            return inlet.taken.record(&self.compute);
+        }
         let (full_h, full_w) = (plan.padding.padded_height, plan.padding.padded_width);
         let (pitch, plane) = pitch_and_plane(self.size, format);
         let args = Args {
@@ -240,7 +253,6 @@ impl CudaSession {
         format: PixelFormat,
         frames: &[(usize, usize, f32)],
     ) -> Result<()> {
-        let format = copied(format);
         let each = frame_bytes(self.size, format);
         let step = self.single.compiled.plan.item_step;
         let program = self.many.as_ref().filter(|_| many).unwrap_or(&self.single);
@@ -250,8 +262,20 @@ impl CudaSession {
             Some(device) if device.bytes() >= each * room => device,
             _ => self.shared.gpu.memory(each * room)?,
         };
-        let device = held.insert(device);
-        let (pitch, plane) = pitch_and_plane(self.size, format);
+        let samples = held.insert(device).address();
+        let made = made_as(format);
+        // Where the network writes to, and how far apart.
+        let (to, apart) = if made == format {
+            (samples, each)
+        } else {
+            let apart = frame_bytes(self.size, made);
+            let planes = match self.planes.take() {
+                Some(planes) if planes.bytes() >= apart * room => planes,
+                _ => self.shared.gpu.memory(apart * room)?,
+            };
+            (self.planes.insert(planes).address(), apart)
+        };
+        let (pitch, plane) = pitch_and_plane(self.size, made);
         let mut items = Vec::with_capacity(MAX_ITEMS);
         // A run always makes a whole batch: the last frame again where there are fewer.
         let last = frames.last().into_iter().cycle();
@@ -259,9 +283,9 @@ impl CudaSession {
             let item = Item {
                 image0: self.images[earlier].address(),
                 image1: self.images[later].address(),
-                out: device.address() + (each * i) as u64,
+                out: to + (apart * i) as u64,
                 t,
-                format: format_code(format),
+                format: format_code(made),
                 pitch,
                 plane,
             };
@@ -274,6 +298,12 @@ impl CudaSession {
         let at = self.items.address() + size_of::<Item>() as u64;
         self.write_items(at, &items)?;
         program.run_network(&self.shared, &self.items, &self.compute)?;
+        if let PixelFormat::Yuv(yuv) = format {
+            let out = (to, samples, frames.len().min(room));
+            let (variant, frame) = (&self.single.compiled.plan.variant, (self.size, yuv));
+            // SAFETY: both are the session's own memory, with room for a whole batch.
+            unsafe { self.yuv.give_out(&self.shared, &self.compute, variant, frame, out) }?;
+        }
         self.outlets[outlet].made.record(&self.compute)
     }
 
@@ -297,12 +327,6 @@ impl CudaSession {
 
     /// Fetches a made frame.
     fn fetch(&mut self, outlet: usize, index: usize, out: &mut FrameViewMut<'_>) -> Result<()> {
-        if copied(out.format()) != out.format() {
-            let mut frame = Frame::black(self.size, copied(out.format()))?;
-            self.fetch(outlet, index, &mut frame.view_mut())?;
-            convert_back(&frame, out);
-            return Ok(());
-        }
         let bytes = frame_bytes(self.size, out.format());
         let pinned = self.has(Optimization::PinnedMemory);
         let outlet = &mut self.outlets[outlet];
@@ -350,9 +374,6 @@ enum Uploaded<'a> {
 
 impl EngineSession for CudaSession {
     fn push(&mut self, frame: &FrameView<'_>) -> Result<()> {
-        if let Some(frame) = converted(frame)? {
-            return self.push(&frame.view());
-        }
         let to = self.spare;
         if self.has(Optimization::CachedFrames) {
             self.take(frame.format(), Uploaded::View(frame), to)?;
@@ -424,8 +445,6 @@ impl EngineSession for CudaSession {
             let mut frames = Vec::with_capacity(room);
             for (i, pair) in pairs.iter().enumerate() {
                 for (view, image) in [(&pair.earlier, 2 * i), (&pair.later, 2 * i + 1)] {
-                    let converted = converted(view)?;
-                    let view = &converted.as_ref().map_or(*view, Frame::view);
                     self.take(view.format(), Uploaded::View(view), image)?;
                     self.encode(image)?;
                 }
@@ -446,6 +465,7 @@ impl EngineSession for CudaSession {
         }
         device += self.images.iter().map(Memory::bytes).sum::<usize>();
         device += self.arena.as_ref().map_or(0, Memory::bytes);
+        device += self.planes.as_ref().map_or(0, Memory::bytes);
         device += self.items.bytes() + self.shared.weights.bytes();
         Some(MemoryUse { device_bytes: device as u64, pinned_host_bytes: host as u64 })
     }

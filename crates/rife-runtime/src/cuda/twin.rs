@@ -414,7 +414,9 @@ impl<'a> World<'a> {
             Kernel::Pointwise { .. } => self.pointwise(step),
             Kernel::Blend { .. } => self.blend(step),
             Kernel::Merge => self.merge(step),
-            Kernel::Frame | Kernel::Items | Kernel::Peak => panic!("no plan has {:?}", step.kernel),
+            Kernel::Frame | Kernel::YuvIn | Kernel::YuvOut | Kernel::Items | Kernel::Peak => {
+                panic!("no plan has {:?}", step.kernel)
+            }
         }
     }
 
@@ -524,7 +526,7 @@ impl<'a> World<'a> {
                             let v = Element::Float.read(&samples[at..at + 4]) as f32;
                             if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) }
                         }
-                        PixelFormat::Yuv(_) => panic!("it is converted before"),
+                        PixelFormat::Yuv(_) => panic!("a kernel of its own takes it in"),
                     }
                 } else {
                     0.0
@@ -775,7 +777,7 @@ impl<'a> World<'a> {
             PixelFormat::Rgb8 => (Element::U8, 255.0),
             PixelFormat::Rgb16 => (Element::U16, 65535.0),
             PixelFormat::PlanarF32 => (Element::Float, 1.0),
-            PixelFormat::Yuv(_) => panic!("it is converted after"),
+            PixelFormat::Yuv(_) => panic!("a kernel of its own makes it"),
         };
         let size = element.bytes();
         let mut values = vec![None; self.outs[of.out].len() / size];

@@ -249,7 +249,7 @@ impl Rows<'_> {
 
     /// Rows that have to be made by [`Rows::settle`] when all others are written: none but where
     /// chroma has fewer of them than luma.
-    pub(crate) fn to_settle(&self) -> usize {
+    pub(crate) fn unsettled(&self) -> usize {
         match self.at {
             RowsAt::Yuv8(encoder, _) | RowsAt::Yuv16(encoder, _) if encoder.is_shared() => {
                 2 * encoder.down.chroma()
@@ -266,7 +266,7 @@ impl Rows<'_> {
     /// # Panics
     /// When there is no such row.
     pub(crate) unsafe fn settle(&self, row: usize) {
-        assert!(row < self.to_settle(), "a row below the frame");
+        assert!(row < self.unsettled(), "a row below the frame");
         match self.at {
             // SAFETY: as the caller says.
             RowsAt::Yuv8(encoder, data) => unsafe { self.settle_yuv(&encoder, data, row) },
@@ -364,7 +364,7 @@ impl FrameViewMut<'_> {
             // SAFETY: the frame is borrowed, and this is the only thread that writes it.
             unsafe { rows.write(y, [&r[row(r)], &g[row(g)], &b[row(b)]]) };
         }
-        for row in 0..rows.to_settle() {
+        for row in 0..rows.unsettled() {
             // SAFETY: all rows are written, by this thread alone.
             unsafe { rows.settle(row) };
         }

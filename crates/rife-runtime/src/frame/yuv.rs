@@ -141,15 +141,16 @@ impl YuvFormat {
 /// The numbers between a format's samples and RGB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Scale {
-    /// Luma's sample that stands for 0, and how many above it stand for 1.
+    /// Luma's sample that stands for 0, how many above it stand for 1, and what one stands for.
     pub(crate) luma_zero: f32,
     pub(crate) luma_one: f32,
+    pub(crate) per_luma: f32,
     /// As luma's.
     pub(crate) chroma_zero: f32,
     pub(crate) chroma_one: f32,
     /// The largest sample.
     pub(crate) most: f32,
-    /// Red, green and blue from U and V, added to luma.
+    /// Red, green and blue, added to luma, from U and V in samples above their zero.
     pub(crate) to_rgb: [[f32; 2]; 3],
     /// Y, U and V from red, green and blue.
     pub(crate) to_yuv: [[f32; 3]; 3],
@@ -161,13 +162,16 @@ impl Scale {
         let most = ((1_u32 << format.depth) - 1) as f32;
         let step = (1_u32 << (format.depth - 8)) as f32;
         let full = format.full_range;
+        let luma_one = if full { most } else { 219.0 * step };
+        let chroma_one = if full { most } else { 224.0 * step };
         Self {
             luma_zero: if full { 0.0 } else { 16.0 * step },
-            luma_one: if full { most } else { 219.0 * step },
+            luma_one,
+            per_luma: 1.0 / luma_one,
             chroma_zero: 128.0 * step,
-            chroma_one: if full { most } else { 224.0 * step },
+            chroma_one,
             most,
-            to_rgb: to_rgb.map(|row| row.map(|v| v as f32)),
+            to_rgb: to_rgb.map(|row| row.map(|v| v as f32 / chroma_one)),
             to_yuv: to_yuv.map(|row| row.map(|v| v as f32)),
         }
     }

@@ -27,7 +27,8 @@ fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Varia
             let of = request(version, precision, FrameSize::new(64, 64));
             let ensemble = version.spec().supports_ensemble && optimizations != all;
             let plan = Plan::new(&Request { optimizations, ensemble, card, ..of });
-            let others = [Kernel::Frame, Kernel::Items, Kernel::Peak];
+            let others =
+                [Kernel::Frame, Kernel::YuvIn, Kernel::YuvOut, Kernel::Items, Kernel::Peak];
             for kernel in plan.steps().map(|s| s.kernel).chain(others) {
                 let variant = plan.variant;
                 for (key, size, kernel) in ways(kernel, &variant, card, thorough) {
@@ -87,6 +88,7 @@ fn ways(
         Kernel::Pointwise { .. } => "pointwise".into(),
         Kernel::Blend { .. } => format!("blend {model}"),
         Kernel::Frame => format!("frame {model}"),
+        Kernel::YuvIn => format!("yuv in {model}"),
         other => format!("{other:?}"),
     };
     if kernel.tile().is_none() {

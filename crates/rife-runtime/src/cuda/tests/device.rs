@@ -29,14 +29,14 @@ const TILES: usize = 6;
 
 const FORMATS: [PixelFormat; 3] = [PixelFormat::Rgb8, PixelFormat::Rgb16, PixelFormat::PlanarF32];
 
-struct Bench {
-    shared: Arc<Shared>,
-    stream: Stream,
+pub(super) struct Bench {
+    pub(super) shared: Arc<Shared>,
+    pub(super) stream: Stream,
     weights: Weights,
 }
 
 impl Bench {
-    fn new(version: ModelVersion, precision: Precision) -> Self {
+    pub(super) fn new(version: ModelVersion, precision: Precision) -> Self {
         let gpu = Gpu::open(0).unwrap();
         let stream = gpu.stream().unwrap();
         let bytes = published(version);
@@ -60,7 +60,7 @@ impl Bench {
     }
 
     /// Device memory that holds these bytes when the stream's next work begins.
-    fn holding(&self, bytes: &[u8]) -> Memory {
+    pub(super) fn holding(&self, bytes: &[u8]) -> Memory {
         let memory = self.gpu().memory(bytes.len()).unwrap();
         // SAFETY: both are as long as `bytes`, which lives until the copy is done, below.
         unsafe { self.stream.upload(memory.address(), bytes.as_ptr(), bytes.len()) }.unwrap();
@@ -68,7 +68,7 @@ impl Bench {
         memory
     }
 
-    fn read(&self, memory: &Memory) -> Vec<u8> {
+    pub(super) fn read(&self, memory: &Memory) -> Vec<u8> {
         self.stream.synchronize().unwrap();
         let mut bytes = vec![0; memory.bytes()];
         memory.read(&mut bytes).unwrap();
@@ -249,7 +249,7 @@ fn world<'a>(plan: &'a Plan, size: FrameSize, weights: &'a Weights) -> World<'a>
             PixelFormat::PlanarF32 => {
                 (4 * size.width + 12, (4 * size.width + 12) * size.height + 20)
             }
-            PixelFormat::Yuv(_) => panic!("it is converted after"),
+            PixelFormat::Yuv(_) => panic!("no kernel of a plan makes it"),
         };
         let bytes = if plane > 0 { 3 * plane } else { pitch * size.height };
         let (image0, image1) = (out % 2, 2);

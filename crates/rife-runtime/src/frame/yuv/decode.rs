@@ -65,8 +65,7 @@ impl<'a, T: Sample> Decoder<'a, T> {
         let [r, g, b] = rgb;
         let n = r.len();
         let luma = &self.luma[y * self.size.width + x..][..n];
-        let Scale { luma_zero, luma_one, chroma_one, to_rgb, .. } = self.scale;
-        let per_luma = 1.0 / luma_one;
+        let Scale { luma_zero, per_luma, to_rgb: [red, green, blue], .. } = self.scale;
         if self.chroma[0].is_empty() {
             for (((r, g), b), luma) in r.iter_mut().zip(g).zip(b).zip(luma) {
                 let v = unit((luma.float() - luma_zero) * per_luma);
@@ -77,7 +76,6 @@ impl<'a, T: Sample> Decoder<'a, T> {
         let (mut u, mut v) = ([0.0; PIECE], [0.0; PIECE]);
         self.chroma_of(self.chroma[0], y, x, &mut u[..n]);
         self.chroma_of(self.chroma[1], y, x, &mut v[..n]);
-        let [red, green, blue] = to_rgb.map(|row| row.map(|c| c / chroma_one));
         let pixels = r.iter_mut().zip(g).zip(b).zip(luma).zip(u.iter().zip(&v));
         for ((((r, g), b), luma), (u, v)) in pixels {
             let luma = (luma.float() - luma_zero) * per_luma;

@@ -19,7 +19,6 @@ pub(crate) struct Encoder {
 
 /// The nearest sample; of what is not a number, 0.
 #[inline]
-#[expect(clippy::manual_clamp, reason = "clamp keeps NaN")]
 fn nearest<T: Sample>(v: f32, most: f32) -> T {
     T::low_bits(v.max(0.0).min(most) + INTEGERS)
 }

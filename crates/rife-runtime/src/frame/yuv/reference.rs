@@ -73,7 +73,7 @@ fn down(u: &[f32], along: Along) -> Vec<f32> {
             }
             // As even places are, seen from the other end: of a line that goes on as it came
             // where chroma has a place beyond its end.
-            _ if last(i) => inside(x - 1) * -1.0 + inside(x) * 2.0,
+            _ if last(i) => inside(x) * 2.0 - inside(x - 1),
             _ if n % 2 == 1 && i + 1 == n / 2 => {
                 inside(x - 1) * -0.125 + inside(x) * 0.25 + inside(x + 1) * 0.875
             }

@@ -266,6 +266,12 @@ fn frames_that_do_not_fit_their_format_are_refused() {
     let frame = Frame::yuv16(size, deep, (0..27).collect()).unwrap();
     assert_eq!(frame.format(), PixelFormat::Yuv(deep));
     assert_eq!((frame.as_yuv8(), frame.as_yuv16().map(<[u16]>::len)), (None, Some(27)));
+    let mut whole = 0;
+    let frame = frame.locked_by(|_, bytes| {
+        whole = bytes;
+        None
+    });
+    assert_eq!(whole, 54);
     assert_eq!(frame.into_yuv16(), Some((0..27).collect()));
 }
 

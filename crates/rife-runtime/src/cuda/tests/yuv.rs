@@ -1,0 +1,177 @@
+//! The kernels of YUV frames compute what the host's conversions do, to the last bit: those are
+//! their twins.
+
+use rife_model::ModelVersion;
+
+use super::super::abi;
+use super::super::kernel::Kernel;
+use super::super::plan::Plan;
+use super::super::twin::POISON;
+use super::super::yuv::{into_pixels, into_pixels_grid, out_of_planes, out_of_planes_grid};
+use super::device::Bench;
+use super::{PRECISIONS, Random, request};
+use crate::{Chroma, Frame, FrameSize, Matrix, PixelFormat, Precision, Siting, YuvFormat};
+
+const SIZES: [FrameSize; 5] = [
+    FrameSize::new(1, 1),
+    FrameSize::new(2, 3),
+    FrameSize::new(73, 41),
+    FrameSize::new(257, 4),
+    FrameSize::new(518, 2),
+];
+
+/// Every way in which chroma can lie, at each depth, in each range; matrices differ in numbers
+/// alone.
+fn formats() -> Vec<YuvFormat> {
+    let mut formats = Vec::new();
+    let sitings = [
+        Siting::Left,
+        Siting::Center,
+        Siting::TopLeft,
+        Siting::Top,
+        Siting::BottomLeft,
+        Siting::Bottom,
+    ];
+    let matrices = [Matrix::Bt709, Matrix::YCgCo, Matrix::Bt2020];
+    for chroma in [Chroma::Gray, Chroma::Yuv420, Chroma::Yuv422, Chroma::Yuv444] {
+        for siting in sitings {
+            for depth in YuvFormat::DEPTHS {
+                let matrix = matrices[formats.len() % matrices.len()];
+                let full_range = formats.len() % 2 == 1;
+                formats.push(YuvFormat { chroma, depth, matrix, full_range, siting });
+            }
+        }
+    }
+    formats
+}
+
+/// A frame of any samples that its depth allows.
+fn any(size: FrameSize, format: YuvFormat, random: &mut Random) -> (Frame, Vec<u8>) {
+    let samples = (0..format.samples(size)).map(|_| random.below(1 << format.depth) as u16);
+    if format.sample_bytes() == 1 {
+        let samples: Vec<u8> = samples.map(|v| v as u8).collect();
+        (Frame::yuv8(size, format, samples.clone()).unwrap(), samples)
+    } else {
+        let samples: Vec<u16> = samples.collect();
+        let bytes = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
+        (Frame::yuv16(size, format, samples).unwrap(), bytes)
+    }
+}
+
+fn bytes(frame: &Frame) -> Vec<u8> {
+    match (frame.as_yuv8(), frame.as_yuv16()) {
+        (Some(samples), _) => samples.to_vec(),
+        (_, Some(samples)) => samples.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        _ => panic!("{:?}", frame.format()),
+    }
+}
+
+/// An image of the plan's with the frame in it; what is not colour stays poison, but for the
+/// fourth of a pixel's colours.
+fn image(plan: &Plan, frame: &Frame, precision: Precision) -> Vec<u8> {
+    let (h, w) = (plan.padding.padded_height, plan.padding.padded_width);
+    let mut planes = vec![0.0; 3 * h * w];
+    frame.view().write_planes(&mut planes, w, h);
+    let pixel = plan.variant.pixel();
+    let mut image = vec![POISON; pixel * h * w];
+    for (i, pixel) in image.chunks_exact_mut(pixel).enumerate() {
+        let rgb = [0, 1, 2].map(|c| planes[c * h * w + i]);
+        for c in 0..4 {
+            let v = rgb.get(c).copied().unwrap_or(0.0);
+            if precision == Precision::F16 {
+                let whole = (v * 65535.0).round_ties_even() as u16;
+                pixel[2 * c..][..2].copy_from_slice(&whole.to_le_bytes());
+            } else {
+                pixel[4 * c..][..4].copy_from_slice(&v.to_le_bytes());
+            }
+        }
+    }
+    image
+}
+
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
+fn yuv_frames_are_taken_in_as_the_host_converts_them() {
+    for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
+        for precision in PRECISIONS {
+            let bench = Bench::new(version, precision);
+            let mut random = Random(5);
+            for size in SIZES {
+                let plan = Plan::new(&request(version, precision, size));
+                let function = bench.shared.function(Kernel::YuvIn, "yuv", &plan.variant).unwrap();
+                for format in formats() {
+                    let (frame, samples) = any(size, format, &mut random);
+                    let expected = image(&plan, &frame, precision);
+                    let src = bench.holding(&samples);
+                    let dst = bench.holding(&vec![POISON; plan.image_bytes()]);
+                    let args = into_pixels(&plan, size, format, src.address(), dst.address());
+                    let grid = into_pixels_grid(&plan);
+                    // SAFETY: `yuv_in` takes `Yuv`; the memory lives until it is read below.
+                    unsafe { bench.stream.launch(&function, grid, &args) }.unwrap();
+                    let made = bench.read(&dst);
+                    assert!(
+                        made[..expected.len()] == expected,
+                        "RIFE {version}, {precision:?}: {format:?} at {size}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
+fn yuv_frames_are_made_as_the_host_makes_them() {
+    let (version, precision) = (ModelVersion::V4_6, Precision::F16);
+    let bench = Bench::new(version, precision);
+    let mut random = Random(6);
+    for size in SIZES {
+        let plan = Plan::new(&request(version, precision, size));
+        let function = bench.shared.function(Kernel::YuvOut, "yuv", &plan.variant).unwrap();
+        for format in formats() {
+            let frames: Vec<Vec<f32>> = (0..2)
+                .map(|_| (0..3 * size.pixels()).map(|_| random.unit() as f32).collect())
+                .collect();
+            let expected = frames.iter().flat_map(|planes| {
+                let mut frame = Frame::black(size, PixelFormat::Yuv(format)).unwrap();
+                frame.view_mut().read_planes(planes, size.width, size.height);
+                bytes(&frame)
+            });
+            let mut expected: Vec<u8> = expected.collect();
+            // What lies behind is not written.
+            expected.extend([POISON; 8]);
+            let planes: Vec<u8> = frames.iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
+            let src = bench.holding(&planes);
+            let dst = bench.holding(&vec![POISON; expected.len()]);
+            let args = out_of_planes(size, format, src.address(), dst.address());
+            let grid = out_of_planes_grid(size, format, frames.len());
+            // SAFETY: `yuv_out` takes `Yuv`; the memory lives until it is read below.
+            unsafe { bench.stream.launch(&function, grid, &args) }.unwrap();
+            let made = bench.read(&dst);
+            assert!(made == expected, "{format:?} at {size}");
+        }
+    }
+}
+
+/// The structure has no gaps, and is what the kernels are given.
+#[test]
+fn kernels_are_told_of_a_frame_what_they_need() {
+    let format = YuvFormat {
+        chroma: Chroma::Yuv420,
+        depth: 10,
+        matrix: Matrix::Bt709,
+        full_range: false,
+        siting: Siting::TopLeft,
+    };
+    let size = FrameSize::new(35, 21);
+    let plan = Plan::new(&request(ModelVersion::V4_26, Precision::F16, size));
+    let told = into_pixels(&plan, size, format, 1, 2);
+    let abi::Yuv { src, dst, full_h, full_w, chroma_h, chroma_w, across, down, wide, .. } = told;
+    assert_eq!((src, dst, full_h, full_w), (1, 2, 64, 64));
+    assert_eq!((chroma_h, chroma_w, across, down, wide), (11, 18, 1, 1, 1));
+    assert_eq!((told.luma_zero, told.luma_one, told.chroma_zero), (64.0, 876.0, 512.0));
+    assert_eq!(into_pixels_grid(&plan), (1, 64, 1));
+    let told = out_of_planes(size, format, 1, 2);
+    assert_eq!((told.src_step, told.dst_step), (12 * 35 * 21, 2 * (35 * 21 + 2 * 18 * 11)));
+    assert_eq!(out_of_planes_grid(size, format, 3), (1, 11, 3));
+}
