@@ -52,8 +52,11 @@ impl Worker {
         if status.success() {
             return Ok(());
         }
-        let why = match said.last() {
-            Some(line) => line.clone(),
+        // What went wrong comes first, what that led to after it; but for a full disk, which
+        // shows late in what else fails.
+        let full = said.iter().find(|line| line.contains("No space left"));
+        let why = match full.or(said.first()) {
+            Some(line) => without_origin(line),
             None => format!("ffmpeg ended with {status}"),
         };
         Err(Error::Program { what: self.what.clone(), why })
@@ -90,4 +93,25 @@ fn listen(from: ChildStderr, mut complaint: impl FnMut(&str) -> bool) -> Vec<Str
         bytes.clear();
     }
     kept
+}
+
+/// A message without where it comes from and how bad it is: `[h264 @ 0x…] [error] text`.
+pub(crate) fn without_origin(line: &str) -> String {
+    let mut rest = line.trim();
+    while let Some((_, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        rest = after.trim_start();
+    }
+    rest.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_said_without_their_origin() {
+        let line = "[mov,mp4 @ 0x55d8] [error] stream 0, offset 0x1: partial file";
+        assert_eq!(without_origin(line), "stream 0, offset 0x1: partial file");
+        assert_eq!(without_origin("[error] x [y]"), "x [y]");
+    }
 }

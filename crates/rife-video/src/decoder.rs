@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, channel};
 
 use rife_runtime::PixelFormat;
 
-use crate::child::Worker;
+use crate::child::{Worker, without_origin};
 use crate::ffmpeg::{ShowInfo, parse_showinfo};
 use crate::pipeline::{Source, SourceFrame};
-use crate::{Error, RawFormat, Rational, Result, frames};
+use crate::{Error, Rational, RawFormat, Result, frames};
 
 /// Bytes that are read at once.
 const AT_ONCE: usize = 1 << 20;
@@ -94,7 +94,7 @@ impl Decoder {
                 return false;
             }
             let bad = line.contains("[error]") || line.contains("[fatal]");
-            let said = without_levels(line);
+            let said = without_origin(line);
             if bad || said.contains("partial file") {
                 let _ = complain.send(said);
             }
@@ -155,15 +155,6 @@ impl Decoder {
             None => Ok(()),
         }
     }
-}
-
-/// A message without where it comes from and how bad it is: `[h264 @ 0x…] [error] text`.
-fn without_levels(line: &str) -> String {
-    let mut rest = line.trim();
-    while let Some((_, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        rest = after.trim_start();
-    }
-    rest.to_owned()
 }
 
 impl Source for Decoder {
@@ -274,12 +265,5 @@ mod tests {
         assert!(got.windows(2).all(|w| w[0] < w[1]), "{got:?}");
         assert_eq!(got[3] - got[2], r(1, 25));
         assert_eq!(got[4], r(2, 1));
-    }
-
-    #[test]
-    fn messages_are_said_without_their_origin() {
-        let line = "[mov,mp4 @ 0x55d8] [error] stream 0, offset 0x1: partial file";
-        assert_eq!(without_levels(line), "stream 0, offset 0x1: partial file");
-        assert_eq!(without_levels("[error] x [y]"), "x [y]");
     }
 }

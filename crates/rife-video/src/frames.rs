@@ -74,7 +74,11 @@ pub fn raw_format(size: FrameSize, format: PixelFormat) -> Option<RawFormat> {
 ///
 /// # Errors
 /// When the stream cannot be read, or ends within the frame ([`io::ErrorKind::UnexpectedEof`]).
-pub fn read(from: &mut impl Read, raw: &RawFormat, format: PixelFormat) -> io::Result<Option<Frame>> {
+pub fn read(
+    from: &mut impl Read,
+    raw: &RawFormat,
+    format: PixelFormat,
+) -> io::Result<Option<Frame>> {
     let bytes = raw.frame_bytes();
     let invalid = |error: rife_runtime::Error| io::Error::new(io::ErrorKind::InvalidData, error);
     if raw.depth == 8 {

@@ -95,7 +95,11 @@ impl Journal {
         let differing = keys.filter(|key| self.fingerprint.get(*key) != fingerprint.get(*key));
         let mut lines: Vec<String> = differing
             .map(|key| {
-                format!("{key} was {} and is {}", said(&self.fingerprint, key), said(fingerprint, key))
+                format!(
+                    "{key} was {} and is {}",
+                    said(&self.fingerprint, key),
+                    said(fingerprint, key)
+                )
             })
             .collect();
         lines.dedup();

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use crate::{Planes, RawFormat, Rational};
+use crate::{Planes, Rational, RawFormat};
 
 const FILE_ID: &[u8] = b"nut/multimedia container\0";
 const MAIN: u64 = 0x7A56_1F5F_04AD | (0x4E4D << 48);

@@ -241,9 +241,9 @@ pub fn run(
             let (made_in, made_out) = sync_channel::<Frame>((quarter / n).max(1));
             work.push(work_in);
             made.push(made_out);
-            workers.push(scope.spawn(move || {
-                device(maker, &work_out, &made_in, settings.format, progress)
-            }));
+            workers.push(
+                scope.spawn(move || device(maker, &work_out, &made_in, settings.format, progress)),
+            );
         }
 
         let director = scope.spawn(move || {
@@ -287,7 +287,8 @@ fn direct(
             for (output, number) in outputs.into_iter().zip(number..) {
                 let what = What::Given(earlier.frame.clone());
                 let left = earlier.frame.clone();
-                if number >= settings.skip && items.send(Item { output, number, what, left }).is_err()
+                if number >= settings.skip
+                    && items.send(Item { output, number, what, left }).is_err()
                 {
                     break;
                 }
@@ -295,8 +296,7 @@ fn direct(
             return Ok(());
         };
         let outputs = timeline.pair(earlier.time, later.time);
-        let judgement =
-            timed(&progress.judging_ns, || scenes.judge(&earlier.frame, &later.frame));
+        let judgement = timed(&progress.judging_ns, || scenes.judge(&earlier.frame, &later.frame));
         tracing::debug!(
             "frame {index}: {:?}, difference {:.3} %, score {:.3}",
             judgement.kind,
@@ -321,12 +321,8 @@ fn direct(
                     _ => None,
                 })
                 .collect();
-            let pair = Work {
-                index,
-                earlier: earlier.frame.clone(),
-                later: later.frame.clone(),
-                at,
-            };
+            let pair =
+                Work { index, earlier: earlier.frame.clone(), later: later.frame.clone(), at };
             if !pair.at.is_empty() && work.get(device).is_none_or(|to| to.send(pair).is_err()) {
                 return Ok(());
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rife_runtime::{Frame, PixelFormat};
 
 use crate::pipeline::{Sink, Source, SourceFrame};
-use crate::{Error, RawFormat, Rational, Result, frames, y4m};
+use crate::{Error, Rational, RawFormat, Result, frames, y4m};
 
 /// What frames of a stream lie in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -100,7 +100,9 @@ fn mean8(a: &[u8], b: &[u8]) -> f64 {
     let sum: u64 = a
         .chunks(1 << 16)
         .zip(b.chunks(1 << 16))
-        .map(|(a, b)| u64::from(a.iter().zip(b).map(|(x, y)| u32::from(x.abs_diff(*y))).sum::<u32>()))
+        .map(|(a, b)| {
+            u64::from(a.iter().zip(b).map(|(x, y)| u32::from(x.abs_diff(*y))).sum::<u32>())
+        })
         .sum();
     100.0 * sum as f64 / (a.len().max(1) as f64 * 255.0)
 }
@@ -109,7 +111,9 @@ fn mean16(a: &[u16], b: &[u16], depth: u8) -> f64 {
     let sum: u64 = a
         .chunks(1 << 15)
         .zip(b.chunks(1 << 15))
-        .map(|(a, b)| u64::from(a.iter().zip(b).map(|(x, y)| u32::from(x.abs_diff(*y))).sum::<u32>()))
+        .map(|(a, b)| {
+            u64::from(a.iter().zip(b).map(|(x, y)| u32::from(x.abs_diff(*y))).sum::<u32>())
+        })
         .sum();
     100.0 * sum as f64 / (a.len().max(1) as f64 * f64::from((1u32 << depth.min(16)) - 1))
 }

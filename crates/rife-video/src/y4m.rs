@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Write};
 
 use rife_runtime::{Frame, FrameSize};
 
-use crate::{Colour, Planes, RawFormat, Rational, frames};
+use crate::{Colour, Planes, Rational, RawFormat, frames};
 
 /// What the first line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +156,10 @@ impl Header {
             _ => "",
         };
         let scan = if self.interlaced { "m" } else { "p" };
-        writeln!(to, "YUV4MPEG2 W{width} H{height} F{n}:{d} I{scan} A{x}:{y} C{layout}{also}{range}")
+        writeln!(
+            to,
+            "YUV4MPEG2 W{width} H{height} F{n}:{d} I{scan} A{x}:{y} C{layout}{also}{range}"
+        )
     }
 }
 

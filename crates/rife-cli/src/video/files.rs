@@ -165,7 +165,12 @@ fn nut_format(job: &Job, input: &Input) -> NutFormat {
     }
 }
 
-fn fingerprint(job: &Job, input: &Input, makers: &[Maker], encoding: &Encoding) -> Result<Fingerprint> {
+fn fingerprint(
+    job: &Job,
+    input: &Input,
+    makers: &[Maker],
+    encoding: &Encoding,
+) -> Result<Fingerprint> {
     let mut said = Fingerprint::new();
     let mut say = |key: &str, value: String| _ = said.insert(key.into(), value);
     let args = &job.args;
@@ -191,7 +196,10 @@ fn fingerprint(job: &Job, input: &Input, makers: &[Maker], encoding: &Encoding) 
             ),
         );
     }
-    say("encoder", format!("{} {} {}", encoding.encoder, encoding.pix_fmt, encoding.args.join(" ")));
+    say(
+        "encoder",
+        format!("{} {} {}", encoding.encoder, encoding.pix_fmt, encoding.args.join(" ")),
+    );
     say("segments", format!("{} frames of {}", frames_per_segment(job), job.written().size));
     let _ = input;
     Ok(said)
@@ -363,11 +371,7 @@ pub(crate) fn commands(job: &Job, input: &Input, timeline: &Timeline) -> Result<
         let folder = beside(path, "rife-job");
         let segment = folder.join(format!("000000.{}", encoding.segment_ext));
         let command = rife_video::segment_command(programs, encoding, tick, &segment);
-        lines.push(format!(
-            "encode, each {} frames: {}",
-            frames_per_segment(job),
-            shown(&command)
-        ));
+        lines.push(format!("encode, each {} frames: {}", frames_per_segment(job), shown(&command)));
         let list = folder.join("list.txt");
         let whole = folder.join(format!("whole.{}", container(job)));
         let rest = Rest::of(input);
@@ -378,4 +382,3 @@ pub(crate) fn commands(job: &Job, input: &Input, timeline: &Timeline) -> Result<
     }
     Ok(lines)
 }
-

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use rife_runtime::{FrameSize, PixelFormat};
 use rife_video::{
-    Colour, Decoder, Expected, Header, PipeSource, Programs, RawFormat, Rational, Source,
+    Colour, Decoder, Expected, Header, PipeSource, Programs, Rational, RawFormat, Source,
     SourceFrame, Wrapping,
 };
 
@@ -57,7 +57,10 @@ pub(crate) enum Kind {
 }
 
 impl Input {
-    pub(crate) fn open(args: &InterpolateArgs, programs: &mut dyn FnMut() -> Result<Programs>) -> Result<Self> {
+    pub(crate) fn open(
+        args: &InterpolateArgs,
+        programs: &mut dyn FnMut() -> Result<Programs>,
+    ) -> Result<Self> {
         let path = &args.earlier;
         let stdin = path.as_os_str() == "-";
         if let Some(name) = &args.video.pix_fmt {
@@ -74,7 +77,8 @@ impl Input {
             return Self::pictures(args, path);
         }
         if has_extension(path, &["y4m"]) {
-            let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let file =
+                File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
             let from = Box::new(BufReader::with_capacity(AT_ONCE, file));
             return Self::y4m(args, &path.display().to_string(), from);
         }
@@ -98,10 +102,8 @@ impl Input {
             say(&format!("note: {note}"));
         }
         if video.interlaced {
-            say(
-                "note: the video is interlaced: its fields are taken as they lie in the frames; \
-                 deinterlace it first (ffmpeg -vf bwdif) for a smooth picture",
-            );
+            say("note: the video is interlaced: its fields are taken as they lie in the frames; \
+                 deinterlace it first (ffmpeg -vf bwdif) for a smooth picture");
         }
         let colour = rife_video::effective_colour(video, &working);
         let format = rife_video::pixel_format(&working.raw, &colour);
@@ -142,7 +144,8 @@ impl Input {
         if header.interlaced {
             say("note: the stream is interlaced: its fields are taken as they lie in the frames");
         }
-        let rate = args.video.input_fps.or(header.rate).unwrap_or_else(|| Rational::from(DEFAULT_RATE));
+        let rate =
+            args.video.input_fps.or(header.rate).unwrap_or_else(|| Rational::from(DEFAULT_RATE));
         Ok(Self {
             name: name.into(),
             raw: header.raw,
@@ -212,9 +215,8 @@ impl Input {
         let mut pictures = Vec::new();
         for entry in entries {
             let path = entry.with_context(|| format!("cannot read {shown}"))?.path();
-            let hidden = path
-                .file_name()
-                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            let hidden =
+                path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
             if !hidden && path.is_file() && picture::Format::of(&path).is_ok() {
                 pictures.push(path);
             }

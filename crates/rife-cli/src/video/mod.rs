@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use rife_runtime::PixelFormat;
 use rife_video::{
     AtCut, Colour, Encoding, EncodingRequest, Header, Maker, Planes, Programs, Progress, Rate,
-    RawFormat, Rational, SceneSettings, Settings, Sink, Timeline,
+    Rational, RawFormat, SceneSettings, Settings, Sink, Timeline,
 };
 use serde_json::json;
 
@@ -104,9 +104,8 @@ impl Job {
             _ => Rate::Factor(Rational::from(2)),
         };
         let multiple = rate.multiple(input.rate);
-        let total = input.frames.map(|frames| {
-            (multiple * frames as i64).ceil().to_integer().max(0) as u64
-        });
+        let total =
+            input.frames.map(|frames| (multiple * frames as i64).ceil().to_integer().max(0) as u64);
         let out_rate = rate.output_rate(input.rate);
         if let (Output::Video(_), Kind::Stream { .. }) = (&output, &input.kind) {
             ensure!(!video.resume, "--resume needs an input that can be read again: a file");
@@ -116,10 +115,8 @@ impl Job {
             "--resume is for videos: they are kept in segments while they are made"
         );
         if input.variable && !matches!(output, Output::Video(_)) && args.fps.is_none() {
-            say(
-                "note: the input's rate varies and the output has no times of its own: \
-                 --fps makes the rate constant",
-            );
+            say("note: the input's rate varies and the output has no times of its own: \
+                 --fps makes the rate constant");
         }
 
         let mut raw = input.raw;
@@ -138,17 +135,20 @@ impl Job {
                     true => side_by_side::twice(raw),
                     false => *raw,
                 };
-                let chosen = rife_video::choose_encoding(programs, &EncodingRequest {
-                    container: &container.to_ascii_lowercase(),
-                    codec: video.codec.as_deref(),
-                    crf: video.crf,
-                    preset: video.preset.as_deref(),
-                    extra: video.encoder_args.as_deref(),
-                    raw: &twice(&input.raw),
-                    colour: &input.said,
-                    hdr: &hdr,
-                    rate: out_rate,
-                })?;
+                let chosen = rife_video::choose_encoding(
+                    programs,
+                    &EncodingRequest {
+                        container: &container.to_ascii_lowercase(),
+                        codec: video.codec.as_deref(),
+                        crf: video.crf,
+                        preset: video.preset.as_deref(),
+                        extra: video.encoder_args.as_deref(),
+                        raw: &twice(&input.raw),
+                        colour: &input.said,
+                        hdr: &hdr,
+                        rate: out_rate,
+                    },
+                )?;
                 // Red, green and blue may have to become luma and chroma.
                 raw = RawFormat { size: input.raw.size, ..chosen.raw };
                 if raw.planes == Planes::Gbr {
@@ -176,7 +176,19 @@ impl Job {
             (true, Output::Y4m(None)) => Told::ProgramsByError,
             (true, _) => Told::ProgramsByOutput,
         };
-        Ok(Self { args, output, programs, rate, total, out_rate, raw, format, said, encoding, told })
+        Ok(Self {
+            args,
+            output,
+            programs,
+            rate,
+            total,
+            out_rate,
+            raw,
+            format,
+            said,
+            encoding,
+            told,
+        })
     }
 
     fn programs(&self) -> Result<&Programs> {

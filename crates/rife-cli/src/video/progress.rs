@@ -57,14 +57,15 @@ pub(crate) fn tell(
         std::thread::park_timeout(EVERY);
         let written = progress.written.load(Ordering::Relaxed);
         let fps = written.saturating_sub(before) as f64 / start.elapsed().as_secs_f64();
-        let left = total.filter(|_| fps > 0.0).map(|total| {
-            Duration::from_secs_f64(total.saturating_sub(written) as f64 / fps)
-        });
+        let left = total
+            .filter(|_| fps > 0.0)
+            .map(|total| Duration::from_secs_f64(total.saturating_sub(written) as f64 / fps));
         let slowest = progress.stages().slowest();
         bar.set_position(written);
         bar.set_message(format!(
             "{fps:.1} fps{}, slowest: {slowest}",
-            left.map(|left| format!(", {} left", indicatif::HumanDuration(left))).unwrap_or_default()
+            left.map(|left| format!(", {} left", indicatif::HumanDuration(left)))
+                .unwrap_or_default()
         ));
         if told != Told::People && last.elapsed() >= EVERY_JSON {
             last = Instant::now();

@@ -33,11 +33,13 @@ impl Sink for SideBySide<'_> {
             (Some(Samples::Sixteen(data)), PixelFormat::Yuv(yuv)) => {
                 Frame::yuv16(wide.size, yuv, data)?
             }
-            _ if rgb => match (left.as_rgb8(), frame.as_rgb8(), left.as_rgb16(), frame.as_rgb16()) {
-                (Some(a), Some(b), ..) => Frame::rgb8(wide.size, of_rgb(&raw, &wide, a, b))?,
-                (.., Some(a), Some(b)) => Frame::rgb16(wide.size, of_rgb(&raw, &wide, a, b))?,
-                _ => frame.clone(),
-            },
+            _ if rgb => {
+                match (left.as_rgb8(), frame.as_rgb8(), left.as_rgb16(), frame.as_rgb16()) {
+                    (Some(a), Some(b), ..) => Frame::rgb8(wide.size, of_rgb(&raw, &wide, a, b))?,
+                    (.., Some(a), Some(b)) => Frame::rgb16(wide.size, of_rgb(&raw, &wide, a, b))?,
+                    _ => frame.clone(),
+                }
+            }
             _ => frame.clone(),
         };
         self.to.put(number, ticks, &joined, left)

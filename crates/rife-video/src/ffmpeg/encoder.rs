@@ -7,7 +7,7 @@ use crate::child::Worker;
 use crate::ffmpeg::probe::{Hdr, default_colour};
 use crate::ffmpeg::programs::{self, Programs, run_program};
 use crate::nut::{NutFormat, NutWriter};
-use crate::{Colour, Error, Planes, RawFormat, Rational, Result};
+use crate::{Colour, Error, Planes, Rational, RawFormat, Result};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -127,10 +127,20 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
         args.extend(words);
     }
     let segment_ext = match encoder.as_str() {
-        "ffv1" | "mjpeg" | "prores" | "prores_ks" | "prores_aw" | "prores_videotoolbox"
-        | "huffyuv" | "ffvhuff" | "utvideo" | "dnxhd" | "cfhd" | "qtrle" | "png" | "rawvideo" => {
-            "mov"
-        }
+        "ffv1"
+        | "mjpeg"
+        | "prores"
+        | "prores_ks"
+        | "prores_aw"
+        | "prores_videotoolbox"
+        | "huffyuv"
+        | "ffvhuff"
+        | "utvideo"
+        | "dnxhd"
+        | "cfhd"
+        | "qtrle"
+        | "png"
+        | "rawvideo" => "mov",
         _ => "mp4",
     };
     Ok(Encoding { encoder, pix_fmt, raw, colour, args, segment_ext, notes })
@@ -172,7 +182,8 @@ fn fitting(
     // Half the chroma of an odd side is what some encoders have no room for.
     let odd = |planes: Planes| {
         let (x, y) = (raw.size.width % 2 == 1, raw.size.height % 2 == 1);
-        let strict = !matches!(encoder, "ffv1" | "libvpx-vp9" | "libaom-av1" | "mjpeg" | "prores_ks");
+        let strict =
+            !matches!(encoder, "ffv1" | "libvpx-vp9" | "libaom-av1" | "mjpeg" | "prores_ks");
         strict
             && match planes {
                 Planes::Yuv420 => x || y,
@@ -181,8 +192,14 @@ fn fitting(
             }
     };
     let lossless_rgb = raw.planes == Planes::Gbr && matches!(encoder, "ffv1" | "png" | "utvideo");
+    if lossless_rgb {
+        let names: &[&str] =
+            if raw.depth == 8 { &["gbrp", "bgr0", "rgb24"] } else { &["gbrp16le", "rgb48le"] };
+        if let Some(name) = names.iter().find(|name| takes(name)) {
+            return (raw, (*name).to_owned());
+        }
+    }
     let planes: &[Planes] = match raw.planes {
-        Planes::Gbr if lossless_rgb => &[Planes::Gbr],
         // What every player shows, where colours are not finer than that already.
         Planes::Gbr => &[Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
         Planes::Gray => &[Planes::Gray, Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
@@ -304,7 +321,8 @@ fn tags(raw: &RawFormat, colour: &Colour) -> Vec<String> {
     let yuv = raw.planes != Planes::Gbr;
     let said = [
         ("-color_range", "range", yuv.then_some(colour.range.as_ref()).flatten()),
-        ("-colorspace", "colorspace", yuv.then_some(colour.matrix.as_ref()).flatten()),
+        // Which has a name of its own where nothing is luma.
+        ("-colorspace", "colorspace", colour.matrix.as_ref().filter(|m| yuv && *m != "gbr")),
         ("-color_primaries", "color_primaries", colour.primaries.as_ref()),
         ("-color_trc", "color_trc", colour.transfer.as_ref()),
     ];

@@ -160,7 +160,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     let colour = mux.colour;
     for (option, word) in [
         ("-color_range:v:0", &colour.range),
-        ("-colorspace:v:0", &colour.matrix),
+        ("-colorspace:v:0", &colour.matrix.clone().filter(|matrix| matrix != "gbr")),
         ("-color_primaries:v:0", &colour.primaries),
         ("-color_trc:v:0", &colour.transfer),
     ] {
@@ -179,18 +179,15 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
 }
 
 /// The original's streams.
-fn streams(
-    command: &mut Command,
-    mux: &Mux<'_>,
-    source: &Probed,
-    notes: &mut Vec<String>,
-) {
+fn streams(command: &mut Command, mux: &Mux<'_>, source: &Probed, notes: &mut Vec<String>) {
     let container = match mux.container {
         "m4v" | "mov" => "mp4",
         other => other,
     };
     let mov = mux.container == "mov";
     let (mut audio, mut subtitles, mut pictures) = (0, 0, 1);
+    // Where each stream of the output comes from, ours first.
+    let mut from = vec![source.video.index];
     for stream in &source.streams {
         let codec = stream.codec.as_str();
         let map = format!("1:{}", stream.index);
@@ -207,12 +204,17 @@ fn streams(
                 };
                 if let Some(instead) = instead {
                     command.args([format!("-c:a:{audio}"), instead.into()]);
-                    notes.push(format!(".{} cannot hold {codec}: it becomes {instead}", mux.container));
+                    notes.push(format!(
+                        ".{} cannot hold {codec}: it becomes {instead}",
+                        mux.container
+                    ));
                 }
                 audio += 1;
+                from.push(stream.index);
             }
             StreamKind::Subtitle if mux.others => {
-                let text = matches!(codec, "subrip" | "ass" | "ssa" | "mov_text" | "webvtt" | "text");
+                let text =
+                    matches!(codec, "subrip" | "ass" | "ssa" | "mov_text" | "webvtt" | "text");
                 let instead = match container {
                     "mp4" if codec == "mov_text" => Some("copy"),
                     "mp4" if text => Some("mov_text"),
@@ -234,17 +236,23 @@ fn streams(
                     command.args([format!("-c:s:{subtitles}"), instead.into()]);
                 }
                 subtitles += 1;
+                from.push(stream.index);
             }
             StreamKind::Picture if mux.others && matches!(container, "mp4" | "mkv") => {
                 command.args(["-map", &map]);
                 command.args([format!("-disposition:v:{pictures}"), "attached_pic".into()]);
                 pictures += 1;
+                from.push(stream.index);
             }
             StreamKind::Attachment if mux.others => {
                 if container == "mkv" {
                     command.args(["-map", &map]);
+                    from.push(stream.index);
                 } else {
-                    notes.push(format!(".{} cannot hold attachments: they are left out", mux.container));
+                    notes.push(format!(
+                        ".{} cannot hold attachments: they are left out",
+                        mux.container
+                    ));
                 }
             }
             // Times of frames that are no more, and what only its own container understands.
@@ -253,7 +261,9 @@ fn streams(
     }
     let metadata = if mux.others { "1" } else { "-1" };
     command.args(["-map_metadata", "1", "-map_chapters", metadata]);
-    command.args(["-map_metadata:s:v:0", &format!("1:s:{}", source.video.index)]);
+    for (to, from) in from.into_iter().enumerate() {
+        command.args([format!("-map_metadata:s:{to}"), format!("1:s:{from}")]);
+    }
     // What it says of the frames that were, which are others now, or of how they were made.
     for key in ["encoder", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "BPS", "DURATION"] {
         command.args(["-metadata:s:v:0", &format!("{key}=")]);

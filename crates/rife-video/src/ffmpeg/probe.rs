@@ -8,7 +8,7 @@ use rife_runtime::FrameSize;
 use serde::Deserialize;
 
 use crate::ffmpeg::programs::{self, Programs, run_program};
-use crate::{Colour, Error, Planes, RawFormat, Rational, Result};
+use crate::{Colour, Error, Planes, Rational, RawFormat, Result};
 
 /// A file with a video stream.
 #[derive(Clone, Debug)]
@@ -207,6 +207,13 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
     if !side.0.contains(&main.width) || !side.0.contains(&main.height) {
         return Err(unusable(&format!("frames of {}x{} cannot be", main.width, main.height)));
     }
+    if main.pix_fmt.as_deref().is_none_or(|name| name == "unknown") {
+        return Err(unusable(&format!(
+            "its video ({}) cannot be decoded: it is damaged, cut off, or of a kind that this \
+             ffmpeg does not know",
+            main.codec_name.as_deref().unwrap_or("unknown")
+        )));
+    }
     let mut hdr = hdr(&main.side_data_list);
     let transfer = main.color_transfer.as_deref().unwrap_or_default();
     if hdr == Hdr::default() && matches!(transfer, "smpte2084" | "arib-std-b67") {
@@ -404,7 +411,9 @@ fn nearest(name: &str) -> (&'static str, bool, Option<String>) {
         "rgb24" | "bgr24" | "0rgb" | "rgb0" | "0bgr" | "bgr0" => ("gbrp", true, None),
         "rgba" | "bgra" | "argb" | "abgr" | "gbrap" | "pal8" => ("gbrp", true, alpha()),
         "rgb48le" | "rgb48be" | "bgr48le" | "bgr48be" => ("gbrp16le", true, None),
-        _ if name.starts_with("rgba64") || name.starts_with("bgra64") => ("gbrp16le", true, alpha()),
+        _ if name.starts_with("rgba64") || name.starts_with("bgra64") => {
+            ("gbrp16le", true, alpha())
+        }
         _ if name.starts_with("gbrap") => ("gbrp16le", true, alpha()),
         _ if name.starts_with("gbrp") => ("gbrp16le", true, None),
         _ if name.starts_with("ya8") => ("gray", true, alpha()),
@@ -431,7 +440,17 @@ fn nearest(name: &str) -> (&'static str, bool, Option<String>) {
                 _ => "yuv444p16le",
             };
             let kept = transparent || name.ends_with("be");
-            (target, kept, if transparent { alpha() } else if kept { None } else { changed() })
+            (
+                target,
+                kept,
+                if transparent {
+                    alpha()
+                } else if kept {
+                    None
+                } else {
+                    changed()
+                },
+            )
         }
         _ => ("yuv444p", false, changed()),
     }

@@ -34,7 +34,8 @@ impl Programs {
         let (ffmpeg, ffprobe) = match ffmpeg {
             None => (on_path("ffmpeg")?, on_path("ffprobe")?),
             Some(given) => {
-                let ffmpeg = if given.is_dir() { given.join(named("ffmpeg")) } else { given.into() };
+                let ffmpeg =
+                    if given.is_dir() { given.join(named("ffmpeg")) } else { given.into() };
                 // A name without a folder is looked for as a shell would.
                 let ffmpeg = match ffmpeg.components().count() {
                     1 if !ffmpeg.is_file() => on_path(&ffmpeg.to_string_lossy())?,
@@ -62,7 +63,11 @@ impl Programs {
 
     /// The way to pass frames on as they are, at the times they have.
     pub(crate) fn passthrough(&self) -> [&'static str; 2] {
-        if self.version >= (5, 1) { ["-fps_mode", "passthrough"] } else { ["-vsync", "passthrough"] }
+        if self.version >= (5, 1) {
+            ["-fps_mode", "passthrough"]
+        } else {
+            ["-vsync", "passthrough"]
+        }
     }
 }
 
@@ -101,7 +106,6 @@ pub(crate) fn file(path: &Path) -> std::ffi::OsString {
     name.push(std::path::absolute(path).as_deref().map_or(path.as_os_str(), Path::as_os_str));
     name
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,308 @@
+//! Files through ffmpeg.
+
+use std::fs;
+
+use crate::support::{
+    badly, entry, ffmpeg, ffprobe, hashes, interpolate, lasts, names, there, times, well, with,
+};
+
+/// A clip with two tracks of sound, subtitles, chapters and a title.
+const FULL: &[&str] =
+    &["-f lavfi -i testsrc2=s=96x64:r=30000/1001:d=1.2 -f lavfi -i sine=440:d=1.2 \
+     -f lavfi -i sine=880:d=1.2 -i s.srt -i m.txt -map 0 -map 1 -map 2 -map 3 -map_metadata 4 \
+     -metadata:s:a:1 language=deu -c:v libx264 -c:a aac -c:s mov_text full.mp4"];
+
+fn full() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("s.srt"), "1\n00:00:00,100 --> 00:00:01,000\nhello\n").unwrap();
+    let chapter = |from: u32, to: u32, title: &str| {
+        format!("[CHAPTER]\nTIMEBASE=1/1000\nSTART={from}\nEND={to}\ntitle={title}\n")
+    };
+    let text = format!(
+        ";FFMETADATA1\ntitle=A film\n{}{}",
+        chapter(0, 600, "One"),
+        chapter(600, 1200, "Two")
+    );
+    fs::write(folder.path().join("m.txt"), text).unwrap();
+    ffmpeg(folder.path(), FULL[0]);
+    folder
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn what_a_video_has_beside_its_frames_goes_along() {
+    let folder = full();
+    let here = folder.path();
+    for out in ["out.mp4", "out.mkv"] {
+        let said = well(interpolate(here, &format!("full.mp4 -o {out}")));
+        let frames = times(here, "full.mp4").len();
+        assert!(said.contains(&format!("{} frames", 2 * frames)), "{said}");
+        assert_eq!(times(here, out).len(), 2 * frames);
+        assert_eq!(entry(here, out, "a", "codec_name"), ["aac", "aac"]);
+        let subtitles = if out == "out.mp4" { "mov_text" } else { "subrip" };
+        assert_eq!(entry(here, out, "s", "codec_name"), [subtitles]);
+        let rest = "-show_entries chapter=start_time,end_time:chapter_tags=title:format_tags=title";
+        let rest = |file: &str| {
+            let said = ffprobe(here, &format!("{rest} -show_chapters -of csv=p=0 {file}"));
+            (said.contains("One"), said.contains("Two"), said.contains("A film"))
+        };
+        assert_eq!(rest(out), (true, true, true));
+        let of = |stream: &str| lasts(here, out, stream);
+        let frame = 1.001 / 60.0;
+        assert!((of("v:0") - of("a:0")).abs() < frame + 1024.0 / 44100.0, "{out}");
+        let language = |file: &str| {
+            let of = "-select_streams a:1 -show_entries stream_tags=language -of csv=p=0";
+            ffprobe(here, &format!("{of} {file}"))
+        };
+        assert_eq!(language(out), language("full.mp4"));
+    }
+    // Twice 1001 ticks of 1/60000 s.
+    assert_eq!(entry(here, "out.mp4", "v:0", "time_base"), ["1/60000"]);
+    let expected: Vec<i64> = (0..times(here, "out.mp4").len() as i64).map(|i| i * 1001).collect();
+    assert_eq!(times(here, "out.mp4"), expected);
+    assert_eq!(names(here), ["full.mp4", "m.txt", "out.mkv", "out.mp4", "s.srt"]);
+
+    // Slow motion has no sound, unless asked for.
+    well(interpolate(here, "full.mp4 -o slow.mp4 --slow 3"));
+    assert_eq!(entry(here, "slow.mp4", "a", "codec_name"), [""; 0]);
+    assert_eq!(entry(here, "slow.mp4", "v:0", "r_frame_rate"), ["30000/1001"]);
+    assert_eq!(times(here, "slow.mp4").len(), 3 * times(here, "full.mp4").len());
+    well(interpolate(here, "full.mp4 -o loud.mp4 --slow 5/2 --audio"));
+    assert_eq!(entry(here, "loud.mp4", "a", "codec_name"), ["aac", "aac"]);
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn a_variable_rate_keeps_its_timeline_or_becomes_constant() {
+    let folder = with(&[
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=2 -vf select='not(mod(n\\,3))+not(mod(n\\,7))' \
+         -vsync vfr -c:v libx264 -enc_time_base 1/25000 -video_track_timescale 25000 vfr.mp4",
+        "-i vfr.mp4 -c copy vfr.mkv",
+    ]);
+    let here = folder.path();
+    let source = times(here, "vfr.mp4");
+    well(interpolate(here, "vfr.mp4 -o out.mp4"));
+    let base = entry(here, "out.mp4", "v:0", "time_base");
+    assert_eq!(base, ["1/50000"]);
+    let made = times(here, "out.mp4");
+    assert_eq!(made.len(), 2 * source.len());
+    for (i, time) in source.iter().enumerate() {
+        assert_eq!(made[2 * i], 2 * (time - source[0]), "frame {i}");
+        if let Some(next) = source.get(i + 1) {
+            assert_eq!(made[2 * i + 1], time + next - 2 * source[0], "after frame {i}");
+        }
+    }
+    well(interpolate(here, "vfr.mkv -o cfr.mp4 --fps 60000/1001"));
+    let steps: Vec<i64> = times(here, "cfr.mp4").windows(2).map(|w| w[1] - w[0]).collect();
+    assert!(steps.iter().all(|step| *step == 1001), "{steps:?}");
+    assert_eq!(entry(here, "cfr.mp4", "v:0", "r_frame_rate"), ["60000/1001"]);
+    let length = *source.last().unwrap() as f64 / 25000.0;
+    assert!((lasts(here, "cfr.mp4", "v:0") - length).abs() < 0.2);
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn frames_of_the_source_are_passed_on_bit_for_bit() {
+    for (format, size) in [
+        ("yuv420p", "96x64"),
+        ("yuv420p", "67x35"),
+        ("yuv422p10le", "67x35"),
+        ("yuv444p12le", "64x48"),
+        ("yuvj420p", "64x48"),
+        ("gray", "64x48"),
+        ("gbrp", "64x48"),
+        ("yuv444p16le", "64x48"),
+    ] {
+        // Cropped, as the source of the frames has even sides alone; FFV1 knows no yuvj.
+        let (w, h) = size.split_once('x').unwrap();
+        let (codec, range) = match format {
+            "yuvj420p" => ("mjpeg -q:v 2", "-color_range pc"),
+            _ => ("ffv1", ""),
+        };
+        let folder = with(&[&format!(
+            "-f lavfi -i testsrc2=s=128x96:r=25:d=0.4 -vf crop={w}:{h}:3:5:exact=1 \
+             -pix_fmt {format} {range} -c:v {codec} in.mkv"
+        )]);
+        let here = folder.path();
+        well(interpolate(here, "in.mkv -o out.mkv --codec ffv1"));
+        let (source, made) = (hashes(here, "in.mkv"), hashes(here, "out.mkv"));
+        assert_eq!(made.len(), 2 * source.len(), "{format}");
+        for (i, hash) in source.iter().enumerate() {
+            assert_eq!(made[2 * i], *hash, "{format} of {size}, frame {i}");
+        }
+        // The last is held; all others between are made.
+        assert_eq!(made.last(), source.last(), "{format}");
+        assert!((0..source.len() - 1).all(|i| made[2 * i + 1] != made[2 * i]), "{format}");
+        assert_eq!(entry(here, "out.mkv", "v:0", "width,height"), [format!("{w},{h}")]);
+    }
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn colours_rotation_and_high_dynamic_range_survive() {
+    let folder = with(&[
+        "-f lavfi -i testsrc2=s=64x48:r=24:d=0.5 -pix_fmt yuv420p10le -c:v libx265 -x265-params \
+         'log-level=error:hdr-opt=1:repeat-headers=1:master-display=G(13250,34500)B(7500,3000)\
+         R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400' -color_primaries bt2020 \
+         -color_trc smpte2084 -colorspace bt2020nc -color_range tv hdr.mp4",
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=0.5 -c:v libx264 -color_primaries bt709 \
+         -color_trc bt709 -colorspace bt709 -color_range tv plain.mp4",
+        "-i plain.mp4 -c copy -metadata:s:v:0 rotate=90 turned.mp4",
+    ]);
+    let here = folder.path();
+    well(interpolate(here, "hdr.mp4 -o out.mp4"));
+    let colours = "pix_fmt,color_range,color_space,color_transfer,color_primaries";
+    assert_eq!(
+        entry(here, "out.mp4", "v:0", colours),
+        ["yuv420p10le,tv,bt2020nc,smpte2084,bt2020"]
+    );
+    let light = |file: &str| {
+        let said = ffprobe(
+            here,
+            &format!("-select_streams v -show_frames -read_intervals %+#1 -of flat {file}"),
+        );
+        let mut lines: Vec<String> = said
+            .lines()
+            .filter(|line| {
+                ["red_x", "white_point_y", "max_luminance", "max_content", "max_average"]
+                    .iter()
+                    .any(|key| line.contains(key))
+            })
+            .map(|line| line.split_once("side_data").unwrap().1.to_owned())
+            .map(|line| line.split_once('.').unwrap().1.to_owned())
+            .collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(light("out.mp4").len(), 5);
+    assert_eq!(light("out.mp4"), light("hdr.mp4"));
+
+    for (from, to) in [("turned.mp4", "t.mp4"), ("turned.mp4", "t.mov")] {
+        well(interpolate(here, &format!("{from} -o {to}")));
+        let turned = |file: &str| {
+            let of = "-select_streams v:0 -show_entries stream_side_data=rotation -of csv=p=0";
+            ffprobe(here, &format!("{of} {file}"))
+        };
+        assert!(turned(from).contains("90"), "{}", turned(from));
+        assert_eq!(turned(to), turned(from), "{to}");
+        assert_eq!(entry(here, to, "v:0", colours), ["yuv420p,tv,bt709,bt709,bt709"], "{to}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn nothing_is_made_across_a_cut_or_between_equal_frames() {
+    // Ten frames of one scene, ten of another, and ten that stand still.
+    let folder =
+        with(&["-f lavfi -i testsrc2=s=64x48:r=10:d=1 -f lavfi -i mandelbrot=s=64x48:r=10 \
+         -f lavfi -i color=c=white:s=64x48:r=10:d=1 \
+         -filter_complex [1]trim=end_frame=10[b];[0][b][2]concat=n=3 -pix_fmt yuv420p \
+         -c:v ffv1 cuts.mkv"]);
+    let here = folder.path();
+    let run = |how: &str| {
+        let said =
+            well(interpolate(here, &format!("cuts.mkv -o out.mkv --codec ffv1 --overwrite {how}")));
+        (said, hashes(here, "out.mkv"))
+    };
+    let source = hashes(here, "cuts.mkv");
+    let (said, held) = run("");
+    assert_eq!((source.len(), held.len()), (30, 60));
+    assert!(said.contains("2 cuts") && said.contains("9 stills"), "{said}");
+    assert_eq!((&held[19], &held[39]), (&source[9], &source[19]));
+    let (_, blended) = run("--scene blend");
+    assert!(blended[19] != source[9] && blended[19] != source[10]);
+    let (said, across) = run("--scene off");
+    assert!(!said.contains("cut"), "{said}");
+    assert!(across[19] != source[9] && across[19] != blended[19]);
+    // What was kept of before the cut must not reach what is made after it.
+    ffmpeg(here, "-i cuts.mkv -vf select='between(n\\,10\\,19)' -c:v ffv1 after.mkv");
+    well(interpolate(here, "after.mkv -o alone.mkv --codec ffv1"));
+    assert_eq!(hashes(here, "alone.mkv")[..19], held[20..39]);
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn containers_and_codecs_by_name() {
+    let folder = with(&[
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=0.3 -f lavfi -i sine=440:d=0.3 -c:v libx264 -c:a aac \
+         in.mp4",
+    ]);
+    let here = folder.path();
+    for (out, args, codec) in [
+        ("a.mp4", "", "h264"),
+        ("b.mp4", "--codec h265 --crf 30 --preset ultrafast", "hevc"),
+        ("c.mov", "--codec prores", "prores"),
+        ("d.mkv", "--codec ffv1", "ffv1"),
+        ("e.webm", "--codec vp9", "vp9"),
+        ("f.avi", "--codec mpeg4", "mpeg4"),
+        ("g.mkv", "--codec libx264 --encoder-args '-bf 0 -g 5'", "h264"),
+    ] {
+        let mut command = interpolate(here, "in.mp4");
+        command.args(["-o", out]).args(shlex::split(args).unwrap());
+        well(command);
+        there(here, out);
+        assert_eq!(entry(here, out, "v:0", "codec_name"), [codec], "{out}");
+        assert_eq!(hashes(here, out).len(), 2 * hashes(here, "in.mp4").len(), "{out}");
+        assert_eq!(entry(here, out, "a", "index").len(), 1, "{out}");
+    }
+    let wide = interpolate(here, "in.mp4 -o wide.mkv --compare --codec ffv1");
+    well(wide);
+    assert_eq!(entry(here, "wide.mkv", "v:0", "width,height"), ["128,48"]);
+
+    badly(interpolate(here, "in.mp4 -o x.mp4 --codec nonsense"), here, "no encoder for nonsense");
+    badly(interpolate(here, "in.mp4 -o x.mp4 --preset nonsense"), here, "libx264");
+    badly(interpolate(here, "in.mp4 -o x.mp4 --codec ffv1 --crf 3"), here, "lossless");
+    badly(interpolate(here, "in.mp4 -o a.mp4"), here, "--overwrite");
+    badly(interpolate(here, "in.mp4 -o in.mp4 --overwrite"), here, "is the input");
+    badly(interpolate(here, "in.mp4 -o none/x.mp4"), here, "no folder");
+    badly(interpolate(here, "in.mp4 -o x.gif"), here, "ends with");
+    badly(interpolate(here, "in.mp4 -o x.mp4 --ffmpeg none"), here, "none is not there");
+    let mut nowhere = interpolate(here, "in.mp4 -o x.mp4");
+    nowhere.env("PATH", here.join("nothing"));
+    badly(nowhere, here, "ffmpeg is not there");
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn what_is_no_whole_video_is_refused() {
+    let folder = with(&[
+        "-f lavfi -i sine=440:d=0.3 -c:a aac sound.m4a",
+        "-f lavfi -i testsrc2=s=128x96:r=25:d=3 -c:v libx264 -g 5 -cluster_time_limit 100 whole.mkv",
+        "-i whole.mkv -c copy -movflags +faststart whole.mp4",
+    ]);
+    let here = folder.path();
+    fs::write(here.join("empty.mp4"), b"").unwrap();
+    fs::write(here.join("text.mp4"), b"this is no video\n".repeat(50)).unwrap();
+    for name in ["mkv", "mp4"] {
+        let whole = fs::read(here.join(format!("whole.{name}"))).unwrap();
+        fs::write(here.join(format!("cut.{name}")), &whole[..whole.len() / 2]).unwrap();
+    }
+    for (name, why) in [
+        ("sound.m4a", "no video"),
+        ("empty.mp4", "empty"),
+        ("text.mp4", "text.mp4"),
+        ("cut.mkv", "ends early"),
+        ("cut.mp4", "ends early"),
+        ("none.mp4", "none.mp4"),
+    ] {
+        badly(interpolate(here, &format!("{name} -o x.mp4")), here, why);
+        badly(interpolate(here, &format!("{name} -o x.y4m")), here, why);
+    }
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn a_plan_says_what_would_be_done_and_does_nothing() {
+    let folder = with(&["-f lavfi -i testsrc2=s=64x48:r=25:d=1 -c:v libx264 in.mp4"]);
+    let here = folder.path();
+    let mut command = interpolate(here, "in.mp4 -o out.mp4 --fps 60 --dry-run");
+    let done = command.output().unwrap();
+    let plan = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success());
+    for part in
+        ["25 frames", "60 frames", "duration: 1.000 s", "memory:", "decode: ", "encode", "join: "]
+    {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
+    assert_eq!(names(here), ["in.mp4"]);
+}

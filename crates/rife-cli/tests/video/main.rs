@@ -1,0 +1,6 @@
+//! Video in and out, as its users meet it: real ffmpeg, real clips.
+
+mod files;
+mod jobs;
+mod pipes;
+mod support;
