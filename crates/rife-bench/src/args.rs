@@ -3,6 +3,7 @@
 mod compare;
 mod kernels;
 mod report;
+mod video;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use crate::subject::{DeviceChoice, Engine, Optimization, Precision, Size};
 pub use compare::CompareArgs;
 pub use kernels::KernelArgs;
 pub use report::ReportArgs;
+pub use video::VideoArgs;
 
 /// Measures speed, memory and fidelity of every engine and writes one JSON record.
 ///
@@ -37,6 +39,8 @@ pub struct CommandLine {
 pub enum Other {
     /// Show how long each launch of a frame takes, and how near that is to what the device gives
     Kernels(KernelArgs),
+    /// Measure video through pipes, and where its time goes
+    Video(VideoArgs),
     /// Say what changed from one record to another beyond noise
     Compare(CompareArgs),
     /// Make reports of records: a page, and the tables of a text

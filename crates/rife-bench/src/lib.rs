@@ -25,5 +25,6 @@ pub mod record;
 pub mod report;
 pub mod scene;
 pub mod stats;
+pub mod streaming;
 pub mod subject;
 pub mod video;

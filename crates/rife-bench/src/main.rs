@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use rife_bench::args::{Args, CommandLine, CompareArgs, KernelArgs, Other, ReportArgs};
+use rife_bench::args::{Args, CommandLine, CompareArgs, KernelArgs, Other, ReportArgs, VideoArgs};
 use rife_bench::compare::Compared;
 use rife_bench::kernels::{KernelPlan, KernelRecord};
 use rife_bench::measure::{Watcher, measure_all};
@@ -14,6 +14,7 @@ use rife_bench::plan::Plan;
 use rife_bench::progress::{INTERRUPTED, Progress};
 use rife_bench::record::Record;
 use rife_bench::report;
+use rife_bench::streaming;
 use rife_bench::subject::runtime::RuntimeEngines;
 use rife_model::weights::Store;
 use tracing_subscriber::EnvFilter;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     };
     let done = match &line.command {
         Some(Other::Kernels(args)) => kernels(args),
+        Some(Other::Video(args)) => video(args),
         // A record that cannot be read is no regression: another exit code.
         Some(Other::Compare(args)) => compare(args).or_else(|error| {
             eprintln!("error: {}", describe(&error));
@@ -98,6 +100,13 @@ fn kernels(args: &KernelArgs) -> Result<ExitCode> {
         record.write(json)?;
     }
     print(&report::kernels::render(&record, args.each))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Video through pipes.
+fn video(args: &VideoArgs) -> Result<ExitCode> {
+    let record = streaming::measure(args)?;
+    print(&streaming::render(&record))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -18,8 +18,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make the picture between two pictures
-    Interpolate(InterpolateArgs),
+    /// Make a video smooth or slow, or the picture between two pictures
+    Interpolate(Box<InterpolateArgs>),
     /// Convert a PyTorch checkpoint to safetensors, every tensor bit for bit
     Convert(ConvertArgs),
     /// List, fetch and verify the published weights

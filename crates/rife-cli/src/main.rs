@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         .with_target(false)
         .init();
     let done = match args.command {
-        Command::Interpolate(args) => interpolate::run(args),
+        Command::Interpolate(args) => interpolate::run(*args),
         Command::Convert(args) => convert::run(&args),
         Command::Weights(args) => weights::run(&args),
         Command::Info(args) => info::run(&args),

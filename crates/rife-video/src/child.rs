@@ -37,11 +37,11 @@ impl Worker {
     }
 
     pub(crate) fn stdin(&mut self) -> Option<ChildStdin> {
-        self.child.stdin.take()
+        self.child.stdin.take().inspect(|pipe| crate::pipes::widen(pipe))
     }
 
     pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+        self.child.stdout.take().inspect(|pipe| crate::pipes::widen(pipe))
     }
 
     /// Waits for its end, which is to be a good one.

@@ -6,12 +6,11 @@ use std::process::{ChildStdout, Command};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use rife_runtime::PixelFormat;
-
 use crate::child::{Worker, without_origin};
 use crate::ffmpeg::{ShowInfo, parse_showinfo};
 use crate::pipeline::{Source, SourceFrame};
-use crate::{Error, Rational, RawFormat, Result, frames};
+use crate::pool::Pool;
+use crate::{Error, Rational, Result, frames};
 
 /// Bytes that are read at once.
 const AT_ONCE: usize = 1 << 20;
@@ -19,10 +18,6 @@ const AT_ONCE: usize = 1 << 20;
 /// What is known of the frames before they come.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    /// How they lie in the pipe.
-    pub raw: RawFormat,
-    /// What the engines take them as.
-    pub format: PixelFormat,
     /// Seconds of a tick of the container.
     pub time_base: Rational,
     /// Frames a second, where the container says that the rate is constant.
@@ -158,9 +153,9 @@ impl Decoder {
 }
 
 impl Source for Decoder {
-    fn next(&mut self) -> Result<Option<SourceFrame>> {
+    fn next(&mut self, pool: &Pool<'_>) -> Result<Option<SourceFrame>> {
         let Some(pipe) = &mut self.pipe else { return Ok(None) };
-        match frames::read(pipe, &self.expected.raw, self.expected.format) {
+        match frames::read(pipe, pool) {
             Ok(Some(frame)) => {
                 let (pts, duration) = self.shown();
                 self.read += 1;

@@ -44,11 +44,17 @@ pub enum Error {
     },
     /// The network failed.
     #[error(transparent)]
-    Engine(#[from] rife_runtime::Error),
+    Engine(Box<rife_runtime::Error>),
 }
 
 /// The result of reading or writing video.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<rife_runtime::Error> for Error {
+    fn from(error: rife_runtime::Error) -> Self {
+        Self::Engine(Box::new(error))
+    }
+}
 
 impl Error {
     /// An error of the system, with what was to be done.

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use rife_runtime::{Chroma, Frame, FrameSize, Matrix, PixelFormat, Siting, YuvFormat};
 
+use crate::pool::Pool;
 use crate::{Colour, Planes, RawFormat};
 
 /// What the engines take a raw frame as. Red, green and blue go interleaved (`rgb24`, `rgb48le`).
@@ -74,36 +75,16 @@ pub fn raw_format(size: FrameSize, format: PixelFormat) -> Option<RawFormat> {
 ///
 /// # Errors
 /// When the stream cannot be read, or ends within the frame ([`io::ErrorKind::UnexpectedEof`]).
-pub fn read(
-    from: &mut impl Read,
-    raw: &RawFormat,
-    format: PixelFormat,
-) -> io::Result<Option<Frame>> {
-    let bytes = raw.frame_bytes();
-    let invalid = |error: rife_runtime::Error| io::Error::new(io::ErrorKind::InvalidData, error);
-    if raw.depth == 8 {
-        let mut samples = vec![0; bytes];
-        if !fill(from, &mut samples)? {
-            return Ok(None);
-        }
-        let frame = match format {
-            PixelFormat::Yuv(yuv) => Frame::yuv8(raw.size, yuv, samples),
-            _ => Frame::rgb8(raw.size, samples),
-        };
-        return frame.map(Some).map_err(invalid);
-    }
-    let mut samples = vec![0u16; bytes / 2];
-    if !fill(from, bytemuck::cast_slice_mut(&mut samples))? {
+pub(crate) fn read(from: &mut impl Read, pool: &Pool) -> io::Result<Option<Frame>> {
+    let mut frame =
+        pool.take().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    if !fill(from, frame.as_bytes_mut())? {
         return Ok(None);
     }
-    if cfg!(target_endian = "big") {
-        samples.iter_mut().for_each(|sample| *sample = u16::from_le(*sample));
+    if cfg!(target_endian = "big") && frame.as_yuv16().or(frame.as_rgb16()).is_some() {
+        frame.as_bytes_mut().chunks_exact_mut(2).for_each(<[u8]>::reverse);
     }
-    let frame = match format {
-        PixelFormat::Yuv(yuv) => Frame::yuv16(raw.size, yuv, samples),
-        _ => Frame::rgb16(raw.size, samples),
-    };
-    frame.map(Some).map_err(invalid)
+    Ok(Some(frame))
 }
 
 /// Fills a buffer; `false` where the stream has ended before it.
@@ -121,16 +102,6 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     Ok(true)
 }
 
-/// A frame's samples as they lie in a pipe.
-pub fn bytes(frame: &Frame) -> &[u8] {
-    let eight = frame.as_yuv8().or(frame.as_rgb8());
-    let sixteen = || frame.as_yuv16().or(frame.as_rgb16());
-    match eight {
-        Some(samples) => samples,
-        None => sixteen().map(bytemuck::cast_slice).unwrap_or_default(),
-    }
-}
-
 /// Writes a frame's samples as they lie in a pipe.
 ///
 /// # Errors
@@ -142,5 +113,5 @@ pub fn write(to: &mut impl Write, frame: &Frame) -> io::Result<()> {
         let swapped: Vec<u16> = samples.iter().map(|sample| sample.to_le()).collect();
         return to.write_all(bytemuck::cast_slice(&swapped));
     }
-    to.write_all(bytes(frame))
+    to.write_all(frame.as_bytes())
 }

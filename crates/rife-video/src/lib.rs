@@ -14,6 +14,7 @@ mod journal;
 mod nut;
 mod pipeline;
 mod pipes;
+mod pool;
 mod scene;
 mod segments;
 mod timeline;
@@ -29,9 +30,10 @@ pub use nut::{NutFormat, NutWriter};
 pub use pipeline::{
     AtCut, Maker, Progress, SceneSettings, Settings, Sink, Source, SourceFrame, StageTimes, run,
 };
-pub use pipes::{PipeSink, PipeSource, Wrapping};
+pub use pipes::{PipeSink, PipeSource, Wrapping, widen};
+pub use pool::Pool;
 pub use scene::{Judgement, Kind, Scenes};
-pub use segments::{SegmentSettings, Segments};
+pub use segments::{CountOf, EncoderOf, SegmentSettings, Segments};
 pub use timeline::{At, Output, Rate, Timeline, frame_rate};
 pub use y4m::Header;
 

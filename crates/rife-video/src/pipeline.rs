@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
-use rife_runtime::{Frame, Interpolator, PixelFormat};
+use rife_runtime::{Frame, FrameSize, Interpolator, PixelFormat};
 
+use crate::pool::Pool;
 use crate::scene::{Kind, Scenes};
 use crate::timeline::{At, Output, Timeline};
 use crate::{Error, Rational, Result, blend};
@@ -25,11 +26,12 @@ pub struct SourceFrame {
 
 /// Where frames come from.
 pub trait Source: Send {
-    /// The next frame, later than the one before; `None` at the end.
+    /// The next frame, later than the one before; `None` at the end. `pool` has frames of the
+    /// input's size and format to fill.
     ///
     /// # Errors
     /// When the source cannot be read.
-    fn next(&mut self) -> Result<Option<SourceFrame>>;
+    fn next(&mut self, pool: &Pool<'_>) -> Result<Option<SourceFrame>>;
 }
 
 /// Where frames go.
@@ -82,6 +84,10 @@ impl std::fmt::Debug for Maker {
 pub struct Settings {
     /// Cuts and stills.
     pub scenes: SceneSettings,
+    /// The size of all frames.
+    pub size: FrameSize,
+    /// The format of the input's frames.
+    pub input: PixelFormat,
     /// The format of the output's frames.
     pub format: PixelFormat,
     /// Bytes that the queues may hold together.
@@ -207,16 +213,20 @@ pub fn run(
     settings: &Settings,
     progress: &Progress,
 ) -> Result<()> {
+    let locks = devices.first().map(|maker| &maker.rife);
+    let given = Pool::new(settings.size, settings.input, locks);
+    let other = Pool::new(settings.size, settings.format, locks);
+    let (given, out) = (&given, if settings.input == settings.format { &given } else { &other });
     // A queue of a stage that nobody waits for any more is closed: who writes to it ends quietly,
     // and the error is that of the stage that ended first.
     std::thread::scope(|scope| {
-        let first = match timed(&progress.reading_ns, || source.next())? {
+        let first = match timed(&progress.reading_ns, || source.next(given))? {
             None => return Err(Error::Refused("there is no frame in the input".into())),
             Some(frame) => frame,
         };
         progress.read.fetch_add(1, Ordering::Relaxed);
         progress.first.get_or_init(|| first.time);
-        let bytes = crate::frames::bytes(&first.frame).len().max(1) as u64;
+        let bytes = first.frame.as_bytes().len().max(1) as u64;
         let frames = (settings.memory / bytes).clamp(8, 256) as usize;
         let n = devices.len().max(1);
         let quarter = (frames / 4).max(2);
@@ -224,7 +234,7 @@ pub fn run(
         let (read_in, read_out) = sync_channel::<SourceFrame>(quarter);
         let (items_in, items_out) = sync_channel::<Item>(quarter);
         let reader = scope.spawn(move || -> Result<()> {
-            while let Some(frame) = timed(&progress.reading_ns, || source.next())? {
+            while let Some(frame) = timed(&progress.reading_ns, || source.next(given))? {
                 progress.read.fetch_add(1, Ordering::Relaxed);
                 if read_in.send(frame).is_err() {
                     break;
@@ -242,14 +252,16 @@ pub fn run(
             work.push(work_in);
             made.push(made_out);
             workers.push(
-                scope.spawn(move || device(maker, &work_out, &made_in, settings.format, progress)),
+                scope.spawn(move || {
+                    device(maker, &work_out, &made_in, out, settings.format, progress)
+                }),
             );
         }
 
         let director = scope.spawn(move || {
             direct(first, &read_out, timeline, &work, &items_in, settings, progress)
         });
-        let written = collect(&items_out, &made, sink, settings, progress);
+        let written = collect(&items_out, &made, sink, settings, [given, out], progress);
         // Whoever waits to hand something over finds nobody, and ends.
         drop((items_out, made));
         let join = |handle: std::thread::ScopedJoinHandle<'_, Result<()>>| match handle.join() {
@@ -352,6 +364,7 @@ fn device(
     maker: &Maker,
     work: &Receiver<Work>,
     made: &SyncSender<Frame>,
+    pool: &Pool<'_>,
     format: PixelFormat,
     progress: &Progress,
 ) -> Result<()> {
@@ -365,7 +378,7 @@ fn device(
             // Nothing to do meanwhile: what is being made can be waited for.
             Err(TryRecvError::Empty) => {
                 if let Some(session) = &mut session
-                    && !finish(session, made, 0, progress)?
+                    && !finish(session, made, pool, 0, progress)?
                 {
                     return Ok(());
                 }
@@ -399,14 +412,14 @@ fn device(
         }
         for t in next.at {
             let room = session.depth().saturating_sub(1);
-            if !finish(session, made, room, progress)? {
+            if !finish(session, made, pool, room, progress)? {
                 return Ok(());
             }
-            timed(&progress.making_ns, || session.submit_as(t, format))?;
+            timed(&progress.making_ns, || -> Result<()> { Ok(session.submit_as(t, format)?) })?;
         }
     }
     if let Some(session) = &mut session {
-        finish(session, made, 0, progress)?;
+        finish(session, made, pool, 0, progress)?;
     }
     Ok(())
 }
@@ -432,7 +445,11 @@ fn begin(
     };
     let mut done = attempt(&maker.rife);
     for step in 0.. {
-        if !matches!(done, Err(Error::Engine(rife_runtime::Error::OutOfMemory { .. }))) {
+        let too_large = |error: &Error| match error {
+            Error::Engine(error) => matches!(**error, rife_runtime::Error::OutOfMemory { .. }),
+            _ => false,
+        };
+        if !done.as_ref().is_err_and(too_large) {
             break;
         }
         match (maker.smaller)(step) {
@@ -447,11 +464,15 @@ fn begin(
 fn finish(
     session: &mut rife_runtime::Session,
     made: &SyncSender<Frame>,
+    pool: &Pool<'_>,
     left: usize,
     progress: &Progress,
 ) -> Result<bool> {
     while session.pending() > left {
-        let frame = timed(&progress.making_ns, || session.finish())?;
+        let mut frame = pool.take()?;
+        timed(&progress.making_ns, || -> Result<()> {
+            Ok(session.finish_into(&mut frame.view_mut())?)
+        })?;
         progress.made.fetch_add(1, Ordering::Relaxed);
         if made.send(frame).is_err() {
             return Ok(false);
@@ -466,25 +487,25 @@ fn collect(
     made: &[Receiver<Frame>],
     sink: &mut dyn Sink,
     settings: &Settings,
+    [given, out]: [&Pool<'_>; 2],
     progress: &Progress,
 ) -> Result<()> {
     progress.written.store(settings.skip.max(0) as u64, Ordering::Relaxed);
     for Item { output, number, what, left } in items {
         let in_format = |frame: &Frame| frame.format() == settings.format;
-        let converted;
-        let frame = match &what {
-            What::Given(frame) => &**frame,
-            What::Made(device) => match made.get(*device).map(Receiver::recv) {
-                Some(Ok(frame)) => {
-                    converted = frame;
-                    &converted
-                }
+        // A frame that was made for this output alone.
+        let mut fresh = None;
+        let shared: Arc<Frame>;
+        let frame = match what {
+            What::Given(frame) => {
+                shared = frame;
+                &*shared
+            }
+            What::Made(device) => match made.get(device).map(Receiver::recv) {
+                Some(Ok(frame)) => &*fresh.insert(frame),
                 _ => return Ok(()),
             },
-            What::Blended(later, t) => {
-                converted = blend::blend(&left, later, *t)?;
-                &converted
-            }
+            What::Blended(later, t) => &*fresh.insert(blend::blend(&left, &later, t)?),
         };
         timed(&progress.writing_ns, || -> Result<()> {
             let frames = [frame, &*left];
@@ -502,6 +523,10 @@ fn collect(
             }
         })?;
         progress.written.fetch_add(1, Ordering::Relaxed);
+        if let Some(frame) = fresh {
+            out.put(frame);
+        }
+        given.put_shared(left);
     }
     Ok(())
 }

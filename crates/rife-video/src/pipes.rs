@@ -3,10 +3,11 @@
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
-use rife_runtime::{Frame, PixelFormat};
+use rife_runtime::Frame;
 
 use crate::pipeline::{Sink, Source, SourceFrame};
-use crate::{Error, Rational, RawFormat, Result, frames, y4m};
+use crate::pool::Pool;
+use crate::{Error, Rational, Result, frames, y4m};
 
 /// What frames of a stream lie in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +18,26 @@ pub enum Wrapping {
     Raw,
 }
 
+/// What a pipe is asked to hold: as much as a system gives to anyone.
+#[cfg(target_os = "linux")]
+const WIDE: usize = 1 << 20;
+
+/// Lets a pipe hold more, so that whoever is at its other end waits less often. What is no pipe,
+/// and a system that does not give more, stay as they are.
+#[cfg(target_os = "linux")]
+pub fn widen(pipe: impl std::os::fd::AsFd) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, WIDE);
+}
+
+/// Lets a pipe hold more, where the system can.
+#[cfg(not(target_os = "linux"))]
+pub fn widen<T>(_: T) {}
+
 /// Frames of a constant rate from a stream.
 pub struct PipeSource<R> {
     from: R,
     name: String,
     wrapping: Wrapping,
-    raw: RawFormat,
-    format: PixelFormat,
     frame_time: Rational,
     read: i64,
 }
@@ -36,23 +50,16 @@ impl<R> std::fmt::Debug for PipeSource<R> {
 
 impl<R: BufRead + Send> PipeSource<R> {
     /// A stream that stands at its first frame, named for errors.
-    pub fn new(
-        from: R,
-        name: &str,
-        wrapping: Wrapping,
-        raw: RawFormat,
-        format: PixelFormat,
-        rate: Rational,
-    ) -> Self {
-        Self { from, name: name.into(), wrapping, raw, format, frame_time: rate.recip(), read: 0 }
+    pub fn new(from: R, name: &str, wrapping: Wrapping, rate: Rational) -> Self {
+        Self { from, name: name.into(), wrapping, frame_time: rate.recip(), read: 0 }
     }
 }
 
 impl<R: BufRead + Send> Source for PipeSource<R> {
-    fn next(&mut self) -> Result<Option<SourceFrame>> {
+    fn next(&mut self, pool: &Pool<'_>) -> Result<Option<SourceFrame>> {
         let frame = match self.wrapping {
-            Wrapping::Y4m => y4m::read_frame(&mut self.from, &self.raw, self.format),
-            Wrapping::Raw => frames::read(&mut self.from, &self.raw, self.format),
+            Wrapping::Y4m => y4m::read_frame(&mut self.from, pool),
+            Wrapping::Raw => frames::read(&mut self.from, pool),
         };
         let frame = frame.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::Unusable {

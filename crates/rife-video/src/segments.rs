@@ -14,17 +14,23 @@ use crate::child::Worker;
 use crate::journal::{Journal, Segment};
 use crate::nut::{NutFormat, NutWriter};
 use crate::pipeline::Sink;
-use crate::{Error, Rational, Result, frames};
+use crate::{Error, Rational, Result};
 
 /// Bytes that are gathered before they go into a pipe: about what a pipe holds.
 const GATHERED: usize = 1 << 16;
 
+/// The command of the encoder of a file.
+pub type EncoderOf = Box<dyn Fn(&Path) -> Command + Send>;
+
+/// Counts the frames of a finished file.
+pub type CountOf = Arc<dyn Fn(&Path) -> Result<u64> + Send + Sync>;
+
 /// How segments are made.
 pub struct SegmentSettings {
     /// The encoder that reads NUT from standard input and writes the file.
-    pub encoder: Box<dyn Fn(&Path) -> Command + Send>,
+    pub encoder: EncoderOf,
     /// Counts the frames of a finished file: what an encoder wrote to a full disk may be less.
-    pub count: Arc<dyn Fn(&Path) -> Result<u64> + Send + Sync>,
+    pub count: CountOf,
     /// What frames are in the pipe.
     pub format: NutFormat,
     /// Seconds of a tick.
@@ -150,7 +156,7 @@ impl Sink for Segments {
             None => self.begin(number, ticks)?,
         };
         let at = (ticks - current.ticks).max(0) as u64;
-        match current.nut.frame(at, frames::bytes(frame)) {
+        match current.nut.frame(at, frame.as_bytes()) {
             Ok(()) => {
                 current.frames += 1;
                 self.current = Some(current);

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Write};
 
 use rife_runtime::{Frame, FrameSize};
 
+use crate::pool::Pool;
 use crate::{Colour, Planes, Rational, RawFormat, frames};
 
 /// What the first line says.
@@ -199,16 +200,12 @@ fn of_layout(name: &str) -> Option<(Planes, u8, Option<&'static str>)> {
 ///
 /// # Errors
 /// When the stream cannot be read, is broken, or ends within a frame.
-pub fn read_frame(
-    from: &mut impl BufRead,
-    raw: &RawFormat,
-    format: rife_runtime::PixelFormat,
-) -> io::Result<Option<Frame>> {
+pub(crate) fn read_frame(from: &mut impl BufRead, pool: &Pool<'_>) -> io::Result<Option<Frame>> {
     let Some(line) = line(from)? else { return Ok(None) };
     if line != "FRAME" && !line.starts_with("FRAME ") {
         return Err(invalid("a frame of the Y4M stream does not begin where it should"));
     }
-    match frames::read(from, raw, format)? {
+    match frames::read(from, pool)? {
         None => Err(io::ErrorKind::UnexpectedEof.into()),
         frame => Ok(frame),
     }
@@ -283,12 +280,13 @@ mod tests {
         assert!(matches!(format, PixelFormat::Yuv(_)));
         let stream = b"FRAME\n123456FRAME Ip\nabcdef";
         let mut from = &stream[..];
-        let mut next = || read_frame(&mut from, &head.raw, format);
+        let pool = Pool::new(head.raw.size, format, None);
+        let mut next = || read_frame(&mut from, &pool);
         assert_eq!(next().unwrap().unwrap().as_yuv8().unwrap(), b"123456");
         assert_eq!(next().unwrap().unwrap().as_yuv8().unwrap(), b"abcdef");
         assert_eq!(next().unwrap(), None);
         for broken in [&b"FRAME\n12345"[..], b"FRAM", b"FRAMES\n123456", b"123456"] {
-            assert!(read_frame(&mut &broken[..], &head.raw, format).is_err());
+            assert!(read_frame(&mut &broken[..], &pool).is_err());
         }
     }
 }

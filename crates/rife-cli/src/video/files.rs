@@ -36,7 +36,8 @@ pub(crate) fn standard_output(
 ) -> Result<()> {
     let start = Instant::now();
     let header = job.header(&input);
-    let out = BufWriter::with_capacity(GATHERED, std::io::stdout());
+    rife_video::widen(std::io::stdout());
+    let out = BufWriter::with_capacity(GATHERED, std::io::stdout().lock());
     let mut sink = PipeSink::new(out, "standard output", Some(&header))?;
     let progress = job.make(input, timeline, makers, &mut sink, 0)?;
     sink.finish()?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use rife_runtime::{FrameSize, PixelFormat};
 use rife_video::{
-    Colour, Decoder, Expected, Header, PipeSource, Programs, Rational, RawFormat, Source,
+    Colour, Decoder, Expected, Header, PipeSource, Pool, Programs, Rational, RawFormat, Source,
     SourceFrame, Wrapping,
 };
 
@@ -16,8 +16,8 @@ use crate::args::InterpolateArgs;
 use crate::picture;
 use crate::say;
 
-/// Bytes that are read from a pipe at once.
-const AT_ONCE: usize = 1 << 20;
+/// Bytes that are read at once where less than that is wanted: the lines between frames.
+const AT_ONCE: usize = 1 << 13;
 
 /// The rate of pictures and raw video where nobody says it.
 const DEFAULT_RATE: i64 = 25;
@@ -69,6 +69,7 @@ impl Input {
         }
         ensure!(args.video.size.is_none(), "--size is for raw video: it needs --pix-fmt");
         if stdin {
+            rife_video::widen(std::io::stdin());
             let from = Box::new(BufReader::with_capacity(AT_ONCE, std::io::stdin()));
             return Self::y4m(args, "standard input", from);
         }
@@ -116,8 +117,6 @@ impl Input {
         });
         let average = constant.or(video.avg_rate).unwrap_or(rate);
         let expected = Expected {
-            raw: working.raw,
-            format,
             time_base: video.time_base,
             rate: constant,
             frame_time: average.recip(),
@@ -255,8 +254,6 @@ impl Input {
                 let command = rife_video::decode_command(programs, &path, &source, &working);
                 let video = &source.video;
                 let expected = Expected {
-                    raw: self.raw,
-                    format: self.format,
                     time_base: video.time_base,
                     rate: Some(self.rate).filter(|_| !self.variable),
                     frame_time: self.rate.recip(),
@@ -266,8 +263,7 @@ impl Input {
                 Box::new(Decoder::start(command, &path, expected)?)
             }
             Kind::Stream { from, wrapping } => {
-                let (raw, format) = (self.raw, self.format);
-                Box::new(PipeSource::new(from, &self.name, wrapping, raw, format, self.rate))
+                Box::new(PipeSource::new(from, &self.name, wrapping, self.rate))
             }
             Kind::Pictures(pictures) => Box::new(PictureSource {
                 pictures: pictures.into_iter(),
@@ -290,7 +286,7 @@ struct PictureSource {
 }
 
 impl Source for PictureSource {
-    fn next(&mut self) -> rife_video::Result<Option<SourceFrame>> {
+    fn next(&mut self, _: &Pool<'_>) -> rife_video::Result<Option<SourceFrame>> {
         let Some(path) = self.pictures.next() else { return Ok(None) };
         let unusable = |why: String| rife_video::Error::Unusable { path: path.clone(), why };
         let picture = picture::read(&path)

@@ -128,7 +128,7 @@ impl Job {
                 let container = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
                 let programs = programs.as_ref().context("ffmpeg was not looked for")?;
                 let hdr = match &input.kind {
-                    Kind::File { source, .. } => source.video.hdr.clone(),
+                    Kind::File { source, .. } => source.video.hdr,
                     _ => rife_video::Hdr::default(),
                 };
                 let twice = |raw: &RawFormat| match video.compare {
@@ -243,6 +243,8 @@ impl Job {
                 still: video.static_threshold,
                 at_cut: if video.scene == Scene::Blend { AtCut::Blend } else { AtCut::Hold },
             },
+            size: input.raw.size,
+            input: input.format,
             format: self.format,
             memory: video.max_memory,
             skip,

@@ -429,6 +429,25 @@ impl Frame {
 }
 
 impl Frame {
+    /// The samples as bytes, in native order: what a raw video file holds, where integers are
+    /// little-endian.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.samples {
+            Owned::Rgb8(data) | Owned::Yuv8(_, data) => data,
+            Owned::Rgb16(data) | Owned::Yuv16(_, data) => bytemuck::cast_slice(data),
+            Owned::PlanarF32(data) => bytemuck::cast_slice(data),
+        }
+    }
+
+    /// As [`Frame::as_bytes`], to be written.
+    pub fn as_bytes_mut(&mut self) -> &mut [u8] {
+        match &mut self.samples {
+            Owned::Rgb8(data) | Owned::Yuv8(_, data) => data,
+            Owned::Rgb16(data) | Owned::Yuv16(_, data) => bytemuck::cast_slice_mut(data),
+            Owned::PlanarF32(data) => bytemuck::cast_slice_mut(data),
+        }
+    }
+
     /// The frame in another format, by way of floats: rounded to the nearest sample. One that is
     /// in the format already is copied.
     ///
