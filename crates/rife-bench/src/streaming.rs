@@ -125,7 +125,7 @@ pub fn measure(args: &VideoArgs) -> Result<StreamingRecord> {
         jobs,
     };
     if let Some(json) = &args.json {
-        write_json(json, &record)?;
+        write_json(&record, json)?;
     }
     Ok(record)
 }

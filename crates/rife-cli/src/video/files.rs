@@ -37,7 +37,8 @@ pub(crate) fn standard_output(
     let start = Instant::now();
     let header = job.header(&input);
     rife_video::widen(std::io::stdout());
-    let out = BufWriter::with_capacity(GATHERED, std::io::stdout().lock());
+    let out = super::streams::stdout().context("standard output is not there")?;
+    let out = BufWriter::with_capacity(GATHERED, out);
     let mut sink = PipeSink::new(out, "standard output", Some(&header))?;
     let progress = job.make(input, timeline, makers, &mut sink, 0)?;
     sink.finish()?;

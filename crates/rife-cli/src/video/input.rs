@@ -70,7 +70,8 @@ impl Input {
         ensure!(args.video.size.is_none(), "--size is for raw video: it needs --pix-fmt");
         if stdin {
             rife_video::widen(std::io::stdin());
-            let from = Box::new(BufReader::with_capacity(AT_ONCE, std::io::stdin()));
+            let stdin = super::streams::stdin().context("standard input is not there")?;
+            let from = Box::new(BufReader::with_capacity(AT_ONCE, stdin));
             return Self::y4m(args, "standard input", from);
         }
         let found = path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
@@ -181,7 +182,9 @@ impl Input {
         let full = name.starts_with("yuvj").then(|| "pc".to_owned());
         let colour = Colour { range: full, ..Colour::default() };
         let (from, shown): (Box<dyn BufRead + Send>, _) = if stdin {
-            let from = BufReader::with_capacity(AT_ONCE, std::io::stdin());
+            rife_video::widen(std::io::stdin());
+            let stdin = super::streams::stdin().context("standard input is not there")?;
+            let from = BufReader::with_capacity(AT_ONCE, stdin);
             (Box::new(from), "standard input".to_owned())
         } else {
             let shown = path.display().to_string();

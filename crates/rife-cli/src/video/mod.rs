@@ -6,6 +6,7 @@ mod input;
 mod output;
 mod progress;
 mod side_by_side;
+mod streams;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
