@@ -135,11 +135,11 @@ fn job(rife: Interpolator, size: Size, frames: usize) -> Result<Job> {
     let format = PixelFormat::Yuv(FORMAT);
     let scene = Scene { size, seed: 1 };
     let clip: Vec<Frame> = (0..DISTINCT)
-        .map(|i| {
+        .map(|i| -> Result<Frame> {
             let frame = Frame::rgb8(frame_size, scene.render(i as f64))?;
-            frame.converted(format)
+            Ok(frame.converted(format)?)
         })
-        .collect::<rife_runtime::Result<_>>()?;
+        .collect::<Result<_>>()?;
     let frame_bytes = clip.first().map_or(0, |frame| frame.as_bytes().len());
 
     // The first frames tune and compile what is kept.
