@@ -81,6 +81,9 @@ pub struct Job {
     pub pipe_fps: f64,
     /// The job's frames over the lesser of the two.
     pub share: f64,
+    /// Frames generated a second, were each frame read from the one pipe written twice to the
+    /// other and nothing else done: what the pipes give when both are busy.
+    pub pass_through_fps: f64,
     /// How long the job took, s.
     pub seconds: f64,
     /// What each stage was at work, s.
@@ -149,6 +152,8 @@ fn job(rife: Interpolator, size: Size, frames: usize) -> Result<Job> {
     let engine_fps = engine(&rife, &clip, engine_frames)?;
     let pipe_fps = pipe(frame_bytes)? / 2.0;
 
+    let pass_through_fps = pass_through(&clip, frames)?;
+
     let makers = [Maker { rife, smaller: Box::new(|_| None) }];
     stream(&makers, &clip, DISTINCT.min(frames))?;
     let (seconds, progress) = stream(&makers, &clip, frames)?;
@@ -167,6 +172,7 @@ fn job(rife: Interpolator, size: Size, frames: usize) -> Result<Job> {
         engine_fps,
         pipe_fps,
         share: job_fps / engine_fps.min(pipe_fps),
+        pass_through_fps,
         seconds,
         stages_s: stages.map(|(name, time)| (name.to_owned(), time.as_secs_f64())).to_vec(),
     })
@@ -226,13 +232,56 @@ fn pipe(frame_bytes: usize) -> Result<f64> {
     Ok(bytes as f64 / frame_bytes as f64 / start.elapsed().as_secs_f64())
 }
 
+/// Feeds frames as Y4M has them.
+fn feed(mut to: impl Write, clip: &[Frame], frames: usize) -> std::io::Result<()> {
+    for n in 0..frames {
+        to.write_all(b"FRAME\n")?;
+        to.write_all(clip.get(nth(n)).map(Frame::as_bytes).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Frames a second that come in at one pipe and go out twice at another, read and written by a
+/// thread each.
+fn pass_through(clip: &[Frame], frames: usize) -> Result<f64> {
+    let bytes = clip.first().map_or(0, |frame| frame.as_bytes().len()) + b"FRAME\n".len();
+    let (mut from, to) = std::io::pipe()?;
+    let (out, mut sink) = std::io::pipe()?;
+    widen(&to);
+    widen(&sink);
+    let start = Instant::now();
+    std::thread::scope(|scope| -> Result<()> {
+        scope.spawn(move || feed(to, clip, frames));
+        scope.spawn(move || drain(out));
+        let (full, filled) = std::sync::mpsc::sync_channel::<Vec<u8>>(4);
+        let (empty, free) = std::sync::mpsc::channel();
+        (0..6).try_for_each(|_| empty.send(vec![0; bytes]))?;
+        scope.spawn(move || {
+            while let Ok(mut buffer) = free.recv() {
+                if from.read_exact(&mut buffer).is_err() || full.send(buffer).is_err() {
+                    return;
+                }
+            }
+        });
+        for buffer in filled {
+            sink.write_all(&buffer)?;
+            sink.write_all(&buffer)?;
+            // The reader ends before the buffers do.
+            let _ = empty.send(buffer);
+        }
+        drop(sink);
+        Ok(())
+    })?;
+    Ok(frames as f64 / start.elapsed().as_secs_f64())
+}
+
 /// The job: s, and what its stages did.
 fn stream(makers: &[Maker], clip: &[Frame], frames: usize) -> Result<(f64, Progress)> {
     let first = clip.first().context("no frames")?;
     let (size, format) = (first.size(), first.format());
     let raw = raw_format(size, format).context("no raw format")?;
     let rate = Rational::from(30);
-    let (from, mut feed) = std::io::pipe()?;
+    let (from, feed) = std::io::pipe()?;
     let (out, to) = std::io::pipe()?;
     widen(&feed);
     widen(&to);
@@ -255,13 +304,7 @@ fn stream(makers: &[Maker], clip: &[Frame], frames: usize) -> Result<(f64, Progr
     };
     let progress = Progress::default();
     let seconds = std::thread::scope(|scope| -> Result<f64> {
-        let fed = scope.spawn(move || -> std::io::Result<()> {
-            for n in 0..frames {
-                feed.write_all(b"FRAME\n")?;
-                feed.write_all(clip.get(nth(n)).unwrap_or(first).as_bytes())?;
-            }
-            Ok(())
-        });
+        let fed = scope.spawn(move || self::feed(feed, clip, frames));
         let drained = scope.spawn(move || drain(out));
         let start = Instant::now();
         let from = std::io::BufReader::with_capacity(1 << 13, from);
@@ -290,6 +333,7 @@ pub fn render(record: &StreamingRecord) -> String {
              generated frames a second: {:.1}\n\
              the engine from memory to memory: {:.1}; the pipe has room for: {:.1}\n\
              of the lesser of the two: {:.0} %\n\
+             with both pipes busy and nothing else done: {:.1}\n\
              at work:",
             job.model,
             job.precision,
@@ -302,6 +346,7 @@ pub fn render(record: &StreamingRecord) -> String {
             job.engine_fps,
             job.pipe_fps,
             100.0 * job.share,
+            job.pass_through_fps,
         );
         for (name, seconds) in &job.stages_s {
             text += &format!(" {name} {:.0} %", 100.0 * seconds / job.seconds);

@@ -340,3 +340,28 @@ fn frames_by_a_stop_after(seconds: u64) -> usize {
     assert_eq!(record["settings"]["stopped"], true);
     record["measurements"][0]["runs"][0]["frame_ms"].as_array().map_or(0, Vec::len)
 }
+
+#[test]
+fn video_through_pipes_is_measured_stage_by_stage() {
+    let folder = tempfile::tempdir().expect("folder");
+    let here = folder.path();
+    let args = ["video", "--model", "4.6", "--device", "cpu", "--size", "64x48", "--frames", "20"];
+    let run = || {
+        let mut command = bench(here);
+        command.env("RIFE_WEIGHTS", weights()).args(args).args(["--json", "video.json"]);
+        command
+    };
+    run().assert().success().stdout(
+        predicate::str::contains("generated frames a second")
+            .and(predicate::str::contains("network")),
+    );
+    let text = std::fs::read_to_string(here.join("video.json")).expect("a record");
+    let record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let job = &record["jobs"][0];
+    assert_eq!((&job["frames"], &job["frame_bytes"]), (&20.into(), &4608.into()));
+    for figure in ["job_fps", "engine_fps", "pipe_fps", "pass_through_fps", "share"] {
+        assert!(job[figure].as_f64().is_some_and(|fps| fps > 0.0), "{figure}");
+    }
+    run().assert().failure().stderr(predicate::str::contains("exists"));
+    bench(here).args(["video", "--frames", "1"]).assert().failure();
+}
