@@ -125,7 +125,7 @@ pub(crate) struct VideoArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Progress as one JSON object a line on standard output (standard error with -o -)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(crate) json: bool,
 }
 

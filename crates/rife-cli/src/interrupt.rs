@@ -36,7 +36,7 @@ enum Unfinished {
 pub(crate) fn install() -> Result<()> {
     ctrlc::set_handler(|| {
         STOPPED.store(true, Ordering::SeqCst);
-        clean();
+        remove_all(true);
         std::process::exit(INTERRUPTED);
     })
     .context("cannot listen for Ctrl-C")
@@ -74,15 +74,22 @@ fn push(unfinished: Unfinished) {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(unfinished);
 }
 
-/// Removes what is unfinished. What cannot be removed stays: there is nobody left to tell.
+/// Removes what is unfinished, at the end of the work. What a job has finished stays as the job
+/// left it.
 pub(crate) fn clean() {
+    remove_all(false);
+}
+
+/// Removes what is unfinished. What cannot be removed stays: there is nobody left to tell.
+fn remove_all(stopped: bool) {
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     for what in unfinished.drain(..).rev() {
         let _ = match what {
             Unfinished::Scratch(path) => remove(&path),
             Unfinished::Created(path) => std::fs::remove_dir(path),
             Unfinished::File(path) => std::fs::remove_file(path),
-            Unfinished::Job(path) => stop(&path),
+            Unfinished::Job(path) if stopped => stop(&path),
+            Unfinished::Job(_) => Ok(()),
         };
     }
 }

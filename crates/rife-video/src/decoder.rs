@@ -90,6 +90,10 @@ impl Decoder {
             }
             let bad = line.contains("[error]") || line.contains("[fatal]");
             let said = without_origin(line);
+            // Of raw video nobody asks for such times.
+            if said.contains("dts to muxer") {
+                return false;
+            }
             if bad || said.contains("partial file") {
                 let _ = complain.send(said);
             }
@@ -133,10 +137,11 @@ impl Decoder {
         if self.read == 0 {
             return Err(unusable(complaint.unwrap_or("it has no frame of video".into())));
         }
-        let short = self.expected.frames.is_some_and(|frames| self.read + 2 < frames)
-            || self.expected.duration.is_some_and(|duration| {
-                self.times.length() + self.expected.frame_time * 3 < duration
-            });
+        let short = match (self.expected.frames, self.expected.duration) {
+            (Some(frames), _) => self.read + 2 < frames,
+            (None, Some(duration)) => self.times.length() + self.expected.frame_time * 3 < duration,
+            (None, None) => false,
+        };
         match complaint {
             Some(complaint) if short => Err(unusable(format!(
                 "it ends early, after {} frames ({complaint}); what there is of it can be made \
@@ -161,7 +166,12 @@ impl Source for Decoder {
                 self.read += 1;
                 let base = self.time_base;
                 let time = self.times.next(pts.map(|pts| base * pts));
-                let duration = duration.filter(|d| *d > 0).map(|d| base * d);
+                // The last frame is shown until the stream ends.
+                let until_end = || {
+                    let end = self.times.first? + self.expected.duration?;
+                    Some(end - time).filter(|left| *left > Rational::from(0))
+                };
+                let duration = duration.filter(|d| *d > 0).map(|d| base * d).or_else(until_end);
                 Ok(Some(SourceFrame { frame: Arc::new(frame), time, duration }))
             }
             Ok(None) => self.end().map(|()| None),

@@ -20,7 +20,7 @@ pub struct SourceFrame {
     pub frame: Arc<Frame>,
     /// When it is shown, s.
     pub time: Rational,
-    /// How long it is shown, s; `None` where the source does not say.
+    /// How long it is shown were it the last, s; `None` where the source does not say.
     pub duration: Option<Rational>,
 }
 
@@ -94,7 +94,7 @@ pub struct Settings {
     pub memory: u64,
     /// Output frames that are there already: neither made nor written.
     pub skip: i64,
-    /// How long the last frame is shown where the source does not say and there is but one, s.
+    /// How long the last frame is shown where the source does not say, s.
     pub frame_time: Rational,
 }
 
@@ -290,11 +290,10 @@ fn direct(
     let mut scenes = Scenes::new(settings.scenes.cut, settings.scenes.still);
     let mut earlier = first;
     let mut index = 0u64;
-    let mut step = None;
     loop {
         let number = timeline.made();
         let Ok(later) = frames.recv() else {
-            let duration = earlier.duration.or(step).unwrap_or(settings.frame_time);
+            let duration = earlier.duration.unwrap_or(settings.frame_time);
             let outputs = timeline.last(earlier.time, duration);
             for (output, number) in outputs.into_iter().zip(number..) {
                 let what = What::Given(earlier.frame.clone());
@@ -353,7 +352,6 @@ fn direct(
                 return Ok(());
             }
         }
-        step = Some(later.time - earlier.time);
         earlier = later;
         index += 1;
     }

@@ -86,7 +86,9 @@ impl Segments {
 
     fn begin(&mut self, number: i64, ticks: i64) -> Result<Current> {
         let name = format!("{:06}.{}", number / self.settings.frames, self.settings.extension);
-        let unfinished = self.journal.folder().join(format!("unfinished-{name}"));
+        // An encoder may outlive a program that was killed: its file is not this one's.
+        let unfinished =
+            self.journal.folder().join(format!("unfinished-{}-{name}", std::process::id()));
         let command = (self.settings.encoder)(&unfinished);
         let mut encoder = Worker::start(command, "encoding", |_| true)?;
         let pipe = encoder.stdin().ok_or_else(|| Error::Program {
@@ -150,6 +152,9 @@ impl Sink for Segments {
     fn put(&mut self, number: i64, ticks: i64, frame: &Frame, _left: &Frame) -> Result<()> {
         if number % self.settings.frames == 0 {
             self.close()?;
+        }
+        if self.finishing.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.settle()?;
         }
         let mut current = match self.current.take() {
             Some(current) => current,

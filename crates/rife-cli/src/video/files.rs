@@ -91,8 +91,15 @@ pub(crate) fn pictures(
     create(folder)?;
     let cannot = || format!("cannot write to {}", folder.display());
     if !job.args.overwrite {
-        let first = folder.join(pattern.name(0));
-        ensure!(!first.exists(), "{} exists: add --overwrite to replace it", first.display());
+        for entry in fs::read_dir(folder).with_context(cannot)? {
+            let path = entry.with_context(cannot)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            ensure!(
+                !pattern.makes(&name),
+                "{} exists: add --overwrite to replace it",
+                path.display()
+            );
+        }
     }
     let scratch = tempfile::Builder::new()
         .prefix(".rife-")
@@ -134,13 +141,14 @@ impl Rest {
         output: &'a Path,
         offset: Rational,
         tick: Rational,
+        container: &'a str,
     ) -> Mux<'a> {
         let slow = job.args.slow.is_some();
         Mux {
             list,
             original: self.original.as_ref().map(|(path, source)| (path.as_path(), source)),
             output,
-            container: container(job),
+            container,
             audio: !slow || job.args.video.audio,
             others: !slow,
             offset: if slow { Rational::from(0) } else { offset },
@@ -151,8 +159,9 @@ impl Rest {
     }
 }
 
-fn container(job: &Job) -> &str {
-    job.args.output.extension().and_then(|e| e.to_str()).unwrap_or_default()
+/// The output's container, by the ending of its name.
+pub(crate) fn container(output: &Path) -> String {
+    output.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase()
 }
 
 fn frames_per_segment(job: &Job) -> i64 {
@@ -170,6 +179,7 @@ fn nut_format(job: &Job, input: &Input) -> NutFormat {
 fn fingerprint(
     job: &Job,
     input: &Input,
+    tick: Rational,
     makers: &[Maker],
     encoding: &Encoding,
 ) -> Result<Fingerprint> {
@@ -177,7 +187,10 @@ fn fingerprint(
     let mut say = |key: &str, value: String| _ = said.insert(key.into(), value);
     let args = &job.args;
     say("input", content(&args.earlier)?);
-    say("frames", format!("{} {:?}", job.rate, job.format));
+    say(
+        "frames",
+        format!("{} {:?}, {} fps in ticks of {tick} s", job.rate, job.format, job.out_rate),
+    );
     say("scenes", {
         let video = &args.video;
         format!("{:?} {} {}", video.scene, video.scene_threshold, video.static_threshold)
@@ -203,7 +216,9 @@ fn fingerprint(
         format!("{} {} {}", encoding.encoder, encoding.pix_fmt, encoding.args.join(" ")),
     );
     say("segments", format!("{} frames of {}", frames_per_segment(job), job.written().size));
-    let _ = input;
+    if let Some(aspect) = input.sample_aspect {
+        say("pixels", aspect.to_string());
+    }
     Ok(said)
 }
 
@@ -264,15 +279,45 @@ fn journal(job: &Job, folder: &Path, said: Fingerprint) -> Result<Journal> {
             journal.frames()
         ),
         _ => {
-            if folder.exists() {
-                fs::remove_dir_all(folder)
-                    .with_context(|| format!("cannot remove {}", folder.display()))?;
-            }
-            fs::create_dir(folder)
-                .with_context(|| format!("cannot write to {}", folder.display()))?;
+            empty(folder, |_| true)
+                .with_context(|| format!("cannot remove {}", folder.display()))?;
             Ok(Journal::new(folder, said))
         }
     }
+}
+
+/// The name of the file that says that somebody is at work.
+const LOCK: &str = "lock";
+
+/// Makes the folder of a job one's own for as long as the file is open.
+fn lock(folder: &Path) -> Result<File> {
+    let cannot = || format!("cannot write to {}", folder.display());
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(error).with_context(cannot);
+        }
+        _ => {}
+    }
+    let file = File::create(folder.join(LOCK)).with_context(cannot)?;
+    match file.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => {
+            bail!("another rife is at work in {}", folder.display())
+        }
+        // Where a system has no locks, there is nothing to wait for.
+        _ => Ok(file),
+    }
+}
+
+/// Removes files of a job's folder, all but the lock.
+fn empty(folder: &Path, goes: impl Fn(&str) -> bool) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name != LOCK && goes(&name) && path.is_file() {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn video(
@@ -286,7 +331,8 @@ pub(crate) fn video(
     let programs = job.programs()?.clone();
     let encoding = job.encoding.clone().context("no encoder was chosen")?;
     let folder = beside(path, "rife-job");
-    let said = fingerprint(job, &input, makers, &encoding)?;
+    let said = fingerprint(job, &input, timeline.tick(), makers, &encoding)?;
+    let lock = lock(&folder)?;
     let journal = journal(job, &folder, said)?;
     interrupt::job(&folder);
     let tick = timeline.tick();
@@ -324,9 +370,10 @@ pub(crate) fn video(
             .collect();
         fs::write(&list, rife_video::concat_list(&entries))
             .with_context(|| format!("cannot write {}", list.display()))?;
-        let whole = folder.join(format!("whole.{}", container(job)));
+        let container = container(path);
+        let whole = folder.join(format!("whole.{container}"));
         let offset = progress.first_time().unwrap_or_default();
-        let mux = rest.mux(job, &list, &whole, offset, tick);
+        let mux = rest.mux(job, &list, &whole, offset, tick, &container);
         let (command, notes) = rife_video::mux_command(&programs, &mux);
         for note in notes {
             say(&format!("note: {note}"));
@@ -341,12 +388,15 @@ pub(crate) fn video(
     }
     // What is left is not needed any more.
     let _ = fs::remove_dir_all(&folder);
+    drop(lock);
     job.tell_done(&path.display().to_string(), &progress, start);
     Ok(())
 }
 
 /// Says that what is finished is kept; removes the folder where nothing is.
 fn kept(folder: &Path, error: anyhow::Error) -> anyhow::Error {
+    // What is not whole must not keep a full disk full.
+    let _ = empty(folder, |name| name.starts_with("unfinished-") || name.starts_with("whole."));
     match Journal::open(folder) {
         Ok(Some(journal)) if journal.frames() > 0 => {
             say(&format!(
@@ -375,9 +425,10 @@ pub(crate) fn commands(job: &Job, input: &Input, timeline: &Timeline) -> Result<
         let command = rife_video::segment_command(programs, encoding, tick, &segment);
         lines.push(format!("encode, each {} frames: {}", frames_per_segment(job), shown(&command)));
         let list = folder.join("list.txt");
-        let whole = folder.join(format!("whole.{}", container(job)));
+        let container = container(path);
+        let whole = folder.join(format!("whole.{container}"));
         let rest = Rest::of(input);
-        let mux = rest.mux(job, &list, &whole, Rational::from(0), tick);
+        let mux = rest.mux(job, &list, &whole, Rational::from(0), tick, &container);
         let (command, notes) = rife_video::mux_command(programs, &mux);
         lines.push(format!("join: {}", shown(&command)));
         lines.extend(encoding.notes.iter().chain(&notes).map(|note| format!("note: {note}")));

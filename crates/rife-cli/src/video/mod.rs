@@ -48,6 +48,20 @@ struct Job {
 }
 
 pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
+    let to_error = args.output.as_os_str() == "-";
+    let told = match args.video.json {
+        false => Told::People,
+        true if to_error => Told::ProgramsByError,
+        true => Told::ProgramsByOutput,
+    };
+    let done = carry_out(args);
+    if let Err(error) = &done {
+        told.line(&json!({ "event": "error", "message": crate::describe(error) }));
+    }
+    done
+}
+
+fn carry_out(args: InterpolateArgs) -> Result<()> {
     let output = Output::of(&args)?;
     engines::check(&args.engine)?;
     let mut found = None;
@@ -72,7 +86,8 @@ pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
         for note in &encoding.notes {
             say(&format!("note: {note}"));
         }
-        rife_video::check_encoding(job.programs()?, encoding)?;
+        let container = files::container(&job.args.output);
+        rife_video::check_encoding(job.programs()?, encoding, &container)?;
     }
     let makers = engines::load(&job.args.engine, input.raw.size)?;
     interrupt::install()?;
@@ -108,6 +123,10 @@ impl Job {
         let total =
             input.frames.map(|frames| (multiple * frames as i64).ceil().to_integer().max(0) as u64);
         let out_rate = rate.output_rate(input.rate);
+        ensure!(
+            !video.compare || input.raw.size.width > 1,
+            "--compare needs frames of two columns or more"
+        );
         if let (Output::Video(_), Kind::Stream { .. }) = (&output, &input.kind) {
             ensure!(!video.resume, "--resume needs an input that can be read again: a file");
         }
@@ -198,6 +217,14 @@ impl Job {
 
     fn refuse_what_exists(&self) -> Result<()> {
         let input = &self.args.earlier;
+        if let Output::Pictures(folder, _) = &self.output {
+            let same = folder.canonicalize().ok().zip(input.canonicalize().ok());
+            ensure!(
+                same.is_none_or(|(a, b)| a != b),
+                "{} is the input: name another output",
+                folder.display()
+            );
+        }
         if let Some(path) = self.output.file() {
             let same = path.canonicalize().ok().zip(input.canonicalize().ok());
             ensure!(

@@ -107,6 +107,17 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether a name is one of those.
+    pub(crate) fn makes(&self, name: &str) -> bool {
+        let digits =
+            name.strip_prefix(&self.before).and_then(|rest| rest.strip_suffix(&self.after));
+        digits.is_some_and(|d| {
+            d.len() >= self.digits && !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit())
+        })
+    }
+}
+
 /// Pictures that are encoded side by side.
 pub(crate) struct Pictures {
     folder: PathBuf,
@@ -190,7 +201,10 @@ mod tests {
     fn names_are_numbered_from_one() {
         assert_eq!(Pattern::parse("%08d.png").unwrap().name(0), "00000001.png");
         assert_eq!(Pattern::parse("a-%d.jpg").unwrap().name(11), "a-12.jpg");
-        assert_eq!(Pattern::parse("%3d_x.webp").unwrap().name(4), "005_x.webp");
+        let pattern = Pattern::parse("%3d_x.webp").unwrap();
+        assert_eq!(pattern.name(4), "005_x.webp");
+        assert!(pattern.makes("005_x.webp") && pattern.makes("1234_x.webp"));
+        assert!(!pattern.makes("05_x.webp") && !pattern.makes("a05_x.webp"));
         for wrong in ["a.png", "%d", "%x.png", "%08d%08d.png", "../%d.png", "%d.gif", "%099d.png"] {
             assert!(Pattern::parse(wrong).is_err(), "{wrong}");
         }

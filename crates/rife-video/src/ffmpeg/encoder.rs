@@ -422,11 +422,12 @@ pub fn segment_command(
     command
 }
 
-/// Encodes two grey frames, so that what does not work fails at once.
+/// Encodes two grey frames and puts them into a container, so that what does not work fails at
+/// once.
 ///
 /// # Errors
-/// [`Error::Refused`] with the encoder's own words.
-pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<()> {
+/// [`Error::Refused`] with ffmpeg's own words.
+pub fn check_encoding(programs: &Programs, encoding: &Encoding, container: &str) -> Result<()> {
     let refused = |error: Error| {
         let why = match error {
             Error::Program { why, .. } => why,
@@ -455,8 +456,18 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<()> {
         nut.finish().map(drop)
     });
     match (worker.wait(), written) {
-        (Err(error), _) => Err(refused(error)),
-        (Ok(()), Some(Err(error))) => Err(Error::io("encoding")(error)),
-        _ => Ok(()),
+        (Err(error), _) => return Err(refused(error)),
+        (Ok(()), Some(Err(error))) => return Err(Error::io("encoding")(error)),
+        _ => {}
     }
+    let mut command = programs.ffmpeg();
+    command.args(["-y", "-i"]).arg(programs::file(&file)).args(["-map", "0:v:0", "-c", "copy"]);
+    command.arg(programs::file(&folder.path().join(format!("whole.{container}"))));
+    run_program(command, "joining").map(drop).map_err(|error| {
+        let why = match error {
+            Error::Program { why, .. } => why,
+            other => other.to_string(),
+        };
+        Error::Refused(format!(".{container} does not hold what {} makes: {why}", encoding.encoder))
+    })
 }

@@ -24,6 +24,8 @@ pub fn decode_command(
         .args(["-map", &format!("0:{}", source.video.index)])
         .args(programs.passthrough())
         .args(["-vf", "showinfo=checksum=0"])
+        // Frames of a variable rate may be nearer to each other than its average says.
+        .args(["-enc_time_base", if programs.version >= (7, 0) { "demux" } else { "-1" }])
         .args(["-sws_flags", "accurate_rnd+full_chroma_int+bitexact"])
         .args(["-f", "rawvideo", "-pix_fmt", &working.pix_fmt, "pipe:1"]);
     command
@@ -144,6 +146,12 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     if let Some((_, source)) = mux.original {
         streams(&mut command, mux, source, &mut notes);
     }
+    if rotation != 0 && !matches!(mux.container, "mp4" | "m4v" | "mov") {
+        notes.push(format!(
+            ".{} may not keep that the video is turned by {rotation} degrees: .mp4 does",
+            mux.container
+        ));
+    }
     if rotation != 0 && programs.version < (6, 0) {
         let turned = rotation.rem_euclid(360);
         command.args(["-metadata:s:v:0", &format!("rotate={turned}")]);
@@ -171,6 +179,13 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     if matches!(mux.container, "mp4" | "m4v" | "mov") {
         command.args(["-movflags", "+faststart"]);
         command.args(["-video_track_timescale", &mux.time_scale.to_string()]);
+    }
+    command.args(["-disposition:v:0", "default"]);
+    // The same job gives the same bytes: no number drawn at random, no date.
+    command.args(["-fflags", "+bitexact"]);
+    if mux.container == "avi" {
+        // It has one clock for all, from the first frame on.
+        command.args(["-avoid_negative_ts", "disabled"]);
     }
     // All is at hand: nothing has to be held back for a stream that lags.
     command.args(["-max_interleave_delta", "0"]);
@@ -238,7 +253,10 @@ fn streams(command: &mut Command, mux: &Mux<'_>, source: &Probed, notes: &mut Ve
                 subtitles += 1;
                 from.push(stream.index);
             }
-            StreamKind::Picture if mux.others && matches!(container, "mp4" | "mkv") => {
+            StreamKind::Picture if mux.others && container != "mp4" => {
+                notes.push(format!(".{} gets no cover: it is left out", mux.container));
+            }
+            StreamKind::Picture if mux.others => {
                 command.args(["-map", &map]);
                 command.args([format!("-disposition:v:{pictures}"), "attached_pic".into()]);
                 pictures += 1;

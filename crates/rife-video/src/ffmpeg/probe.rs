@@ -146,6 +146,7 @@ struct RawStream {
     avg_frame_rate: Option<String>,
     nb_frames: Option<String>,
     duration: Option<String>,
+    start_time: Option<String>,
     color_range: Option<String>,
     color_space: Option<String>,
     color_primaries: Option<String>,
@@ -251,8 +252,9 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
     let pix_fmt = main.pix_fmt.clone().unwrap_or_default();
     let range = known(&main.color_range);
     let range = if pix_fmt.starts_with("yuvj") { Some("pc".into()) } else { range };
-    // Matroska keeps a stream's duration as a tag.
-    let tagged = main.tags.get("DURATION").and_then(|text| clock(text));
+    // Matroska keeps a stream's end as a tag.
+    let start = seconds(main.start_time.as_deref()).unwrap_or_default();
+    let tagged = main.tags.get("DURATION").and_then(|text| clock(text)).map(|end| end - start);
     let duration = seconds(main.duration.as_deref()).or(tagged);
     let rate = ratio(main.r_frame_rate.as_deref(), '/');
     let avg_rate = ratio(main.avg_frame_rate.as_deref(), '/');
