@@ -53,6 +53,8 @@ pub struct Encoding {
     pub segment_ext: &'static str,
     /// The ending of the name of the video that they become.
     pub container: String,
+    /// Frames a second, on average.
+    pub rate: Rational,
     /// What should be known of it.
     pub notes: Vec<String>,
 }
@@ -157,8 +159,8 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
         | "rawvideo" => "mov",
         _ => "mp4",
     };
-    let container = request.container.to_owned();
-    Ok(Encoding { encoder, pix_fmt, raw, colour, args, segment_ext, container, notes })
+    let (container, rate) = (request.container.to_owned(), request.rate);
+    Ok(Encoding { encoder, pix_fmt, raw, colour, args, segment_ext, container, rate, notes })
 }
 
 /// The names of ffmpeg's video encoders.
@@ -364,6 +366,7 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<()> {
             Planes::Gbr => NutFormat::rgb(&encoding.raw, None),
             _ => NutFormat::planar(&encoding.raw, None),
         };
+        let format = format.at_rate(encoding.rate);
         let mut nut = NutWriter::new(pipe, &format, tick)?;
         let gray = match encoding.raw.depth {
             8 => vec![128; encoding.raw.frame_bytes()],

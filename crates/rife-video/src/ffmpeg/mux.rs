@@ -119,6 +119,8 @@ pub struct Mux<'a> {
     pub offset: Rational,
     /// Ticks a second.
     pub time_scale: i64,
+    /// Frames a second, on average: AVI knows no other times.
+    pub rate: Rational,
     /// What samples mean, for what does not say so itself.
     pub colour: &'a Colour,
     /// Width of a pixel over its height.
@@ -177,6 +179,10 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         command.args(["-strict", "experimental"]);
         command.args(["-movflags", "+faststart"]);
         command.args(["-video_track_timescale", &mux.time_scale.to_string()]);
+    }
+    if container == "avi" {
+        // Else it gets empty frames, up to a rate that ffmpeg finds.
+        command.args(["-r:v:0", &format!("{}/{}", mux.rate.numer(), mux.rate.denom())]);
     }
     // All is at hand: nothing has to be held back for a stream that lags.
     command.args(["-max_interleave_delta", "0"]);

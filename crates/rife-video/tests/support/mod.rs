@@ -47,6 +47,17 @@ pub fn ffmpeg_has(encoder: &str) -> bool {
     String::from_utf8_lossy(&done.stdout).contains(&format!(" {encoder} "))
 }
 
+/// The headers of the first frames, as ffmpeg reads them.
+pub fn trace(folder: &Path, file: &str) -> String {
+    let done = Command::new("ffmpeg")
+        .args(["-nostdin", "-hide_banner", "-i", file, "-map", "0:v:0", "-c", "copy"])
+        .args(["-frames:v", "1", "-bsf:v", "trace_headers", "-f", "null", "-"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&done.stderr).into_owned()
+}
+
 /// An entry of a stream, one line a stream.
 pub fn entry(folder: &Path, file: &str, stream: &str, entry: &str) -> Vec<String> {
     let args = format!("-select_streams {stream} -show_entries stream={entry} -of csv=p=0 {file}");
@@ -200,7 +211,9 @@ pub fn passed(
         // What an encoder needs in another format the pipeline converts: here gray is gray.
         let FrameSize { width, height } = clip.raw.size;
         let other = Clip::gray(&encoding.raw.pix_fmt(), width, height, 1);
-        let mut nut = NutWriter::new(child.stdin.take().unwrap(), &format, tick).unwrap();
+        let mut nut =
+            NutWriter::new(child.stdin.take().unwrap(), &format.at_rate(encoding.rate), tick)
+                .unwrap();
         for (frame, at) in frames.iter().zip(pts) {
             let frame = if encoding.raw == clip.raw { frame } else { &other.frames[0] };
             nut.frame((at - pts[0]) as u64, frame).unwrap();
@@ -225,6 +238,7 @@ pub fn passed(
             others: true,
             offset: Rational::from(0),
             time_scale: *tick.denom(),
+            rate: encoding.rate,
             colour: &encoding.colour,
             sample_aspect: None,
         },
