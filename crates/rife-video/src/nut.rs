@@ -83,7 +83,9 @@ impl<W: Write> NutWriter<W> {
         v(&mut stream, y);
         v(&mut stream, 0); // colorspace
         writer.packet(STREAM, &stream)?;
-        if let Some((frames, seconds)) = format.rate {
+        // No more than ticks: an encoder has no room for a frame that lasts less than one.
+        let rate = format.rate.map(|rate| rate.min(tick.recip()));
+        if let Some((frames, seconds)) = rate.map(|rate| (*rate.numer(), *rate.denom())) {
             let mut info = Vec::new();
             v(&mut info, 1); // stream_id_plus1
             v(&mut info, 0); // chapter_id (signed, 0)
@@ -154,7 +156,7 @@ pub struct NutFormat {
     height: usize,
     /// Of a pixel, where it is known.
     sample_aspect: Option<(u64, u64)>,
-    rate: Option<(i64, i64)>,
+    rate: Option<Rational>,
 }
 
 impl NutFormat {
@@ -162,10 +164,9 @@ impl NutFormat {
     /// of a few frames, or of frames that come as they like, tell it nothing sane.
     #[must_use]
     pub fn at_rate(self, rate: Rational) -> Self {
-        let (frames, seconds) = (*rate.numer(), *rate.denom());
         let known = 1..=i64::from(i32::MAX);
-        let sane = known.contains(&frames) && known.contains(&seconds);
-        Self { rate: sane.then_some((frames, seconds)), ..self }
+        let sane = known.contains(rate.numer()) && known.contains(rate.denom());
+        Self { rate: sane.then_some(rate), ..self }
     }
 
     /// Of planar frames; red, green and blue go interleaved, see [`NutFormat::rgb`].

