@@ -9,6 +9,7 @@ use crate::{Planes, Rational, RawFormat};
 const FILE_ID: &[u8] = b"nut/multimedia container\0";
 const MAIN: u64 = 0x7A56_1F5F_04AD | (0x4E4D << 48);
 const STREAM: u64 = 0x1140_5BF2_F9DB | (0x4E53 << 48);
+const INFO: u64 = 0xAB68_B596_BA78 | (0x4E49 << 48);
 const SYNCPOINT: u64 = 0xE4AD_EECA_4569 | (0x4E4B << 48);
 
 const FLAG_KEY: u64 = 1;
@@ -82,6 +83,24 @@ impl<W: Write> NutWriter<W> {
         v(&mut stream, y);
         v(&mut stream, 0); // colorspace
         writer.packet(STREAM, &stream)?;
+        // No more than ticks: an encoder has no room for a frame that lasts less than one.
+        let rate = format.rate.map(|rate| rate.min(tick.recip()));
+        if let Some((frames, seconds)) = rate.map(|rate| (*rate.numer(), *rate.denom())) {
+            let mut info = Vec::new();
+            v(&mut info, 1); // stream_id_plus1
+            v(&mut info, 0); // chapter_id (signed, 0)
+            v(&mut info, 0); // chapter_start
+            v(&mut info, 0); // chapter_len
+            v(&mut info, 1); // count
+            let name = b"r_frame_rate";
+            v(&mut info, name.len() as u64);
+            info.extend(name);
+            v(&mut info, 2); // a text follows (signed, -1)
+            let rate = format!("{frames}/{seconds}");
+            v(&mut info, rate.len() as u64);
+            info.extend(rate.as_bytes());
+            writer.packet(INFO, &info)?;
+        }
         Ok(writer)
     }
 
@@ -137,9 +156,19 @@ pub struct NutFormat {
     height: usize,
     /// Of a pixel, where it is known.
     sample_aspect: Option<(u64, u64)>,
+    rate: Option<Rational>,
 }
 
 impl NutFormat {
+    /// Says how many frames a second there are on average: an encoder plans with it, and the times
+    /// of a few frames, or of frames that come as they like, tell it nothing sane.
+    #[must_use]
+    pub fn at_rate(self, rate: Rational) -> Self {
+        let known = 1..=i64::from(i32::MAX);
+        let sane = known.contains(rate.numer()) && known.contains(rate.denom());
+        Self { rate: sane.then_some(rate), ..self }
+    }
+
     /// Of planar frames; red, green and blue go interleaved, see [`NutFormat::rgb`].
     pub fn planar(format: &RawFormat, sample_aspect: Option<Rational>) -> Self {
         let d = format.depth;
@@ -170,6 +199,7 @@ impl NutFormat {
             width: format.size.width,
             height: format.size.height,
             sample_aspect: aspect.map(|a| (*a.numer() as u64, *a.denom() as u64)),
+            rate: None,
         }
     }
 }

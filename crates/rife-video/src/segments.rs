@@ -121,7 +121,10 @@ impl Segments {
                 Err(error) => return Err(encoder.blame(Error::io("encoding")(error))),
             }
             encoder.wait()?;
-            let there = count(&unfinished)?;
+            let there = count(&unfinished).map_err(|error| Error::Program {
+                what: "encoding".into(),
+                why: format!("what ffmpeg wrote cannot be read back ({error}): is the disk full?"),
+            })?;
             if there != frames as u64 {
                 return Err(Error::Program {
                     what: "encoding".into(),

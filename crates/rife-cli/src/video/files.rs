@@ -153,6 +153,7 @@ impl Rest {
             others: !slow,
             offset: if slow { Rational::from(0) } else { offset },
             time_scale: *tick.denom(),
+            rate: job.out_rate,
             colour: &job.said,
             sample_aspect: self.sample_aspect,
         }
@@ -170,10 +171,11 @@ fn frames_per_segment(job: &Job) -> i64 {
 
 fn nut_format(job: &Job, input: &Input) -> NutFormat {
     let written = job.written();
-    match written.planes {
+    let format = match written.planes {
         Planes::Gbr => NutFormat::rgb(&written, input.sample_aspect),
         _ => NutFormat::planar(&written, input.sample_aspect),
-    }
+    };
+    format.at_rate(job.out_rate)
 }
 
 fn fingerprint(

@@ -86,8 +86,7 @@ fn carry_out(args: InterpolateArgs) -> Result<()> {
         for note in &encoding.notes {
             say(&format!("note: {note}"));
         }
-        let container = files::container(&job.args.output);
-        rife_video::check_encoding(job.programs()?, encoding, &container)?;
+        rife_video::check_encoding(job.programs()?, encoding)?;
     }
     let makers = engines::load(&job.args.engine, input.raw.size)?;
     interrupt::install()?;

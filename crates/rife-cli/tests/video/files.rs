@@ -102,6 +102,33 @@ fn a_variable_rate_keeps_its_timeline_or_becomes_constant() {
 
 #[test]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn frames_that_come_in_bursts_and_a_last_one_that_stays_keep_their_times() {
+    // Twenty frames at 25 a second, ten at 250, and one that stays.
+    let folder = with(&["-f lavfi -i testsrc2=s=64x48:r=25:d=1.24 -vf \
+         setpts='if(lt(N\\,20)\\,N*40\\,if(lt(N\\,30)\\,800+(N-20)*4\\,840))/1000/TB' -vsync passthrough \
+         -enc_time_base 1/1000 -c:v libx264 -bf 0 -video_track_timescale 1000 bursts.mp4"]);
+    let here = folder.path();
+    let source = times(here, "bursts.mp4");
+    assert_eq!(source.len(), 31);
+    let said = well(interpolate(here, "bursts.mp4 -o out.mp4"));
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let made = times(here, "out.mp4");
+    assert_eq!(made.len(), 62);
+    for (i, time) in source.iter().enumerate() {
+        assert_eq!(made[2 * i], 2 * (time - source[0]), "frame {i}");
+    }
+    // The last is held for half of what it is shown.
+    let of = |file: &str| lasts(here, file, "v:0");
+    assert!(
+        (of("out.mp4") - of("bursts.mp4")).abs() < 0.05,
+        "{} {}",
+        of("out.mp4"),
+        of("bursts.mp4")
+    );
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn frames_of_the_source_are_passed_on_bit_for_bit() {
     for (format, size) in [
         ("yuv420p", "96x64"),
@@ -250,6 +277,7 @@ fn containers_and_codecs_by_name() {
     assert_eq!(entry(here, "wide.mkv", "v:0", "width,height"), ["128,48"]);
 
     badly(interpolate(here, "in.mp4 -o x.mp4 --codec nonsense"), here, "no encoder for nonsense");
+    badly(interpolate(here, "in.mp4 -o x.mp4 --codec prores"), here, "prores");
     badly(interpolate(here, "in.mp4 -o x.mp4 --preset nonsense"), here, "libx264");
     badly(interpolate(here, "in.mp4 -o x.mp4 --codec ffv1 --crf 3"), here, "lossless");
     badly(interpolate(here, "in.mp4 -o a.mp4"), here, "--overwrite");

@@ -86,6 +86,10 @@ fn a_stopped_job_leaves_what_is_finished_and_nothing_else() {
 
     let mut child = start(here, "in.mp4 -o out.mp4");
     assert!(until(&mut child, || job(here).join("journal.json").exists()));
+    for also in ["--resume", "--overwrite"] {
+        let done = interpolate(here, &format!("in.mp4 -o out.mp4 {also}")).output().unwrap();
+        assert!(!done.status.success() && said(&done).contains("at work"), "{}", said(&done));
+    }
     stop(&child, "-TERM");
     let done = child.wait_with_output().unwrap();
     assert_eq!(done.status.code(), Some(130), "{}", said(&done));

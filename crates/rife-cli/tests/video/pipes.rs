@@ -158,6 +158,7 @@ fn folders_of_pictures_are_read_in_their_natural_order() {
     well(alone(here, "in -o named --pattern x%03d.jpg --factor 3"));
     assert_eq!(names(&here.join("named"))[8], "x009.jpg");
     badly(alone(here, "in -o out"), here, "--overwrite");
+    badly(alone(here, "in -o in --overwrite"), here, "is the input");
     badly(alone(here, "in -o p.png"), here, "one picture");
     badly(alone(here, "in -o other --pattern x.png"), here, "--pattern");
     badly(alone(here, "in/a1.png -o other"), here, "later");
@@ -185,4 +186,9 @@ fn programs_are_told_in_json() {
     assert_eq!(last["event"], "done");
     assert_eq!((&last["frames"], &last["made"]), (&6.into(), &2.into()));
     assert!(last["stages_s"]["network"].as_f64().unwrap() > 0.0);
+
+    let done = alone(here, "none.y4m -o x.y4m --json").output().unwrap();
+    let text = String::from_utf8(done.stdout).unwrap();
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert!(!done.status.success() && last["event"] == "error", "{last}");
 }

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::child::Worker;
+use crate::ffmpeg::carry;
 use crate::ffmpeg::probe::{Hdr, default_colour};
 use crate::ffmpeg::programs::{self, Programs, run_program};
+use crate::ffmpeg::words;
 use crate::nut::{NutFormat, NutWriter};
 use crate::{Colour, Error, Planes, Rational, RawFormat, Result};
 
@@ -49,6 +51,10 @@ pub struct Encoding {
     pub args: Vec<String>,
     /// The ending of the names of segments.
     pub segment_ext: &'static str,
+    /// The ending of the name of the video that they become.
+    pub container: String,
+    /// Frames a second, on average.
+    pub rate: Rational,
     /// What should be known of it.
     pub notes: Vec<String>,
 }
@@ -57,7 +63,7 @@ pub struct Encoding {
 const CODECS: &[(&str, &[&str])] = &[
     ("h264", &["libx264", "h264_nvenc", "h264_videotoolbox", "h264_qsv", "libopenh264"]),
     ("hevc", &["libx265", "hevc_nvenc", "hevc_videotoolbox", "hevc_qsv"]),
-    ("av1", &["libsvtav1", "av1_nvenc", "libaom-av1", "librav1e"]),
+    ("av1", &["libsvtav1", "libaom-av1", "av1_nvenc", "librav1e"]),
     ("vp9", &["libvpx-vp9"]),
     ("prores", &["prores_ks", "prores"]),
     ("ffv1", &["ffv1"]),
@@ -88,7 +94,10 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     let of_codec = |codec: &String| {
         let known = CODECS.iter().find(|(name, _)| name == codec).map(|(_, by)| by.to_vec());
         let by = known.unwrap_or_else(|| vec![codec.as_str()]);
-        by.into_iter().find(|name| there(name)).map(str::to_owned)
+        let several = by.len() > 1;
+        let by = by.into_iter().filter(|name| there(name));
+        // Who asks for one encoder gets it, or hears from it why not.
+        { by }.find(|name| !several || takes_size(name, request.raw)).map(str::to_owned)
     };
     let Some(encoder) = wanted.iter().find_map(of_codec) else {
         return Err(Error::Refused(format!(
@@ -104,19 +113,25 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     };
 
     let mut notes = Vec::new();
-    let formats = formats(programs, &encoder)?;
+    let hardware = words::uploads_to(&encoder);
+    let formats = match hardware {
+        // What can be uploaded.
+        Some(_) => vec!["nv12".to_owned(), "p010le".into()],
+        None => formats(programs, &encoder)?,
+    };
     let (raw, pix_fmt) = fitting(request, &encoder, &formats, &mut notes);
     let colour = match raw.planes == request.raw.planes || request.raw.planes != Planes::Gbr {
         true => request.colour.clone(),
         false => default_colour(raw.size),
     };
-    let mut args = vec!["-c:v".to_owned(), encoder.clone(), "-pix_fmt".into(), pix_fmt.clone()];
-    args.extend(quality(&encoder, request)?);
-    args.extend(tags(&raw, &colour));
-    let (hdr, note) = hdr(&encoder, request.hdr);
-    args.extend(hdr);
-    notes.extend(note);
-    if matches!(encoder.as_str(), "libx265" | "hevc_nvenc" | "hevc_videotoolbox" | "hevc_qsv") {
+    let mut args = vec!["-c:v".to_owned(), encoder.clone()];
+    if hardware.is_none() {
+        args.extend(["-pix_fmt".into(), pix_fmt.clone()]);
+    }
+    args.extend(words::quality(&encoder, request)?);
+    args.extend(tags(&raw, &colour, hardware.map(|device| (device, pix_fmt.as_str()))));
+    args.extend(words::hdr(&encoder, request.hdr, &colour, &mut notes));
+    if encoder == "libx265" || encoder.starts_with("hevc_") {
         // The tag that Apple's players know H.265 by.
         args.extend(["-tag:v".into(), "hvc1".into()]);
     }
@@ -126,6 +141,7 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
         })?;
         args.extend(words);
     }
+    words::join_parameters(&mut args);
     let segment_ext = match encoder.as_str() {
         "ffv1"
         | "mjpeg"
@@ -143,7 +159,8 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
         | "rawvideo" => "mov",
         _ => "mp4",
     };
-    Ok(Encoding { encoder, pix_fmt, raw, colour, args, segment_ext, notes })
+    let (container, rate) = (request.container.to_owned(), request.rate);
+    Ok(Encoding { encoder, pix_fmt, raw, colour, args, segment_ext, container, rate, notes })
 }
 
 /// The names of ffmpeg's video encoders.
@@ -170,6 +187,28 @@ fn formats(programs: &Programs, encoder: &str) -> Result<Vec<String>> {
     Ok(line.unwrap_or_default().split_whitespace().map(str::to_owned).collect())
 }
 
+/// Whether an encoder takes frames of a size.
+fn takes_size(encoder: &str, raw: &RawFormat) -> bool {
+    let (w, h) = (raw.size.width, raw.size.height);
+    encoder != "libsvtav1" || (w >= 64 && h >= 64 && w % 2 == 0 && h % 2 == 0)
+}
+
+/// ffmpeg's names of formats that hold the same samples, the one of separate planes first.
+fn names(raw: &RawFormat) -> Vec<String> {
+    let semi = match (raw.planes, raw.depth) {
+        (Planes::Yuv420, 8) => Some("nv12"),
+        (Planes::Yuv420, 10) => Some("p010le"),
+        (Planes::Yuv420, 12) => Some("p012le"),
+        (Planes::Yuv420, 16) => Some("p016le"),
+        (Planes::Yuv422, 8) => Some("nv16"),
+        (Planes::Yuv422, 10) => Some("p210le"),
+        (Planes::Yuv422, 12) => Some("p212le"),
+        (Planes::Yuv422, 16) => Some("p216le"),
+        _ => None,
+    };
+    [raw.pix_fmt()].into_iter().chain(semi.map(str::to_owned)).collect()
+}
+
 /// The frames to give, and the nearest format that the encoder takes: depth is kept before chroma.
 fn fitting(
     request: &EncodingRequest<'_>,
@@ -182,8 +221,10 @@ fn fitting(
     // Half the chroma of an odd side is what some encoders have no room for.
     let odd = |planes: Planes| {
         let (x, y) = (raw.size.width % 2 == 1, raw.size.height % 2 == 1);
-        let strict =
-            !matches!(encoder, "ffv1" | "libvpx-vp9" | "libaom-av1" | "mjpeg" | "prores_ks");
+        let strict = !matches!(
+            encoder,
+            "ffv1" | "libvpx-vp9" | "libaom-av1" | "mjpeg" | "mpeg4" | "prores_ks"
+        );
         strict
             && match planes {
                 Planes::Yuv420 => x || y,
@@ -193,8 +234,11 @@ fn fitting(
     };
     let lossless_rgb = raw.planes == Planes::Gbr && matches!(encoder, "ffv1" | "png" | "utvideo");
     if lossless_rgb {
-        let names: &[&str] =
-            if raw.depth == 8 { &["gbrp", "bgr0", "rgb24"] } else { &["gbrp16le", "rgb48le"] };
+        let names: &[&str] = if raw.depth == 8 {
+            &["gbrp", "bgr0", "rgb24"]
+        } else {
+            &["gbrp16le", "rgb48le", "rgb48be"]
+        };
         if let Some(name) = names.iter().find(|name| takes(name)) {
             return (raw, (*name).to_owned());
         }
@@ -209,15 +253,17 @@ fn fitting(
     };
     let deeper = [8, 10, 12, 16].into_iter().filter(|depth| *depth >= raw.depth);
     let shallower = [12, 10, 8].into_iter().filter(|depth| *depth < raw.depth);
-    let depths: Vec<u8> = deeper.chain(shallower).collect();
+    let depths: Vec<u8> = match raw.planes {
+        // Of 16 bits because nothing less holds it: what is shown has 10.
+        Planes::Gbr if raw.depth > 8 => vec![10, 12, 16, 8],
+        _ => deeper.chain(shallower).collect(),
+    };
     for depth in depths {
         for planes in planes.iter().copied().filter(|planes| !odd(*planes)) {
             let target = RawFormat { planes, depth, ..raw };
-            // ffmpeg's rgb48 fits gbrp16 and no less.
-            let name = target.pix_fmt();
-            if !takes(&name) {
+            let Some(name) = names(&target).into_iter().find(|name| takes(name)) else {
                 continue;
-            }
+            };
             if raw.planes == Planes::Gbr && planes != Planes::Gbr {
                 return (target, name);
             }
@@ -241,80 +287,8 @@ fn fitting(
     (raw, first.cloned().unwrap_or_else(|| raw.pix_fmt()))
 }
 
-/// Words for quality and speed.
-fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Vec<String>> {
-    let mut args: Vec<String> = Vec::new();
-    let mut add = |key: &str, value: String| args.extend([key.to_owned(), value]);
-    let crf = |default: f64| {
-        let value = request.crf.unwrap_or(default);
-        if value.fract() == 0.0 { format!("{value:.0}") } else { value.to_string() }
-    };
-    let preset = |default: &str| request.preset.unwrap_or(default).to_owned();
-    let refused = |what: &str| Error::Refused(format!("{encoder} has no {what}"));
-    if request.crf.is_some_and(|crf| !(0.0..=255.0).contains(&crf)) {
-        return Err(Error::Refused("--crf is a number from 0 to 255".into()));
-    }
-    match encoder {
-        "libx264" | "libx264rgb" => {
-            add("-crf", crf(17.0));
-            add("-preset", preset("medium"));
-        }
-        "libx265" => {
-            add("-crf", crf(18.0));
-            add("-preset", preset("medium"));
-        }
-        "libsvtav1" => {
-            add("-crf", crf(22.0));
-            add("-preset", preset("8"));
-        }
-        "libaom-av1" | "libvpx-vp9" => {
-            add("-crf", crf(20.0));
-            add("-b:v", "0".into());
-            add("-cpu-used", preset("4"));
-            add("-row-mt", "1".into());
-        }
-        "ffv1" => {
-            if request.crf.is_some() {
-                return Err(refused("--crf: it is lossless"));
-            }
-            add("-level", "3".into());
-            add("-slicecrc", "1".into());
-        }
-        "prores_ks" => {
-            if request.crf.is_some() {
-                return Err(refused("--crf: --preset names its profile (0 to 5)"));
-            }
-            let fine = request.raw.planes == Planes::Yuv444;
-            add("-profile:v", preset(if fine { "4" } else { "3" }));
-            add("-vendor", "apl0".into());
-        }
-        "mpeg4" | "mjpeg" => add("-q:v", crf(2.0)),
-        name if name.ends_with("_nvenc") => {
-            add("-rc", "vbr".into());
-            add("-cq", crf(18.0));
-            add("-b:v", "0".into());
-            add("-preset", preset("p5"));
-        }
-        name if name.ends_with("_qsv") => {
-            add("-global_quality", crf(18.0));
-            add("-preset", preset("medium"));
-        }
-        name if name.ends_with("_videotoolbox") => add("-q:v", crf(65.0)),
-        name if name.ends_with("_vaapi") => add("-qp", crf(18.0)),
-        _ => {
-            if request.crf.is_some() {
-                add("-crf", crf(0.0));
-            }
-            if let Some(preset) = request.preset {
-                add("-preset", preset.to_owned());
-            }
-        }
-    }
-    Ok(args)
-}
-
 /// Words for what samples mean, to the encoder and to the frames that go into it.
-fn tags(raw: &RawFormat, colour: &Colour) -> Vec<String> {
+fn tags(raw: &RawFormat, colour: &Colour, upload: Option<(&str, &str)>) -> Vec<String> {
     let mut args = Vec::new();
     let mut set = Vec::new();
     // A matrix or a place of chroma is nothing that red, green and blue have.
@@ -328,77 +302,23 @@ fn tags(raw: &RawFormat, colour: &Colour) -> Vec<String> {
     ];
     for (option, parameter, word) in said {
         let Some(word) = word else { continue };
-        args.extend([option.to_owned(), word.clone()]);
+        args.extend([option.to_owned(), words::option_word(option, word)]);
         set.push(format!("{parameter}={word}"));
     }
     if let Some(place) = colour.chroma_location.as_ref().filter(|_| raw.planes == Planes::Yuv420) {
         args.extend(["-chroma_sample_location".into(), place.clone()]);
     }
-    if !set.is_empty() {
-        args.extend(["-vf".into(), format!("setparams={}", set.join(":"))]);
+    let set = (!set.is_empty()).then(|| format!("setparams={}", set.join(":")));
+    let upload = upload.map(|(device, pix_fmt)| {
+        args.extend(["-init_hw_device".into(), format!("{device}=hw")]);
+        args.extend(["-filter_hw_device".into(), "hw".into()]);
+        format!("format={pix_fmt},hwupload")
+    });
+    let filters: Vec<String> = set.into_iter().chain(upload).collect();
+    if !filters.is_empty() {
+        args.extend(["-vf".into(), filters.join(",")]);
     }
     args
-}
-
-/// Words for high dynamic range, and what is to be said where there are none.
-fn hdr(encoder: &str, hdr: &Hdr) -> (Vec<String>, Option<String>) {
-    if *hdr == Hdr::default() {
-        return (Vec::new(), None);
-    }
-    let light = hdr.content_light;
-    let args = match encoder {
-        "libx265" => {
-            let mut words = vec!["hdr-opt=1".to_owned(), "repeat-headers=1".into()];
-            if let Some(display) = hdr.mastering {
-                let xy = |at: usize| {
-                    display.primaries.get(at).map_or(String::new(), |[x, y]| {
-                        format!("({:.0},{:.0})", x * 50_000.0, y * 50_000.0)
-                    })
-                };
-                let [low, high] = display.luminance.map(|l| l * 10_000.0);
-                words.push(format!(
-                    "master-display=G{}B{}R{}WP{}L({high:.0},{low:.0})",
-                    xy(1),
-                    xy(2),
-                    xy(0),
-                    xy(3)
-                ));
-            }
-            if let Some((most, average)) = light {
-                words.push(format!("max-cll={most},{average}"));
-            }
-            vec!["-x265-params".into(), words.join(":")]
-        }
-        "libsvtav1" => {
-            let mut words = Vec::new();
-            if let Some(display) = hdr.mastering {
-                let xy = |at: usize| {
-                    let [x, y] = display.primaries.get(at).copied().unwrap_or_default();
-                    format!("({x:.4},{y:.4})")
-                };
-                let [low, high] = display.luminance;
-                words.push(format!(
-                    "mastering-display=G{}B{}R{}WP{}L({high:.4},{low:.4})",
-                    xy(1),
-                    xy(2),
-                    xy(0),
-                    xy(3)
-                ));
-            }
-            if let Some((most, average)) = light {
-                words.push(format!("content-light={most},{average}"));
-            }
-            vec!["-svtav1-params".into(), words.join(":")]
-        }
-        _ => {
-            let note = format!(
-                "{encoder} is not told of the mastering display and the light levels: --codec h265 \
-                 keeps them"
-            );
-            return (Vec::new(), Some(note));
-        }
-    };
-    (args, None)
 }
 
 /// The encoder of a segment: NUT on standard input, a file whose times are exact.
@@ -409,7 +329,8 @@ pub fn segment_command(
     file: &Path,
 ) -> Command {
     let mut command = programs.ffmpeg();
-    // Standard input is the video.
+    // It talks past ffmpeg: what it says is an error only where it is one.
+    command.env("SVT_LOG", "1");
     let scale = tick.denom().to_string();
     command
         .args(["-y", "-copyts", "-f", "nut", "-i", "pipe:0", "-map", "0:v:0"])
@@ -422,12 +343,12 @@ pub fn segment_command(
     command
 }
 
-/// Encodes two grey frames and puts them into a container, so that what does not work fails at
+/// Encodes two grey frames and puts them into the container, so that what does not work fails at
 /// once.
 ///
 /// # Errors
-/// [`Error::Refused`] with ffmpeg's own words.
-pub fn check_encoding(programs: &Programs, encoding: &Encoding, container: &str) -> Result<()> {
+/// [`Error::Refused`] with the encoder's own words.
+pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<()> {
     let refused = |error: Error| {
         let why = match error {
             Error::Program { why, .. } => why,
@@ -445,6 +366,7 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding, container: &str)
             Planes::Gbr => NutFormat::rgb(&encoding.raw, None),
             _ => NutFormat::planar(&encoding.raw, None),
         };
+        let format = format.at_rate(encoding.rate);
         let mut nut = NutWriter::new(pipe, &format, tick)?;
         let gray = match encoding.raw.depth {
             8 => vec![128; encoding.raw.frame_bytes()],
@@ -456,18 +378,53 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding, container: &str)
         nut.finish().map(drop)
     });
     match (worker.wait(), written) {
-        (Err(error), _) => return Err(refused(error)),
-        (Ok(()), Some(Err(error))) => return Err(Error::io("encoding")(error)),
-        _ => {}
+        (Err(error), _) => Err(refused(error)),
+        (Ok(()), Some(Err(error))) => Err(Error::io("encoding")(error)),
+        _ => carry::check(programs, encoding, &file),
     }
-    let mut command = programs.ffmpeg();
-    command.args(["-y", "-i"]).arg(programs::file(&file)).args(["-map", "0:v:0", "-c", "copy"]);
-    command.arg(programs::file(&folder.path().join(format!("whole.{container}"))));
-    run_program(command, "joining").map(drop).map_err(|error| {
-        let why = match error {
-            Error::Program { why, .. } => why,
-            other => other.to_string(),
-        };
-        Error::Refused(format!(".{container} does not hold what {} makes: {why}", encoding.encoder))
-    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rife_runtime::FrameSize;
+
+    #[test]
+    fn the_format_that_loses_least_is_chosen() {
+        // As the encoders of ffmpeg 5.1 list what they take.
+        let nvenc = "yuv420p nv12 p010le yuv444p p016le yuv444p16le bgr0 bgra cuda";
+        let qsv = "nv12 p010le qsv";
+        let x264 = "yuv420p yuv422p yuv444p yuv420p10le yuv422p10le yuv444p10le gray gray10le";
+        for (encoder, takes, from, (w, h), given, name) in [
+            ("hevc_nvenc", nvenc, "yuv420p10le", (64, 48), "yuv420p10le", "p010le"),
+            ("h264_nvenc", nvenc, "yuv420p", (64, 48), "yuv420p", "yuv420p"),
+            ("hevc_qsv", qsv, "yuv420p10le", (64, 48), "yuv420p10le", "p010le"),
+            ("hevc_qsv", qsv, "yuv420p", (64, 48), "yuv420p", "nv12"),
+            ("libx264", x264, "yuv420p", (67, 35), "yuv444p", "yuv444p"),
+            ("libx264", x264, "yuv422p", (64, 35), "yuv422p", "yuv422p"),
+            ("libx264", x264, "yuv444p12le", (64, 48), "yuv444p10le", "yuv444p10le"),
+            ("libx264", x264, "gbrp16le", (64, 48), "yuv420p10le", "yuv420p10le"),
+            ("libx264", x264, "gray", (67, 35), "gray", "gray"),
+        ] {
+            let raw = RawFormat::of_pix_fmt(from, FrameSize::new(w, h)).unwrap();
+            let request = EncodingRequest {
+                container: "mp4",
+                codec: None,
+                crf: None,
+                preset: None,
+                extra: None,
+                raw: &raw,
+                colour: &Colour::default(),
+                hdr: &Hdr::default(),
+                rate: Rational::from(25),
+            };
+            let formats: Vec<_> = takes.split(' ').map(str::to_owned).collect();
+            let (got, pix_fmt) = fitting(&request, encoder, &formats, &mut Vec::new());
+            assert_eq!(
+                (got.pix_fmt().as_str(), pix_fmt.as_str()),
+                (given, name),
+                "{encoder} {from}"
+            );
+        }
+    }
 }

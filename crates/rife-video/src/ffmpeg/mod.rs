@@ -1,9 +1,11 @@
 //! ffmpeg and ffprobe, at work for us.
 
+mod carry;
 mod encoder;
 mod mux;
 mod probe;
 mod programs;
+mod words;
 
 pub use encoder::{Encoding, EncodingRequest, check_encoding, choose_encoding, segment_command};
 pub use mux::{

@@ -4,8 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::ffmpeg::carry::{self, Carry};
 use crate::ffmpeg::probe::{Probed, StreamKind, WorkingFormat};
 use crate::ffmpeg::programs::{self, Programs, run_program};
+use crate::ffmpeg::words;
 use crate::{Colour, Error, Rational, Result};
 
 /// The decoder of a file: frames on standard output, and the time of each among the messages.
@@ -119,6 +121,8 @@ pub struct Mux<'a> {
     pub offset: Rational,
     /// Ticks a second.
     pub time_scale: i64,
+    /// Frames a second, on average: AVI knows no other times.
+    pub rate: Rational,
     /// What samples mean, for what does not say so itself.
     pub colour: &'a Colour,
     /// Width of a pixel over its height.
@@ -129,6 +133,8 @@ pub struct Mux<'a> {
 pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>) {
     let mut command = programs.ffmpeg();
     let mut notes = Vec::new();
+    let container = mux.container.to_ascii_lowercase();
+    let container = container.as_str();
     command.arg("-y");
     let rotation = mux.original.map_or(0, |(_, source)| source.video.rotation);
     if rotation != 0 && programs.version >= (6, 0) {
@@ -144,7 +150,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     }
     command.args(["-map", "0:v:0", "-c", "copy"]);
     if let Some((_, source)) = mux.original {
-        streams(&mut command, mux, source, &mut notes);
+        streams(&mut command, mux, container, source, &mut notes);
     }
     if rotation != 0 && !matches!(mux.container, "mp4" | "m4v" | "mov") {
         notes.push(format!(
@@ -173,117 +179,104 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         ("-color_trc:v:0", &colour.transfer),
     ] {
         if let Some(word) = word {
-            command.args([option, word]);
+            command.args([option, &words::option_word(option, word)]);
         }
     }
-    if matches!(mux.container, "mp4" | "m4v" | "mov") {
+    if matches!(container, "mp4" | "m4v" | "mov") {
+        // FLAC and TrueHD in MP4 were long called experimental.
+        command.args(["-strict", "experimental"]);
         command.args(["-movflags", "+faststart"]);
         command.args(["-video_track_timescale", &mux.time_scale.to_string()]);
     }
     command.args(["-disposition:v:0", "default"]);
     // The same job gives the same bytes: no number drawn at random, no date.
     command.args(["-fflags", "+bitexact"]);
-    if mux.container == "avi" {
+    if container == "avi" {
         // It has one clock for all, from the first frame on.
         command.args(["-avoid_negative_ts", "disabled"]);
+        // Else it gets empty frames, up to a rate that ffmpeg finds.
+        command.args(["-r:v:0", &format!("{}/{}", mux.rate.numer(), mux.rate.denom())]);
     }
     // All is at hand: nothing has to be held back for a stream that lags.
     command.args(["-max_interleave_delta", "0"]);
+    if let Some(muxer) = carry::muxer(container) {
+        command.args(["-f", muxer]);
+    }
     command.arg(programs::file(mux.output));
     (command, notes)
 }
 
 /// The original's streams.
-fn streams(command: &mut Command, mux: &Mux<'_>, source: &Probed, notes: &mut Vec<String>) {
-    let container = match mux.container {
-        "m4v" | "mov" => "mp4",
-        other => other,
-    };
-    let mov = mux.container == "mov";
+fn streams(
+    command: &mut Command,
+    mux: &Mux<'_>,
+    container: &str,
+    source: &Probed,
+    notes: &mut Vec<String>,
+) {
+    let left = |what: &str| format!(".{container} cannot hold {what}: left out");
     let (mut audio, mut subtitles, mut pictures) = (0, 0, 1);
     // Where each stream of the output comes from, ours first.
     let mut from = vec![source.video.index];
     for stream in &source.streams {
         let codec = stream.codec.as_str();
-        let map = format!("1:{}", stream.index);
-        match stream.kind {
+        let (kind, carry, number, what) = match stream.kind {
             StreamKind::Audio if mux.audio => {
-                command.args(["-map", &map]);
-                let instead = match container {
-                    "mp4" if mov || !codec.starts_with("pcm_") => None,
-                    "mp4" => Some("aac"),
-                    "webm" if matches!(codec, "opus" | "vorbis") => None,
-                    "webm" => Some("libopus"),
-                    "avi" if matches!(codec, "opus" | "vorbis" | "flac") => Some("mp3"),
-                    _ => None,
-                };
-                if let Some(instead) = instead {
-                    command.args([format!("-c:a:{audio}"), instead.into()]);
-                    notes.push(format!(
-                        ".{} cannot hold {codec}: it becomes {instead}",
-                        mux.container
-                    ));
-                }
-                audio += 1;
-                from.push(stream.index);
+                ("a", carry::audio(container, stream), &mut audio, "sound")
             }
             StreamKind::Subtitle if mux.others => {
-                let text =
-                    matches!(codec, "subrip" | "ass" | "ssa" | "mov_text" | "webvtt" | "text");
-                let instead = match container {
-                    "mp4" if codec == "mov_text" => Some("copy"),
-                    "mp4" if text => Some("mov_text"),
-                    "mkv" if codec == "mov_text" => Some("srt"),
-                    "mkv" => Some("copy"),
-                    "webm" if codec == "webvtt" => Some("copy"),
-                    "webm" if text => Some("webvtt"),
-                    _ => None,
-                };
-                let Some(instead) = instead else {
-                    notes.push(format!(
-                        ".{} cannot hold the {codec} subtitles: they are left out",
-                        mux.container
-                    ));
-                    continue;
-                };
-                command.args(["-map", &map]);
-                if instead != "copy" {
-                    command.args([format!("-c:s:{subtitles}"), instead.into()]);
-                }
-                subtitles += 1;
-                from.push(stream.index);
-            }
-            StreamKind::Picture if mux.others && container != "mp4" => {
-                notes.push(format!(".{} gets no cover: it is left out", mux.container));
+                ("s", carry::subtitles(container, codec), &mut subtitles, "subtitles")
             }
             StreamKind::Picture if mux.others => {
-                command.args(["-map", &map]);
-                command.args([format!("-disposition:v:{pictures}"), "attached_pic".into()]);
-                pictures += 1;
+                ("v", carry::picture(container, codec), &mut pictures, "a cover")
+            }
+            StreamKind::Attachment if mux.others && container == "mkv" => {
+                command.args(["-map", &format!("1:{}", stream.index)]);
                 from.push(stream.index);
+                continue;
             }
             StreamKind::Attachment if mux.others => {
-                if container == "mkv" {
-                    command.args(["-map", &map]);
-                    from.push(stream.index);
-                } else {
-                    notes.push(format!(
-                        ".{} cannot hold attachments: they are left out",
-                        mux.container
-                    ));
-                }
+                notes.push(left("attachments"));
+                continue;
+            }
+            StreamKind::Video if stream.index != source.video.index => {
+                notes.push("of several video streams the main one alone is taken".into());
+                continue;
             }
             // Times of frames that are no more, and what only its own container understands.
-            _ => {}
+            _ => continue,
+        };
+        if carry == Carry::Left {
+            notes.push(left(&format!("{what} as {codec}")));
+            continue;
         }
+        command.args(["-map", &format!("1:{}", stream.index)]);
+        if let Carry::Encoded(encoder, options) = carry {
+            command.args([format!("-c:{kind}:{number}"), encoder.into()]);
+            for (option, value) in options {
+                command.args([format!("-{option}:{kind}:{number}"), value]);
+            }
+            notes.push(format!(".{container} cannot hold {codec}: it becomes {encoder}"));
+        } else if kind == "v" {
+            command.args([format!("-disposition:v:{number}"), "attached_pic".into()]);
+        }
+        *number += 1;
+        from.push(stream.index);
     }
+    notes.sort();
+    notes.dedup();
     let metadata = if mux.others { "1" } else { "-1" };
     command.args(["-map_metadata", "1", "-map_chapters", metadata]);
     for (to, from) in from.into_iter().enumerate() {
         command.args([format!("-map_metadata:s:{to}"), format!("1:s:{from}")]);
     }
     // What it says of the frames that were, which are others now, or of how they were made.
-    for key in ["encoder", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "BPS", "DURATION"] {
+    for key in ["NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "BPS", "DURATION"] {
+        for language in ["", "-eng"] {
+            command.args(["-metadata:s:v:0", &format!("{key}{language}=")]);
+        }
+    }
+    for key in ["encoder", "_STATISTICS_TAGS", "_STATISTICS_WRITING_APP"] {
         command.args(["-metadata:s:v:0", &format!("{key}=")]);
     }
 }

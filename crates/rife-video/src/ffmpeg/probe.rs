@@ -51,6 +51,8 @@ pub struct Stream {
     pub kind: StreamKind,
     /// Its codec, in ffmpeg's words.
     pub codec: String,
+    /// Channels of sound.
+    pub channels: usize,
 }
 
 /// The colours of the display that a video was made on, see SMPTE ST 2086.
@@ -69,6 +71,8 @@ pub struct Hdr {
     pub mastering: Option<MasteringDisplay>,
     /// The brightest pixel and the brightest frame on average, cd/m².
     pub content_light: Option<(u32, u32)>,
+    /// The profile of Dolby Vision, where it is that.
+    pub dolby_vision: Option<u32>,
 }
 
 /// The main video stream.
@@ -76,6 +80,8 @@ pub struct Hdr {
 pub struct Video {
     /// Its place in the file.
     pub index: usize,
+    /// Its codec, in ffmpeg's words.
+    pub codec: String,
     /// Its size as it lies in the file, not rotated.
     pub size: FrameSize,
     /// The format of its samples, in ffmpeg's words.
@@ -139,6 +145,8 @@ struct RawStream {
     width: usize,
     #[serde(default)]
     height: usize,
+    #[serde(default)]
+    channels: usize,
     pix_fmt: Option<String>,
     sample_aspect_ratio: Option<String>,
     time_base: Option<String>,
@@ -217,11 +225,14 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
     }
     let mut hdr = hdr(&main.side_data_list);
     let transfer = main.color_transfer.as_deref().unwrap_or_default();
-    if hdr == Hdr::default() && matches!(transfer, "smpte2084" | "arib-std-b67") {
+    let unsaid = hdr.mastering.is_none() || hdr.content_light.is_none();
+    if unsaid && matches!(transfer, "smpte2084" | "arib-std-b67") {
         let stream = main.index.to_string();
         let frame = ask(&["-show_frames", "-select_streams", &stream, "-read_intervals", "%+#1"]);
         if let Some(frame) = frame.ok().and_then(|raw| raw.frames.into_iter().next()) {
-            hdr = self::hdr(&frame.side_data_list);
+            let said = self::hdr(&frame.side_data_list);
+            hdr.mastering = hdr.mastering.or(said.mastering);
+            hdr.content_light = hdr.content_light.or(said.content_light);
         }
     }
     let container = raw.format.as_ref();
@@ -240,6 +251,7 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
                 index: stream.index,
                 kind: kind(stream),
                 codec: stream.codec_name.clone().unwrap_or_default(),
+                channels: stream.channels,
             })
             .collect(),
     })
@@ -267,6 +279,7 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
     });
     Video {
         index: main.index,
+        codec: main.codec_name.clone().unwrap_or_default(),
         size: FrameSize::new(main.width, main.height),
         pix_fmt,
         sample_aspect: ratio(main.sample_aspect_ratio.as_deref(), ':'),
@@ -311,6 +324,8 @@ fn hdr(side_data: &[BTreeMap<String, serde_json::Value>]) -> Hdr {
                 _ => None,
             }
         };
+        let profile = || Some(number("dv_profile")? as u32);
+        hdr.dolby_vision = hdr.dolby_vision.or_else(profile);
         let mastering = || {
             let point = |name: &str| -> Option<[f64; 2]> {
                 Some([number(&format!("{name}_x"))?, number(&format!("{name}_y"))?])
@@ -481,11 +496,20 @@ pub fn effective_colour(video: &Video, working: &WorkingFormat) -> Colour {
     let default = default_colour(video.size);
     let said = video.colour.clone();
     let rgb = working.raw.planes == Planes::Gbr;
-    let full = said.range.as_deref() == Some("pc");
-    // JPEG's chroma lies in the middle.
-    let location = if full && video.pix_fmt.starts_with("yuvj") { "center" } else { "left" };
+    let picture = ["mjpeg", "mjpegb", "jpegls", "ljpeg"].contains(&video.codec.as_str());
+    let gray = working.raw.planes == Planes::Gray
+        && ["png", "apng", "tiff", "bmp", "jpeg2000", "gif"].contains(&video.codec.as_str());
+    let wide = said.matrix.as_deref().is_some_and(|matrix| matrix.starts_with("bt2020"));
+    let location = match video.pix_fmt.starts_with("yuvj") || picture {
+        // JPEG's chroma lies in the middle.
+        true => "center",
+        // See BT.2100.
+        false if wide && working.raw.planes == Planes::Yuv420 => "topleft",
+        false => "left",
+    };
+    let whole = rgb || said.range.is_none() && (picture || gray);
     Colour {
-        range: if rgb { Some("pc".into()) } else { said.range.or(default.range) },
+        range: if whole { Some("pc".into()) } else { said.range.or(default.range) },
         matrix: said.matrix.filter(|matrix| rgb || matrix != "gbr").or(default.matrix),
         chroma_location: said.chroma_location.or(Some(location.into())),
         primaries: said.primaries,

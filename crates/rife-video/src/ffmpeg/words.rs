@@ -1,0 +1,238 @@
+//! How an encoder is told what is wanted of it: each has words of its own.
+
+use crate::ffmpeg::encoder::EncodingRequest;
+use crate::ffmpeg::probe::{Hdr, MasteringDisplay};
+use crate::{Colour, Error, Planes, Result};
+
+/// The kind of device that frames are uploaded to before this encoder takes them.
+pub(super) fn uploads_to(encoder: &str) -> Option<&'static str> {
+    match encoder.rsplit_once('_') {
+        Some((_, "vaapi")) => Some("vaapi"),
+        Some((_, "vulkan")) => Some("vulkan"),
+        _ => None,
+    }
+}
+
+/// Words for quality and speed.
+pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Vec<String>> {
+    let mut args: Vec<String> = Vec::new();
+    let mut add = |key: &str, value: String| args.extend([key.to_owned(), value]);
+    let crf = |default: f64| {
+        let value = request.crf.unwrap_or(default);
+        if value.fract() == 0.0 { format!("{value:.0}") } else { value.to_string() }
+    };
+    let preset = |default: &str| request.preset.unwrap_or(default).to_owned();
+    let refused = |what: &str| Err(Error::Refused(format!("{encoder} has no {what}")));
+    if request.crf.is_some_and(|crf| !(0.0..=255.0).contains(&crf)) {
+        return Err(Error::Refused("--crf is a number from 0 to 255".into()));
+    }
+    let hardware = encoder.rsplit_once('_').map_or("", |(_, kind)| kind);
+    let slow_or_fast = !matches!(encoder, "ffv1" | "mpeg4" | "mjpeg" | "libopenh264")
+        && !matches!(hardware, "videotoolbox" | "vaapi" | "vulkan" | "v4l2m2m");
+    if request.preset.is_some() && !slow_or_fast {
+        return refused("--preset");
+    }
+    match encoder {
+        "libx264" | "libx264rgb" => {
+            add("-crf", crf(17.0));
+            add("-preset", preset("medium"));
+        }
+        "libx265" => {
+            add("-crf", crf(18.0));
+            add("-preset", preset("medium"));
+            // It talks past ffmpeg: what it says is an error only where it is one.
+            add("-x265-params", "log-level=error".into());
+        }
+        "libsvtav1" => {
+            add("-crf", crf(22.0));
+            add("-preset", preset("8"));
+        }
+        "libaom-av1" | "libvpx-vp9" => {
+            add("-crf", crf(20.0));
+            add("-b:v", "0".into());
+            add("-cpu-used", preset("4"));
+            add("-row-mt", "1".into());
+        }
+        "librav1e" => {
+            add("-qp", crf(70.0));
+            add("-speed", preset("6"));
+        }
+        "libopenh264" => {
+            if request.crf.is_some() {
+                return refused("--crf: --encoder-args '-b:v 8M' gives its rate");
+            }
+            // Its own default is 2 Mbit/s, whatever the size.
+            let bits = request.rate * request.raw.size.pixels() as i64 / 5;
+            add("-b:v", bits.to_integer().to_string());
+        }
+        "ffv1" => {
+            if request.crf.is_some() {
+                return refused("--crf: it is lossless");
+            }
+            add("-level", "3".into());
+            add("-slicecrc", "1".into());
+        }
+        "prores_ks" => {
+            if request.crf.is_some() {
+                return refused("--crf: --preset names its profile (0 to 5)");
+            }
+            let fine = request.raw.planes == Planes::Yuv444;
+            add("-profile:v", preset(if fine { "4" } else { "3" }));
+            add("-vendor", "apl0".into());
+        }
+        "mpeg4" => add("-q:v", crf(2.0)),
+        "mjpeg" => {
+            add("-q:v", crf(2.0));
+            // Newer releases take limited range only from who knows that it is unusual.
+            add("-strict", "unofficial".into());
+        }
+        _ if hardware == "nvenc" => {
+            add("-rc", "vbr".into());
+            add("-cq", crf(18.0));
+            add("-b:v", "0".into());
+            add("-preset", preset("p5"));
+        }
+        _ if hardware == "qsv" => {
+            add("-global_quality", crf(18.0));
+            add("-preset", preset("medium"));
+        }
+        _ if hardware == "amf" => {
+            add("-rc", "cqp".into());
+            add("-qp_i", crf(18.0));
+            add("-qp_p", crf(20.0));
+            add("-quality", preset("quality"));
+        }
+        _ if hardware == "videotoolbox" => add("-q:v", crf(65.0)),
+        _ if matches!(hardware, "vaapi" | "vulkan") => add("-qp", crf(18.0)),
+        _ => {
+            if request.crf.is_some() {
+                add("-crf", crf(0.0));
+            }
+            if let Some(preset) = request.preset {
+                add("-preset", preset.to_owned());
+            }
+        }
+    }
+    Ok(args)
+}
+
+/// Words for high dynamic range, and notes of what there are none for.
+pub(super) fn hdr(
+    encoder: &str,
+    hdr: &Hdr,
+    colour: &Colour,
+    notes: &mut Vec<String>,
+) -> Vec<String> {
+    if let Some(profile) = hdr.dolby_vision {
+        let what = match profile {
+            // Its colours are a matrix of its own, that nothing else undoes.
+            5 => "nothing but Dolby Vision shows this profile's colours right: convert it first",
+            _ => "what is left is what other players show",
+        };
+        notes.push(format!("Dolby Vision (profile {profile}) is left out: {what}"));
+    }
+    let light = hdr.content_light;
+    if hdr.mastering.is_none() && light.is_none() {
+        return Vec::new();
+    }
+    let (option, display, levels, whole) = match encoder {
+        "libx265" => ("-x265-params", "master-display", "max-cll", true),
+        "libx264" => ("-x264-params", "mastering-display", "cll", true),
+        "libsvtav1" => ("-svtav1-params", "mastering-display", "content-light", false),
+        _ => {
+            notes.push(format!(
+                "{encoder} is not told of the mastering display and the light levels: --codec h265 \
+                 keeps them"
+            ));
+            return Vec::new();
+        }
+    };
+    let mut words = Vec::new();
+    if encoder == "libx265" {
+        words.push("repeat-headers=1".to_owned());
+        if colour.transfer.as_deref() == Some("smpte2084") {
+            words.push("hdr10-opt=1".into());
+        }
+    }
+    words.extend(hdr.mastering.map(|at| format!("{display}={}", mastering(&at, whole))));
+    words.extend(light.map(|(most, average)| format!("{levels}={most},{average}")));
+    vec![option.to_owned(), words.join(":")]
+}
+
+/// `G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`, in steps of 0.00002 and 0.0001 cd/m², or as they are.
+fn mastering(display: &MasteringDisplay, whole: bool) -> String {
+    let scaled = |value: f64, scale: f64| match whole {
+        true => format!("{:.0}", value * scale),
+        false => format!("{value:.5}"),
+    };
+    let [red, green, blue, white] = display
+        .primaries
+        .map(|[x, y]| format!("({},{})", scaled(x, 50_000.0), scaled(y, 50_000.0)));
+    let [low, high] = display.luminance.map(|luminance| scaled(luminance, 10_000.0));
+    format!("G{green}B{blue}R{red}WP{white}L({high},{low})")
+}
+
+/// A word of ffprobe's as an option takes it: they differ for two transfer characteristics.
+pub(super) fn option_word(option: &str, word: &str) -> String {
+    match (option.starts_with("-color_trc"), word) {
+        (true, "bt470m") => "gamma22".into(),
+        (true, "bt470bg") => "gamma28".into(),
+        _ => word.to_owned(),
+    }
+}
+
+/// Joins what is said twice by the options that hold an encoder's own parameters: ffmpeg would
+/// forget all but the last.
+pub(super) fn join_parameters(args: &mut Vec<String>) {
+    for option in ["-x264-params", "-x265-params", "-svtav1-params"] {
+        let is = |arg: &String| arg == option || *arg == format!("{option}:v");
+        let Some(first) = args.iter().position(is) else { continue };
+        while let Some(next) = args.iter().skip(first + 2).position(is) {
+            let at = first + 2 + next;
+            if at + 1 >= args.len() {
+                return;
+            }
+            let more = args.remove(at + 1);
+            args.remove(at);
+            args[first + 1] = format!("{}:{more}", args[first + 1]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_joined_in_order() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let mut args =
+            words("-x265-params a=1 -crf 3 -x265-params b=2 -x264-params x -x265-params:v c=3");
+        join_parameters(&mut args);
+        assert_eq!(args, words("-x265-params a=1:b=2:c=3 -crf 3 -x264-params x"));
+        let mut unfinished = words("-x265-params a=1 -x265-params");
+        join_parameters(&mut unfinished);
+        assert_eq!(unfinished, words("-x265-params a=1 -x265-params"));
+    }
+
+    #[test]
+    fn mastering_displays_are_said_in_each_encoders_units() {
+        let display = MasteringDisplay {
+            primaries: [[0.68, 0.32], [0.265, 0.69], [0.15, 0.06], [0.3127, 0.329]],
+            luminance: [0.0001, 1000.0],
+        };
+        assert_eq!(
+            mastering(&display, true),
+            "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+        );
+        assert!(mastering(&display, false).ends_with("WP(0.31270,0.32900)L(1000.00000,0.00010)"));
+    }
+
+    #[test]
+    fn transfers_have_the_names_that_options_know() {
+        assert_eq!(option_word("-color_trc", "bt470bg"), "gamma28");
+        assert_eq!(option_word("-color_trc:v:0", "bt470m"), "gamma22");
+        assert_eq!(option_word("-color_primaries", "bt470bg"), "bt470bg");
+        assert_eq!(option_word("-color_trc", "bt709"), "bt709");
+    }
+}
