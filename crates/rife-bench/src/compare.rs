@@ -53,12 +53,25 @@ pub struct Compared {
     /// Configurations that failed in the later record and did not in the earlier: a regression,
     /// too.
     pub failed: Vec<String>,
+    /// What the earlier record has and the later has not: who does not look cannot see a
+    /// regression.
+    pub lost: Vec<String>,
+    /// Whether both are of one machine's kind, so that their figures say something of each other.
+    pub one_machine: bool,
 }
 
 impl Compared {
     /// Holds `after` against `before`.
     pub fn of(before: &Record, after: &Record) -> Self {
-        let mut compared = Self { differences: differences(before, after), ..Self::default() };
+        let machine = |r: &Record| {
+            let gpus: Vec<_> = r.machine.gpus.iter().map(|gpu| gpu.name.clone()).collect();
+            (r.machine.cpu.clone(), r.machine.cores, gpus, r.settings.device.to_string())
+        };
+        let mut compared = Self {
+            differences: differences(before, after),
+            one_machine: machine(before) == machine(after),
+            ..Self::default()
+        };
         let mut only_after = 0;
         for new in &after.measurements {
             let key = key(after, new);
@@ -73,7 +86,17 @@ impl Compared {
             {
                 compared.failed.push(format!("{name}: {error}"));
             }
-            compared.rows.extend(rows(&name, old, new));
+            let both = rows(&name, old, new);
+            let of_old = rows(&name, old, old);
+            let gone = of_old.iter().filter(|row| both.iter().all(|other| other.what != row.what));
+            compared.lost.extend(gone.map(|row| format!("{name}: {}", row.what)));
+            compared.rows.extend(both);
+        }
+        for old in before.measurements.iter().filter(|old| old.error.is_none()) {
+            let key = key(before, old);
+            if after.measurements.iter().all(|new| self::key(after, new) != key) {
+                compared.lost.push(format!("{} at {}", old.case, key.1));
+            }
         }
         let matched = after.measurements.len() - only_after;
         for (what, count) in [
@@ -89,7 +112,9 @@ impl Compared {
 
     /// Whether something became worse.
     pub fn is_regression(&self) -> bool {
-        !self.failed.is_empty() || self.rows.iter().any(|row| row.change == Change::Worse)
+        !self.failed.is_empty()
+            || !self.lost.is_empty()
+            || self.rows.iter().any(|row| row.change == Change::Worse && row.what != PROCESS_PEAK)
     }
 }
 
@@ -132,9 +157,7 @@ fn rows(name: &str, old: &Measurement, new: &Measurement) -> Vec<Row> {
         speed("end to end, fps", &|m| Some(m.end_to_end.as_ref()?.run_fps)),
         memory("engine, MiB", MEMORY_NOISE, &|m| Some(m.memory?.device_mib)),
         memory("GPU peak, MiB", SAMPLED_MEMORY_NOISE, &Measurement::peak_gpu_mib),
-        memory("process peak, MiB", SAMPLED_MEMORY_NOISE, &|m| {
-            Some(m.summary.as_ref()?.peak_rss_mib)
-        }),
+        memory(PROCESS_PEAK, SAMPLED_MEMORY_NOISE, &|m| Some(m.summary.as_ref()?.peak_rss_mib)),
         psnr(),
     ]
     .into_iter()
@@ -143,6 +166,10 @@ fn rows(name: &str, old: &Measurement, new: &Measurement) -> Vec<Row> {
 }
 
 const PSNR: &str = "PSNR, dB";
+
+/// Of a process that keeps what configurations before this one left behind: said, but no
+/// regression.
+const PROCESS_PEAK: &str = "process peak, MiB";
 
 fn change(gained: f64, least: f64) -> Change {
     match gained {
@@ -183,9 +210,27 @@ fn differences(before: &Record, after: &Record) -> Vec<String> {
     check("factor", a, b);
     let (a, b) = both(&|r| if r.build.debug_assertions { "debug" } else { "release" }.into());
     check("build", a, b);
+    let (a, b) = both(&|r| if r.settings.stopped { "stopped" } else { "whole" }.into());
+    check("record", a, b);
+    let (a, b) = both(&|r| format!("{:?}", r.settings.modes));
+    check("modes", a, b);
+    let (a, b) = both(&threads);
+    check("threads", a, b);
     let (a, b) = both(&weights);
     check("weights", a, b);
     all
+}
+
+/// What engines said of their threads; older records hold nothing of it.
+fn threads(record: &Record) -> String {
+    let mut all: Vec<usize> =
+        record.measurements.iter().filter_map(|m| m.subject.as_ref()?.threads).collect();
+    all.sort_unstable();
+    all.dedup();
+    if all.is_empty() {
+        return "unknown".into();
+    }
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Whose weights each model ran with.

@@ -5,7 +5,7 @@
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use rife_bench::args::{Args, CommandLine, CompareArgs, KernelArgs, Other, ReportArgs, VideoArgs};
 use rife_bench::compare::Compared;
 use rife_bench::kernels::{KernelPlan, KernelRecord};
@@ -78,7 +78,7 @@ fn bench(args: &Args) -> Result<ExitCode> {
     {
         bail!("{error}");
     }
-    let failed = measured.all().any(|m| m.error.is_some());
+    let failed = measured.failed();
     let record = Record::new(&plan, measured);
     record.write(&plan.output)?;
     let report = report::terminal::render(&record);
@@ -114,7 +114,19 @@ fn video(args: &VideoArgs) -> Result<ExitCode> {
 fn reports(args: &ReportArgs) -> Result<ExitCode> {
     let sources = report::sources::read(&args.records)?;
     let fix = args.that_writes();
+    ensure!(
+        !args.check || args.html.is_some() || !args.readme.is_empty(),
+        "--check needs what is to be checked: --html or --readme"
+    );
     if let Some(html) = &args.html {
+        let same = |other: &std::path::PathBuf| {
+            html.canonicalize().ok().is_some_and(|path| other.canonicalize().ok() == Some(path))
+        };
+        ensure!(
+            !args.records.iter().chain(&args.readme).any(same),
+            "{} is what the page is made from: name another file",
+            html.display()
+        );
         report::page::update(html, &sources, args.check, &fix)?;
     }
     for readme in &args.readme {
@@ -131,6 +143,11 @@ fn reports(args: &ReportArgs) -> Result<ExitCode> {
 fn compare(args: &CompareArgs) -> Result<ExitCode> {
     let compared = Compared::of(&Record::read(&args.before)?, &Record::read(&args.after)?);
     print(&report::compare::render(&compared))?;
+    if args.fail_on_regression {
+        // Who asks whether it became worse is not told that it did not by figures that cannot say.
+        ensure!(!compared.rows.is_empty(), "the records have no figure in common");
+        ensure!(compared.one_machine, "the records are of different machines or devices");
+    }
     let fails = args.fail_on_regression && compared.is_regression();
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

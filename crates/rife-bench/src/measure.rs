@@ -261,6 +261,15 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Whether anything that could run failed, whatever it was for.
+    pub fn failed(&self) -> bool {
+        let quality = self.quality.iter().flat_map(|quality| &quality.results);
+        self.all().any(|m| m.error.is_some())
+            || quality.into_iter().any(|result| result.error.is_some())
+            || self.scaling.iter().any(|point| point.error.is_some())
+            || self.peers.iter().any(|peer| peer.error.is_some())
+    }
+
     /// Every configuration, those without an optimization included.
     pub fn all(&self) -> impl Iterator<Item = &Measurement> {
         self.measurements.iter().chain(self.ablations.iter().flat_map(Ablation::seen))

@@ -236,7 +236,7 @@ esac
         .args(["--engine", "optimized", "--warmup", "0", "--output", "record.json"])
         .env("RIFE_WEIGHTS", weights())
         .assert()
-        .success()
+        .code(1)
         .stdout(predicate::str::contains("absent: missing f32, 4.6: no module named nothing"))
         .stdout(predicate::str::contains("failed: broken f32, 4.6: it broke"));
     let text = std::fs::read_to_string(folder.path().join("record.json")).expect("a record");
@@ -296,6 +296,31 @@ fn two_records_are_compared_and_a_regression_fails_where_that_is_asked_for() {
     compare(&["before.json", "slow.json"]).success().stdout(predicate::str::contains("slower"));
     compare(&["before.json", "slow.json", "--fail-on-regression"]).code(1);
     compare(&["before.json", "nothing.json", "--fail-on-regression"]).code(2);
+    // What is not measured any more, and what was measured elsewhere, is not said to be as good.
+    let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    record["machine"]["cpu"] = "another".into();
+    std::fs::write(path("elsewhere.json"), record.to_string()).expect("a record");
+    compare(&["before.json", "elsewhere.json", "--fail-on-regression"]).code(2);
+    record["machine"]["cpu"] =
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["machine"]["cpu"].clone();
+    record["measurements"][0]["memory"] = serde_json::Value::Null;
+    std::fs::write(path("blind.json"), record.to_string()).expect("a record");
+    compare(&["before.json", "blind.json", "--fail-on-regression"])
+        .code(1)
+        .stdout(predicate::str::contains("lost: "));
+    record["measurements"] = serde_json::Value::Array(Vec::new());
+    std::fs::write(path("empty.json"), record.to_string()).expect("a record");
+    compare(&["before.json", "empty.json", "--fail-on-regression"]).code(2);
+
+    let report = |words: &[&str]| bench(folder.path()).arg("report").args(words).assert();
+    report(&["before.json", "--html", "before.json"]).failure();
+    report(&["before.json", "--html", "slow.json"]).failure();
+    report(&["before.json", "--check"]).failure();
+    std::fs::write(path("no-tables.md"), "# Text\n").expect("a text");
+    report(&["before.json", "--readme", "no-tables.md", "--check"]).failure();
+    assert_eq!(std::fs::read_to_string(path("before.json")).expect("a record"), text);
+    report(&["before.json", "--html", "page.html"]).success();
+    report(&["before.json", "--html", "page.html"]).success();
     compare(&["slow.json", "before.json", "--fail-on-regression"])
         .success()
         .stdout(predicate::str::contains("faster"));

@@ -85,11 +85,11 @@ pub struct Gain {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Every run with it was faster than every run without it.
+    /// Every run with it was faster than every run without it, by more than the runs differ.
     Helped,
     /// The runs overlap, or hardly differ.
     Neutral,
-    /// Every run with it was slower than every run without it.
+    /// Every run with it was slower than every run without it, by more than the runs differ.
     Hurt,
 }
 
@@ -109,20 +109,37 @@ impl Gain {
         let gain = with.median / without.median - 1.0;
         let least = with.min / without.max - 1.0;
         let most = with.max / without.min - 1.0;
-        let one = with.samples.min(without.samples) < 2;
-        let noise = if one { LEAST_GAIN_OF_ONE_RUN } else { LEAST_GAIN };
-        let verdict = if least > 0.0 && gain >= noise {
+        let mut all = Self { gain, least, most, verdict: Verdict::Neutral };
+        all.judge();
+        all
+    }
+
+    /// Says what the figures mean. That few runs do not overlap happens by chance one time in
+    /// three with two of each: the gain has to be more than all that the runs differ by, too.
+    pub fn judge(&mut self) {
+        let Self { gain, least, most, .. } = *self;
+        // Of one run each there is nothing that could differ.
+        let noise = if least == most { LEAST_GAIN_OF_ONE_RUN } else { LEAST_GAIN };
+        let noise = noise.max(most - least);
+        self.verdict = if least > 0.0 && gain >= noise {
             Verdict::Helped
         } else if most < 0.0 && gain <= -noise {
             Verdict::Hurt
         } else {
             Verdict::Neutral
         };
-        Self { gain, least, most, verdict }
     }
 }
 
 impl Ablation {
+    /// Says of every gain what its figures mean, as this program judges.
+    pub fn judge(&mut self) {
+        let off = self.without.iter_mut().flat_map(|v| [&mut v.device, &mut v.end_to_end]);
+        let alone = self.alone.iter_mut().flat_map(|alone| &mut alone.with);
+        let on = alone.flat_map(|v| [&mut v.device, &mut v.end_to_end]);
+        off.chain(on).flatten().for_each(Gain::judge);
+    }
+
     /// Everything on, then without each, then everything off, then each alone.
     pub fn seen(&self) -> impl Iterator<Item = &Measurement> {
         let without = self.without.iter().map(|variant| &variant.seen);
@@ -283,6 +300,8 @@ mod tests {
         for (with, without, verdict) in [
             (&[99.0, 101.0, 120.0][..], &[80.0, 100.0, 100.5][..], Verdict::Neutral),
             (&[100.5, 100.6], &[100.0, 100.1], Verdict::Neutral),
+            // No overlap, which two runs of each have by chance, too.
+            (&[103.0, 110.0], &[100.0, 102.9], Verdict::Neutral),
             (&[90.0, 91.0], &[100.0, 99.0], Verdict::Hurt),
             (&[90.0, 99.5], &[100.0, 99.0], Verdict::Neutral),
             (&[102.0], &[100.0], Verdict::Neutral),

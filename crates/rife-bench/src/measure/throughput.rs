@@ -121,7 +121,10 @@ pub(super) fn on_device(
             watcher.frame();
         }
     }
-    Ok(Some(DeviceRun { cut_by_budget: frame_ms.len() < plan.frames, frame_ms }))
+    Ok(Some(DeviceRun {
+        cut_by_budget: plan.budget.is_some() && frame_ms.len() < plan.frames,
+        frame_ms,
+    }))
 }
 
 /// Feeds the engine ahead over page-locked frames.
@@ -150,7 +153,7 @@ pub(super) fn end_to_end(
         seconds: round_ms(clock.elapsed()) / 1000.0,
         depth: pipeline.depth(),
         page_locked: pipeline.is_locked(),
-        cut_by_budget: made < plan.frames,
+        cut_by_budget: plan.budget.is_some() && made < plan.frames,
     };
     let memory = pipeline.memory();
     Ok((run, memory))

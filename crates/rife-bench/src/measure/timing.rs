@@ -69,7 +69,9 @@ pub(super) fn run(
     let run = Run {
         load_ms,
         first_frame_ms,
-        cut_by_budget: modes.contains(&Mode::Latency) && latency.frame_ms.len() < plan.frames,
+        cut_by_budget: plan.budget.is_some()
+            && modes.contains(&Mode::Latency)
+            && latency.frame_ms.len() < plan.frames,
         warmup_ms: latency.warmup_ms,
         frame_ms: latency.frame_ms,
         cpu_percent: latency.cpu_percent,

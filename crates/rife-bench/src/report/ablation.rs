@@ -81,6 +81,7 @@ pub(super) fn legend(ablations: &[Ablation]) -> String {
     let least = percent(crate::measure::ablation::LEAST_GAIN);
     format!(
         "The gain is that of having the optimization. It helped or hurt where no run with it and \
-         none without it overlap and the gain is {least}% or more.{rests}"
+         none without it overlap and the gain is {least}% or more, and more than what the \
+         runs differ by.{rests}"
     )
 }

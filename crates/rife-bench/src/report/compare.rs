@@ -35,6 +35,9 @@ pub fn render(compared: &Compared) -> String {
     for failed in &compared.failed {
         let _ = writeln!(text, "{}", wrap(&format!("failed: {failed}")));
     }
+    for lost in &compared.lost {
+        let _ = writeln!(text, "{}", wrap(&format!("lost: {lost}")));
+    }
     for difference in &compared.differences {
         let _ = writeln!(text, "{}", wrap(&format!("warning: not the same: {difference}")));
     }

@@ -70,6 +70,13 @@ pub fn update(path: &Path, sources: &[Source], check: bool, fix: &str) -> Result
     let page = render(sources);
     let name = path.display();
     if !check {
+        // What somebody else wrote is not ours to replace.
+        if let Ok(old) = std::fs::read(path)
+            && !old.is_empty()
+            && !old.starts_with(b"<!DOCTYPE html>")
+        {
+            bail!("{name} exists and is no page: remove it, or name another file");
+        }
         return write_whole(path, |out| Ok(out.write_all(page.as_bytes())?));
     }
     let old = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;

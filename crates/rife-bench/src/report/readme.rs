@@ -24,6 +24,8 @@ pub struct Rewritten {
     pub text: String,
     /// The first table that was another: its line, from 1, and what it is of.
     pub first_changed: Option<(usize, String)>,
+    /// Whether there is a marker at all.
+    pub has_tables: bool,
 }
 
 /// Makes the tables of a text anew and leaves all else as it is, byte for byte. Markers in a fenced
@@ -34,6 +36,7 @@ pub struct Rewritten {
 pub fn rewrite(text: &str, name: &str, sources: &[Source]) -> Result<Rewritten> {
     let mut out = String::with_capacity(text.len());
     let mut first_changed = None;
+    let mut has_tables = false;
     let mut lines = text.split_inclusive('\n').zip(1..);
     let mut fence: Option<&str> = None;
     while let Some((line, number)) = lines.next() {
@@ -54,6 +57,7 @@ pub fn rewrite(text: &str, name: &str, sources: &[Source]) -> Result<Rewritten> 
         let Some(what) = rest.strip_suffix("-->") else {
             bail!("{name}:{number}: the marker does not end with -->");
         };
+        has_tables = true;
         let what: Vec<&str> = what.split_whitespace().collect();
         let table = kinds::make(&what, sources);
         let table = table.with_context(|| format!("{name}:{number}"))?;
@@ -80,7 +84,7 @@ pub fn rewrite(text: &str, name: &str, sources: &[Source]) -> Result<Rewritten> 
         out.push_str(&new);
         out.push_str(end);
     }
-    Ok(Rewritten { text: out, first_changed })
+    Ok(Rewritten { text: out, has_tables, first_changed })
 }
 
 /// Makes the tables of a file anew, or, to check, says which one is another; `fix` is what to run.
@@ -91,6 +95,9 @@ pub fn update(path: &Path, sources: &[Source], check: bool, fix: &str) -> Result
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
     let new = rewrite(&text, &name.to_string(), sources)?;
+    if !new.has_tables {
+        bail!("{name} has no table: a marker is a line {BEGIN} ... -->");
+    }
     match new.first_changed {
         Some((line, what)) if check => {
             bail!("{name}:{line}: table \"{what}\" is not what the records say; run {fix}")

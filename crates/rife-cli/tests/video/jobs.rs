@@ -13,6 +13,12 @@ fn job(folder: &Path) -> std::path::PathBuf {
     folder.join(".out.mp4.rife-job")
 }
 
+#[cfg(unix)]
+fn signal(process: u32, name: &str) {
+    let done = Command::new("kill").args([name, &process.to_string()]).status().unwrap();
+    assert!(done.success(), "kill {name}");
+}
+
 fn start(folder: &Path, args: &str) -> Child {
     let mut command = interpolate(folder, args);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -73,24 +79,22 @@ fn a_killed_job_goes_on_to_the_same_file() {
 fn a_stopped_job_leaves_what_is_finished_and_nothing_else() {
     let folder = with(&[LONG]);
     let here = folder.path();
-    let stop = |child: &Child, signal: &str| {
-        let done = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-        assert!(done.success());
-    };
     let mut child = start(here, "in.mp4 -o out.mp4");
     assert!(until(&mut child, || job(here).exists()));
-    stop(&child, "-INT");
+    signal(child.id(), "-INT");
     let done = child.wait_with_output().unwrap();
     assert_eq!(done.status.code(), Some(130), "{}", said(&done));
     assert_eq!(names(here), ["in.mp4"]);
 
     let mut child = start(here, "in.mp4 -o out.mp4");
     assert!(until(&mut child, || job(here).join("journal.json").exists()));
+    signal(child.id(), "-STOP"); // It is not to end while the others ask for its place.
     for also in ["--resume", "--overwrite"] {
         let done = interpolate(here, &format!("in.mp4 -o out.mp4 {also}")).output().unwrap();
         assert!(!done.status.success() && said(&done).contains("at work"), "{}", said(&done));
     }
-    stop(&child, "-TERM");
+    signal(child.id(), "-TERM");
+    signal(child.id(), "-CONT");
     let done = child.wait_with_output().unwrap();
     assert_eq!(done.status.code(), Some(130), "{}", said(&done));
     assert!(said(&done).contains("--resume goes on"), "{}", said(&done));
@@ -139,8 +143,11 @@ fn a_program_that_dies_ends_the_job_with_one_line() {
             assert!(begun.elapsed() < Duration::from_secs(30), "{what} never started");
             std::thread::sleep(Duration::from_millis(2));
         };
+        // While nobody takes what it makes it cannot end by itself.
+        signal(child.id(), "-STOP");
         std::thread::sleep(Duration::from_millis(100));
-        let _ = Command::new("kill").args(["-KILL", &id.to_string()]).status();
+        signal(id, "-KILL");
+        signal(child.id(), "-CONT");
         let done = child.try_wait().unwrap().map_or_else(|| child.wait(), Ok).unwrap();
         assert!(!done.success(), "{what}");
         let mut text = String::new();

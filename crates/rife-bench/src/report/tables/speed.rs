@@ -62,7 +62,8 @@ fn cells(record: &Record, m: &Measurement) -> Vec<String> {
     let fps = latency_fps(m);
     cells.extend([
         known(fps),
-        known(fps.and_then(|fps| output_fps(fps, record.settings.factor))),
+        // Fed ahead where that was measured.
+        known(end_to_end_fps(m).or(fps).and_then(|fps| output_fps(fps, record.settings.factor))),
         known(summary.map(|s| s.frame_ms.median)),
         quartiles(summary.map(|s| &s.frame_ms)),
         known(summary.map(|s| s.low_1_percent_fps)),
