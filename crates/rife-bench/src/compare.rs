@@ -3,6 +3,7 @@
 use rife_model::ModelVersion;
 
 use crate::measure::ablation::{Gain, Verdict};
+use crate::measure::fidelity::Fidelity;
 use crate::measure::{Measurement, Run};
 use crate::record::Record;
 use crate::stats::Spread;
@@ -16,6 +17,13 @@ const SAMPLED_MEMORY_NOISE: f64 = 0.05;
 const LEAST_MIB: f64 = 4.0;
 /// dB that fidelity may fall by: what another order of the same arithmetic does.
 const LEAST_DB: f64 = 0.5;
+/// dB that fidelity to the truth may fall by, which is far from exact anyway.
+const LEAST_TRUTH_DB: f64 = 0.05;
+/// SSIM that may be lost.
+const LEAST_SSIM: f64 = 1e-4;
+/// The largest error of a single sample that may come anew, in steps of 8 bits, and as a share of
+/// what it was: the largest of millions moves with every order of the same arithmetic.
+const LEAST_ERROR: (f64, f64) = (1.0, 1.0);
 
 /// What a figure did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +100,11 @@ impl Compared {
             compared.lost.extend(gone.map(|row| format!("{name}: {}", row.what)));
             compared.rows.extend(both);
         }
+        let truths = truths(before, after);
+        if truths.is_empty() && before.quality.is_some() {
+            compared.lost.push("fidelity to the truth, of the same clip".into());
+        }
+        compared.rows.extend(truths);
         for old in before.measurements.iter().filter(|old| old.error.is_none()) {
             let key = key(before, old);
             if after.measurements.iter().all(|new| self::key(after, new) != key) {
@@ -125,31 +138,38 @@ fn key(record: &Record, m: &Measurement) -> (Case, Size) {
 fn rows(name: &str, old: &Measurement, new: &Measurement) -> Vec<Row> {
     let row = |what, before: f64, after: f64, change| {
         let fine = before.is_finite() && after.is_finite();
-        (fine || what == PSNR).then(|| Row { name: name.to_owned(), what, before, after, change })
+        (fine || what == PSNR || what == TRUTH).then(|| Row {
+            name: name.to_owned(),
+            what,
+            before,
+            after,
+            change,
+        })
     };
     let speed = |what, of: &dyn Fn(&Measurement) -> Option<Spread>| {
         let (before, after) = (of(old)?, of(new)?);
-        let change = match Gain::of(&after, &before).verdict {
-            Verdict::Helped => Change::Better,
-            Verdict::Neutral => Change::Same,
-            Verdict::Hurt => Change::Worse,
-        };
-        row(what, before.median, after.median, change)
+        row(what, before.median, after.median, gained(Gain::of(&after, &before)))
     };
     let memory = |what, noise: f64, of: &dyn Fn(&Measurement) -> Option<f64>| {
         let (before, after) = (of(old)?, of(new)?);
         let least = (noise * before).max(LEAST_MIB);
         row(what, before, after, change(before - after, least))
     };
-    let psnr = || {
+    let first = || {
+        let ms = |m: &Measurement| Spread::of(&over(&m.runs, |run| run.first_frame_ms));
+        let rate = |m: &Measurement| Spread::of(&over(&m.runs, |run| 1.0 / run.first_frame_ms));
+        let gain = Gain::of(&rate(new)?, &rate(old)?);
+        row("first frame, ms", ms(old)?.median, ms(new)?.median, gained(gain))
+    };
+    // Of frames that were held against the same reference.
+    let near = |what, of: &dyn Fn(&Fidelity) -> f64, judge: &dyn Fn(f64, f64) -> Change| {
         let (old, new) = (old.fidelity.as_ref()?, new.fidelity.as_ref()?);
-        if old.reference != new.reference {
-            return None;
-        }
-        let (before, after) = (old.psnr_db.0, new.psnr_db.0);
-        // Both may be infinite: then they are the same.
-        let gained = if before == after { 0.0 } else { after - before };
-        row(PSNR, before, after, change(gained, LEAST_DB))
+        let (before, after) = (of(old), of(new));
+        (old.reference == new.reference).then(|| row(what, before, after, judge(before, after)))?
+    };
+    let error = |before: f64, after: f64| {
+        let least = LEAST_ERROR.0.max(LEAST_ERROR.1 * before.min(after));
+        change(before - after, least)
     };
     [
         speed("latency, fps", &|m| latency(&m.runs)),
@@ -158,14 +178,37 @@ fn rows(name: &str, old: &Measurement, new: &Measurement) -> Vec<Row> {
         memory("engine, MiB", MEMORY_NOISE, &|m| Some(m.memory?.device_mib)),
         memory("GPU peak, MiB", SAMPLED_MEMORY_NOISE, &Measurement::peak_gpu_mib),
         memory(PROCESS_PEAK, SAMPLED_MEMORY_NOISE, &|m| Some(m.summary.as_ref()?.peak_rss_mib)),
-        psnr(),
+        first(),
+        near(PSNR, &|f| f.psnr_db.0, &|before, after| decibels(before, after, LEAST_DB)),
+        near("SSIM", &|f| f.ssim, &|before, after| change(after - before, LEAST_SSIM)),
+        near("largest error, 1/255", &|f| 255.0 * f.max_error, &error),
+        near("samples that are not finite", &|f| f.non_finite as f64, &|before, after| {
+            change(before - after, 0.0)
+        }),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
+/// Fidelity to a real clip, where both were held against the same one.
+fn truths(before: &Record, after: &Record) -> Vec<Row> {
+    let (Some(old), Some(new)) = (&before.quality, &after.quality) else { return Vec::new() };
+    if (&old.clip, old.size, old.frames) != (&new.clip, new.size, new.frames) {
+        return Vec::new();
+    }
+    let both = new.results.iter().filter_map(|result| {
+        let other = old.results.iter().find(|other| other.case == result.case)?;
+        let (before, after) = (other.truth.as_ref()?.psnr_db.0, result.truth.as_ref()?.psnr_db.0);
+        let change = decibels(before, after, LEAST_TRUTH_DB);
+        let name = format!("{} on {}", result.case, new.clip);
+        Some(Row { name, what: TRUTH, before, after, change })
+    });
+    both.collect()
+}
+
 const PSNR: &str = "PSNR, dB";
+const TRUTH: &str = "against the truth, dB";
 
 /// Of a process that keeps what configurations before this one left behind: said, but no
 /// regression.
@@ -177,6 +220,23 @@ fn change(gained: f64, least: f64) -> Change {
         gained if gained < -least => Change::Worse,
         _ => Change::Same,
     }
+}
+
+/// What a change of PSNR is. Both may be infinite: then they are the same.
+fn decibels(before: f64, after: f64, least: f64) -> Change {
+    change(if before == after { 0.0 } else { after - before }, least)
+}
+
+fn gained(gain: Gain) -> Change {
+    match gain.verdict {
+        Verdict::Helped => Change::Better,
+        Verdict::Neutral => Change::Same,
+        Verdict::Hurt => Change::Worse,
+    }
+}
+
+fn over(runs: &[Run], of: impl Fn(&Run) -> f64) -> Vec<f64> {
+    runs.iter().map(of).collect()
 }
 
 /// The runs' own frames a second, one frame at a time.
@@ -250,13 +310,16 @@ fn weights(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::fidelity::Fidelity;
     use crate::metrics::{Difference, Psnr};
     use crate::subject::EngineMemory;
 
     fn measured(fps: [f64; 3], mib: f64, mse: f64) -> Measurement {
         let case = Case::reference(ModelVersion::V4_6);
-        let run = |fps: f64| Run { frame_ms: vec![1000.0 / fps; 3], ..Run::default() };
+        let run = |fps: f64| Run {
+            frame_ms: vec![1000.0 / fps; 3],
+            first_frame_ms: 5000.0 / fps,
+            ..Run::default()
+        };
         let frame = Difference {
             psnr_db: Psnr::from_mse(mse),
             ssim: 1.0,
@@ -277,18 +340,37 @@ mod tests {
     #[test]
     fn what_runs_overlap_in_is_the_same() {
         let before = measured([100.0, 101.0, 99.0], 100.0, 1e-6);
-        let changes = |after: Measurement| -> Vec<_> {
-            rows("it", &before, &after).into_iter().map(|row| row.change).collect()
+        let changes = |after: &Measurement| {
+            let rows = rows("it", &before, after);
+            let of =
+                |what: &str| rows.iter().find(|row| row.what.starts_with(what)).expect(what).change;
+            ["latency", "engine", "first", "PSNR", "largest"].map(of)
         };
         use Change::{Better, Same, Worse};
-        assert_eq!(changes(before.clone()), [Same, Same, Same]);
-        assert_eq!(changes(measured([100.5, 99.5, 120.0], 103.0, 1.1e-6)), [Same, Same, Same]);
-        assert_eq!(changes(measured([110.0, 111.0, 112.0], 90.0, 1e-7)), [Better, Better, Better]);
-        assert_eq!(changes(measured([90.0, 91.0, 92.0], 110.0, 2e-6)), [Worse, Worse, Worse]);
+        assert_eq!(changes(&before), [Same; 5]);
+        assert_eq!(changes(&measured([100.5, 99.5, 120.0], 103.0, 1.1e-6)), [Same; 5]);
+        assert_eq!(
+            changes(&measured([110.0, 111.0, 112.0], 90.0, 1e-7)),
+            [Better, Better, Better, Better, Same]
+        );
+        assert_eq!(
+            changes(&measured([90.0, 91.0, 92.0], 110.0, 2e-5)),
+            [Worse, Worse, Worse, Worse, Same]
+        );
+        assert_eq!(changes(&measured([100.0, 101.0, 99.0], 100.0, 1e-2))[3..], [Worse, Worse]);
         // Nothing is more exact than the same frames, and the same frames are the same.
         let exact = measured([100.0, 101.0, 99.0], 100.0, 0.0);
-        assert_eq!(changes(exact.clone())[2], Better);
-        assert_eq!(rows("it", &exact, &exact)[2].change, Same);
-        assert_eq!(rows("it", &exact, &before)[2].change, Worse);
+        let psnr = |old: &Measurement, new: &Measurement| {
+            let rows = rows("it", old, new);
+            rows.iter().find(|row| row.what == PSNR).expect("a PSNR").change
+        };
+        assert_eq!(changes(&exact)[3], Better);
+        assert_eq!(psnr(&exact, &exact), Same);
+        assert_eq!(psnr(&exact, &before), Worse);
+        let mut broken = before.clone();
+        broken.fidelity.as_mut().expect("fidelity").non_finite = 1;
+        let rows = rows("it", &before, &broken);
+        let of = rows.iter().find(|row| row.what.starts_with("samples")).expect("a row");
+        assert_eq!(of.change, Worse);
     }
 }

@@ -118,10 +118,10 @@ impl Measurement {
         }
     }
 
-    fn sum_up(&mut self) {
+    fn sum_up(&mut self, factor: usize) {
         self.summary = Summary::of(&self.runs);
         self.device = OnDevice::of(&self.runs);
-        self.end_to_end = EndToEnd::of(&self.runs, self.device.as_ref());
+        self.end_to_end = EndToEnd::of(&self.runs, self.device.as_ref().filter(|_| factor == 2));
         let memories = self.runs.iter().filter_map(|run| run.memory);
         self.memory = memories.max_by(|a, b| a.device_mib.total_cmp(&b.device_mib));
     }
@@ -427,7 +427,7 @@ pub fn measure(
         }
     }
 
-    all.iter_mut().for_each(Measurement::sum_up);
+    all.iter_mut().for_each(|m| m.sum_up(plan.factor));
     (all, comparisons)
 }
 

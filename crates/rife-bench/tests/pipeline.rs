@@ -12,6 +12,7 @@ use rife_bench::mode::Mode;
 use rife_bench::plan::Plan;
 use rife_bench::record::{Record, SCHEMA};
 use rife_bench::report::{terminal, warnings};
+use rife_bench::stats::Spread;
 use rife_bench::subject::blend::{BlendEngines, BlendOnGpu, Inside};
 use rife_bench::subject::{
     Case, Device, DeviceChoice, Engine, EngineMemory, Engines, Optimization, Precision, Subject,
@@ -98,8 +99,8 @@ fn the_report_fits_its_columns_with_large_figures_and_a_gpu() {
                 utilisation_samples: 9,
                 utilisation_fed_percent: Some(99.0),
                 steady_mib: Some(70_000.0),
-                clock_mhz: None,
-                power_w: None,
+                clock_mhz: Spread::of(&[1980.0]),
+                power_w: Spread::of(&[345.6]),
                 temperature_c: None,
                 throttled: Vec::new(),
             });
@@ -122,6 +123,7 @@ fn the_report_fits_its_columns_with_large_figures_and_a_gpu() {
     assert!(
         text.contains("78500")
             && text.contains("page-locked")
+            && text.contains("The GPU meanwhile: clock 1980 MHz, at most 346 W")
             && text.contains("ran without channels-last"),
         "{text}"
     );

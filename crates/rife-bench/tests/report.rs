@@ -30,7 +30,7 @@ fn without_pictures(page: &str) -> String {
 }
 
 const EVERY_TABLE: &str = "\
-machine r.json|speed r.json f32|speed r.json f16|fidelity r.json|comparisons r.json|\
+machine r.json|speed r.json f32|speed r.json f16|gpu r.json|fidelity r.json|comparisons r.json|\
 ablation r.json 4.6 f16|optimizations r.json|optimizations r.json r.json|profile r.json 4.6 f16|\
 quality r.json|scaling r.json|peers r.json";
 
@@ -81,6 +81,7 @@ fn every_kind_of_table_is_made() {
         "- command: `rife-bench --model 4.6",
         "| vs baseline",
         "2x job, fps",
+        "| 1410-1980 |     328 |       345 | 51.0 |",
         "| baseline f32 vs optimized f32",
         "the same frames, bit for bit",
         "| (all on) ",

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Says what changed from one record to another beyond what their runs' spread explains.
+/// Says what changed from one record to another beyond what their runs' spread explains: speed,
+/// first frame, memory, fidelity to the reference and to the truth of every configuration. Its
+/// ablations, profiles, scaling and peers are not compared.
 #[derive(Clone, Debug, Args)]
 pub struct CompareArgs {
     /// The record of before
@@ -15,7 +17,8 @@ pub struct CompareArgs {
     #[arg(value_name = "AFTER.json")]
     pub after: PathBuf,
 
-    /// Exit with 1 where something became slower, needs more memory or is less exact
+    /// Exit with 1 where something became slower, needs more memory, is less exact, failed or is not
+    /// measured any more; with 2 where the records say nothing of each other
     #[arg(long)]
     pub fail_on_regression: bool,
 }

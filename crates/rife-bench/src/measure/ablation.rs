@@ -248,7 +248,7 @@ pub(super) fn ablate(
         }
         Err(error) => ablation.all.error = Some(format!("{error:#}")),
     }
-    ablation.seen_mut().for_each(Measurement::sum_up);
+    ablation.seen_mut().for_each(|m| m.sum_up(plan.factor));
     ablation.weigh();
     ablation
 }

@@ -41,7 +41,8 @@ pub struct QualityResult {
 /// Made frames, as 8 bits, against those that were dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
-    /// Mean of the frames' PSNRs, in dB.
+    /// Mean of the frames' PSNRs, in dB, without those that are equal to the truth; infinite where
+    /// all are.
     pub psnr_db: Psnr,
     /// PSNR of the worst frame, in dB.
     pub worst_frame_psnr_db: Psnr,
@@ -55,14 +56,26 @@ impl Truth {
     /// Of the comparisons of every frame; `None` of none.
     pub fn of(frames: Vec<Difference>) -> Option<Self> {
         let worst = frames.iter().map(|f| f.psnr_db.0).reduce(f64::min)?;
+        // One still moment must not make the whole clip perfect.
+        let differ: Vec<f64> =
+            frames.iter().map(|f| f.psnr_db.0).filter(|db| db.is_finite()).collect();
+        let psnr_db = match differ.len() {
+            0 => worst,
+            count => differ.iter().sum::<f64>() / count as f64,
+        };
         let mean =
             |f: fn(&Difference) -> f64| frames.iter().map(f).sum::<f64>() / frames.len() as f64;
         Some(Self {
-            psnr_db: Psnr(mean(|f| f.psnr_db.0)),
+            psnr_db: Psnr(psnr_db),
             worst_frame_psnr_db: Psnr(worst),
             ssim: mean(|f| f.ssim),
             frames,
         })
+    }
+
+    /// Frames that are equal to the truth, as 8 bits: they count in no mean PSNR.
+    pub fn equal(&self) -> usize {
+        self.frames.iter().filter(|f| f.psnr_db.0 == f64::INFINITY).count()
     }
 }
 
@@ -172,9 +185,12 @@ mod tests {
         let truth = truth.expect("frames");
         // The last has no neighbour behind it.
         assert_eq!(pairs, [(10, 14), (14, 20)]);
-        assert_eq!(truth.frames[0].psnr_db.0, f64::INFINITY);
+        assert_eq!((truth.frames[0].psnr_db.0, truth.equal()), (f64::INFINITY, 1));
         let expected = 20.0 * (255.0f64 / 23.0).log10();
         assert!((truth.worst_frame_psnr_db.0 - expected).abs() < 1e-6);
+        assert_eq!(truth.psnr_db, truth.worst_frame_psnr_db);
+        let still = Truth::of(vec![truth.frames[0]; 2]).expect("frames");
+        assert_eq!(still.psnr_db.0, f64::INFINITY);
         assert_eq!(to_8_bit(planes(&level(77))[300]), 77);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::gpu::Phase;
 use super::{Run, TIMESTEP, Watcher, round_ms};
 use crate::clip::{Clip, there_and_back};
 use crate::plan::{Place, Plan};
@@ -80,12 +81,14 @@ pub struct EndToEnd {
     /// The runs' own.
     pub run_fps: Spread,
     /// `fps` as a share of the device's own, above 1 where the device was slower by itself;
-    /// `None` where that is not known.
+    /// `None` where that is not known, and where several frames are made between two: the device's
+    /// own figure is of one.
     pub share_of_device: Option<f64>,
 }
 
 impl EndToEnd {
-    /// Of the runs of one configuration, and what the device does by itself; `None` of none.
+    /// Of the runs of one configuration, and what the device does by itself at the same number of
+    /// frames between two; `None` of none.
     pub fn of(runs: &[Run], device: Option<&OnDevice>) -> Option<Self> {
         let fps: Vec<f64> =
             runs.iter().filter_map(|run| run.end_to_end.as_ref()).map(EndToEndRun::fps).collect();
@@ -99,11 +102,13 @@ impl EndToEnd {
 pub(super) fn on_device(
     plan: &Plan,
     stream: &mut dyn Stream,
+    enter: &dyn Fn(Phase),
     watcher: &dyn Watcher,
 ) -> Result<Option<DeviceRun>> {
     if plan.warmup > 0 && stream.time_on_device(TIMESTEP, plan.warmup)?.is_none() {
         return Ok(None);
     }
+    enter(Phase::Device);
     let budget = plan.run_budget();
     let clock = Instant::now();
     let at_once = if plan.device == Device::Cpu { 1 } else { AT_ONCE };
@@ -121,6 +126,7 @@ pub(super) fn on_device(
             watcher.frame();
         }
     }
+    enter(Phase::Nothing);
     Ok(Some(DeviceRun {
         cut_by_budget: plan.budget.is_some() && frame_ms.len() < plan.frames,
         frame_ms,
@@ -132,6 +138,7 @@ pub(super) fn end_to_end(
     plan: &Plan,
     clip: &Clip,
     subject: &dyn Subject,
+    enter: &dyn Fn(Phase),
     watcher: &dyn Watcher,
 ) -> Result<(EndToEndRun, Option<EngineMemory>)> {
     let distinct = clip.distinct_frames().min(LOCKED_FRAMES);
@@ -144,13 +151,16 @@ pub(super) fn end_to_end(
     let spent = |clock: Instant| budget.is_some_and(|budget| clock.elapsed() >= budget);
     feed.generate(plan.warmup, |_| !spent(clock), &())?;
 
+    enter(Phase::Fed);
     let clock = Instant::now();
     let least = plan.min_run_frames();
     let go_on = |asked| !watcher.stopped() && (asked < least || !spent(clock));
     let made = feed.generate(plan.frames, go_on, watcher)?;
+    let seconds = round_ms(clock.elapsed()) / 1000.0;
+    enter(Phase::Nothing);
     let run = EndToEndRun {
         frames: made,
-        seconds: round_ms(clock.elapsed()) / 1000.0,
+        seconds,
         depth: pipeline.depth(),
         page_locked: pipeline.is_locked(),
         cut_by_budget: plan.budget.is_some() && made < plan.frames,

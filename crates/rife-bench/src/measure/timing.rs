@@ -47,25 +47,23 @@ pub(super) fn run(
     // Before the page-locked frames, which are the benchmark's own.
     let (peak_rss_mib, steady_rss_mib) = (memory.peak_mib(), memory.now_mib());
 
-    enter(Phase::Device);
     let device = match modes.contains(&Mode::Device) {
-        true => throughput::on_device(plan, stream.as_mut(), watcher).context("on the device")?,
+        true => throughput::on_device(plan, stream.as_mut(), &enter, watcher)
+            .context("on the device")?,
         false => None,
     };
     let mut engine_memory = stream.memory();
     drop(stream);
-    enter(Phase::Fed);
     let end_to_end = match modes.contains(&Mode::EndToEnd) {
         true => {
-            let (run, memory) = throughput::end_to_end(plan, clip, subject.as_ref(), watcher)
-                .context("end to end")?;
+            let seen = throughput::end_to_end(plan, clip, subject.as_ref(), &enter, watcher);
+            let (run, memory) = seen.context("end to end")?;
             engine_memory = memory.or(engine_memory);
             Some(run)
         }
         false => None,
     };
 
-    enter(Phase::Nothing);
     let run = Run {
         load_ms,
         first_frame_ms,

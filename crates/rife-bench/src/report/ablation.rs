@@ -2,6 +2,7 @@
 
 use comfy_table::Table;
 
+use super::facts::{median_run_fps, missing};
 use super::layout::{figure, known, percent, table, whole};
 use crate::measure::Measurement;
 use crate::measure::ablation::{Ablation, Alone, Gain};
@@ -52,14 +53,14 @@ fn cells(
     device: Option<&Gain>,
     end_to_end: Option<&Gain>,
 ) -> Vec<String> {
-    if seen.error.is_some() {
-        return vec![name.into(), "failed".into()];
+    if seen.error.is_some() || seen.runs.is_empty() {
+        return vec![name.into(), missing(seen.error.as_ref()).into()];
     }
     let gain = |gain: Option<&Gain>| {
         let verdict = gain.map_or_else(|| "-".into(), |gain| gain.verdict.to_string());
         [known(gain.map(|gain| gain.gain), |v| format!("{:+.1}", 100.0 * v)), verdict]
     };
-    let mut cells = vec![name.into(), known(seen.device.as_ref().map(|d| d.fps), figure)];
+    let mut cells = vec![name.into(), known(median_run_fps(seen), figure)];
     cells.extend(gain(device));
     cells.push(known(seen.end_to_end.as_ref().map(|e| e.fps), figure));
     cells.extend(gain(end_to_end));

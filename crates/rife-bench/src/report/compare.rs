@@ -50,13 +50,14 @@ fn percent(row: &Row) -> String {
 }
 
 fn word(row: &Row) -> &'static str {
-    let (memory, better) = (row.what.ends_with("MiB"), row.change == Change::Better);
-    match (memory, row.what.ends_with("dB"), better) {
+    let better = row.change == Change::Better;
+    let speed = [" fps", " ms"].iter().any(|unit| row.what.ends_with(unit));
+    match (row.what.ends_with("MiB"), speed, better) {
         (true, _, true) => "less",
         (true, _, false) => "more",
-        (_, true, true) => "closer",
-        (_, true, false) => "further off",
-        (_, _, true) => "faster",
-        (_, _, false) => "slower",
+        (_, true, true) => "faster",
+        (_, true, false) => "slower",
+        (_, _, true) => "closer",
+        (_, _, false) => "further off",
     }
 }

@@ -4,6 +4,7 @@ use crate::measure::Measurement;
 use crate::measure::ablation::Verdict as Judged;
 use crate::record::Record;
 use crate::report::verdicts::{self, Verdict};
+use crate::report::warnings::BUSY_PERCENT;
 use crate::subject::{Case, Device, Engine, Precision, Size};
 use rife_model::ModelVersion;
 
@@ -20,6 +21,11 @@ pub fn end_to_end_fps(m: &Measurement) -> Option<f64> {
 /// Generated frames a second by the device's own clock.
 pub fn device_fps(m: &Measurement) -> Option<f64> {
     m.device.as_ref().map(|d| d.fps)
+}
+
+/// The median run's frames a second by the device's own clock: what gains are of.
+pub fn median_run_fps(m: &Measurement) -> Option<f64> {
+    m.device.as_ref().map(|d| d.run_fps.median)
 }
 
 /// Memory by the engine's own account, in MiB.
@@ -109,8 +115,26 @@ pub fn pairs(record: &Record) -> Vec<Pair<'_>> {
     verdicts::of(record).into_iter().filter_map(pair).collect()
 }
 
-/// What engines say that a reader of their figures has to know, each once.
+/// What a reader of the figures has to know: how the record came about, and what engines say, each
+/// once.
 pub fn notes(record: &Record) -> Vec<String> {
+    let mut notes = Vec::new();
+    if record.settings.stopped {
+        notes.push("Somebody ended the measuring early: not all was measured.".into());
+    }
+    let busy = record.settings.gpu_busy_before_percent;
+    if let Some(percent) = busy.filter(|percent| *percent > BUSY_PERCENT) {
+        notes.push(format!("Somebody else kept the GPU busy before, at {percent:.0} %."));
+    }
+    if record.build.debug_assertions {
+        notes.push("A debug build: every figure is too slow.".into());
+    }
+    notes.extend(engine_notes(record));
+    notes
+}
+
+/// What engines say that a reader of their figures has to know, each once.
+pub fn engine_notes(record: &Record) -> Vec<String> {
     let mut notes = Vec::new();
     for m in &record.measurements {
         if let Some(note) = m.subject.as_ref().and_then(|subject| subject.note.as_ref()) {
@@ -121,6 +145,11 @@ pub fn notes(record: &Record) -> Vec<String> {
         }
     }
     notes
+}
+
+/// What stands for the figures of what has none: a stop comes before some configurations begin.
+pub fn missing(error: Option<&String>) -> &'static str {
+    if error.is_some() { "failed" } else { "not measured" }
 }
 
 /// A verdict's number among the three, the best first.

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::facts::missing;
 use super::kernels::profile;
 use super::layout::{figure, known, table, whole, wrap};
 use crate::measure::quality::{Quality, Truth};
@@ -49,7 +50,7 @@ fn against_the_truth(quality: &Quality) -> String {
             vec![case.model.to_string(), case.engine.to_string(), case.precision.to_string()];
         match &result.truth {
             Some(truth) => row.extend(cells(truth)),
-            None => row.push("failed".into()),
+            None => row.push(missing(result.error.as_ref()).into()),
         }
         table.add_row(row);
     }
@@ -99,7 +100,7 @@ fn scaling(points: &[&ScalingPoint]) -> String {
                 known(point.peak_rss_mib, whole),
                 known(point.peak_gpu_mib, whole),
             ]),
-            None => row.push("failed".into()),
+            None => row.push(missing(point.error.as_ref()).into()),
         }
         table.add_row(row);
     }

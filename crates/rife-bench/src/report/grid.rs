@@ -72,14 +72,25 @@ impl Grid {
             cells.any(|cell| cell != NOTHING && !cell.is_empty())
         };
         let keep: Vec<bool> = (0..self.columns.len()).map(full).collect();
-        let kept = |at: usize| keep.get(at).copied().unwrap_or(true);
+        self.keep(|at| keep.get(at).copied().unwrap_or(true));
+        self
+    }
+
+    /// Without the columns of this heading.
+    #[must_use]
+    pub fn without(mut self, heading: &str) -> Self {
+        let keep: Vec<bool> = self.columns.iter().map(|c| c.heading != heading).collect();
+        self.keep(|at| keep.get(at).copied().unwrap_or(true));
+        self
+    }
+
+    fn keep(&mut self, kept: impl Fn(usize) -> bool) {
         let mut at = 0..;
-        self.columns.retain(|_| at.next().is_some_and(kept));
+        self.columns.retain(|_| at.next().is_some_and(&kept));
         for row in &mut self.rows {
             let mut at = 0..;
-            row.retain(|_| at.next().is_some_and(kept));
+            row.retain(|_| at.next().is_some_and(&kept));
         }
-        self
     }
 
     /// As a table of GitHub's Markdown, padded so that the text reads well as it is.

@@ -22,7 +22,7 @@ pub(super) fn of(peers: &[Peer], size: Size) -> String {
             "by",
             "fps",
             "ms",
-            "x",
+            "of\nours",
             "set-up\ns",
             "peak\nMiB",
             "PSNR\ndB",
@@ -39,7 +39,7 @@ pub(super) fn of(peers: &[Peer], size: Size) -> String {
             short(&peer.name),
             known(peer.fps, figure),
             fine(ms.median),
-            known(fastest.map(|ours| ms.median / ours), |x| format!("{x:.2}")),
+            known(fastest.map(|ours| ours / ms.median), |x| format!("{x:.2}x")),
             known(peer.setup_ms.map(|ms| ms / 1000.0), |s| format!("{s:.1}")),
             known(peer.peak_gpu_mib.or(peer.peak_rss_mib), whole),
             known(fidelity.map(|f| f.psnr_db.0), |db| format!("{db:.2}")),
@@ -51,10 +51,7 @@ pub(super) fn of(peers: &[Peer], size: Size) -> String {
     let _ = writeln!(
         text,
         "{}",
-        wrap(
-            "x is the time of a frame over that of our optimized engine in the same precision \
-             (TF32 and F32 are one there), of several the fastest."
-        )
+        wrap("Of ours: frames a second over those of our optimized engine in the same precision.")
     );
     for peer in here {
         for (what, why) in [("absent", &peer.absent), ("failed", &peer.error)] {
@@ -79,7 +76,7 @@ fn short(name: &str) -> String {
     }
 }
 
-/// The median of our fastest way to run the same model in what counts as the same precision, in ms.
+/// The median of our optimized engine with the same model in the same precision, in ms.
 pub(crate) fn fastest_of_ours(peers: &[&Peer], peer: &Peer) -> Option<f64> {
     let optimized = |one: &&&Peer| one.ours && one.name.contains("optimized");
     peers
@@ -91,9 +88,9 @@ pub(crate) fn fastest_of_ours(peers: &[&Peer], peer: &Peer) -> Option<f64> {
         .reduce(f64::min)
 }
 
-/// What a name says of the precision: half or whole.
-fn kind(name: &str) -> bool {
-    matches!(name.rsplit(' ').next(), Some("f16" | "bf16"))
+/// What a name says of the precision.
+fn kind(name: &str) -> Option<&str> {
+    name.rsplit(' ').next()
 }
 
 #[cfg(test)]
@@ -131,8 +128,8 @@ mod tests {
         ];
         let text = of(&peers, size);
         let row = |name: &str| text.lines().find(|line| line.contains(name)).expect(name);
-        assert!(row("PyTorch channels_last + cudnn.be…k f16").contains(" 3.00 "), "{text}");
-        assert!(row("PyTorch eager").contains(" 2.00 "), "{text}");
+        assert!(row("PyTorch channels_last + cudnn.be…k f16").contains(" 0.33x "), "{text}");
+        assert!(row("PyTorch eager").contains(" 0.50x "), "{text}");
         assert!(text.contains("absent: OpenVINO bf16, 4.6: not installed"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         assert_eq!(of(&peers, Size { width: 1, height: 1 }), "");

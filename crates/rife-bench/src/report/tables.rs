@@ -3,6 +3,7 @@
 pub mod ablation;
 pub mod comparisons;
 pub mod fidelity;
+pub mod gpu;
 pub mod machine;
 pub mod peers;
 pub mod profile;

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use comfy_table::Table;
 
+use super::facts::missing;
 use super::layout::{figure, known, percent, table, trim_lines, whole, wrap};
+use super::tables::{gpu, speed::output_fps};
 use super::warnings::warnings;
 use super::{ablation, further, layout, peers, verdicts};
 use crate::clip::Origin;
@@ -41,6 +43,9 @@ pub fn render(record: &Record) -> String {
                 let _ = writeln!(text, "\n{}", ablation::alone(alone));
             }
         }
+    }
+    if let Some(line) = gpu::in_short(record) {
+        let _ = writeln!(text, "\n{}", wrap(&line));
     }
     if !record.ablations.is_empty() {
         let _ = writeln!(text, "\n{}", wrap(&ablation::legend(&record.ablations)));
@@ -159,7 +164,7 @@ fn speed(measurements: &[&Measurement]) -> Table {
         let mut row = names(m);
         match &m.summary {
             Some(summary) => row.extend(speed_cells(summary, has_gpu)),
-            None => row.push("failed".into()),
+            None => row.push(missing(m.error.as_ref()).into()),
         }
         table.add_row(row);
     }
@@ -212,8 +217,8 @@ fn throughput(measurements: &[&Measurement]) -> Option<Table> {
         let quartiles = device
             .map(|d| format!("{}-{}", layout::fine(d.frame_ms.p25), layout::fine(d.frame_ms.p75)));
         let mut row = names(m);
-        if m.error.is_some() && m.runs.is_empty() {
-            row.push("failed".into());
+        if m.runs.is_empty() {
+            row.push(missing(m.error.as_ref()).into());
         } else {
             row.extend([
                 known(device.map(|d| d.fps), figure),
@@ -235,10 +240,9 @@ fn throughput(measurements: &[&Measurement]) -> Option<Table> {
 /// What comes out of a whole job, the frames that were there included, in frames a second: fed
 /// ahead where that was measured. `None` where neither that nor latency was.
 fn output(measurements: &[&Measurement], factor: usize) -> Option<String> {
-    let whole = |fps: f64| figure(fps * factor as f64 / (factor as f64 - 1.0));
     let of = |m: &&Measurement| {
         let fps = m.end_to_end.as_ref().map(|e| e.fps).or(m.summary.as_ref().map(|s| s.fps));
-        Some(format!("{} {}", m.case, whole(fps?)))
+        Some(format!("{} {}", m.case, figure(output_fps(fps?, factor)?)))
     };
     let all: Vec<_> = measurements.iter().filter_map(of).collect();
     (!all.is_empty()).then(|| format!("Output of a {factor}x job, fps: {}", all.join(", ")))

@@ -39,7 +39,8 @@ impl Verdict {
         let mut parts = Vec::new();
         if let Some(speed) = self.speed {
             parts.push(match speed {
-                s if s >= 1.0 => format!("{s:.2} times as fast"),
+                // What rounds to as fast is not slower.
+                s if s >= 0.995 => format!("{s:.2} times as fast"),
                 s => format!("slower, at {s:.2} of the speed"),
             });
         }

@@ -1,5 +1,6 @@
 //! What a reader of a record must be told before trusting it, each with its remedy.
 
+use crate::measure::ablation::Ablation;
 use crate::measure::gpu::GpuUse;
 use crate::measure::{Measurement, Run};
 use crate::record::Record;
@@ -16,7 +17,7 @@ const WIDE_IQR: f64 = 0.1;
 const WIDE_RUNS: f64 = 0.05;
 
 /// Utilisation of a card, in %, before anything was loaded, that tells of somebody else.
-const BUSY_PERCENT: f64 = 10.0;
+pub const BUSY_PERCENT: f64 = 10.0;
 /// The lower quartile of the clock over its highest below which it fell.
 const FALLEN: f64 = 0.85;
 
@@ -50,13 +51,23 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
             remedy: "every figure may be too low: wait until the card is free",
         });
     }
+    let ablated: Vec<_> = record.ablations.iter().flat_map(Ablation::seen).collect();
     let mut about = |what: &str, remedy, concerns: &dyn Fn(&Measurement) -> bool| {
         let concerned = record.measurements.iter().filter(|m| concerns(m));
         let cases: Vec<_> = concerned.map(Measurement::name).collect();
-        if !cases.is_empty() {
-            let all_of_them = cases.len() > 1 && cases.len() == record.measurements.len();
-            let whom = if all_of_them { "every configuration".into() } else { cases.join(", ") };
-            all.push(Warning { what: format!("{what}: {whom}"), remedy });
+        let all_of_them = cases.len() > 1 && cases.len() == record.measurements.len();
+        let mut whom = match cases.len() {
+            0 => Vec::new(),
+            _ if all_of_them => vec!["every configuration".into()],
+            _ => cases,
+        };
+        // Dozens of them: who wants to know which reads the record.
+        let further = ablated.iter().filter(|m| concerns(m)).count();
+        if further > 0 {
+            whom.push(format!("{further} of {} in ablations", ablated.len()));
+        }
+        if !whom.is_empty() {
+            all.push(Warning { what: format!("{what}: {}", whom.join(", ")), remedy });
         }
     };
     about(
@@ -120,6 +131,52 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
         "memory peaks are the whole process's, not each run's",
         "measure one configuration at a time",
         &|m| m.summary.is_some() && m.runs.iter().any(|run| !run.peak_rss_is_of_run),
+    );
+    all.extend(beside(record));
+    all
+}
+
+/// Of what was measured beside the configurations.
+fn beside(record: &Record) -> Vec<Warning> {
+    let mut all = Vec::new();
+    let mut about = |what: &str, remedy, whom: Vec<String>| {
+        if !whom.is_empty() {
+            all.push(Warning { what: format!("{what}: {}", whom.join(", ")), remedy });
+        }
+    };
+    let results = record.quality.iter().flat_map(|quality| &quality.results);
+    let broken = results.filter(|result| {
+        let frames = result.truth.iter().flat_map(|truth| &truth.frames);
+        frames.map(|frame| frame.non_finite).sum::<u64>() > 0
+    });
+    about(
+        "some samples of the frames made again are not finite",
+        "do not use this configuration; report it with the record",
+        broken.map(|result| result.case.to_string()).collect(),
+    );
+    let wide = record.peers.iter().filter(|peer| {
+        peer.frame_ms.is_some_and(|ms| ms.samples > 1 && ms.relative_iqr() > WIDE_IQR)
+    });
+    about(
+        "frame times of peers spread widely",
+        "close other programs, or take more --repeats",
+        wide.map(|peer| format!("{}, {}", peer.name, peer.model)).collect(),
+    );
+    // The same configuration, measured twice: what differs is the machine.
+    let differing = record.ablations.iter().filter(|ablation| {
+        let same = |m: &&Measurement| (m.case, m.size) == (ablation.all.case, ablation.all.size);
+        let other = record.measurements.iter().find(same);
+        let (a, b) = (ablation.all.device.as_ref(), other.and_then(|m| m.device.as_ref()));
+        a.zip(b).is_some_and(|(a, b)| {
+            let (a, b) = (a.run_fps, b.run_fps);
+            let apart = a.max < b.min || b.max < a.min;
+            apart && (a.median / b.median - 1.0).abs() > WIDE_RUNS
+        })
+    });
+    about(
+        "an ablation's figures with everything on are not those that were measured before it",
+        "the machine was busy or throttling in one of them: repeat when it is quiet",
+        differing.map(|ablation| ablation.all.name()).collect(),
     );
     all
 }

@@ -109,9 +109,9 @@ fn on_gpu(peak_mib: f64) -> GpuUse {
         utilisation_samples: 9,
         utilisation_fed_percent: Some(99.0),
         steady_mib: Some(peak_mib),
-        clock_mhz: None,
-        power_w: None,
-        temperature_c: None,
+        clock_mhz: Spread::of(&[1410.0, 1980.0]),
+        power_w: Spread::of(&[312.0, 345.0]),
+        temperature_c: Spread::of(&[51.0]),
         throttled: Vec::new(),
     }
 }

@@ -5,10 +5,10 @@ use maud::{Markup, html};
 use super::{charts, pictures, summary, table};
 use crate::measure::ablation::Ablation;
 use crate::record::Record;
-use crate::report::facts::{notes, pairs, size_of};
+use crate::report::facts::{engine_notes, pairs, size_of};
 use crate::report::sources::Source;
 use crate::report::tables::{
-    ablation, comparisons, fidelity, machine, peers, profile, quality, scaling, speed,
+    ablation, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed,
 };
 use crate::report::warnings::warnings;
 
@@ -44,7 +44,7 @@ fn facts(record: &Record) -> Markup {
 
 fn warned(record: &Record) -> Markup {
     let warnings = warnings(record);
-    let notes = notes(record);
+    let notes = engine_notes(record);
     html! {
         @if !warnings.is_empty() || !notes.is_empty() {
             h3 { "Before trusting this" }
@@ -72,7 +72,9 @@ fn speed_and_memory(record: &Record) -> Markup {
             }
             p.note { "Whiskers span the middle half of the frames, or of the runs." }
             (table(&speed::of(record, None)))
-            @if !pairs(record).is_empty() { (table(&comparisons::of(record))) }
+            (table(&gpu::of(record)))
+            // In words they stand above.
+            @if !pairs(record).is_empty() { (table(&comparisons::of(record).without("verdict"))) }
         }
     }
 }

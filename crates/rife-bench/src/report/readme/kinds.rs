@@ -10,11 +10,11 @@ use crate::report::facts::notes;
 use crate::report::grid::{Grid, escape};
 use crate::report::sources::Source;
 use crate::report::tables::{
-    ablation, comparisons, fidelity, machine, peers, profile, quality, scaling, speed,
+    ablation, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed,
 };
 use crate::subject::{Case, Engine, Precision};
 
-const KINDS: &str = "machine, speed, fidelity, comparisons, ablation, optimizations, profile, \
+const KINDS: &str = "machine, speed, gpu, fidelity, comparisons, ablation, optimizations, profile, \
                      quality, scaling or peers";
 /// Rows of kernels: those that matter.
 const KERNELS: usize = 10;
@@ -35,6 +35,11 @@ pub fn make(words: &[&str], sources: &[Source]) -> Result<String> {
             let grid = speed::of(record, Some(precision));
             some(grid.rows.is_empty(), args, || format!("nothing in {precision}"))?;
             Ok(with_notes(grid, record))
+        }
+        "gpu" => {
+            let grid = gpu::of(arguments("RECORD", 1..=1)?);
+            some(grid.rows.is_empty(), args, || "no GPU".into())?;
+            Ok(grid.markdown())
         }
         "fidelity" => {
             let record = arguments("RECORD", 1..=1)?;

@@ -3,7 +3,7 @@
 use super::note_failure;
 use crate::measure::ablation::{Ablation, AloneVariant, Gain, Variant};
 use crate::record::Record;
-use crate::report::facts::{device_fps, end_to_end_fps, engine_mib, rank};
+use crate::report::facts::{end_to_end_fps, engine_mib, median_run_fps, rank};
 use crate::report::figures::{NOTHING, change, db, gain, known, mib_more, of_255};
 use crate::report::grid::Grid;
 use crate::report::optimizations::explained;
@@ -33,7 +33,7 @@ pub fn of(ablation: &Ablation) -> Grid {
         ])
         .words(&["verdict"]);
     let all = &ablation.all;
-    let mut row = vec!["(all on)".into(), known(device_fps(all)), NOTHING.into()];
+    let mut row = vec!["(all on)".into(), known(median_run_fps(all)), NOTHING.into()];
     row.extend([known(end_to_end_fps(all)), NOTHING.into(), NOTHING.into(), NOTHING.into()]);
     row.push(known(engine_mib(all)));
     grid.row(row);
@@ -44,7 +44,7 @@ pub fn of(ablation: &Ablation) -> Grid {
         let memory = engine_mib(all).zip(seen.and_then(engine_mib));
         grid.row(vec![
             one.to_string(),
-            known(seen.and_then(device_fps)),
+            known(seen.and_then(median_run_fps)),
             gain(off.and_then(|v| v.device.as_ref())),
             known(seen.and_then(end_to_end_fps)),
             gain(off.and_then(|v| v.end_to_end.as_ref())),
@@ -58,7 +58,7 @@ pub fn of(ablation: &Ablation) -> Grid {
     }
     if let Some(alone) = &ablation.alone {
         let none = &alone.none;
-        let mut row = vec!["(all off)".into(), known(device_fps(none)), NOTHING.into()];
+        let mut row = vec!["(all off)".into(), known(median_run_fps(none)), NOTHING.into()];
         row.extend([known(end_to_end_fps(none)), NOTHING.into(), NOTHING.into(), NOTHING.into()]);
         let memory = engine_mib(all).zip(engine_mib(none));
         row.push(mib_more(memory.map(|(with, without)| with - without)));

@@ -1,6 +1,7 @@
 //! Made frames against those that the camera saw.
 
 use crate::measure::quality::{Quality, Truth};
+use crate::report::facts::missing;
 use crate::report::figures::{NOTHING, db, three};
 use crate::report::grid::Grid;
 
@@ -23,12 +24,20 @@ pub fn of(quality: &Quality) -> Grid {
             vec![case.model.to_string(), case.engine.to_string(), case.precision.to_string()];
         match &result.truth {
             Some(truth) => row.extend(cells(truth, Some(&quality.blend))),
-            None => row.push("failed".into()),
+            None => row.push(missing(result.error.as_ref()).into()),
         }
         grid.row(row);
         if let Some(error) = &result.error {
             grid.note(format!("Failed: {case}: {error}"));
         }
+    }
+    let equal = [&quality.blend].into_iter().chain(quality.results.iter().flat_map(|r| &r.truth));
+    let equal = equal.map(Truth::equal).max().unwrap_or(0);
+    if equal > 0 {
+        grid.note(format!(
+            "Up to {equal} of the made frames are equal to the truth, as in a still moment: they \
+             count in no mean PSNR."
+        ));
     }
     grid.note(format!(
         "Every other of {} frames was dropped, made again from its neighbours, and compared as 8 \

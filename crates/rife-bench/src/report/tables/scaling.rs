@@ -1,6 +1,7 @@
 //! How cost grows, as a table.
 
 use crate::measure::scaling::{Axis, ScalingPoint};
+use crate::report::facts::missing;
 use crate::report::facts::ratio;
 use crate::report::figures::{NOTHING, known, quartiles, times};
 use crate::report::grid::Grid;
@@ -42,7 +43,7 @@ pub fn of(points: &[ScalingPoint]) -> Grid {
         let first = points.iter().find(|other| (other.axis, other.case) == (point.axis, case));
         let fps = |point: &ScalingPoint| point.fps.or(point.device_fps);
         if point.error.is_some() && fps(point).is_none() {
-            row.push("failed".into());
+            row.push(missing(point.error.as_ref()).into());
         } else {
             row.extend([
                 known(point.fps),

@@ -4,7 +4,8 @@ use super::note_failure;
 use crate::measure::{Measurement, Run};
 use crate::record::Record;
 use crate::report::facts::{
-    at_size, device_fps, end_to_end_fps, engine_mib, find, latency_fps, ram_mib, ratio, size_of,
+    at_size, device_fps, end_to_end_fps, engine_mib, find, latency_fps, missing, ram_mib, ratio,
+    size_of,
 };
 use crate::report::figures::{NOTHING, known, quartiles, times};
 use crate::report::grid::Grid;
@@ -53,8 +54,8 @@ fn cells(record: &Record, m: &Measurement) -> Vec<String> {
     let mut cells =
         vec![case.model.to_string(), case.engine.to_string(), case.precision.to_string()];
     cells.push(at_size(m));
-    if m.error.is_some() && m.runs.is_empty() {
-        cells.push("failed".into());
+    if m.runs.is_empty() {
+        cells.push(missing(m.error.as_ref()).into());
         return cells;
     }
     let (summary, device) = (m.summary.as_ref(), m.device.as_ref());
