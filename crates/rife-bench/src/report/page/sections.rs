@@ -71,7 +71,8 @@ fn speed_and_memory(record: &Record) -> Markup {
                 }
             }
             p.note { "Whiskers span the middle half of the frames, or of the runs." }
-            (table(&speed::of(record, None)))
+            // What the GPU was busy with stands in its own table.
+            (table(&speed::of(record, None).without("GPU %").without("GPU %, end to end")))
             (table(&gpu::of(record)))
             // In words they stand above.
             @if !pairs(record).is_empty() { (table(&comparisons::of(record).without("verdict"))) }
