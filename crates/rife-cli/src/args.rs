@@ -121,7 +121,7 @@ pub(crate) struct VideoArgs {
     /// Memory that frames waiting between reading, making and writing may take, as 512M or 2G
     #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
     pub(crate) max_memory: u64,
-    /// Say what would be done, and do nothing
+    /// Say what would be done, with time and memory by a short trial of the network, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Progress as one JSON object a line on standard output (standard error with -o -)

@@ -1,9 +1,12 @@
 //! The networks of a job, one for each device.
 
-use anyhow::Result;
-use rife_model::weights::{Store, Weights};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rife_model::weights::{Held, Store, Weights, entry};
 use rife_runtime::{
-    Device, Engine, FrameSize, Interpolator, InterpolatorBuilder, ModelVersion, Precision, Scale,
+    Device, Engine, Frame, FrameSize, Interpolator, InterpolatorBuilder, ModelVersion, PixelFormat,
+    Precision, Scale,
 };
 use rife_video::Maker;
 
@@ -106,4 +109,66 @@ pub(crate) fn load(args: &EngineArgs, size: FrameSize) -> Result<Vec<Maker>> {
         });
     }
     Ok(makers)
+}
+
+/// What a network does on this machine, by a few frames.
+pub(crate) struct Trial {
+    /// What runs, in words.
+    pub(crate) what: String,
+    /// Frames made a second, all devices together.
+    pub(crate) fps: f64,
+    /// Memory that the networks hold, in bytes, where they know.
+    pub(crate) bytes: Option<u64>,
+}
+
+/// Time that a device is tried for, after its first frames.
+const TRIAL: Duration = Duration::from_secs(1);
+
+/// Makes a few frames on each device.
+///
+/// # Errors
+/// Where the weights are not there yet (nothing is fetched for a plan), or no frame can be made.
+pub(crate) fn try_out(args: &EngineArgs, size: FrameSize, format: PixelFormat) -> Result<Trial> {
+    let store = Store::locate(args.weights.dir.as_deref())?;
+    let whose = match store.held(args.model) {
+        Held::Nothing => entry(args.model).stand_in.unwrap_or(args.model),
+        _ => args.model,
+    };
+    let there = matches!(store.held(whose), Held::Converted(_));
+    ensure!(there, "the weights are not there yet: rife weights fetch gets them");
+    let weights = store.obtain(args.model, &mut |_| {})?;
+    let mut trial = Trial { what: String::new(), fps: 0.0, bytes: Some(0) };
+    for device in &args.device {
+        let rife = Choice::new(args, *device, size).builder().load_weights(&weights)?;
+        let info = rife.info();
+        let comma = if trial.what.is_empty() { "" } else { "; " };
+        trial.what += &format!(
+            "{comma}RIFE {} {} {} on {}",
+            info.model, info.engine, info.precision, info.device
+        );
+        let mut session = rife.session(size)?;
+        let frame = Frame::black(size, format)?;
+        session.push(&frame.view())?;
+        session.push(&frame.view())?;
+        for _ in 0..session.depth() + 1 {
+            session.at_as(0.5, format)?;
+        }
+        let (mut made, start) = (0, Instant::now());
+        while start.elapsed() < TRIAL {
+            if session.pending() == session.depth() {
+                session.finish()?;
+                made += 1;
+            }
+            session.push(&frame.view())?;
+            session.submit_as(0.5, format)?;
+        }
+        while session.pending() > 0 {
+            session.finish()?;
+            made += 1;
+        }
+        trial.fps += f64::from(made) / start.elapsed().as_secs_f64();
+        let bytes = session.memory().map(|memory| memory.device_bytes + memory.pinned_host_bytes);
+        trial.bytes = trial.bytes.zip(bytes).map(|(all, one)| all + one);
+    }
+    Ok(trial)
 }

@@ -10,7 +10,7 @@ mod streams;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rife_runtime::PixelFormat;
@@ -350,6 +350,18 @@ impl Job {
         ));
     }
 
+    /// Frames that the network makes where nothing is a cut and nothing stands still: the others
+    /// are the source's own, or the last one held.
+    fn made(&self, input: &Input) -> Option<u64> {
+        let (total, frames) = (self.total?, input.frames?);
+        let multiple = self.rate.multiple(input.rate);
+        // Of the output's frames one in so many meets one of the source's.
+        let meets = *multiple.numer() as u64;
+        let gaps = (multiple * frames.saturating_sub(1) as i64).ceil().to_integer().max(0) as u64;
+        let between = gaps.min(total);
+        Some(between - between.div_ceil(meets.max(1)))
+    }
+
     /// Says what would be done.
     fn tell_plan(&self, input: &Input, timeline: &Timeline) -> Result<()> {
         let mut lines = vec![format!(
@@ -362,11 +374,11 @@ impl Job {
             input.frames.map(|frames| format!(", {frames} frames")).unwrap_or_default(),
         )];
         lines.push(format!(
-            "output: {}: {} {}, {}, {} fps{}, times in ticks of {} s",
+            "output: {}: {} {}, {}{} fps{}, times in ticks of {} s",
             self.args.output.display(),
             self.written().size,
             rife_video::pipe_pix_fmt(&self.written()),
-            self.rate,
+            if let Rate::Fps(_) = self.rate { String::new() } else { format!("{}, ", self.rate) },
             self.out_rate,
             self.total.map(|total| format!(", {total} frames")).unwrap_or_default(),
             timeline.tick(),
@@ -378,11 +390,31 @@ impl Job {
                 *seconds.numer() as f64 / *seconds.denom() as f64
             ));
         }
-        let frame = input.raw.frame_bytes() as u64;
+        let trial = engines::try_out(&self.args.engine, input.raw.size, input.format);
+        lines.push(match &trial {
+            Ok(trial) => {
+                let made = self.made(input).map(|made| {
+                    let time = indicatif::HumanDuration(Duration::from_secs_f64(
+                        (made as f64 / trial.fps).clamp(1.0, 1e12),
+                    ));
+                    format!(": about {time} for {made} of them")
+                });
+                format!(
+                    "time: {}, {:.1} frames a second by a trial{}",
+                    trial.what,
+                    trial.fps,
+                    made.unwrap_or_default()
+                )
+            }
+            Err(error) => format!("time: unknown: {}", crate::describe(error)),
+        });
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let network = trial.ok().and_then(|trial| trial.bytes);
         lines.push(format!(
-            "memory: frames of {:.1} MiB, queues of up to {} MiB",
-            frame as f64 / f64::from(1 << 20),
-            self.args.video.max_memory >> 20,
+            "memory: {}queues of up to {:.0} MiB, of frames of {:.1} MiB",
+            network.map(|bytes| format!("network {:.0} MiB, ", mib(bytes))).unwrap_or_default(),
+            mib(self.args.video.max_memory),
+            mib(input.raw.frame_bytes() as u64),
         ));
         lines.extend(files::commands(self, input, timeline)?);
         crate::print(&(lines.join("\n") + "\n"))
