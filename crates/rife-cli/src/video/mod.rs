@@ -425,7 +425,12 @@ impl Job {
 fn shown(command: &std::process::Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-    shlex::try_join(words.iter().map(|word| &**word)).unwrap_or_else(|_| words.join(" "))
+    let line =
+        shlex::try_join(words.iter().map(|word| &**word)).unwrap_or_else(|_| words.join(" "));
+    let folder = command.get_current_dir().map(|folder| folder.to_string_lossy());
+    let folder =
+        folder.as_deref().and_then(|folder| Some(shlex::try_quote(folder).ok()?.into_owned()));
+    folder.map_or_else(|| line.clone(), |folder| format!("cd {folder} && {line}"))
 }
 
 /// The name that a file has while it is not whole, beside the one it will have.

@@ -262,6 +262,8 @@ fn containers_and_codecs_by_name() {
         ("d.mkv", "--codec ffv1", "ffv1"),
         ("e.webm", "--codec vp9", "vp9"),
         ("f.avi", "--codec mpeg4", "mpeg4"),
+        // What ffmpeg takes for a pattern, an escape or a query.
+        ("100%d[h]*?#&.mp4", "", "h264"),
         ("g.mkv", "--codec libx264 --encoder-args '-bf 0 -g 5'", "h264"),
     ] {
         let mut command = interpolate(here, "in.mp4");

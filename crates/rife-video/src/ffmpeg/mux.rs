@@ -144,7 +144,15 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         let micros = (mux.offset * 1_000_000).round().to_integer();
         command.args(["-itsoffset", &format!("{}us", micros)]);
     }
-    command.args(["-f", "concat", "-safe", "0", "-i"]).arg(programs::file(mux.list));
+    // What the list names is looked for beside it, and a "?" in a folder's name ends what ffmpeg
+    // takes for the folder.
+    let list = std::path::absolute(mux.list).unwrap_or_else(|_| mux.list.into());
+    let mut name = std::ffi::OsString::from("file:");
+    name.push(list.file_name().unwrap_or_default());
+    command.args(["-f", "concat", "-safe", "0", "-i"]).arg(name);
+    if let Some(folder) = list.parent() {
+        command.current_dir(folder);
+    }
     if let Some((path, _)) = mux.original {
         command.arg("-i").arg(programs::file(path));
     }

@@ -47,6 +47,9 @@ impl Programs {
                 (ffmpeg, ffprobe)
             }
         };
+        // They are run in other folders, too.
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let (ffmpeg, ffprobe) = (absolute(ffmpeg), absolute(ffprobe));
         let mut command = Command::new(&ffmpeg);
         command.arg("-version");
         let said = run_program(command, "asking ffmpeg for its version")?;

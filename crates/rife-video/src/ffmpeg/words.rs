@@ -36,6 +36,9 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
         "libx264" | "libx264rgb" => {
             add("-crf", crf(17.0));
             add("-preset", preset("medium"));
+            // Looking ahead in a thread of its own it made another file of the same frames in one
+            // run of twenty, on a busy machine: a job that goes on has to make the same.
+            add("-x264-params", "sync-lookahead=0".into());
         }
         "libx265" => {
             add("-crf", crf(18.0));
