@@ -42,10 +42,9 @@ pub(crate) struct InterpolateArgs {
     /// folder to fill
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
-    /// Where the new picture lies between the two, 0 < T < 1
-    #[arg(short, long, value_name = "T", default_value = "0.5", value_parser = timestep,
-        allow_negative_numbers = true)]
-    pub(crate) timestep: f32,
+    /// Where the new picture lies between the two, 0 < T < 1 [default: 0.5]
+    #[arg(short, long, value_name = "T", value_parser = timestep, allow_negative_numbers = true)]
+    pub(crate) timestep: Option<f32>,
     /// Frames for each one: 2 (the default for a video), 4, 5/2; of two pictures make N-1 into the
     /// folder OUT, from 0001.png on
     #[arg(short, long, value_name = "N", value_parser = factor, allow_negative_numbers = true)]

@@ -52,7 +52,7 @@ impl Job {
                 let format = Format::of(out)?;
                 let folder = folder_of(out);
                 ensure!(folder.is_dir(), "there is no folder {}", folder.display());
-                let output = Output { path: out.clone(), timestep: args.timestep };
+                let output = Output { path: out.clone(), timestep: args.timestep.unwrap_or(0.5) };
                 (vec![output], format, folder.to_owned())
             }
             Some(factor) => {

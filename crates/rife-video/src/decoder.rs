@@ -26,8 +26,8 @@ pub struct Expected {
     pub frame_time: Rational,
     /// Frames that the container claims.
     pub frames: Option<u64>,
-    /// How long the stream lasts, s, as the container claims.
-    pub duration: Option<Rational>,
+    /// When the stream ends, s after the file's start, as the container claims.
+    pub end: Option<Rational>,
 }
 
 impl Expected {
@@ -137,9 +137,10 @@ impl Decoder {
         if self.read == 0 {
             return Err(unusable(complaint.unwrap_or("it has no frame of video".into())));
         }
-        let short = match (self.expected.frames, self.expected.duration) {
+        let short = match (self.expected.frames, self.expected.end) {
             (Some(frames), _) => self.read + 2 < frames,
-            (None, Some(duration)) => self.times.length() + self.expected.frame_time * 3 < duration,
+            // What is missing at the start, where a recording begins, is none of it.
+            (None, Some(end)) => self.times.end() + self.expected.frame_time * 3 < end,
             (None, None) => false,
         };
         match complaint {
@@ -167,10 +168,8 @@ impl Source for Decoder {
                 let base = self.time_base;
                 let time = self.times.next(pts.map(|pts| base * pts));
                 // The last frame is shown until the stream ends.
-                let until_end = || {
-                    let end = self.times.first? + self.expected.duration?;
-                    Some(end - time).filter(|left| *left > Rational::from(0))
-                };
+                let until_end =
+                    || Some(self.expected.end? - time).filter(|left| *left > Rational::from(0));
                 let duration = duration.filter(|d| *d > 0).map(|d| base * d).or_else(until_end);
                 Ok(Some(SourceFrame { frame: Arc::new(frame), time, duration }))
             }
@@ -231,12 +230,9 @@ impl Times {
         time
     }
 
-    /// From the first frame to the end of the last.
-    fn length(&self) -> Rational {
-        match (self.first, self.last) {
-            (Some(first), Some(last)) => last - first + self.frame_time,
-            _ => Rational::from(0),
-        }
+    /// The end of the last frame.
+    fn end(&self) -> Rational {
+        self.last.map_or(Rational::from(0), |last| last + self.frame_time)
     }
 }
 

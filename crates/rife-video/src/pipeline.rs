@@ -1,9 +1,9 @@
 //! Reading, judging, making and writing at once, each in a thread of its own, with bounded queues
 //! between: the network waits for nobody while there is something to make.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rife_runtime::{Frame, FrameSize, Interpolator, PixelFormat};
@@ -111,7 +111,8 @@ pub struct Progress {
     pub cuts: AtomicU64,
     /// Stills found.
     pub stills: AtomicU64,
-    first: std::sync::OnceLock<Rational>,
+    first: OnceLock<Rational>,
+    last: OnceLock<(i64, i64)>,
     reading_ns: AtomicU64,
     judging_ns: AtomicU64,
     making_ns: AtomicU64,
@@ -152,6 +153,12 @@ impl Progress {
     /// The time of the source's first frame, s, once it was read.
     pub fn first_time(&self) -> Option<Rational> {
         self.first.get().copied()
+    }
+
+    /// When the last output frame is shown and when it ends, in ticks of the output, once the
+    /// source was read.
+    pub fn last_frame(&self) -> Option<(i64, i64)> {
+        self.last.get().copied()
     }
 
     /// What each stage spent at work.
@@ -295,6 +302,9 @@ fn direct(
         let Ok(later) = frames.recv() else {
             let duration = earlier.duration.unwrap_or(settings.frame_time);
             let outputs = timeline.last(earlier.time, duration);
+            if let Some(last) = timeline.last_frame() {
+                progress.last.get_or_init(|| last);
+            }
             for (output, number) in outputs.into_iter().zip(number..) {
                 let what = What::Given(earlier.frame.clone());
                 let left = earlier.frame.clone();

@@ -169,6 +169,10 @@ pub struct Timeline {
     frame: i64,
     /// Output frames laid out.
     made: i64,
+    /// Ticks from an output frame to the next, between the last two source frames.
+    spacing: Option<i64>,
+    /// When the last output frame was shown, and when it ends, in ticks.
+    last: Option<(i64, i64)>,
 }
 
 /// Ticks a second are kept below what containers can hold.
@@ -194,7 +198,7 @@ impl Timeline {
                  containers have: take a smaller factor, or --fps"
             )));
         }
-        Ok(Self { rate, tick, first: None, frame: 0, made: 0 })
+        Ok(Self { rate, tick, first: None, frame: 0, made: 0, spacing: None, last: None })
     }
 
     /// Seconds of a tick of the output: 1/n.
@@ -215,12 +219,37 @@ impl Timeline {
 
     /// The output from the source's last frame on, which lasts for `duration` s.
     pub fn last(&mut self, time: Rational, duration: Rational) -> Vec<Output> {
-        self.lay_out(time, time + duration, true)
+        let spacing = self.spacing;
+        let outputs = self.lay_out(time, time + duration, true);
+        let end = match self.rate {
+            Rate::Factor(_) => time + duration - self.first.unwrap_or(time),
+            Rate::Slow(k) => (time + duration - self.first.unwrap_or(time)) * k,
+            Rate::Fps(fps) => Rational::from(self.made) / fps,
+        };
+        // With a factor that is not whole the last may begin just before the source ends.
+        self.last = outputs.last().map(|last| {
+            let usual = spacing.into_iter().chain(self.spacing).min().unwrap_or(1).max(1);
+            let end = (end / self.tick).round().to_integer();
+            (last.ticks, end.max(last.ticks + usual))
+        });
+        outputs
+    }
+
+    /// When the last output frame is shown and when it ends, in ticks of the output; `None` before
+    /// the last was laid out.
+    pub fn last_frame(&self) -> Option<(i64, i64)> {
+        self.last
     }
 
     fn lay_out(&mut self, time: Rational, next: Rational, last: bool) -> Vec<Output> {
         let first = *self.first.get_or_insert(time);
         let mut outputs = Vec::new();
+        let spacing = match self.rate {
+            Rate::Factor(k) => (next - time) / k,
+            Rate::Slow(_) => next - time,
+            Rate::Fps(fps) => fps.recip(),
+        };
+        self.spacing = Some((spacing / self.tick).round().to_integer());
         loop {
             // Where the next output frame lies between this source frame and the next, and when.
             let (t, at) = match self.rate {

@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use rife_video::{
-    Encoding, Fingerprint, Journal, Maker, Mux, NutFormat, PipeSink, Planes, Probed, Rational,
-    SegmentSettings, Segments, Timeline,
+    Encoding, Fingerprint, Journal, LastFrame, Maker, Mux, NutFormat, PipeSink, Planes, Probed,
+    Rational, SegmentSettings, Segments, Timeline,
 };
 use sha2::{Digest, Sha256};
 
@@ -139,7 +140,7 @@ impl Rest {
         job: &'a Job,
         list: &'a Path,
         output: &'a Path,
-        offset: Rational,
+        (offset, last): (Rational, Option<LastFrame>),
         tick: Rational,
         container: &'a str,
     ) -> Mux<'a> {
@@ -152,6 +153,8 @@ impl Rest {
             audio: !slow || job.args.video.audio,
             others: !slow,
             offset: if slow { Rational::from(0) } else { offset },
+            // AVI knows no times.
+            last: last.filter(|_| container != "avi"),
             time_scale: *tick.denom(),
             rate: job.out_rate,
             colour: &job.said,
@@ -336,6 +339,8 @@ pub(crate) fn video(
     let said = fingerprint(job, &input, timeline.tick(), makers, &encoding)?;
     let lock = lock(&folder)?;
     let journal = journal(job, &folder, said)?;
+    // What a job that was killed left is nobody's any more.
+    let _ = empty(&folder, unfinished);
     interrupt::job(&folder);
     let tick = timeline.tick();
     let rest = Rest::of(&input);
@@ -375,7 +380,12 @@ pub(crate) fn video(
         let container = container(path);
         let whole = folder.join(format!("whole.{container}"));
         let offset = progress.first_time().unwrap_or_default();
-        let mux = rest.mux(job, &list, &whole, offset, tick, &container);
+        let last = progress.last_frame().map(|(start, end)| LastFrame {
+            number: progress.written.load(Ordering::Relaxed).saturating_sub(1),
+            time: tick * start,
+            duration: tick * (end - start),
+        });
+        let mux = rest.mux(job, &list, &whole, (offset, last), tick, &container);
         let (command, notes) = rife_video::mux_command(&programs, &mux);
         for note in notes {
             say(&format!("note: {note}"));
@@ -395,10 +405,15 @@ pub(crate) fn video(
     Ok(())
 }
 
+/// Whether a file of a job's folder is one that is not whole.
+fn unfinished(name: &str) -> bool {
+    name.starts_with("unfinished-") || name.starts_with("whole.")
+}
+
 /// Says that what is finished is kept; removes the folder where nothing is.
 fn kept(folder: &Path, error: anyhow::Error) -> anyhow::Error {
     // What is not whole must not keep a full disk full.
-    let _ = empty(folder, |name| name.starts_with("unfinished-") || name.starts_with("whole."));
+    let _ = empty(folder, unfinished);
     match Journal::open(folder) {
         Ok(Some(journal)) if journal.frames() > 0 => {
             say(&format!(
@@ -430,7 +445,7 @@ pub(crate) fn commands(job: &Job, input: &Input, timeline: &Timeline) -> Result<
         let container = container(path);
         let whole = folder.join(format!("whole.{container}"));
         let rest = Rest::of(input);
-        let mux = rest.mux(job, &list, &whole, Rational::from(0), tick, &container);
+        let mux = rest.mux(job, &list, &whole, Default::default(), tick, &container);
         let (command, notes) = rife_video::mux_command(programs, &mux);
         lines.push(format!("join: {}", shown(&command)));
         lines.extend(encoding.notes.iter().chain(&notes).map(|note| format!("note: {note}")));

@@ -122,7 +122,7 @@ impl Input {
             rate: constant,
             frame_time: average.recip(),
             frames: video.frames.filter(|_| !video.frames_estimated),
-            duration: video.duration,
+            end: video.end,
         };
         Ok(Self {
             name: path.display().to_string(),
@@ -261,7 +261,7 @@ impl Input {
                     rate: Some(self.rate).filter(|_| !self.variable),
                     frame_time: self.rate.recip(),
                     frames: video.frames.filter(|_| !video.frames_estimated),
-                    duration: video.duration,
+                    end: video.end,
                 };
                 Box::new(Decoder::start(command, &path, expected)?)
             }

@@ -63,6 +63,10 @@ pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
 
 fn carry_out(args: InterpolateArgs) -> Result<()> {
     let output = Output::of(&args)?;
+    ensure!(
+        args.timestep.is_none(),
+        "--timestep is for two pictures: of a video --factor, --fps or --slow say what is made"
+    );
     engines::check(&args.engine)?;
     let mut found = None;
     let ffmpeg = args.video.ffmpeg.clone();
@@ -173,6 +177,7 @@ impl Job {
                 if raw.planes == Planes::Gbr {
                     // The encoder takes it as it is.
                 } else if input.raw.planes == Planes::Gbr {
+                    say_that_colours_change(input, &chosen.encoder);
                     said = chosen.colour.clone();
                     format = rife_video::pixel_format(&raw, &said);
                 } else {
@@ -181,6 +186,7 @@ impl Job {
                 encoding = Some(chosen);
             }
             Output::Y4m(_) if raw.planes == Planes::Gbr => {
+                say_that_colours_change(input, "Y4M");
                 raw.planes = Planes::Yuv444;
                 said = rife_video::default_colour(raw.size);
                 format = rife_video::pixel_format(&raw, &said);
@@ -418,6 +424,16 @@ impl Job {
         ));
         lines.extend(files::commands(self, input, timeline)?);
         crate::print(&(lines.join("\n") + "\n"))
+    }
+}
+
+/// Says that a video's own frames cannot stay as they are. Of pictures everybody expects it.
+fn say_that_colours_change(input: &Input, by: &str) {
+    if let Kind::File { .. } = input.kind {
+        say(&format!(
+            "note: {by} takes luma and chroma for red, green and blue: frames change by rounding; \
+             --codec ffv1 in .mkv keeps them"
+        ));
     }
 }
 

@@ -129,6 +129,79 @@ fn frames_that_come_in_bursts_and_a_last_one_that_stays_keep_their_times() {
 
 #[test]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn a_last_frame_is_shown_as_long_as_it_was() {
+    let folder = with(&[
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=1 -c:v libx264 -video_track_timescale 25 even.mp4",
+        "-i even.mp4 -c copy -bsf:v setts=pts=PTS:dts=DTS:duration='if(eq(N\\,24)\\,50\\,1)' \
+         -video_track_timescale 25 in.mp4",
+    ]);
+    let here = folder.path();
+    let length = |file: &str| -> f64 {
+        let said = ffprobe(here, &format!("-show_entries format=duration -of csv=p=0 {file}"));
+        said.trim().parse().unwrap()
+    };
+    assert!((length("in.mp4") - 2.96).abs() < 0.05, "{}", length("in.mp4"));
+    for (file, args) in [
+        ("out.mp4", ""),
+        ("out.mkv", ""),
+        ("out.mov", ""),
+        ("odd.mp4", "--factor 5/2"),
+        ("slow.mp4", "--slow 2"),
+    ] {
+        well(interpolate(here, &format!("in.mp4 -o {file} {args}")));
+        let wanted = length("in.mp4") * if file == "slow.mp4" { 2.0 } else { 1.0 };
+        assert!((length(file) - wanted).abs() < 0.01, "{file}: {}", length(file));
+        let decoded = hashes(here, file);
+        assert_eq!(decoded.len(), if file == "odd.mp4" { 63 } else { 50 }, "{file}");
+    }
+    // Where all last as long, nothing is said of the last.
+    well(interpolate(here, "even.mp4 -o even2.mp4 --factor 5/2"));
+    assert_eq!(entry(here, "even2.mp4", "v:0", "avg_frame_rate"), ["125/2"]);
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn recordings_keep_picture_and_sound_together_wherever_they_begin() {
+    let folder = with(&[
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=4 -f lavfi -i sine=d=4 -c:v libx264 -g 25 -c:a aac \
+         whole.mp4",
+        "-itsoffset 0.7 -i whole.mp4 -i whole.mp4 -map 0:v -map 1:a -c copy late.ts",
+        "-i whole.mp4 -itsoffset 0.7 -i whole.mp4 -map 0:v -map 1:a -c copy early.ts",
+        "-i whole.mp4 -c copy begun.ts",
+    ]);
+    let here = folder.path();
+    // As a receiver that was switched on in the middle of a group of pictures.
+    let bytes = fs::read(here.join("begun.ts")).unwrap();
+    let packets = bytes.len() / 188;
+    let head = &bytes[..188 * 3];
+    fs::write(here.join("cut.ts"), [head, &bytes[188 * (packets / 3)..]].concat()).unwrap();
+
+    let start = |file: &str, stream: &str| -> f64 {
+        let args = format!(
+            "-select_streams {stream} -show_entries frame=best_effort_timestamp_time -of csv=p=0 \
+             {file}"
+        );
+        let said = ffprobe(here, &args);
+        let first = said.lines().next().unwrap_or_else(|| panic!("{file} {stream}"));
+        first.trim_matches(',').parse().unwrap()
+    };
+    let apart = |file: &str| start(file, "a:0") - start(file, "v:0");
+    for (file, by) in [("late.ts", -0.7), ("early.ts", 0.7), ("cut.ts", f64::NAN)] {
+        let wanted = apart(file);
+        assert!(by.is_nan() || (wanted - by).abs() < 0.05, "{file}: {wanted}");
+        well(interpolate(here, &format!("{file} -o {file}.mkv")));
+        let got = apart(&format!("{file}.mkv"));
+        assert!((got - wanted).abs() < 0.03, "{file}: {got}, not {wanted}");
+        assert_eq!(
+            times(here, &format!("{file}.mkv")).len(),
+            2 * hashes(here, file).len(),
+            "{file}: frames"
+        );
+    }
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn frames_of_the_source_are_passed_on_bit_for_bit() {
     for (format, size) in [
         ("yuv420p", "96x64"),

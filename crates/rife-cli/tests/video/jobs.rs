@@ -62,6 +62,13 @@ fn a_killed_job_goes_on_to_the_same_file() {
         let _ = child.kill();
         child.wait().unwrap();
         assert!(!here.join("out.mp4").exists(), "nothing is under the final name");
+        // What those before left unfinished is gone.
+        let own = format!("unfinished-{}-", child.id());
+        let left = names(&job(here)).into_iter();
+        let of_others: Vec<_> = left
+            .filter(|name| name.starts_with("unfinished-") && !name.starts_with(&own))
+            .collect();
+        assert!(of_others.is_empty(), "{of_others:?}");
     }
     assert_eq!(killed, 3);
     badly(interpolate(here, "in.mp4 -o out.mp4"), here, "--resume goes on");

@@ -143,7 +143,7 @@ pub(super) fn subtitles(container: &str, codec: &str) -> Carry {
 pub(super) fn picture(container: &str, codec: &str) -> Carry {
     match (container, codec) {
         ("mp4" | "m4v", "mjpeg" | "png" | "bmp") => Carry::Copied,
-        ("mkv", "mjpeg" | "png" | "gif" | "tiff") => Carry::Copied,
+        // As a stream Matroska would have another film of one frame.
         _ => Carry::Left,
     }
 }
@@ -171,7 +171,7 @@ mod tests {
 
     fn sound(container: &str, codec: &str) -> Carry {
         let kind = StreamKind::Audio;
-        audio(container, &Stream { index: 1, kind, codec: codec.into(), channels: 6 })
+        audio(container, &Stream { index: 1, kind, codec: codec.into(), channels: 6, start: None })
     }
 
     #[test]

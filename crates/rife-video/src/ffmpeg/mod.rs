@@ -9,7 +9,8 @@ mod words;
 
 pub use encoder::{Encoding, EncodingRequest, check_encoding, choose_encoding, segment_command};
 pub use mux::{
-    Mux, ShowInfo, concat_list, count_frames, decode_command, mux_command, parse_showinfo,
+    LastFrame, Mux, ShowInfo, concat_list, count_frames, decode_command, mux_command,
+    parse_showinfo,
 };
 pub use probe::{
     Hdr, MasteringDisplay, Probed, Stream, StreamKind, Video, WorkingFormat, default_colour,

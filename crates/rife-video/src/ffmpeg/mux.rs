@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::ffmpeg::carry::{self, Carry};
-use crate::ffmpeg::probe::{Probed, StreamKind, WorkingFormat};
+use crate::ffmpeg::probe::{Probed, Stream, StreamKind, WorkingFormat};
 use crate::ffmpeg::programs::{self, Programs, run_program};
 use crate::ffmpeg::words;
 use crate::{Colour, Error, Rational, Result};
@@ -30,7 +30,21 @@ pub fn decode_command(
         .args(["-enc_time_base", if programs.version >= (7, 0) { "demux" } else { "-1" }])
         .args(["-sws_flags", "accurate_rnd+full_chroma_int+bitexact"])
         .args(["-f", "rawvideo", "-pix_fmt", &working.pix_fmt, "pipe:1"]);
+    use_all_streams(&mut command, 0, source);
     command
+}
+
+/// In formats whose times may jump, ffmpeg counts from the first of the streams that are used: that
+/// picture and sound are taken apart must not change what they are to each other.
+fn use_all_streams(command: &mut Command, input: usize, source: &Probed) {
+    let steady = ["mov", "matroska", "avi", "flv"];
+    if steady.iter().any(|name| source.container.contains(name)) {
+        return;
+    }
+    for kind in ["v", "a", "s"] {
+        command.args(["-map", &format!("{input}:{kind}?")]);
+    }
+    command.args(["-c", "copy", "-f", "null", "-"]);
 }
 
 /// What the decoder says of a frame.
@@ -102,6 +116,17 @@ pub fn count_frames(programs: &Programs, file: &Path) -> Result<u64> {
     })
 }
 
+/// A video's last frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastFrame {
+    /// Frames before it.
+    pub number: u64,
+    /// When it is shown after the first, s.
+    pub time: Rational,
+    /// How long, s.
+    pub duration: Rational,
+}
+
 /// Segments and an original that become a video.
 #[derive(Clone, Copy, Debug)]
 pub struct Mux<'a> {
@@ -119,6 +144,8 @@ pub struct Mux<'a> {
     pub others: bool,
     /// When the first frame is shown after the original's start, s.
     pub offset: Rational,
+    /// The last frame, if it is known: segments say of all but that how long they are shown.
+    pub last: Option<LastFrame>,
     /// Ticks a second.
     pub time_scale: i64,
     /// Frames a second, on average: AVI knows no other times.
@@ -159,6 +186,9 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     command.args(["-map", "0:v:0", "-c", "copy"]);
     if let Some((_, source)) = mux.original {
         streams(&mut command, mux, container, source, &mut notes);
+    }
+    if let Some(last) = mux.last.filter(|_| programs.version >= (4, 4)) {
+        command.args(["-bsf:v:0", &show_last(&last, mux.offset, container)]);
     }
     if rotation != 0 && !matches!(mux.container, "mp4" | "m4v" | "mov") {
         notes.push(format!(
@@ -211,7 +241,45 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         command.args(["-f", muxer]);
     }
     command.arg(programs::file(mux.output));
+    if let Some((_, source)) = mux.original.filter(|_| mux.audio || mux.others) {
+        use_all_streams(&mut command, 1, source);
+    }
     (command, notes)
+}
+
+/// The filter that says how long the last frame is shown.
+fn show_last(last: &LastFrame, offset: Rational, container: &str) -> String {
+    let seconds = |time: Rational| *time.numer() as f64 / *time.denom() as f64;
+    // The list gives starts in millionths, and Matroska's times are thousandths.
+    let near = (last.duration / 2).min(Rational::new(1, 500));
+    let time = offset + last.time;
+    let (from, to) = (seconds(time - near), seconds(time + near));
+    let duration = seconds(last.duration);
+    let duration = match container {
+        // What TB is depends on the release: a thousandth, or a tick of the segments.
+        "mkv" | "webm" => {
+            let unit = format!("if(lte(PTS,{to:.6}*1000),0.001,TB)");
+            format!("if(gte(PTS*{unit},{from:.6}),round({duration:.9}/{unit}),DURATION)")
+        }
+        // What is decoded last may be shown before it, and ends the track as well.
+        _ => {
+            let (number, length) = (last.number, seconds(last.time + last.duration));
+            let end = seconds(time + last.duration);
+            format!(
+                "if(gte(PTS*TB,{from:.6}),round({duration:.9}/TB),\
+                 if(eq(N,{number}),min(round({length:.9}/TB)-DTS+STARTDTS,\
+                 round({end:.9}/TB)-PTS),DURATION))"
+            )
+        }
+    };
+    format!("setts=pts=PTS:dts=DTS:duration={}", duration.replace(',', "\\,"))
+}
+
+/// Whether a stream starts 10 ms or more before or after the picture.
+fn starts_apart(source: &Probed, stream: &Stream) -> bool {
+    let main = source.streams.iter().find(|main| main.index == source.video.index);
+    let starts = main.and_then(|main| Some((main.start?, stream.start?)));
+    starts.is_some_and(|(a, b)| (a - b) * 100 >= 1.into() || (b - a) * 100 >= 1.into())
 }
 
 /// The original's streams.
@@ -257,6 +325,9 @@ fn streams(
         if carry == Carry::Left {
             notes.push(left(&format!("{what} as {codec}")));
             continue;
+        }
+        if container == "avi" && kind == "a" && starts_apart(source, stream) {
+            notes.push(".avi has one start for all: what began earlier or later moves".into());
         }
         command.args(["-map", &format!("1:{}", stream.index)]);
         if let Carry::Encoded(encoder, options) = carry {

@@ -53,6 +53,8 @@ pub struct Stream {
     pub codec: String,
     /// Channels of sound.
     pub channels: usize,
+    /// When it starts, s; `None` where that is not known.
+    pub start: Option<Rational>,
 }
 
 /// The colours of the display that a video was made on, see SMPTE ST 2086.
@@ -100,6 +102,8 @@ pub struct Video {
     pub frames_estimated: bool,
     /// How long the stream lasts, s; `None` where only the container's duration is known.
     pub duration: Option<Rational>,
+    /// When it ends after the file's start, s; `None` where that is not known.
+    pub end: Option<Rational>,
     /// What its samples mean.
     pub colour: Colour,
     /// Degrees by which a player turns it, counter-clockwise.
@@ -252,6 +256,7 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
                 kind: kind(stream),
                 codec: stream.codec_name.clone().unwrap_or_default(),
                 channels: stream.channels,
+                start: seconds(stream.start_time.as_deref()),
             })
             .collect(),
     })
@@ -289,6 +294,10 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
         frames: counted.or(estimated),
         frames_estimated: counted.is_none(),
         duration,
+        end: duration.map(|duration| {
+            let file = container.and_then(|format| seconds(format.start_time.as_deref()));
+            start - file.unwrap_or(start) + duration
+        }),
         colour: Colour {
             range,
             matrix: known(&main.color_space),
@@ -398,13 +407,19 @@ pub fn working_format(video: &Video) -> WorkingFormat {
             // Asked for as they are called, so that their range stays as it is.
             _ => name.to_owned(),
         };
-        let raw = if raw.planes == Planes::Gbr { rgb(raw) } else { raw };
-        return WorkingFormat { raw, pix_fmt, exact: true, note: None };
+        let whole = if raw.planes == Planes::Gbr { rgb(raw) } else { raw };
+        let exact = whole.depth == raw.depth;
+        let note = (!exact).then(|| changed(name));
+        return WorkingFormat { raw: whole, pix_fmt, exact, note };
     }
     let (target, exact, note) = nearest(name);
     let raw = as_is(target).unwrap_or(RawFormat { size, planes: Planes::Yuv420, depth: 8 });
     let raw = if raw.planes == Planes::Gbr { rgb(raw) } else { raw };
     WorkingFormat { raw, pix_fmt: crate::pipe_pix_fmt(&raw), exact, note }
+}
+
+fn changed(name: &str) -> String {
+    format!("frames in {name} are converted: they change by rounding")
 }
 
 /// Red, green and blue of more than 8 bits go as 16.
@@ -416,7 +431,7 @@ fn rgb(raw: RawFormat) -> RawFormat {
 /// should be known.
 fn nearest(name: &str) -> (&'static str, bool, Option<String>) {
     let alpha = || Some("transparency is dropped: the networks know colour only".to_owned());
-    let changed = || Some(format!("frames in {name} are converted: they change by rounding"));
+    let changed = || Some(changed(name));
     let deep = name.ends_with("be") || name.ends_with("le");
     match name {
         "nv12" | "nv21" => ("yuv420p", true, None),

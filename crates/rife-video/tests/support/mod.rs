@@ -237,6 +237,7 @@ pub fn passed(
             audio: true,
             others: true,
             offset: Rational::from(0),
+            last: None,
             time_scale: *tick.denom(),
             rate: encoding.rate,
             colour: &encoding.colour,
