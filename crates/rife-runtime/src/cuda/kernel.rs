@@ -91,9 +91,31 @@ pub(crate) enum Source {
     Tensor,
     /// Made in the kernel: a block's input after `levels` blocks. `taps` is 1 where the block
     /// works at the frame's size, else 4.
-    Input { levels: usize, taps: usize },
+    Input { levels: usize, taps: usize, rests: Rests },
     /// A frame's colours.
-    Image,
+    Image { rests: Rests },
+}
+
+/// Which channels of an input that a kernel makes have what is left of them after rounding to
+/// halves in channels of their own, which would be zeros otherwise: the same weights multiply both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Rests {
+    None,
+    Flow,
+    All,
+}
+
+/// How many halves stand for each number that a convolution reads or writes, in F16: one, or two
+/// where the rounding to one would show in the frame, which are the number rounded and what is left
+/// of it, rounded too. Of a pixel, what is left of all channels lies behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Terms {
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+}
+
+impl Terms {
+    pub(crate) const ONE: Self = Self { input: 1, output: 1 };
 }
 
 /// What follows a convolution's sum.
@@ -167,7 +189,15 @@ impl std::fmt::Display for Tile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kernel {
     /// 3x3, padding 1.
-    Conv { cin: usize, cout: usize, stride: usize, source: Source, epilogue: Epilogue, tile: Tile },
+    Conv {
+        cin: usize,
+        cout: usize,
+        stride: usize,
+        source: Source,
+        epilogue: Epilogue,
+        terms: Terms,
+        tile: Tile,
+    },
     /// Transposed 4x4, stride 2, padding 1; `columns` of each phase are computed.
     Deconv { cin: usize, columns: usize, outcome: Outcome, tile: Tile },
     /// A frame as it came into the pixels that the network reads.
@@ -177,9 +207,9 @@ pub(crate) enum Kernel {
     /// YUV frames from planes of floats.
     YuvOut,
     /// A block's input as a tensor.
-    Input { cin: usize, levels: usize, taps: usize },
-    /// LeakyReLU, of a sum or not.
-    Pointwise { channels: usize },
+    Input { cin: usize, levels: usize, taps: usize, rests: Rests },
+    /// LeakyReLU, of a sum or not; of one of two terms not.
+    Pointwise { channels: usize, terms: usize },
     /// The frame itself, from every block's estimate.
     Blend { levels: usize },
     /// The mean of the ensemble's two.
@@ -210,17 +240,17 @@ impl Kernel {
 
     /// Bytes of dynamic shared memory.
     pub(crate) fn shared(&self, v: &Variant) -> usize {
-        let halo_bytes = |cin: usize, tile, stride| {
+        let halo_bytes = |cin: usize, terms: Terms, tile, stride| {
             let (h, w) = halo(tile, stride);
-            h * w * (cin * v.element() + 16)
+            h * w * (terms.input * cin * v.element() + 16)
         };
         match *self {
-            Self::Conv { cin, stride, tile, .. } => {
+            Self::Conv { cin, stride, terms, tile, .. } => {
                 let weights = match tile.stages {
                     0 => 9 * cin * tile.channels * v.element(),
                     n => n * tile.channels * v.part(cin) * v.element(),
                 };
-                tile.halos * halo_bytes(cin, tile, stride) + weights
+                tile.halos * halo_bytes(cin, terms, tile, stride) + weights
             }
             Self::Deconv { cin, tile, outcome, .. } => {
                 let channels = if tile.stages == 0 { cin } else { v.part(cin) };
@@ -230,7 +260,7 @@ impl Kernel {
                     _ => 0,
                 };
                 let weights = 4 * tile.channels * channels * v.element();
-                weights + (tile.halos * halo_bytes(cin, tile, 1)).max(staged)
+                weights + (tile.halos * halo_bytes(cin, Terms::ONE, tile, 1)).max(staged)
             }
             _ => 0,
         }
@@ -256,8 +286,8 @@ impl Kernel {
     /// In a few words, for people.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Conv { cin, cout, stride, tile, .. } => {
-                format!("conv {cin}>{cout} s{stride} {tile}")
+            Self::Conv { cin, cout, stride, terms, tile, .. } => {
+                format!("conv {}{cin}>{cout} s{stride} {tile}", times(*terms))
             }
             Self::Deconv { cin, columns, tile, .. } => format!("deconv {cin}>{columns} {tile}"),
             other => format!("{other:?}"),
@@ -267,8 +297,8 @@ impl Kernel {
     /// The same kernel, cut in another way.
     pub(crate) fn with_tile(self, to: Tile) -> Self {
         match self {
-            Self::Conv { cin, cout, stride, source, epilogue, .. } => {
-                Self::Conv { cin, cout, stride, source, epilogue, tile: to }
+            Self::Conv { cin, cout, stride, source, epilogue, terms, .. } => {
+                Self::Conv { cin, cout, stride, source, epilogue, terms, tile: to }
             }
             Self::Deconv { cin, columns, outcome, .. } => {
                 Self::Deconv { cin, columns, outcome, tile: to }
@@ -302,14 +332,17 @@ impl Kernel {
                 ("BLOCKS", t.blocks),
             ]
         };
+        let in_terms = |t: Terms| [("IN_TERMS", t.input), ("OUT_TERMS", t.output)];
         let (file, halo, text) = match *self {
-            Self::Conv { cin, cout, stride, source, epilogue, tile } => {
+            Self::Conv { cin, cout, stride, source, epilogue, terms, tile } => {
                 defines.extend(tiled(tile));
-                let (source, levels, taps) = match source {
-                    Source::Tensor => (0, 0, 0),
-                    Source::Input { levels, taps } => (1, levels, taps),
-                    Source::Image => (2, 0, 0),
+                defines.extend(in_terms(terms));
+                let (source, levels, taps, rests) = match source {
+                    Source::Tensor => (0, 0, 0, Rests::None),
+                    Source::Input { levels, taps, rests } => (1, levels, taps, rests),
+                    Source::Image { rests } => (2, 0, 0, rests),
                 };
+                defines.push(("RESTS", rests as usize));
                 if taps > 0 {
                     defines.extend([("LEVELS", levels), ("TAPS", taps)]);
                 }
@@ -356,12 +389,13 @@ impl Kernel {
             Self::Frame => ("frame", false, include_str!("kernels/frame.cu")),
             Self::YuvIn => ("yuv_in", false, include_str!("kernels/yuv_in.cu")),
             Self::YuvOut => ("yuv_out", false, include_str!("kernels/yuv_out.cu")),
-            Self::Input { cin, levels, taps } => {
+            Self::Input { cin, levels, taps, rests } => {
                 defines.extend([("CIN", cin), ("LEVELS", levels), ("TAPS", taps)]);
+                defines.push(("RESTS", rests as usize));
                 ("input", false, include_str!("kernels/input.cu"))
             }
-            Self::Pointwise { channels } => {
-                defines.push(("COUT", channels));
+            Self::Pointwise { channels, terms } => {
+                defines.extend([("COUT", channels), ("OUT_TERMS", terms)]);
                 ("pointwise", false, include_str!("kernels/pointwise.cu"))
             }
             Self::Blend { levels } => {
@@ -384,6 +418,14 @@ impl Kernel {
             defines.into_iter().map(|(k, n)| (k.into(), n.to_string())).collect();
         defines.push(("COARSEST".into(), format!("({})", v.coarsest)));
         Unit { name: file.into(), source: parts.concat().into(), defines }
+    }
+}
+
+/// How often a kernel multiplies, for people: nothing of once.
+fn times(terms: Terms) -> String {
+    match terms.input {
+        1 => String::new(),
+        n => format!("{n}x "),
     }
 }
 
@@ -491,9 +533,9 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
 /// An estimate of a kernel's time in clock cycles; `None` where it cannot run. A ranking, nothing
 /// more: the tuner times the first few.
 fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64> {
-    let (cin, tile, stride) = match *kernel {
-        Kernel::Conv { cin, tile, stride, .. } => (cin, tile, stride),
-        Kernel::Deconv { cin, tile, .. } => (cin, tile, 1),
+    let (cin, tile, stride, terms) = match *kernel {
+        Kernel::Conv { cin, tile, stride, terms, .. } => (cin, tile, stride, terms),
+        Kernel::Deconv { cin, tile, .. } => (cin, tile, 1, Terms::ONE),
         _ => return None,
     };
     let pixels = tile.rows * tile.columns;
@@ -538,7 +580,7 @@ fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64>
     if registers > 240 || registers * threads * tile.blocks > 65536 {
         return None;
     }
-    let steps = (cin / v.step()) as f64;
+    let steps = (terms.input * cin / v.step()) as f64;
     let warps = (threads / 32) as f64;
     let (m, f) = (m_tiles as f64, fragments as f64);
     let resident = tile.stages == 0;
@@ -561,15 +603,15 @@ fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64>
     let products = warps * passes * steps * m * f * per_product;
     let reads = warps * steps * passes * (m * 4.0 + f * 2.0);
     let (halo_h, halo_w) = halo(tile, stride);
-    let input_bytes = (halo_h * halo_w * cin * v.element()) as f64;
+    let input_bytes = (halo_h * halo_w * terms.input * cin * v.element()) as f64;
     let weight_bytes = passes * (cin * tile.channels * v.element()) as f64;
     let streamed = if resident { 0.0 } else { weight_bytes };
     // What a kernel computes beside the convolution, on the ordinary cores.
     let (fetched, made) = match *kernel {
-        Kernel::Conv { source: Source::Input { levels, taps }, .. } => {
+        Kernel::Conv { source: Source::Input { levels, taps, .. }, .. } => {
             (0.0, (halo_h * halo_w * taps) as f64 * (180.0 + 90.0 * levels as f64) / 128.0)
         }
-        Kernel::Conv { source: Source::Image, .. } => {
+        Kernel::Conv { source: Source::Image { .. }, .. } => {
             (0.0, (halo_h * halo_w) as f64 * 40.0 / 128.0)
         }
         Kernel::Deconv { outcome: Outcome::Blend { levels }, .. } => {

@@ -131,7 +131,7 @@ fn grid(
             (plan.padding.padded_width.div_ceil(PLAIN_THREADS), plan.padding.padded_height, 1)
         }
         Kernel::Input { .. } => (step.output.1.div_ceil(PLAIN_THREADS), step.output.0, batch),
-        Kernel::Pointwise { channels } => {
+        Kernel::Pointwise { channels, .. } => {
             let pairs = batch * step.output.0 * step.output.1 * channels / 2;
             (pairs.div_ceil(PLAIN_THREADS).min(card.processors * 8), 1, 1)
         }

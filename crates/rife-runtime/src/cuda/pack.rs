@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor};
 use rife_model::{ModelError, ModelSpec, check_state_dict};
 
-use super::plan::{Layer, LayerKind, Plan};
+use super::kernel::Rests;
+use super::plan::{Input, Layer, LayerKind, Plan};
 use crate::{Precision, Result};
 
 /// The packed weights and biases of a plan's layers, at [`Plan::weight_offsets`].
@@ -17,7 +18,11 @@ pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<
     let mut packed = vec![0; bytes];
     let precision = plan.variant.precision;
     for (layer, (weights_at, bias_at)) in plan.layers.iter().zip(offsets) {
-        let source = Published::read(&tensors, layer)?;
+        let mut source = Published::read(&tensors, layer)?;
+        if layer.kind.is_rounded_in(precision) {
+            let each = source.weights.chunks_exact_mut(layer.kind.taps());
+            each.for_each(|kernel| round_together(kernel, precision));
+        }
         let put = |to: &mut [u8], values: Vec<f32>| {
             to.chunks_exact_mut(4)
                 .zip(values)
@@ -30,15 +35,43 @@ pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<
                 .chunks_exact_mut(2)
                 .zip(weights)
                 .for_each(|(to, v)| to.copy_from_slice(&half::f16::from_f32(v).to_le_bytes())),
-            Precision::Tf32 if layer.kind.is_rounded() => {
-                put(to, weights.into_iter().map(round_to_tf32).collect());
-            }
             _ => put(to, weights),
         }
         let biases = source.biases(layer.kind);
         put(&mut packed[bias_at..][..biases.len() * 4], biases);
     }
     Ok(packed)
+}
+
+/// Rounds a kernel's weights to what the tensor cores are given, such that their errors cancel:
+/// where an image is smooth what counts is the sum of those that meet one output, and that stays
+/// almost what it was. Each takes over what the ones before left, the largest first, so that the
+/// last leaves the least.
+///
+/// Of 3x3 weights all meet one output, of 4x4 transposed ones every second of a row and of a column.
+pub(crate) fn round_together(kernel: &mut [f32], precision: Precision) {
+    let count = kernel.len();
+    let mut round = |taps: &mut [usize]| {
+        taps.sort_by(|a, b| kernel[*b].abs().total_cmp(&kernel[*a].abs()));
+        let mut left = 0.0;
+        for tap in taps {
+            let wanted = kernel[*tap] + left;
+            let rounded = match precision {
+                Precision::F16 => half::f16::from_f32(wanted).to_f32(),
+                _ => round_to_tf32(wanted),
+            };
+            left = if rounded.is_finite() { wanted - rounded } else { 0.0 };
+            kernel[*tap] = rounded;
+        }
+    };
+    match count {
+        16 => {
+            for first in [0, 1, 4, 5] {
+                round(&mut [first, first + 2, first + 8, first + 10]);
+            }
+        }
+        n => round(&mut std::array::from_fn::<_, 9, _>(|tap| tap)[..n.min(9)]),
+    }
 }
 
 /// To the nearest float of 10 bits of mantissa, ties away from zero, as the kernels round what
@@ -100,17 +133,13 @@ impl Published {
                 }
             };
         match kind {
-            LayerKind::Conv { cin, padded, cout, halves, .. } => {
-                let published: Vec<Option<usize>> = if halves {
-                    input_channels(cin, padded)
-                } else {
-                    (0..padded).map(|c| (c < cin).then_some(c)).collect()
-                };
+            LayerKind::Conv { cin, padded, cout, input, .. } => {
+                let published = input_channels(input, cin, padded);
                 for n in 0..cout / 16 {
                     for tap in 0..9 {
                         for k in 0..padded / step {
-                            fragment([0, 8], n * 16, k, &|column, channel| {
-                                published[channel].map_or(0.0, |channel| {
+                            fragment([0, 8], n * 16, k, &|column, at| {
+                                published[at].map_or(0.0, |channel| {
                                     self.weights[(column * self.second + channel) * 9 + tap]
                                 })
                             });
@@ -149,10 +178,27 @@ impl Published {
     }
 }
 
-/// Which published channel of a block's input each of the kernels' is. Published: both frames'
-/// colours, both frames' features, the timestep, and after the first block the mask, the feature
-/// handed on, the flow. The kernels': one half for each frame.
-pub(crate) fn input_channels(cin: usize, padded: usize) -> Vec<Option<usize>> {
+/// Which published channel each of a kernel's is; none of the zeros that fill it up, and one of two
+/// where the second is what rounding leaves of the first.
+///
+/// Of a block's input there are published: both frames' colours, both frames' features, the
+/// timestep, and after the first block the mask, the feature handed on, the flow. The kernels' have
+/// one half for each frame.
+pub(crate) fn input_channels(input: Input, cin: usize, padded: usize) -> Vec<Option<usize>> {
+    let mut channels = vec![None; padded];
+    let rests = match input {
+        Input::Published => {
+            channels.iter_mut().zip(0..cin).for_each(|(to, c)| *to = Some(c));
+            return channels;
+        }
+        Input::Colours(rests) => {
+            let again = if rests == Rests::None { 0 } else { cin };
+            let all = (0..cin).chain(0..again);
+            channels.iter_mut().zip(all).for_each(|(to, c)| *to = Some(c));
+            return channels;
+        }
+        Input::Halves(rests) => rests,
+    };
     let (features, handed_on) = match cin {
         7 => (0, None),
         12 => (0, Some(0)),
@@ -160,7 +206,6 @@ pub(crate) fn input_channels(cin: usize, padded: usize) -> Vec<Option<usize>> {
         _ => (4, Some(8)),
     };
     let timestep = 6 + 2 * features;
-    let mut channels = vec![None; padded];
     for (side, half) in channels.chunks_exact_mut(padded / 2).enumerate() {
         let mut order: Vec<Option<usize>> = (0..3).map(|c| Some(3 * side + c)).collect();
         order.extend((0..features).map(|c| Some(6 + features * side + c)));
@@ -173,6 +218,11 @@ pub(crate) fn input_channels(cin: usize, padded: usize) -> Vec<Option<usize>> {
             let flow = timestep + 2 + feature;
             order.extend((0..2).map(|c| Some(flow + 2 * side + c)));
             order.extend((0..feature / 2).map(|c| Some(timestep + 2 + feature / 2 * side + c)));
+        }
+        match rests {
+            Rests::None => {}
+            Rests::Flow => order.extend_from_within(4 + features..6 + features),
+            Rests::All => order.extend_from_within(..),
         }
         half.iter_mut().zip(order).for_each(|(to, channel)| *to = channel);
     }

@@ -4,7 +4,7 @@
 use rife_model::{ENCODER_WIDTH, ModelSpec, Padding, RES_CONVS, Scale};
 
 use super::kernel::{
-    Card, Epilogue, Extent, Kernel, Layout, Outcome, Source, Tile, Variant, tiles,
+    Card, Epilogue, Extent, Kernel, Layout, Outcome, Rests, Source, Terms, Tile, Variant, tiles,
 };
 use crate::arena::{self, Life};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
@@ -22,12 +22,22 @@ pub(crate) struct Layer {
 /// The order that a layer's weights are packed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LayerKind {
-    /// Channels, real and padded. `halves`: a block's input, in the order in which the kernels
-    /// make it.
+    /// Channels, published and as the kernel takes them.
     /// `rounded`: its operands are rounded in TF32, see [`Variant::products`].
-    Conv { cin: usize, padded: usize, cout: usize, halves: bool, rounded: bool },
+    Conv { cin: usize, padded: usize, cout: usize, input: Input, rounded: bool },
     /// `columns` of each phase. `shuffled`: column 8j + 2t + e is channel 2j + e of sub-pixel t.
     Deconv { cin: usize, outputs: usize, columns: usize, shuffled: bool },
+}
+
+/// In which order a kernel takes a convolution's channels, see `input_channels`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Input {
+    /// As they were published.
+    Published,
+    /// Colours, and what rounding leaves of them.
+    Colours(Rests),
+    /// A block's input, as the kernels make it.
+    Halves(Rests),
 }
 
 impl LayerKind {
@@ -39,9 +49,21 @@ impl LayerKind {
         }
     }
 
-    /// Whether TF32 rounds its operands, see [`Variant::products`].
-    pub(crate) fn is_rounded(&self) -> bool {
-        matches!(self, Self::Conv { rounded: true, .. })
+    /// Weights of an input and an output channel.
+    pub(crate) fn taps(&self) -> usize {
+        match self {
+            Self::Conv { .. } => 9,
+            Self::Deconv { .. } => 16,
+        }
+    }
+
+    /// Whether its operands are rounded, see [`Variant::products`].
+    pub(crate) fn is_rounded_in(&self, precision: Precision) -> bool {
+        match precision {
+            Precision::F16 => true,
+            Precision::Tf32 => matches!(self, Self::Conv { rounded: true, .. }),
+            _ => false,
+        }
     }
 
     /// Elements of the packed bias.
@@ -311,6 +333,24 @@ impl<'a> Builder<'a> {
         self.steps.push(step);
     }
 
+    /// Of which channels of a block's input what rounding leaves is multiplied too, see "What F16
+    /// loses" in `docs/cuda.md`: of all in the blocks whose flow others start from, else of what has
+    /// room.
+    fn rests(&self, block: usize) -> Rests {
+        let all = if self.request.spec.has_encoder() { 0 } else { 2 };
+        match self.variant.precision {
+            Precision::F16 if block <= all => Rests::All,
+            Precision::F16 => Rests::Flow,
+            _ => Rests::None,
+        }
+    }
+
+    /// As how many halves what a block's first convolution makes is stored.
+    fn terms(&self, block: usize) -> usize {
+        let coarse = !self.request.spec.has_encoder() && block < 2;
+        if coarse && self.variant.precision == Precision::F16 { 2 } else { 1 }
+    }
+
     fn fused(&self) -> bool {
         self.request.optimizations.has(Optimization::FusedKernels)
     }
@@ -329,15 +369,16 @@ impl<'a> Builder<'a> {
         src: Option<BufferId>,
         (cin, padded, cout): (usize, usize, usize),
         (input, stride): ((usize, usize), usize),
-        (source, epilogue): (Source, Epilogue),
+        (source, epilogue, terms): (Source, Epilogue, Terms),
+        order: Input,
         (levels, divisor): (&[Estimate], f64),
         items: usize,
     ) -> BufferId {
         let output = (input.0 / stride, input.1 / stride);
-        let halves = path.ends_with("conv0.0.0");
-        let kind = LayerKind::Conv { cin, padded, cout, halves, rounded: stride == 1 };
+        let kind = LayerKind::Conv { cin, padded, cout, input: order, rounded: stride == 1 };
         let layer = self.layer(path, beta, kind);
-        let dst = self.buffer(name, items * output.0 * output.1 * cout * self.variant.element());
+        let bytes = items * output.0 * output.1 * terms.output * cout * self.variant.element();
+        let dst = self.buffer(name, bytes);
         let fused = self.fused();
         let step = Step {
             name: name.into(),
@@ -347,6 +388,7 @@ impl<'a> Builder<'a> {
                 stride,
                 source,
                 epilogue: if fused { epilogue } else { Epilogue::Bias },
+                terms,
                 tile: UNPLACED,
             },
             layer,
@@ -364,7 +406,7 @@ impl<'a> Builder<'a> {
         self.step(step.clone(), items);
         if !fused {
             let residual = src.filter(|_| epilogue == Epilogue::Residual);
-            let kernel = Kernel::Pointwise { channels: cout };
+            let kernel = Kernel::Pointwise { channels: cout, terms: terms.output };
             let name = format!("{name}.act");
             let input = output;
             self.step(
@@ -391,6 +433,7 @@ impl<'a> Builder<'a> {
         let path = |i: usize| (format!("encode.cnn{i}"), None);
         let width = ENCODER_WIDTH;
         let narrow = self.variant.step();
+        let rests = if self.variant.precision == Precision::F16 { Rests::All } else { Rests::None };
         let padded = 3usize.next_multiple_of(narrow);
         let mut x = self.conv(
             "encode.cnn0",
@@ -398,7 +441,8 @@ impl<'a> Builder<'a> {
             None,
             (3, padded, width),
             ((h, w), 2),
-            (Source::Image, Epilogue::Leaky),
+            (Source::Image { rests }, Epilogue::Leaky, Terms::ONE),
+            Input::Colours(rests),
             (&[], 1.0),
             1,
         );
@@ -410,7 +454,8 @@ impl<'a> Builder<'a> {
                 Some(x),
                 (width, width, width),
                 (half, 1),
-                (Source::Tensor, Epilogue::Leaky),
+                (Source::Tensor, Epilogue::Leaky, Terms::ONE),
+                Input::Published,
                 (&[], 1.0),
                 1,
             );
@@ -454,11 +499,15 @@ impl<'a> Builder<'a> {
             let at = |full: usize| (full as f64 / divisor) as usize;
             let (h, w) = (at(full_h), at(full_w));
             let cin = spec.block_inputs(i);
-            let padded = cin.next_multiple_of(16);
+            let rests = self.rests(i);
+            // Flow has room where all else has.
+            let twice = if rests == Rests::All { 2 } else { 1 };
+            let padded = (twice * cin).next_multiple_of(16);
             let taps = if divisor == 1.0 { 1 } else { 4 };
             let path = |rest: &str| (format!("block{i}.{rest}"), None);
 
-            let made = Source::Input { levels: i, taps };
+            let made = Source::Input { levels: i, taps, rests };
+            let terms = self.terms(i);
             let (src, source, before) = if self.fused() {
                 (None, made, levels.as_slice())
             } else {
@@ -467,7 +516,7 @@ impl<'a> Builder<'a> {
                 self.step(
                     Step {
                         name: format!("block{i}.input"),
-                        kernel: Kernel::Input { cin: padded, levels: i, taps },
+                        kernel: Kernel::Input { cin: padded, levels: i, taps, rests },
                         layer: None,
                         src: None,
                         dst: Some(dst),
@@ -490,7 +539,8 @@ impl<'a> Builder<'a> {
                 src,
                 (cin, padded, c / 2),
                 ((h, w), 2),
-                (source, Epilogue::Leaky),
+                (source, Epilogue::Leaky, Terms { output: terms, ..Terms::ONE }),
+                Input::Halves(rests),
                 (before, divisor),
                 items,
             );
@@ -500,7 +550,8 @@ impl<'a> Builder<'a> {
                 Some(x),
                 (c / 2, c / 2, c),
                 ((h / 2, w / 2), 2),
-                (Source::Tensor, Epilogue::Leaky),
+                (Source::Tensor, Epilogue::Leaky, Terms { input: terms, ..Terms::ONE }),
+                Input::Published,
                 (&[], divisor),
                 items,
             );
@@ -513,7 +564,8 @@ impl<'a> Builder<'a> {
                     Some(x),
                     (c, c, c),
                     (quarter, 1),
-                    (Source::Tensor, Epilogue::Residual),
+                    (Source::Tensor, Epilogue::Residual, Terms::ONE),
+                    Input::Published,
                     (&[], divisor),
                     items,
                 );

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::kernel::{Epilogue, Kernel, Layout, Outcome, Source, Variant};
-use super::pack::input_channels;
-use super::plan::{BufferId, Estimate, Layer, LayerKind, Plan, Step};
+use super::kernel::{Epilogue, Kernel, Layout, Outcome, Rests, Source, Variant};
+use super::pack::{input_channels, round_together};
+use super::plan::{BufferId, Estimate, Input, Layer, LayerKind, Plan, Step};
 use crate::{FrameSize, PixelFormat, Precision};
 
 /// The most that rounding to single precision changes a number, relative to it.
@@ -123,6 +123,15 @@ pub(super) const fn activation(v: &Variant) -> Element {
     if matches!(v.precision, Precision::F16) { Element::Half } else { Element::Float }
 }
 
+/// A number as so many halves, see `Terms`. Never falls where its argument rises.
+pub(super) fn in_terms(terms: usize, v: f64) -> f64 {
+    let first = Element::Half.round(v);
+    if terms == 1 || (v as f32).abs() > 65504.0 || v.is_nan() {
+        return first;
+    }
+    first + Element::Half.round(f64::from(v as f32) - first)
+}
+
 /// Somewhere in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -139,14 +148,105 @@ pub(super) enum Format {
     Pixels {
         features: bool,
     },
+    /// Numbers as two halves: of `run` of them what they are rounded to, then what that leaves.
+    Pairs {
+        run: usize,
+    },
+    /// A block's input: channel `c` of a pixel as two halves where `rest[c]` is another channel,
+    /// which is what the first leaves; channels are `stride` elements apart.
+    Inputs {
+        rest: [u8; MOST_INPUTS],
+        channels: usize,
+        stride: usize,
+    },
 }
 
+/// The most channels of a block's input.
+const MOST_INPUTS: usize = 32;
+
+/// A channel that has no other, and one that is another's.
+const ALONE: u8 = 255;
+const BEHIND: u8 = 254;
+
 impl Format {
+    /// Of a block's input, by the published channel of each of its own.
+    fn inputs(order: &[Option<usize>], stride: usize) -> Self {
+        let mut rest = [ALONE; MOST_INPUTS];
+        for (place, channel) in order.iter().enumerate() {
+            let first = order.iter().position(|c| channel.is_some() && c == channel);
+            if let Some(first) = first.filter(|first| *first < place) {
+                (rest[first], rest[place]) = (place as u8, BEHIND);
+            }
+        }
+        Self::Inputs { rest, channels: order.len(), stride }
+    }
+
+    /// Where the halves of number `index` lie; none of one that is another's second.
+    fn halves(self, index: usize) -> Option<(usize, Option<usize>)> {
+        match self {
+            Self::Pairs { run } => {
+                let first = index + index / run * run;
+                Some((first, Some(first + run)))
+            }
+            Self::Inputs { rest, channels, stride } => {
+                let channel = index / stride % channels;
+                match rest[channel] {
+                    BEHIND => None,
+                    ALONE => Some((index, None)),
+                    behind => Some((index, Some(index + (usize::from(behind) - channel) * stride))),
+                }
+            }
+            _ => Some((index, None)),
+        }
+    }
+
     pub(super) fn at(self, index: usize) -> Element {
         match self {
             Self::All(element) => element,
+            Self::Pairs { .. } | Self::Inputs { .. } => Element::Half,
             Self::Pixels { features: true } if index % 8 >= 4 => Element::Half,
             Self::Pixels { .. } => Element::U16,
+        }
+    }
+
+    /// How many numbers lie in so many bytes.
+    pub(super) fn count(self, bytes: usize) -> usize {
+        let each = if let Self::Pairs { .. } = self { 2 } else { 1 };
+        bytes / self.at(0).bytes() / each
+    }
+
+    /// Writes numbers, those that there are.
+    pub(super) fn write(self, values: &[Option<f64>], to: &mut [u8]) {
+        let size = self.at(0).bytes();
+        let known = values.iter().enumerate().filter_map(|(i, v)| Some((i, (*v)?)));
+        for (i, v) in known {
+            let Some((first, second)) = self.halves(i) else { continue };
+            self.at(i).write(v, &mut to[first * size..][..size]);
+            if let Some(second) = second {
+                let rest = in_terms(2, v) - Element::Half.round(v);
+                let rest = if rest.is_finite() { rest } else { 0.0 };
+                Element::Half.write(rest, &mut to[second * size..][..size]);
+            }
+        }
+    }
+
+    /// Every number that lies somewhere, and 0 for what is another's second half.
+    fn read(self, from: &[u8]) -> Vec<f64> {
+        let size = self.at(0).bytes();
+        let at = |i: usize, place: usize| self.at(i).read(&from[place * size..][..size]);
+        let number = |i: usize| {
+            let Some((first, second)) = self.halves(i) else { return 0.0 };
+            let rest = second.map(|second| at(i, second));
+            rest.map_or_else(|| at(i, first), |rest| at(i, first) + rest)
+        };
+        (0..self.count(from.len())).map(number).collect()
+    }
+
+    /// A number as it is stored, never falling where it rises.
+    fn round(self, index: usize, v: f64) -> f64 {
+        match self.halves(index) {
+            Some((_, Some(_))) => in_terms(2, v),
+            _ => self.at(index).round(v),
         }
     }
 
@@ -173,30 +273,24 @@ impl Output {
     }
 
     pub(super) fn write(&self, to: &mut [u8]) {
-        let size = self.format.at(0).bytes();
-        for (i, (to, value)) in to.chunks_exact_mut(size).zip(&self.values).enumerate() {
-            if let Some(value) = value {
-                self.format.at(i).write(value.v, to);
-            }
-        }
+        let values: Vec<_> = self.values.iter().map(|value| Some((*value)?.v)).collect();
+        self.format.write(&values, to);
     }
 
     /// Holds what a kernel made of `before` to this; says where it is worst, if it is wrong.
     pub(super) fn check(&self, before: &[u8], made: &[u8]) -> Result<(), String> {
-        let size = self.format.at(0).bytes();
         let (mut wrong, mut worst) = (0, (0.0, String::new()));
         let values = self.values.iter().copied().chain(std::iter::repeat(None));
-        let bytes = before.chunks_exact(size).zip(made.chunks_exact(size));
-        for (i, ((before, made), value)) in bytes.zip(values).enumerate() {
+        let numbers = self.format.read(before).into_iter().zip(self.format.read(made));
+        for (i, ((before, got), value)) in numbers.zip(values).enumerate() {
             let element = self.format.at(i);
-            let got = element.read(made);
             let by = match value {
-                None if before == made => continue,
+                None if before.to_bits() == got.to_bits() => continue,
                 None => f64::INFINITY,
                 Some(value) if value.e == f64::INFINITY => continue,
                 Some(Approx { v, e }) => {
                     // Rounding keeps the order, so what lies between is rounded in between.
-                    let (least, most) = (element.round(v - e), element.round(v + e));
+                    let (least, most) = (self.format.round(i, v - e), self.format.round(i, v + e));
                     if (least..=most).contains(&got) {
                         continue;
                     }
@@ -247,7 +341,7 @@ impl Weights {
 
     pub(super) fn multiplied(&self, layer: &Layer, precision: Precision) -> Multiplied {
         let precision = match precision {
-            Precision::Tf32 if !layer.kind.is_rounded() => Precision::F32,
+            Precision::Tf32 if !layer.kind.is_rounded_in(precision) => Precision::F32,
             other => other,
         };
         let published = &self.0[&format!("{}.weight", layer.path)];
@@ -260,14 +354,22 @@ impl Weights {
             LayerKind::Deconv { cin, outputs, .. } => (16, cin, outputs, true),
         };
         assert_eq!((published.len(), bias.len()), (taps * inputs * outputs, outputs));
+        let mut scaled_weights: Vec<f32> = published.clone();
+        for (i, v) in scaled_weights.iter_mut().enumerate() {
+            *v = scaled(*v, if transposed { i / taps % outputs } else { i / taps / inputs });
+        }
+        if precision != Precision::F32 {
+            let each = scaled_weights.chunks_exact_mut(taps);
+            each.for_each(|kernel| round_together(kernel, precision));
+        }
         let mut weights = Vec::with_capacity(published.len());
         for tap in 0..taps {
             for i in 0..inputs {
                 weights.extend((0..outputs).map(|o| {
                     let (row, column) = if transposed { (i, o) } else { (o, i) };
                     let columns = if transposed { outputs } else { inputs };
-                    let v = published[(row * columns + column) * taps + tap];
-                    operand(precision, f64::from(scaled(v, o)))
+                    let v = scaled_weights[(row * columns + column) * taps + tap];
+                    operand(precision, 1, f64::from(v))
                 }));
             }
         }
@@ -277,9 +379,9 @@ impl Weights {
 }
 
 /// A number as the tensor cores are given it.
-fn operand(precision: Precision, v: f64) -> f64 {
+fn operand(precision: Precision, terms: usize, v: f64) -> f64 {
     match precision {
-        Precision::F16 => Element::Half.round(v),
+        Precision::F16 => in_terms(terms, v),
         Precision::Tf32 => {
             let bits = (v as f32).to_bits();
             f64::from(f32::from_bits((bits + 0x1000) & 0xffff_e000))
@@ -300,13 +402,17 @@ fn operand(precision: Precision, v: f64) -> f64 {
 /// floats do; of each product it drops what is below 2^-22.
 fn sum_error(v: &Variant, kernel: &Kernel, cin: usize, taps: usize) -> f64 {
     let step = 4.0 * U;
+    let terms = match kernel {
+        Kernel::Conv { terms, .. } => terms.input,
+        _ => 1,
+    };
     match v.products(kernel) {
         Precision::F32 => {
             let part = v.part(cin);
             let of_a_part = (3 * part / v.step()) as f64;
             (of_a_part + 2.0) * step + (taps * cin / part) as f64 * U
         }
-        _ => ((taps * cin / v.step()) as f64 + 4.0) * step,
+        _ => ((terms * taps * cin / v.step()) as f64 + 4.0) * step,
     }
 }
 
@@ -410,8 +516,8 @@ impl<'a> World<'a> {
         match step.kernel {
             Kernel::Conv { .. } => self.conv(step),
             Kernel::Deconv { outcome, .. } => self.deconv(step, outcome),
-            Kernel::Input { cin, taps, .. } => self.input(step, cin, taps),
-            Kernel::Pointwise { .. } => self.pointwise(step),
+            Kernel::Input { cin, taps, rests, .. } => self.input(step, cin, taps, rests),
+            Kernel::Pointwise { channels, terms } => self.pointwise(step, channels, terms),
             Kernel::Blend { .. } => self.blend(step),
             Kernel::Merge => self.merge(step),
             Kernel::Frame | Kernel::YuvIn | Kernel::YuvOut | Kernel::Items | Kernel::Peak => {
@@ -434,10 +540,54 @@ impl<'a> World<'a> {
     }
 
     /// A tensor of `(batch, h, w, c)`, its channels last whatever they are in memory.
-    fn tensor(&self, id: BufferId, [batch, h, w, c]: [usize; 4]) -> Vec<f64> {
-        let stored = self.elements(id, activation(self.variant()));
+    fn tensor(&self, id: BufferId, terms: usize, [batch, h, w, c]: [usize; 4]) -> Vec<f64> {
+        let format = self.format(terms, [batch, h, w, c]);
+        let stored = format.read(self.bytes(Place::Buffer(id)));
         assert_eq!(stored.len(), batch * h * w * c);
         self.in_memory([batch, h, w, c]).map(|at| stored[at]).collect()
+    }
+
+    /// What a tensor is stored as.
+    fn format(&self, terms: usize, [_, h, w, c]: [usize; 4]) -> Format {
+        match (terms, self.variant().layout) {
+            (1, _) => Format::All(activation(self.variant())),
+            (_, Layout::ChannelsLast) => Format::Pairs { run: c },
+            (_, Layout::Planes) => Format::Pairs { run: c * h * w },
+        }
+    }
+
+    /// What an activation that a step reads is stored as.
+    pub(super) fn activation(&self, step: &Step, id: BufferId) -> Format {
+        let ((h, w), (oh, ow), batch) = (step.input, step.output, self.batch(step));
+        match step.kernel {
+            Kernel::Conv { cin, .. }
+                if step.src == Some(id) && self.inputs(step, cin).is_some() =>
+            {
+                self.inputs(step, cin).unwrap()
+            }
+            Kernel::Conv { cin, terms, .. } if step.src == Some(id) => {
+                self.format(terms.input, [batch, h, w, cin])
+            }
+            Kernel::Pointwise { channels, terms } if step.dst == Some(id) => {
+                self.format(terms, [batch, oh, ow, channels])
+            }
+            _ => Format::All(activation(self.variant())),
+        }
+    }
+
+    /// How a block's input that a convolution reads lies in memory.
+    fn inputs(&self, step: &Step, padded: usize) -> Option<Format> {
+        let LayerKind::Conv { cin, input: input @ Input::Halves(_), .. } = self.layer(step).kind
+        else {
+            return None;
+        };
+        (self.variant().precision == Precision::F16)
+            .then(|| Format::inputs(&input_channels(input, cin, padded), self.stride(step.input)))
+    }
+
+    /// Elements from a channel to the next of an image of a size.
+    fn stride(&self, (h, w): (usize, usize)) -> usize {
+        if self.variant().layout == Layout::Planes { h * w } else { 1 }
     }
 
     /// Where each element of a tensor lies, in the order of channels last.
@@ -450,10 +600,10 @@ impl<'a> World<'a> {
         })
     }
 
-    fn stored(&self, id: BufferId, shape: [usize; 4], values: Vec<Approx>) -> Output {
-        let mut stored = vec![Approx::default(); values.len()];
-        self.in_memory(shape).zip(values).for_each(|(at, v)| stored[at] = v);
-        Output::all(Place::Buffer(id), activation(self.variant()), stored)
+    fn stored(&self, id: BufferId, terms: usize, shape: [usize; 4], values: Vec<Approx>) -> Output {
+        let mut stored = vec![None; values.len()];
+        self.in_memory(shape).zip(values).for_each(|(at, v)| stored[at] = Some(v));
+        Output { place: Place::Buffer(id), format: self.format(terms, shape), values: stored }
     }
 
     fn view(&self, levels: &[Estimate]) -> View {
@@ -545,41 +695,43 @@ impl<'a> World<'a> {
     /// What a convolution multiplies, with channels in the published order, and how far a kernel's
     /// may be off.
     fn operands(&self, step: &Step, batch: usize) -> (Vec<f64>, Option<Vec<f64>>) {
-        let Kernel::Conv { cin: padded, source, .. } = step.kernel else { unreachable!() };
-        let LayerKind::Conv { cin, halves, .. } = self.layer(step).kind else { unreachable!() };
+        let Kernel::Conv { cin: padded, source, terms, .. } = step.kernel else { unreachable!() };
+        let LayerKind::Conv { cin, input, .. } = self.layer(step).kind else { unreachable!() };
         let precision = self.variant().products(&step.kernel);
         let (h, w) = step.input;
+        // Of each published channel its places: two where what rounding leaves has one too.
+        let order = input_channels(input, cin, padded);
+        let places: Vec<Vec<usize>> = (0..cin)
+            .map(|c| (0..padded).filter(|place| order[*place] == Some(c)).collect())
+            .collect();
         let made: Vec<Approx> = match source {
             Source::Tensor => {
-                let x = self.tensor(step.src.unwrap(), [batch, h, w, padded]);
-                let x = x.chunks_exact(padded);
-                // Of each published channel, its place.
-                let places: Vec<usize> = if halves {
-                    let order = input_channels(cin, padded);
-                    let place = |c| order.iter().position(|o| *o == Some(c)).unwrap();
-                    (0..cin).map(place).collect()
-                } else {
-                    (0..cin).collect()
-                };
-                let x = x.flat_map(|x| places.iter().map(|c| operand(precision, x[*c])));
+                let x = self.tensor(step.src.unwrap(), terms.input, [batch, h, w, padded]);
+                let sum = |x: &[f64], at: &[usize]| at.iter().map(|place| x[*place]).sum();
+                let x = x.chunks_exact(padded).flat_map(|x| {
+                    let sums = places.iter().map(|at| (sum(x, at), at.len().max(terms.input)));
+                    sums.map(|(v, n)| operand(precision, n, v)).collect::<Vec<_>>()
+                });
                 return (x.collect(), None);
             }
             Source::Input { taps, .. } => {
                 let view = self.view(&step.levels);
                 self.block_inputs(&view, step, taps).into_iter().flatten().collect()
             }
-            Source::Image => {
+            Source::Image { .. } => {
                 let image = self.image(&self.images[self.encoded]);
                 let pixels = image.values.chunks_exact(image.channels);
                 let colour = |v: &f64| Approx { v: *v, e: 2.0 * U * v };
                 pixels.flat_map(|p| p[..3].iter().map(colour).collect::<Vec<_>>()).collect()
             }
         };
-        let element = activation(self.variant());
-        let stored = |v: f64| operand(precision, element.round(v));
-        let x: Vec<f64> = made.iter().map(|a| stored(a.v)).collect();
-        let off = made.iter().zip(&x).map(|(a, x)| {
-            let off = (stored(a.v + a.e) - x).max(x - stored(a.v - a.e));
+        let stored = |i: usize, v: f64| match precision {
+            Precision::F16 => in_terms(places[i % cin].len(), v),
+            other => operand(other, 1, Element::Float.round(v)),
+        };
+        let x: Vec<f64> = made.iter().enumerate().map(|(i, a)| stored(i, a.v)).collect();
+        let off = made.iter().zip(&x).enumerate().map(|(i, (a, x))| {
+            let off = (stored(i, a.v + a.e) - x).max(x - stored(i, a.v - a.e));
             if off.is_finite() { off.max(a.e * U) } else { f64::INFINITY }
         });
         (x.clone(), self.errors.then(|| off.collect()))
@@ -594,7 +746,7 @@ impl<'a> World<'a> {
     }
 
     fn conv(&self, step: &Step) -> Vec<Output> {
-        let Kernel::Conv { cin: padded, stride, epilogue, .. } = step.kernel else {
+        let Kernel::Conv { cin: padded, stride, epilogue, terms: stored, .. } = step.kernel else {
             unreachable!()
         };
         let layer = self.layer(step);
@@ -619,14 +771,14 @@ impl<'a> World<'a> {
             made.extend(sums.all((oh, ow), terms));
         }
         if epilogue == Epilogue::Residual {
-            let own = self.tensor(step.src.unwrap(), [batch, h, w, padded]);
+            let own = self.tensor(step.src.unwrap(), stored.input, [batch, h, w, padded]);
             assert_eq!(own.len(), made.len());
             made.iter_mut().zip(own).for_each(|(v, r)| *v = v.plus(Approx::exact(r)));
         }
         if epilogue != Epilogue::Bias {
             made.iter_mut().for_each(|v| *v = v.leaky());
         }
-        vec![self.stored(step.dst.unwrap(), [batch, oh, ow, cout], made)]
+        vec![self.stored(step.dst.unwrap(), stored.output, [batch, oh, ow, cout], made)]
     }
 
     fn deconv(&self, step: &Step, outcome: Outcome) -> Vec<Output> {
@@ -639,8 +791,8 @@ impl<'a> World<'a> {
         let of = self.weights.multiplied(layer, self.variant().precision);
         let (h, w) = step.input;
         let precision = self.variant().products(&step.kernel);
-        let mut x = self.tensor(step.src.unwrap(), [batch, h, w, cin]);
-        x.iter_mut().for_each(|v| *v = operand(precision, *v));
+        let mut x = self.tensor(step.src.unwrap(), 1, [batch, h, w, cin]);
+        x.iter_mut().for_each(|v| *v = operand(precision, 1, *v));
         // Input pixel `i` and tap `k` of the kernel give output pixel `2 i - 1 + k`.
         let terms = |oy: usize, ox: usize| {
             (0..16).filter_map(move |tap| {
@@ -731,29 +883,38 @@ impl<'a> World<'a> {
             .collect()
     }
 
-    fn input(&self, step: &Step, padded: usize, taps: usize) -> Vec<Output> {
+    fn input(&self, step: &Step, padded: usize, taps: usize, rests: Rests) -> Vec<Output> {
         let view = self.view(&step.levels);
         let pixels = self.block_inputs(&view, step, taps);
-        let order = input_channels(pixels[0].len(), padded);
+        let order = input_channels(Input::Halves(rests), pixels[0].len(), padded);
+        let first = |place: usize| order[..place].iter().all(|c| *c != order[place]);
         let of = |pixel: &Vec<Approx>| -> Vec<Approx> {
-            order.iter().map(|c| c.map_or(Approx::default(), |c| pixel[c])).collect()
+            let at = |place: usize| order[place].filter(|_| first(place)).map(|c| pixel[c]);
+            (0..padded).map(|place| at(place).unwrap_or_default()).collect()
         };
         let values = pixels.iter().flat_map(of).collect();
         let (h, w) = step.output;
-        vec![self.stored(step.dst.unwrap(), [self.batch(step), h, w, padded], values)]
+        let shape = [self.batch(step), h, w, padded];
+        let mut made = self.stored(step.dst.unwrap(), 1, shape, values);
+        if self.variant().precision == Precision::F16 {
+            made.format = Format::inputs(&order, self.stride(step.output));
+        }
+        vec![made]
     }
 
-    fn pointwise(&self, step: &Step) -> Vec<Output> {
-        let element = activation(self.variant());
+    fn pointwise(&self, step: &Step, channels: usize, terms: usize) -> Vec<Output> {
         let id = step.dst.unwrap();
-        let mut values: Vec<Approx> =
-            self.elements(id, element).into_iter().map(Approx::exact).collect();
+        let (h, w) = step.output;
+        let format = self.format(terms, [self.batch(step), h, w, channels]);
+        let stored = format.read(self.bytes(Place::Buffer(id)));
+        let mut values: Vec<Approx> = stored.into_iter().map(Approx::exact).collect();
         if let Some(residual) = step.residual {
-            let residual = self.elements(residual, element);
+            assert_eq!(terms, 1);
+            let residual = self.elements(residual, activation(self.variant()));
             values.iter_mut().zip(residual).for_each(|(v, r)| *v = v.plus(Approx::exact(r)));
         }
-        values.iter_mut().for_each(|v| *v = v.leaky());
-        vec![Output::all(Place::Buffer(id), element, values)]
+        let values = values.into_iter().map(|v| Some(v.leaky())).collect();
+        vec![Output { place: Place::Buffer(id), format, values }]
     }
 
     fn blend(&self, step: &Step) -> Vec<Output> {

@@ -36,10 +36,10 @@ struct Slab {
     u32 left, right;
 };
 
-__device__ __forceinline__ Slab slab_at(u32 halo, u32 weights, int warp_n, int index) {
+__device__ __forceinline__ Slab slab_at(u32 halo, u32 weights, int warp_n, int index, int term) {
     int tap = index % 9, part = index / 9;
     Slab s;
-    s.left = halo + tap_offset(tap / 3, tap % 3) + part * (KP * ES);
+    s.left = halo + tap_offset(tap / 3, tap % 3) + (term * CIN + part * KP) * ES;
     s.right = weights + (warp_n * (NW / 16) * SLAB_STEPS * 32 + (threadIdx.x & 31)) * 16;
     return s;
 }
@@ -125,10 +125,14 @@ __device__ __forceinline__ void make_halo(u32 to, const Args& a, const Item& it,
             Colours p;
             load(p, it.image0 + (long long)(y * a.full_w + x) * PIXEL_BYTES);
             add_colours(v, p, UNIT);
+#if RESTS != 0
+#pragma unroll
+            for (int c = 0; c < 3; c++) v[3 + c] = rest(v[c]);
+#endif
         }
 #endif
 #pragma unroll
-        for (int part = 0; part < CIN / 8; part++) store8(at, part * 8, *(const float(*)[8])(v + part * 8));
+        for (int part = 0; part < CIN / 8; part++) store8(at, part * 8, *(float(*)[8])(v + part * 8));
     }
 }
 #endif
@@ -164,13 +168,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
         oy = in_item / a.tiles_x * TH;
         ox = in_item % a.tiles_x * TW;
     };
-    auto input_of = [&](int item) { return (const elem*)a.src + (long long)item * a.h * a.w * CIN; };
+    auto input_of = [&](int item) { return (const elem*)a.src + (long long)item * a.h * a.w * (IN_TERMS * CIN); };
 
 #if RESIDENT && SOURCE == 0
     if (tile < total) {
         int item, oy, ox;
         origin(tile, item, oy, ox);
-        load_halo<CIN>(halos, input_of(item), a.h, a.w, oy, ox, 0);
+        load_halo<IN_TERMS * CIN>(halos, input_of(item), a.h, a.w, oy, ox, 0);
     }
     copy_commit();
     int current = 0;
@@ -196,7 +200,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
         if (tile + gridDim.x < total) {
             int item, oy, ox;
             origin(tile + gridDim.x, item, oy, ox);
-            load_halo<CIN>(halos + current * HALO_BYTES, input_of(item), a.h, a.w, oy, ox, 0);
+            load_halo<IN_TERMS * CIN>(halos + current * HALO_BYTES, input_of(item), a.h, a.w, oy, ox, 0);
         }
         copy_commit();
         copy_wait<1>();
@@ -217,23 +221,28 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             }
         }
 #if RESIDENT
+        // The same weights multiply every term of the input.
 #pragma unroll 1
-        for (int i = 0; i < SLABS; i++) {
-            int after = i + 1 < SLABS ? i + 1 : 0;
-            Slab slab = slab_at(halo, ring + i * SLAB_BYTES, warp_n, i);
-            Slab next = slab_at(halo, ring + after * SLAB_BYTES, warp_n, after);
+        for (int i = 0; i < IN_TERMS * SLABS; i++) {
+            int after = i + 1 < IN_TERMS * SLABS ? i + 1 : 0;
+            Slab slab = slab_at(halo, ring + i / IN_TERMS * SLAB_BYTES, warp_n, i / IN_TERMS, i % IN_TERMS);
+            Slab next = slab_at(halo, ring + after / IN_TERMS * SLAB_BYTES, warp_n, after / IN_TERMS, after % IN_TERMS);
             if (i == 0) load_first(operands, slab, left);
             multiply_slab<true>(c, operands, slab, next, left);
         }
 #else
         const elem* src = input_of(item);
+        auto load_part = [&](int part) {
+#pragma unroll
+            for (int term = 0; term < IN_TERMS; term++) load_halo<KP>(halo, src, a.h, a.w, oy, ox, term * CIN + part * KP);
+        };
 #pragma unroll
         for (int i = 0; i < STAGES - 1; i++) {
             if (i < SLABS) load_slab(ring + i * SLAB_BYTES, weights, i);
             if (i == 0) {
                 if (!waited) wait_for_kernel_before();
                 waited = true;
-                load_halo<KP>(halo, src, a.h, a.w, oy, ox, 0);
+                load_part(0);
             }
             copy_commit();
         }
@@ -244,13 +253,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             __syncthreads();
             int ahead = i + STAGES - 1;
             if (ahead < SLABS) {
-                if (ahead % 9 == 0) load_halo<KP>(halo, src, a.h, a.w, oy, ox, ahead / 9 * KP);
+                if (ahead % 9 == 0) load_part(ahead / 9);
                 load_slab(ring + next * SLAB_BYTES, weights, ahead);
             }
             copy_commit();
-            Slab slab = slab_at(halo, ring + stage * SLAB_BYTES, warp_n, i);
-            load_first(operands, slab, left);
-            multiply_slab<false>(c, operands, slab, slab, left);
+#pragma unroll
+            for (int term = 0; term < IN_TERMS; term++) {
+                Slab slab = slab_at(halo, ring + stage * SLAB_BYTES, warp_n, i, term);
+                load_first(operands, slab, left);
+                multiply_slab<false>(c, operands, slab, slab, left);
+            }
             stage = stage + 1 == STAGES ? 0 : stage + 1;
             next = next + 1 == STAGES ? 0 : next + 1;
         }
@@ -271,7 +283,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             }
         }
 #endif
-        elem* dst = (elem*)a.dst + (long long)item * a.oh * a.ow * COUT;
+        elem* dst = (elem*)a.dst + (long long)item * a.oh * a.ow * (OUT_TERMS * COUT);
 #pragma unroll
         for (int i = 0; i < MT; i++) {
 #pragma unroll
@@ -281,7 +293,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 if (y >= a.oh || x >= a.ow) continue;
                 long long pixel = (long long)y * a.ow + x;
                 int n = first + (lane & 3) * 2;
-                elem* to = dst + pixel * COUT + n;
+                elem* to = dst + pixel * (OUT_TERMS * COUT) + n;
 #if EPILOGUE == 1 && PREC != 0
                 u32 centre = halo + ((m / TW + 1) * HALO_W + m % TW + 1) * PITCH + n * ES;
 #endif
@@ -300,9 +312,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 #endif
 #if LAYOUT == 0
                     store2(to + j * 8, p, q);
+#if OUT_TERMS == 2
+                    store2(to + COUT + j * 8, rest(p), rest(q));
+#endif
 #else
-                    dst[(long long)(n + j * 8) * a.oh * a.ow + pixel] = to_elem(p);
-                    dst[(long long)(n + j * 8 + 1) * a.oh * a.ow + pixel] = to_elem(q);
+                    auto plane = [&](int channel) { return dst + (long long)channel * a.oh * a.ow + pixel; };
+                    *plane(n + j * 8) = to_elem(p);
+                    *plane(n + j * 8 + 1) = to_elem(q);
+#if OUT_TERMS == 2
+                    *plane(COUT + n + j * 8) = to_elem(rest(p));
+                    *plane(COUT + n + j * 8 + 1) = to_elem(rest(q));
+#endif
 #endif
                 }
             }
@@ -312,7 +332,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
         if (tile + gridDim.x < total) {
             int item, oy, ox;
             origin(tile + gridDim.x, item, oy, ox);
-            load_halo<CIN>(halos, input_of(item), a.h, a.w, oy, ox, 0);
+            load_halo<IN_TERMS * CIN>(halos, input_of(item), a.h, a.w, oy, ox, 0);
         }
         copy_commit();
 #endif

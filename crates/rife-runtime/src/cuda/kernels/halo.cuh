@@ -4,7 +4,7 @@
 // 2 the even columns lie before the odd ones, for the same reason.
 
 #define THREADS (WM * WN * 32)
-#define PITCH (CIN * ES + 16)
+#define PITCH (IN_TERMS * CIN * ES + 16)
 #define HALO_H ((TH - 1) * STRIDE + 3)
 #define HALO_W ((TW - 1) * STRIDE + 3)
 #define HALO_BYTES (HALO_H * HALO_W * PITCH)
@@ -25,13 +25,13 @@ __device__ __forceinline__ void load_halo(u32 to, const elem* src, int h, int w,
     constexpr int WORDS = COUNT * ES / 16;
     // Most tiles lie inside the image and need no look at its border.
     bool inside = y0 >= 0 && x0 >= 0 && y0 + HALO_H <= h && x0 + HALO_W <= w;
-    const elem* corner = src + ((long long)y0 * w + x0) * CIN + first;
+    const elem* corner = src + ((long long)y0 * w + x0) * (IN_TERMS * CIN) + first;
     to += first * ES;
     for (int i = threadIdx.x; i < HALO_H * HALO_W * WORDS; i += THREADS) {
         int word = i % WORDS, pixel = i / WORDS;
         int hy = pixel / HALO_W, hx = pixel % HALO_W;
         u32 at = to + (hy * HALO_W + halo_column(hx)) * PITCH + word * 16;
-        const elem* from = corner + ((hy * w + hx) * CIN + word * E16);
+        const elem* from = corner + ((hy * w + hx) * (IN_TERMS * CIN) + word * E16);
         if (inside) {
             copy16(at, from, true);
         } else {

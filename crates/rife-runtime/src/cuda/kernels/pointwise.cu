@@ -5,6 +5,18 @@ extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     let_next_kernel_start();
     long long n = (long long)a.batch * a.oh * a.ow * COUT / 2;
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
+#if OUT_TERMS == 2
+        // The rest of a pixel's channels lies behind them, and of an item's planes.
+        long long run = LAYOUT == 0 ? COUT : (long long)COUT * a.oh * a.ow;
+        elem* p = (elem*)a.dst + 2 * i + 2 * i / run * run;
+        float u, v, more, and_more;
+        load2(p, u, v);
+        load2(p + run, more, and_more);
+        u = leaky(u + more);
+        v = leaky(v + and_more);
+        store2(p, u, v);
+        store2(p + run, rest(u), rest(v));
+#else
         elem* p = (elem*)a.dst + 2 * i;
         float u, v;
         load2(p, u, v);
@@ -15,5 +27,6 @@ extern "C" __global__ void kernel(const __grid_constant__ Args a) {
             v += s;
         }
         store2(p, leaky(u), leaky(v));
+#endif
     }
 }

@@ -15,6 +15,15 @@ typedef float elem;
 #define ES 4
 #endif
 
+// How many halves stand for a number of the input and of the output, in F16. Two are the number
+// rounded and the rest, rounded too; of a pixel, the rest of all channels lies behind them.
+#ifndef IN_TERMS
+#define IN_TERMS 1
+#endif
+#ifndef OUT_TERMS
+#define OUT_TERMS 1
+#endif
+
 // Channels of one tensor-core step: 32 bytes of a pixel, in either precision.
 #define KC (32 / ES)
 // Elements of 16 bytes.
@@ -157,6 +166,11 @@ __device__ __forceinline__ elem to_elem(float v) { return float_to_half(v); }
 __device__ __forceinline__ float to_float(elem v) { return v; }
 __device__ __forceinline__ elem to_elem(float v) { return v; }
 #endif
+
+// What is left of a number that is stored as an element; nothing of one that is beyond halves.
+__device__ __forceinline__ float rest(float v) {
+    return fabsf(v) <= 65504.0f ? v - to_float(to_elem(v)) : 0.0f;
+}
 
 // Two neighbouring channels at once.
 __device__ __forceinline__ void store2(elem* p, float a, float b) {

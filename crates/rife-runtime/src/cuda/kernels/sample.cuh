@@ -209,10 +209,12 @@ __device__ __forceinline__ void estimate(const Args& a, int item, int y, int x, 
 
 #ifdef TAPS
 // A block's input has two halves of `CIN / 2` channels, one for each frame: RGB, its features if
-// any, the timestep or the mask, its flow, four channels of the feature handed on if any, zeros.
-// See `input_channels` of `pack.rs`.
+// any, the timestep or the mask, its flow, four channels of the feature handed on if any; then what
+// rounding leaves of its flow (RESTS 1) or of all of these (RESTS 2), zeros. See `input_channels` of
+// `pack.rs`.
 #define HALF (CIN / 2)
 #define AUX PIXEL_CHANNELS
+#define USED (AUX + 1 + (LEVELS > 0 ? FEATURES ? 6 : 2 : 0))
 
 #if FEATURES
 __device__ __forceinline__ void add_feature(float* v, const void* feat, int index, float weight) {
@@ -311,6 +313,14 @@ __device__ __forceinline__ void block_input(const Args& a, const Item& it, int i
     }
 #endif
     v[AUX] = it.t;
+#if RESTS != 0
+    constexpr int FROM = RESTS == 1 ? AUX + 1 : 0, COUNT = RESTS == 1 ? 2 : USED;
+#pragma unroll
+    for (int c = 0; c < COUNT; c++) {
+        v[USED + c] = rest(v[FROM + c]);
+        v[HALF + USED + c] = rest(v[HALF + FROM + c]);
+    }
+#endif
 }
 #endif
 

@@ -64,14 +64,16 @@ fn ways(
         _ => 0,
     };
     let name = match kernel {
-        Kernel::Conv { stride, source, epilogue, .. } => {
+        Kernel::Conv { stride, source, epilogue, terms, .. } => {
             let (source, model) = match source {
-                Source::Input { taps, .. } if finely => (format!("input {taps}"), model),
+                Source::Input { taps, rests, .. } if finely => {
+                    (format!("input {taps} {rests:?}"), model)
+                }
                 Source::Input { .. } => ("input".into(), model),
                 other => (format!("{other:?}"), String::new()),
             };
             let stride = if finely { stride } else { 0 };
-            format!("conv {stride} {source} {epilogue:?} {layout:?} {model}")
+            format!("conv {stride} {source} {epilogue:?} {terms:?} {layout:?} {model}")
         }
         Kernel::Deconv { columns, outcome, .. } => {
             // The same text for any number of levels.
@@ -82,10 +84,10 @@ fn ways(
             };
             format!("deconv {columns} {outcome} {layout:?}")
         }
-        Kernel::Input { taps, .. } => {
-            format!("input {} {layout:?} {model}", if finely { taps } else { 0 })
+        Kernel::Input { taps, rests, .. } => {
+            format!("input {} {rests:?} {layout:?} {model}", if finely { taps } else { 0 })
         }
-        Kernel::Pointwise { .. } => "pointwise".into(),
+        Kernel::Pointwise { terms, .. } => format!("pointwise {terms} {layout:?}"),
         Kernel::Blend { .. } => format!("blend {model}"),
         Kernel::Frame => format!("frame {model}"),
         Kernel::YuvIn => format!("yuv in {model}"),

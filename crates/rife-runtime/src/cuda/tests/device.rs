@@ -18,7 +18,7 @@ use super::super::launch::{Addresses, launch};
 use super::super::plan::{Plan, Request, Step};
 use super::super::samples::format_code;
 use super::super::twin::{
-    Approx, Element, Format, Item, Output, POISON, Place, Weights, World, activation, reads, writes,
+    Approx, Element, Format, Item, Output, POISON, Place, Weights, World, reads, writes,
 };
 use super::{H100, PRECISIONS, Random, published, request};
 use crate::engine::Load;
@@ -201,16 +201,16 @@ fn fill(world: &mut World<'_>, step: &Step, filling: Filling, random: &mut Rando
         } else {
             Role::Activation
         };
-        let element = match role {
-            Role::Activation => activation(&variant),
-            _ => Element::Float,
+        let format = match role {
+            Role::Activation => world.activation(step, id),
+            _ => Format::All(Element::Float),
         };
         // Neighbours alike here and there: between unlike ones an extreme flow is hardly known.
         let mut kept = [0.0; 4];
         let bytes = world.bytes_mut(Place::Buffer(id));
-        for (i, to) in bytes.chunks_exact_mut(element.bytes()).enumerate() {
+        let mut value = |i: usize, random: &mut Random| {
             let one_of = |random: &mut Random, of: &[f64]| of[random.below(of.len())];
-            let v = match (role, filling) {
+            match (role, filling) {
                 (Role::Activation, _) => activation_value(random),
                 (Role::Flow, Filling::Ordinary) => random.within(20.0),
                 (Role::Mask, Filling::Ordinary) => random.within(4.0),
@@ -222,7 +222,7 @@ fn fill(world: &mut World<'_>, step: &Step, filling: Filling, random: &mut Rando
                     kept[i % 4]
                 }
                 (Role::Mask, Filling::Extreme) => {
-                    if i % 16 == 0 {
+                    if i.is_multiple_of(16) {
                         kept[0] = one_of(random, &[0.0, 200.0, -200.0, 1e30, -1e30]);
                     }
                     kept[0]
@@ -230,9 +230,11 @@ fn fill(world: &mut World<'_>, step: &Step, filling: Filling, random: &mut Rando
                 (_, Filling::NotFinite) => {
                     one_of(random, &[f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1.5])
                 }
-            };
-            element.write(v, to);
-        }
+            }
+        };
+        let count = format.count(bytes.len());
+        let values: Vec<_> = (0..count).map(|i| Some(value(i, random))).collect();
+        format.write(&values, bytes);
     }
 }
 
@@ -268,13 +270,15 @@ fn world<'a>(plan: &'a Plan, size: FrameSize, weights: &'a Weights) -> World<'a>
 /// are the rule, the channels.
 fn kind(step: &Step, variant: &Variant, usual: bool) -> String {
     let of = match step.kernel.with_tile(Tile::BLANK) {
-        Kernel::Conv { stride, source, epilogue, .. } if !usual => {
-            format!("conv {stride} {source:?} {epilogue:?}")
+        Kernel::Conv { stride, source, epilogue, terms, .. } if !usual => {
+            format!("conv {stride} {source:?} {epilogue:?} {terms:?}")
         }
         Kernel::Deconv { columns, outcome, .. } if !usual => {
             format!("deconv {columns} {outcome:?}")
         }
-        Kernel::Pointwise { .. } => format!("pointwise {}", step.residual.is_some()),
+        Kernel::Pointwise { terms, .. } => {
+            format!("pointwise {terms} {}", step.residual.is_some())
+        }
         kernel => format!("{kernel:?}"),
     };
     // Where a block works above the frame's size, it reads and is read otherwise.

@@ -2,9 +2,9 @@
 
 use rife_model::ModelVersion;
 
-use super::super::kernel::{Kernel, Layout, Variant};
-use super::super::pack::{self, input_channels};
-use super::super::plan::{LayerKind, Plan};
+use super::super::kernel::{Kernel, Layout, Rests, Variant};
+use super::super::pack::{self, input_channels, round_together};
+use super::super::plan::{Input, LayerKind, Plan};
 use super::super::twin::{Element, Weights};
 use super::{FULL_HD, PRECISIONS, Random, published, request};
 use crate::Precision;
@@ -26,26 +26,33 @@ fn packed_convolutions_multiply_as_published_ones() {
             let variant = &plan.variant;
             let mut random = Random(1);
             for (layer, (weights_at, bias_at)) in plan.layers.iter().zip(offsets) {
-                let LayerKind::Conv { cin, padded, cout, halves, .. } = layer.kind else {
+                let LayerKind::Conv { cin, padded, cout, input, .. } = layer.kind else {
                     continue;
                 };
-                let order: Vec<Option<usize>> = if halves {
-                    input_channels(cin, padded)
-                } else {
-                    (0..padded).map(|c| (c < cin).then_some(c)).collect()
-                };
-                // Every published channel has a place, and one only.
-                let mut known: Vec<usize> = order.iter().flatten().copied().collect();
-                known.sort_unstable();
-                assert!(known.into_iter().eq(0..cin), "{}: {order:?}", layer.path);
+                let order = input_channels(input, cin, padded);
+                // Every published channel has a place, and a second where what rounding leaves of
+                // it is multiplied too.
+                for channel in 0..cin {
+                    let twice = match input {
+                        Input::Colours(rests) | Input::Halves(rests) => match rests {
+                            Rests::None => false,
+                            Rests::Flow => channel + 4 >= cin,
+                            Rests::All => true,
+                        },
+                        Input::Published => false,
+                    };
+                    let places = order.iter().filter(|at| **at == Some(channel)).count();
+                    assert_eq!(places, 1 + usize::from(twice), "{} {channel}", layer.path);
+                }
 
                 let expected = weights.multiplied(layer, precision);
                 let x: Vec<f64> = (0..padded).map(|_| random.within(1.0)).collect();
                 for tap in 0..9 {
                     let mut sums = vec![0.0; cout];
                     for (n, sums) in sums.chunks_exact_mut(16).enumerate() {
-                        for k in 0..padded / variant.step() {
-                            let at = (n * 9 + tap) * (padded / variant.step()) + k;
+                        let steps = padded / variant.step();
+                        for k in 0..steps {
+                            let at = (n * 9 + tap) * steps + k;
                             let of = &packed[weights_at + 512 * at..][..512];
                             multiply(variant, of, &x[k * variant.step()..], sums);
                         }
@@ -105,4 +112,48 @@ fn layers_are_the_same_in_every_plan_of_a_model() {
         );
         assert!(other.steps().any(|s| matches!(s.kernel, Kernel::Input { .. })));
     }
+}
+
+/// Rounded weights stay near what they were, and their sums over what meets one output stay about as
+/// exact as the smallest of them: rounding each on its own is off by far more.
+#[test]
+fn rounded_weights_keep_their_sums() {
+    let alone = |v: f32, precision| match precision {
+        Precision::F16 => half::f16::from_f32(v).to_f32(),
+        _ => f32::from_bits((v.to_bits() + 0x1000) & 0xffff_e000),
+    };
+    let met: [&[&[usize]]; 2] = [
+        &[&[0, 1, 2, 3, 4, 5, 6, 7, 8]],
+        &[&[0, 2, 8, 10], &[1, 3, 9, 11], &[4, 6, 12, 14], &[5, 7, 13, 15]],
+    ];
+    for precision in [Precision::F16, Precision::Tf32] {
+        let mut random = Random(7);
+        let (mut together, mut apart) = (0.0f64, 0.0f64);
+        for taps in met {
+            for _ in 0..500 {
+                let count = taps.len() * taps[0].len();
+                let exact: Vec<f32> = (0..count).map(|_| random.within(0.3) as f32).collect();
+                let mut rounded = exact.clone();
+                round_together(&mut rounded, precision);
+                for (v, r) in exact.iter().zip(&rounded) {
+                    assert_eq!(alone(*r, precision), *r);
+                    // Half a unit of its own last place, and half of one of the largest's.
+                    let most = 2.0f32.powi(-11) * v.abs() + 1.01 * 2.0f32.powi(-13);
+                    assert!((v - r).abs() <= most, "{v} {r}");
+                }
+                for taps in taps {
+                    let sum = |of: &dyn Fn(usize) -> f32| -> f64 {
+                        taps.iter().map(|tap| f64::from(of(*tap))).sum()
+                    };
+                    let wanted = sum(&|tap| exact[tap]);
+                    together += (sum(&|tap| rounded[tap]) - wanted).abs();
+                    apart += (sum(&|tap| alone(exact[tap], precision)) - wanted).abs();
+                }
+            }
+        }
+        assert!(together < apart / 6.0, "{precision:?}: {together} {apart}");
+    }
+    let mut huge = [7e4, 1.0, -1e5, 0.0, f32::NAN, 0.1, 0.2, 0.3, 0.4];
+    round_together(&mut huge, Precision::F16);
+    assert!(huge[0].is_infinite() && huge[1] == 1.0);
 }
