@@ -22,10 +22,12 @@ fn main() {
         println!("cargo:rerun-if-changed={}", browser.display());
     }
 
-    // Committing changes one of these, and with it what the program says it was built from.
+    // Committing changes one of these, and with it what the program says it was built from. In a
+    // linked worktree they lie elsewhere.
     for state in ["HEAD", "logs/HEAD", "index"] {
-        let path = format!("../../.git/{state}");
-        if fs::exists(&path).unwrap_or(false) {
+        if let Some(path) = git(&["rev-parse", "--git-path", state])
+            && fs::exists(&path).unwrap_or(false)
+        {
             println!("cargo:rerun-if-changed={path}");
         }
     }
