@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 use rife_model::{ModelError, ModelSpec, check_state_dict};
 
 use super::kernel::Rests;
@@ -15,30 +16,28 @@ pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<
     check_state_dict(spec, tensors.iter().map(|(name, t)| (name.as_str(), t.dims())))
         .map_err(ModelError::from)?;
     let (offsets, bytes) = plan.weight_offsets();
-    let mut packed = vec![0; bytes];
     let precision = plan.variant.precision;
-    for (layer, (weights_at, bias_at)) in plan.layers.iter().zip(offsets) {
+    let pack = |layer: &Layer| -> Result<[Vec<u8>; 2]> {
         let mut source = Published::read(&tensors, layer)?;
         if layer.kind.is_rounded_in(precision) {
             let each = source.weights.chunks_exact_mut(layer.kind.taps());
             each.for_each(|kernel| round_together(kernel, precision));
         }
-        let put = |to: &mut [u8], values: Vec<f32>| {
-            to.chunks_exact_mut(4)
-                .zip(values)
-                .for_each(|(to, v)| to.copy_from_slice(&v.to_le_bytes()));
-        };
+        let floats = |values: Vec<f32>| values.into_iter().flat_map(f32::to_le_bytes).collect();
         let weights = source.weights(layer.kind, plan.variant.step());
-        let to = &mut packed[weights_at..][..weights.len() * plan.variant.element()];
-        match precision {
-            Precision::F16 => to
-                .chunks_exact_mut(2)
-                .zip(weights)
-                .for_each(|(to, v)| to.copy_from_slice(&half::f16::from_f32(v).to_le_bytes())),
-            _ => put(to, weights),
-        }
-        let biases = source.biases(layer.kind);
-        put(&mut packed[bias_at..][..biases.len() * 4], biases);
+        let weights = match precision {
+            Precision::F16 => {
+                weights.into_iter().flat_map(|v| half::f16::from_f32(v).to_le_bytes()).collect()
+            }
+            _ => floats(weights),
+        };
+        Ok([weights, floats(source.biases(layer.kind))])
+    };
+    let layers: Vec<[Vec<u8>; 2]> = plan.layers.par_iter().map(pack).collect::<Result<_>>()?;
+    let mut packed = vec![0; bytes];
+    for ([weights, bias], (weights_at, bias_at)) in layers.into_iter().zip(offsets) {
+        packed[weights_at..][..weights.len()].copy_from_slice(&weights);
+        packed[bias_at..][..bias.len()].copy_from_slice(&bias);
     }
     Ok(packed)
 }
