@@ -37,14 +37,14 @@ impl Verdict {
     /// What it comes down to, in words.
     pub fn words(&self) -> String {
         let mut parts = Vec::new();
-        if let Some(speed) = self.speed {
+        if let Some(speed) = self.speed.filter(|s| s.is_finite()) {
             parts.push(match speed {
                 // What rounds to as fast is not slower.
                 s if s >= 0.995 => format!("{s:.2} times as fast"),
                 s => format!("slower, at {s:.2} of the speed"),
             });
         }
-        if let Some(memory) = self.memory {
+        if let Some(memory) = self.memory.filter(|m| m.is_finite()) {
             parts.push(format!("{:.0}% of the memory", 100.0 * memory));
         }
         if let Some(fidelity) = &self.fidelity {

@@ -12,10 +12,11 @@ use crate::report::sources::Source;
 use crate::report::tables::{
     ablation, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed,
 };
+use crate::report::terminal;
 use crate::subject::{Case, Engine, Precision};
 
 const KINDS: &str = "machine, speed, gpu, fidelity, comparisons, ablation, optimizations, profile, \
-                     quality, scaling or peers";
+                     quality, scaling, peers or printed";
 /// Rows of kernels: those that matter.
 const KERNELS: usize = 10;
 
@@ -94,6 +95,16 @@ pub fn make(words: &[&str], sources: &[Source]) -> Result<String> {
             let record = arguments("RECORD", 1..=1)?;
             some(record.peers.is_empty(), args, || "no peers".into())?;
             Ok(peers::of(&record.peers).markdown())
+        }
+        "printed" => {
+            // Where the time goes fills pages, and has tables of its own.
+            let record = Record { profiles: Vec::new(), ..arguments("RECORD", 1..=1)?.clone() };
+            // Nothing in it ends the block, or the table.
+            let text = terminal::render(&record)
+                .replace('`', "'")
+                .replace('<', "\u{2039}")
+                .replace("NaN", "  -");
+            Ok(format!("```text\n{}\n```\n", text.trim_end()))
         }
         _ => bail!("table {kind}: expected {KINDS}"),
     }
