@@ -115,15 +115,15 @@ impl Gain {
     }
 
     /// Says what the figures mean. That few runs do not overlap happens by chance one time in
-    /// three with two of each: the gain has to be more than all that the runs differ by, too.
+    /// three with two of each: the factor has to be more than all that the runs differ by, too.
     pub fn judge(&mut self) {
         let Self { gain, least, most, .. } = *self;
         // Of one run each there is nothing that could differ.
-        let noise = if least == most { LEAST_GAIN_OF_ONE_RUN } else { LEAST_GAIN };
-        let noise = noise.max(most - least);
-        self.verdict = if least > 0.0 && gain >= noise {
+        let least_gain = if least == most { LEAST_GAIN_OF_ONE_RUN } else { LEAST_GAIN };
+        let noise = (1.0 + most) / (1.0 + least);
+        self.verdict = if least > 0.0 && gain >= least_gain && 1.0 + gain >= noise {
             Verdict::Helped
-        } else if most < 0.0 && gain <= -noise {
+        } else if most < 0.0 && gain <= -least_gain && 1.0 / (1.0 + gain) >= noise {
             Verdict::Hurt
         } else {
             Verdict::Neutral
@@ -307,6 +307,10 @@ mod tests {
             (&[102.0], &[100.0], Verdict::Neutral),
             (&[104.0], &[100.0], Verdict::Helped),
             (&[96.0], &[100.0], Verdict::Hurt),
+            // However much runs differ: what is a hundredth is less, and a hundredfold is more.
+            (&[1.0, 2.0], &[100.0, 200.0], Verdict::Hurt),
+            (&[100.0, 200.0], &[1.0, 2.0], Verdict::Helped),
+            (&[f64::NAN], &[1.0], Verdict::Neutral),
         ] {
             assert_eq!(gain(with, without).verdict, verdict, "{with:?} {without:?}");
         }
