@@ -147,12 +147,26 @@ fn a_last_frame_is_shown_as_long_as_it_was() {
         ("out.mov", ""),
         ("odd.mp4", "--factor 5/2"),
         ("slow.mp4", "--slow 2"),
+        ("three.mp4", "--factor 3"),
+        ("slow3.mov", "--slow 3"),
     ] {
         well(interpolate(here, &format!("in.mp4 -o {file} {args}")));
-        let wanted = length("in.mp4") * if file == "slow.mp4" { 2.0 } else { 1.0 };
+        let wanted = match file {
+            "slow.mp4" => 2.0,
+            "slow3.mov" => 3.0,
+            _ => 1.0,
+        } * length("in.mp4");
         assert!((length(file) - wanted).abs() < 0.01, "{file}: {}", length(file));
-        let decoded = hashes(here, file);
-        assert_eq!(decoded.len(), if file == "odd.mp4" { 63 } else { 50 }, "{file}");
+        if file != "out.mkv" {
+            let track: f64 = entry(here, file, "v:0", "duration")[0].parse().unwrap();
+            assert!((track - wanted).abs() < 0.01, "{file}: its track {track}");
+        }
+        let frames = match file {
+            "odd.mp4" => 63,
+            "three.mp4" | "slow3.mov" => 75,
+            _ => 50,
+        };
+        assert_eq!(hashes(here, file).len(), frames, "{file}");
     }
     // Where all last as long, nothing is said of the last.
     well(interpolate(here, "even.mp4 -o even2.mp4 --factor 5/2"));
@@ -197,6 +211,35 @@ fn recordings_keep_picture_and_sound_together_wherever_they_begin() {
             2 * hashes(here, file).len(),
             "{file}: frames"
         );
+    }
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn streams_that_are_announced_and_never_come_are_left_out() {
+    let folder =
+        with(&["-f lavfi -i testsrc2=s=64x48:r=25:d=0.4 -f lavfi -i sine=d=0.4 -f lavfi \
+         -i testsrc2=s=96x64:r=25:d=0.4 -map 0 -map 1 -map 1 -map 2 -c:v mpeg2video -c:a mp2 \
+         -program st=0:st=1:st=2 -program st=3 all.ts"]);
+    let here = folder.path();
+    let all = fs::read(here.join("all.ts")).unwrap();
+    // The packets of the second sound, of the second picture, and of both.
+    for (file, gone, sounds) in [
+        ("sound.ts", &[0x102][..], 1),
+        ("picture.ts", &[0x103], 2),
+        ("both.ts", &[0x102, 0x103], 1),
+    ] {
+        let keep = |packet: &&[u8]| {
+            !gone.contains(&(u16::from(packet[1] & 0x1f) << 8 | u16::from(packet[2])))
+        };
+        let kept: Vec<u8> = all.chunks(188).filter(keep).flatten().copied().collect();
+        assert!(kept.len() < all.len(), "{file}");
+        fs::write(here.join(file), kept).unwrap();
+        well(interpolate(here, &format!("{file} -o {file}.mkv")));
+        let made = format!("{file}.mkv");
+        assert_eq!(entry(here, &made, "a", "codec_name").len(), sounds, "{file}");
+        assert_eq!(times(here, &made).len(), 20, "{file}");
+        well(interpolate(here, &format!("{file} -o {file}.slow.mkv --slow 2")));
     }
 }
 

@@ -171,7 +171,17 @@ mod tests {
 
     fn sound(container: &str, codec: &str) -> Carry {
         let kind = StreamKind::Audio;
-        audio(container, &Stream { index: 1, kind, codec: codec.into(), channels: 6, start: None })
+        audio(
+            container,
+            &Stream {
+                index: 1,
+                kind,
+                codec: codec.into(),
+                channels: 6,
+                present: true,
+                start: None,
+            },
+        )
     }
 
     #[test]

@@ -37,12 +37,17 @@ pub fn decode_command(
 /// In formats whose times may jump, ffmpeg counts from the first of the streams that are used: that
 /// picture and sound are taken apart must not change what they are to each other.
 fn use_all_streams(command: &mut Command, input: usize, source: &Probed) {
-    let steady = ["mov", "matroska", "avi", "flv"];
-    if steady.iter().any(|name| source.container.contains(name)) {
+    // The first of these have steady times; the last have each stream several times over.
+    let apart = ["mov", "matroska", "avi", "flv", "hls", "dash"];
+    if apart.iter().any(|name| source.container.contains(name)) {
         return;
     }
-    for kind in ["v", "a", "s"] {
-        command.args(["-map", &format!("{input}:{kind}?")]);
+    for stream in &source.streams {
+        let timed =
+            matches!(stream.kind, StreamKind::Video | StreamKind::Audio | StreamKind::Subtitle);
+        if timed && stream.present && !stream.codec.is_empty() {
+            command.args(["-map", &format!("{input}:{}", stream.index)]);
+        }
     }
     command.args(["-c", "copy", "-f", "null", "-"]);
 }
@@ -187,7 +192,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     if let Some((_, source)) = mux.original {
         streams(&mut command, mux, container, source, &mut notes);
     }
-    if let Some(last) = mux.last.filter(|_| programs.version >= (4, 4)) {
+    if let Some(last) = mux.last.filter(|_| programs.sets_durations()) {
         command.args(["-bsf:v:0", &show_last(&last, mux.offset, container)]);
     }
     if rotation != 0 && !matches!(mux.container, "mp4" | "m4v" | "mov") {
@@ -255,24 +260,29 @@ fn show_last(last: &LastFrame, offset: Rational, container: &str) -> String {
     let time = offset + last.time;
     let (from, to) = (seconds(time - near), seconds(time + near));
     let duration = seconds(last.duration);
+    let mut decoded = "DTS".to_owned();
     let duration = match container {
         // What TB is depends on the release: a thousandth, or a tick of the segments.
         "mkv" | "webm" => {
             let unit = format!("if(lte(PTS,{to:.6}*1000),0.001,TB)");
             format!("if(gte(PTS*{unit},{from:.6}),round({duration:.9}/{unit}),DURATION)")
         }
-        // What is decoded last may be shown before it, and ends the track as well.
+        // What is decoded last may be shown before it, and ends the track as well: decoded as late
+        // as it can be, it lasts as long as it can.
         _ => {
             let (number, length) = (last.number, seconds(last.time + last.duration));
-            let end = seconds(time + last.duration);
+            let (start, end) = (seconds(offset), seconds(time + last.duration));
+            let late = format!("max(DTS,min(PTS,PTS+STARTDTS-round({start:.9}/TB)))");
+            decoded = format!("if(eq(N,{number}),{late},DTS)");
             format!(
                 "if(gte(PTS*TB,{from:.6}),round({duration:.9}/TB),\
-                 if(eq(N,{number}),min(round({length:.9}/TB)-DTS+STARTDTS,\
+                 if(eq(N,{number}),min(round({length:.9}/TB)-{late}+STARTDTS,\
                  round({end:.9}/TB)-PTS),DURATION))"
             )
         }
     };
-    format!("setts=pts=PTS:dts=DTS:duration={}", duration.replace(',', "\\,"))
+    let escaped = |expression: &str| expression.replace(',', "\\,");
+    format!("setts=pts=PTS:dts={}:duration={}", escaped(&decoded), escaped(&duration))
 }
 
 /// Whether a stream starts 10 ms or more before or after the picture.
@@ -296,12 +306,23 @@ fn streams(
     let mut from = vec![source.video.index];
     for stream in &source.streams {
         let codec = stream.codec.as_str();
+        if !stream.present && stream.kind != StreamKind::Video {
+            let wanted = if stream.kind == StreamKind::Audio { mux.audio } else { mux.others };
+            if wanted {
+                notes.push(format!("stream {} is announced but empty: left out", stream.index));
+            }
+            continue;
+        }
         let (kind, carry, number, what) = match stream.kind {
             StreamKind::Audio if mux.audio => {
                 ("a", carry::audio(container, stream), &mut audio, "sound")
             }
             StreamKind::Subtitle if mux.others => {
                 ("s", carry::subtitles(container, codec), &mut subtitles, "subtitles")
+            }
+            StreamKind::Picture if mux.others && container == "mkv" => {
+                notes.push("a cover is not kept in .mkv".into());
+                continue;
             }
             StreamKind::Picture if mux.others => {
                 ("v", carry::picture(container, codec), &mut pictures, "a cover")

@@ -53,6 +53,9 @@ pub struct Stream {
     pub codec: String,
     /// Channels of sound.
     pub channels: usize,
+    /// Whether it was found to hold anything: recordings announce streams that never come, of
+    /// which sizes and sample rates stay unknown, and which cannot be copied.
+    pub present: bool,
     /// When it starts, s; `None` where that is not known.
     pub start: Option<Rational>,
 }
@@ -151,6 +154,7 @@ struct RawStream {
     height: usize,
     #[serde(default)]
     channels: usize,
+    sample_rate: Option<String>,
     pix_fmt: Option<String>,
     sample_aspect_ratio: Option<String>,
     time_base: Option<String>,
@@ -256,6 +260,16 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
                 kind: kind(stream),
                 codec: stream.codec_name.clone().unwrap_or_default(),
                 channels: stream.channels,
+                present: match kind(stream) {
+                    StreamKind::Audio => {
+                        stream.channels > 0
+                            && stream.sample_rate.as_deref().is_some_and(|rate| rate != "0")
+                    }
+                    StreamKind::Video | StreamKind::Picture => {
+                        stream.width > 0 && stream.height > 0
+                    }
+                    _ => true,
+                },
                 start: seconds(stream.start_time.as_deref()),
             })
             .collect(),
@@ -271,6 +285,8 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
     let range = if pix_fmt.starts_with("yuvj") { Some("pc".into()) } else { range };
     // Matroska keeps a stream's end as a tag.
     let start = seconds(main.start_time.as_deref()).unwrap_or_default();
+    // ASF says of every stream how long the file is.
+    let said = container.is_none_or(|format| format.format_name != "asf");
     let tagged = main.tags.get("DURATION").and_then(|text| clock(text)).map(|end| end - start);
     let duration = seconds(main.duration.as_deref()).or(tagged);
     let rate = ratio(main.r_frame_rate.as_deref(), '/');
@@ -294,7 +310,7 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
         frames: counted.or(estimated),
         frames_estimated: counted.is_none(),
         duration,
-        end: duration.map(|duration| {
+        end: duration.filter(|_| said).map(|duration| {
             let file = container.and_then(|format| seconds(format.start_time.as_deref()));
             start - file.unwrap_or(start) + duration
         }),

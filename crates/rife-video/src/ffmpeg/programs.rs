@@ -64,6 +64,16 @@ impl Programs {
         command
     }
 
+    /// Whether a packet can be given another duration on its way: `setts` is of 4.4, its `duration`
+    /// of a later release, and a build may be without it.
+    pub(crate) fn sets_durations(&self) -> bool {
+        let mut command = Command::new(&self.ffmpeg);
+        command.args(["-hide_banner", "-h", "bsf=setts"]);
+        run_program(command, "asking ffmpeg for its filters").is_ok_and(|said| {
+            String::from_utf8_lossy(&said).lines().any(|line| line.trim().starts_with("-duration"))
+        })
+    }
+
     /// The way to pass frames on as they are, at the times they have.
     pub(crate) fn passthrough(&self) -> [&'static str; 2] {
         if self.version >= (5, 1) {
