@@ -26,7 +26,7 @@ pub struct Expected {
     pub frame_time: Rational,
     /// Frames that the container claims.
     pub frames: Option<u64>,
-    /// When the stream ends, s after the file's start, as the container claims.
+    /// When the stream ends, s, as frames' times are counted, as the container claims.
     pub end: Option<Rational>,
 }
 

@@ -17,9 +17,13 @@ use support::{
 fn a_file_says_what_it_is() {
     let folder = full();
     let here = folder.path();
-    ffmpeg(here, "-i full.mkv -map 0:v -c copy -metadata:s:v:0 rotate=90 turned.mp4");
     ffmpeg(here, "-f lavfi -i testsrc=s=67x35:r=25:d=0.2 -pix_fmt yuv420p -c:v ffv1 odd.mkv");
     let programs = Programs::find(None).unwrap();
+    if programs.version >= (6, 0) {
+        ffmpeg(here, "-display_rotation:v:0 -90 -i full.mkv -map 0:v -c copy turned.mp4");
+    } else {
+        ffmpeg(here, "-i full.mkv -map 0:v -c copy -metadata:s:v:0 rotate=90 turned.mp4");
+    }
     let full = probe(&programs, &here.join("full.mkv")).unwrap();
     let kinds: Vec<_> = full.streams.iter().map(|stream| stream.kind).collect();
     let (video, audio, text) = (StreamKind::Video, StreamKind::Audio, StreamKind::Subtitle);
@@ -30,11 +34,8 @@ fn a_file_says_what_it_is() {
     // Matroska counts no frames: what lasts longer than the video may be counted, too.
     assert!(full.video.frames_estimated && full.video.frames.unwrap().abs_diff(36) < 2);
     assert_eq!(full.video.rotation, 0);
-    // ffmpeg 6 and newer turn by an option of their own, and not by a tag.
-    if programs.version < (6, 0) {
-        let turned = probe(&programs, &here.join("turned.mp4")).unwrap().video.rotation;
-        assert_eq!(turned.rem_euclid(180), 90);
-    }
+    let turned = probe(&programs, &here.join("turned.mp4")).unwrap().video.rotation;
+    assert_eq!(turned.rem_euclid(180), 90);
     let odd = probe(&programs, &here.join("odd.mkv")).unwrap().video;
     assert_eq!((odd.size.width, odd.size.height), (67, 35));
     assert_eq!(working_format(&odd).raw.frame_bytes(), 67 * 35 + 2 * 34 * 18);

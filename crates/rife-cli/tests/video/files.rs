@@ -3,7 +3,8 @@
 use std::fs;
 
 use crate::support::{
-    badly, entry, ffmpeg, ffprobe, hashes, interpolate, lasts, names, there, times, well, with,
+    badly, entry, ffmpeg, ffprobe, hashes, interpolate, lasts, names, there, times, turn, well,
+    with,
 };
 
 /// A clip with two tracks of sound, subtitles, chapters and a title.
@@ -76,7 +77,7 @@ fn what_a_video_has_beside_its_frames_goes_along() {
 fn a_variable_rate_keeps_its_timeline_or_becomes_constant() {
     let folder = with(&[
         "-f lavfi -i testsrc2=s=64x48:r=25:d=2 -vf select='not(mod(n\\,3))+not(mod(n\\,7))' \
-         -vsync vfr -c:v libx264 -enc_time_base 1/25000 -video_track_timescale 25000 vfr.mp4",
+         -fps_mode vfr -c:v libx264 -enc_time_base 1/25000 -video_track_timescale 25000 vfr.mp4",
         "-i vfr.mp4 -c copy vfr.mkv",
     ]);
     let here = folder.path();
@@ -105,7 +106,7 @@ fn a_variable_rate_keeps_its_timeline_or_becomes_constant() {
 fn frames_that_come_in_bursts_and_a_last_one_that_stays_keep_their_times() {
     // Twenty frames at 25 a second, ten at 250, and one that stays.
     let folder = with(&["-f lavfi -i testsrc2=s=64x48:r=25:d=1.24 -vf \
-         setpts='if(lt(N\\,20)\\,N*40\\,if(lt(N\\,30)\\,800+(N-20)*4\\,840))/1000/TB' -vsync passthrough \
+         setpts='if(lt(N\\,20)\\,N*40\\,if(lt(N\\,30)\\,800+(N-20)*4\\,840))/1000/TB' -fps_mode passthrough \
          -enc_time_base 1/1000 -c:v libx264 -bf 0 -video_track_timescale 1000 bursts.mp4"]);
     let here = folder.path();
     let source = times(here, "bursts.mp4");
@@ -131,7 +132,7 @@ fn frames_that_come_in_bursts_and_a_last_one_that_stays_keep_their_times() {
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn a_last_frame_is_shown_as_long_as_it_was() {
     let folder = with(&[
-        "-f lavfi -i testsrc2=s=64x48:r=25:d=1 -c:v libx264 -video_track_timescale 25 even.mp4",
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=1 -c:v libx264 -bf 0 -video_track_timescale 25 even.mp4",
         "-i even.mp4 -c copy -bsf:v setts=pts=PTS:dts=DTS:duration='if(eq(N\\,24)\\,50\\,1)' \
          -video_track_timescale 25 in.mp4",
     ]);
@@ -284,15 +285,17 @@ fn frames_of_the_source_are_passed_on_bit_for_bit() {
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn colours_rotation_and_high_dynamic_range_survive() {
     let folder = with(&[
-        "-f lavfi -i testsrc2=s=64x48:r=24:d=0.5 -pix_fmt yuv420p10le -c:v libx265 -x265-params \
+        "-f lavfi -i testsrc2=s=64x48:r=24:d=0.5 -vf setparams=range=tv:color_primaries=bt2020\
+         :color_trc=smpte2084:colorspace=bt2020nc -pix_fmt yuv420p10le -c:v libx265 -x265-params \
          'log-level=error:hdr-opt=1:repeat-headers=1:master-display=G(13250,34500)B(7500,3000)\
          R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400' -color_primaries bt2020 \
          -color_trc smpte2084 -colorspace bt2020nc -color_range tv hdr.mp4",
-        "-f lavfi -i testsrc2=s=64x48:r=25:d=0.5 -c:v libx264 -color_primaries bt709 \
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=0.5 -vf setparams=range=tv:color_primaries=bt709\
+         :color_trc=bt709:colorspace=bt709 -c:v libx264 -color_primaries bt709 \
          -color_trc bt709 -colorspace bt709 -color_range tv plain.mp4",
-        "-i plain.mp4 -c copy -metadata:s:v:0 rotate=90 turned.mp4",
     ]);
     let here = folder.path();
+    turn(here, "plain.mp4", "turned.mp4");
     well(interpolate(here, "hdr.mp4 -o out.mp4"));
     let colours = "pix_fmt,color_range,color_space,color_transfer,color_primaries";
     assert_eq!(

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use rife_model::weights::Store;
+use rife_video::Programs;
 use tempfile::TempDir;
 
 pub fn rife(folder: &Path) -> Command {
@@ -61,10 +63,31 @@ pub fn with(args: &[&str]) -> TempDir {
     folder
 }
 
+/// The release of the ffmpeg that is here.
+fn version() -> (u32, u32) {
+    static VERSION: OnceLock<(u32, u32)> = OnceLock::new();
+    *VERSION.get_or_init(|| Programs::find(None).unwrap().version)
+}
+
+/// What says how frames become those of the output.
+fn fps_mode() -> &'static str {
+    if version() >= (5, 1) { "-fps_mode" } else { "-vsync" }
+}
+
+/// A copy of a video that is to be turned.
+pub fn turn(folder: &Path, from: &str, to: &str) {
+    if version() >= (6, 0) {
+        ffmpeg(folder, &format!("-display_rotation:v:0 -90 -i {from} -c copy {to}"));
+    } else {
+        ffmpeg(folder, &format!("-i {from} -c copy -metadata:s:v:0 rotate=90 {to}"));
+    }
+}
+
 pub fn ffmpeg(folder: &Path, args: &str) {
+    let args = args.replace("-fps_mode", fps_mode());
     let done = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-y"])
-        .args(shlex::split(args).unwrap())
+        .args(shlex::split(&args).unwrap())
         .current_dir(folder)
         .output()
         .unwrap();
@@ -104,10 +127,11 @@ pub fn times(folder: &Path, file: &str) -> Vec<i64> {
 pub fn hashes(folder: &Path, file: &str) -> Vec<String> {
     let done = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-noautorotate", "-i", file, "-map", "0:v:0"])
-        .args(["-vsync", "passthrough", "-f", "framemd5", "-"])
+        .args([fps_mode(), "passthrough", "-f", "framemd5", "-"])
         .current_dir(folder)
         .output()
         .unwrap();
+    assert!(done.status.success(), "{file}: {}", said(&done));
     let text = String::from_utf8(done.stdout).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()

@@ -179,6 +179,7 @@ mod tests {
                 codec: codec.into(),
                 channels: 6,
                 present: true,
+                beside: false,
                 start: None,
             },
         )

@@ -30,24 +30,18 @@ pub fn decode_command(
         .args(["-enc_time_base", if programs.version >= (7, 0) { "demux" } else { "-1" }])
         .args(["-sws_flags", "accurate_rnd+full_chroma_int+bitexact"])
         .args(["-f", "rawvideo", "-pix_fmt", &working.pix_fmt, "pipe:1"]);
-    use_all_streams(&mut command, 0, source);
+    use_together(&mut command, 0, source);
     command
 }
 
-/// In formats whose times may jump, ffmpeg counts from the first of the streams that are used: that
-/// picture and sound are taken apart must not change what they are to each other.
-fn use_all_streams(command: &mut Command, input: usize, source: &Probed) {
-    // The first of these have steady times; the last have each stream several times over.
-    let apart = ["mov", "matroska", "avi", "flv", "hls", "dash"];
-    if apart.iter().any(|name| source.container.contains(name)) {
+/// See [`Probed::together`].
+fn use_together(command: &mut Command, input: usize, source: &Probed) {
+    let streams = source.together();
+    if streams.is_empty() {
         return;
     }
-    for stream in &source.streams {
-        let timed =
-            matches!(stream.kind, StreamKind::Video | StreamKind::Audio | StreamKind::Subtitle);
-        if timed && stream.present && !stream.codec.is_empty() {
-            command.args(["-map", &format!("{input}:{}", stream.index)]);
-        }
+    for stream in streams {
+        command.args(["-map", &format!("{input}:{stream}")]);
     }
     command.args(["-c", "copy", "-f", "null", "-"]);
 }
@@ -247,7 +241,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     }
     command.arg(programs::file(mux.output));
     if let Some((_, source)) = mux.original.filter(|_| mux.audio || mux.others) {
-        use_all_streams(&mut command, 1, source);
+        use_together(&mut command, 1, source);
     }
     (command, notes)
 }
@@ -258,19 +252,25 @@ fn show_last(last: &LastFrame, offset: Rational, container: &str) -> String {
     // The list gives starts in millionths, and Matroska's times are thousandths.
     let near = (last.duration / 2).min(Rational::new(1, 500));
     let time = offset + last.time;
-    let (from, to) = (seconds(time - near), seconds(time + near));
+    let number = last.number;
     let duration = seconds(last.duration);
     let mut decoded = "DTS".to_owned();
     let duration = match container {
-        // What TB is depends on the release: a thousandth, or a tick of the segments.
+        // What PTS counts depends on the release: thousandths, or ticks of the segments.
         "mkv" | "webm" => {
-            let unit = format!("if(lte(PTS,{to:.6}*1000),0.001,TB)");
-            format!("if(gte(PTS*{unit},{from:.6}),round({duration:.9}/{unit}),DURATION)")
+            let (time, near) = (seconds(time), seconds(near));
+            let is =
+                |unit: &str| format!("gt(N,{number}-16)*lt(abs(PTS*{unit}-{time:.6}),{near:.6})");
+            format!(
+                "if({},round({duration:.9}/0.001),if({},round({duration:.9}/TB),DURATION))",
+                is("0.001"),
+                is("TB")
+            )
         }
         // What is decoded last may be shown before it, and ends the track as well: decoded as late
         // as it can be, it lasts as long as it can.
         _ => {
-            let (number, length) = (last.number, seconds(last.time + last.duration));
+            let (from, length) = (seconds(time - near), seconds(last.time + last.duration));
             let (start, end) = (seconds(offset), seconds(time + last.duration));
             let late = format!("max(DTS,min(PTS,PTS+STARTDTS-round({start:.9}/TB)))");
             decoded = format!("if(eq(N,{number}),{late},DTS)");
@@ -306,10 +306,15 @@ fn streams(
     let mut from = vec![source.video.index];
     for stream in &source.streams {
         let codec = stream.codec.as_str();
-        if !stream.present && stream.kind != StreamKind::Video {
-            let wanted = if stream.kind == StreamKind::Audio { mux.audio } else { mux.others };
+        if !stream.present || stream.beside {
+            let wanted = match stream.kind {
+                StreamKind::Audio => mux.audio,
+                StreamKind::Subtitle | StreamKind::Picture => mux.others,
+                _ => false,
+            };
             if wanted {
-                notes.push(format!("stream {} is announced but empty: left out", stream.index));
+                let why = if stream.present { "of another program" } else { "announced but empty" };
+                notes.push(format!("stream {} is {why}: left out", stream.index));
             }
             continue;
         }

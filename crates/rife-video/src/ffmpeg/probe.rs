@@ -1,6 +1,6 @@
 //! What ffprobe says of a file, and what is made of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -23,6 +23,39 @@ pub struct Probed {
     pub video: Video,
     /// Chapters.
     pub chapters: usize,
+}
+
+impl Probed {
+    /// The streams that ffmpeg is made to use together wherever it uses one of them. In containers
+    /// whose times may jump it counts them from the first of the streams that it uses, and not of
+    /// all: that picture and sound are read apart must not change what they are to each other.
+    /// None in others.
+    pub(crate) fn together(&self) -> Vec<usize> {
+        // Ogg's are counted so by ffmpeg 6 and newer.
+        if !self.container.split(',').any(|name| matches!(name, "mpegts" | "mpeg" | "ogg")) {
+            return Vec::new();
+        }
+        let main = |stream: &&Stream| {
+            let sound = stream.kind == StreamKind::Audio && stream.present && !stream.beside;
+            stream.index == self.video.index || sound && !stream.codec.is_empty()
+        };
+        let first = self.streams.iter().filter(main).filter_map(|stream| stream.start).min();
+        // Text is sparse, and waited for: it counts where it comes first.
+        let text = |stream: &&Stream| {
+            let text = stream.kind == StreamKind::Subtitle && !stream.beside;
+            text && !stream.codec.is_empty() && stream.start < first && stream.start.is_some()
+        };
+        let used = self.streams.iter().filter(|stream| main(stream) || text(stream));
+        used.map(|stream| stream.index).collect()
+    }
+
+    /// What ffmpeg counts times from, s.
+    fn origin(&self) -> Rational {
+        let together = self.together();
+        let used = self.streams.iter().filter(|stream| together.contains(&stream.index));
+        let first = used.filter_map(|stream| stream.start).min();
+        first.map_or(self.start, |first| first.max(self.start))
+    }
 }
 
 /// What a stream is.
@@ -56,6 +89,8 @@ pub struct Stream {
     /// Whether it was found to hold anything: recordings announce streams that never come, of
     /// which sizes and sample rates stay unknown, and which cannot be copied.
     pub present: bool,
+    /// Whether it belongs to another program than the picture, as in recordings of several.
+    pub beside: bool,
     /// When it starts, s; `None` where that is not known.
     pub start: Option<Rational>,
 }
@@ -105,7 +140,7 @@ pub struct Video {
     pub frames_estimated: bool,
     /// How long the stream lasts, s; `None` where only the container's duration is known.
     pub duration: Option<Rational>,
-    /// When it ends after the file's start, s; `None` where that is not known.
+    /// When it ends, s, as ffmpeg counts times; `None` where that is not known.
     pub end: Option<Rational>,
     /// What its samples mean.
     pub colour: Colour,
@@ -125,7 +160,15 @@ struct RawProbe {
     frames: Vec<RawFrame>,
     #[serde(default)]
     chapters: Vec<serde_json::Value>,
+    #[serde(default)]
+    programs: Vec<RawProgram>,
     format: Option<RawContainer>,
+}
+
+#[derive(Deserialize)]
+struct RawProgram {
+    #[serde(default)]
+    streams: Vec<RawStream>,
 }
 
 #[derive(Deserialize)]
@@ -204,7 +247,7 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
         serde_json::from_slice(&said)
             .map_err(|error| unusable(&format!("ffprobe says nothing of use: {error}")))
     };
-    let raw = ask(&["-show_format", "-show_streams", "-show_chapters"])?;
+    let raw = ask(&["-show_format", "-show_streams", "-show_chapters", "-show_programs"])?;
     let picture = |stream: &RawStream| stream.disposition.get("attached_pic") == Some(&1);
     let kind = |stream: &RawStream| match stream.codec_type.as_deref() {
         Some("video") if picture(stream) => StreamKind::Picture,
@@ -244,9 +287,16 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
         }
     }
     let container = raw.format.as_ref();
+    let name = container.map(|format| format.format_name.clone()).unwrap_or_default();
     let video = video(main, container, hdr);
-    Ok(Probed {
-        container: container.map(|format| format.format_name.clone()).unwrap_or_default(),
+    let (mut with, mut apart) = (BTreeSet::new(), BTreeSet::new());
+    for program in &raw.programs {
+        let streams: Vec<usize> = program.streams.iter().map(|stream| stream.index).collect();
+        let to = if streams.contains(&main.index) { &mut with } else { &mut apart };
+        to.extend(streams);
+    }
+    let mut probed = Probed {
+        container: name,
         start: container
             .and_then(|format| seconds(format.start_time.as_deref()))
             .unwrap_or_default(),
@@ -270,10 +320,21 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
                     }
                     _ => true,
                 },
+                beside: !with.is_empty()
+                    && apart.contains(&stream.index)
+                    && !with.contains(&stream.index),
                 start: seconds(stream.start_time.as_deref()),
             })
             .collect(),
-    })
+    };
+    // ASF says of every stream how long the file is.
+    if probed.container != "asf" {
+        let start = seconds(main.start_time.as_deref()).unwrap_or_default();
+        let known = container.is_some_and(|format| format.start_time.is_some());
+        let origin = if known { probed.origin() } else { start };
+        probed.video.end = probed.video.duration.map(|duration| start - origin + duration);
+    }
+    Ok(probed)
 }
 
 fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video {
@@ -285,8 +346,6 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
     let range = if pix_fmt.starts_with("yuvj") { Some("pc".into()) } else { range };
     // Matroska keeps a stream's end as a tag.
     let start = seconds(main.start_time.as_deref()).unwrap_or_default();
-    // ASF says of every stream how long the file is.
-    let said = container.is_none_or(|format| format.format_name != "asf");
     let tagged = main.tags.get("DURATION").and_then(|text| clock(text)).map(|end| end - start);
     let duration = seconds(main.duration.as_deref()).or(tagged);
     let rate = ratio(main.r_frame_rate.as_deref(), '/');
@@ -310,10 +369,7 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
         frames: counted.or(estimated),
         frames_estimated: counted.is_none(),
         duration,
-        end: duration.filter(|_| said).map(|duration| {
-            let file = container.and_then(|format| seconds(format.start_time.as_deref()));
-            start - file.unwrap_or(start) + duration
-        }),
+        end: None,
         colour: Colour {
             range,
             matrix: known(&main.color_space),
