@@ -1,5 +1,7 @@
 //! How an encoder is told what is wanted of it: each has words of its own.
 
+use rife_runtime::FrameSize;
+
 use crate::ffmpeg::encoder::EncodingRequest;
 use crate::ffmpeg::probe::{Hdr, MasteringDisplay};
 use crate::{Colour, Error, Planes, Result};
@@ -72,8 +74,12 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
             if request.crf.is_some() {
                 return refused("--crf: it is lossless");
             }
-            add("-level", "3".into());
-            add("-slicecrc", "1".into());
+            // In slices ffmpeg 7.0 changes samples of odd sizes.
+            let FrameSize { width, height } = request.raw.size;
+            if width % 2 == 0 && height % 2 == 0 {
+                add("-level", "3".into());
+                add("-slicecrc", "1".into());
+            }
         }
         "prores_ks" => {
             if request.crf.is_some() {
