@@ -16,6 +16,32 @@ pub(crate) enum Layout {
     Planes,
 }
 
+/// What the products of a convolution are computed in. Sums are F32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Products {
+    /// Operands of 11 bits in F16's range.
+    F16,
+    /// Operands of 11 bits in F32's range.
+    Tf32,
+    /// Three of BF16 for each: an operand is the sum of two, 16 bits in F32's range. Half the time
+    /// of three of TF32.
+    ThreeOfBf16,
+    /// Three of TF32 for each: as exact as F32.
+    ThreeOfTf32,
+}
+
+impl Products {
+    /// Of a layer, which is `delicate` where TF32 loses too much.
+    pub(crate) const fn of(precision: Precision, delicate: bool) -> Self {
+        match precision {
+            Precision::F16 => Self::F16,
+            Precision::Tf32 if delicate => Self::ThreeOfBf16,
+            Precision::Tf32 => Self::Tf32,
+            _ => Self::ThreeOfTf32,
+        }
+    }
+}
+
 /// What all kernels of an engine have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variant {
@@ -48,14 +74,10 @@ impl Variant {
 
     /// What a kernel's products are computed in. What TF32 loses, it loses almost all where a
     /// block's input is reduced and where flow comes out, which is a small part of the work: there
-    /// products are strict.
-    pub(crate) const fn products(&self, kernel: &Kernel) -> Precision {
-        match (self.precision, kernel) {
-            (Precision::Tf32, Kernel::Deconv { .. } | Kernel::Conv { stride: 2, .. }) => {
-                Precision::F32
-            }
-            (precision, _) => precision,
-        }
+    /// operands keep 16 bits.
+    pub(crate) const fn products(&self, kernel: &Kernel) -> Products {
+        let delicate = matches!(kernel, Kernel::Deconv { .. } | Kernel::Conv { stride: 2, .. });
+        Products::of(self.precision, delicate)
     }
 
     /// Bytes of an activation's element.
@@ -313,9 +335,10 @@ impl Kernel {
             (
                 "PREC",
                 match v.products(self) {
-                    Precision::F16 => 0,
-                    Precision::Tf32 => 1,
-                    _ => 2,
+                    Products::F16 => 0,
+                    Products::Tf32 => 1,
+                    Products::ThreeOfTf32 => 2,
+                    Products::ThreeOfBf16 => 3,
                 },
             ),
             ("LAYOUT", usize::from(v.layout == Layout::Planes)),
@@ -530,6 +553,47 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
     found.into_iter().map(|(_, tile)| tile).collect()
 }
 
+/// Constants of [`cost`], fitted to timings on an H100, some 1500 of halves and 4500 of floats,
+/// such that the fastest of a shape's tiles is among the first.
+struct Fit {
+    /// Cycles of a load from shared memory.
+    reads: f64,
+    /// Instructions for each 16 bytes of the input.
+    fetch: f64,
+    /// Cycles for each byte that comes from outside, and how much more one of the weights takes.
+    memory: f64,
+    streamed: f64,
+    /// Cycles from a step to the next.
+    latency: f64,
+    /// The share of the waits for the input that is left: where the next one is fetched
+    /// meanwhile, and the power to which blocks that share a multiprocessor lessen it.
+    doubled: f64,
+    together: f64,
+}
+
+impl Fit {
+    /// Elements of two bytes.
+    const HALVES: Self = Self {
+        reads: 1.0,
+        fetch: 30.0,
+        memory: 0.024,
+        streamed: 1.0,
+        latency: 221.0,
+        doubled: 0.08,
+        together: 1.1,
+    };
+    /// Of four.
+    const FLOATS: Self = Self {
+        reads: 0.9,
+        fetch: 24.0,
+        memory: 0.0226,
+        streamed: 1.45,
+        latency: 177.0,
+        doubled: 0.12,
+        together: 2.5,
+    };
+}
+
 /// An estimate of a kernel's time in clock cycles; `None` where it cannot run. A ranking, nothing
 /// more: the tuner times the first few.
 fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64> {
@@ -569,7 +633,7 @@ fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64>
     };
     // F32 sums a slab apart from the rest.
     let products_in = v.products(kernel);
-    let apart = if products_in == Precision::F32 { 2 } else { 1 };
+    let apart = if products_in == Products::ThreeOfTf32 { 2 } else { 1 };
     let accumulators = m_tiles * fragments * 4 * apart;
     let registers = match *kernel {
         // The sums begin when the input has been made, the blending when they have ended.
@@ -593,15 +657,15 @@ fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64>
     // Blocks of one multiprocessor share it, and hide each other's waits.
     let together = tile.blocks.min((blocks / card.processors as f64).ceil() as usize) as f64;
 
-    // The constants below were fitted to some 1500 timings of the residual convolutions on an
-    // H100, such that the fastest of a shape's tiles comes first.
+    let fit = if v.element() == 2 { &Fit::HALVES } else { &Fit::FLOATS };
     let per_product = match products_in {
-        Precision::F32 => 6.0,
-        _ => 1.71,
+        Products::ThreeOfTf32 => 5.0,
+        Products::ThreeOfBf16 => 2.6,
+        Products::F16 | Products::Tf32 => 1.71,
     };
     // Cycles of a block on the tensor cores, and for what it reads of shared memory.
     let products = warps * passes * steps * m * f * per_product;
-    let reads = warps * steps * passes * (m * 4.0 + f * 2.0);
+    let reads = fit.reads * warps * steps * passes * (m * 4.0 + f * 2.0);
     let (halo_h, halo_w) = halo(tile, stride);
     let input_bytes = (halo_h * halo_w * terms.input * cin * v.element()) as f64;
     let weight_bytes = passes * (cin * tile.channels * v.element()) as f64;
@@ -621,16 +685,16 @@ fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64>
     };
     let outputs = (pixels * tile.channels) as f64;
     let instructions =
-        (fetched / 16.0 * 30.0 + streamed / 16.0) / 128.0 + outputs / 2.0 * 4.7 / 128.0;
-    let latency = 221.0 / (warps * together) * passes * steps;
+        (fetched / 16.0 * fit.fetch + streamed / 16.0) / 128.0 + outputs / 2.0 * 4.7 / 128.0;
+    let latency = fit.latency / (warps * together) * passes * steps;
     let busy = together
         * (products.max(reads)
             + 0.39 * products.min(reads)
             + instructions
-            + 0.024 * (fetched + streamed)
+            + fit.memory * (fetched + fit.streamed * streamed)
             + made
             + latency);
-    let hidden = if tile.halos == 2 { 0.08 } else { together.powf(-1.1) };
+    let hidden = if tile.halos == 2 { fit.doubled } else { together.powf(-fit.together) };
     let waits = hidden * (fetched / 11.3 + 900.0)
         + if resident { 0.0 } else { passes * (cin / v.part(cin)) as f64 * 41.0 / together };
     let start = 2100.0 + if resident { weight_bytes / 57.8 } else { 0.0 };

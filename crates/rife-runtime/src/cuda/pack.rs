@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use rife_model::{ModelError, ModelSpec, check_state_dict};
 
-use super::kernel::Rests;
+use super::kernel::{Products, Rests};
 use super::plan::{Input, Layer, LayerKind, Plan};
 use crate::{Precision, Result};
 
@@ -19,17 +19,19 @@ pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<
     let precision = plan.variant.precision;
     let pack = |layer: &Layer| -> Result<[Vec<u8>; 2]> {
         let mut source = Published::read(&tensors, layer)?;
-        if layer.kind.is_rounded_in(precision) {
+        let products = layer.kind.products(precision);
+        if matches!(products, Products::F16 | Products::Tf32) {
             let each = source.weights.chunks_exact_mut(layer.kind.taps());
             each.for_each(|kernel| round_together(kernel, precision));
         }
         let floats = |values: Vec<f32>| values.into_iter().flat_map(f32::to_le_bytes).collect();
         let weights = source.weights(layer.kind, plan.variant.step());
-        let weights = match precision {
-            Precision::F16 => {
+        let weights = match products {
+            Products::F16 => {
                 weights.into_iter().flat_map(|v| half::f16::from_f32(v).to_le_bytes()).collect()
             }
-            _ => floats(weights),
+            Products::ThreeOfBf16 => weights.chunks_exact(2).flat_map(in_two_bf16).collect(),
+            Products::Tf32 | Products::ThreeOfTf32 => floats(weights),
         };
         Ok([weights, floats(source.biases(layer.kind))])
     };
@@ -77,6 +79,18 @@ pub(crate) fn round_together(kernel: &mut [f32], precision: Precision) {
 /// they multiply these with.
 fn round_to_tf32(v: f32) -> f32 {
     f32::from_bits(v.to_bits().wrapping_add(0x1000) & 0xffff_e000)
+}
+
+/// A lane's two registers of floats as BF16: both rounded, and what is left of both, rounded too.
+fn in_two_bf16(pair: &[f32]) -> [u8; 8] {
+    let mut out = [0; 8];
+    for (e, v) in pair.iter().enumerate() {
+        let rounded = half::bf16::from_f32(*v);
+        let rest = half::bf16::from_f32(v - rounded.to_f32());
+        out[2 * e..][..2].copy_from_slice(&rounded.to_le_bytes());
+        out[4 + 2 * e..][..2].copy_from_slice(&rest.to_le_bytes());
+    }
+    out
 }
 
 /// A layer as it was published, its scale multiplied in.

@@ -4,7 +4,8 @@
 use rife_model::{ENCODER_WIDTH, ModelSpec, Padding, RES_CONVS, Scale};
 
 use super::kernel::{
-    Card, Epilogue, Extent, Kernel, Layout, Outcome, Rests, Source, Terms, Tile, Variant, tiles,
+    Card, Epilogue, Extent, Kernel, Layout, Outcome, Products, Rests, Source, Terms, Tile, Variant,
+    tiles,
 };
 use crate::arena::{self, Life};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
@@ -23,8 +24,7 @@ pub(crate) struct Layer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LayerKind {
     /// Channels, published and as the kernel takes them.
-    /// `rounded`: its operands are rounded in TF32, see [`Variant::products`].
-    Conv { cin: usize, padded: usize, cout: usize, input: Input, rounded: bool },
+    Conv { cin: usize, padded: usize, cout: usize, input: Input, stride: usize },
     /// `columns` of each phase. `shuffled`: column 8j + 2t + e is channel 2j + e of sub-pixel t.
     Deconv { cin: usize, outputs: usize, columns: usize, shuffled: bool },
 }
@@ -57,13 +57,10 @@ impl LayerKind {
         }
     }
 
-    /// Whether its operands are rounded, see [`Variant::products`].
-    pub(crate) fn is_rounded_in(&self, precision: Precision) -> bool {
-        match precision {
-            Precision::F16 => true,
-            Precision::Tf32 => matches!(self, Self::Conv { rounded: true, .. }),
-            _ => false,
-        }
+    /// What its products are computed in, see [`Variant::products`].
+    pub(crate) fn products(&self, precision: Precision) -> Products {
+        let delicate = !matches!(self, Self::Conv { stride: 1, .. });
+        Products::of(precision, delicate)
     }
 
     /// Elements of the packed bias.
@@ -375,7 +372,7 @@ impl<'a> Builder<'a> {
         items: usize,
     ) -> BufferId {
         let output = (input.0 / stride, input.1 / stride);
-        let kind = LayerKind::Conv { cin, padded, cout, input: order, rounded: stride == 1 };
+        let kind = LayerKind::Conv { cin, padded, cout, input: order, stride };
         let layer = self.layer(path, beta, kind);
         let bytes = items * output.0 * output.1 * terms.output * cout * self.variant.element();
         let dst = self.buffer(name, bytes);

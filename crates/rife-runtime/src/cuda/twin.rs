@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::kernel::{Epilogue, Kernel, Layout, Outcome, Rests, Source, Variant};
+use super::kernel::{Epilogue, Kernel, Layout, Outcome, Products, Rests, Source, Variant};
 use super::pack::{input_channels, round_together};
 use super::plan::{BufferId, Estimate, Input, Layer, LayerKind, Plan, Step};
 use crate::{FrameSize, PixelFormat, Precision};
@@ -340,10 +340,7 @@ impl Weights {
     }
 
     pub(super) fn multiplied(&self, layer: &Layer, precision: Precision) -> Multiplied {
-        let precision = match precision {
-            Precision::Tf32 if !layer.kind.is_rounded_in(precision) => Precision::F32,
-            other => other,
-        };
+        let products = layer.kind.products(precision);
         let published = &self.0[&format!("{}.weight", layer.path)];
         let bias = &self.0[&format!("{}.bias", layer.path)];
         let beta = layer.beta.as_ref().map(|path| &self.0[path]);
@@ -358,7 +355,7 @@ impl Weights {
         for (i, v) in scaled_weights.iter_mut().enumerate() {
             *v = scaled(*v, if transposed { i / taps % outputs } else { i / taps / inputs });
         }
-        if precision != Precision::F32 {
+        if matches!(products, Products::F16 | Products::Tf32) {
             let each = scaled_weights.chunks_exact_mut(taps);
             each.for_each(|kernel| round_together(kernel, precision));
         }
@@ -369,7 +366,7 @@ impl Weights {
                     let (row, column) = if transposed { (i, o) } else { (o, i) };
                     let columns = if transposed { outputs } else { inputs };
                     let v = scaled_weights[(row * columns + column) * taps + tap];
-                    operand(precision, 1, f64::from(v))
+                    operand(products, 1, f64::from(v))
                 }));
             }
         }
@@ -379,14 +376,19 @@ impl Weights {
 }
 
 /// A number as the tensor cores are given it.
-fn operand(precision: Precision, terms: usize, v: f64) -> f64 {
-    match precision {
-        Precision::F16 => in_terms(terms, v),
-        Precision::Tf32 => {
+fn operand(products: Products, terms: usize, v: f64) -> f64 {
+    match products {
+        Products::F16 => in_terms(terms, v),
+        Products::Tf32 => {
             let bits = (v as f32).to_bits();
             f64::from(f32::from_bits((bits + 0x1000) & 0xffff_e000))
         }
-        _ => f64::from(v as f32),
+        Products::ThreeOfBf16 => {
+            let v = v as f32;
+            let rounded = half::bf16::from_f32(v);
+            f64::from(rounded) + f64::from(half::bf16::from_f32(v - rounded.to_f32()))
+        }
+        Products::ThreeOfTf32 => f64::from(v as f32),
     }
 }
 
@@ -399,7 +401,8 @@ fn operand(precision: Precision, terms: usize, v: f64) -> f64 {
 /// lost product of an average size is still above it.
 ///
 /// F32 sums only a part of one tap's products that way, three steps each, and adds these sums as
-/// floats do; of each product it drops what is below 2^-22.
+/// floats do; of each product it drops what is below 2^-22. Three of BF16 take two steps and drop
+/// what is below 2^-16.
 fn sum_error(v: &Variant, kernel: &Kernel, cin: usize, taps: usize) -> f64 {
     let step = 4.0 * U;
     let terms = match kernel {
@@ -407,12 +410,15 @@ fn sum_error(v: &Variant, kernel: &Kernel, cin: usize, taps: usize) -> f64 {
         _ => 1,
     };
     match v.products(kernel) {
-        Precision::F32 => {
+        Products::ThreeOfTf32 => {
             let part = v.part(cin);
             let of_a_part = (3 * part / v.step()) as f64;
             (of_a_part + 2.0) * step + (taps * cin / part) as f64 * U
         }
-        _ => ((terms * taps * cin / v.step()) as f64 + 4.0) * step,
+        Products::ThreeOfBf16 => {
+            ((2 * taps * cin / v.step()) as f64 + 4.0) * step + 2.0f64.powi(-16)
+        }
+        Products::F16 | Products::Tf32 => ((terms * taps * cin / v.step()) as f64 + 4.0) * step,
     }
 }
 
@@ -697,7 +703,7 @@ impl<'a> World<'a> {
     fn operands(&self, step: &Step, batch: usize) -> (Vec<f64>, Option<Vec<f64>>) {
         let Kernel::Conv { cin: padded, source, terms, .. } = step.kernel else { unreachable!() };
         let LayerKind::Conv { cin, input, .. } = self.layer(step).kind else { unreachable!() };
-        let precision = self.variant().products(&step.kernel);
+        let products = self.variant().products(&step.kernel);
         let (h, w) = step.input;
         // Of each published channel its places: two where what rounding leaves has one too.
         let order = input_channels(input, cin, padded);
@@ -710,7 +716,7 @@ impl<'a> World<'a> {
                 let sum = |x: &[f64], at: &[usize]| at.iter().map(|place| x[*place]).sum();
                 let x = x.chunks_exact(padded).flat_map(|x| {
                     let sums = places.iter().map(|at| (sum(x, at), at.len().max(terms.input)));
-                    sums.map(|(v, n)| operand(precision, n, v)).collect::<Vec<_>>()
+                    sums.map(|(v, n)| operand(products, n, v)).collect::<Vec<_>>()
                 });
                 return (x.collect(), None);
             }
@@ -725,8 +731,8 @@ impl<'a> World<'a> {
                 pixels.flat_map(|p| p[..3].iter().map(colour).collect::<Vec<_>>()).collect()
             }
         };
-        let stored = |i: usize, v: f64| match precision {
-            Precision::F16 => in_terms(places[i % cin].len(), v),
+        let stored = |i: usize, v: f64| match products {
+            Products::F16 => in_terms(places[i % cin].len(), v),
             other => operand(other, 1, Element::Float.round(v)),
         };
         let x: Vec<f64> = made.iter().enumerate().map(|(i, a)| stored(i, a.v)).collect();
@@ -790,9 +796,9 @@ impl<'a> World<'a> {
         let batch = self.batch(step);
         let of = self.weights.multiplied(layer, self.variant().precision);
         let (h, w) = step.input;
-        let precision = self.variant().products(&step.kernel);
+        let products = self.variant().products(&step.kernel);
         let mut x = self.tensor(step.src.unwrap(), 1, [batch, h, w, cin]);
-        x.iter_mut().for_each(|v| *v = operand(precision, 1, *v));
+        x.iter_mut().for_each(|v| *v = operand(products, 1, *v));
         // Input pixel `i` and tap `k` of the kernel give output pixel `2 i - 1 + k`.
         let terms = |oy: usize, ox: usize| {
             (0..16).filter_map(move |tap| {

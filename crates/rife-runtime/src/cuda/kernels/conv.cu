@@ -97,12 +97,19 @@ __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Opera
 }
 
 #if SOURCE != 0
-// Stores channels `first` to `first + 8` of a pixel in shared memory.
+// Stores channels `first` to `first + 8` of a pixel in shared memory: of three of BF16 as `Left`
+// takes them.
 __device__ __forceinline__ void store8(u32 pixel, int first, const float (&v)[8]) {
     u32 at = pixel + first * ES;
 #if PREC == 0
     asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at), "r"(pack_half2(v[0], v[1])),
                  "r"(pack_half2(v[2], v[3])), "r"(pack_half2(v[4], v[5])), "r"(pack_half2(v[6], v[7])));
+#elif PREC == 3
+    u32 rounded[4], rests[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) split2(v[i], v[i + 4], rounded[i], rests[i]);
+    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at), "r"(rounded[0]), "r"(rounded[1]), "r"(rounded[2]), "r"(rounded[3]));
+    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at + 16), "r"(rests[0]), "r"(rests[1]), "r"(rests[2]), "r"(rests[3]));
 #else
     asm volatile("st.shared.v4.f32 [%0], {%1,%2,%3,%4};\n" ::"r"(at), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3]));
     asm volatile("st.shared.v4.f32 [%0], {%1,%2,%3,%4};\n" ::"r"(at + 16), "f"(v[4]), "f"(v[5]), "f"(v[6]), "f"(v[7]));

@@ -1,6 +1,6 @@
 // What every kernel shares. No header of any toolkit: half precision and the tensor cores are
-// reached through inline PTX. `PREC` is 0 (F16), 1 (TF32) or 2 (F32, each product as three of
-// TF32). The host's twins of these structures are in `abi.rs`.
+// reached through inline PTX. `PREC` is 0 (F16), 1 (TF32), 2 (F32, each product as three of TF32)
+// or 3 (each as three of BF16). The host's twins of these structures are in `abi.rs`.
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -197,6 +197,26 @@ __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u3
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+#elif PREC == 3
+// Two floats as two of BF16, the first in the low bits, and what is left of both, rounded too.
+__device__ __forceinline__ void split2(float first, float second, u32& rounded, u32& rests) {
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(rounded) : "f"(second), "f"(first));
+    first -= __uint_as_float(rounded << 16);
+    second -= __uint_as_float(rounded & 0xffff0000u);
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(rests) : "f"(second), "f"(first));
+}
+
+__device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+__device__ __forceinline__ void mma(float (&c)[4], u32 a0, u32 a1, u32 b) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a0), "r"(a1), "r"(b));
+}
 #else
 __device__ __forceinline__ void mma_tf32(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
@@ -205,7 +225,8 @@ __device__ __forceinline__ void mma_tf32(float (&c)[4], const u32 (&a)[4], u32 b
 }
 #endif
 
-// The left operand of one step, as the tensor cores take it.
+// The left operand of one step, as the tensor cores take it. Of three of BF16 each register holds
+// channels `t` and `t + 4` of the step, two rows rounded and what is left of both.
 struct Left {
     u32 hi[4];
 #if PREC == 2
@@ -221,7 +242,12 @@ __device__ __forceinline__ void split(u32 v, u32& hi, u32& lo) {
 
 __device__ __forceinline__ void load_left(Left& a, u32 addr) {
     ldmatrix4(a.hi, addr);
-#if PREC == 1
+#if PREC == 3 && (!defined(SOURCE) || SOURCE == 0)
+    // An input that the kernel made is stored in parts already.
+    u32 v[4] = {a.hi[0], a.hi[1], a.hi[2], a.hi[3]};
+#pragma unroll
+    for (int i = 0; i < 2; i++) split2(__uint_as_float(v[i]), __uint_as_float(v[i + 2]), a.hi[i], a.hi[i + 2]);
+#elif PREC == 1
     // The cores cut the mantissa off; half of its last place makes that rounding.
 #pragma unroll
     for (int i = 0; i < 4; i++) a.hi[i] += 0x1000u;
@@ -236,6 +262,10 @@ __device__ __forceinline__ void multiply(float (&c)[4], const Left& a, u32 b0, u
     mma(c, a.hi, b0, b1);
 #elif PREC == 1
     mma_tf32(c, a.hi, b0, b1);
+#elif PREC == 3
+    // A step of 16 is both parts of the left operand; the weights come as such parts.
+    mma(c, a.hi[0], a.hi[1], b1);
+    mma(c, a.hi, b0, b0);
 #else
     u32 h0, l0, h1, l1;
     split(b0, h0, l0);

@@ -2,7 +2,7 @@
 
 use rife_model::ModelVersion;
 
-use super::super::kernel::{Kernel, Layout, Rests, Variant};
+use super::super::kernel::{Kernel, Layout, Products, Rests, Variant};
 use super::super::pack::{self, input_channels, round_together};
 use super::super::plan::{Input, LayerKind, Plan};
 use super::super::twin::{Element, Weights};
@@ -12,7 +12,8 @@ use crate::Precision;
 /// The weights of every convolution, taken apart as `mma.m16n8k16` (F16) and `m16n8k8` take their
 /// right operand: of a lane `l`, column `l / 4`, and in each of two registers the channels of
 /// `l % 4`. What 16 columns of a step are is 512 bytes, 16 a lane: the first eight columns' two
-/// registers, then the second's.
+/// registers, then the second's. Three of BF16 take both channels of a lane rounded in the first
+/// register, and what is left of both in the second.
 #[test]
 fn packed_convolutions_multiply_as_published_ones() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
@@ -54,7 +55,8 @@ fn packed_convolutions_multiply_as_published_ones() {
                         for k in 0..steps {
                             let at = (n * 9 + tap) * steps + k;
                             let of = &packed[weights_at + 512 * at..][..512];
-                            multiply(variant, of, &x[k * variant.step()..], sums);
+                            let products = layer.kind.products(precision);
+                            multiply(products, variant, of, &x[k * variant.step()..], sums);
                         }
                     }
                     for (o, sum) in sums.iter().enumerate() {
@@ -77,12 +79,19 @@ fn packed_convolutions_multiply_as_published_ones() {
 }
 
 /// One step of the tensor cores for 16 columns and one row.
-fn multiply(variant: &Variant, of: &[u8], x: &[f64], sums: &mut [f64]) {
-    let element = if variant.precision == Precision::F16 { Element::Half } else { Element::Float };
+fn multiply(products: Products, variant: &Variant, of: &[u8], x: &[f64], sums: &mut [f64]) {
+    let element = if products == Products::F16 { Element::Half } else { Element::Float };
     let each = 4 / element.bytes();
     for (lane, of) in of.chunks_exact(16).enumerate() {
         for (register, of) in of.chunks_exact(4).enumerate() {
             let column = register / 2 * 8 + lane / 4;
+            if products == Products::ThreeOfBf16 {
+                for (e, of) in of.chunks_exact(2).enumerate() {
+                    let part = half::bf16::from_le_bytes(of.try_into().unwrap());
+                    sums[column] += f64::from(part) * x[lane % 4 + 4 * e];
+                }
+                continue;
+            }
             for (e, of) in of.chunks_exact(element.bytes()).enumerate() {
                 let channel = register % 2 * variant.step() / 2 + lane % 4 * each + e;
                 sums[column] += element.read(of) * x[channel];
