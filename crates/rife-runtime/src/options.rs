@@ -45,7 +45,8 @@ pub enum Precision {
     Auto,
     /// 32-bit floats.
     F32,
-    /// 32-bit floats whose products are rounded to TF32 (10 bits of mantissa) on tensor cores.
+    /// 32-bit floats whose products are rounded to TF32 (10 bits of mantissa) on tensor cores, and
+    /// where that would show to 16 bits.
     Tf32,
     /// 16-bit floats.
     F16,

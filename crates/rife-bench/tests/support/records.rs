@@ -57,6 +57,7 @@ pub fn full() -> Record {
     let measured = measure_all(&plan, &engines, &()).expect("frames");
     let mut record = Record::new(&plan, measured);
     record.command = line.into();
+    record.machine.cpu = "A processor".into();
     record.machine.gpus = vec![GpuFacts { name: "A card".into(), memory_mib: 81_920.0 }];
     record.machine.gpu_driver = Some("1.2.3".into());
     with_baseline(&mut record);

@@ -95,7 +95,9 @@ impl EngineImpl for CudaEngine {
     fn info(&self) -> Description {
         let arithmetic = match self.0.precision {
             Precision::F16 => "F16 convolutions, F32 accumulation, F32 flow and blending",
-            Precision::Tf32 => "TF32 convolutions, F32 accumulation and all else",
+            Precision::Tf32 => {
+                "TF32 convolutions, three of BF16 where TF32 shows, F32 accumulation and all else"
+            }
             _ => "F32, each product as three of TF32",
         };
         Description {

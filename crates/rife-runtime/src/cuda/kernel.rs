@@ -73,8 +73,8 @@ impl Variant {
     }
 
     /// What a kernel's products are computed in. What TF32 loses, it loses almost all where a
-    /// block's input is reduced and where flow comes out, which is a small part of the work: there
-    /// operands keep 16 bits.
+    /// block's input is reduced and where flow comes out, which is a small part of the work: there,
+    /// and where the encoder reduces and enlarges, operands keep 16 bits.
     pub(crate) const fn products(&self, kernel: &Kernel) -> Products {
         let delicate = matches!(kernel, Kernel::Deconv { .. } | Kernel::Conv { stride: 2, .. });
         Products::of(self.precision, delicate)

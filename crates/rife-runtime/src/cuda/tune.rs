@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::abi::Item;
 use super::driver::{Gpu, Memory};
 use super::engine::Shared;
-use super::kernel::{Extent, Kernel, Tile, Variant, tiles};
+use super::kernel::{Extent, Kernel, Products, Tile, Variant, tiles};
 use super::launch::{Addresses, launch};
 use super::plan::{Plan, Step};
 use crate::{Error, FrameSize, Result};
@@ -109,7 +109,13 @@ impl Tuner {
     }
 
     fn key(&self, kernel: &Kernel, variant: &Variant, extent: Extent) -> String {
-        format!("{} {variant:?} {:?} {extent:?}", self.card, kernel.with_tile(Tile::BLANK))
+        // What floats are multiplied as is not told by the precision, and was another thing once.
+        let products = match variant.products(kernel) {
+            Products::F16 => String::new(),
+            other => format!("{other:?} "),
+        };
+        let blank = kernel.with_tile(Tile::BLANK);
+        format!("{} {variant:?} {products}{blank:?} {extent:?}", self.card)
     }
 
     /// Not being able to keep what was found costs time later, and is no error.

@@ -73,7 +73,8 @@ fn ways(
                 other => (format!("{other:?}"), String::new()),
             };
             let stride = if finely { stride } else { 0 };
-            format!("conv {stride} {source} {epilogue:?} {terms:?} {layout:?} {model}")
+            let products = variant.products(&kernel);
+            format!("conv {stride} {source} {epilogue:?} {terms:?} {products:?} {layout:?} {model}")
         }
         Kernel::Deconv { columns, outcome, .. } => {
             // The same text for any number of levels.

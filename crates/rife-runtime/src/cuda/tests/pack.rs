@@ -3,7 +3,7 @@
 use rife_model::ModelVersion;
 
 use super::super::kernel::{Kernel, Layout, Products, Rests, Variant};
-use super::super::pack::{self, input_channels, round_together};
+use super::super::pack::{self, input_channels, output_of, round_together};
 use super::super::plan::{Input, LayerKind, Plan};
 use super::super::twin::{Element, Weights};
 use super::{FULL_HD, PRECISIONS, Random, published, request};
@@ -78,24 +78,84 @@ fn packed_convolutions_multiply_as_published_ones() {
     }
 }
 
-/// One step of the tensor cores for 16 columns and one row.
+/// One step of the tensor cores for one row and as many columns as there are of weights.
 fn multiply(products: Products, variant: &Variant, of: &[u8], x: &[f64], sums: &mut [f64]) {
     let element = if products == Products::F16 { Element::Half } else { Element::Float };
     let each = 4 / element.bytes();
-    for (lane, of) in of.chunks_exact(16).enumerate() {
-        for (register, of) in of.chunks_exact(4).enumerate() {
-            let column = register / 2 * 8 + lane / 4;
+    let bf16 = |of: &[u8]| f64::from(half::bf16::from_le_bytes(of.try_into().unwrap()));
+    for (lane, of) in of.chunks_exact(of.len() / 32).enumerate() {
+        for (group, of) in of.chunks_exact(8).enumerate() {
+            let sum = &mut sums[group * 8 + lane / 4];
             if products == Products::ThreeOfBf16 {
-                for (e, of) in of.chunks_exact(2).enumerate() {
-                    let part = half::bf16::from_le_bytes(of.try_into().unwrap());
-                    sums[column] += f64::from(part) * x[lane % 4 + 4 * e];
+                for e in 0..2 {
+                    let (rounded, rest) = (bf16(&of[2 * e..][..2]), bf16(&of[4 + 2 * e..][..2]));
+                    assert!(rest.abs() <= rounded.abs() / 256.0, "{rounded} {rest}");
+                    *sum += (rounded + rest) * x[lane % 4 + 4 * e];
                 }
                 continue;
             }
-            for (e, of) in of.chunks_exact(element.bytes()).enumerate() {
-                let channel = register % 2 * variant.step() / 2 + lane % 4 * each + e;
-                sums[column] += element.read(of) * x[channel];
+            for (register, of) in of.chunks_exact(4).enumerate() {
+                for (e, of) in of.chunks_exact(element.bytes()).enumerate() {
+                    let channel = register * variant.step() / 2 + lane % 4 * each + e;
+                    *sum += element.read(of) * x[channel];
+                }
             }
+        }
+    }
+}
+
+/// The same of transposed convolutions: of each phase and tap of its 2x2 eight columns of a step are
+/// 256 bytes, 8 a lane.
+#[test]
+fn packed_transposed_convolutions_multiply_as_published_ones() {
+    for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
+        let bytes = published(version);
+        let weights = Weights::read(bytes.as_slice());
+        for precision in PRECISIONS {
+            let plan = Plan::new(&request(version, precision, FULL_HD));
+            let packed = pack::pack(&plan, version.spec(), bytes.as_slice()).unwrap();
+            let (offsets, _) = plan.weight_offsets();
+            let variant = &plan.variant;
+            let mut random = Random(2);
+            let mut seen = 0;
+            for (layer, (weights_at, bias_at)) in plan.layers.iter().zip(offsets) {
+                let LayerKind::Deconv { cin, outputs, columns, shuffled } = layer.kind else {
+                    continue;
+                };
+                seen += 1;
+                let expected = weights.multiplied(layer, precision);
+                let products = layer.kind.products(precision);
+                let x: Vec<f64> = (0..cin).map(|_| random.within(1.0)).collect();
+                let steps = cin / variant.step();
+                for (phase, tap) in (0..4).flat_map(|p| (0..4).map(move |t| (p, t))) {
+                    // Output 2y + p reads input i = y + p + d - 1 by the kernel's row
+                    // 2y + p + 1 - 2i.
+                    let row = |p: usize, d: usize| 3 - p - 2 * d;
+                    let of = row(phase / 2, tap / 2) * 4 + row(phase % 2, tap % 2);
+                    for j in 0..columns / 8 {
+                        let mut sums = [0.0; 8];
+                        for k in 0..steps {
+                            let at = ((phase * 4 + tap) * (columns / 8) + j) * steps + k;
+                            let from = &packed[weights_at + 256 * at..][..256];
+                            multiply(products, variant, from, &x[k * variant.step()..], &mut sums);
+                        }
+                        for (n, sum) in sums.iter().enumerate() {
+                            let output = output_of(8 * j + n, outputs, shuffled);
+                            let wanted: f64 = output.map_or(0.0, |o| {
+                                x.iter().enumerate().map(|(i, x)| x * expected.at(of, i, o)).sum()
+                            });
+                            let off = (sum - wanted).abs();
+                            assert!(off < 1e-9, "{} {precision:?} {of} {n}: {off}", layer.path);
+                        }
+                    }
+                }
+                for n in 0..columns {
+                    let bias = Element::Float.read(&packed[bias_at + 4 * n..][..4]);
+                    let output = output_of(n, outputs, shuffled);
+                    assert_eq!(bias, output.map_or(0.0, |o| expected.bias()[o]), "{}", layer.path);
+                }
+            }
+            assert!(seen >= 4, "{seen}");
         }
     }
 }
