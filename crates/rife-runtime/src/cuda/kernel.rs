@@ -553,44 +553,78 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
     found.into_iter().map(|(_, tile)| tile).collect()
 }
 
-/// Constants of [`cost`], fitted to timings on an H100, some 1500 of halves and 4500 of floats,
-/// such that the fastest of a shape's tiles is among the first.
+/// Constants of [`cost`], fitted to timings on an H100, some 2300 of halves and 4500 of floats, such
+/// that the fastest of a shape's tiles is among the first.
 struct Fit {
-    /// Cycles of a load from shared memory.
+    /// Cycles of a product on the tensor cores; three of BF16 and of TF32 take more.
+    product: [f64; 3],
+    /// Cycles of a load from shared memory, and the share of the lesser of products and loads that
+    /// the greater does not hide.
     reads: f64,
-    /// Instructions for each 16 bytes of the input.
+    lesser: f64,
+    /// Instructions for each 16 bytes of the input and for two outputs.
     fetch: f64,
+    store: f64,
     /// Cycles for each byte that comes from outside, and how much more one of the weights takes.
     memory: f64,
     streamed: f64,
-    /// Cycles from a step to the next.
+    /// Cycles from a step to the next, and the power to which warps that share a multiprocessor
+    /// lessen them.
     latency: f64,
+    hiding: f64,
     /// The share of the waits for the input that is left: where the next one is fetched
-    /// meanwhile, and the power to which blocks that share a multiprocessor lessen it.
+    /// meanwhile, and the power to which blocks that share a multiprocessor lessen it. Cycles of
+    /// such a wait beside those for its bytes.
     doubled: f64,
     together: f64,
+    wait: f64,
+    /// Cycles of waiting for a slab of weights.
+    slab: f64,
+    /// How much longer than its instructions it takes to make an input and to blend, and, as a
+    /// number of warps, how many must share a multiprocessor before they hide most of the waits.
+    input: f64,
+    blending: f64,
+    sampling: f64,
 }
 
 impl Fit {
     /// Elements of two bytes.
     const HALVES: Self = Self {
+        product: [1.8, 0.0, 0.0],
         reads: 1.0,
-        fetch: 30.0,
-        memory: 0.024,
+        lesser: 0.41,
+        fetch: 20.0,
+        store: 5.8,
+        memory: 0.0274,
         streamed: 1.0,
-        latency: 221.0,
-        doubled: 0.08,
-        together: 1.1,
+        latency: 283.0,
+        hiding: 1.35,
+        doubled: 0.29,
+        together: 1.66,
+        wait: 450.0,
+        slab: 295.0,
+        input: 0.5,
+        blending: 6.5,
+        sampling: 8.8,
     };
     /// Of four.
     const FLOATS: Self = Self {
+        product: [1.71, 2.6, 5.0],
         reads: 0.9,
+        lesser: 0.39,
         fetch: 24.0,
+        store: 4.7,
         memory: 0.0226,
         streamed: 1.45,
         latency: 177.0,
+        hiding: 1.0,
         doubled: 0.12,
         together: 2.5,
+        wait: 900.0,
+        slab: 41.0,
+        input: 1.0,
+        blending: 1.0,
+        sampling: 0.0,
     };
 }
 
@@ -659,9 +693,9 @@ fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64>
 
     let fit = if v.element() == 2 { &Fit::HALVES } else { &Fit::FLOATS };
     let per_product = match products_in {
-        Products::ThreeOfTf32 => 5.0,
-        Products::ThreeOfBf16 => 2.6,
-        Products::F16 | Products::Tf32 => 1.71,
+        Products::F16 | Products::Tf32 => fit.product[0],
+        Products::ThreeOfBf16 => fit.product[1],
+        Products::ThreeOfTf32 => fit.product[2],
     };
     // Cycles of a block on the tensor cores, and for what it reads of shared memory.
     let products = warps * passes * steps * m * f * per_product;
@@ -673,30 +707,32 @@ fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64>
     // What a kernel computes beside the convolution, on the ordinary cores.
     let (fetched, made) = match *kernel {
         Kernel::Conv { source: Source::Input { levels, taps, .. }, .. } => {
-            (0.0, (halo_h * halo_w * taps) as f64 * (180.0 + 90.0 * levels as f64) / 128.0)
+            let samples = (halo_h * halo_w * taps) as f64;
+            (0.0, fit.input * samples * (180.0 + 90.0 * levels as f64) / 128.0)
         }
         Kernel::Conv { source: Source::Image { .. }, .. } => {
-            (0.0, (halo_h * halo_w) as f64 * 40.0 / 128.0)
+            (0.0, fit.input * (halo_h * halo_w) as f64 * 40.0 / 128.0)
         }
         Kernel::Deconv { outcome: Outcome::Blend { levels }, .. } => {
-            (input_bytes, (16 * pixels) as f64 * (180.0 + 70.0 * levels as f64) / 128.0)
+            let made = (16 * pixels) as f64 * (180.0 + 70.0 * levels as f64) / 128.0;
+            (input_bytes, fit.blending * made)
         }
         _ => (input_bytes, 0.0),
     };
     let outputs = (pixels * tile.channels) as f64;
     let instructions =
-        (fetched / 16.0 * fit.fetch + streamed / 16.0) / 128.0 + outputs / 2.0 * 4.7 / 128.0;
-    let latency = fit.latency / (warps * together) * passes * steps;
+        (fetched / 16.0 * fit.fetch + streamed / 16.0) / 128.0 + outputs / 2.0 * fit.store / 128.0;
+    let latency = fit.latency * (warps * together).powf(-fit.hiding) * passes * steps;
     let busy = together
         * (products.max(reads)
-            + 0.39 * products.min(reads)
+            + fit.lesser * products.min(reads)
             + instructions
             + fit.memory * (fetched + fit.streamed * streamed)
-            + made
+            + made * (1.0 + fit.sampling / (warps * together))
             + latency);
     let hidden = if tile.halos == 2 { fit.doubled } else { together.powf(-fit.together) };
-    let waits = hidden * (fetched / 11.3 + 900.0)
-        + if resident { 0.0 } else { passes * (cin / v.part(cin)) as f64 * 41.0 / together };
+    let waits = hidden * (fetched / 11.3 + fit.wait)
+        + if resident { 0.0 } else { passes * (cin / v.part(cin)) as f64 * fit.slab / together };
     let start = 2100.0 + if resident { weight_bytes / 57.8 } else { 0.0 };
     Some(waves * (busy + waits) + start)
 }

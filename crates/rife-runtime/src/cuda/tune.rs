@@ -15,9 +15,9 @@ use super::launch::{Addresses, launch};
 use super::plan::{Plan, Step};
 use crate::{Error, FrameSize, Result};
 
-/// Candidates that are timed, the most promising first, of elements of two bytes and of four, for
-/// which the estimate is less sure; [`ENV`] asks for more.
-const CANDIDATES: [usize; 2] = [6, 10];
+/// Candidates that are timed, the most promising first; [`ENV`] asks for more. A kernel that is not
+/// in the cache takes a core a fifth of a second to compile.
+const CANDIDATES: usize = 12;
 /// How many ways of cutting each kernel are timed: more take longer, once, and may find better.
 const ENV: &str = "RIFE_TUNE";
 /// Launches of one timing, and timings of which the least counts.
@@ -59,7 +59,7 @@ impl Tuner {
             // What another version of this program found may be nothing that this one offers.
             let known = table.get(&key).is_some_and(|tile| offered.contains(tile));
             if !known && !open.iter().any(|(k, ..)| *k == key) {
-                offered = promising(offered, variant.element());
+                offered = promising(offered);
                 open.push((key, at, extent, offered));
             }
         }
@@ -142,9 +142,9 @@ impl Tuner {
 }
 
 /// The first candidates, but no more than two that differ only in stages, inputs and blocks.
-fn promising(offered: Vec<Tile>, element: usize) -> Vec<Tile> {
+fn promising(offered: Vec<Tile>) -> Vec<Tile> {
     let asked = std::env::var(ENV).ok().and_then(|n| n.parse().ok());
-    let count = asked.unwrap_or(CANDIDATES[usize::from(element > 2)]).max(1);
+    let count = asked.unwrap_or(CANDIDATES).max(1);
     let mut kept: Vec<Tile> = Vec::new();
     for tile in offered {
         let alike = |t: &&Tile| {
