@@ -217,6 +217,43 @@ fn recordings_keep_picture_and_sound_together_wherever_they_begin() {
 
 #[test]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn another_program_of_a_recording_does_not_move_the_one_that_is_taken() {
+    // The other program begins before or after, its clock in sight of this one's.
+    let programs = "-c copy -program st=0:st=1 -program st=2:st=3";
+    let folder = with(&[
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -g 25 -c:a aac \
+         one.mp4",
+        "-f lavfi -i testsrc2=s=96x64:r=25:d=5 -f lavfi -i sine=d=5 -c:v libx264 -g 25 -c:a aac \
+         other.mp4",
+        &format!(
+            "-itsoffset 2.7 -i one.mp4 -itsoffset 2 -i one.mp4 -i other.mp4 \
+             -map 0:v -map 1:a -map 2:v -map 2:a {programs} second.ts"
+        ),
+        &format!(
+            "-itsoffset 0.7 -i one.mp4 -i one.mp4 -itsoffset 1.5 -i other.mp4 \
+             -map 0:v -map 1:a -map 2:v -map 2:a {programs} first.ts"
+        ),
+    ]);
+    let here = folder.path();
+    for file in ["second.ts", "first.ts"] {
+        let made = format!("{file}.mkv");
+        let said = well(interpolate(here, &format!("{file} -o {made}")));
+        assert!(said.contains("of another program"), "{file}: {said}");
+        assert_eq!(entry(here, &made, "v", "width"), ["64"], "{file}");
+        let starts = |stream| -> Vec<f64> {
+            let starts = entry(here, &made, stream, "start_time");
+            starts.iter().map(|start| start.parse().unwrap()).collect()
+        };
+        let (picture, sound) = (starts("v"), starts("a"));
+        // 0.7 s, and the frame's length by which H.264 is decoded ahead.
+        assert!((picture[0] - 0.7).abs() < 0.05, "{file}: {picture:?}");
+        assert!(sound.len() == 1 && sound[0].abs() < 0.03, "{file}: {sound:?}");
+        assert_eq!(times(here, &made).len(), 100, "{file}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn streams_that_are_announced_and_never_come_are_left_out() {
     let folder =
         with(&["-f lavfi -i testsrc2=s=64x48:r=25:d=0.4 -f lavfi -i sine=d=0.4 -f lavfi \
