@@ -7,6 +7,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::abi::Item;
 use super::driver::{Gpu, Memory};
 use super::engine::Shared;
@@ -24,8 +26,54 @@ const ENV: &str = "RIFE_TUNE";
 const LAUNCHES: usize = 10;
 const TIMINGS: usize = 3;
 
-/// What was found before, by [`key`].
-type Table = BTreeMap<String, Tile>;
+/// The tile that was fastest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Found {
+    tile: Tile,
+    /// How many were asked for when it was chosen.
+    among: usize,
+}
+
+/// What was found before, by [`Tuner::key`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Table(BTreeMap<String, Found>);
+
+impl Table {
+    /// What the file holds: nothing where there is none, or one that is no table.
+    fn read(file: &Path) -> Self {
+        fs::read(file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+
+    /// Puts the file in its place as a whole, with what another process found meanwhile.
+    fn write(&self, file: &Path) -> std::io::Result<()> {
+        let folder = file.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let mut to = super::nvrtc::new_file(folder)?;
+        let mut all = Self::read(file);
+        for (key, found) in &self.0 {
+            all.0
+                .entry(key.clone())
+                .and_modify(|other| {
+                    if found.among >= other.among {
+                        *other = *found;
+                    }
+                })
+                .or_insert(*found);
+        }
+        to.write_all(&serde_json::to_vec_pretty(&all)?)?;
+        to.persist(file)?;
+        Ok(())
+    }
+
+    /// Whether there is no need to time anything: a tile that is still offered (another version of
+    /// this program may have offered others), of at least as many as are `asked` for now.
+    fn answers(&self, key: &str, offered: &[Tile], asked: usize) -> bool {
+        self.0.get(key).is_some_and(|found| found.among >= asked && offered.contains(&found.tile))
+    }
+}
 
 pub(crate) struct Tuner {
     file: Option<PathBuf>,
@@ -36,10 +84,7 @@ pub(crate) struct Tuner {
 impl Tuner {
     pub(crate) fn new(cache: Option<&Path>, gpu: &Gpu) -> Self {
         let file = cache.map(|folder| folder.join("tiles.json"));
-        let table = file
-            .as_deref()
-            .and_then(|file| serde_json::from_slice(&fs::read(file).ok()?).ok())
-            .unwrap_or_default();
+        let table = file.as_deref().map(Table::read).unwrap_or_default();
         let card = format!("{} {}", gpu.name, gpu.driver);
         Self { file, card, table: Mutex::new(table) }
     }
@@ -47,6 +92,7 @@ impl Tuner {
     /// Gives every step of a plan its fastest tile.
     pub(crate) fn tune(&self, shared: &Shared, plan: &mut Plan, size: FrameSize) -> Result<()> {
         let variant = plan.variant;
+        let asked = asked();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let mut open: Vec<(String, usize, Extent, Vec<Tile>)> = Vec::new();
         for (at, step) in plan.steps().enumerate() {
@@ -55,12 +101,10 @@ impl Tuner {
             }
             let extent = plan.extent(step);
             let key = self.key(&step.kernel, &variant, extent);
-            let mut offered = tiles(&step.kernel, &variant, extent, shared.gpu.card);
-            // What another version of this program found may be nothing that this one offers.
-            let known = table.get(&key).is_some_and(|tile| offered.contains(tile));
+            let offered = tiles(&step.kernel, &variant, extent, shared.gpu.card);
+            let known = table.answers(&key, &offered, asked);
             if !known && !open.iter().any(|(k, ..)| *k == key) {
-                offered = promising(offered);
-                open.push((key, at, extent, offered));
+                open.push((key, at, extent, promising(offered, asked)));
             }
         }
         if !open.is_empty() {
@@ -99,12 +143,14 @@ impl Tuner {
                     }
                 }
                 if let Some((_, tile)) = best.filter(|(time, _)| time.is_finite()) {
-                    table.insert(key, tile);
+                    table.0.insert(key, Found { tile, among: asked });
                 }
             }
             self.save(&table);
         }
-        plan.retile(|step, extent| table.get(&self.key(&step.kernel, &variant, extent)).copied());
+        plan.retile(|step, extent| {
+            table.0.get(&self.key(&step.kernel, &variant, extent)).map(|found| found.tile)
+        });
         Ok(())
     }
 
@@ -121,30 +167,20 @@ impl Tuner {
     /// Not being able to keep what was found costs time later, and is no error.
     fn save(&self, table: &Table) {
         let Some(file) = &self.file else { return };
-        let write = || -> std::io::Result<()> {
-            let folder = file.parent().unwrap_or(Path::new("."));
-            fs::create_dir_all(folder)?;
-            let mut to = super::nvrtc::new_file(folder)?;
-            // What another process found meanwhile is kept.
-            let mut all: Table = fs::read(file)
-                .ok()
-                .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-                .unwrap_or_default();
-            all.extend(table.iter().map(|(k, v)| (k.clone(), *v)));
-            to.write_all(&serde_json::to_vec_pretty(&all)?)?;
-            to.persist(file)?;
-            Ok(())
-        };
-        if let Err(error) = write() {
+        if let Err(error) = table.write(file) {
             tracing::debug!("{} was not written: {error}", file.display());
         }
     }
 }
 
-/// The first candidates, but no more than two that differ only in stages, inputs and blocks.
-fn promising(offered: Vec<Tile>) -> Vec<Tile> {
+/// How many candidates are to be timed.
+fn asked() -> usize {
     let asked = std::env::var(ENV).ok().and_then(|n| n.parse().ok());
-    let count = asked.unwrap_or(CANDIDATES).max(1);
+    asked.unwrap_or(CANDIDATES).max(1)
+}
+
+/// The first candidates, but no more than two that differ only in stages, inputs and blocks.
+fn promising(offered: Vec<Tile>, count: usize) -> Vec<Tile> {
     let mut kept: Vec<Tile> = Vec::new();
     for tile in offered {
         let alike = |t: &&Tile| {
@@ -237,5 +273,66 @@ impl Bench {
             }
         }
         Ok(least)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(rows: usize, among: usize) -> Found {
+        Found { tile: Tile { rows, ..Tile::BLANK }, among }
+    }
+
+    fn table<const N: usize>(entries: [(&str, Found); N]) -> Table {
+        Table(entries.into_iter().map(|(key, found)| (key.to_owned(), found)).collect())
+    }
+
+    #[test]
+    fn a_longer_look_is_taken_when_asked_for_and_kept_afterwards() {
+        let offered = [found(4, 0).tile, found(8, 0).tile];
+        let table = table([("a", found(4, 12)), ("gone", found(16, 12))]);
+        assert!(table.answers("a", &offered, 12));
+        assert!(table.answers("a", &offered, 6));
+        assert!(!table.answers("a", &offered, 30), "30 were asked for, 12 were timed");
+        assert!(!table.answers("gone", &offered, 12), "a tile that is not offered");
+        assert!(!table.answers("b", &offered, 1));
+    }
+
+    #[test]
+    fn what_another_process_found_is_kept_unless_this_one_looked_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tiles/tiles.json");
+        assert_eq!(Table::read(&file), Table::default());
+        table([("theirs", found(1, 12)), ("longer", found(2, 30)), ("shorter", found(3, 12))])
+            .write(&file)
+            .unwrap();
+        table([("longer", found(4, 12)), ("shorter", found(5, 30)), ("ours", found(6, 12))])
+            .write(&file)
+            .unwrap();
+        let expected = table([
+            ("theirs", found(1, 12)),
+            ("longer", found(2, 30)),
+            ("shorter", found(5, 30)),
+            ("ours", found(6, 12)),
+        ]);
+        assert_eq!(Table::read(&file), expected);
+    }
+
+    /// So that no tile is kept that an older version chose of fewer, or worse ones.
+    #[test]
+    fn a_table_of_an_older_form_or_a_broken_one_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tiles.json");
+        let old = BTreeMap::from([("a", found(4, 12).tile)]);
+        fs::write(&file, serde_json::to_vec(&old).unwrap()).unwrap();
+        assert_eq!(Table::read(&file), Table::default());
+        table([("a", found(4, 12))]).write(&file).unwrap();
+        let whole = fs::read(&file).unwrap();
+        assert_eq!(Table::read(&file), table([("a", found(4, 12))]));
+        for length in 0..whole.len() {
+            fs::write(&file, &whole[..length]).unwrap();
+            assert_eq!(Table::read(&file), Table::default(), "cut to {length} bytes");
+        }
     }
 }
