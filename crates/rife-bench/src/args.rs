@@ -98,8 +98,8 @@ pub struct Args {
     #[arg(long)]
     pub profile: bool,
 
-    /// Also drop every other frame of this clip (a video file, or a folder of pictures), make it
-    /// again, and compare with the truth
+    /// Also drop every other frame of this clip (a video file, or a folder of pictures; of its first
+    /// 59 frames), make it again, and compare with the truth
     #[arg(long, value_name = "CLIP")]
     pub quality: Option<PathBuf>,
 

@@ -7,8 +7,12 @@ use crate::measure::fidelity::Fidelity;
 use crate::measure::{Measurement, Run};
 use crate::record::Record;
 use crate::stats::Spread;
-use crate::subject::{Case, Size};
+use crate::subject::{Case, Size, SubjectInfo};
 
+/// What frames a second may differ by, as a share, where one of the records has this many runs: two
+/// runs that do not overlap with two others do so by chance one time in three, and the same program
+/// on the same machine is a few percent off now and then.
+const FEW_RUNS: [(usize, f64); 2] = [(1, 0.1), (2, 0.05)];
 /// What an engine's own account of memory may differ by, as a share: it is planned, not sampled.
 const MEMORY_NOISE: f64 = 0.01;
 /// The same of what the system counts, in which allocators and drivers have a say.
@@ -58,28 +62,24 @@ pub struct Compared {
     pub rows: Vec<Row>,
     /// How the records differ in what they measured and on what: such figures may not be compared.
     pub differences: Vec<String>,
+    /// Those among them with which no figure says anything of the other's.
+    pub incomparable: Vec<String>,
+    /// Whether speed was held against speed of so few runs that smaller changes are not told from
+    /// noise.
+    pub few_runs: bool,
     /// Configurations that failed in the later record and did not in the earlier: a regression,
     /// too.
     pub failed: Vec<String>,
     /// What the earlier record has and the later has not: who does not look cannot see a
     /// regression.
     pub lost: Vec<String>,
-    /// Whether both are of one machine's kind, so that their figures say something of each other.
-    pub one_machine: bool,
 }
 
 impl Compared {
     /// Holds `after` against `before`.
     pub fn of(before: &Record, after: &Record) -> Self {
-        let machine = |r: &Record| {
-            let gpus: Vec<_> = r.machine.gpus.iter().map(|gpu| gpu.name.clone()).collect();
-            (r.machine.cpu.clone(), r.machine.cores, gpus, r.settings.device.to_string())
-        };
-        let mut compared = Self {
-            differences: differences(before, after),
-            one_machine: machine(before) == machine(after),
-            ..Self::default()
-        };
+        let (differences, incomparable) = differences(before, after);
+        let mut compared = Self { differences, incomparable, ..Self::default() };
         let mut only_after = 0;
         for new in &after.measurements {
             let key = key(after, new);
@@ -95,7 +95,11 @@ impl Compared {
                 compared.failed.push(format!("{name}: {error}"));
             }
             let both = rows(&name, old, new);
-            let of_old = rows(&name, old, old);
+            let mut of_old = rows(&name, old, old);
+            // What cannot be held against each other is there nevertheless.
+            let fidelity = |m: &Measurement| m.fidelity.is_some();
+            of_old.retain(|row| !(FIDELITY.contains(&row.what) && fidelity(new)));
+            compared.few_runs |= old.runs.len().min(new.runs.len()) < 3 && !both.is_empty();
             let gone = of_old.iter().filter(|row| both.iter().all(|other| other.what != row.what));
             compared.lost.extend(gone.map(|row| format!("{name}: {}", row.what)));
             compared.rows.extend(both);
@@ -148,7 +152,7 @@ fn rows(name: &str, old: &Measurement, new: &Measurement) -> Vec<Row> {
     };
     let speed = |what, of: &dyn Fn(&Measurement) -> Option<Spread>| {
         let (before, after) = (of(old)?, of(new)?);
-        row(what, before.median, after.median, gained(Gain::of(&after, &before)))
+        row(what, before.median, after.median, faster(&after, &before))
     };
     let memory = |what, noise: f64, of: &dyn Fn(&Measurement) -> Option<f64>| {
         let (before, after) = (of(old)?, of(new)?);
@@ -158,14 +162,15 @@ fn rows(name: &str, old: &Measurement, new: &Measurement) -> Vec<Row> {
     let first = || {
         let ms = |m: &Measurement| Spread::of(&over(&m.runs, |run| run.first_frame_ms));
         let rate = |m: &Measurement| Spread::of(&over(&m.runs, |run| 1.0 / run.first_frame_ms));
-        let gain = Gain::of(&rate(new)?, &rate(old)?);
-        row("first frame, ms", ms(old)?.median, ms(new)?.median, gained(gain))
+        let change = faster(&rate(new)?, &rate(old)?);
+        row("first frame, ms", ms(old)?.median, ms(new)?.median, change)
     };
-    // Of frames that were held against the same reference.
+    // Of as many frames, that were held against the same reference.
     let near = |what, of: &dyn Fn(&Fidelity) -> f64, judge: &dyn Fn(f64, f64) -> Change| {
         let (old, new) = (old.fidelity.as_ref()?, new.fidelity.as_ref()?);
         let (before, after) = (of(old), of(new));
-        (old.reference == new.reference).then(|| row(what, before, after, judge(before, after)))?
+        let alike = old.reference == new.reference && old.frames.len() == new.frames.len();
+        alike.then(|| row(what, before, after, judge(before, after)))?
     };
     let error = |before: f64, after: f64| {
         let least = LEAST_ERROR.0.max(LEAST_ERROR.1 * before.min(after));
@@ -180,11 +185,9 @@ fn rows(name: &str, old: &Measurement, new: &Measurement) -> Vec<Row> {
         memory(PROCESS_PEAK, SAMPLED_MEMORY_NOISE, &|m| Some(m.summary.as_ref()?.peak_rss_mib)),
         first(),
         near(PSNR, &|f| f.psnr_db.0, &|before, after| decibels(before, after, LEAST_DB)),
-        near("SSIM", &|f| f.ssim, &|before, after| change(after - before, LEAST_SSIM)),
-        near("largest error, 1/255", &|f| 255.0 * f.max_error, &error),
-        near("samples that are not finite", &|f| f.non_finite as f64, &|before, after| {
-            change(before - after, 0.0)
-        }),
+        near(SSIM, &|f| f.ssim, &|before, after| change(after - before, LEAST_SSIM)),
+        near(LARGEST, &|f| 255.0 * f.max_error, &error),
+        near(NOT_FINITE, &|f| f.non_finite as f64, &|before, after| change(before - after, 0.0)),
     ]
     .into_iter()
     .flatten()
@@ -208,6 +211,11 @@ fn truths(before: &Record, after: &Record) -> Vec<Row> {
 }
 
 const PSNR: &str = "PSNR, dB";
+const SSIM: &str = "SSIM";
+const LARGEST: &str = "largest error, 1/255";
+const NOT_FINITE: &str = "samples that are not finite";
+/// All that is of frames against a reference.
+const FIDELITY: [&str; 4] = [PSNR, SSIM, LARGEST, NOT_FINITE];
 const TRUTH: &str = "against the truth, dB";
 
 /// Of a process that keeps what configurations before this one left behind: said, but no
@@ -227,8 +235,13 @@ fn decibels(before: f64, after: f64, least: f64) -> Change {
     change(if before == after { 0.0 } else { after - before }, least)
 }
 
-fn gained(gain: Gain) -> Change {
+/// What a change of speed is.
+fn faster(after: &Spread, before: &Spread) -> Change {
+    let gain = Gain::of(after, before);
+    let runs = after.samples.min(before.samples);
+    let noise = FEW_RUNS.into_iter().find(|(few, _)| *few == runs).map_or(0.0, |(_, noise)| noise);
     match gain.verdict {
+        _ if gain.gain.abs() < noise => Change::Same,
         Verdict::Helped => Change::Better,
         Verdict::Neutral => Change::Same,
         Verdict::Hurt => Change::Worse,
@@ -245,12 +258,21 @@ fn latency(runs: &[Run]) -> Option<Spread> {
     Spread::of(&runs.iter().filter_map(fps).collect::<Vec<_>>())
 }
 
-/// What has to be alike for figures to say something of each other.
-fn differences(before: &Record, after: &Record) -> Vec<String> {
-    let mut all = Vec::new();
+/// What has to be alike for figures to say something of each other: all that is not, and of it what
+/// leaves nothing to say.
+fn differences(before: &Record, after: &Record) -> (Vec<String>, Vec<String>) {
+    let (mut all, mut incomparable) = (Vec::new(), Vec::new());
     let mut check = |what: &str, a: String, b: String| {
+        // Of configurations that only one has, others may be among them.
+        let other_work = match what {
+            "threads" => disagree(before, after, |subject| subject.threads),
+            "weights" => disagree(before, after, |subject| Some(subject.weights)),
+            _ => OF_OTHER_WORK.contains(&what),
+        };
         if a != b {
-            all.push(format!("{what}: {a} before, {b} after"));
+            let one = format!("{what}: {a} before, {b} after");
+            incomparable.extend(other_work.then(|| one.clone()));
+            all.push(one);
         }
     };
     let gpus = |r: &Record| {
@@ -278,7 +300,32 @@ fn differences(before: &Record, after: &Record) -> Vec<String> {
     check("threads", a, b);
     let (a, b) = both(&weights);
     check("weights", a, b);
-    all
+    let (a, b) = both(&|r| r.settings.clip_frames.to_string());
+    check("frames of the clip", a, b);
+    let (a, b) = both(&|r| r.settings.frames.to_string());
+    check("frames a run", a, b);
+    let (a, b) = both(&|r| r.settings.warmup.to_string());
+    check("frames to warm up", a, b);
+    let (a, b) = both(&|r| r.settings.budget_s.map_or_else(|| "none".into(), |s| format!("{s} s")));
+    check("time budget", a, b);
+    (all, incomparable)
+}
+
+/// Differences that make figures those of other work, or of another machine.
+const OF_OTHER_WORK: [&str; 7] =
+    ["processor", "GPUs", "device", "clip", "frames of the clip", "factor", "build"];
+
+/// Whether a configuration that both have ran with something else.
+fn disagree<T: PartialEq>(
+    before: &Record,
+    after: &Record,
+    of: impl Fn(&SubjectInfo) -> Option<T>,
+) -> bool {
+    after.measurements.iter().any(|new| {
+        let old = before.measurements.iter().find(|old| key(before, old) == key(after, new));
+        let said = |m: &Measurement| of(m.subject.as_ref()?);
+        old.and_then(said).zip(said(new)).is_some_and(|(old, new)| old != new)
+    })
 }
 
 /// What engines said of their threads; older records hold nothing of it.
@@ -338,6 +385,19 @@ mod tests {
     }
 
     #[test]
+    fn few_runs_tell_no_small_change() {
+        let spread = |fps: &[f64]| Spread::of(fps).expect("runs");
+        let change = |after: &[f64], before: &[f64]| faster(&spread(after), &spread(before));
+        use Change::{Better, Same, Worse};
+        // Two runs of a program that is what it was, a minute later.
+        assert_eq!(change(&[97.0, 97.2], &[100.0, 100.5]), Same);
+        assert_eq!(change(&[90.0, 90.2], &[100.0, 100.5]), Worse);
+        assert_eq!(change(&[92.0], &[100.0]), Same);
+        assert_eq!(change(&[112.0], &[100.0, 101.0, 99.9]), Better);
+        assert_eq!(change(&[97.0, 97.2, 97.1], &[100.0, 100.5, 100.2]), Worse);
+    }
+
+    #[test]
     fn what_runs_overlap_in_is_the_same() {
         let before = measured([100.0, 101.0, 99.0], 100.0, 1e-6);
         let changes = |after: &Measurement| {
@@ -358,6 +418,10 @@ mod tests {
             [Worse, Worse, Worse, Worse, Same]
         );
         assert_eq!(changes(&measured([100.0, 101.0, 99.0], 100.0, 1e-2))[3..], [Worse, Worse]);
+        // Fewer frames against the reference are not more or less exact.
+        let mut fewer = before.clone();
+        fewer.fidelity.as_mut().expect("fidelity").frames.clear();
+        assert!(rows("it", &before, &fewer).iter().all(|row| !FIDELITY.contains(&row.what)));
         // Nothing is more exact than the same frames, and the same frames are the same.
         let exact = measured([100.0, 101.0, 99.0], 100.0, 0.0);
         let psnr = |old: &Measurement, new: &Measurement| {

@@ -146,7 +146,11 @@ fn compare(args: &CompareArgs) -> Result<ExitCode> {
     if args.fail_on_regression {
         // Who asks whether it became worse is not told that it did not by figures that cannot say.
         ensure!(!compared.rows.is_empty(), "the records have no figure in common");
-        ensure!(compared.one_machine, "the records are of different machines or devices");
+        ensure!(
+            compared.incomparable.is_empty(),
+            "the records say nothing of each other: {}",
+            compared.incomparable.join("; ")
+        );
     }
     let fails = args.fail_on_regression && compared.is_regression();
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -26,7 +26,10 @@ pub fn find(inputs: &[PathBuf]) -> Result<(Size, Vec<PathBuf>)> {
             paths.push(input.clone());
         }
     }
-    ensure!(paths.len() >= 2, "--input has {} picture(s): at least 2 are needed", paths.len());
+    if paths.len() < 2 {
+        let names: Vec<_> = inputs.iter().map(|input| input.display().to_string()).collect();
+        bail!("{}: {} picture(s), but at least 2 are needed", names.join(", "), paths.len());
+    }
 
     let first = size_of(&paths[0])?;
     for path in &paths[1..] {

@@ -152,14 +152,18 @@ impl Plan {
         let cases = cases(args, engines, device)?;
 
         let modes = modes(args, device, &cases)?;
+        let optimized = cases.iter().any(|case| case.engine == Engine::Optimized);
+        let about_it =
+            [("--ablate", args.ablate), ("--profile", args.profile), ("--scaling", args.scaling)];
+        for (option, _) in about_it.into_iter().filter(|(_, asked)| *asked) {
+            ensure!(
+                optimized,
+                "{option}: it is about the optimized engine, which is not measured on {device}"
+            );
+        }
         if args.ablate {
             let timed = modes.iter().any(|mode| *mode != Mode::Latency);
             ensure!(timed, "--ablate: add --mode end-to-end or device, by which it measures");
-            let optimized = cases.iter().any(|case| case.engine == Engine::Optimized);
-            ensure!(
-                optimized,
-                "--ablate: it is about the optimized engine, which is not measured on {device}"
-            );
         }
         let reference = args.reference.case(ModelVersion::V4_6);
         ensure!(
@@ -528,6 +532,8 @@ mod tests {
         for line in [
             "--mode device --engine baseline",
             "--ablate --engine baseline",
+            "--profile --engine baseline",
+            "--scaling --engine baseline",
             "--ablate --mode latency",
             "--without winograd --engine baseline",
         ] {

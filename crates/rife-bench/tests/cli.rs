@@ -308,6 +308,18 @@ fn two_records_are_compared_and_a_regression_fails_where_that_is_asked_for() {
     compare(&["before.json", "blind.json", "--fail-on-regression"])
         .code(1)
         .stdout(predicate::str::contains("lost: "));
+    let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    record["settings"]["clip"] = serde_json::json!({ "video": { "name": "another.mp4" } });
+    std::fs::write(path("scene.json"), record.to_string()).expect("a record");
+    compare(&["before.json", "scene.json", "--fail-on-regression"])
+        .code(2)
+        .stderr(predicate::str::contains("say nothing of each other: clip"));
+    let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    record["measurements"][0]["subject"]["threads"] = 77.into();
+    std::fs::write(path("threads.json"), record.to_string()).expect("a record");
+    compare(&["before.json", "threads.json", "--fail-on-regression"])
+        .code(2)
+        .stderr(predicate::str::contains("threads: "));
     record["measurements"] = serde_json::Value::Array(Vec::new());
     std::fs::write(path("empty.json"), record.to_string()).expect("a record");
     compare(&["before.json", "empty.json", "--fail-on-regression"]).code(2);

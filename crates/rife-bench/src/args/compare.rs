@@ -18,7 +18,8 @@ pub struct CompareArgs {
     pub after: PathBuf,
 
     /// Exit with 1 where something became slower, needs more memory, is less exact, failed or is not
-    /// measured any more; with 2 where the records say nothing of each other
+    /// measured any more; with 2 where the records say nothing of each other: other frames, another
+    /// machine, other threads or weights
     #[arg(long)]
     pub fail_on_regression: bool,
 }

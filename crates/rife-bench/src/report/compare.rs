@@ -32,6 +32,11 @@ pub fn render(compared: &Compared) -> String {
         "{} figure(s) changed, {same} did not beyond noise.",
         if changed.is_empty() { "No".to_owned() } else { changed.len().to_string() }
     );
+    if compared.few_runs {
+        let few = "Of one run a change of speed below 10 % is taken for noise, of two one below 5 %: \
+                   --repeats 3 tells more.";
+        let _ = writeln!(text, "{}", wrap(few));
+    }
     for failed in &compared.failed {
         let _ = writeln!(text, "{}", wrap(&format!("failed: {failed}")));
     }
