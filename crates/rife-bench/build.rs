@@ -31,7 +31,10 @@ fn main() {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    let changes = git(&["status", "--porcelain", "--untracked-files=no"]);
+    let sources =
+        [":/crates", ":/weights", ":/Cargo.toml", ":/Cargo.lock", ":(top,exclude)crates/*/tests"];
+    let changes =
+        git(&[&["status", "--porcelain", "--untracked-files=no", "--"], &sources[..]].concat());
     set("RIFE_BENCH_COMMIT", git(&["rev-parse", "HEAD"]).as_deref().unwrap_or_default());
     set("RIFE_BENCH_DIRTY", if changes.is_some_and(|c| !c.is_empty()) { "true" } else { "false" });
 

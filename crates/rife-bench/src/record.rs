@@ -192,11 +192,23 @@ impl Record {
     pub fn read(path: &Path) -> Result<Self> {
         let failed = || format!("cannot read {} as a record", path.display());
         let file = File::open(path).with_context(failed)?;
-        let mut record: Self =
-            serde_json::from_reader(std::io::BufReader::new(file)).with_context(failed)?;
+        /// What every schema has.
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+        }
+        let text = std::io::read_to_string(file).with_context(failed)?;
+        // Of another schema fields are missing, which says less.
+        if let Ok(Head { schema }) = serde_json::from_str(&text) {
+            let name = path.display();
+            anyhow::ensure!(
+                schema == SCHEMA,
+                "{name} has schema {schema}, this program reads {SCHEMA}"
+            );
+        }
+        let mut record: Self = serde_json::from_str(&text).with_context(failed)?;
         // One rule for all records, whatever the rule was when they were written.
         record.ablations.iter_mut().for_each(Ablation::judge);
-        anyhow::ensure!(record.schema == SCHEMA, "{} has schema {}", path.display(), record.schema);
         Ok(record)
     }
 }

@@ -108,7 +108,7 @@ impl Build {
 pub struct Git {
     /// The commit's hash.
     pub commit: String,
-    /// Whether tracked files differ from it.
+    /// Whether tracked files that a program is built from differ from it.
     pub dirty: bool,
 }
 
@@ -138,7 +138,20 @@ impl Git {
         if !Path::new(&root).join("crates/rife-bench/Cargo.toml").is_file() {
             return None;
         }
-        let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
+        // From the root, whichever folder it was started in. Records that were written over, texts
+        // and what tests read are in no build.
+        let sources = [
+            ":/crates",
+            ":/weights",
+            ":/Cargo.toml",
+            ":/Cargo.lock",
+            ":(top,exclude)crates/*/tests",
+        ];
+        let changes = git(&[
+            &["status", "--porcelain", "--untracked-files=no", "--"],
+            &sources[..],
+        ]
+        .concat())?;
         Some(Self { commit: git(&["rev-parse", "HEAD"])?, dirty: !changes.is_empty() })
     }
 }

@@ -49,6 +49,8 @@ fn another(path: &Path) -> Option<&'static str> {
         None
     } else if has("frames") && has("runs") {
         Some("a record of launches (rife-bench kernels)")
+    } else if has("jobs") {
+        Some("a record of video (rife-bench video)")
     } else if has("peers") {
         Some("a record of peers (tools/peers.py)")
     } else {
