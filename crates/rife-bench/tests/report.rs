@@ -10,6 +10,7 @@ use rife_bench::metrics::Psnr;
 use rife_bench::record::Record;
 use rife_bench::report::readme::rewrite;
 use rife_bench::report::sources::Source;
+use rife_bench::report::verdicts::{self, Verdict};
 use rife_bench::report::{page, sources};
 
 fn report(folder: &Path) -> Command {
@@ -30,9 +31,9 @@ fn without_pictures(page: &str) -> String {
 }
 
 const EVERY_TABLE: &str = "\
-machine r.json|speed r.json f32|speed r.json f16|gpu r.json|fidelity r.json|comparisons r.json|\
+machine r.json|speed r.json f32|speed r.json f16|start r.json|gpu r.json|fidelity r.json|comparisons r.json|\
 ablation r.json 4.6 f16|optimizations r.json|optimizations r.json r.json|profile r.json 4.6 f16|\
-quality r.json|scaling r.json|peers r.json|printed r.json";
+quality r.json|scaling r.json|peers r.json|peers r.json 4.6|printed r.json";
 
 fn text_of_all() -> String {
     let tables = EVERY_TABLE.split('|');
@@ -82,6 +83,8 @@ fn every_kind_of_table_is_made() {
         "- command: `rife-bench --model 4.6",
         "| vs baseline",
         "2x job, fps",
+        "| first frame ms |",
+        "PSNR and error are of ",
         "| 1410-1980 |     328 |       345 | 51.0 |",
         "| baseline f32 vs optimized f32",
         "the same frames, bit for bit",
@@ -107,6 +110,44 @@ fn every_kind_of_table_is_made() {
     }
     let again = rewrite(&text, "R.md", &sources).expect("tables");
     assert_eq!((again.text, again.first_changed), (text, None));
+}
+
+#[test]
+fn a_verdict_is_of_whichever_mode_was_measured() {
+    let mut record = records::full();
+    let words = |record: &Record| {
+        let words: Vec<_> = verdicts::of(record).iter().map(Verdict::words).collect();
+        assert_eq!(words.len(), 3, "{words:?}");
+        words
+    };
+    for m in &mut record.measurements {
+        m.summary = None;
+        for run in &mut m.runs {
+            run.frame_ms.clear();
+            run.gpu = None;
+        }
+    }
+    for words in words(&record) {
+        assert!(words.contains("as fast") || words.contains("of the speed"), "{words}");
+        assert!(words.contains("of the memory"), "{words}");
+    }
+    // By the device's clock alone there is nothing to hold the baseline against.
+    record.measurements.iter_mut().for_each(|m| m.end_to_end = None);
+    assert!(words(&record).iter().any(|words| !words.contains("as fast")));
+}
+
+#[test]
+fn one_run_is_said_to_tell_no_spread() {
+    let mut record = records::full();
+    let said = "rest on one run";
+    assert!(!page::render(&[source(record.clone())]).contains(said));
+    for ablation in &mut record.ablations {
+        ablation.all.runs.truncate(1);
+    }
+    let text = "<!-- table: ablation r.json 4.6 f16 -->\n<!-- /table -->\n";
+    let table = rewrite(text, "R.md", &[source(record.clone())]).expect("a table").text;
+    assert!(table.contains(said), "{table}");
+    assert!(page::render(&[source(record)]).contains(said));
 }
 
 #[test]
@@ -199,22 +240,31 @@ fn odd_figures_and_missing_parts_are_dashes() {
 #[test]
 fn records_of_the_project_can_be_reported() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/results");
+    let of = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).expect("the folder");
+        let paths = entries.map(|entry| entry.expect("a file").path());
+        paths.filter(|path| path.extension().is_some_and(|e| e == "json")).collect::<Vec<_>>()
+    };
     let mut records = 0;
-    for entry in std::fs::read_dir(folder).expect("the folder") {
-        let path = entry.expect("a file").path();
+    for path in of(&folder) {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let read = sources::read(&[&path]);
-        if name.contains("kernels") || name.contains("-peers-") {
-            let error = format!("{:#}", read.expect_err("another format"));
-            assert!(error.contains(&name) && !error.contains('\n'), "{error}");
-        } else {
-            assert!(page::render(&read.expect("a record")).contains(&name));
-            records += 1;
-        }
+        let read = sources::read(&[&path]).unwrap_or_else(|error| panic!("{error:#}"));
+        assert!(page::render(&read).contains(&name));
+        records += 1;
     }
+    let mut refused = 0;
+    for path in of(&folder.join("video")).into_iter().chain(of(&folder.join("cpu-engine"))) {
+        let what = match path.display().to_string() {
+            path if path.contains("video") => "video",
+            path if path.contains("kernels") => "launches",
+            path if path.contains("peers") => "peers",
+            _ => continue,
+        };
+        let error = sources::read(&[&path]).map(|_| ()).expect_err("another format");
+        assert!(format!("{error:#}").contains(&format!("is a record of {what}")), "{error:#}");
+        refused += 1;
+    }
+    assert!(refused > 2);
     assert!(records > 0);
 }
 
@@ -250,10 +300,12 @@ fn the_program_writes_checks_and_refuses() {
     assert!(printed.contains("96x64"), "{printed}");
 
     std::fs::write(at("other.json"), r#"{"schema":1,"frames":[],"runs":3}"#).expect("written");
+    std::fs::write(at("future.json"), r#"{"schema":2,"runs":3}"#).expect("written");
     std::fs::write(at("bad.md"), "<!-- table: speed r.json f32 -->\n").expect("written");
     for (args, part) in [
         (&["absent.json"][..], "absent.json"),
         (&["other.json"], "other.json is a record of launches"),
+        (&["future.json"], "future.json has schema 2, this program reads 1"),
         (&["README.md"], "README.md"),
         (&["r.json", "./r.json"], "two records are called r.json"),
         (&["r.json", "--readme", "absent.md"], "absent.md"),

@@ -140,6 +140,11 @@ impl Ablation {
         off.chain(on).flatten().for_each(Gain::judge);
     }
 
+    /// Whether some verdict rests on one run, of which nothing tells the spread.
+    pub fn rests_on_one_run(&self) -> bool {
+        self.seen().any(|seen| seen.error.is_none() && seen.runs.len() < 2)
+    }
+
     /// Everything on, then without each, then everything off, then each alone.
     pub fn seen(&self) -> impl Iterator<Item = &Measurement> {
         let without = self.without.iter().map(|variant| &variant.seen);

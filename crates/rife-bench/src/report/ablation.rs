@@ -73,8 +73,7 @@ fn cells(
 
 /// What the table's words mean.
 pub(super) fn legend(ablations: &[Ablation]) -> String {
-    let runs = ablations.iter().flat_map(Ablation::seen).map(|m| m.runs.len()).min().unwrap_or(0);
-    let rests = if runs < 2 {
+    let rests = if ablations.iter().any(Ablation::rests_on_one_run) {
         " Each rests on one run, of which nothing tells the spread: take more --repeats."
     } else {
         ""

@@ -28,6 +28,36 @@ pub struct Rewritten {
     pub has_tables: bool,
 }
 
+/// The line that a fenced block begins with, as CommonMark has it.
+#[derive(Clone, Copy)]
+struct Fence {
+    mark: char,
+    length: usize,
+}
+
+impl Fence {
+    fn opened_by(line: &str) -> Option<Self> {
+        let (fence, info) = Self::at_the_start_of(line)?;
+        // What holds a backtick in its first line is code within a line.
+        (fence.mark == '~' || !info.contains('`')).then_some(fence)
+    }
+
+    fn is_closed_by(self, line: &str) -> bool {
+        Self::at_the_start_of(line).is_some_and(|(end, info)| {
+            end.mark == self.mark && end.length >= self.length && info.trim().is_empty()
+        })
+    }
+
+    /// Three marks or more after at most three spaces, and what comes after them.
+    fn at_the_start_of(line: &str) -> Option<(Self, &str)> {
+        let text = line.trim_start_matches(' ');
+        let mark = text.chars().next().filter(|mark| matches!(mark, '`' | '~'))?;
+        let info = text.trim_start_matches(mark);
+        let length = text.len() - info.len();
+        (line.len() - text.len() <= 3 && length >= 3).then_some((Self { mark, length }, info))
+    }
+}
+
 /// Makes the tables of a text anew and leaves all else as it is, byte for byte. Markers in a fenced
 /// block are part of the text.
 ///
@@ -38,13 +68,13 @@ pub fn rewrite(text: &str, name: &str, sources: &[Source]) -> Result<Rewritten> 
     let mut first_changed = None;
     let mut has_tables = false;
     let mut lines = text.split_inclusive('\n').zip(1..);
-    let mut fence: Option<&str> = None;
+    let mut fence: Option<Fence> = None;
     while let Some((line, number)) = lines.next() {
         out.push_str(line);
         let words = line.trim();
         match fence {
-            Some(open) if words.starts_with(open) => fence = None,
-            None => fence = ["```", "~~~"].into_iter().find(|open| words.starts_with(open)),
+            Some(open) if open.is_closed_by(line) => fence = None,
+            None => fence = Fence::opened_by(line),
             Some(_) => {}
         }
         if fence.is_some() {

@@ -10,6 +10,7 @@ pub mod profile;
 pub mod quality;
 pub mod scaling;
 pub mod speed;
+pub mod start;
 
 use super::grid::Grid;
 use crate::measure::Measurement;

@@ -4,6 +4,7 @@
 use crate::measure::Measurement;
 use crate::measure::fidelity::Fidelity;
 use crate::record::Record;
+use crate::report::facts::{device_fps, end_to_end_fps, latency_fps, ram_mib};
 use crate::subject::{Case, Engine, Precision, Size};
 
 /// PSNR from which on two ways of computing differ by rounding alone: below half a step of 16 bits.
@@ -114,15 +115,14 @@ fn verdict(
     size: Size,
     clip_mib: f64,
 ) -> Verdict {
-    let fps = |m: &Measurement| {
-        let latency = m.summary.as_ref().map(|s| s.fps);
-        latency.or(m.device.as_ref().map(|d| d.fps))
-    };
     let memory = |m: &Measurement| {
-        let process = m.summary.as_ref().map(|s| s.peak_rss_mib - clip_mib);
+        let process = ram_mib(m).map(|mib| mib - clip_mib);
         m.peak_gpu_mib().or(process).filter(|mib| *mib > 0.0)
     };
     let ratio = |of: &dyn Fn(&Measurement) -> Option<f64>| Some(of(to)? / of(from)?);
+    // By one mode, whichever both have.
+    let speed =
+        ratio(&latency_fps).or_else(|| ratio(&end_to_end_fps)).or_else(|| ratio(&device_fps));
     let own = to.fidelity.as_ref().filter(|f| f.reference == from.case);
     let pair = record.comparisons.iter().find(|pair| {
         pair.case == to.case
@@ -133,7 +133,7 @@ fn verdict(
         from: from.case,
         to: to.case,
         size,
-        speed: ratio(&fps),
+        speed,
         memory: ratio(&memory),
         fidelity: own.or(pair.map(|pair| &pair.fidelity)).cloned(),
     }

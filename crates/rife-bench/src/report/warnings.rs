@@ -93,10 +93,11 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
         },
     );
     let frames = |m: &Measurement| m.summary.as_ref().map(|s| s.frame_ms.samples);
+    let by_device = |m: &Measurement| m.device.as_ref().map(|d| d.frame_ms.samples);
     about(
         "too few frames for a spread",
         "the quartiles say little: take more with --frames",
-        &|m| frames(m).is_some_and(|frames| frames < FRAMES_FOR_QUARTILES),
+        &|m| frames(m).into_iter().chain(by_device(m)).any(|few| few < FRAMES_FOR_QUARTILES),
     );
     about(
         "too few frames for a 1% low",
@@ -130,7 +131,7 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
     about(
         "memory peaks are the whole process's, not each run's",
         "measure one configuration at a time",
-        &|m| m.summary.is_some() && m.runs.iter().any(|run| !run.peak_rss_is_of_run),
+        &|m| m.runs.iter().any(|run| !run.peak_rss_is_of_run),
     );
     all.extend(beside(record));
     all

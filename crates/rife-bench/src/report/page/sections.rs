@@ -8,7 +8,7 @@ use crate::record::Record;
 use crate::report::facts::{engine_notes, pairs, size_of};
 use crate::report::sources::Source;
 use crate::report::tables::{
-    ablation, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed,
+    ablation, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed, start,
 };
 use crate::report::warnings::warnings;
 
@@ -74,6 +74,7 @@ fn speed_and_memory(record: &Record) -> Markup {
             // What the GPU was busy with stands in its own table.
             (table(&speed::of(record, None).without("GPU %").without("GPU %, end to end")))
             (table(&gpu::of(record)))
+            (table(&start::of(record)))
             // In words they stand above.
             @if !pairs(record).is_empty() { (table(&comparisons::of(record).without("verdict"))) }
         }
@@ -139,7 +140,8 @@ fn frames(record: &Record, number: usize) -> Markup {
     html! {
         @if !fidelity.rows.is_empty() {
             h3 { "Fidelity" }
-            p.note { "Against the reference, over every different frame; the worst of them is "
+            p.note { "Against the reference, over the different frames that were made: all, where no "
+                "budget cut the run short; the worst of them is "
                 "pictured where the record has pictures." }
             (table(&fidelity))
         }

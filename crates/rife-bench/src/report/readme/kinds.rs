@@ -10,12 +10,12 @@ use crate::report::facts::notes;
 use crate::report::grid::{Grid, escape};
 use crate::report::sources::Source;
 use crate::report::tables::{
-    ablation, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed,
+    ablation, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed, start,
 };
 use crate::report::terminal;
 use crate::subject::{Case, Engine, Precision};
 
-const KINDS: &str = "machine, speed, gpu, fidelity, comparisons, ablation, optimizations, profile, \
+const KINDS: &str = "machine, speed, start, gpu, fidelity, comparisons, ablation, optimizations, profile, \
                      quality, scaling, peers or printed";
 /// Rows of kernels: those that matter.
 const KERNELS: usize = 10;
@@ -40,6 +40,11 @@ pub fn make(words: &[&str], sources: &[Source]) -> Result<String> {
         "gpu" => {
             let grid = gpu::of(arguments("RECORD", 1..=1)?);
             some(grid.rows.is_empty(), args, || "no GPU".into())?;
+            Ok(grid.markdown())
+        }
+        "start" => {
+            let grid = start::of(arguments("RECORD", 1..=1)?);
+            some(grid.rows.is_empty(), args, || "nothing measured".into())?;
             Ok(grid.markdown())
         }
         "fidelity" => {
@@ -92,9 +97,16 @@ pub fn make(words: &[&str], sources: &[Source]) -> Result<String> {
             Ok(scaling::of(&record.scaling).markdown())
         }
         "peers" => {
-            let record = arguments("RECORD", 1..=1)?;
-            some(record.peers.is_empty(), args, || "no peers".into())?;
-            Ok(peers::of(&record.peers).markdown())
+            let record = arguments("RECORD [MODEL]", 1..=2)?;
+            let model: Option<ModelVersion> =
+                args.get(1).map(|_| argument(kind, args, 1)).transpose()?;
+            let wanted = record.peers.iter().filter(|peer| model.is_none_or(|m| peer.model == m));
+            let wanted: Vec<_> = wanted.cloned().collect();
+            some(wanted.is_empty(), args, || match model {
+                Some(model) => format!("no peers of {model}"),
+                None => "no peers".into(),
+            })?;
+            Ok(peers::of(&wanted).markdown())
         }
         "printed" => {
             // Where the time goes fills pages, and has tables of its own.

@@ -27,9 +27,26 @@ fn a_text_without_tables_stays_what_it_is() {
         "",
         "\r\n\u{feff}no newline",
         "```text\n<!-- table: speed h100.json f16 -->\n<!-- /table -->\n```\n",
+        "   ~~~~\n~~~\n```\n<!-- /table -->\n~~~~\n",
+        "````\n```\n<!-- /table -->\n```` no end\n<!-- /table -->\n",
         "inline <!-- /table --> and `<!-- table: x -->`\n",
     ] {
         let new = rewrite(text, "R.md", &[]).expect(text);
         assert_eq!(new, Rewritten { text: text.into(), first_changed: None, has_tables: false });
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_fence_hides_no_table() {
+    for before in [
+        "```inline``` code\n",
+        "    ```\n",
+        "````\n```\n````\n",
+        "```\n~~~\n```\n",
+        "~~~ a `b`\n~~~~\n",
+        "``\n",
+    ] {
+        let said = refused(&format!("{before}<!-- /table -->\n"));
+        assert!(said.ends_with("without a table before it"), "{said}");
     }
 }

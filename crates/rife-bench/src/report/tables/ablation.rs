@@ -16,6 +16,9 @@ pub const LEGEND: &str = "The gain is that of having the optimization, in frames
     engine holds with everything on, then how much of it is due to the optimization. PSNR and \
     error are against everything on: \u{221e} where frames stay the same.";
 
+const ONE_RUN: &str = "Verdicts rest on one run each, of which nothing tells the spread: a gain of less than 3 % is \
+     taken for none.";
+
 /// A configuration with everything on, and each of its optimizations.
 pub fn of(ablation: &Ablation) -> Grid {
     let mut grid = Grid::new(format!("What each optimization is worth: {}", ablation.all.name()))
@@ -66,6 +69,13 @@ pub fn of(ablation: &Ablation) -> Grid {
         row.push(fidelity.map_or_else(|| NOTHING.into(), |f| db(f.psnr_db)));
         row.push(fidelity.map_or_else(|| NOTHING.into(), |f| of_255(f.max_error)));
         grid.row(row);
+    }
+    let compared = ablation.seen().filter_map(|seen| Some(seen.fidelity.as_ref()?.frames.len()));
+    if let Some(frames) = compared.min() {
+        grid.note(format!("PSNR and error are of {frames} frames."));
+    }
+    if ablation.rests_on_one_run() {
+        grid.note(ONE_RUN);
     }
     for seen in ablation.seen() {
         note_failure(&mut grid, seen);
@@ -153,6 +163,9 @@ pub fn overview(records: &[&Record]) -> Grid {
         "Gains in frames a second, from the least to the most of all models and precisions; off \
          alone beside all others, on alone without any other. Each gain counts as one verdict.",
     );
+    if ablations.iter().any(|ablation| ablation.rests_on_one_run()) {
+        grid.note(ONE_RUN);
+    }
     grid.without_empty_columns()
 }
 

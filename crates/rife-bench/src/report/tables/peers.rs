@@ -53,6 +53,11 @@ pub fn of(peers: &[Peer]) -> Grid {
             grid.note(format!("Failed: {}: {error}", peer.name));
         }
     }
+    let of = peers.iter().filter_map(|peer| Some(peer.fidelity.as_ref()?.frames.len()));
+    if let Some(frames) = of.min() {
+        let frames = if frames == 1 { "one frame".into() } else { format!("{frames} frames") };
+        grid.note(format!("PSNR and error are of {frames}."));
+    }
     grid.note("Of ours: frames a second over those of our optimized engine in the same precision.");
     grid.without_empty_columns()
 }
