@@ -68,7 +68,7 @@ pub struct Args {
 
     /// Run the optimized engine without this, to see what it is worth; several with commas:
     /// channels-last, cached-frames, winograd, cached-features, fused-kernels, preallocated-buffers,
-    /// reused-buffers, pinned-memory, streams, cuda-graph, overlapped-launches, autotune
+    /// reused-buffers, pinned-memory, streams, cuda-graph, overlapped-launches, wgmma, autotune
     #[arg(long, value_name = "OPT", value_delimiter = ',')]
     pub without: Vec<Optimization>,
 

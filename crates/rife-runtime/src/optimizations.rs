@@ -110,6 +110,9 @@ optimizations! {
     /// A kernel starts, and fetches its weights, before the one before it has ended, on cards that
     /// can (compute capability 9.0; PyTorch: none).
     overlapped_launches, OverlappedLaunches, "overlapped-launches";
+    /// F16's residual convolutions run on Hopper's asynchronous tensor-core instructions, `wgmma`
+    /// (compute capability 9.0, with `channels-last`; PyTorch: what cuDNN may choose by itself).
+    wgmma, Wgmma, "wgmma";
     /// Each convolution runs the kernel that was measured to be the fastest (PyTorch:
     /// `torch.backends.cudnn.benchmark`).
     autotune, Autotune, "autotune";

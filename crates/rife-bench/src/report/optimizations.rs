@@ -39,6 +39,10 @@ pub fn explained(one: Optimization) -> (&'static str, &'static str) {
         Optimization::OverlappedLaunches => {
             ("a kernel starts before the one before it has ended", "none")
         }
+        Optimization::Wgmma => (
+            "F16's residual convolutions run on Hopper's own tensor-core instructions",
+            "what cuDNN may choose by itself",
+        ),
         Optimization::Autotune => {
             ("each convolution runs the fastest kernel", "torch.backends.cudnn.benchmark")
         }

@@ -81,6 +81,8 @@ impl Gpu {
             shared_per_processor: attribute(
                 A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR,
             )?,
+            // Of no other capability: what came after Hopper has other instructions.
+            wgmma: capability == (9, 0),
         };
         let mut driver = 0;
         // SAFETY: the pointer is to a live integer that the call fills in.

@@ -136,7 +136,9 @@ impl Shared {
         all = without(all, Optimization::CachedFeatures, frames);
         all = without(all, Optimization::CudaGraph, arena);
         all = without(all, Optimization::ReusedBuffers, arena);
-        without(all, Optimization::OverlappedLaunches, self.gpu.capability >= (9, 0))
+        all = without(all, Optimization::OverlappedLaunches, self.gpu.capability >= (9, 0));
+        let halves = self.precision == Precision::F16 && chosen.has(Optimization::ChannelsLast);
+        without(all, Optimization::Wgmma, self.gpu.card.wgmma && halves)
     }
 
     /// What the card gives: its tensor cores in this precision, through the instructions that the
@@ -156,7 +158,9 @@ impl Shared {
             }
             Ok(f64::from(least) / 1e3)
         };
-        let variant = Variant::new(self.spec, self.scale, self.precision, Layout::ChannelsLast);
+        let layout = Layout::ChannelsLast;
+        let wgmma = self.gpu.card.wgmma && self.optimizations.has(Optimization::Wgmma);
+        let variant = Variant::new(self.spec, self.scale, self.precision, layout, wgmma);
         let peak = self.function(Kernel::Peak, "peak", &variant)?;
         let blocks = 2 * self.gpu.card.processors;
         let out = self.gpu.memory(blocks * WARPS * 32 * 4)?;

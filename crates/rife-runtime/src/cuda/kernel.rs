@@ -54,6 +54,8 @@ pub(crate) struct Variant {
     pub(crate) mask_replaced: bool,
     /// The logarithm to base 2 of the first block's divisor; each next block's is half.
     pub(crate) coarsest: i32,
+    /// Whether `wgmma` multiplies where it can: halves, channels last.
+    pub(crate) wgmma: bool,
 }
 
 impl Variant {
@@ -62,8 +64,10 @@ impl Variant {
         scale: Scale,
         precision: Precision,
         layout: Layout,
+        wgmma: bool,
     ) -> Self {
         Self {
+            wgmma: wgmma && precision == Precision::F16 && layout == Layout::ChannelsLast,
             precision,
             layout,
             features: spec.has_encoder(),
@@ -184,6 +188,9 @@ pub(crate) struct Tile {
     pub(crate) halos: usize,
     /// Thread blocks that a multiprocessor is to hold at once.
     pub(crate) blocks: usize,
+    /// Groups of four warps that multiply with `wgmma`, a tile each, beside one that fetches: the
+    /// warps above are one group's then. 0 where each warp multiplies with `mma.sync`.
+    pub(crate) groups: usize,
 }
 
 impl Tile {
@@ -197,13 +204,19 @@ impl Tile {
         stages: 0,
         halos: 0,
         blocks: 0,
+        groups: 0,
     };
 }
 
 impl std::fmt::Display for Tile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { rows, columns, channels, warps_m, warps_n, stages, halos, blocks } = self;
-        write!(f, "{rows}x{columns}x{channels} w{warps_m}x{warps_n} s{stages} h{halos} b{blocks}")
+        let Self { rows, columns, channels, warps_m, warps_n, stages, halos, blocks, groups } =
+            self;
+        write!(f, "{rows}x{columns}x{channels} ")?;
+        match groups {
+            0 => write!(f, "w{warps_m}x{warps_n} s{stages} h{halos} b{blocks}"),
+            n => write!(f, "wgmma x{n} h{halos} b{blocks}"),
+        }
     }
 }
 
@@ -254,6 +267,7 @@ impl Kernel {
     /// Threads of a block.
     pub(crate) fn threads(&self) -> usize {
         match self {
+            Self::Conv { tile, .. } if tile.groups > 0 => 128 * (tile.groups + 1),
             Self::Conv { tile, .. } | Self::Deconv { tile, .. } => 32 * tile.warps_m * tile.warps_n,
             Self::Items => super::abi::MAX_ITEMS,
             _ => PLAIN_THREADS,
@@ -267,6 +281,14 @@ impl Kernel {
             h * w * (terms.input * cin * v.element() + 16)
         };
         match *self {
+            Self::Conv { cin, tile, .. } if tile.groups > 0 => {
+                let weights = 9 * cin * tile.channels * 2;
+                // As `conv_wgmma.cu` lays it out: in planes of eight channels.
+                let (h, w) = halo(tile, 1);
+                let plane = (h * w + 6) / 8 * 8 + 1;
+                let halos = tile.halos * (plane * cin * 2).next_multiple_of(128);
+                weights + halos + 8 * (2 * tile.halos + tile.groups + 1)
+            }
             Self::Conv { cin, stride, terms, tile, .. } => {
                 let weights = match tile.stages {
                     0 => 9 * cin * tile.channels * v.element(),
@@ -356,7 +378,9 @@ impl Kernel {
             ]
         };
         let in_terms = |t: Terms| [("IN_TERMS", t.input), ("OUT_TERMS", t.output)];
-        let (file, halo, text) = match *self {
+        let halo = include_str!("kernels/halo.cuh");
+        let wgmma = include_str!("kernels/wgmma.cuh");
+        let (file, with, text) = match *self {
             Self::Conv { cin, cout, stride, source, epilogue, terms, tile } => {
                 defines.extend(tiled(tile));
                 defines.extend(in_terms(terms));
@@ -387,7 +411,12 @@ impl Kernel {
                         },
                     ),
                 ]);
-                ("conv", true, include_str!("kernels/conv.cu"))
+                if tile.groups > 0 {
+                    defines.push(("GROUPS", tile.groups));
+                    ("conv_wgmma", Some(wgmma), include_str!("kernels/conv_wgmma.cu"))
+                } else {
+                    ("conv", Some(halo), include_str!("kernels/conv.cu"))
+                }
             }
             Self::Deconv { cin, columns, outcome, tile } => {
                 defines.extend(tiled(tile));
@@ -407,36 +436,39 @@ impl Kernel {
                     ("EPILOGUE", outcome),
                     ("LEVELS", levels),
                 ]);
-                ("deconv", true, include_str!("kernels/deconv.cu"))
+                ("deconv", Some(halo), include_str!("kernels/deconv.cu"))
             }
-            Self::Frame => ("frame", false, include_str!("kernels/frame.cu")),
-            Self::YuvIn => ("yuv_in", false, include_str!("kernels/yuv_in.cu")),
-            Self::YuvOut => ("yuv_out", false, include_str!("kernels/yuv_out.cu")),
+            Self::Frame => ("frame", None, include_str!("kernels/frame.cu")),
+            Self::YuvIn => ("yuv_in", None, include_str!("kernels/yuv_in.cu")),
+            Self::YuvOut => ("yuv_out", None, include_str!("kernels/yuv_out.cu")),
             Self::Input { cin, levels, taps, rests } => {
                 defines.extend([("CIN", cin), ("LEVELS", levels), ("TAPS", taps)]);
                 defines.push(("RESTS", rests as usize));
-                ("input", false, include_str!("kernels/input.cu"))
+                ("input", None, include_str!("kernels/input.cu"))
             }
             Self::Pointwise { channels, terms } => {
                 defines.extend([("COUT", channels), ("OUT_TERMS", terms)]);
-                ("pointwise", false, include_str!("kernels/pointwise.cu"))
+                ("pointwise", None, include_str!("kernels/pointwise.cu"))
             }
             Self::Blend { levels } => {
                 defines.push(("LEVELS", levels));
-                ("blend", false, include_str!("kernels/blend.cu"))
+                ("blend", None, include_str!("kernels/blend.cu"))
             }
-            Self::Merge => ("merge", false, include_str!("kernels/merge.cu")),
-            Self::Items => ("items", false, include_str!("kernels/items.cu")),
-            Self::Peak => ("peak", false, include_str!("kernels/peak.cu")),
+            Self::Merge => ("merge", None, include_str!("kernels/merge.cu")),
+            Self::Items => ("items", None, include_str!("kernels/items.cu")),
+            Self::Peak if v.wgmma => {
+                defines.push(("NT", 64));
+                ("peak_wgmma", Some(wgmma), include_str!("kernels/peak_wgmma.cu"))
+            }
+            Self::Peak => ("peak", None, include_str!("kernels/peak.cu")),
         };
-        let halo = if halo { include_str!("kernels/halo.cuh") } else { "" };
         let yuv = match self {
             Self::YuvIn | Self::YuvOut => include_str!("kernels/yuv.cuh"),
             _ => "",
         };
         let (prelude, sample) =
             (include_str!("kernels/prelude.cuh"), include_str!("kernels/sample.cuh"));
-        let parts = [prelude, halo, sample, yuv, text];
+        let parts = [prelude, with.unwrap_or_default(), sample, yuv, text];
         let mut defines: Vec<(String, String)> =
             defines.into_iter().map(|(k, n)| (k.into(), n.to_string())).collect();
         defines.push(("COARSEST".into(), format!("({})", v.coarsest)));
@@ -461,6 +493,8 @@ pub(crate) struct Card {
     pub(crate) shared_per_block: usize,
     /// Shared memory of a multiprocessor, bytes.
     pub(crate) shared_per_processor: usize,
+    /// Whether it has Hopper's `wgmma`.
+    pub(crate) wgmma: bool,
 }
 
 /// Outputs of a kernel, for choosing its tile.
@@ -510,12 +544,16 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
                                         stages,
                                         halos,
                                         blocks,
+                                        groups: 0,
                                     });
                                 }
                             }
                         }
                     }
                 }
+            }
+            if v.wgmma {
+                wgmma_tiles(kernel).for_each(consider);
             }
         }
         Kernel::Deconv { columns: np, outcome, .. } => {
@@ -540,6 +578,7 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
                                     stages,
                                     halos,
                                     blocks,
+                                    groups: 0,
                                 });
                             }
                         }
@@ -549,8 +588,41 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
         }
         _ => {}
     }
-    found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    // No shape was seen that is faster without `wgmma` where it has it.
+    found.sort_by(|(a, s), (b, t)| {
+        (s.groups == 0).cmp(&(t.groups == 0)).then(a.total_cmp(b)).then(s.cmp(t))
+    });
     found.into_iter().map(|(_, tile)| tile).collect()
+}
+
+/// The tiles that `conv_wgmma.cu` can be compiled for, of a convolution that it can compute.
+fn wgmma_tiles(kernel: &Kernel) -> impl Iterator<Item = Tile> + use<> {
+    let cout = match *kernel {
+        Kernel::Conv { cout, stride: 1, source: Source::Tensor, terms: Terms::ONE, .. } => cout,
+        _ => 0,
+    };
+    let pixels = [(8, 8), (8, 16), (16, 8), (8, 32), (16, 16)];
+    let channels = [32, 64, 96, 128].into_iter().filter(move |n| cout >= *n && cout % n == 0);
+    channels.flat_map(move |channels| {
+        pixels.into_iter().flat_map(move |(rows, columns)| {
+            let rings = [1, 2, 3, 4, 6].into_iter();
+            rings.flat_map(move |halos| {
+                // More groups than inputs would wait for each other.
+                let groups = (1..=halos.min(3)).flat_map(|groups| [(groups, 1), (groups, 2)]);
+                groups.map(move |(groups, blocks)| Tile {
+                    rows,
+                    columns,
+                    channels,
+                    warps_m: 4,
+                    warps_n: 1,
+                    stages: 0,
+                    halos,
+                    blocks,
+                    groups,
+                })
+            })
+        })
+    })
 }
 
 /// Constants of [`cost`], fitted to timings on an H100, some 2300 of halves and 4500 of floats, such
@@ -644,6 +716,9 @@ fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64>
     if shared > card.shared_per_block || tile.blocks * (shared + 1024) > card.shared_per_processor {
         return None;
     }
+    if tile.groups > 0 {
+        return wgmma_cost(kernel, extent, card);
+    }
     let threads = kernel.threads();
     let m_tiles = pixels / 16 / tile.warps_m;
     // Products of a warp and step, eight columns each, and what it reads of weights.
@@ -735,4 +810,29 @@ fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64>
         + if resident { 0.0 } else { passes * (cin / v.part(cin)) as f64 * fit.slab / together };
     let start = 2100.0 + if resident { weight_bytes / 57.8 } else { 0.0 };
     Some(waves * (busy + waits) + start)
+}
+
+/// As [`cost`], of a tile with groups: the cores take 64 pixels and a step of 16 channels in 32
+/// cycles for 64 columns, or in the time that shared memory needs to give both operands. Fitted to
+/// 270 timings on an H100, which it meets within 7 %.
+fn wgmma_cost(kernel: &Kernel, extent: Extent, card: Card) -> Option<f64> {
+    let Kernel::Conv { cin, tile, .. } = *kernel else { return None };
+    let squares = tile.rows * tile.columns / 64;
+    // Sums, what is added to them, and what else a thread holds.
+    let registers = squares * tile.channels * 3 / 4 + 60;
+    if registers > 240 || registers * kernel.threads() * tile.blocks > 65536 {
+        return None;
+    }
+    let tiles =
+        extent.batch * extent.rows.div_ceil(tile.rows) * extent.columns.div_ceil(tile.columns);
+    let blocks = (card.processors * tile.blocks / kernel.splits()).max(1);
+    // Of a multiprocessor, whose blocks share the cores.
+    let each = (tiles.div_ceil(blocks) * tile.blocks) as f64;
+    let (halo_h, halo_w) = halo(tile, 1);
+    let (columns, steps) = (tile.channels as f64, (9 * cin / 16) as f64);
+    let products = steps * (columns / 2.0).max(16.0 + columns / 4.0);
+    // What goes through shared memory beside the operands waits for them.
+    let input = 6.8 * (halo_h * halo_w * cin) as f64 / 64.0;
+    let output = if tile.groups * tile.blocks > 1 { 7.7 * columns } else { 7.7 * columns + 80.0 };
+    Some(each * 1.15 * (squares as f64 * (products + output) + input) + 4800.0)
 }

@@ -26,13 +26,16 @@ pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<
         }
         let floats = |values: Vec<f32>| values.into_iter().flat_map(f32::to_le_bytes).collect();
         let weights = source.weights(layer.kind, plan.variant.step());
-        let weights = match products {
+        let mut weights: Vec<u8> = match products {
             Products::F16 => {
                 weights.into_iter().flat_map(|v| half::f16::from_f32(v).to_le_bytes()).collect()
             }
             Products::ThreeOfBf16 => weights.chunks_exact(2).flat_map(in_two_bf16).collect(),
             Products::Tf32 | Products::ThreeOfTf32 => floats(weights),
         };
+        if let LayerKind::Conv { .. } = layer.kind {
+            weights.chunks_exact_mut(FRAGMENT).for_each(set_registers_apart);
+        }
         Ok([weights, floats(source.biases(layer.kind))])
     };
     let layers: Vec<[Vec<u8>; 2]> = plan.layers.par_iter().map(pack).collect::<Result<_>>()?;
@@ -42,6 +45,21 @@ pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<
         packed[bias_at..][..bias.len()].copy_from_slice(&bias);
     }
     Ok(packed)
+}
+
+/// Bytes of eight columns of a step: two registers for each of 32 lanes.
+const FRAGMENT: usize = 256;
+
+/// From a lane's two registers after each other to all lanes' first and then all lanes' second:
+/// halves of a fragment are eight columns each with 16 bytes of channels, as `ldmatrix` and `wgmma`
+/// read them.
+fn set_registers_apart(fragment: &mut [u8]) {
+    let lanes = fragment.to_vec();
+    for (lane, registers) in lanes.chunks_exact(8).enumerate() {
+        for (half, register) in registers.chunks_exact(4).enumerate() {
+            fragment[half * FRAGMENT / 2 + lane * 4..][..4].copy_from_slice(register);
+        }
+    }
 }
 
 /// Rounds a kernel's weights to what the tensor cores are given, such that their errors cancel:
@@ -123,35 +141,30 @@ impl Published {
         Ok(Self { weights, bias, second })
     }
 
-    /// In fragments: of a lane `l` with `g = l / 4` and `t = l % 4`, column `g` of eight, and
-    /// channels `2t, 2t + 1` and `2t + 8, 2t + 9` of a step of 16 (`t` and `t + 4` of 8).
+    /// In fragments of eight columns: of a lane `l` with `g = l / 4` and `t = l % 4`, column `g`,
+    /// and channels `2t, 2t + 1` and `2t + 8, 2t + 9` of a step of 16 (`t` and `t + 4` of 8).
     fn weights(&self, kind: LayerKind, step: usize) -> Vec<f32> {
         // Channels of one 32-bit register.
         let pair = step / 8;
         let mut out = Vec::with_capacity(kind.weights());
-        let mut fragment =
-            |columns: [usize; 2], first: usize, k: usize, of: &dyn Fn(usize, usize) -> f32| {
-                for lane in 0..32 {
-                    let (g, t) = (lane / 4, lane % 4);
-                    for column in
-                        columns.into_iter().take(if columns[0] == columns[1] { 1 } else { 2 })
-                    {
-                        for register in 0..2 {
-                            for e in 0..pair {
-                                let channel = k * step + register * step / 2 + pair * t + e;
-                                out.push(of(first + column + g, channel));
-                            }
-                        }
+        let mut fragment = |first: usize, k: usize, of: &dyn Fn(usize, usize) -> f32| {
+            for lane in 0..32 {
+                let (g, t) = (lane / 4, lane % 4);
+                for register in 0..2 {
+                    for e in 0..pair {
+                        let channel = k * step + register * step / 2 + pair * t + e;
+                        out.push(of(first + g, channel));
                     }
                 }
-            };
+            }
+        };
         match kind {
             LayerKind::Conv { cin, padded, cout, input, .. } => {
                 let published = input_channels(input, cin, padded);
-                for n in 0..cout / 16 {
+                for n in 0..cout / 8 {
                     for tap in 0..9 {
                         for k in 0..padded / step {
-                            fragment([0, 8], n * 16, k, &|column, at| {
+                            fragment(n * 8, k, &|column, at| {
                                 published[at].map_or(0.0, |channel| {
                                     self.weights[(column * self.second + channel) * 9 + tap]
                                 })
@@ -167,7 +180,7 @@ impl Published {
                     let at = row(phase / 2, tap / 2) * 4 + row(phase % 2, tap % 2);
                     for j in 0..columns / 8 {
                         for k in 0..cin / step {
-                            fragment([0, 0], j * 8, k, &|column, channel| match output_of(
+                            fragment(j * 8, k, &|column, channel| match output_of(
                                 column, outputs, shuffled,
                             ) {
                                 Some(o) => self.weights[(channel * self.second + o) * 16 + at],

@@ -254,9 +254,10 @@ impl<'a> Builder<'a> {
             Layout::Planes
         };
         let size = request.size;
+        let wgmma = request.card.wgmma && request.optimizations.has(Optimization::Wgmma);
         Self {
             request,
-            variant: Variant::new(request.spec, request.scale, request.precision, layout),
+            variant: Variant::new(request.spec, request.scale, request.precision, layout, wgmma),
             padding: Padding::new(size.height, size.width, request.spec, request.scale),
             items: request.batch * if request.ensemble { 2 } else { 1 },
             layers: Vec::new(),
@@ -656,6 +657,7 @@ pub(crate) const UNPLACED: Tile = Tile {
     stages: 2,
     halos: 1,
     blocks: 1,
+    groups: 0,
 };
 
 /// Places buffers in the arena, and returns its bytes.

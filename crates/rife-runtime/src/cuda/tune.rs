@@ -184,8 +184,8 @@ fn promising(offered: Vec<Tile>, count: usize) -> Vec<Tile> {
     let mut kept: Vec<Tile> = Vec::new();
     for tile in offered {
         let alike = |t: &&Tile| {
-            (t.rows, t.columns, t.channels, t.warps_m, t.warps_n)
-                == (tile.rows, tile.columns, tile.channels, tile.warps_m, tile.warps_n)
+            (t.rows, t.columns, t.channels, t.warps_m, t.warps_n, t.groups)
+                == (tile.rows, tile.columns, tile.channels, tile.warps_m, tile.warps_n, tile.groups)
         };
         if kept.iter().filter(alike).count() < 2 {
             kept.push(tile);

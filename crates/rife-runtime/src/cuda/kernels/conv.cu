@@ -16,11 +16,11 @@
 #define SLAB_BYTES (NT * KP * ES)
 
 __device__ __forceinline__ void load_slab(u32 to, const char* weights, int slab) {
-    constexpr int WORDS = SLAB_STEPS * 32; // of 16 bytes, of 16 output channels
+    constexpr int WORDS = SLAB_STEPS * 16; // of 16 bytes, of eight output channels
     int tap = slab % 9, part = slab / 9;
-    for (int i = threadIdx.x; i < NT / 16 * WORDS; i += THREADS) {
+    for (int i = threadIdx.x; i < NT / 8 * WORDS; i += THREADS) {
         int n = i / WORDS, word = i % WORDS;
-        const char* from = weights + ((long long)(n * 9 + tap) * STEPS + part * SLAB_STEPS) * 512 + word * 16;
+        const char* from = weights + ((long long)(n * 9 + tap) * STEPS + part * SLAB_STEPS) * 256 + word * 16;
         copy16(to + i * 16, from, true);
     }
 }
@@ -28,7 +28,7 @@ __device__ __forceinline__ void load_slab(u32 to, const char* weights, int slab)
 // The operands of a step, fetched while the ones before are multiplied: two of each kind.
 struct Operands {
     Left left[2];
-    uint4 right[2][NW / 16];
+    u32 right[2][NW / 16][4];
 };
 
 // Where a slab's operands lie, for this warp.
@@ -40,13 +40,14 @@ __device__ __forceinline__ Slab slab_at(u32 halo, u32 weights, int warp_n, int i
     int tap = index % 9, part = index / 9;
     Slab s;
     s.left = halo + tap_offset(tap / 3, tap % 3) + (term * CIN + part * KP) * ES;
-    s.right = weights + (warp_n * (NW / 16) * SLAB_STEPS * 32 + (threadIdx.x & 31)) * 16;
+    int lane = threadIdx.x & 31;
+    s.right = weights + (warp_n * (NW / 8) + lane / 16) * (SLAB_STEPS * 256) + lane % 16 * 16;
     return s;
 }
 
-__device__ __forceinline__ void load_right(uint4 (&b)[NW / 16], const Slab& s, int k) {
+__device__ __forceinline__ void load_right(u32 (&b)[NW / 16][4], const Slab& s, int k) {
 #pragma unroll
-    for (int j = 0; j < NW / 16; j++) b[j] = lds128(s.right + (j * SLAB_STEPS + k) * 512);
+    for (int j = 0; j < NW / 16; j++) ldmatrix4(b[j], s.right + (2 * j * SLAB_STEPS + k) * 256);
 }
 
 __device__ __forceinline__ void load_first(Operands& o, const Slab& s, const u32 (&left)[MT]) {
@@ -75,15 +76,17 @@ __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Opera
             else if (MORE) load_left(o.left[(at + 1) & 1], next.left + left[0]);
 #pragma unroll
             for (int j = 0; j < NW / 16; j++) {
-                uint4 b = o.right[k & 1][j];
-                multiply(c[i][2 * j], o.left[at & 1], b.x, b.y);
-                multiply(c[i][2 * j + 1], o.left[at & 1], b.z, b.w);
+                u32(&b)[4] = o.right[k & 1][j];
+                multiply(c[i][2 * j], o.left[at & 1], b[0], b[1]);
+                multiply(c[i][2 * j + 1], o.left[at & 1], b[2], b[3]);
             }
         }
     }
     if (MORE && (SLAB_STEPS & 1)) {
 #pragma unroll
-        for (int j = 0; j < NW / 16; j++) o.right[0][j] = o.right[1][j];
+        for (int j = 0; j < NW / 16; j++)
+#pragma unroll
+            for (int r = 0; r < 4; r++) o.right[0][j][r] = o.right[1][j][r];
     }
     if (MORE && ((SLAB_STEPS * MT) & 1)) o.left[0] = o.left[1];
 #if PREC == 2
@@ -151,7 +154,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
     int warp_m = warp % WM, warp_n = warp / WM;
     int n0 = blockIdx.y * NT;
-    const char* weights = (const char*)a.weights + (long long)(n0 / 16) * 9 * STEPS * 512;
+    const char* weights = (const char*)a.weights + (long long)(n0 / 8) * 9 * STEPS * 256;
 
     u32 left[MT];
 #pragma unroll
@@ -276,20 +279,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 #endif
 
         int first = n0 + warp_n * NW; // of this warp's output channels
-#if EPILOGUE == 1 && PREC == 0
-        // The residual: the middle tap times the identity, exact in half precision.
-        u32 one = (lane >> 2) == 2 * (lane & 3) ? 0x3c00u : (lane >> 2) == 2 * (lane & 3) + 1 ? 0x3c000000u : 0u;
-#pragma unroll
-        for (int i = 0; i < MT; i++) {
-#pragma unroll
-            for (int j = 0; j < NW / 16; j++) {
-                Left x;
-                load_left(x, halo + tap_offset(1, 1) + left[i] + (first + j * 16) * ES);
-                multiply(c[i][2 * j], x, one, 0u);
-                multiply(c[i][2 * j + 1], x, 0u, one);
-            }
-        }
-#endif
         elem* dst = (elem*)a.dst + (long long)item * a.oh * a.ow * (OUT_TERMS * COUT);
 #pragma unroll
         for (int i = 0; i < MT; i++) {
@@ -301,15 +290,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 long long pixel = (long long)y * a.ow + x;
                 int n = first + (lane & 3) * 2;
                 elem* to = dst + pixel * (OUT_TERMS * COUT) + n;
-#if EPILOGUE == 1 && PREC != 0
+#if EPILOGUE == 1
                 u32 centre = halo + ((m / TW + 1) * HALO_W + m % TW + 1) * PITCH + n * ES;
 #endif
 #pragma unroll
                 for (int j = 0; j < NW / 8; j++) {
                     float p = c[i][j][2 * half], q = c[i][j][2 * half + 1];
-#if EPILOGUE == 1 && PREC != 0
+#if EPILOGUE == 1
                     float r, s;
-                    asm volatile("ld.shared.v2.f32 {%0,%1}, [%2];\n" : "=f"(r), "=f"(s) : "r"(centre + j * 8 * ES));
+                    lds2(centre + j * 8 * ES, r, s);
                     p += r;
                     q += s;
 #endif

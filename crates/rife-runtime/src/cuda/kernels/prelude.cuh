@@ -121,12 +121,6 @@ __device__ __forceinline__ void ldmatrix4(u32 (&a)[4], u32 addr) {
                  : "r"(addr));
 }
 
-__device__ __forceinline__ uint4 lds128(u32 addr) {
-    uint4 v;
-    asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];\n" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(addr));
-    return v;
-}
-
 __device__ __forceinline__ uint2 lds64(u32 addr) {
     uint2 v;
     asm volatile("ld.shared.v2.u32 {%0,%1}, [%2];\n" : "=r"(v.x), "=r"(v.y) : "r"(addr));
@@ -188,6 +182,17 @@ __device__ __forceinline__ void load2(const elem* p, float& a, float& b) {
     float2 v = *(const float2*)p;
     a = v.x;
     b = v.y;
+#endif
+}
+
+// The same from shared memory.
+__device__ __forceinline__ void lds2(u32 addr, float& a, float& b) {
+#if PREC == 0
+    u32 v;
+    asm volatile("ld.shared.u32 %0, [%1];\n" : "=r"(v) : "r"(addr));
+    unpack_half2(v, a, b);
+#else
+    asm volatile("ld.shared.v2.f32 {%0,%1}, [%2];\n" : "=f"(a), "=f"(b) : "r"(addr));
 #endif
 }
 

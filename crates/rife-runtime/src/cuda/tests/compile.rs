@@ -7,7 +7,7 @@ use rife_model::ModelVersion;
 use super::super::kernel::{Card, Extent, Kernel, Layout, Outcome, Source, Tile, Variant, tiles};
 use super::super::nvrtc::{Arch, Compiler, Unit};
 use super::super::plan::{Plan, Request};
-use super::{FULL_HD, H100, PRECISIONS, RTX_3090, request};
+use super::{A100, B200, FULL_HD, H100, PRECISIONS, RTX_3090, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
 /// One kernel of each kind: what differs only in its shape compiles if another does. `thorough`
@@ -107,6 +107,8 @@ fn ways(
             true => format!("{} {}", tile.stages == 0, tile.halos),
             false => String::new(),
         };
+        // The same text for any number of groups but one.
+        let how = format!("{how} {}", tile.groups.min(2));
         (format!("{name} {how}"), levels * 1_000_000 + sums(tile), kernel)
     };
     tiles(&kernel, variant, extent, card).into_iter().map(way).collect()
@@ -120,7 +122,12 @@ fn ways(
 fn every_kernel_compiles_for_every_card() {
     let cards = [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)];
     for (i, (major, minor)) in cards.into_iter().enumerate() {
-        let card = if [80, 90, 100].contains(&(major * 10 + minor)) { H100 } else { RTX_3090 };
+        let card = match major * 10 + minor {
+            80 => A100,
+            90 => H100,
+            100 => B200,
+            _ => RTX_3090,
+        };
         // Every precision on the card with the most of its own, one of the cheap ones on each other.
         let thorough = major == 9;
         let precisions = if thorough { &PRECISIONS[..] } else { &PRECISIONS[i % 2..][..1] };

@@ -24,7 +24,7 @@ use super::{H100, PRECISIONS, Random, published, request};
 use crate::engine::Load;
 use crate::{FrameSize, Optimization, Optimizations, PixelFormat, Precision};
 
-/// Ways of cutting a kernel that are compared.
+/// Ways of cutting a kernel that are compared, of either kind of product.
 const TILES: usize = 6;
 
 const FORMATS: [PixelFormat; 3] = [PixelFormat::Rgb8, PixelFormat::Rgb16, PixelFormat::PlanarF32];
@@ -332,8 +332,10 @@ fn cases(version: ModelVersion, precision: Precision, card: Card) -> (Vec<Planne
                     let offered = tiles(&step.kernel, &plan.variant, plan.extent(step), card);
                     let count = if size == small { TILES } else { 1 };
                     let mut chosen: Vec<Tile> = Vec::new();
-                    // The first, the last, and some between.
-                    for k in 0..count {
+                    // Of either kind the first, the last, and some between.
+                    let (wgmma, sync): (Vec<Tile>, Vec<Tile>) =
+                        offered.iter().partition(|tile| tile.groups > 0);
+                    for (k, offered) in (0..count).flat_map(|k| [(k, &sync), (k, &wgmma)]) {
                         if let Some(last) = offered.len().checked_sub(1) {
                             let tile = offered[k * last / (count - 1).max(1)];
                             if !chosen.contains(&tile) {

@@ -16,11 +16,16 @@ use super::plan::Request;
 use crate::{FrameSize, Optimizations, Precision};
 
 const H100: Card =
-    Card { processors: 132, shared_per_block: 232_448, shared_per_processor: 233_472 };
-const A100: Card =
-    Card { processors: 108, shared_per_block: 166_912, shared_per_processor: 167_936 };
+    Card { processors: 132, shared_per_block: 232_448, shared_per_processor: 233_472, wgmma: true };
+const A100: Card = Card {
+    processors: 108,
+    shared_per_block: 166_912,
+    shared_per_processor: 167_936,
+    wgmma: false,
+};
+const B200: Card = Card { processors: 148, wgmma: false, ..H100 };
 const RTX_3090: Card =
-    Card { processors: 82, shared_per_block: 101_376, shared_per_processor: 102_400 };
+    Card { processors: 82, shared_per_block: 101_376, shared_per_processor: 102_400, wgmma: false };
 const RTX_4090: Card = Card { processors: 128, ..RTX_3090 };
 
 const PRECISIONS: [Precision; 3] = [Precision::F16, Precision::Tf32, Precision::F32];

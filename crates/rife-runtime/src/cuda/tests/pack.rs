@@ -11,9 +11,10 @@ use crate::Precision;
 
 /// The weights of every convolution, taken apart as `mma.m16n8k16` (F16) and `m16n8k8` take their
 /// right operand: of a lane `l`, column `l / 4`, and in each of two registers the channels of
-/// `l % 4`. What 16 columns of a step are is 512 bytes, 16 a lane: the first eight columns' two
-/// registers, then the second's. Three of BF16 take both channels of a lane rounded in the first
-/// register, and what is left of both in the second.
+/// `l % 4`. What eight columns of a step are is 256 bytes: all lanes' first registers, then their
+/// second, so that in F16 each column has 16 bytes in either half, as `wgmma` reads them. Three of
+/// BF16 take both channels of a lane rounded in the first register, and what is left of both in the
+/// second.
 #[test]
 fn packed_convolutions_multiply_as_published_ones() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
@@ -50,13 +51,17 @@ fn packed_convolutions_multiply_as_published_ones() {
                 let x: Vec<f64> = (0..padded).map(|_| random.within(1.0)).collect();
                 for tap in 0..9 {
                     let mut sums = vec![0.0; cout];
-                    for (n, sums) in sums.chunks_exact_mut(16).enumerate() {
+                    for (n, sums) in sums.chunks_exact_mut(8).enumerate() {
                         let steps = padded / variant.step();
                         for k in 0..steps {
                             let at = (n * 9 + tap) * steps + k;
-                            let of = &packed[weights_at + 512 * at..][..512];
+                            let (first, second) =
+                                packed[weights_at + 256 * at..][..256].split_at(128);
+                            let lanes = first.chunks_exact(4).zip(second.chunks_exact(4));
+                            let of: Vec<u8> =
+                                lanes.flat_map(|(a, b)| a.iter().chain(b)).copied().collect();
                             let products = layer.kind.products(precision);
-                            multiply(products, variant, of, &x[k * variant.step()..], sums);
+                            multiply(products, variant, &of, &x[k * variant.step()..], sums);
                         }
                     }
                     for (o, sum) in sums.iter().enumerate() {
@@ -78,27 +83,25 @@ fn packed_convolutions_multiply_as_published_ones() {
     }
 }
 
-/// One step of the tensor cores for one row and as many columns as there are of weights.
+/// One step of the tensor cores for one row and eight columns, of both registers of each lane.
 fn multiply(products: Products, variant: &Variant, of: &[u8], x: &[f64], sums: &mut [f64]) {
     let element = if products == Products::F16 { Element::Half } else { Element::Float };
     let each = 4 / element.bytes();
     let bf16 = |of: &[u8]| f64::from(half::bf16::from_le_bytes(of.try_into().unwrap()));
-    for (lane, of) in of.chunks_exact(of.len() / 32).enumerate() {
-        for (group, of) in of.chunks_exact(8).enumerate() {
-            let sum = &mut sums[group * 8 + lane / 4];
-            if products == Products::ThreeOfBf16 {
-                for e in 0..2 {
-                    let (rounded, rest) = (bf16(&of[2 * e..][..2]), bf16(&of[4 + 2 * e..][..2]));
-                    assert!(rest.abs() <= rounded.abs() / 256.0, "{rounded} {rest}");
-                    *sum += (rounded + rest) * x[lane % 4 + 4 * e];
-                }
-                continue;
+    for (lane, of) in of.chunks_exact(8).enumerate() {
+        let sum = &mut sums[lane / 4];
+        if products == Products::ThreeOfBf16 {
+            for e in 0..2 {
+                let (rounded, rest) = (bf16(&of[2 * e..][..2]), bf16(&of[4 + 2 * e..][..2]));
+                assert!(rest.abs() <= rounded.abs() / 256.0, "{rounded} {rest}");
+                *sum += (rounded + rest) * x[lane % 4 + 4 * e];
             }
-            for (register, of) in of.chunks_exact(4).enumerate() {
-                for (e, of) in of.chunks_exact(element.bytes()).enumerate() {
-                    let channel = register * variant.step() / 2 + lane % 4 * each + e;
-                    *sum += element.read(of) * x[channel];
-                }
+            continue;
+        }
+        for (register, of) in of.chunks_exact(4).enumerate() {
+            for (e, of) in of.chunks_exact(element.bytes()).enumerate() {
+                let channel = register * variant.step() / 2 + lane % 4 * each + e;
+                *sum += element.read(of) * x[channel];
             }
         }
     }

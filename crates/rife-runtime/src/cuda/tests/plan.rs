@@ -6,10 +6,10 @@ use rife_model::{ModelVersion, Scale};
 use super::super::kernel::{Card, Extent, Kernel, Tile, tiles};
 use super::super::plan::{Buffer, Plan, Request, Step};
 use super::super::twin::{reads, writes};
-use super::{A100, FULL_HD, H100, PRECISIONS, RTX_3090, RTX_4090, request};
+use super::{A100, B200, FULL_HD, H100, PRECISIONS, RTX_3090, RTX_4090, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
-const CARDS: [Card; 4] = [H100, A100, RTX_3090, RTX_4090];
+const CARDS: [Card; 5] = [H100, A100, B200, RTX_3090, RTX_4090];
 /// Registers that a thread can have, and those of a multiprocessor.
 const REGISTERS: usize = 255;
 const ALL_REGISTERS: usize = 65536;

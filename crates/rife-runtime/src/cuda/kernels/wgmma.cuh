@@ -1,0 +1,91 @@
+// Hopper's tensor cores, which take both operands from shared memory and multiply while the warps do
+// something else (`wgmma`), and the barriers in shared memory that order what is copied there. `NT`
+// is the number of columns of a product.
+
+#define CHUNKS (NT / 8)
+
+// What the cores read a matrix by: its address, and how far apart its parts are that follow each
+// other along the channels and along the pixels (or columns), both in 16 bytes. A part is eight
+// pixels or columns, each 16 bytes of channels.
+__device__ __forceinline__ u64 matrix(u32 at, u32 along_k, u32 along_m) {
+    u64 v;
+    asm("mov.b64 %0, {%1, %2};" : "=l"(v) : "r"((at >> 4) | along_k << 16), "r"(along_m));
+    return v;
+}
+
+#define SUMS8(i) "+f"(c[i][0]), "+f"(c[i][1]), "+f"(c[i][2]), "+f"(c[i][3]), "+f"(c[i + 1][0]), "+f"(c[i + 1][1]), "+f"(c[i + 1][2]), "+f"(c[i + 1][3])
+#define NAMES0 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
+#define NAMES1 "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+#define NAMES2 "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
+#define NAMES3 "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+#define WGMMA(columns, names, left, right, ...)                                                                                              \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" columns "k16.f32.f16.f16 {" names "}, %" left ", %" right ", 1, 1, 1, 0, 0;\n" : __VA_ARGS__ \
+                 : "l"(a), "l"(b))
+
+// Adds the products of 64 pixels and NT columns over 16 channels, some time before `group_wait`
+// returns. Of the sums a thread holds what it holds of `mma.sync`'s.
+__device__ __forceinline__ void group_multiply(float (&c)[CHUNKS][4], u64 a, u64 b) {
+#if NT == 32
+    WGMMA("32", NAMES0, "16", "17", SUMS8(0), SUMS8(2));
+#elif NT == 64
+    WGMMA("64", NAMES0 "," NAMES1, "32", "33", SUMS8(0), SUMS8(2), SUMS8(4), SUMS8(6));
+#elif NT == 96
+    WGMMA("96", NAMES0 "," NAMES1 "," NAMES2, "48", "49", SUMS8(0), SUMS8(2), SUMS8(4), SUMS8(6), SUMS8(8), SUMS8(10));
+#elif NT == 128
+    WGMMA("128", NAMES0 "," NAMES1 "," NAMES2 "," NAMES3, "64", "65", SUMS8(0), SUMS8(2), SUMS8(4), SUMS8(6), SUMS8(8), SUMS8(10), SUMS8(12), SUMS8(14));
+#endif
+}
+
+// Before the first product, when the sums lie in their registers.
+__device__ __forceinline__ void group_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+
+// Keeps a sum in its register: the compiler may not move how it came there past this.
+__device__ __forceinline__ void pin(float& sum) { asm volatile("" : "+f"(sum)::"memory"); }
+
+__device__ __forceinline__ void group_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+
+// Waits for all products that were committed.
+__device__ __forceinline__ void group_wait() { asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory"); }
+
+// What was written to shared memory in the usual way is seen by the cores from here on.
+__device__ __forceinline__ void show_to_cores() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+__device__ __forceinline__ void barrier_init(u32 barrier, u32 count) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
+}
+
+__device__ __forceinline__ void barrier_arrive(u32 barrier) {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+// Arrives, and copies `bytes` from global memory that the barrier waits for as well.
+__device__ __forceinline__ void barrier_copy(u32 barrier, u32 to, const void* from, u32 bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from), "r"(bytes), "r"(barrier) : "memory");
+}
+
+// Whether the barrier's phase of this parity has ended.
+__device__ __forceinline__ bool barrier_done(u32 barrier, u32 parity) {
+    u32 done;
+    asm volatile(
+        "{\n"
+        ".reg .pred done;\n"
+        "mbarrier.test_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, done;\n"
+        "}\n"
+        : "=r"(done)
+        : "r"(barrier), "r"(parity)
+        : "memory");
+    return done;
+}
+
+// Waits for the barrier's phase of this parity to end.
+__device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity) {
+    asm volatile(
+        "{\n"
+        ".reg .pred done;\n"
+        "again:\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+        "@!done bra again;\n"
+        "}\n" ::"r"(barrier), "r"(parity) : "memory");
+}
