@@ -337,8 +337,8 @@ pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) ->
     })
 }
 
-/// Takes apart the frames of every optimized configuration. One that fails says so where it was
-/// measured.
+/// Takes apart the frames of every optimized configuration, until it is stopped. One that fails says
+/// so where it was measured.
 fn profile(
     plan: &Plan,
     clip: &Clip,
@@ -349,7 +349,7 @@ fn profile(
     let runs = Defaults::of(plan.device).runs;
     let optimized =
         measurements.iter_mut().filter(|m| m.case.engine == Engine::Optimized && m.error.is_none());
-    let times = optimized.filter_map(|m| {
+    let times = optimized.take_while(|_| !watcher.stopped()).filter_map(|m| {
         watcher.step(&format!("{}, launch by launch", m.case), runs);
         match kernels::frame_times(engines, m.case, plan.device, clip, runs) {
             Ok(times) => Some(times),

@@ -1,5 +1,8 @@
 //! The whole way from what was typed to what is read, on the stand-in engine.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
 use anyhow::{Result, bail};
 use clap::Parser;
 use rife_bench::args::Args;
@@ -7,7 +10,7 @@ use rife_bench::measure::ablation::Verdict;
 use rife_bench::measure::gpu::GpuUse;
 use rife_bench::measure::scaling::Axis;
 use rife_bench::measure::throughput::{DeviceRun, EndToEnd, EndToEndRun, OnDevice};
-use rife_bench::measure::{Measurement, Summary, measure_all};
+use rife_bench::measure::{Measurement, Summary, Watcher, measure_all};
 use rife_bench::mode::Mode;
 use rife_bench::plan::Plan;
 use rife_bench::record::{Record, SCHEMA};
@@ -407,6 +410,70 @@ fn a_clip_is_made_again_and_a_frame_is_taken_apart() {
     assert!(record.profiles.is_empty());
     let error = record.measurements[0].error.take().expect("a failure");
     assert!(error.contains("taking a frame apart"), "{error}");
+}
+
+/// Stops when the second step of this name has begun and a frame of it has been made.
+#[derive(Default)]
+struct StopsIn {
+    name: &'static str,
+    seen: AtomicUsize,
+    inside: AtomicBool,
+    stopped: AtomicBool,
+    later: Mutex<Vec<String>>,
+}
+
+impl Watcher for StopsIn {
+    fn step(&self, name: &str, _frames: usize) {
+        if self.stopped() {
+            self.later.lock().expect("a lock").push(name.to_owned());
+        }
+        let second = name.contains(self.name) && self.seen.fetch_add(1, Relaxed) == 1;
+        self.inside.store(second, Relaxed);
+        // Launches are not told one by one.
+        self.stopped.fetch_or(second && self.name == "launch by launch", Relaxed);
+    }
+
+    fn frame(&self) {
+        self.stopped.fetch_or(self.inside.load(Relaxed), Relaxed);
+    }
+
+    fn stopped(&self) -> bool {
+        self.stopped.load(Relaxed)
+    }
+}
+
+#[test]
+fn whatever_it_is_doing_it_ends_when_it_is_stopped_and_keeps_what_is_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for i in 0..9u8 {
+        let picture = image::RgbImage::from_pixel(40, 24, image::Rgb([20 * i, 10 * i, 5]));
+        picture.save(folder.path().join(format!("{i}.png"))).expect("PNG");
+    }
+    let line = format!(
+        "rife-bench --precision f16,f32 --size 48x32 --frames 4 --repeats 2 --profile --quality {}",
+        folder.path().display()
+    );
+    let plan = Plan::new(&Args::parse_from(line.split_whitespace()), &gpu()).expect("a plan");
+    for name in ["run 2", "fidelity", "launch by launch", "against the truth"] {
+        let watcher = StopsIn { name, ..StopsIn::default() };
+        let measured = measure_all(&plan, &gpu(), &watcher).expect("frames");
+        let record = Record::new(&plan, measured);
+        assert!(watcher.stopped() && record.settings.stopped, "{name}");
+        assert_eq!(*watcher.later.lock().expect("a lock"), [] as [&str; 0], "after {name}");
+        let failed: Vec<_> = record
+            .measurements
+            .iter()
+            .filter_map(|m| m.error.as_deref().filter(|e| !e.contains("taking a frame apart")))
+            .collect();
+        assert!(failed.is_empty(), "{name}: {failed:?}");
+        // What was held against the truth was with every frame: the second was ended early.
+        let truths = record.quality.iter().flat_map(|quality| &quality.results);
+        let frames: Vec<_> =
+            truths.map(|r| r.truth.as_ref().expect("no failure").frames.len()).collect();
+        let whole: &[usize] = if name == "against the truth" { &[4] } else { &[] };
+        assert_eq!(frames, whole, "{name}");
+        assert!(!terminal::render(&record).is_empty());
+    }
 }
 
 #[test]

@@ -90,8 +90,8 @@ pub struct TruthClip {
     pub frames: Vec<Vec<u8>>,
 }
 
-/// Makes the dropped frames of the plan's clip by every configuration. One that fails is reported
-/// as failed.
+/// Makes the dropped frames of the plan's clip by every configuration, as far as there is time for
+/// them: one that was ended early has no part in it. One that fails is reported as failed.
 ///
 /// # Errors
 /// Where the clip has too few frames.
@@ -110,19 +110,26 @@ pub(super) fn measure(
         Ok(())
     };
     let blend = make_again(clip, &(), blend)?;
-    let results = plan.cases.iter().map(|&case| {
+    let mut results = Vec::new();
+    for &case in &plan.cases {
+        if watcher.stopped() {
+            break;
+        }
         watcher.step(&format!("{case}, against the truth"), clip.frames.len() / 2);
         let (truth, error) = match of_case(plan, clip, engines, case, watcher) {
+            // Of other frames than the others' it would say something else.
+            Ok(truth) if truth.frames.len() < blend.frames.len() => continue,
             Ok(truth) => (Some(truth), None),
+            Err(_) if watcher.stopped() => continue,
             Err(error) => (None, Some(format!("{error:#}"))),
         };
-        QualityResult { case, truth, error }
-    });
+        results.push(QualityResult { case, truth, error });
+    }
     Ok(Quality {
         clip: clip.name.clone(),
         size: clip.size,
         frames: clip.frames.len(),
-        results: results.collect(),
+        results,
         blend,
     })
 }
@@ -153,6 +160,9 @@ fn make_again(
     let mut seen = Vec::new();
     for triple in clip.frames.windows(3).step_by(2) {
         let [earlier, truth, later] = triple else { continue };
+        if watcher.stopped() {
+            break;
+        }
         make([earlier, later], &mut made)?;
         seen.push(compare(clip.size, &planes(truth), &planes(&made)));
         watcher.frame();
