@@ -158,8 +158,8 @@ impl Shared {
             }
             Ok(f64::from(least) / 1e3)
         };
+        let wgmma = self.in_effect().has(Optimization::Wgmma);
         let layout = Layout::ChannelsLast;
-        let wgmma = self.gpu.card.wgmma && self.optimizations.has(Optimization::Wgmma);
         let variant = Variant::new(self.spec, self.scale, self.precision, layout, wgmma);
         let peak = self.function(Kernel::Peak, "peak", &variant)?;
         let blocks = 2 * self.gpu.card.processors;

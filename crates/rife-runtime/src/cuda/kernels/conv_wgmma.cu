@@ -24,6 +24,9 @@
 #define SQUARES_ACROSS (TW / 8)
 #define SQUARES (TH / 8 * SQUARES_ACROSS)
 
+// A group that waits for an input two rounds of the ring ahead could not tell it from the last one.
+static_assert(GROUPS <= HALOS, "more groups than inputs");
+
 // Four lanes hold two neighbouring channels of each of four chunks of eight; now each holds a chunk.
 __device__ __forceinline__ uint4 gather_chunk(u32 v0, u32 v1, u32 v2, u32 v3, int t) {
     bool odd = t & 1, high = t & 2;
@@ -152,12 +155,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             // The first tile of all has nobody before it.
             if (number > 0) barrier_wait(turn(group), (group > 0 ? number / GROUPS : number / GROUPS - 1) & 1);
 #endif
-#pragma unroll
-            for (int i = 0; i < SQUARES; i++)
-#pragma unroll
-                for (int j = 0; j < CHUNKS; j++)
-#pragma unroll
-                    for (int k = 0; k < 4; k++) pin(c[i][j][k]);
+            pin(c);
             group_begin();
             u64 left = matrix(halo, PLANE, HALO_W), right = matrix(weights, 8, 9 * CIN);
 #pragma unroll
@@ -179,6 +177,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             if (lane == 0 && tile + gridDim.x < total) barrier_arrive(turn(group + 1 < GROUPS ? group + 1 : 0));
 #endif
             group_wait();
+            pin(c);
             __syncwarp();
             if (lane == 0) barrier_arrive(empty(slot));
             elem* dst = (elem*)a.dst + (long long)item * a.oh * a.ow * COUT;

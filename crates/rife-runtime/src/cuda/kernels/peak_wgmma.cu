@@ -12,11 +12,13 @@ extern "C" __global__ void __launch_bounds__(256) kernel(const __grid_constant__
     u64 left = matrix(smem_addr(operands), 8, 16), right = left + 128;
 #pragma unroll 1
     for (int i = 0; i < a.h; i += ROUNDS) {
+        pin(c);
         group_begin();
 #pragma unroll
         for (int j = 0; j < 2 * ROUNDS; j++) group_multiply(c[j & 1], left, right);
         group_commit();
         group_wait();
+        pin(c);
     }
     float sum = 0.0f;
 #pragma unroll

@@ -39,8 +39,15 @@ __device__ __forceinline__ void group_multiply(float (&c)[CHUNKS][4], u64 a, u64
 // Before the first product, when the sums lie in their registers.
 __device__ __forceinline__ void group_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 
-// Keeps a sum in its register: the compiler may not move how it came there past this.
-__device__ __forceinline__ void pin(float& sum) { asm volatile("" : "+f"(sum)::"memory"); }
+// Keeps the sums in their registers: the compiler may move nothing that is done with them past this.
+template <int N> __device__ __forceinline__ void pin(float (&c)[N][CHUNKS][4]) {
+#pragma unroll
+    for (int i = 0; i < N; i++)
+#pragma unroll
+        for (int j = 0; j < CHUNKS; j++)
+#pragma unroll
+            for (int k = 0; k < 4; k++) asm volatile("" : "+f"(c[i][j][k])::"memory");
+}
 
 __device__ __forceinline__ void group_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 

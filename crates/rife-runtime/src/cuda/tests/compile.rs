@@ -107,8 +107,11 @@ fn ways(
             true => format!("{} {}", tile.stages == 0, tile.halos),
             false => String::new(),
         };
-        // The same text for any number of groups but one.
-        let how = format!("{how} {}", tile.groups.min(2));
+        // The same text for any number of groups but one; their products are one of each width.
+        let how = match tile.groups {
+            0 => how,
+            n => format!("{how} {} {}", n.min(2), tile.channels),
+        };
         (format!("{name} {how}"), levels * 1_000_000 + sums(tile), kernel)
     };
     tiles(&kernel, variant, extent, card).into_iter().map(way).collect()

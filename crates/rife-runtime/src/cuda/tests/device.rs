@@ -75,8 +75,15 @@ impl Bench {
         bytes
     }
 
-    /// Runs one step over what a world holds; gives every place it could have written.
-    fn run(&self, world: &World<'_>, step: &Step, encoder: bool) -> Vec<(Place, Vec<u8>)> {
+    /// Runs one step over what a world holds, as on a card of so many multiprocessors; gives every
+    /// place it could have written.
+    fn run(
+        &self,
+        world: &World<'_>,
+        step: &Step,
+        encoder: bool,
+        processors: usize,
+    ) -> Vec<(Place, Vec<u8>)> {
         let places = places(world, step);
         let memory: Vec<Memory> = places.iter().map(|p| self.holding(world.bytes(*p))).collect();
         let address = |place: Place| {
@@ -108,7 +115,7 @@ impl Bench {
         };
         let variant = &world.plan.variant;
         let function = self.shared.function(step.kernel, &step.name, variant).unwrap();
-        let card = self.gpu().card;
+        let card = Card { processors, ..self.gpu().card };
         let launch = launch(world.plan, world.size, step, &function, &addresses, card);
         // SAFETY: the memory lives until it is read, after the launch is done.
         unsafe { launch.queue(&self.stream) }.unwrap();
@@ -332,15 +339,23 @@ fn cases(version: ModelVersion, precision: Precision, card: Card) -> (Vec<Planne
                     let offered = tiles(&step.kernel, &plan.variant, plan.extent(step), card);
                     let count = if size == small { TILES } else { 1 };
                     let mut chosen: Vec<Tile> = Vec::new();
-                    // Of either kind the first, the last, and some between.
+                    // Of either kind the first, the last, and some between; and of groups and the
+                    // ring that they share whatever there is.
                     let (wgmma, sync): (Vec<Tile>, Vec<Tile>) =
                         offered.iter().partition(|tile| tile.groups > 0);
-                    for (k, offered) in (0..count).flat_map(|k| [(k, &sync), (k, &wgmma)]) {
-                        if let Some(last) = offered.len().checked_sub(1) {
-                            let tile = offered[k * last / (count - 1).max(1)];
-                            if !chosen.contains(&tile) {
-                                chosen.push(tile);
-                            }
+                    let some = |of: &[Tile]| -> Vec<Tile> {
+                        let last = of.len().saturating_sub(1);
+                        let at = (0..count).map(|k| k * last / (count - 1).max(1));
+                        at.filter_map(|at| of.get(at).copied()).collect()
+                    };
+                    let mut rings = HashSet::new();
+                    let of_each_ring =
+                        wgmma.iter().filter(|t| count > 1 && rings.insert((t.groups, t.halos)));
+                    for tile in
+                        some(&sync).into_iter().chain(some(&wgmma)).chain(of_each_ring.copied())
+                    {
+                        if !chosen.contains(&tile) {
+                            chosen.push(tile);
                         }
                     }
                     assert_eq!(chosen.is_empty(), step.kernel.tile().is_none(), "{}", step.name);
@@ -419,12 +434,15 @@ fn every_step_computes_what_its_twin_does(version: ModelVersion, precision: Prec
             fill(&mut world, &case.step, *filling, &mut random);
             let expected = world.run(&case.step);
             let mut first: Option<Vec<(Place, Vec<u8>)>> = None;
-            for kernel in case.kernels() {
+            // With one multiprocessor a block that keeps its weights walks over many tiles.
+            let all = bench.gpu().card.processors;
+            for (kernel, on) in case.kernels().into_iter().flat_map(|k| [(k, all), (k, 1)]) {
                 let step = Step { kernel, ..case.step.clone() };
-                let made = bench.run(&world, &step, case.encoder);
+                let made = bench.run(&world, &step, case.encoder, on);
                 if let Some(first) = &first {
                     if *first != made {
-                        wrong.push(format!("{name}: another result with {:?}", kernel.tile()));
+                        let tile = kernel.tile();
+                        wrong.push(format!("{name}: another result with {tile:?} on {on}"));
                     }
                     continue;
                 }
