@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// The script that runs the peers, within the checkout.
 pub const PEERS_SCRIPT: &str = "tools/peers.py";
@@ -32,15 +32,21 @@ pub fn peers_script() -> Result<PathBuf> {
         .with_context(|| format!("--peers: {PEERS_SCRIPT} is not here: run in the checkout"))
 }
 
-/// Runs a program and returns its standard output.
+/// Runs a program and returns its standard output. It is ended as soon as nobody waits for it any
+/// more.
 ///
 /// # Errors
 /// Where it does not start, fails (with the last line of its standard error), or does not end.
-pub fn output(program: &Path, words: &[&OsStr]) -> Result<String> {
-    output_within(program, words, PATIENCE)
+pub fn output(program: &Path, words: &[&OsStr], stopped: &dyn Fn() -> bool) -> Result<String> {
+    output_within(program, words, PATIENCE, stopped)
 }
 
-fn output_within(program: &Path, words: &[&OsStr], patience: Duration) -> Result<String> {
+fn output_within(
+    program: &Path,
+    words: &[&OsStr],
+    patience: Duration,
+    stopped: &dyn Fn() -> bool,
+) -> Result<String> {
     // Into files, not pipes: what a program leaves running would keep a pipe open for ever.
     let file = || tempfile::tempfile().context("cannot make a file for what it says");
     let (mut out, mut complaint) = (file()?, file()?);
@@ -55,10 +61,11 @@ fn output_within(program: &Path, words: &[&OsStr], patience: Duration) -> Result
     let status = loop {
         match child.try_wait().context("cannot wait for it")? {
             Some(status) => break status,
-            None if start.elapsed() < patience => thread::sleep(LOOK_EVERY),
+            None if start.elapsed() < patience && !stopped() => thread::sleep(LOOK_EVERY),
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
+                ensure!(!stopped(), "it was stopped");
                 bail!("it did not end within {} s", patience.as_secs());
             }
         }
@@ -84,7 +91,7 @@ mod tests {
 
     fn shell(script: &str, patience: Duration) -> Result<String> {
         let words = [OsStr::new("-c"), OsStr::new(script)];
-        output_within(Path::new("sh"), &words, patience)
+        output_within(Path::new("sh"), &words, patience, &|| false)
     }
 
     #[test]
@@ -95,8 +102,19 @@ mod tests {
         assert_eq!(failure("echo a >&2; echo why >&2; exit 3", minute), "why");
         assert_eq!(failure("exit 3", minute), "it failed without a word");
         assert!(failure("exec sleep 60", Duration::ZERO).contains("did not end"));
-        let missing = output(Path::new("/nowhere/python"), &[]).expect_err("nothing there");
+        let missing =
+            output(Path::new("/nowhere/python"), &[], &|| false).expect_err("nothing there");
         assert!(format!("{missing:#}").contains("cannot start /nowhere/python"));
+    }
+
+    #[test]
+    fn a_program_that_nobody_waits_for_is_ended() {
+        let words = [OsStr::new("-c"), OsStr::new("exec sleep 60")];
+        let start = Instant::now();
+        let after = Duration::from_millis(200);
+        let ended = output(Path::new("sh"), &words, &|| start.elapsed() > after);
+        assert_eq!(ended.expect_err("no answer").to_string(), "it was stopped");
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

@@ -112,6 +112,16 @@ pub enum Origin {
     },
 }
 
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Scene { seed } => write!(f, "rendered scene, seed {seed}"),
+            Self::Pictures { given } => write!(f, "{given} pictures"),
+            Self::Video { name } => write!(f, "frames of {name}"),
+        }
+    }
+}
+
 /// Which of `frames`, 2 or more, is frame `index` when they are played forwards and backwards.
 pub(crate) const fn there_and_back(index: usize, frames: usize) -> usize {
     let last = frames - 1;

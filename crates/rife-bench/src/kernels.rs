@@ -52,6 +52,8 @@ pub struct KernelPlan {
     pub runs: usize,
     /// Where the record goes, if anywhere.
     pub json: Option<PathBuf>,
+    /// Whether it may replace one.
+    pub overwrite: bool,
 }
 
 impl KernelPlan {
@@ -87,7 +89,7 @@ impl KernelPlan {
         let case = |model, precision| Case { model, engine: Engine::Optimized, precision, without };
         let of_model = |model| precisions.iter().map(move |p| case(model, *p));
         let cases = models(&args.models).into_iter().flat_map(of_model).collect();
-        Ok(Self { cases, device, sizes, runs, json: args.json.clone() })
+        Ok(Self { cases, device, sizes, runs, json: args.json.clone(), overwrite: args.overwrite })
     }
 
     /// The models of the plan, each once, in order.
@@ -168,9 +170,9 @@ impl KernelRecord {
     /// Writes the record. Under its name there is never a part of one.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub fn write(&self, path: &std::path::Path) -> Result<()> {
-        write_json(self, path)
+    /// Where the file cannot be written, or is there and not to be replaced.
+    pub fn write(&self, path: &std::path::Path, overwrite: bool) -> Result<()> {
+        write_json(self, path, overwrite)
     }
 }
 
@@ -258,7 +260,7 @@ mod tests {
 
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("kernels.json");
-        record.write(&path).expect("written");
+        record.write(&path, false).expect("written");
         let text = std::fs::read_to_string(path).expect("read");
         assert_eq!(serde_json::from_str::<KernelRecord>(&text).expect("a record"), record);
 

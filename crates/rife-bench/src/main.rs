@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 use rife_bench::args::{Args, CommandLine, CompareArgs, KernelArgs, Other, ReportArgs, VideoArgs};
 use rife_bench::compare::Compared;
 use rife_bench::kernels::{KernelPlan, KernelRecord};
+use rife_bench::measure::host::share_one_heap;
 use rife_bench::measure::{Watcher, measure_all};
 use rife_bench::plan::Plan;
 use rife_bench::progress::{INTERRUPTED, Progress};
@@ -20,6 +21,7 @@ use rife_model::weights::Store;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    share_one_heap();
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
@@ -80,7 +82,7 @@ fn bench(args: &Args) -> Result<ExitCode> {
     }
     let failed = measured.failed();
     let record = Record::new(&plan, measured);
-    record.write(&plan.output)?;
+    record.write(&plan.output, plan.overwrite)?;
     let report = report::terminal::render(&record);
     print(&format!("{report}\nrecord: {}\n", plan.output.display()))?;
     Ok(match (stopped, failed) {
@@ -97,7 +99,7 @@ fn kernels(args: &KernelArgs) -> Result<ExitCode> {
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let record = KernelRecord::measure(&plan, &engines)?;
     if let Some(json) = &plan.json {
-        record.write(json)?;
+        record.write(json, plan.overwrite)?;
     }
     print(&report::kernels::render(&record, args.each))?;
     Ok(ExitCode::SUCCESS)

@@ -118,7 +118,7 @@ impl Measurement {
         }
     }
 
-    fn sum_up(&mut self, factor: usize) {
+    pub(crate) fn sum_up(&mut self, factor: usize) {
         self.summary = Summary::of(&self.runs);
         self.device = OnDevice::of(&self.runs);
         self.end_to_end = EndToEnd::of(&self.runs, self.device.as_ref().filter(|_| factor == 2));
@@ -319,7 +319,11 @@ pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) ->
         Some(clip) if !watcher.stopped() => Some(quality::measure(plan, clip, engines, watcher)?),
         _ => None,
     };
-    let scaling = if plan.scaling { scaling::measure(plan, engines, watcher)? } else { Vec::new() };
+    let scaling = if plan.scaling && !watcher.stopped() {
+        scaling::measure(plan, engines, watcher)?
+    } else {
+        Vec::new()
+    };
     let mut clips = clips.into_iter();
     let clip = clips.next().context("a plan without frames")?;
     Ok(Measured {

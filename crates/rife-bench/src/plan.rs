@@ -67,6 +67,8 @@ pub struct Plan {
     pub budget: Option<Duration>,
     /// Where the record goes.
     pub output: PathBuf,
+    /// Whether it may replace one.
+    pub overwrite: bool,
     /// Whether progress is hidden.
     pub quiet: bool,
 }
@@ -222,8 +224,10 @@ impl Plan {
             Some(seconds) => Some(
                 Duration::try_from_secs_f64(seconds)
                     .ok()
-                    .filter(|budget| !budget.is_zero())
-                    .with_context(|| format!("--budget {seconds}: expected seconds above 0"))?,
+                    .filter(|budget| !budget.is_zero() && *budget <= MOST_BUDGET)
+                    .with_context(|| {
+                        format!("--budget {seconds:?}: expected 1e-9 to 1e9 seconds")
+                    })?,
             ),
             None => args.frames.is_none().then_some(defaults.budget),
         };
@@ -249,6 +253,7 @@ impl Plan {
             warmup,
             budget,
             output,
+            overwrite: args.overwrite,
             quiet: args.quiet,
         })
     }
@@ -384,6 +389,9 @@ pub(crate) fn check_size(size: Size) -> Result<()> {
     Ok(())
 }
 
+/// Longer than anybody waits.
+const MOST_BUDGET: Duration = Duration::from_secs(1_000_000_000);
+
 fn default_output() -> PathBuf {
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     format!("rife-bench-{now}.json").into()
@@ -392,15 +400,23 @@ fn default_output() -> PathBuf {
 /// Minutes of measuring must not end at a file that cannot be written.
 pub(crate) fn check_output(flag: &str, output: &Path, overwrite: bool) -> Result<()> {
     ensure!(!output.is_dir(), "{flag} {} is a folder", output.display());
-    if let Ok(found) = output.symlink_metadata() {
-        let replaceable = found.is_file() || found.is_symlink();
+    if output.symlink_metadata().is_ok() {
+        // What a link leads to is what would be written: a pipe is not, though a link to one is there.
+        let replaceable = output.metadata().is_ok_and(|found| found.is_file());
         ensure!(replaceable, "{flag} {} is not a file that could be replaced", output.display());
         ensure!(overwrite, "{} exists: add --overwrite to replace it", output.display());
     }
     ensure!(output.file_name().is_some(), "{flag} {} names no file", output.display());
-    tempfile::tempfile_in(folder_of(output))
+    behind_links(output)
+        .and_then(|file| tempfile::tempfile_in(folder_of(&file)))
         .with_context(|| format!("cannot write {}", output.display()))?;
     Ok(())
+}
+
+/// The file itself, where its name is a link's.
+pub(crate) fn behind_links(file: &Path) -> std::io::Result<PathBuf> {
+    let is_link = file.symlink_metadata().is_ok_and(|found| found.is_symlink());
+    if is_link { file.canonicalize() } else { Ok(file.to_owned()) }
 }
 
 /// The folder that a file lies in.
@@ -419,6 +435,23 @@ mod tests {
     fn plan(line: &str) -> Result<Plan> {
         let args = ["rife-bench"].into_iter().chain(line.split_whitespace());
         Plan::new(&Args::try_parse_from(args)?, &BlendEngines)
+    }
+
+    /// What `/dev/stdout` is: a link to what is no file. It was replaced by one once.
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_pipe_or_to_nothing_is_no_output() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let link = |to: &str| {
+            let link = folder.path().join(to.replace('/', "-"));
+            std::os::unix::fs::symlink(to, &link).expect("a link");
+            check_output("--output", &link, true).map_err(|error| error.to_string())
+        };
+        for to in ["/dev/null", "nowhere"] {
+            assert!(link(to).expect_err(to).contains("not a file that could be replaced"), "{to}");
+        }
+        std::fs::write(folder.path().join("it.json"), "{}").expect("written");
+        assert_eq!(link("./it.json"), Ok(()));
     }
 
     #[test]

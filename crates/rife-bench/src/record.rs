@@ -25,7 +25,7 @@ use crate::measure::quality::Quality;
 use crate::measure::scaling::ScalingPoint;
 use crate::measure::{Measured, Measurement};
 use crate::mode::Mode;
-use crate::plan::{Plan, folder_of};
+use crate::plan::{Plan, behind_links, folder_of};
 use crate::subject::{Device, Size};
 
 pub use machine::{Build, Git, Machine};
@@ -180,9 +180,9 @@ impl Record {
     /// Writes the record. Under its name there is never a part of one.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        write_json(self, path)
+    /// Where the file cannot be written, or is there and not to be replaced.
+    pub fn write(&self, path: &Path, overwrite: bool) -> Result<()> {
+        write_json(self, path, overwrite)
     }
 
     /// Reads a record.
@@ -221,20 +221,22 @@ pub(crate) fn now_utc() -> String {
 /// Writes a document as JSON. Under its name there is never a part of one.
 ///
 /// # Errors
-/// Where the file cannot be written.
-pub(crate) fn write_json(document: &impl Serialize, path: &Path) -> Result<()> {
-    write_whole(path, |out| {
+/// Where the file cannot be written, or is there and not to be replaced.
+pub(crate) fn write_json(document: &impl Serialize, path: &Path, overwrite: bool) -> Result<()> {
+    write_whole(path, overwrite, |out| {
         document.serialize(&mut Serializer::with_formatter(&mut *out, Layout::default()))?;
         Ok(out.write_all(b"\n")?)
     })
 }
 
 /// Writes a file. Under its name there is never a part of one: it is written beside it and renamed.
+/// Of a link what it leads to is written.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// Where the file cannot be written, or is there and not to be replaced.
 pub(crate) fn write_whole(
     path: &Path,
+    overwrite: bool,
     write: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     let mut builder = tempfile::Builder::new();
@@ -245,13 +247,21 @@ pub(crate) fn write_whole(
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let failed = || format!("cannot write {}", path.display());
-    let file = builder.tempfile_in(folder_of(path)).with_context(failed)?;
+    let target = behind_links(path).with_context(failed)?;
+    // Without the name of a file that nobody has asked for.
+    let made = builder.tempfile_in(folder_of(&target));
+    let file = made.map_err(|e| std::io::Error::from(e.kind())).with_context(failed)?;
     let mut out = BufWriter::new(file);
     write(&mut out).with_context(failed)?;
     let file = out.into_inner().map_err(|e| e.into_error()).with_context(failed)?;
     file.as_file().sync_all().with_context(failed)?;
-    file.persist(path).with_context(failed)?;
-    Ok(())
+    let kept = if overwrite { file.persist(&target) } else { file.persist_noclobber(&target) };
+    match kept {
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+            anyhow::bail!("{} exists: add --overwrite to replace it", path.display())
+        }
+        kept => kept.map(drop).map_err(|e| e.error).with_context(failed),
+    }
 }
 
 /// Objects over lines, arrays along one: hundreds of samples stay one line.
@@ -289,5 +299,45 @@ impl Formatter for Layout {
 
     fn end_object_value<W: ?Sized + Write>(&mut self, w: &mut W) -> std::io::Result<()> {
         self.0.end_object_value(w)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path, overwrite: bool, text: &str) -> Result<()> {
+        write_whole(path, overwrite, |out| Ok(out.write_all(text.as_bytes())?))
+    }
+
+    #[test]
+    fn nothing_is_replaced_unasked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("it.json");
+        write(&path, false, "one").expect("a new file");
+        let refused = write(&path, false, "two").expect_err("a file that is there").to_string();
+        assert!(refused.ends_with("it.json exists: add --overwrite to replace it"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), "one");
+        write(&path, true, "three").expect("a replaced file");
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), "three");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
+        let absent = write(&folder.path().join("no/it.json"), false, "").expect_err("no folder");
+        assert!(!format!("{absent:#}").contains("no/.tmp"), "{absent:#}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn of_a_link_the_file_is_written_and_the_link_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, link) = (folder.path().join("it.json"), folder.path().join("link.json"));
+        std::fs::write(&file, "one").expect("written");
+        std::os::unix::fs::symlink("it.json", &link).expect("a link");
+        write(&link, true, "two").expect("a replaced file");
+        assert!(link.symlink_metadata().expect("a link").is_symlink());
+        assert_eq!(std::fs::read_to_string(&file).expect("text"), "two");
+        // Where it leads nowhere, nothing is made of it.
+        std::fs::remove_file(&file).expect("removed");
+        write(&link, true, "three").expect_err("a link that leads nowhere");
+        assert!(link.symlink_metadata().expect("a link").is_symlink() && !file.exists());
     }
 }

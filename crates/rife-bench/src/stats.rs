@@ -43,6 +43,38 @@ impl Spread {
     }
 }
 
+/// How much runs of one thing differ from each other, where nothing about the thing does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Noise {
+    /// The standard deviation of a run's logarithm.
+    deviation: f64,
+}
+
+impl Noise {
+    /// Of many things that ran a few times each: few runs of one tell little, those of all tell it
+    /// together. None where nothing ran twice.
+    pub fn among<'a>(runs: impl Iterator<Item = &'a Spread>) -> Self {
+        // The range of so many samples in standard deviations, from two on.
+        const RANGES: [f64; 9] = [1.128, 1.693, 2.059, 2.326, 2.534, 2.704, 2.847, 2.970, 3.078];
+        let deviation = |spread: &Spread| {
+            let range = RANGES[(spread.samples - 2).min(RANGES.len() - 1)];
+            (spread.max / spread.min).ln() / range
+        };
+        let ran_again = runs.filter(|s| s.samples > 1 && s.min > 0.0 && s.max.is_finite());
+        // The middle of them: a thing that differs more than others by its nature says so itself.
+        // It is below the deviation, as two runs are more often alike than not.
+        let middle = Spread::of(&ran_again.map(deviation).collect::<Vec<_>>());
+        Self { deviation: middle.map_or(0.0, |middle| middle.median / 0.85) }
+    }
+
+    /// By which share the figures of so many runs each can be apart by chance: three standard
+    /// deviations.
+    pub fn between(self, runs: usize, others: usize) -> f64 {
+        let both = 1.0 / runs.max(1) as f64 + 1.0 / others.max(1) as f64;
+        (3.0 * self.deviation * both.sqrt()).exp_m1()
+    }
+}
+
 /// Frames a second over the slowest hundredth of the frames: their number over their total time.
 /// Of fewer than a hundred frames it is the slowest one. `None` of none.
 pub fn low_1_percent_fps(frame_ms: &[f64]) -> Option<f64> {
@@ -82,6 +114,21 @@ mod tests {
         assert_eq!((s.min, s.p25, s.median, s.p75, s.max), (7.0, 7.0, 7.0, 7.0, 7.0));
         assert_eq!(Spread::of(&[]), None);
         assert_eq!(low_1_percent_fps(&[]), None);
+    }
+
+    #[test]
+    fn few_runs_of_many_things_tell_how_much_runs_differ() {
+        let spread = |fps: &[f64]| Spread::of(fps).expect("runs");
+        let quiet = [spread(&[100.0, 100.2]), spread(&[50.0, 50.05]), spread(&[7.0])];
+        let quiet = Noise::among(quiet.iter());
+        assert!((0.003..0.006).contains(&quiet.between(2, 2)), "{quiet:?}");
+        assert!(quiet.between(8, 8) < quiet.between(2, 2) / 1.9);
+        // Two that happen to be alike do not hide that the others are not.
+        let busy = [spread(&[100.0, 100.0]), spread(&[80.0, 100.0]), spread(&[100.0, 70.0])];
+        assert!(Noise::among(busy.iter()).between(2, 2) > 0.5);
+        for none in [&[spread(&[5.0])][..], &[], &[spread(&[0.0, 0.0]), spread(&[1.0, f64::NAN])]] {
+            assert_eq!(Noise::among(none.iter()).between(1, 1), 0.0, "{none:?}");
+        }
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub fn measure(args: &VideoArgs) -> Result<StreamingRecord> {
         jobs,
     };
     if let Some(json) = &args.json {
-        write_json(&record, json)?;
+        write_json(&record, json, args.overwrite)?;
     }
     Ok(record)
 }

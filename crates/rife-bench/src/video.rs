@@ -43,12 +43,15 @@ pub fn read(path: &Path, most: usize) -> Result<(Size, Vec<Vec<u8>>)> {
     let frames = match read {
         Ok(frames) if status.success() || !frames.is_empty() => frames,
         read => {
-            let why = complaint.lines().last().map(str::trim).unwrap_or_default().to_owned();
+            let last = complaint.lines().last().map(str::trim).unwrap_or_default();
+            // What ffmpeg says last of a file without pictures is how to do without them.
+            let none = complaint.contains("matches no streams");
+            let why = if none { "it has no pictures" } else { last };
             let error = read.err().map(|error| format!("{error:#}")).unwrap_or_default();
             bail!(
                 "cannot read {} as a video: {}",
                 path.display(),
-                if why.is_empty() { error } else { why }
+                if why.is_empty() { &error } else { why }
             );
         }
     };

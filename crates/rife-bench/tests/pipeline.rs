@@ -63,7 +63,7 @@ fn a_record_comes_back_as_it_was_written() {
     let path = folder.path().join("record.json");
     std::fs::write(&path, "an older record").expect("a file");
     let (_, record) = record("--model 4.6 --size 32x32 --frames 4", &BlendEngines);
-    record.write(&path).expect("written");
+    record.write(&path, true).expect("written");
     assert_eq!(Record::read(&path).expect("read"), record);
     let files = std::fs::read_dir(folder.path()).expect("the folder").count();
     assert_eq!(files, 1, "nothing is left beside the record");
@@ -313,7 +313,7 @@ fn each_optimization_is_switched_off_alone_and_judged() {
 
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("record.json");
-    record.write(&path).expect("written");
+    record.write(&path, false).expect("written");
     assert_eq!(Record::read(&path).expect("read"), record);
 }
 

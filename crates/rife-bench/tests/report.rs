@@ -6,12 +6,14 @@ mod records;
 use std::path::Path;
 
 use assert_cmd::Command;
+use rife_bench::compare::{Change, Compared};
 use rife_bench::metrics::Psnr;
 use rife_bench::record::Record;
 use rife_bench::report::readme::rewrite;
 use rife_bench::report::sources::Source;
 use rife_bench::report::verdicts::{self, Verdict};
 use rife_bench::report::{page, sources};
+use rife_bench::stats::Spread;
 
 fn report(folder: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("rife-bench"));
@@ -134,6 +136,44 @@ fn a_verdict_is_of_whichever_mode_was_measured() {
     // By the device's clock alone there is nothing to hold the baseline against.
     record.measurements.iter_mut().for_each(|m| m.end_to_end = None);
     assert!(words(&record).iter().any(|words| !words.contains("as fast")));
+}
+
+#[test]
+fn whatever_became_slower_is_found_and_what_is_gone_is_said() {
+    let before = records::full();
+    let worse = |after: &Record| -> Vec<String> {
+        let compared = Compared::of(&before, after);
+        let rows = compared.rows.iter().filter(|row| row.change == Change::Worse);
+        let rows = rows.map(|row| format!("{}: {}", row.name, row.what));
+        let all: Vec<_> = rows.chain(compared.lost.clone()).collect();
+        assert_eq!(compared.is_regression(), !all.is_empty(), "{all:?}");
+        all
+    };
+    assert_eq!(worse(&before), [] as [&str; 0]);
+
+    let slower = |spread: &mut Spread| {
+        for v in [&mut spread.min, &mut spread.median, &mut spread.max] {
+            *v /= 5.0;
+        }
+    };
+    let mut after = before.clone();
+    slower(after.scaling[0].run_fps.as_mut().expect("runs"));
+    assert_eq!(worse(&after).len(), 1);
+    assert!(worse(&after)[0].ends_with("at 640x360, 1 at once: scaling, fps"));
+
+    let mut after = before.clone();
+    let without = &mut after.ablations[0].without[0];
+    slower(&mut without.seen.device.as_mut().expect("a device").run_fps);
+    let expected = format!("without {}: device, fps", without.off);
+    assert_eq!(worse(&after).len(), 1);
+    assert!(worse(&after)[0].ends_with(&expected), "{expected}");
+
+    let mut after = before.clone();
+    after.scaling.remove(0);
+    after.ablations[0].without.remove(0);
+    assert_eq!(worse(&after).len(), 2, "{:?}", worse(&after));
+    after.ablations.clear();
+    assert_eq!(worse(&after).len(), 1 + before.ablations.len());
 }
 
 #[test]
@@ -272,7 +312,7 @@ fn records_of_the_project_can_be_reported() {
 fn the_program_writes_checks_and_refuses() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    records::full().write(&at("r.json")).expect("written");
+    records::full().write(&at("r.json"), false).expect("written");
     let text = format!("# Title\r\n{}no newline at the end", text_of_all());
     std::fs::write(at("README.md"), &text).expect("written");
     let line = ["r.json", "--readme", "README.md", "--html", "p.html"];

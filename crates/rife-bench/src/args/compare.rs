@@ -17,8 +17,9 @@ pub struct CompareArgs {
     #[arg(value_name = "AFTER.json")]
     pub after: PathBuf,
 
-    /// Exit with 1 where something became slower, needs more memory, is less exact, failed or is not
-    /// measured any more; with 2 where the records say nothing of each other: other frames, another
+    /// Exit with 1 where something became slower (with each optimization off or alone and at each
+    /// size, too), needs more memory, is less exact, failed or is not measured any more (profiles and
+    /// peers are not looked at); with 2 where the records say nothing of each other: other frames, another
     /// machine, other threads or weights
     #[arg(long)]
     pub fail_on_regression: bool,

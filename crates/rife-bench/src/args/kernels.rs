@@ -15,7 +15,7 @@ pub struct KernelArgs {
     #[arg(long = "model", value_name = "VERSION", value_delimiter = ',')]
     pub models: Vec<ModelVersion>,
 
-    /// Precisions: f32, tf32, f16; several with commas [default: all there are]
+    /// Precisions: f32, tf32, f16, bf16; several with commas [default: all there are]
     #[arg(long = "precision", value_name = "TYPE", value_delimiter = ',')]
     pub precisions: Vec<Precision>,
 

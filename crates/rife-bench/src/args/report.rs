@@ -17,8 +17,8 @@ pub struct ReportArgs {
     pub html: Option<PathBuf>,
 
     /// Write the tables of these Markdown texts anew, each between <!-- table: KIND RECORD.json ... -->
-    /// and <!-- /table -->, where KIND is machine, speed, gpu, fidelity, comparisons,
-    /// ablation, optimizations, profile, quality, scaling, peers or printed. Whatever comes behind it is a
+    /// and <!-- /table -->, where KIND is machine, speed, start, gpu, fidelity,
+    /// comparisons, ablation, optimizations, profile, quality, scaling, peers or printed. Whatever comes behind it is a
     /// text, too: name the records first
     #[arg(long, value_name = "README.md", num_args = 1..)]
     pub readme: Vec<PathBuf>,

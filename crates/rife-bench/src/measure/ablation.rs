@@ -9,7 +9,7 @@ use super::{Measurement, TIMESTEP, Watcher, timing};
 use crate::clip::Clip;
 use crate::metrics::compare;
 use crate::plan::Plan;
-use crate::stats::Spread;
+use crate::stats::{Noise, Spread};
 use crate::subject::{Case, Engines, Optimization, Subject, as_text};
 
 /// Frames that are compared with those of everything on.
@@ -17,7 +17,7 @@ const FRAMES_COMPARED: usize = 4;
 /// A gain below which nothing is said to help or hurt, however alike the runs were.
 pub(crate) const LEAST_GAIN: f64 = 0.01;
 /// The same where there is one run of each, which tells nothing of their spread.
-const LEAST_GAIN_OF_ONE_RUN: f64 = 0.03;
+pub(crate) const LEAST_GAIN_OF_ONE_RUN: f64 = 0.03;
 
 /// One configuration, with all its optimizations and without each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,20 +110,22 @@ impl Gain {
         let least = with.min / without.max - 1.0;
         let most = with.max / without.min - 1.0;
         let mut all = Self { gain, least, most, verdict: Verdict::Neutral };
-        all.judge();
+        all.judge(0.0);
         all
     }
 
-    /// Says what the figures mean. That few runs do not overlap happens by chance one time in
-    /// three with two of each: the factor has to be more than all that the runs differ by, too.
-    pub fn judge(&mut self) {
+    /// Says what the figures mean, where they can be apart by the share `by_chance`. That few runs
+    /// do not overlap happens by chance one time in three with two of each: the factor has to be
+    /// more than all that these runs differ by, too.
+    pub fn judge(&mut self, by_chance: f64) {
         let Self { gain, least, most, .. } = *self;
         // Of one run each there is nothing that could differ.
         let least_gain = if least == most { LEAST_GAIN_OF_ONE_RUN } else { LEAST_GAIN };
+        let least_gain = least_gain.max(by_chance);
         let noise = (1.0 + most) / (1.0 + least);
         self.verdict = if least > 0.0 && gain >= least_gain && 1.0 + gain >= noise {
             Verdict::Helped
-        } else if most < 0.0 && gain <= -least_gain && 1.0 / (1.0 + gain) >= noise {
+        } else if most < 0.0 && 1.0 / (1.0 + gain) >= (1.0 + least_gain).max(noise) {
             Verdict::Hurt
         } else {
             Verdict::Neutral
@@ -132,12 +134,22 @@ impl Gain {
 }
 
 impl Ablation {
-    /// Says of every gain what its figures mean, as this program judges.
+    /// Says of every gain what its figures mean, as this program judges: by how much runs differ
+    /// that are of one configuration, over all of those with almost everything on, and over all of
+    /// those with almost nothing on, whose launches wait for the host and differ more.
     pub fn judge(&mut self) {
-        let off = self.without.iter_mut().flat_map(|v| [&mut v.device, &mut v.end_to_end]);
-        let alone = self.alone.iter_mut().flat_map(|alone| &mut alone.with);
-        let on = alone.flat_map(|v| [&mut v.device, &mut v.end_to_end]);
-        off.chain(on).flatten().for_each(Gain::judge);
+        let without: Vec<_> = self.without.iter().map(|v| &v.seen).collect();
+        let noise = Noises::among([&self.all].into_iter().chain(without));
+        let all = Runs::of(&self.all);
+        for Variant { seen, device, end_to_end, .. } in &mut self.without {
+            noise.judge(device, end_to_end, all, Runs::of(seen));
+        }
+        let Some(Alone { none, with }) = &mut self.alone else { return };
+        let noise = Noises::among([&*none].into_iter().chain(with.iter().map(|v| &v.seen)));
+        let none = Runs::of(none);
+        for AloneVariant { seen, device, end_to_end, .. } in with {
+            noise.judge(device, end_to_end, Runs::of(seen), none);
+        }
     }
 
     /// Whether some verdict rests on one run, of which nothing tells the spread.
@@ -197,6 +209,62 @@ impl Ablation {
             for variant in &mut alone.with {
                 (variant.device, variant.end_to_end) = gains(&variant.seen, &alone.none);
             }
+        }
+        self.judge();
+    }
+}
+
+/// How many runs a configuration had on the device and end to end.
+#[derive(Clone, Copy)]
+struct Runs {
+    device: usize,
+    end_to_end: usize,
+}
+
+impl Runs {
+    fn of(seen: &Measurement) -> Self {
+        Self {
+            device: device_runs(seen).map_or(0, |runs| runs.samples),
+            end_to_end: end_to_end_runs(seen).map_or(0, |runs| runs.samples),
+        }
+    }
+}
+
+fn device_runs(seen: &Measurement) -> Option<&Spread> {
+    Some(&seen.device.as_ref()?.run_fps)
+}
+
+fn end_to_end_runs(seen: &Measurement) -> Option<&Spread> {
+    Some(&seen.end_to_end.as_ref()?.run_fps)
+}
+
+/// How much runs differ on the device and end to end.
+struct Noises {
+    device: Noise,
+    end_to_end: Noise,
+}
+
+impl Noises {
+    fn among<'a>(seen: impl Iterator<Item = &'a Measurement>) -> Self {
+        let seen: Vec<_> = seen.collect();
+        Self {
+            device: Noise::among(seen.iter().filter_map(|m| device_runs(m))),
+            end_to_end: Noise::among(seen.iter().filter_map(|m| end_to_end_runs(m))),
+        }
+    }
+
+    fn judge(
+        &self,
+        device: &mut Option<Gain>,
+        end_to_end: &mut Option<Gain>,
+        with: Runs,
+        without: Runs,
+    ) {
+        if let Some(gain) = device {
+            gain.judge(self.device.between(with.device, without.device));
+        }
+        if let Some(gain) = end_to_end {
+            gain.judge(self.end_to_end.between(with.end_to_end, without.end_to_end));
         }
     }
 }
@@ -318,6 +386,12 @@ mod tests {
             (&[f64::NAN], &[1.0], Verdict::Neutral),
         ] {
             assert_eq!(gain(with, without).verdict, verdict, "{with:?} {without:?}");
+        }
+        // Where runs of other configurations are that far apart, these are so by chance.
+        let mut clear = clear;
+        for (by_chance, verdict) in [(0.19, Verdict::Helped), (0.21, Verdict::Neutral)] {
+            clear.judge(by_chance);
+            assert_eq!(clear.verdict, verdict);
         }
     }
 }

@@ -118,12 +118,14 @@ pub fn names(
     words: &[String],
 ) -> Result<Vec<String>> {
     let device = kind(device);
-    let said = child::output(python, &[script.as_os_str(), "--list".as_ref(), device.as_ref()])
+    let list = [script.as_os_str(), "--list".as_ref(), device.as_ref()];
+    let said = child::output(python, &list, &|| false)
         .with_context(|| format!("--peers: {} {}", python.display(), child::PEERS_SCRIPT))?;
     let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
     let wanted = |name: &&str| lower.iter().any(|word| name.to_lowercase().contains(word));
     let names: Vec<String> = said.lines().filter(wanted).map(str::to_owned).collect();
     let there: Vec<&str> = said.lines().collect();
+    ensure!(!there.is_empty(), "--peers: {} names none: it is no Python", python.display());
     ensure!(
         !names.is_empty(),
         "--peers={}: none of the peers is called so: {}",
@@ -205,7 +207,9 @@ impl Run<'_> {
                     break;
                 }
                 step(&peer.name);
-                if let Err(error) = self.other(peer, folder.path(), expected.as_deref()) {
+                if let Err(error) = self.other(peer, folder.path(), expected.as_deref())
+                    && !self.watcher.stopped()
+                {
                     peer.error = Some(format!("{error:#}"));
                 }
             }
@@ -214,7 +218,9 @@ impl Run<'_> {
                     break;
                 }
                 step(&peer.name);
-                if let Err(error) = self.own(*case, peer, expected.as_deref()) {
+                if let Err(error) = self.own(*case, peer, expected.as_deref())
+                    && !self.watcher.stopped()
+                {
                     peer.error = Some(format!("{error:#}"));
                 }
             }
@@ -272,7 +278,7 @@ impl Run<'_> {
         let _ = std::fs::remove_file(&frame);
         let arguments = arguments.to_string();
         let words = [self.peers.script.as_os_str(), peer.name.as_ref(), arguments.as_ref()];
-        let said = child::output(&self.peers.python, &words)?;
+        let said = child::output(&self.peers.python, &words, &|| self.watcher.stopped())?;
         let line = said.lines().last().unwrap_or_default();
         let seen = match serde_json::from_str(line).context("its answer cannot be read")? {
             Said::Absent { absent } => {

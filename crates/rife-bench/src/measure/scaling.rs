@@ -106,33 +106,25 @@ pub(super) fn measure(
     for size in SIZES {
         let clip = clip(size)?;
         for &case in &optimized {
+            let point = ScalingPoint::new(Axis::Size, case, size);
+            points.extend(at(plan, &clip, engines, point, watcher));
             if watcher.stopped() {
                 return Ok(points);
             }
-            points.push(at(
-                plan,
-                &clip,
-                engines,
-                ScalingPoint::new(Axis::Size, case, size),
-                watcher,
-            ));
         }
     }
     let Some(size) = plan.sources.first().map(Source::size) else { return Ok(points) };
     let clip = clip(size)?;
     for &case in &optimized {
-        if watcher.stopped() {
-            break;
-        }
         let threads = if plan.device == Device::Cpu { thread_counts(cores()) } else { Vec::new() };
         for threads in threads {
             let point = ScalingPoint::new(Axis::Threads, case, size);
             let point = ScalingPoint { threads: Some(threads), ..point };
-            points.push(at(plan, &clip, engines, point, watcher));
+            points.extend(at(plan, &clip, engines, point, watcher));
         }
         for batch in BATCHES {
             let point = ScalingPoint { batch, ..ScalingPoint::new(Axis::Batch, case, size) };
-            points.push(at(plan, &clip, engines, point, watcher));
+            points.extend(at(plan, &clip, engines, point, watcher));
         }
     }
     Ok(points)
@@ -150,13 +142,17 @@ fn thread_counts(cores: usize) -> Vec<usize> {
     counts
 }
 
+/// Measures a point; there is none where it was ended early.
 fn at(
     plan: &Plan,
     clip: &Clip,
     engines: &dyn Engines,
     mut point: ScalingPoint,
     watcher: &dyn Watcher,
-) -> ScalingPoint {
+) -> Option<ScalingPoint> {
+    if watcher.stopped() {
+        return None;
+    }
     let name = match point.axis {
         Axis::Size => format!("{} at {}", point.case, point.size),
         Axis::Threads => format!("{} on {} threads", point.case, point.threads.unwrap_or(0)),
@@ -166,7 +162,7 @@ fn at(
     if let Err(error) = fill(plan, clip, engines, &mut point, watcher) {
         point.error = Some(format!("{error:#}"));
     }
-    point
+    (!watcher.stopped()).then_some(point)
 }
 
 fn fill(
@@ -194,13 +190,16 @@ fn fill(
         outs: vec![vec![0; clip.size.samples()]; point.batch],
     };
     // What the first frames bring about, such as compiling and timing kernels.
-    feed.generate()?;
-    feed.generate()?;
+    for _ in 0..2 {
+        if !watcher.stopped() {
+            feed.generate()?;
+        }
+    }
     let mut runs = Vec::new();
     for _ in 0..plan.repeats {
         let clock = Instant::now();
         let mut calls = 0;
-        while calls < LEAST_CALLS || clock.elapsed() < RUN {
+        while (calls < LEAST_CALLS || clock.elapsed() < RUN) && !watcher.stopped() {
             feed.generate()?;
             calls += 1;
         }
@@ -209,6 +208,9 @@ fn fill(
     }
     point.run_fps = Spread::of(&runs);
     point.fps = point.run_fps.map(|fps| fps.median);
+    if watcher.stopped() {
+        return Ok(());
+    }
     let frames = if plan.device == Device::Cpu { LEAST_CALLS } else { ON_DEVICE };
     let times = stream.time_on_device(TIMESTEP, frames)?.unwrap_or_default();
     let times: Vec<f64> = times.into_iter().map(f64::from).collect();

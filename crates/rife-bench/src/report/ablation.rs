@@ -3,9 +3,9 @@
 use comfy_table::Table;
 
 use super::facts::{median_run_fps, missing};
-use super::layout::{figure, known, percent, table, whole};
+use super::layout::{change, figure, known, percent, table, whole};
 use crate::measure::Measurement;
-use crate::measure::ablation::{Ablation, Alone, Gain};
+use crate::measure::ablation::{Ablation, Alone, Gain, LEAST_GAIN, LEAST_GAIN_OF_ONE_RUN};
 
 /// A configuration with everything on, then without each optimization.
 pub(super) fn of(ablation: &Ablation) -> Table {
@@ -58,7 +58,7 @@ fn cells(
     }
     let gain = |gain: Option<&Gain>| {
         let verdict = gain.map_or_else(|| "-".into(), |gain| gain.verdict.to_string());
-        [known(gain.map(|gain| gain.gain), |v| format!("{:+.1}", 100.0 * v)), verdict]
+        [known(gain.map(|gain| gain.gain), change), verdict]
     };
     let mut cells = vec![name.into(), known(median_run_fps(seen), figure)];
     cells.extend(gain(device));
@@ -73,15 +73,17 @@ fn cells(
 
 /// What the table's words mean.
 pub(super) fn legend(ablations: &[Ablation]) -> String {
-    let rests = if ablations.iter().any(Ablation::rests_on_one_run) {
-        " Each rests on one run, of which nothing tells the spread: take more --repeats."
+    let (least, rests) = if ablations.iter().any(Ablation::rests_on_one_run) {
+        let rests =
+            " Some rest on one run, of which nothing tells the spread: take more --repeats.";
+        (LEAST_GAIN_OF_ONE_RUN, rests)
     } else {
-        ""
+        (LEAST_GAIN, "")
     };
-    let least = percent(crate::measure::ablation::LEAST_GAIN);
     format!(
         "The gain is that of having the optimization. It helped or hurt where no run with it and \
-         none without it overlap and the gain is {least}% or more, and more than what the \
-         runs differ by.{rests}"
+         none without it overlap and the gain is {}% or more, and more than what runs of \
+         one configuration differ by, these and those of all the others.{rests}",
+        percent(least)
     )
 }

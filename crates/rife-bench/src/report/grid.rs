@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::figures::NOTHING;
+use super::layout::steers;
 
 /// A table, with what has to be said beneath it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -145,7 +146,7 @@ pub fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
             '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '~' => escaped.extend(['\\', c]),
-            c if c.is_control() => escaped.push(' '),
+            c if steers(c) => escaped.push(' '),
             c => escaped.push(c),
         }
     }
@@ -154,7 +155,7 @@ pub fn escape(text: &str) -> String {
 
 /// Text as code, on one line.
 pub fn code(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: String = text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let gap = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
@@ -187,6 +188,6 @@ mind \\*this\\*
     fn code_keeps_its_ticks_and_stays_on_one_line() {
         assert_eq!(code("a b"), "`a b`");
         assert_eq!(code("a `b``c\nd`"), "``` a `b``c d` ```");
-        assert_eq!(escape("<b>\n_x_"), "&lt;b&gt; \\_x\\_");
+        assert_eq!(escape("<b>\n_x_\u{202e}"), "&lt;b&gt; \\_x\\_ ");
     }
 }

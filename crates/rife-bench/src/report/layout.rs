@@ -22,9 +22,17 @@ pub(super) fn table(words: usize, headings: &[&str]) -> Table {
     table
 }
 
-/// Without what tables pad their last column with.
+/// Without what tables pad their last column with, and without what a terminal would obey: words of
+/// a record may be anybody's.
 pub(super) fn trim_lines(text: &str) -> String {
-    text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+    let lines = text.lines().map(|line| line.trim_end().replace(steers, "\u{fffd}") + "\n");
+    lines.collect()
+}
+
+/// Whether a character is no text but moves what is beside it: a control, or a mark of direction.
+pub(super) fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Breaks a line at spaces; what follows is indented.
@@ -67,7 +75,29 @@ pub(super) fn whole(v: f64) -> String {
     format!("{v:.0}")
 }
 
+/// A change, in %, with its sign: none of what is none.
+pub(super) fn change(share: f64) -> String {
+    let percent = 100.0 * share;
+    format!("{:+.1}", if percent.abs() < 0.05 { 0.0 } else { percent })
+}
+
 /// A share, in %.
 pub(super) fn percent(v: f64) -> String {
     format!("{:.1}", 100.0 * v)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_nothing_has_no_minus() {
+        assert_eq!([change(-0.0001), change(0.0), change(-0.01)], ["+0.0", "+0.0", "-1.0"]);
+    }
+
+    #[test]
+    fn nothing_of_a_record_steers_a_terminal() {
+        let said = trim_lines("a \u{1b}[31mb\u{7}  \nc\u{202e}d \u{e9}\u{221e}\r\n");
+        assert_eq!(said, "a \u{fffd}[31mb\u{fffd}\nc\u{fffd}d \u{e9}\u{221e}\n");
+    }
 }

@@ -77,7 +77,7 @@ pub fn update(path: &Path, sources: &[Source], check: bool, fix: &str) -> Result
         {
             bail!("{name} exists and is no page: remove it, or name another file");
         }
-        return write_whole(path, |out| Ok(out.write_all(page.as_bytes())?));
+        return write_whole(path, true, |out| Ok(out.write_all(page.as_bytes())?));
     }
     let old = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
     if old != page.as_bytes() {

@@ -136,7 +136,7 @@ pub fn update(path: &Path, sources: &[Source], check: bool, fix: &str) -> Result
             // What a link points to is written, not the link.
             let path = path.canonicalize().with_context(|| format!("cannot write {name}"))?;
             let as_it_was = std::fs::metadata(&path).map(|old| old.permissions());
-            write_whole(&path, |out| Ok(out.write_all(new.text.as_bytes())?))?;
+            write_whole(&path, true, |out| Ok(out.write_all(new.text.as_bytes())?))?;
             if let Ok(permissions) = as_it_was {
                 std::fs::set_permissions(&path, permissions)
                     .with_context(|| format!("cannot write {name}"))?;

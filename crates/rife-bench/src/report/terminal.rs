@@ -9,7 +9,6 @@ use super::layout::{figure, known, percent, table, trim_lines, whole, wrap};
 use super::tables::{gpu, speed::output_fps};
 use super::warnings::warnings;
 use super::{ablation, further, layout, peers, verdicts};
-use crate::clip::Origin;
 use crate::measure::ablation::Ablation;
 use crate::measure::fidelity::Fidelity;
 use crate::measure::{Measurement, Summary};
@@ -105,11 +104,7 @@ fn of_one_size(text: &mut String, record: &Record, measurements: &[&Measurement]
 
 fn heading(record: &Record) -> String {
     let (machine, settings) = (&record.machine, &record.settings);
-    let source = match settings.clip {
-        Origin::Scene { seed } => format!("rendered scene, seed {seed}"),
-        Origin::Pictures { given } => format!("{given} pictures"),
-        Origin::Video { ref name } => format!("frames of {name}"),
-    };
+    let source = &settings.clip;
     let mut processor = format!("{}, {} cores", machine.cpu, machine.cores);
     if let Some(mib) = machine.ram_mib {
         let _ = write!(processor, ", {:.0} GiB RAM", mib / 1024.0);

@@ -12,7 +12,8 @@ use crate::subject::Optimization;
 /// What the words of the table mean.
 pub const LEGEND: &str = "The gain is that of having the optimization, in frames a second: beside \
     all others (off alone) and without any other (on alone). It helped or hurt where no run with \
-    it and none without it overlap and the gain is more than what the runs differ by. Memory is what the \
+    it and none without it overlap and the gain is more than what runs of one configuration differ \
+    by, these and those of all the others. Memory is what the \
     engine holds with everything on, then how much of it is due to the optimization. PSNR and \
     error are against everything on: \u{221e} where frames stay the same.";
 

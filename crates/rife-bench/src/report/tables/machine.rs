@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use crate::clip::Origin;
 use crate::record::Record;
 use crate::report::figures::three;
 use crate::report::grid::{code, escape};
@@ -57,11 +56,7 @@ pub fn facts(record: &Record) -> Vec<Fact> {
     let dirty = |dirty| if dirty { ", with changes" } else { "" };
     let commit = record.git.as_ref().map(|git| format!("{}{}", git.commit, dirty(git.dirty)));
     fact("commit", commit.unwrap_or_default());
-    let source = match settings.clip {
-        Origin::Scene { seed } => format!("rendered scene, seed {seed}"),
-        Origin::Pictures { given } => format!("{given} pictures"),
-        Origin::Video { ref name } => format!("frames of {name}"),
-    };
+    let source = &settings.clip;
     let sizes: Vec<_> = settings.sizes().iter().map(|(size, _)| size.to_string()).collect();
     let budget = settings.budget_s.map(|s| format!(", at most {} s each", three(s)));
     fact(

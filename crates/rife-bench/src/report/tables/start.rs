@@ -39,7 +39,7 @@ pub fn of(record: &Record) -> Grid {
             "Start-up: loading the weights and making the engine ready. First frame: from there to \
              the first frame made, the median and the latest run; what is compiled and timed once \
              for a machine is in the first of them that needs it. RAM holds the {:.0} MiB of frames \
-             to interpolate between, and what runs before it left behind.",
+             to interpolate between.",
             record.settings.clip_mib
         ));
     }
