@@ -456,6 +456,35 @@ fn every_step_computes_what_its_twin_does(version: ModelVersion, precision: Prec
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Whole frames of a small size give a block one tile each: here one multiprocessor's blocks walk
+/// over all of a layer's, so that inputs are overwritten while other groups still multiply theirs.
+/// It is short enough to run under racecheck, see `tools/check-gpu-memory.sh`.
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
+fn blocks_that_walk_by_wgmma_keep_their_inputs_apart() {
+    let bench = Bench::new(ModelVersion::V4_26, Precision::F16);
+    let (plans, cases) = cases(ModelVersion::V4_26, Precision::F16, bench.gpu().card);
+    let mut walked = 0;
+    let mut random = Random(11);
+    for case in &cases {
+        let (plan, size) = &plans[case.plan];
+        // The narrowest layers: a ring of each kind, and the sums of few channels.
+        let narrow = matches!(case.step.kernel, Kernel::Conv { cin, .. } if cin <= 64);
+        for tile in case.tiles.iter().filter(|t| narrow && t.groups > 0) {
+            let mut world = world(plan, *size, &bench.weights);
+            fill(&mut world, &case.step, Filling::Ordinary, &mut random);
+            let expected = world.run(&case.step);
+            let step = Step { kernel: case.step.kernel.with_tile(*tile), ..case.step.clone() };
+            let made = bench.run(&world, &step, case.encoder, 1);
+            let wrong = compare(&world, &expected, &made);
+            assert!(wrong.is_empty(), "{}, {tile:?}: {}", step.name, wrong.join("\n"));
+            walked += 1;
+        }
+    }
+    // Only Hopper has such tiles.
+    assert_eq!(walked > 0, bench.gpu().card.wgmma, "{walked}");
+}
+
 macro_rules! steps {
     ($($name:ident: $version:ident, $precision:ident;)*) => {
         $(
