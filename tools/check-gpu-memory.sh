@@ -1,7 +1,8 @@
 #!/bin/sh
 # Looks for accesses out of bounds and for races in the CUDA engine's kernels, under compute-sanitizer (of
-# NVIDIA's toolkit): whole frames of both models in each precision at a small size, and F16's convolutions on
-# one multiprocessor, where blocks walk over many tiles as they do in large frames. Racecheck takes minutes.
+# NVIDIA's toolkit): whole frames of both models in each precision at a small size, also without fused kernels,
+# without channels last, and by mma.sync where wgmma is; and convolutions on one multiprocessor, where blocks walk
+# over many tiles as they do in large frames. Racecheck takes minutes.
 #
 #   tools/check-gpu-memory.sh [TOOL...]     TOOL is memcheck or racecheck [default: both]
 #
@@ -73,7 +74,7 @@ for tool; do
     echo "$tool walk"
     for model in 4.6 4.25; do
         for precision in f32 tf32 f16; do echo "$tool $model $precision autotune"; done
-        echo "$tool $model f16 autotune,wgmma"
+        for off in wgmma fused-kernels channels-last; do echo "$tool $model f16 autotune,$off"; done
     done
 done | if xargs -P "${JOBS:-4}" -L 1 "$self" --one; then
     echo "check-gpu-memory: nothing found"

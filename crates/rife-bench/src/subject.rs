@@ -294,11 +294,32 @@ pub trait Subject {
     /// Where the engine cannot run frames of that size.
     fn session(&self, size: Size) -> Result<Box<dyn Stream + '_>>;
 
-    /// Opens a stream that is fed ahead, over frames as [`Stream::push`] takes them.
+    /// Opens a stream that is fed ahead, over frames as [`Stream::push`] takes them. They are
+    /// page-locked where the engine makes use of it and it is not switched off.
     ///
     /// # Errors
     /// As [`Subject::session`].
     fn pipeline(&self, size: Size, frames: &[&[u8]]) -> Result<Box<dyn Pipeline + '_>>;
+
+    /// The frame at `t` between each of these pairs, asked for at once, as [`Stream::at_rgb8`] gives
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Subject::session`] and [`Stream::at_rgb8`].
+    fn pairs_rgb8(
+        &self,
+        size: Size,
+        pairs: &[(&[u8], &[u8])],
+        t: f32,
+        outs: &mut [Vec<u8>],
+    ) -> Result<()> {
+        pairs.iter().zip(outs).try_for_each(|((earlier, later), out)| {
+            let mut stream = self.session(size)?;
+            stream.push(earlier)?;
+            stream.push(later)?;
+            stream.at_rgb8(t, out)
+        })
+    }
 
     /// The most that its device gives; `None` where it cannot tell.
     ///

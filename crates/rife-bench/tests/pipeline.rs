@@ -486,9 +486,13 @@ fn cost_is_measured_along_every_axis() {
     assert!(along(Axis::Threads).is_empty(), "a GPU has no threads to choose");
     let batch = along(Axis::Batch);
     assert_eq!(batch.iter().map(|p| p.batch).collect::<Vec<_>>(), [1, 2, 4, 8]);
+    let pairs = along(Axis::Pairs);
+    assert_eq!(pairs.iter().map(|p| p.batch).collect::<Vec<_>>(), [1, 2, 4, 8]);
     for point in &record.scaling {
         assert!(point.error.is_none() && point.fps.is_some_and(|fps| fps > 0.0), "{point:?}");
-        assert!(point.device_fps.is_some() && point.memory.is_some());
+        // Of pairs there is no stream to be asked.
+        let asked = point.axis != Axis::Pairs;
+        assert_eq!((point.device_fps.is_some(), point.memory.is_some()), (asked, asked));
     }
     let text = terminal::render(&record);
     assert!(text.contains("How cost grows with the size") && text.contains("3840x2160"), "{text}");

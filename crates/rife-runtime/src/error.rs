@@ -6,6 +6,10 @@ use rife_model::{ModelError, ModelVersion};
 use crate::{Device, Engine, FrameSize, InterpolatorBuilder, PixelFormat, Precision};
 
 /// What can go wrong between a frame and the frame made from it.
+///
+/// A device fails with [`Error::OutOfMemory`], [`Error::Kernel`] or [`Error::Model`], after which a
+/// session and its interpolator can be used on, or with [`Error::DeviceLost`], after which they
+/// cannot.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -125,13 +129,13 @@ pub enum Error {
         /// What the driver says.
         reason: String,
     },
-    /// A kernel could not be compiled or launched.
+    /// A kernel could not be compiled or launched, or the driver refused something else.
     #[error(
-        "the GPU kernel {name} cannot run ({reason}): update the driver, or use the baseline \
-         engine and report it"
+        "the GPU engine failed at {name} ({reason}): update the driver; if that does not help, take \
+         the CPU (--device cpu) and report it"
     )]
     Kernel {
-        /// The kernel.
+        /// What was done: the kernel, or the driver's function.
         name: String,
         /// What the compiler or the driver says, in one line.
         reason: String,
@@ -180,7 +184,7 @@ mod tests {
         assert!(memory(None).starts_with("there is too little free memory: take smaller"));
         assert!(memory(Some((3 << 20) - 1)).contains("memory for 3 MiB more: take"));
         let lost = Error::DeviceLost { reason: "an ECC error".into() };
-        let kernel = Error::Kernel { name: "warp".into(), reason: "no image".into() };
+        let kernel = Error::Kernel { name: "the kernel warp".into(), reason: "no image".into() };
         for error in [memory(Some(1)), lost.to_string(), kernel.to_string()] {
             assert!(!error.contains('\n') && !error.contains("  "), "{error}");
         }

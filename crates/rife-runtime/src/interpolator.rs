@@ -285,7 +285,7 @@ impl Interpolator {
     ///
     /// # Errors
     /// [`Error::Size`] when the frames differ in size, [`Error::Timestep`] when `timestep`
-    /// is not between 0 and 1, [`Error::Model`] when the device fails.
+    /// is not between 0 and 1, and what a device fails with, see [`Error`].
     pub fn interpolate_into(
         &self,
         earlier: &FrameView<'_>,
@@ -375,7 +375,7 @@ impl Interpolator {
     /// (for up to a second or so); `None` where the engine cannot tell.
     ///
     /// # Errors
-    /// [`Error::Model`] when the device fails.
+    /// What a device fails with, see [`Error`].
     pub fn ceilings(&self) -> Result<Option<Ceilings>> {
         self.engine.ceilings()
     }
@@ -424,8 +424,8 @@ impl Session {
     /// Frames that were submitted are made as if it had not happened.
     ///
     /// # Errors
-    /// [`Error::Size`] when the frame is not of the session's size; [`Error::Model`] when the
-    /// device fails. The session holds what it held before.
+    /// [`Error::Size`] when the frame is not of the session's size, and what a device fails with,
+    /// see [`Error`]. The session holds what it held before.
     pub fn push(&mut self, frame: &FrameView<'_>) -> Result<()> {
         check_size("Session::push", self.size, frame.size())?;
         self.inner.push(frame)?;
@@ -458,8 +458,8 @@ impl Session {
     /// # Errors
     /// [`Error::NotReady`] before two frames were pushed, [`Error::Timestep`] when `timestep` is
     /// not between 0 and 1, [`Error::Size`] when the buffer is not of the session's size,
-    /// [`Error::Pending`] while submitted frames are pending, [`Error::Model`] when the device
-    /// fails. The session survives each of them.
+    /// [`Error::Pending`] while submitted frames are pending, and what a device fails with, see
+    /// [`Error`]. The session survives each of them but [`Error::DeviceLost`].
     pub fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
         check_size("Session::at", self.size, out.size())?;
         self.check_ready(timestep)?;
@@ -510,7 +510,7 @@ impl Session {
     /// # Errors
     /// [`Error::Busy`] when [`Session::depth`] frames are pending, [`Error::NotReady`] before two
     /// frames were pushed, [`Error::Timestep`] when `timestep` is not between 0 and 1,
-    /// [`Error::Frame`] when there is no such format, [`Error::Model`] when the device fails.
+    /// [`Error::Frame`] when there is no such format, and what a device fails with, see [`Error`].
     /// Nothing was submitted then.
     pub fn submit_as(&mut self, timestep: f32, format: PixelFormat) -> Result<()> {
         self.check_ready(timestep)?;
@@ -539,7 +539,7 @@ impl Session {
     /// # Errors
     /// [`Error::NothingPending`] when no frame was submitted, [`Error::Format`] when the buffer is
     /// not in the format that the frame was submitted in, [`Error::Size`] when it is not of the
-    /// session's size: the frame is pending still. [`Error::Model`] when the device fails: that
+    /// session's size: the frame is pending still. And what a device fails with, see [`Error`]: that
     /// frame is lost.
     pub fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()> {
         let (expected, got) = (*self.pending.front().ok_or(Error::NothingPending)?, out.format());

@@ -16,8 +16,8 @@ use rife_runtime::{
     Stride,
 };
 use rife_testkit::tolerance::{
-    BF16_PSNR_DB, BF16_WORST_PSNR_DB, F16_IMAGE, F16_PSNR_DB, F32_IMAGE, TF32_IMAGE, TF32_PSNR_DB,
-    max_error, psnr_db,
+    BF16_PSNR_DB, BF16_WORST_PSNR_DB, F16_IMAGE, F16_PSNR_DB, F32_IMAGE, QUARTER_SCALE_PSNR_DB,
+    TF32_IMAGE, TF32_PSNR_DB, max_error, psnr_db,
 };
 use rife_testkit::{Case, Golden, lines};
 use yuv::{
@@ -158,15 +158,15 @@ fn the_door_gives_what_the_network_gives_at_any_size(on: &Engines) {
     }
 }
 
-/// Every golden case of the published weights through every engine: name, made and golden values.
-fn each_golden(on: &Engines, precision: Precision, check: impl Fn(&str, &[f32], &[f32])) {
+/// Every golden case of the published weights through every engine: name, whether it is one that
+/// halves are held to (see [`Case::f16`]), made and golden values.
+fn each_golden(on: &Engines, precision: Precision, check: impl Fn(&str, bool, &[f32], &[f32])) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rife-model/tests/data");
     for (version, file) in [(ModelVersion::V4_6, "rife46"), (ModelVersion::V4_26, "rife426")] {
         let golden = Golden::load(data.join(format!("golden_{file}.safetensors")));
         let weights = weights(version);
         for on in on.iter().filter(|on| on.precisions.contains(&precision)) {
-            let held = |c: &&Case| !c.random_weights && (c.f16 || precision == Precision::F32);
-            for case in golden.cases.iter().filter(held) {
+            for case in golden.cases.iter().filter(|case: &&Case| !case.random_weights) {
                 let rife = builder(version, on, precision)
                     .scale(case.scale.to_string().parse().unwrap())
                     .ensemble(case.ensemble)
@@ -185,7 +185,7 @@ fn each_golden(on: &Engines, precision: Precision, check: impl Fn(&str, &[f32], 
                     let rows = got.as_planar_f32().unwrap().chunks_exact(a.size().width);
                     let got: Vec<f32> = rows.flat_map(|r| &r[columns.clone()]).copied().collect();
                     let name = format!("{} {version} {precision} {} at {t}", on.engine, case.name);
-                    check(&name, &got, &values(&case.image.get(i).unwrap()));
+                    check(&name, case.f16, &got, &values(&case.image.get(i).unwrap()));
                 }
             }
         }
@@ -193,17 +193,20 @@ fn each_golden(on: &Engines, precision: Precision, check: impl Fn(&str, &[f32], 
 }
 
 fn every_engine_equals_pytorch_in_f32(on: &Engines) {
-    each_golden(on, Precision::F32, |name, got, expected| {
+    each_golden(on, Precision::F32, |name, _, got, expected| {
         let off = max_error(got, expected);
         assert!(off <= F32_IMAGE, "{name}: off by {off}");
     });
 }
 
 fn every_engine_is_within_two_eight_bit_steps_and_70_db_in_f16(on: &Engines) {
-    each_golden(on, Precision::F16, |name, got, expected| {
+    each_golden(on, Precision::F16, |name, held, got, expected| {
         let (off, psnr) = (max_error(got, expected), psnr_db(got, expected));
-        assert!(off > 0.0 && off <= F16_IMAGE, "{name}: off by {off}");
-        assert!(psnr >= F16_PSNR_DB, "{name}: {psnr} dB");
+        println!("{name}: off by {off:.2e}, {psnr:.1} dB");
+        assert!(off > 0.0, "{name}: in F32");
+        assert!(off <= F16_IMAGE || !held, "{name}: off by {off}");
+        let least = if held { F16_PSNR_DB } else { QUARTER_SCALE_PSNR_DB };
+        assert!(psnr >= least, "{name}: {psnr} dB");
     });
 }
 
@@ -211,11 +214,12 @@ fn every_engine_is_within_two_eight_bit_steps_and_70_db_in_f16(on: &Engines) {
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
 fn every_engine_is_within_two_eight_bit_steps_and_75_db_in_tf32() {
-    each_golden(&engines_on(Device::Cuda(0)), Precision::Tf32, |name, got, expected| {
+    each_golden(&engines_on(Device::Cuda(0)), Precision::Tf32, |name, held, got, expected| {
         let (off, psnr) = (max_error(got, expected), psnr_db(got, expected));
         println!("{name}: off by {off:.2e}, {psnr:.1} dB");
-        assert!(off <= TF32_IMAGE, "{name}: off by {off}");
-        assert!(psnr >= TF32_PSNR_DB, "{name}: {psnr} dB");
+        assert!(off <= TF32_IMAGE || !held, "{name}: off by {off}");
+        let least = if held { TF32_PSNR_DB } else { QUARTER_SCALE_PSNR_DB };
+        assert!(psnr >= least, "{name}: {psnr} dB");
     });
 }
 
@@ -226,7 +230,10 @@ fn the_cpu_is_within_60_db_in_bf16() {
     let on = engines_on(Device::Cpu);
     assert!(on.iter().any(|on| on.precisions.contains(&Precision::Bf16)));
     let all = RefCell::new(Vec::new());
-    each_golden(&on, Precision::Bf16, |name, got, expected| {
+    each_golden(&on, Precision::Bf16, |name, held, got, expected| {
+        if !held {
+            return;
+        }
         let (off, psnr) = (max_error(got, expected), psnr_db(got, expected));
         println!("{name}: off by {off:.2e}, {psnr:.1} dB");
         assert!(off > 0.0, "{name}: in F32");
@@ -264,22 +271,35 @@ fn formats_agree_to_the_rounding_of_the_coarser(on: &Engines) {
 }
 
 fn a_strided_frame_is_the_same_frame(on: &Engines) {
-    each_engine(on, ModelVersion::V4_6, |rife| {
-        let (a, b) = (rgb8(40, 30, 0), rgb8(40, 30, 2));
-        let stride = Stride { row: 3 * 40 + 11, plane: 0 };
-        let strided = |f: &Frame| {
-            let mut data = vec![0x5a; stride.row * 30];
-            let rows = f.as_rgb8().unwrap().chunks_exact(3 * 40);
-            data.chunks_exact_mut(stride.row)
-                .zip(rows)
-                .for_each(|(to, row)| to[..120].copy_from_slice(row));
-            data
-        };
-        let (da, db) = (strided(&a), strided(&b));
-        let view = |data| FrameView::rgb8(a.size(), data, stride).unwrap();
-        let expected = rife.interpolate(&a.view(), &b.view(), 0.5).unwrap();
-        assert_eq!(rife.interpolate(&view(&da), &view(&db), 0.5).unwrap(), expected);
-    });
+    each_engine(on, ModelVersion::V4_6, a_strided_frame_is_the_same_frame_to);
+    // Without memory of its own to gather it in.
+    let version = ModelVersion::V4_6;
+    let weights = weights(version);
+    for on in on.iter().filter(|on| on.engine == Engine::Optimized) {
+        let none = builder(version, on, Precision::F32).optimizations(Optimizations::none());
+        a_strided_frame_is_the_same_frame_to(&none.load_weights(&weights).unwrap());
+    }
+}
+
+fn a_strided_frame_is_the_same_frame_to(rife: &Interpolator) {
+    let (a, b) = (rgb8(40, 30, 0), rgb8(40, 30, 2));
+    let stride = Stride { row: 3 * 40 + 11, plane: 0 };
+    let strided = |f: &Frame| {
+        let mut data = vec![0x5a; stride.row * 30];
+        let rows = f.as_rgb8().unwrap().chunks_exact(3 * 40);
+        data.chunks_exact_mut(stride.row)
+            .zip(rows)
+            .for_each(|(to, row)| to[..120].copy_from_slice(row));
+        data
+    };
+    let (da, db) = (strided(&a), strided(&b));
+    let view = |data| FrameView::rgb8(a.size(), data, stride).unwrap();
+    let expected = rife.interpolate(&a.view(), &b.view(), 0.5).unwrap();
+    assert_eq!(rife.interpolate(&view(&da), &view(&db), 0.5).unwrap(), expected);
+    let mut made = vec![0x5a; stride.row * 30];
+    let mut out = FrameViewMut::rgb8(a.size(), &mut made, stride).unwrap();
+    rife.interpolate_into(&view(&da), &view(&db), 0.5, &mut out).unwrap();
+    assert_eq!(made, strided(&expected), "between its rows nothing is written");
 }
 
 /// Whatever an engine keeps from frame to frame, a stream gives what its pairs give alone, bit
@@ -308,7 +328,12 @@ fn a_stream_gives_what_its_pairs_give_alone(on: &Engines) {
 /// A stream with a reset in its midst, with every optimization and without any that keeps
 /// something of a frame.
 fn caching_changes_nothing(on: &Engines) {
-    let version = ModelVersion::V4_25;
+    for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
+        nothing_is_changed_by_caching(on, version);
+    }
+}
+
+fn nothing_is_changed_by_caching(on: &Engines, version: ModelVersion) {
     let weights = weights(version);
     let uncached = Optimizations::all()
         .without(Optimization::CachedFrames)
@@ -671,55 +696,38 @@ fn weights_that_change_between_verifying_and_loading_are_refused() {
 fn optimized(version: ModelVersion, precision: Precision) -> Interpolator {
     Interpolator::builder(version)
         .engine(Engine::Optimized)
-        .device(Device::Auto)
+        .device(Device::Cuda(0))
         .precision(precision)
         .load_weights(&weights(version))
         .unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Coordinates are exact at the far edge of a wide frame, whatever the convolutions run in.
+/// Coordinates are exact at the far edge of a wide frame, whatever the convolutions run in: held to
+/// the reference on the CPU.
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
-fn f16_is_as_exact_at_the_far_edge_of_a_wide_frame() {
+fn every_precision_is_exact_at_the_far_edge_of_a_wide_frame() {
     let (w, h, edge) = (3840, 64, 256);
     let (a, b) = (planar(&rgb8(w, h, 0)), planar(&rgb8(w, h, 3)));
+    let at_the_edge = |samples: &[f32]| -> Vec<f32> {
+        samples.chunks_exact(w).flat_map(|row| &row[w - edge..]).copied().collect()
+    };
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
-        let [exact, half] = [Precision::F32, Precision::F16].map(|precision| {
+        let bytes = weights(version).read().unwrap();
+        let net = IfNet::from_weights(&bytes, version, DType::F32, &CandleDevice::Cpu).unwrap();
+        let exact = at_the_edge(&network(&net, &a, &b, 0.5));
+        for precision in [Precision::F32, Precision::Tf32, Precision::F16] {
             let rife = optimized(version, precision);
             let made = rife.interpolate(&a.view(), &b.view(), 0.5).unwrap();
-            let rows = made.as_planar_f32().unwrap().chunks_exact(w);
-            rows.flat_map(|row| &row[w - edge..]).copied().collect::<Vec<_>>()
-        });
-        let psnr = psnr_db(&half, &exact);
-        assert!(psnr >= 60.0, "RIFE {version}: {psnr} dB");
-    }
-}
-
-#[test]
-#[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
-fn five_hundred_frames_need_no_more_memory_than_five() {
-    let rife = optimized(ModelVersion::V4_25, Precision::F16);
-    let frames = [0, 3, 5, 40].map(|pan| rgb8(640, 360, pan));
-    let mut session = rife.session(frames[0].size()).unwrap();
-    let mut after_five = None;
-    session.push(&frames[0].view()).unwrap();
-    for i in 1..=500 {
-        session.push(&frames[i % 4].view()).unwrap();
-        session.at(0.5).unwrap();
-        if i % 100 == 0 {
-            session.reset();
-            session.push(&frames[i % 4].view()).unwrap();
-        }
-        if i == 5 {
-            after_five = session.memory();
+            let made = at_the_edge(made.as_planar_f32().unwrap());
+            let (off, psnr) = (max_error(&made, &exact), psnr_db(&made, &exact));
+            println!("RIFE {version} {precision}: off by {off:.2e}, {psnr:.1} dB");
+            assert!(psnr >= 60.0, "RIFE {version} {precision}: {psnr} dB");
+            if precision == Precision::F32 {
+                assert!(off <= F32_IMAGE, "RIFE {version}: off by {off}");
+            }
         }
     }
-    let (Some(before), Some(after)) = (after_five, session.memory()) else {
-        panic!("the engine does not know its memory");
-    };
-    assert!(before.device_bytes > 0);
-    assert!(after.device_bytes <= before.device_bytes, "{before:?} became {after:?}");
-    assert!(after.pinned_host_bytes <= before.pinned_host_bytes, "{before:?} became {after:?}");
 }
 
 /// The largest frames in F32 need more memory than any card of today has.

@@ -11,7 +11,7 @@ use super::{TIMESTEP, Watcher};
 use crate::clip::{Clip, Source};
 use crate::plan::Plan;
 use crate::stats::Spread;
-use crate::subject::{Case, Device, Engine, EngineMemory, Engines, Size, Stream, Tuning};
+use crate::subject::{Case, Device, Engine, EngineMemory, Engines, Size, Stream, Subject, Tuning};
 
 /// The sizes, 360p to 2160p.
 pub const SIZES: [Size; 6] = [
@@ -42,9 +42,11 @@ pub enum Axis {
     Threads,
     /// The generated frames that are asked for at once, between the same two.
     Batch,
+    /// The same, each between two of its own.
+    Pairs,
 }
 
-/// One configuration at one place of an axis; the other two stay what they are.
+/// One configuration at one place of an axis; the others stay what they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScalingPoint {
     /// What grows.
@@ -62,9 +64,10 @@ pub struct ScalingPoint {
     pub fps: Option<f64>,
     /// The runs' own.
     pub run_fps: Option<Spread>,
-    /// The same by the device's own clock, for a frame at a time; `None` where it has none.
+    /// The same by the device's own clock, for a frame at a time; `None` where it has none, and of
+    /// pairs.
     pub device_fps: Option<f64>,
-    /// Memory that the engine held by its own account.
+    /// Memory that the engine held by its own account; `None` of pairs.
     pub memory: Option<EngineMemory>,
     /// Peak of the process's resident memory, in MiB.
     pub peak_rss_mib: Option<f64>,
@@ -122,9 +125,11 @@ pub(super) fn measure(
             let point = ScalingPoint { threads: Some(threads), ..point };
             points.extend(at(plan, &clip, engines, point, watcher));
         }
-        for batch in BATCHES {
-            let point = ScalingPoint { batch, ..ScalingPoint::new(Axis::Batch, case, size) };
-            points.extend(at(plan, &clip, engines, point, watcher));
+        for axis in [Axis::Batch, Axis::Pairs] {
+            for batch in BATCHES {
+                let point = ScalingPoint { batch, ..ScalingPoint::new(axis, case, size) };
+                points.extend(at(plan, &clip, engines, point, watcher));
+            }
         }
     }
     Ok(points)
@@ -157,6 +162,7 @@ fn at(
         Axis::Size => format!("{} at {}", point.case, point.size),
         Axis::Threads => format!("{} on {} threads", point.case, point.threads.unwrap_or(0)),
         Axis::Batch => format!("{}, {} at once", point.case, point.batch),
+        Axis::Pairs => format!("{}, {} pairs at once", point.case, point.batch),
     };
     watcher.step(&name, plan.repeats);
     if let Err(error) = fill(plan, clip, engines, &mut point, watcher) {
@@ -180,15 +186,17 @@ fn fill(
     let tuning = Tuning { threads: point.threads, batch: point.batch };
     let subject = engines.load_tuned(point.case, plan.device, tuning)?;
     point.threads = subject.info().threads;
-    let mut stream = subject.session(clip.size)?;
-    stream.push(clip.frame(0))?;
-    let mut feed = Feed {
-        stream: stream.as_mut(),
-        clip,
-        next: 1,
-        timesteps: (1..=point.batch).map(|i| i as f32 / (point.batch + 1) as f32).collect(),
-        outs: vec![vec![0; clip.size.samples()]; point.batch],
+    let source = match point.axis {
+        Axis::Pairs => Maker::Pairs(subject.as_ref()),
+        _ => {
+            let mut stream = subject.session(clip.size)?;
+            stream.push(clip.frame(0))?;
+            let at = |i: usize| i as f32 / (point.batch + 1) as f32;
+            Maker::Stream(stream, (1..=point.batch).map(at).collect())
+        }
     };
+    let outs = vec![vec![0; clip.size.samples()]; point.batch];
+    let mut feed = Feed { source, clip, next: 1, outs };
     // What the first frames bring about, such as compiling and timing kernels.
     for _ in 0..2 {
         if !watcher.stopped() {
@@ -211,31 +219,51 @@ fn fill(
     if watcher.stopped() {
         return Ok(());
     }
-    let frames = if plan.device == Device::Cpu { LEAST_CALLS } else { ON_DEVICE };
-    let times = stream.time_on_device(TIMESTEP, frames)?.unwrap_or_default();
-    let times: Vec<f64> = times.into_iter().map(f64::from).collect();
-    point.device_fps = Spread::of(&times).map(|ms| 1000.0 / ms.median);
-    point.memory = stream.memory();
+    if let Maker::Stream(stream, _) = &mut feed.source {
+        let frames = if plan.device == Device::Cpu { LEAST_CALLS } else { ON_DEVICE };
+        let times = stream.time_on_device(TIMESTEP, frames)?.unwrap_or_default();
+        let times: Vec<f64> = times.into_iter().map(f64::from).collect();
+        point.device_fps = Spread::of(&times).map(|ms| 1000.0 / ms.median);
+        point.memory = stream.memory();
+    }
     point.peak_rss_mib = Some(memory.peak_mib());
-    drop(stream);
+    drop(feed);
     point.peak_gpu_mib = gpu.map(|gpu| gpu.finish().peak_mib());
     Ok(())
 }
 
-/// A stream that is fed one frame for each call.
+/// What makes the frames of a call.
+enum Maker<'a> {
+    /// A stream, at these times: it is fed one frame for each call.
+    Stream(Box<dyn Stream + 'a>, Vec<f32>),
+    /// An engine that is given pairs.
+    Pairs(&'a dyn Subject),
+}
+
+/// A clip, and what its frames are handed to.
 struct Feed<'a> {
-    stream: &'a mut dyn Stream,
+    source: Maker<'a>,
     clip: &'a Clip,
     next: usize,
-    timesteps: Vec<f32>,
     outs: Vec<Vec<u8>>,
 }
 
 impl Feed<'_> {
     fn generate(&mut self) -> Result<()> {
-        self.stream.push(self.clip.frame(self.next))?;
-        self.next += 1;
-        self.stream.at_many_rgb8(&self.timesteps, &mut self.outs)
+        match &mut self.source {
+            Maker::Stream(stream, timesteps) => {
+                stream.push(self.clip.frame(self.next))?;
+                self.next += 1;
+                stream.at_many_rgb8(timesteps, &mut self.outs)
+            }
+            Maker::Pairs(subject) => {
+                let clip = self.clip;
+                let pair = |i| (clip.frame(self.next + i), clip.frame(self.next + i + 1));
+                let pairs: Vec<_> = (0..self.outs.len()).map(pair).collect();
+                self.next += pairs.len();
+                subject.pairs_rgb8(clip.size, &pairs, TIMESTEP, &mut self.outs)
+            }
+        }
     }
 }
 

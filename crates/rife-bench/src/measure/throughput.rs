@@ -133,7 +133,7 @@ pub(super) fn on_device(
     }))
 }
 
-/// Feeds the engine ahead over page-locked frames.
+/// Feeds the engine ahead, over page-locked frames unless that is switched off.
 pub(super) fn end_to_end(
     plan: &Plan,
     clip: &Clip,

@@ -24,6 +24,7 @@ pub(super) fn of(record: &Record) -> String {
         (Axis::Size, "How cost grows with the size"),
         (Axis::Threads, "With the threads"),
         (Axis::Batch, "With the frames made at once, between the same two"),
+        (Axis::Pairs, "With the frames made at once, each between two of its own"),
     ] {
         let points: Vec<_> = record.scaling.iter().filter(|point| point.axis == axis).collect();
         if !points.is_empty() {

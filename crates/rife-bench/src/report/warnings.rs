@@ -5,7 +5,7 @@ use crate::measure::gpu::GpuUse;
 use crate::measure::{Measurement, Run};
 use crate::record::Record;
 use crate::stats::Spread;
-use crate::subject::{Device, Engine};
+use crate::subject::{Device, Engine, Optimization};
 
 /// Measured frames from which on quartiles mean something.
 const FRAMES_FOR_QUARTILES: usize = 20;
@@ -125,7 +125,9 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
         "they are slower than need be: raise the limit of locked memory (ulimit -l)",
         &|m| {
             let mut runs = m.runs.iter().filter_map(|run| run.end_to_end.as_ref());
-            on_gpu && m.case.engine == Engine::Optimized && runs.any(|run| !run.page_locked)
+            let pinned = m.case.without.optimizations().has(Optimization::PinnedMemory);
+            let wanted = on_gpu && m.case.engine == Engine::Optimized && pinned;
+            wanted && runs.any(|run| !run.page_locked)
         },
     );
     about(

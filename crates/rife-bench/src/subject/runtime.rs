@@ -147,11 +147,33 @@ impl Subject for RuntimeSubject {
     fn pipeline(&self, size: Size, frames: &[&[u8]]) -> Result<Box<dyn Pipeline + '_>> {
         let size = rt::FrameSize::new(size.width, size.height);
         let session = self.0.session(size)?;
-        let locked = |rgb: &[u8]| Ok(self.0.lock(rt::Frame::rgb8(size, rgb.to_vec())?));
-        let blank = || Ok(self.0.lock(rt::Frame::black(size, rt::PixelFormat::Rgb8)?));
-        let inputs = frames.iter().map(|rgb| locked(rgb)).collect::<Result<_>>()?;
+        // Without pinned memory an application has none of its own either.
+        let pinned = self.0.info().description.optimizations.has(Optimization::PinnedMemory);
+        let lock = |frame| if pinned { self.0.lock(frame) } else { frame };
+        let filled = |rgb: &[u8]| Ok(lock(rt::Frame::rgb8(size, rgb.to_vec())?));
+        let blank = || Ok(lock(rt::Frame::black(size, rt::PixelFormat::Rgb8)?));
+        let inputs = frames.iter().map(|rgb| filled(rgb)).collect::<Result<_>>()?;
         let outs = (0..session.depth()).map(|_| blank()).collect::<Result<_>>()?;
         Ok(Box::new(RuntimePipeline { session, inputs, outs, finished: 0 }))
+    }
+
+    fn pairs_rgb8(
+        &self,
+        size: Size,
+        pairs: &[(&[u8], &[u8])],
+        t: f32,
+        outs: &mut [Vec<u8>],
+    ) -> Result<()> {
+        let size = rt::FrameSize::new(size.width, size.height);
+        let stride = rt::Stride::packed(size, rt::PixelFormat::Rgb8);
+        let view = |rgb8| rt::FrameView::rgb8(size, rgb8, stride);
+        let pairs = pairs
+            .iter()
+            .map(|(earlier, later)| Ok((view(earlier)?, view(later)?, t)))
+            .collect::<Result<Vec<_>>>()?;
+        let out = |out| Ok(rt::FrameViewMut::rgb8(size, out, stride)?);
+        let mut outs = outs.iter_mut().map(|to| out(to)).collect::<Result<Vec<_>>>()?;
+        Ok(self.0.interpolate_many_into(&pairs, &mut outs)?)
     }
 
     fn ceilings(&self) -> Result<Option<Ceilings>> {

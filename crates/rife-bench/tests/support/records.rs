@@ -197,6 +197,7 @@ fn scaling() -> Vec<ScalingPoint> {
         for batch in [1usize, 2, 4, 8] {
             let fps = 100.0 * (1.0 + 0.1 * batch as f64);
             point(Axis::Batch, precision, size(640), None, batch, fps);
+            point(Axis::Pairs, precision, size(640), None, batch, 0.9 * fps);
         }
     }
     points

@@ -18,28 +18,39 @@ pub(crate) fn describe(error: DriverError) -> String {
 
 /// What the driver says of an operation, as an error of the runtime.
 pub(crate) fn failed(op: &str, error: DriverError) -> Error {
-    use sys::CUresult;
     match error.0 {
-        CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::OutOfMemory { needed: None },
-        // After these nothing works in the process's context any more.
-        CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
-        | CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION
-        | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
-        | CUresult::CUDA_ERROR_INVALID_ADDRESS_SPACE
-        | CUresult::CUDA_ERROR_INVALID_PC
-        | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
-        | CUresult::CUDA_ERROR_LAUNCH_FAILED
-        | CUresult::CUDA_ERROR_LAUNCH_TIMEOUT
-        | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
-        | CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
-        | CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
-        | CUresult::CUDA_ERROR_DEINITIALIZED
-        | CUresult::CUDA_ERROR_NO_DEVICE
-        | CUresult::CUDA_ERROR_UNKNOWN => {
+        sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::OutOfMemory { needed: None },
+        code if is_final(code) => {
             Error::DeviceLost { reason: format!("{op}: {}", describe(error)) }
         }
         _ => Error::Kernel { name: op.to_owned(), reason: describe(error) },
     }
+}
+
+/// Whether nothing works in the process's context any more after this.
+fn is_final(code: sys::CUresult) -> bool {
+    use sys::CUresult;
+    matches!(
+        code,
+        CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
+            | CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
+            | CUresult::CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | CUresult::CUDA_ERROR_INVALID_PC
+            | CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | CUresult::CUDA_ERROR_ASSERT
+            | CUresult::CUDA_ERROR_LAUNCH_FAILED
+            | CUresult::CUDA_ERROR_LAUNCH_TIMEOUT
+            | CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
+            | CUresult::CUDA_ERROR_NVLINK_UNCORRECTABLE
+            | CUresult::CUDA_ERROR_EXTERNAL_DEVICE
+            | CUresult::CUDA_ERROR_MPS_CLIENT_TERMINATED
+            | CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
+            | CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
+            | CUresult::CUDA_ERROR_DEINITIALIZED
+            | CUresult::CUDA_ERROR_NO_DEVICE
+            | CUresult::CUDA_ERROR_UNKNOWN
+    )
 }
 
 /// Gives a driver call's error the name of what was done.
@@ -69,6 +80,10 @@ impl Gpu {
     /// Opens the GPU of an index. The driver's library must be present.
     pub(crate) fn open(index: usize) -> std::result::Result<Self, DriverError> {
         use sys::CUdevice_attribute_enum as A;
+        // The driver counts in 32 bits, and so does cudarc, which would cut the rest off.
+        if i32::try_from(index).is_err() {
+            return Err(DriverError(sys::CUresult::CUDA_ERROR_INVALID_DEVICE));
+        }
         let context = CudaContext::new(index)?;
         let attribute = |a| context.attribute(a).map(|v| usize::try_from(v).unwrap_or(0));
         let capability = (
@@ -92,7 +107,14 @@ impl Gpu {
 
     /// Makes the context the calling thread's. Before every call into the driver.
     pub(crate) fn bind(&self) -> Result<()> {
+        #[cfg(test)]
+        fault::due()?;
         self.context.bind_to_thread().of("cuCtxSetCurrent")
+    }
+
+    /// The same where an error has nobody to be told to: before something is freed.
+    fn binds(&self) -> bool {
+        self.context.bind_to_thread().is_ok()
     }
 
     pub(crate) fn stream(&self) -> Result<Stream> {
@@ -117,7 +139,8 @@ impl Gpu {
         self.bind()?;
         let bytes = bytes.max(1);
         // SAFETY: nothing reads the memory before it was written: the plan's steps write every
-        // buffer before they read it, and everything else is filled when it is made.
+        // buffer before they read it, a frame is uploaded or made before it is read, and
+        // everything else is filled when it is made.
         let raw = unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
             sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
                 Error::OutOfMemory { needed: Some(bytes as u64) }
@@ -175,7 +198,7 @@ impl crate::engine::HostLock for Locked {}
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        if self.gpu.bind().is_ok() {
+        if self.gpu.binds() {
             // SAFETY: registered when the guard was made, and not unregistered since.
             let _ = unsafe { sys::cuMemHostUnregister(self.at) };
         }
@@ -196,7 +219,7 @@ unsafe impl Sync for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.gpu.bind().is_ok() {
+        if self.gpu.binds() {
             // SAFETY: made by `Gpu::stream` and destroyed once; work in it is waited for first.
             unsafe {
                 let _ = result::stream::synchronize(self.raw);
@@ -310,8 +333,9 @@ impl Stream {
                 attrs: &raw mut attribute,
                 numAttrs: 1,
             };
-            // SAFETY: as the caller says; every kernel waits for the one before it, and the
-            // driver copies everything it is given during the call.
+            // SAFETY: as the caller says; every kernel that reads or writes what the one before it
+            // does waits for that one, and the driver copies everything it is given during the
+            // call.
             unsafe {
                 sys::cuLaunchKernelEx(
                     &raw const config,
@@ -399,7 +423,7 @@ unsafe impl Sync for Event {}
 
 impl Drop for Event {
     fn drop(&mut self) {
-        if self.gpu.bind().is_ok() {
+        if self.gpu.binds() {
             // SAFETY: made by `Gpu::event` and destroyed once.
             let _ = unsafe { result::event::destroy(self.raw) };
         }
@@ -437,7 +461,7 @@ pub(crate) struct Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.gpu.bind().is_ok() {
+        if self.gpu.binds() {
             // SAFETY: made by `Gpu::memory` and freed once; the driver waits for work that uses it.
             let _ = unsafe { result::free_sync(self.raw) };
         }
@@ -489,7 +513,7 @@ unsafe impl Send for HostMemory {}
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
-        if self.gpu.bind().is_ok() {
+        if self.gpu.binds() {
             // SAFETY: made by `Gpu::host` and freed once.
             let _ = unsafe { result::free_host(self.raw.cast()) };
         }
@@ -522,7 +546,7 @@ unsafe impl Sync for Module {}
 
 impl Drop for Module {
     fn drop(&mut self) {
-        if self.gpu.bind().is_ok() {
+        if self.gpu.binds() {
             // SAFETY: loaded by `Gpu::module` and unloaded once, when no launch can follow.
             let _ = unsafe { result::module::unload(self.raw) };
         }
@@ -607,9 +631,80 @@ unsafe impl Send for Graph {}
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        if self.gpu.bind().is_ok() {
+        if self.gpu.binds() {
             // SAFETY: instantiated by `Stream::capture` and destroyed once.
             let _ = unsafe { result::graph::exec_destroy(self.raw) };
+        }
+    }
+}
+
+/// Failures that a test asks for: every call into the driver begins with [`Gpu::bind`].
+#[cfg(test)]
+pub(crate) mod fault {
+    use std::cell::Cell;
+
+    use crate::{Error, Result};
+
+    thread_local! {
+        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// What fails by it.
+    pub(crate) const NAME: &str = "what a test lets fail";
+
+    /// Lets this thread's next call but so many into the driver fail, once.
+    pub(crate) fn after(calls: usize) {
+        LEFT.set(Some(calls));
+    }
+
+    /// Lets nothing fail any more; gives whether something has.
+    pub(crate) fn is_over() -> bool {
+        LEFT.take().is_none()
+    }
+
+    pub(super) fn due() -> Result<()> {
+        match LEFT.get() {
+            None => Ok(()),
+            Some(0) => {
+                LEFT.set(None);
+                Err(Error::Kernel { name: NAME.into(), reason: "it was asked to".into() })
+            }
+            Some(n) => {
+                LEFT.set(Some(n - 1));
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sys::CUresult as E;
+    use super::*;
+
+    /// Told apart by what the user can do: load again, or report it.
+    #[test]
+    fn what_ends_a_context_is_told_from_what_fails_alone() {
+        for code in [
+            E::CUDA_ERROR_ILLEGAL_ADDRESS,
+            E::CUDA_ERROR_ASSERT,
+            E::CUDA_ERROR_LAUNCH_FAILED,
+            E::CUDA_ERROR_LAUNCH_TIMEOUT,
+            E::CUDA_ERROR_ECC_UNCORRECTABLE,
+            E::CUDA_ERROR_NVLINK_UNCORRECTABLE,
+            E::CUDA_ERROR_DEVICE_UNAVAILABLE,
+            E::CUDA_ERROR_UNKNOWN,
+        ] {
+            assert!(is_final(code), "{code:?}");
+        }
+        for code in [
+            E::CUDA_ERROR_OUT_OF_MEMORY,
+            E::CUDA_ERROR_INVALID_VALUE,
+            E::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
+            E::CUDA_ERROR_NO_BINARY_FOR_GPU,
+            E::CUDA_ERROR_NOT_FOUND,
+        ] {
+            assert!(!is_final(code), "{code:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::abi::Args;
 use super::driver::{Function, Gpu, Memory, Module};
 use super::kernel::{Kernel, Layout, Variant};
 use super::launch::Compiled;
-use super::nvrtc::{Arch, CompileError, Compiler};
+use super::nvrtc::{CompileError, Compiler};
 use super::pack;
 use super::plan::{Plan, Request, Step, UNPLACED};
 use super::session::CudaSession;
@@ -49,7 +49,7 @@ fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 pub(crate) fn compile_error(error: CompileError) -> Error {
-    Error::Kernel { name: "compiler".into(), reason: error.to_string() }
+    Error::Kernel { name: "compiling kernels".into(), reason: error.to_string() }
 }
 
 impl CudaEngine {
@@ -70,7 +70,7 @@ impl CudaEngine {
         let packed = pack::pack(&plan, spec, load.weights.as_slice())?;
         let weights = gpu.memory(packed.len())?;
         weights.write(&packed)?;
-        let arch = Arch { major: gpu.capability.0 as i32, minor: gpu.capability.1 as i32 };
+        let arch = super::arch(gpu.capability);
         let cache = Compiler::usual_cache_dir();
         let tuner = Tuner::new(cache.as_deref(), &gpu);
         Ok(Self(Arc::new(Shared {
@@ -211,7 +211,7 @@ impl Shared {
         }
         if let Some(step) = plan.steps().find(|s| s.kernel.tile() == Some(UNPLACED)) {
             let reason = format!("nothing of it fits the {}", self.gpu.name);
-            return Err(Error::Kernel { name: step.name.clone(), reason });
+            return Err(Error::Kernel { name: format!("the kernel {}", step.name), reason });
         }
         if self.optimizations.has(Optimization::Autotune) {
             self.tuner.tune(self, &mut plan, size)?;
@@ -261,7 +261,7 @@ impl Shared {
         self.load_modules(std::iter::once(kernel), variant)?;
         let module = held(&self.modules).get(&(kernel, *variant)).cloned();
         let module = module.ok_or_else(|| Error::Kernel {
-            name: name.into(),
+            name: format!("the kernel {name}"),
             reason: "it was not loaded".into(),
         })?;
         let overlapped = self.optimizations.has(Optimization::OverlappedLaunches);

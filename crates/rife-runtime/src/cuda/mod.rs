@@ -37,23 +37,36 @@ const LEAST_DRIVER: i32 = 12080;
 pub(crate) fn probe(index: usize) -> Probe {
     library::driver_present().map_err(Absent::Device)?;
     let gpu = open(index)?;
-    if gpu.capability < LEAST_CAPABILITY {
-        let (major, minor) = gpu.capability;
-        return Err(Absent::Broken(format!(
-            "the {} has compute capability {major}.{minor}, and 8.0 (Ampere, 2020) is the least",
-            gpu.name
-        )));
+    if let Some(reason) = too_old(&gpu.name, gpu.capability, gpu.driver) {
+        return Err(Absent::Broken(reason));
     }
-    if gpu.driver < LEAST_DRIVER {
-        return Err(Absent::Broken(format!(
-            "the driver is too old: it knows CUDA {}.{}, and 12.8 (driver 570) is the least",
-            gpu.driver / 1000,
-            gpu.driver % 1000 / 10
-        )));
-    }
-    // Kernels are compiled for the very card.
-    nvrtc::Nvrtc::load().map_err(|error| Absent::Broken(error.to_string()))?;
+    // Kernels are compiled for the very card, by a compiler that has to know it.
+    nvrtc::Nvrtc::load()
+        .and_then(|nvrtc| nvrtc.target(arch(gpu.capability)))
+        .map_err(|error| Absent::Broken(error.to_string()))?;
     Ok(gpu.name)
+}
+
+/// Why a card of this compute capability, or its driver, cannot be used; `None` if it can.
+fn too_old(name: &str, capability: (u32, u32), driver: i32) -> Option<String> {
+    if capability < LEAST_CAPABILITY {
+        let (major, minor) = capability;
+        return Some(format!(
+            "the {name} has compute capability {major}.{minor}, and 8.0 (Ampere, 2020) is the least"
+        ));
+    }
+    (driver < LEAST_DRIVER).then(|| {
+        format!(
+            "the driver is too old: it knows CUDA {}.{}, and 12.8 (driver 570) is the least",
+            driver / 1000,
+            driver % 1000 / 10
+        )
+    })
+}
+
+/// A compute capability as the compiler is told it.
+fn arch((major, minor): (u32, u32)) -> nvrtc::Arch {
+    nvrtc::Arch { major: major as i32, minor: minor as i32 }
 }
 
 fn open(index: usize) -> Result<Gpu, Absent> {
@@ -74,4 +87,26 @@ pub(crate) fn load(load: &Load<'_>) -> Result<Box<dyn EngineImpl>> {
     let gpu =
         open(load.index).map_err(|absent| Error::NoDevice { device, reason: absent.reason() })?;
     Ok(Box::new(engine::CudaEngine::load(gpu, load)?))
+}
+
+#[cfg(test)]
+mod refusals {
+    use super::too_old;
+
+    #[test]
+    fn a_card_or_a_driver_that_is_too_old_is_told_what_is_the_least() {
+        let turing = too_old("Tesla T4", (7, 5), 13000).unwrap();
+        assert_eq!(
+            turing,
+            "the Tesla T4 has compute capability 7.5, and 8.0 (Ampere, 2020) is the least"
+        );
+        let driver = too_old("NVIDIA A100", (8, 0), 12040).unwrap();
+        assert_eq!(
+            driver,
+            "the driver is too old: it knows CUDA 12.4, and 12.8 (driver 570) is the least"
+        );
+        for capability in [(8, 0), (8, 6), (9, 0), (12, 0)] {
+            assert_eq!(too_old("a card", capability, 12080), None);
+        }
+    }
 }

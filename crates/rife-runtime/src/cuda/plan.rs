@@ -115,7 +115,8 @@ pub(crate) struct Step {
     pub(crate) input: (usize, usize),
     pub(crate) output: (usize, usize),
     pub(crate) divisor: f64,
-    /// Multiplications and additions of the layer as published, and the bytes of its tensors.
+    /// Multiplications and additions of the layer as published, and the bytes of its tensors, its
+    /// weights, and what it reads and writes of frames.
     pub(crate) flops: f64,
     pub(crate) bytes: f64,
 }
@@ -316,6 +317,7 @@ impl<'a> Builder<'a> {
             buffer.last = buffer.last.max(at);
             step.bytes += buffer.bytes as f64;
         }
+        step.bytes += self.bytes_of_frames(&step) as f64;
         if step.kernel.tile().is_some() {
             let (rows, columns) = match step.kernel {
                 Kernel::Deconv { .. } => step.input,
@@ -329,6 +331,27 @@ impl<'a> Builder<'a> {
             }
         }
         self.steps.push(step);
+    }
+
+    /// Bytes that a step reads and writes of frames, each once. A frame that is made is of 8 bits.
+    fn bytes_of_frames(&self, step: &Step) -> usize {
+        let pixels = self.padding.padded_height * self.padding.padded_width;
+        let colours = 4 * self.variant.element();
+        // A coarse block reads some of the pixels: so many for each of its own.
+        let read = |taps: usize| {
+            let (h, w) = step.input;
+            2 * pixels.min(taps * h * w) * self.variant.pixel()
+        };
+        let made = self.request.batch * self.request.size.pixels() * 3;
+        match step.kernel {
+            Kernel::Conv { source: Source::Image { .. }, .. } => pixels * colours,
+            Kernel::Conv { source: Source::Input { taps, .. }, .. }
+            | Kernel::Input { taps, .. } => read(taps),
+            Kernel::Deconv { outcome: Outcome::Blend { .. }, .. } | Kernel::Blend { .. } => {
+                2 * pixels * colours + made
+            }
+            _ => 0,
+        }
     }
 
     /// Of which channels of a block's input what rounding leaves is multiplied too, see "What F16

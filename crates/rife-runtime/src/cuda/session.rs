@@ -173,12 +173,23 @@ impl CudaSession {
         let device = inlet.device.insert(device);
         // The frame that was here before must have been taken in.
         self.upload.wait(&inlet.taken)?;
-        let direct = match source {
-            Uploaded::View(view) if view.is_locked() || !pinned => packed(view),
-            _ => None,
+        let mut gathered = Vec::new();
+        // Samples that are uploaded from where they are, or a frame that goes through staging.
+        let from = match source {
+            Uploaded::Packed(samples) => Ok(samples),
+            Uploaded::View(view) if pinned && !view.is_locked() => Err(view),
+            Uploaded::View(view) => match packed(view) {
+                Some(samples) => Ok(samples),
+                None if pinned => Err(view),
+                None => {
+                    gathered.resize(bytes, 0);
+                    write_packed(view, &mut gathered);
+                    Ok(&*gathered)
+                }
+            },
         };
-        match (source, direct) {
-            (Uploaded::Packed(samples), _) | (Uploaded::View(_), Some(samples)) => {
+        match from {
+            Ok(samples) => {
                 let n = samples.len().min(bytes);
                 // SAFETY: `n` bytes are valid on both sides, and the wait below keeps the borrow
                 // alive until the copy is done.
@@ -187,7 +198,7 @@ impl CudaSession {
                 self.upload.synchronize()?;
                 recorded?;
             }
-            (Uploaded::View(view), None) => {
+            Err(view) => {
                 inlet.uploaded.synchronize()?;
                 let host = staging(&mut inlet.host, gpu, bytes)?;
                 write_packed(view, host.bytes_mut());
@@ -339,6 +350,15 @@ impl CudaSession {
             // borrow alive until the copy is done.
             unsafe { self.download.download(to.as_mut_ptr(), from, to.len().min(bytes)) }?;
             return self.download.synchronize();
+        }
+        if !pinned {
+            let mut gathered = vec![0; bytes];
+            // SAFETY: both are `bytes` long at least, and the wait keeps the buffer alive until
+            // the copy is done.
+            unsafe { self.download.download(gathered.as_mut_ptr(), from, bytes) }?;
+            self.download.synchronize()?;
+            read_packed(out, &gathered);
+            return Ok(());
         }
         let host = staging(&mut outlet.host, &self.shared.gpu, bytes)?;
         // SAFETY: both are `bytes` long at least and the session's own; read after the wait.
@@ -669,10 +689,11 @@ impl Program {
             // SAFETY: the buffers are freed below, after the launches in the stream's order.
             launches.iter().try_for_each(|l| unsafe { l.queue(stream) })
         };
-        let done = work();
+        let mut done = work();
         for at in buffers.into_iter().filter(|at| *at != 0) {
             // SAFETY: allocated above; nothing queued after this uses it.
-            unsafe { stream.free(at) }?;
+            let freed = unsafe { stream.free(at) };
+            done = done.and(freed);
         }
         done
     }

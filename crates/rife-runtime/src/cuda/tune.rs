@@ -94,7 +94,7 @@ impl Tuner {
         let variant = plan.variant;
         let asked = asked();
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut open: Vec<(String, usize, Extent, Vec<Tile>)> = Vec::new();
+        let mut open: Vec<Open> = Vec::new();
         for (at, step) in plan.steps().enumerate() {
             if step.kernel.tile().is_none() {
                 continue;
@@ -103,53 +103,26 @@ impl Tuner {
             let key = self.key(&step.kernel, &variant, extent);
             let offered = tiles(&step.kernel, &variant, extent, shared.gpu.card);
             let known = table.answers(&key, &offered, asked);
-            if !known && !open.iter().any(|(k, ..)| *k == key) {
-                open.push((key, at, extent, promising(offered, asked)));
+            if !known && !open.iter().any(|open| open.key == key) {
+                open.push(Open { key, step: at, tiles: promising(offered, asked) });
             }
         }
         if !open.is_empty() {
             tracing::info!("timing kernels for {size} on {} (once)", shared.gpu.name);
-            let bench = match Bench::new(shared, plan) {
-                Ok(bench) => bench,
+            match time(shared, plan, size, open, asked, &mut table) {
                 // The estimate does without memory.
                 Err(Error::OutOfMemory { .. }) => {
                     tracing::debug!("too little memory to time kernels in");
-                    return Ok(());
                 }
-                Err(error) => return Err(error),
-            };
-            let kernels: Vec<Kernel> = open
-                .iter()
-                .flat_map(|(_, at, _, tiles)| {
-                    let kernel = plan.steps().nth(*at).map(|s| s.kernel);
-                    tiles.iter().filter_map(move |t| Some(kernel?.with_tile(*t)))
-                })
-                .collect();
-            shared.load_modules(kernels.into_iter(), &variant)?;
-            for (key, at, _, tiles) in open {
-                let Some(step) = plan.steps().nth(at) else { continue };
-                let mut best: Option<(f32, Tile)> = None;
-                for tile in tiles {
-                    let time = match bench.time(shared, plan, size, step, tile) {
-                        Err(Error::Kernel { reason, .. }) => {
-                            tracing::debug!("{}: {reason} with {tile:?}", step.name);
-                            continue;
-                        }
-                        timed => timed?,
-                    };
-                    tracing::debug!("{}: {time:.4} ms with {tile:?}", step.name);
-                    if best.is_none_or(|(least, _)| time < least) {
-                        best = Some((time, tile));
-                    }
-                }
-                if let Some((_, tile)) = best.filter(|(time, _)| time.is_finite()) {
-                    table.0.insert(key, Found { tile, among: asked });
-                }
+                timed => timed?,
             }
             self.save(&table);
         }
         plan.retile(|step, extent| {
-            table.0.get(&self.key(&step.kernel, &variant, extent)).map(|found| found.tile)
+            let found = table.0.get(&self.key(&step.kernel, &variant, extent))?.tile;
+            // One that an older version of this program found may be offered no longer.
+            let offered = tiles(&step.kernel, &variant, extent, shared.gpu.card);
+            offered.contains(&found).then_some(found)
         });
         Ok(())
     }
@@ -171,6 +144,52 @@ impl Tuner {
             tracing::debug!("{} was not written: {error}", file.display());
         }
     }
+}
+
+/// A step to be timed, by its place in the plan, and the ways of cutting it.
+struct Open {
+    key: String,
+    step: usize,
+    tiles: Vec<Tile>,
+}
+
+/// Times what is open, and puts the fastest into the table.
+fn time(
+    shared: &Shared,
+    plan: &Plan,
+    size: FrameSize,
+    open: Vec<Open>,
+    asked: usize,
+    table: &mut Table,
+) -> Result<()> {
+    let bench = Bench::new(shared, plan)?;
+    let of = |open: &Open| plan.steps().nth(open.step);
+    let kernels = open.iter().flat_map(|open| {
+        let kernel = of(open).map(|step| step.kernel);
+        open.tiles.iter().filter_map(move |tile| Some(kernel?.with_tile(*tile)))
+    });
+    shared.load_modules(kernels, &plan.variant)?;
+    for open in open {
+        let Some(step) = of(&open) else { continue };
+        let mut best: Option<(f32, Tile)> = None;
+        for tile in open.tiles {
+            let time = match bench.time(shared, plan, size, step, tile) {
+                Err(Error::Kernel { reason, .. }) => {
+                    tracing::debug!("{}: {reason} with {tile:?}", step.name);
+                    continue;
+                }
+                timed => timed?,
+            };
+            tracing::debug!("{}: {time:.4} ms with {tile:?}", step.name);
+            if best.is_none_or(|(least, _)| time < least) {
+                best = Some((time, tile));
+            }
+        }
+        if let Some((_, tile)) = best.filter(|(time, _)| time.is_finite()) {
+            table.0.insert(open.key, Found { tile, among: asked });
+        }
+    }
+    Ok(())
 }
 
 /// How many candidates are to be timed.

@@ -213,6 +213,7 @@ pub fn scaling(points: &[ScalingPoint]) -> Markup {
         (by_size("Memory over the size of the frames", "MiB", &memory).render())
         (counted("Speed over threads", "threads", Axis::Threads, &threads).render())
         (counted("Speed over batch", "frames at once", Axis::Batch, &|p| p.batch as f64).render())
+        (counted("Speed over pairs", "pairs at once", Axis::Pairs, &|p| p.batch as f64).render())
     }
 }
 

@@ -12,6 +12,7 @@ pub fn name(axis: Axis) -> &'static str {
         Axis::Size => "size",
         Axis::Threads => "threads",
         Axis::Batch => "batch",
+        Axis::Pairs => "pairs",
     }
 }
 

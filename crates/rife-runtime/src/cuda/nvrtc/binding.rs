@@ -109,7 +109,7 @@ impl Nvrtc {
     ///
     /// # Errors
     /// [`CompileError::NoTarget`].
-    pub(super) fn target(&self, arch: Arch) -> Result<String, CompileError> {
+    pub(crate) fn target(&self, arch: Arch) -> Result<String, CompileError> {
         arch.target_among(&self.supported, self.version).ok_or_else(|| CompileError::NoTarget {
             arch,
             version: self.version,

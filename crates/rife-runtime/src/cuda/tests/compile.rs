@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rife_model::ModelVersion;
+use rife_model::{ModelVersion, Scale};
 
 use super::super::kernel::{Card, Extent, Kernel, Layout, Outcome, Source, Tile, Variant, tiles};
 use super::super::nvrtc::{Arch, Compiler, Unit};
@@ -11,27 +11,30 @@ use super::{A100, B200, FULL_HD, H100, PRECISIONS, RTX_3090, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
 /// One kernel of each kind: what differs only in its shape compiles if another does. `thorough`
-/// tells apart, beside texts, sources and epilogues, also layouts, models and where weights lie.
+/// tells apart, beside texts, layouts, sources and epilogues, also models, scales that enlarge and
+/// where weights lie.
 fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Variant)> {
     let all = Optimizations::all();
     let mut kinds: HashMap<String, (usize, Kernel, Variant)> = HashMap::new();
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
-        for optimizations in [
-            all,
-            all.without(Optimization::ChannelsLast),
-            all.without(Optimization::FusedKernels),
-            Optimizations::none(),
+        for (optimizations, scale) in [
+            (all, Scale::One),
+            (all.without(Optimization::ChannelsLast), Scale::One),
+            (all.without(Optimization::FusedKernels), Scale::One),
+            (Optimizations::none(), Scale::One),
+            (all, Scale::Four),
+            (all.without(Optimization::FusedKernels), Scale::Four),
         ] {
             // What is tried of tiles does not depend on the size, and a plan of small frames has
             // every kernel.
             let of = request(version, precision, FrameSize::new(64, 64));
             let ensemble = version.spec().supports_ensemble && optimizations != all;
-            let plan = Plan::new(&Request { optimizations, ensemble, card, ..of });
+            let plan = Plan::new(&Request { optimizations, scale, ensemble, card, ..of });
             let others =
                 [Kernel::Frame, Kernel::YuvIn, Kernel::YuvOut, Kernel::Items, Kernel::Peak];
             for kernel in plan.steps().map(|s| s.kernel).chain(others) {
                 let variant = plan.variant;
-                for (key, size, kernel) in ways(kernel, &variant, card, thorough) {
+                for (key, size, kernel) in ways(kernel, &variant, scale, card, thorough) {
                     let least = kinds.entry(key).or_insert((size, kernel, variant));
                     if size < least.0 {
                         *least = (size, kernel, variant);
@@ -47,12 +50,13 @@ fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Varia
 fn ways(
     kernel: Kernel,
     variant: &Variant,
+    scale: Scale,
     card: Card,
     thorough: bool,
 ) -> Vec<(String, usize, Kernel)> {
-    let layout = if thorough { variant.layout } else { Layout::ChannelsLast };
+    let layout = variant.layout;
     let by_model = thorough && variant.layout == Layout::ChannelsLast;
-    let model = if by_model { variant.features.to_string() } else { String::new() };
+    let model = if by_model { format!("{} {scale}", variant.features) } else { String::new() };
     // What is the same text in each precision and layout is told apart in one of each.
     let finely = by_model && variant.precision == Precision::F16;
     // Of the same text, that with the fewest levels, but not with none: then there is no warp.
@@ -63,6 +67,8 @@ fn ways(
         | Kernel::Blend { levels } => levels.checked_sub(1).unwrap_or(100),
         _ => 0,
     };
+    // Of a scale that enlarges the one with the most: the last ones do.
+    let levels = if scale == Scale::One { levels } else { 100 - levels };
     let name = match kernel {
         Kernel::Conv { stride, source, epilogue, terms, .. } => {
             let (source, model) = match source {
@@ -124,17 +130,16 @@ fn ways(
 )]
 fn every_kernel_compiles_for_every_card() {
     let cards = [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)];
-    for (i, (major, minor)) in cards.into_iter().enumerate() {
+    for (major, minor) in cards {
         let card = match major * 10 + minor {
             80 => A100,
             90 => H100,
             100 => B200,
             _ => RTX_3090,
         };
-        // Every precision on the card with the most of its own, one of the cheap ones on each other.
+        // More ways of each on the card with the most of its own.
         let thorough = major == 9;
-        let precisions = if thorough { &PRECISIONS[..] } else { &PRECISIONS[i % 2..][..1] };
-        let units: Vec<Unit> = precisions
+        let units: Vec<Unit> = PRECISIONS
             .iter()
             .flat_map(|p| kinds(*p, card, thorough))
             .map(|(kernel, variant)| kernel.unit(&variant))

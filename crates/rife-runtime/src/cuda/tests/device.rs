@@ -462,11 +462,28 @@ fn every_step_computes_what_its_twin_does(version: ModelVersion, precision: Prec
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
 fn blocks_that_walk_keep_their_inputs_apart() {
-    let bench = Bench::new(ModelVersion::V4_26, Precision::F16);
+    let (walked, card) = walk(Precision::F16);
+    // Of `mma.sync` one input and two; of `wgmma`, which Hopper has, every ring of several groups.
+    for halos in 1..=2 {
+        assert!(walked.contains(&(0, halos)), "{walked:?}");
+    }
+    let rings = walked.iter().filter(|(groups, _)| *groups > 1).count();
+    assert!(rings >= 3 || !card.wgmma, "{walked:?}");
+}
+
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
+fn blocks_that_walk_over_floats_keep_their_inputs_apart() {
+    let (walked, _) = walk(Precision::Tf32);
+    assert!(!walked.is_empty());
+}
+
+/// Gives the groups and inputs of the kernels whose blocks fetched more tiles than they hold.
+fn walk(precision: Precision) -> (HashSet<(usize, usize)>, Card) {
+    let bench = Bench::new(ModelVersion::V4_26, precision);
     let card = bench.gpu().card;
-    let (plans, cases) = cases(ModelVersion::V4_26, Precision::F16, card);
+    let (plans, cases) = cases(ModelVersion::V4_26, precision, card);
     let mut random = Random(11);
-    // The groups and inputs of the kernels whose blocks fetched more tiles than they hold.
     let mut walked: HashSet<(usize, usize)> = HashSet::new();
     for case in &cases {
         let (plan, size) = &plans[case.plan];
@@ -491,12 +508,7 @@ fn blocks_that_walk_keep_their_inputs_apart() {
             }
         }
     }
-    // Of `mma.sync` one input and two; of `wgmma`, which Hopper has, every ring of several groups.
-    for halos in 1..=2 {
-        assert!(walked.contains(&(0, halos)), "{walked:?}");
-    }
-    let rings = walked.iter().filter(|(groups, _)| *groups > 1).count();
-    assert!(rings >= 3 || !card.wgmma, "{walked:?}");
+    (walked, card)
 }
 
 macro_rules! steps {

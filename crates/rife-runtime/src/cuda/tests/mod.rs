@@ -6,6 +6,7 @@ mod device;
 mod network;
 mod pack;
 mod plan;
+mod session;
 mod yuv;
 
 use rife_model::weights::{Store, VerifiedBytes};

@@ -205,9 +205,44 @@ fn every_kernel_has_tiles_on_every_card_and_they_fit() {
 fn full_hd_in_half_precision_takes_less_than_200_mib() {
     for version in ModelVersion::ALL {
         let plan = Plan::new(&request(version, Precision::F16, FULL_HD));
-        let bytes = plan.arena + 2 * plan.image_bytes() + plan.weight_offsets().1;
+        // What a session holds: three frames for the network, two on their way in and two out.
+        let frames = 3 * plan.image_bytes() + 4 * 3 * FULL_HD.pixels();
+        let bytes = plan.arena + frames + plan.weight_offsets().1;
         println!("RIFE {version}: {:.1} MiB", bytes as f64 / f64::from(1 << 20));
         assert!(bytes < 200 << 20, "RIFE {version}: {bytes} bytes");
+    }
+}
+
+/// What a launch's time is held to counts the frames that it reads and the one that it makes.
+#[test]
+fn the_bytes_of_a_step_are_those_of_its_tensors_weights_and_frames() {
+    let bytes = |version, precision, name: &str| {
+        let plan = Plan::new(&request(version, precision, FULL_HD));
+        plan.steps().find(|s| s.name == name).unwrap().bytes
+    };
+    // Padded to 1920x1088; the arithmetic is by hand.
+    let pixels = (1920 * 1088) as f64;
+    let made = (3 * 1920 * 1080) as f64;
+    let levels = |up_to: usize| -> f64 {
+        let finer = [8.0, 4.0, 2.0, 1.0];
+        finer[..up_to].iter().map(|d| pixels / (d * d) * (16.0 + 4.0)).sum()
+    };
+    let (v4_6, v4_25) = (ModelVersion::V4_6, ModelVersion::V4_25);
+    for (precision, element) in [(Precision::F16, 2.0), (Precision::F32, 4.0)] {
+        let images = 2.0 * pixels * 4.0 * element;
+        // 24 columns of 16 taps, the input at a quarter of the size.
+        let blend =
+            images + made + levels(3) + element * (16.0 * 64.0 * 24.0 + pixels / 16.0 * 64.0);
+        assert_eq!(bytes(v4_6, precision, "block3.lastconv"), blend, "{precision}");
+        let first = images + levels(3) + element * (9.0 * 16.0 * 32.0 + pixels / 4.0 * 32.0);
+        assert_eq!(bytes(v4_6, precision, "block3.conv0"), first, "{precision}");
+        // At an eighth of the size four pixels of each 64 are read.
+        let coarse = bytes(v4_6, precision, "block0.conv0");
+        assert!(coarse > images / 16.0 && coarse < images / 2.0, "{precision}: {coarse}");
+        let taken = bytes(v4_25, precision, "encode.cnn0");
+        let padded = if precision == Precision::F16 { 16.0 } else { 8.0 };
+        let expected = images / 2.0 + element * (9.0 * padded * 16.0 + pixels / 4.0 * 16.0);
+        assert_eq!(taken, expected, "{precision}");
     }
 }
 

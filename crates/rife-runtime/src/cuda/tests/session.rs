@@ -1,0 +1,213 @@
+//! Whole sessions, on a GPU: weights that no file holds, and what is left when a call into the
+//! driver fails in their midst.
+
+use std::path::Path;
+
+use candle_core::Tensor;
+use rife_model::{ModelVersion, Scale};
+use rife_testkit::tolerance::{F32_IMAGE, max_error};
+use rife_testkit::{Golden, random_weights};
+
+use super::super::driver::{Gpu, fault};
+use super::super::engine::CudaEngine;
+use super::super::pack;
+use super::super::plan::Plan;
+use super::{published, request};
+use crate::engine::{EngineImpl, EngineSession, Load};
+use crate::{
+    Error, Frame, FrameSize, Optimization, Optimizations, PixelFormat, Precision, Result, Stride,
+};
+
+fn engine(version: ModelVersion, scale: Scale, optimizations: Optimizations) -> CudaEngine {
+    let load = Load {
+        version,
+        weights: &published(version),
+        index: 0,
+        precision: Precision::F32,
+        scale,
+        ensemble: false,
+        optimizations,
+        batch: 2,
+        threads: None,
+    };
+    CudaEngine::load(Gpu::open(0).unwrap(), &load).unwrap()
+}
+
+fn made(session: &mut dyn EngineSession, size: FrameSize, timestep: f32) -> Result<Frame> {
+    let mut out = Frame::black(size, PixelFormat::PlanarF32).unwrap();
+    session.at_into(timestep, &mut out.view_mut())?;
+    Ok(out)
+}
+
+/// The golden cases of weights drawn from a seed, which are as large in every layer: a weight that
+/// lies in another's place shows.
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
+fn random_weights_give_what_they_give_in_pytorch() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rife-model/tests/data");
+    for (version, file) in [(ModelVersion::V4_6, "rife46"), (ModelVersion::V4_26, "rife426")] {
+        let golden = Golden::load(data.join(format!("golden_{file}.safetensors")));
+        let drawn = version.spec().tensors().into_iter().map(|(name, shape)| {
+            let values = random_weights(&name, &shape, 7);
+            (name, Tensor::from_vec(values, shape, &candle_core::Device::Cpu).unwrap())
+        });
+        let drawn = safetensors(drawn.collect());
+        let mut held = 0;
+        for case in golden.cases.iter().filter(|case| case.random_weights) {
+            let scale: Scale = case.scale.to_string().parse().unwrap();
+            let engine = engine(version, scale, Optimizations::all());
+            let of = request(version, Precision::F32, FrameSize::new(64, 64));
+            let plan = Plan::new(&super::Request { scale, card: engine.0.gpu.card, ..of });
+            engine.0.weights.write(&pack::pack(&plan, version.spec(), &drawn).unwrap()).unwrap();
+
+            let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let [a, b] = case.frames.each_ref().map(|t| {
+                let (_, _, h, w) = t.dims4().unwrap();
+                Frame::planar_f32(FrameSize::new(w, h), values(t)).unwrap()
+            });
+            let mut session = engine.session(a.size()).unwrap();
+            session.push(&a.view()).unwrap();
+            session.push(&b.view()).unwrap();
+            for (i, t) in case.timesteps.iter().enumerate() {
+                let got = made(session.as_mut(), a.size(), *t).unwrap();
+                let expected = values(&case.image.get(i).unwrap());
+                let off = max_error(got.as_planar_f32().unwrap(), &expected);
+                println!("RIFE {version}, {}: off by {off:.2e}", case.name);
+                assert!(off <= F32_IMAGE, "RIFE {version}, {}: off by {off}", case.name);
+                held += 1;
+            }
+        }
+        assert!(held > 0, "RIFE {version} has no such case");
+    }
+}
+
+fn safetensors(tensors: std::collections::HashMap<String, Tensor>) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("drawn.safetensors");
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+/// Every call into the driver that an operation makes fails once: it says so, the session holds what
+/// it held before, and makes the same frames as ever when it is asked again.
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
+fn a_session_goes_on_after_any_call_into_the_driver_has_failed() {
+    let size = FrameSize::new(66, 40);
+    let planar = |pan| {
+        let samples = rife_testkit::lines(66, 40, pan, 0);
+        Frame::planar_f32(size, samples.into_iter().map(|v| f32::from(v) / 255.0).collect())
+            .unwrap()
+    };
+    let [a, b, c] = [0, 2, 5].map(planar);
+    let frugal = Optimizations::all()
+        .without(Optimization::PreallocatedBuffers)
+        .without(Optimization::CachedFrames)
+        .without(Optimization::PinnedMemory);
+    for (version, optimizations) in [
+        (ModelVersion::V4_6, Optimizations::all()),
+        (ModelVersion::V4_26, Optimizations::all()),
+        (ModelVersion::V4_26, frugal),
+    ] {
+        let engine = engine(version, Scale::One, optimizations);
+        let fresh = |frames: &[&Frame]| {
+            let mut session = engine.session(size).unwrap();
+            frames.iter().for_each(|frame| session.push(&frame.view()).unwrap());
+            session
+        };
+        let [ab, bc] = [[&a, &b], [&b, &c]].map(|pair| {
+            let mut session = fresh(&pair);
+            [0.5, 0.25].map(|t| made(session.as_mut(), size, t).unwrap())
+        });
+        // Where a session was not begun, another one is.
+        let begun = (0..).find(|calls| {
+            fault::after(*calls);
+            let session = engine.session(size);
+            let over = fault::is_over();
+            assert_eq!(over, session.is_err(), "RIFE {version}, call {calls}");
+            !over
+        });
+        assert!(begun > Some(10));
+        // Whether a failure has come before the operation was over.
+        let hit = |calls: usize, result: Result<()>| {
+            let over = fault::is_over();
+            match result {
+                Ok(()) => {
+                    assert!(!over, "RIFE {version}: what failed at call {calls} was not said")
+                }
+                Err(Error::Kernel { name, .. }) if name == fault::NAME => {}
+                Err(other) => panic!("RIFE {version}, call {calls}: {other}"),
+            }
+            over
+        };
+        let mut failed = [0; 4];
+        for calls in 0.. {
+            let before = failed;
+            // In a new session, whose first frames allocate, and in one that has made some.
+            for used in [false, true] {
+                let mut session = fresh(&[&a, &b]);
+                if used {
+                    assert_eq!(made(session.as_mut(), size, 0.5).unwrap(), ab[0]);
+                }
+                let context = || format!("RIFE {version}, call {calls}, used {used}");
+
+                fault::after(calls);
+                let result = made(session.as_mut(), size, 0.25).map(drop);
+                failed[0] += usize::from(hit(calls, result));
+                assert_eq!(made(session.as_mut(), size, 0.25).unwrap(), ab[1], "{}", context());
+
+                // Several at once, in a batch.
+                let mut outs = [0; 2].map(|_| Frame::black(size, PixelFormat::PlanarF32).unwrap());
+                fault::after(calls);
+                let result =
+                    session.at_many_into(&[0.5, 0.25], &mut outs.each_mut().map(Frame::view_mut));
+                failed[1] += usize::from(hit(calls, result));
+                session
+                    .at_many_into(&[0.5, 0.25], &mut outs.each_mut().map(Frame::view_mut))
+                    .unwrap();
+                assert_eq!(outs, ab, "{}", context());
+
+                // While one is pending, which comes whole.
+                session.submit(0.5, PixelFormat::PlanarF32).unwrap();
+                fault::after(calls);
+                let result = session.push(&c.view());
+                let lost = hit(calls, result);
+                failed[2] += usize::from(lost);
+                let mut out = Frame::black(size, PixelFormat::PlanarF32).unwrap();
+                session.finish_into(&mut out.view_mut()).unwrap();
+                assert_eq!(out, ab[0], "{}", context());
+                let held = if lost { &ab } else { &bc };
+                assert_eq!(made(session.as_mut(), size, 0.5).unwrap(), held[0], "{}", context());
+
+                // Rows apart, which are gathered first; then the frame that was being fetched is
+                // lost, and the one behind it is not.
+                if lost {
+                    let stride = Stride { row: 70, plane: 70 * 40 };
+                    let mut apart = vec![0.0; 3 * 70 * 40];
+                    let rows = c.as_planar_f32().unwrap().chunks_exact(66);
+                    apart.chunks_exact_mut(70).zip(rows).for_each(|(to, row)| {
+                        to[..66].copy_from_slice(row);
+                    });
+                    let view = crate::FrameView::planar_f32(size, &apart, stride).unwrap();
+                    session.push(&view).unwrap();
+                }
+                session.submit(0.5, PixelFormat::PlanarF32).unwrap();
+                session.submit(0.25, PixelFormat::PlanarF32).unwrap();
+                fault::after(calls);
+                let result = session.finish_into(&mut out.view_mut());
+                failed[3] += usize::from(hit(calls, result));
+                session.finish_into(&mut out.view_mut()).unwrap();
+                assert_eq!(out, bc[1], "{}", context());
+            }
+            if failed == before {
+                break;
+            }
+        }
+        println!("RIFE {version}: {failed:?} failures");
+        let [made, many, pushed, finished] = failed;
+        assert!(made > 10 && many > 10 && finished > 2, "{failed:?}");
+        // What is not kept on the device is not brought there either.
+        let kept = optimizations.has(Optimization::CachedFrames);
+        assert_eq!(pushed > 10, kept, "{failed:?}");
+    }
+}

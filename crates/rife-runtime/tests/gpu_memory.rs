@@ -1,0 +1,94 @@
+//! A stream on a GPU needs no more memory for many frames than for a few, by the driver's account and
+//! by the system's. Alone in its process, as other work would show.
+
+use rife_model::weights::Store;
+use rife_runtime::{
+    Device, Engine, Frame, FrameSize, Interpolator, ModelVersion, Optimization, Optimizations,
+    PixelFormat, Precision, Session,
+};
+use rife_testkit::lines;
+
+/// What the driver's own bookkeeping may take meanwhile, and what a program beside this one.
+const DEVICE_SLACK: usize = 4 << 20;
+/// The same of the allocator's. A KiB a frame would be an eighth of it.
+const HOST_SLACK: usize = 4 << 20;
+
+const SIZE: FrameSize = FrameSize::new(640, 360);
+
+fn frame(pan: i64) -> Frame {
+    let (planar, n) = (lines(SIZE.width, SIZE.height, pan, 0), SIZE.pixels());
+    let samples = (0..3 * n).map(|i| planar[i % 3 * n + i / 3]).collect();
+    Frame::rgb8(SIZE, samples).unwrap()
+}
+
+/// Bytes that are in use: of the device's memory, and of the host's by this process.
+fn in_use() -> (usize, usize) {
+    let (free, total) = cudarc::driver::result::mem_get_info().unwrap();
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let resident: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    (total - free, resident * 4096)
+}
+
+/// So many frames, by all ways in which they are asked for, and a reset now and then.
+fn run(session: &mut Session, frames: &[Frame; 4], count: usize) {
+    let mut out = Frame::black(SIZE, PixelFormat::Rgb8).unwrap();
+    session.reset();
+    session.push(&frames[0].view()).unwrap();
+    for i in 1..=count {
+        session.push(&frames[i % 4].view()).unwrap();
+        if i % 3 == 0 {
+            session.at_into(0.5, &mut out.view_mut()).unwrap();
+        } else {
+            session.submit(0.5).unwrap();
+            session.finish_into(&mut out.view_mut()).unwrap();
+        }
+        if i % 100 == 0 {
+            session.reset();
+            session.push(&frames[i % 4].view()).unwrap();
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
+fn five_hundred_frames_need_no_more_memory_than_twenty() {
+    // What `mem_get_info` is asked of is the calling thread's context, which the engine shares.
+    let context = cudarc::driver::CudaContext::new(0).unwrap();
+    context.bind_to_thread().unwrap();
+    let frames = [0, 3, 5, 40].map(frame);
+    let all = Optimizations::all();
+    let passing = all.without(Optimization::PreallocatedBuffers);
+    for (version, precision, optimizations) in [
+        (ModelVersion::V4_6, Precision::F16, all),
+        (ModelVersion::V4_25, Precision::F16, all),
+        (ModelVersion::V4_25, Precision::Tf32, all),
+        (ModelVersion::V4_6, Precision::F32, all),
+        (ModelVersion::V4_25, Precision::F16, passing),
+    ] {
+        let weights = Store::locate(None)
+            .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+            .unwrap_or_else(|e| panic!("{e}"));
+        let rife = Interpolator::builder(version)
+            .engine(Engine::Optimized)
+            .device(Device::Cuda(0))
+            .precision(precision)
+            .optimizations(optimizations)
+            .load_weights(&weights)
+            .unwrap();
+        let mut session = rife.session(SIZE).unwrap();
+        run(&mut session, &frames, 20);
+        let (device, host) = in_use();
+        let held = session.memory().expect("the engine knows its memory");
+        run(&mut session, &frames, 500);
+        let (device_after, host_after) = in_use();
+        let held_after = session.memory().expect("the engine knows its memory");
+        let name = format!("RIFE {version} {precision}");
+        println!("{name}: device {device} to {device_after}, host {host} to {host_after}");
+        assert!(device_after <= device + DEVICE_SLACK, "{name}: {device} became {device_after}");
+        assert!(host_after <= host + HOST_SLACK, "{name}: {host} became {host_after}");
+        assert!(held.device_bytes > 0);
+        assert!(held_after.device_bytes <= held.device_bytes, "{held:?} became {held_after:?}");
+        let pinned = [held, held_after].map(|held| held.pinned_host_bytes);
+        assert!(pinned[1] <= pinned[0], "{held:?} became {held_after:?}");
+    }
+}
