@@ -10,6 +10,9 @@ use rife_testkit::lines;
 
 /// What the driver's own bookkeeping may take meanwhile, and what a program beside this one.
 const DEVICE_SLACK: usize = 4 << 20;
+/// Where every frame allocates: the driver's pool grows and shrinks by pieces of 32 MiB. Five hundred
+/// frames that kept their memory would hold gigabytes.
+const POOL_SLACK: usize = 64 << 20;
 /// The same of the allocator's. A KiB a frame would be an eighth of it.
 const HOST_SLACK: usize = 4 << 20;
 
@@ -84,7 +87,8 @@ fn five_hundred_frames_need_no_more_memory_than_twenty() {
         let held_after = session.memory().expect("the engine knows its memory");
         let name = format!("RIFE {version} {precision}");
         println!("{name}: device {device} to {device_after}, host {host} to {host_after}");
-        assert!(device_after <= device + DEVICE_SLACK, "{name}: {device} became {device_after}");
+        let slack = if optimizations == all { DEVICE_SLACK } else { POOL_SLACK };
+        assert!(device_after <= device + slack, "{name}: {device} became {device_after}");
         assert!(host_after <= host + HOST_SLACK, "{name}: {host} became {host_after}");
         assert!(held.device_bytes > 0);
         assert!(held_after.device_bytes <= held.device_bytes, "{held:?} became {held_after:?}");
