@@ -7,7 +7,7 @@
 #   tools/check-gpu-memory.sh [TOOL...]     TOOL is memcheck or racecheck [default: both]
 #
 # RIFE_BENCH is a rife-bench and RIFE_TESTS the unit tests of rife-runtime, if they need not be built. JOBS is
-# how many checks are made at once [default: 4].
+# how many checks are made at once [default: 2]; in racecheck one holds up to 15 GiB of the host's memory.
 set -eu
 say() { echo "check-gpu-memory: $*" >&2; }
 
@@ -76,7 +76,7 @@ for tool; do
         for precision in f32 tf32 f16; do echo "$tool $model $precision autotune"; done
         for off in wgmma fused-kernels channels-last; do echo "$tool $model f16 autotune,$off"; done
     done
-done | if xargs -P "${JOBS:-4}" -L 1 "$self" --one; then
+done | if xargs -P "${JOBS:-2}" -L 1 "$self" --one; then
     echo "check-gpu-memory: nothing found"
 else
     say "something was found, or a check could not be made"
