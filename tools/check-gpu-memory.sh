@@ -1,8 +1,8 @@
 #!/bin/sh
 # Looks for accesses out of bounds and for races in the CUDA engine's kernels, under compute-sanitizer (of
-# NVIDIA's toolkit): whole frames of both models in each precision at a small size, also without fused kernels,
-# without channels last, and by mma.sync where wgmma is; and convolutions on one multiprocessor, where blocks walk
-# over many tiles as they do in large frames. Racecheck takes minutes.
+# NVIDIA's toolkit): whole frames of both models in each precision at a small size, in F16 also without fused
+# kernels, without channels last, and by mma.sync where wgmma is; and convolutions on one multiprocessor, where
+# blocks walk over many tiles as they do in large frames. Racecheck takes minutes.
 #
 #   tools/check-gpu-memory.sh [TOOL...]     TOOL is memcheck or racecheck [default: both]
 #
@@ -68,6 +68,7 @@ if ! "$RIFE_TESTS" --list | grep -q "$WALK"; then
 fi
 RECORDS=$(mktemp -d)
 trap 'rm -rf "$RECORDS"' EXIT
+trap 'exit 130' INT TERM
 export RIFE_BENCH RIFE_TESTS RECORDS WALK RIFE_CACHE_DIR="$RECORDS/cache"
 
 for tool; do

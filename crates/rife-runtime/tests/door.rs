@@ -276,8 +276,11 @@ fn a_strided_frame_is_the_same_frame(on: &Engines) {
     let version = ModelVersion::V4_6;
     let weights = weights(version);
     for on in on.iter().filter(|on| on.engine == Engine::Optimized) {
-        let none = builder(version, on, Precision::F32).optimizations(Optimizations::none());
-        a_strided_frame_is_the_same_frame_to(&none.load_weights(&weights).unwrap());
+        let unpinned = Optimizations::all().without(Optimization::PinnedMemory);
+        for optimizations in [unpinned, Optimizations::none()] {
+            let builder = builder(version, on, Precision::F32).optimizations(optimizations);
+            a_strided_frame_is_the_same_frame_to(&builder.load_weights(&weights).unwrap());
+        }
     }
 }
 

@@ -154,7 +154,7 @@ impl Ablation {
 
     /// Whether some verdict rests on one run, of which nothing tells the spread.
     pub fn rests_on_one_run(&self) -> bool {
-        self.seen().any(|seen| seen.error.is_none() && seen.runs.len() < 2)
+        self.seen().any(|seen| seen.error.is_none() && seen.runs.len() == 1)
     }
 
     /// Everything on, then without each, then everything off, then each alone.

@@ -73,17 +73,19 @@ fn cells(
 
 /// What the table's words mean.
 pub(super) fn legend(ablations: &[Ablation]) -> String {
-    let (least, rests) = if ablations.iter().any(Ablation::rests_on_one_run) {
-        let rests =
-            " Some rest on one run, of which nothing tells the spread: take more --repeats.";
-        (LEAST_GAIN_OF_ONE_RUN, rests)
+    let rests = if ablations.iter().any(Ablation::rests_on_one_run) {
+        let least = percent(LEAST_GAIN_OF_ONE_RUN);
+        format!(
+            " Some rest on one run, of which nothing tells the spread, and have to gain {least}% where \
+             both sides do: take more --repeats."
+        )
     } else {
-        (LEAST_GAIN, "")
+        String::new()
     };
     format!(
         "The gain is that of having the optimization. It helped or hurt where no run with it and \
          none without it overlap and the gain is {}% or more, and more than what runs of \
          one configuration differ by, these and those of all the others.{rests}",
-        percent(least)
+        percent(LEAST_GAIN)
     )
 }

@@ -166,7 +166,7 @@ impl Subject for RuntimeSubject {
     ) -> Result<()> {
         let size = rt::FrameSize::new(size.width, size.height);
         let stride = rt::Stride::packed(size, rt::PixelFormat::Rgb8);
-        let view = |rgb8| rt::FrameView::rgb8(size, rgb8, stride);
+        let view = |rgb8| -> Result<_> { Ok(rt::FrameView::rgb8(size, rgb8, stride)?) };
         let pairs = pairs
             .iter()
             .map(|(earlier, later)| Ok((view(earlier)?, view(later)?, t)))
@@ -284,4 +284,35 @@ fn memory(session: &rt::Session) -> Option<EngineMemory> {
         device_mib: mib(memory.device_bytes),
         pinned_host_mib: mib(memory.pinned_host_bytes),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Case, Engines, Size};
+    use super::*;
+
+    #[test]
+    fn pairs_at_once_are_what_a_stream_makes_of_each() {
+        let size = Size { width: 48, height: 32 };
+        let model = ModelVersion::V4_6;
+        let mut engines = RuntimeEngines::new(Store::locate(None).expect("a store"), Some(2));
+        engines.prepare(&[model], &mut |_| ()).expect("weights");
+        let case = Case { engine: Engine::Optimized, ..Case::reference(model) };
+        let tuning = Tuning { threads: None, batch: 2 };
+        let subject = engines.load_tuned(case, Device::Cpu, tuning).expect("an engine");
+        let frames: Vec<Vec<u8>> = (0..4usize)
+            .map(|i| (0..size.samples()).map(|s| ((s / 3 + 2 * i) % 97 + s % 3) as u8).collect())
+            .collect();
+        let pairs: Vec<(&[u8], &[u8])> = frames.windows(2).map(|f| (&*f[0], &*f[1])).collect();
+        let mut made = vec![vec![0; size.samples()]; pairs.len()];
+        subject.pairs_rgb8(size, &pairs, 0.5, &mut made).expect("frames");
+        for ((earlier, later), made) in pairs.iter().zip(&made) {
+            let mut stream = subject.session(size).expect("a session");
+            stream.push(earlier).expect("a frame");
+            stream.push(later).expect("a frame");
+            let mut alone = vec![0; size.samples()];
+            stream.at_rgb8(0.5, &mut alone).expect("a frame");
+            assert_eq!(*made, alone);
+        }
+    }
 }

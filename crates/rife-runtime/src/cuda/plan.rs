@@ -333,7 +333,8 @@ impl<'a> Builder<'a> {
         self.steps.push(step);
     }
 
-    /// Bytes that a step reads and writes of frames, each once. A frame that is made is of 8 bits.
+    /// Bytes that a step reads and writes of frames, each once. A frame that is made is of 8 bits, and
+    /// all of a batch are made between the same two.
     fn bytes_of_frames(&self, step: &Step) -> usize {
         let pixels = self.padding.padded_height * self.padding.padded_width;
         let colours = 4 * self.variant.element();

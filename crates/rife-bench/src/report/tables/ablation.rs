@@ -17,8 +17,8 @@ pub const LEGEND: &str = "The gain is that of having the optimization, in frames
     engine holds with everything on, then how much of it is due to the optimization. PSNR and \
     error are against everything on: \u{221e} where frames stay the same.";
 
-const ONE_RUN: &str = "Verdicts rest on one run each, of which nothing tells the spread: a gain of less than 3 % is \
-     taken for none.";
+const ONE_RUN: &str = "Some verdicts rest on one run, of which nothing tells the spread; where both sides of one do, \
+     a gain of less than 3 % is taken for none.";
 
 /// A configuration with everything on, and each of its optimizations.
 pub fn of(ablation: &Ablation) -> Grid {

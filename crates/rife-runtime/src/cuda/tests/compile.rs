@@ -59,16 +59,19 @@ fn ways(
     let model = if by_model { format!("{} {scale}", variant.features) } else { String::new() };
     // What is the same text in each precision and layout is told apart in one of each.
     let finely = by_model && variant.precision == Precision::F16;
-    // Of the same text, that with the fewest levels, but not with none: then there is no warp.
     let levels = match kernel {
         Kernel::Conv { source: Source::Input { levels, .. }, .. }
         | Kernel::Input { levels, .. }
         | Kernel::Deconv { outcome: Outcome::Blend { levels }, .. }
-        | Kernel::Blend { levels } => levels.checked_sub(1).unwrap_or(100),
-        _ => 0,
+        | Kernel::Blend { levels } => levels,
+        _ => 1,
     };
-    // Of a scale that enlarges the one with the most: the last ones do.
-    let levels = if scale == Scale::One { levels } else { 100 - levels };
+    // Of the same text, that with the fewest levels, but not with none: then there is no warp. Of a
+    // scale that enlarges that with the most, as the last ones do.
+    let levels = match scale {
+        Scale::One => levels.checked_sub(1).unwrap_or(100),
+        _ => 100 - levels,
+    };
     let name = match kernel {
         Kernel::Conv { stride, source, epilogue, terms, .. } => {
             let (source, model) = match source {
