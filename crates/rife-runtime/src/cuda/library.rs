@@ -1,6 +1,7 @@
 //! Libraries that are loaded at run time, and whether NVIDIA's driver is one of them here.
 
 use std::error::Error as _;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use libloading::Library;
@@ -27,6 +28,12 @@ pub(crate) fn driver_present() -> Result<(), String> {
         Err(format!("NVIDIA's driver is not installed, or not for this program to see: {first}"))
     });
     DRIVER.as_ref().map(drop).map_err(Clone::clone)
+}
+
+/// Whether the system knows a card of NVIDIA's, be the driver's library there or not: the kernel's part
+/// of the driver is, as in a container that was not given the rest.
+pub(crate) fn card_present() -> bool {
+    ["/dev/nvidiactl", "/dev/nvidia0"].iter().any(|device| Path::new(device).exists())
 }
 
 /// What the system's loader says of a library or a symbol that it did not load.

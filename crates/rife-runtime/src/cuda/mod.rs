@@ -35,7 +35,7 @@ const LEAST_DRIVER: i32 = 12080;
 
 /// Whether the GPU of an index can run the engine, and its name.
 pub(crate) fn probe(index: usize) -> Probe {
-    library::driver_present().map_err(Absent::Device)?;
+    library::driver_present().map_err(|reason| without_driver(reason, library::card_present()))?;
     let gpu = open(index)?;
     if let Some(reason) = too_old(&gpu.name, gpu.capability, gpu.driver) {
         return Err(Absent::Broken(reason));
@@ -45,6 +45,12 @@ pub(crate) fn probe(index: usize) -> Probe {
         .and_then(|nvrtc| nvrtc.target(arch(gpu.capability)))
         .map_err(|error| Absent::Broken(error.to_string()))?;
     Ok(gpu.name)
+}
+
+/// What it means that the driver's library cannot be loaded: something is wrong only where there is a
+/// card for it.
+fn without_driver(reason: String, card: bool) -> Absent {
+    if card { Absent::Broken(reason) } else { Absent::Device(reason) }
 }
 
 /// Why a card of this compute capability, or its driver, cannot be used; `None` if it can.
@@ -91,7 +97,13 @@ pub(crate) fn load(load: &Load<'_>) -> Result<Box<dyn EngineImpl>> {
 
 #[cfg(test)]
 mod refusals {
-    use super::too_old;
+    use super::{Absent, too_old, without_driver};
+
+    #[test]
+    fn a_missing_driver_is_worth_a_word_only_where_there_is_a_card() {
+        assert_eq!(without_driver("none".into(), true), Absent::Broken("none".into()));
+        assert_eq!(without_driver("none".into(), false), Absent::Device("none".into()));
+    }
 
     #[test]
     fn a_card_or_a_driver_that_is_too_old_is_told_what_is_the_least() {
