@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the records of docs/results that are of a GPU, in one go: 15 minutes and more on an H100.
+# Makes the records of docs/results that are of a GPU, in one go: 20 minutes and more on an H100.
 #
 #   tools/gpu-records.sh FOLDER [RECORD...]     FOLDER gets them; RECORD is h100, h100-sizes, ...
 #

@@ -355,3 +355,20 @@ pub fn render(record: &StreamingRecord) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The README shows what the program prints of the record, and nothing else.
+    #[test]
+    fn the_text_shows_the_record() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a text");
+        let record = serde_json::from_str(&read("docs/results/video/h100.json")).expect("a record");
+        let printed = render(&record);
+        let (_, jobs) = printed.split_once("\n\n").expect("a heading");
+        let block = format!("```text\n{jobs}```\n");
+        assert!(read("README.md").contains(&block), "the README has to show\n{block}");
+    }
+}
