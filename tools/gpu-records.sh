@@ -1,18 +1,25 @@
 #!/bin/sh
-# Makes the records of docs/results that are of a GPU, in one go: 20 minutes and more on an H100.
+# Makes the records of docs/results that are of a GPU, in one go: 35 minutes on an H100.
 #
-#   tools/gpu-records.sh FOLDER [RECORD...]     FOLDER gets them; RECORD is h100, h100-sizes, ...
+#   tools/gpu-records.sh FOLDER [RECORD...]     FOLDER gets them; RECORD is h100, h100-sizes, ... [default: all]
 #
 # RIFE_BENCH is a rife-bench with --features candle-cuda, on whose GPU the baseline runs too. BIKES is a
 # folder with the first 59 frames of bikes.mp4 as pictures (ffmpeg -i bikes.mp4 -frames:v 59 bikes/%03d.png).
 # Python with Pillow enlarges them, and with PyTorch runs the peers. Each record is written when it is whole;
-# one that fails does not keep the others from being made. Made only when named, as another holds what they
-# do: h100-bikes-1, h100-ablation-f16-4.6.
+# one that fails does not keep the others from being made.
 set -u
-[ $# -gt 0 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 to=$1
 shift
-[ $# -gt 0 ] || set -- h100 h100-ablation-f16 h100-ablation-f32 h100-scaling h100-sizes h100-bikes h100-bikes-2 h100-peers video
+all='h100 h100-ablation-f16 h100-ablation-f32 h100-scaling h100-sizes h100-bikes h100-bikes-2 h100-peers video'
+for record; do
+    case " $all " in
+    *" $record "*) ;;
+    *) echo "gpu-records: no record is called $record: $all" >&2; exit 2 ;;
+    esac
+done
+# shellcheck disable=SC2086 # names without blanks
+[ $# -gt 0 ] || set -- $all
 bench=${RIFE_BENCH:-target/release/rife-bench}
 bikes=${BIKES:-bikes}
 mkdir -p "$to"
@@ -41,16 +48,13 @@ for record; do
     case $record in
     h100) measure --all --size 1920x1080 --frames 500 --repeats 2 --budget 4 --profile --pictures --quality "$bikes" ;;
     h100-ablation-f16) measure --engine optimized --precision f16 --size 1920x1080 --frames 40 --repeats 2 --budget 2 --warmup 5 --reference optimized-f32 --ablate --mode device,end-to-end ;;
-    h100-ablation-f16-4.6) measure --engine optimized --model 4.6 --precision f16 --size 1920x1080 --frames 40 --repeats 2 --budget 2 --warmup 5 --reference optimized-f32 --ablate --mode device,end-to-end ;;
     h100-scaling) measure --engine optimized --precision f16 --size 1920x1080 --frames 40 --repeats 2 --budget 2 --warmup 5 --reference optimized-f32 --scaling --mode device ;;
     h100-ablation-f32) measure --engine optimized --precision f32,tf32 --size 1920x1080 --frames 40 --repeats 2 --budget 2 --warmup 5 --reference optimized-f32 --ablate --mode device ;;
     h100-sizes) measure --engine optimized --size 1280x720,3840x2160 --frames 60 --repeats 2 --mode device,end-to-end --reference optimized-f32 ;;
     h100-bikes) enlarged && measure --all --input bikes-1 --frames 29 --repeats 1 --warmup 1 --mode latency --budget 4 ;;
-    h100-bikes-1) enlarged && measure --engine optimized --precision f16,tf32 --input bikes-1 --frames 29 --repeats 1 --warmup 1 --mode latency --budget 4 --reference optimized-f32 ;;
     h100-bikes-2) enlarged && measure --engine optimized --precision f16,tf32 --input bikes-2 --frames 28 --repeats 1 --warmup 1 --mode latency --budget 4 --reference optimized-f32 ;;
     h100-peers) measure --engine optimized --precision f32,tf32,f16 --size 1920x1080 --frames 60 --repeats 1 --budget 6 --warmup 5 --mode device --reference optimized-f32 --peers ;;
     video) "$bench" video --json "$to/h100-video.json" >"$to/video.txt" 2>&1 ;;
-    *) echo "gpu-records: no record is called $record" >&2; false ;;
     esac
     status=$?
     echo "$record: status $status, $(($(date +%s) - since)) s"

@@ -20,7 +20,8 @@ use crate::{Error, FrameSize, Result};
 /// Candidates that are timed, the most promising first; [`ENV`] asks for more. A kernel that is not
 /// in the cache takes a core a fifth of a second to compile.
 const CANDIDATES: usize = 12;
-/// How many ways of cutting each kernel are timed: more take longer, once, and may find better.
+/// How many ways of cutting each kernel are timed: more take longer, once, and may find better; with
+/// one there is nothing to choose from, and nothing is timed.
 const ENV: &str = "RIFE_TUNE";
 /// Launches of one timing, and timings of which the least counts.
 const LAUNCHES: usize = 10;
@@ -103,8 +104,13 @@ impl Tuner {
             let key = self.key(&step.kernel, &variant, extent);
             let offered = tiles(&step.kernel, &variant, extent, shared.gpu.card);
             let known = table.answers(&key, &offered, asked);
-            if !known && !open.iter().any(|open| open.key == key) {
-                open.push(Open { key, step: at, tiles: promising(offered, asked) });
+            if known || open.iter().any(|open| open.key == key) {
+                continue;
+            }
+            let tiles = promising(offered, asked);
+            // The plan has the most promising one already.
+            if tiles.len() > 1 {
+                open.push(Open { key, step: at, tiles });
             }
         }
         if !open.is_empty() {
