@@ -6,9 +6,10 @@
 # RIFE_BENCH is a rife-bench with --features candle-cuda, on whose GPU the baseline runs too. BIKES is a
 # folder with the first 59 frames of bikes.mp4 as pictures (ffmpeg -i bikes.mp4 -frames:v 59 bikes/%03d.png).
 # Python with Pillow enlarges them, and with PyTorch runs the peers. Each record is written when it is whole;
-# one that fails does not keep the others from being made.
+# one that fails does not keep the others from being made. Kernels are compiled and timed first where RIFE_CACHE_DIR
+# (the user's cache folder) holds none.
 set -u
-[ $# -gt 0 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
 to=$1
 shift
 all='h100 h100-ablation-f16 h100-ablation-f32 h100-scaling h100-sizes h100-bikes h100-bikes-2 h100-peers video'
@@ -30,11 +31,13 @@ enlarged() {
 import os, sys
 from PIL import Image
 names = sorted(os.listdir(sys.argv[1]))[:59]
-for folder, part in (("bikes-1", names[:30]), ("bikes-2", names[30:])):
-    os.makedirs(folder)
+for folder, part in (("bikes-2", names[30:]), ("bikes-1", names[:30])):
+    os.makedirs(folder + ".part", exist_ok=True)
     for name in part:
         picture = Image.open(os.path.join(sys.argv[1], name)).convert("RGB")
-        picture.resize((1920, 1080), Image.BICUBIC).save(os.path.join(folder, name), compress_level=0)
+        picture.resize((1920, 1080), Image.BICUBIC).save(os.path.join(folder + ".part", name), compress_level=0)
+    if not os.path.isdir(folder):
+        os.rename(folder + ".part", folder)
 E
 }
 
@@ -55,6 +58,7 @@ for record; do
     h100-bikes-2) enlarged && measure --engine optimized --precision f16,tf32 --input bikes-2 --frames 28 --repeats 1 --warmup 1 --mode latency --budget 4 --reference optimized-f32 ;;
     h100-peers) measure --engine optimized --precision f32,tf32,f16 --size 1920x1080 --frames 60 --repeats 1 --budget 6 --warmup 5 --mode device --reference optimized-f32 --peers ;;
     video) "$bench" video --json "$to/h100-video.json" >"$to/video.txt" 2>&1 ;;
+    *) false ;;
     esac
     status=$?
     echo "$record: status $status, $(($(date +%s) - since)) s"

@@ -112,6 +112,7 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
         .args(["--all", "--device", "cpu", "--size", "64x64", "--frames", "2", "--repeats", "1"])
         .args(["--warmup", "0", "--threads", "1", "--output", "record.json"])
         .env("RIFE_CPU", "avx2")
+        .env("RIFE_TUNE", "30")
         // The checkout's weights, as the working directory is outside of it.
         .env("RIFE_WEIGHTS", weights())
         .assert()
@@ -125,7 +126,8 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
         .iter()
         .map(|m| ["model", "engine", "precision"].map(|k| m["case"][k].as_str().expect(k)))
         .collect();
-    assert_eq!(record["machine"]["environment"]["RIFE_CPU"], "avx2");
+    let environment = &record["machine"]["environment"];
+    assert_eq!([&environment["RIFE_CPU"], &environment["RIFE_TUNE"]], ["avx2", "30"]);
     for model in ["4.6", "4.25"] {
         for precision in ["f32", "f16"] {
             assert!(names.contains(&[model, "baseline", precision]), "{names:?}");

@@ -29,11 +29,11 @@ pub struct Machine {
     pub gpu_driver: Option<String>,
     /// The machine's GPUs, as NVML counts them.
     pub gpus: Vec<GpuFacts>,
-    /// Variables that steer threads and devices, where they are set.
+    /// Variables that steer threads, devices and the choice of kernels, where they are set.
     pub environment: BTreeMap<String, String>,
 }
 
-const STEERING_VARIABLES: [&str; 7] = [
+const STEERING_VARIABLES: [&str; 8] = [
     "CANDLE_NUM_THREADS",
     "CUDA_DEVICE_ORDER",
     "CUDA_VISIBLE_DEVICES",
@@ -41,6 +41,7 @@ const STEERING_VARIABLES: [&str; 7] = [
     "OMP_NUM_THREADS",
     "RAYON_NUM_THREADS",
     "RIFE_CPU",
+    "RIFE_TUNE",
 ];
 
 impl Machine {
