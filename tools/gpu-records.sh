@@ -9,6 +9,7 @@
 # one that fails does not keep the others from being made. Kernels are compiled and timed first where RIFE_CACHE_DIR
 # (the user's cache folder) holds none.
 set -u
+say() { echo "gpu-records: $*" >&2; }
 [ $# -gt 0 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
 to=$1
 shift
@@ -16,13 +17,17 @@ all='h100 h100-ablation-f16 h100-ablation-f32 h100-scaling h100-sizes h100-bikes
 for record; do
     case " $all " in
     *" $record "*) ;;
-    *) echo "gpu-records: no record is called $record: $all" >&2; exit 2 ;;
+    *) say "no record is called $record: $all"; exit 2 ;;
     esac
 done
 # shellcheck disable=SC2086 # names without blanks
 [ $# -gt 0 ] || set -- $all
 bench=${RIFE_BENCH:-target/release/rife-bench}
 bikes=${BIKES:-bikes}
+command -v "$bench" >/dev/null || { say "no program $bench: build it, or set RIFE_BENCH"; exit 2; }
+case " $* " in
+*' h100 '* | *bikes*) [ -d "$bikes" ] || { say "no folder $bikes: make it, or set BIKES"; exit 2; } ;;
+esac
 mkdir -p "$to"
 
 # The clip up to its cut and from there on, at the size that everything else is measured at.
@@ -32,12 +37,13 @@ import os, sys
 from PIL import Image
 names = sorted(os.listdir(sys.argv[1]))[:59]
 for folder, part in (("bikes-2", names[30:]), ("bikes-1", names[:30])):
+    if os.path.isdir(folder):
+        continue
     os.makedirs(folder + ".part", exist_ok=True)
     for name in part:
         picture = Image.open(os.path.join(sys.argv[1], name)).convert("RGB")
         picture.resize((1920, 1080), Image.BICUBIC).save(os.path.join(folder + ".part", name), compress_level=0)
-    if not os.path.isdir(folder):
-        os.rename(folder + ".part", folder)
+    os.rename(folder + ".part", folder)
 E
 }
 
@@ -62,6 +68,6 @@ for record; do
     esac
     status=$?
     echo "$record: status $status, $(($(date +%s) - since)) s"
-    [ $status -eq 0 ] || failed=1
+    [ $status -eq 0 ] || { failed=1; say "$record was not made; what was said of it is in $to/$record.txt"; }
 done
 exit $failed

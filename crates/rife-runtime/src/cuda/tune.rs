@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -198,10 +198,29 @@ fn time(
     Ok(())
 }
 
-/// How many candidates are to be timed.
+/// How many candidates are to be timed. Decided once.
 fn asked() -> usize {
-    let asked = std::env::var(ENV).ok().and_then(|n| n.parse().ok());
-    asked.unwrap_or(CANDIDATES).max(1)
+    static ASKED: OnceLock<usize> = OnceLock::new();
+    *ASKED.get_or_init(|| {
+        let (count, complaint) = wanted(std::env::var(ENV).ok().as_deref());
+        if let Some(complaint) = complaint {
+            tracing::warn!("{complaint}");
+        }
+        count
+    })
+}
+
+/// How many candidates [`ENV`] asks for, and what is wrong with it.
+fn wanted(value: Option<&str>) -> (usize, Option<String>) {
+    let Some(value) = value.filter(|v| !v.is_empty()) else { return (CANDIDATES, None) };
+    match value.parse::<usize>() {
+        Ok(count) => (count.max(1), None),
+        Err(_) => {
+            let says =
+                format!("{ENV}={value:?} is no number of candidates: {CANDIDATES} are timed");
+            (CANDIDATES, Some(says))
+        }
+    }
 }
 
 /// The first candidates, but no more than two that differ only in stages, inputs and blocks.
@@ -322,6 +341,22 @@ mod tests {
         assert!(!table.answers("a", &offered, 30), "30 were asked for, 12 were timed");
         assert!(!table.answers("gone", &offered, 12), "a tile that is not offered");
         assert!(!table.answers("b", &offered, 1));
+    }
+
+    #[test]
+    fn a_count_that_is_none_is_told_and_not_taken() {
+        for (value, expected, complains) in [
+            (None, CANDIDATES, false),
+            (Some(""), CANDIDATES, false),
+            (Some("30"), 30, false),
+            (Some("1"), 1, false),
+            (Some("0"), 1, false),
+            (Some("-1"), CANDIDATES, true),
+            (Some("many"), CANDIDATES, true),
+        ] {
+            let (count, complaint) = wanted(value);
+            assert_eq!((count, complaint.is_some()), (expected, complains), "{value:?}");
+        }
     }
 
     #[test]
