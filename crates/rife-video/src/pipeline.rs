@@ -113,6 +113,7 @@ pub struct Progress {
     pub stills: AtomicU64,
     first: OnceLock<Rational>,
     last: OnceLock<(i64, i64)>,
+    shortest: OnceLock<Rational>,
     reading_ns: AtomicU64,
     judging_ns: AtomicU64,
     making_ns: AtomicU64,
@@ -159,6 +160,12 @@ impl Progress {
     /// source was read.
     pub fn last_frame(&self) -> Option<(i64, i64)> {
         self.last.get().copied()
+    }
+
+    /// The shortest interval between two output frames, s, once the source was read; `None` of a
+    /// single frame.
+    pub fn shortest_interval(&self) -> Option<Rational> {
+        self.shortest.get().copied()
     }
 
     /// What each stage spent at work.
@@ -304,6 +311,9 @@ fn direct(
             let outputs = timeline.last(earlier.time, duration);
             if let Some(last) = timeline.last_frame() {
                 progress.last.get_or_init(|| last);
+            }
+            if let Some(shortest) = timeline.shortest_interval() {
+                progress.shortest.get_or_init(|| shortest);
             }
             for (output, number) in outputs.into_iter().zip(number..) {
                 let what = What::Given(earlier.frame.clone());

@@ -173,10 +173,32 @@ pub struct Timeline {
     spacing: Option<i64>,
     /// When the last output frame was shown, and when it ends, in ticks.
     last: Option<(i64, i64)>,
+    /// The output frame before the next one, in ticks.
+    previous: Option<i64>,
+    /// The shortest interval between two output frames, in ticks.
+    shortest: Option<i64>,
+    /// How far the source's end may be from where it is stated, s: containers round times.
+    rounding: Wide,
 }
 
 /// Ticks a second are kept below what containers can hold.
 const MOST_TICKS: i64 = 1 << 30;
+
+/// Ticks a second that suffice for a start that no common tick expresses exactly.
+const FINE_TICKS: i64 = 90_000;
+
+/// Products of arbitrary rates and times exceed 64 bits.
+type Wide = num_rational::Ratio<i128>;
+
+fn wide(value: Rational) -> Wide {
+    Wide::new_raw(i128::from(*value.numer()), i128::from(*value.denom()))
+}
+
+/// A time in ticks of `tick` s, to the nearest.
+fn in_ticks(time: Wide, tick: Rational) -> i64 {
+    let ticks = (time / wide(tick)).round().to_integer();
+    i64::try_from(ticks).unwrap_or(i64::MAX)
+}
 
 impl Timeline {
     /// A timeline of a source whose times are multiples of `time_base`, in s; of one at a constant
@@ -188,7 +210,7 @@ impl Timeline {
         let tick = match rate {
             Rate::Factor(k) => time_base / *k.numer(),
             Rate::Slow(k) => time_base / *k.numer() / *k.denom(),
-            Rate::Fps(fps) => Rational::new(1, *fps.numer()),
+            Rate::Fps(fps) => fps_tick(fps, time_base),
         };
         // Containers count ticks of 1/n s.
         let tick = Rational::new(1, *tick.denom());
@@ -198,7 +220,22 @@ impl Timeline {
                  containers have: take a smaller factor, or --fps"
             )));
         }
-        Ok(Self { rate, tick, first: None, frame: 0, made: 0, spacing: None, last: None })
+        let mut rounding = wide(time_base);
+        if let Rate::Fps(fps) = rate {
+            rounding = rounding.min(wide(fps.recip()) / 2);
+        }
+        Ok(Self {
+            rate,
+            tick,
+            first: None,
+            frame: 0,
+            made: 0,
+            spacing: None,
+            last: None,
+            previous: None,
+            shortest: None,
+            rounding,
+        })
     }
 
     /// Seconds of a tick of the output: 1/n.
@@ -241,47 +278,80 @@ impl Timeline {
         self.last
     }
 
+    /// The shortest interval between two output frames so far, s; `None` before the second.
+    pub fn shortest_interval(&self) -> Option<Rational> {
+        self.shortest.map(|ticks| self.tick * ticks)
+    }
+
     fn lay_out(&mut self, time: Rational, next: Rational, last: bool) -> Vec<Output> {
-        let first = *self.first.get_or_insert(time);
+        let first = wide(*self.first.get_or_insert(time));
+        let (time, next) = (wide(time), wide(next));
         let mut outputs = Vec::new();
         let spacing = match self.rate {
-            Rate::Factor(k) => (next - time) / k,
+            Rate::Factor(k) => (next - time) / wide(k),
             Rate::Slow(_) => next - time,
-            Rate::Fps(fps) => fps.recip(),
+            Rate::Fps(fps) => wide(fps).recip(),
         };
-        self.spacing = Some((spacing / self.tick).round().to_integer());
+        self.spacing = Some(in_ticks(spacing, self.tick));
+        // A frame that would start within the rounding error of the source's end is not in it.
+        let end = if last { next - self.rounding } else { next };
         loop {
             // Where the next output frame lies between this source frame and the next, and when.
-            let (t, at) = match self.rate {
+            let made = Wide::from(i128::from(self.made));
+            let (t, at, done) = match self.rate {
                 Rate::Factor(k) | Rate::Slow(k) => {
-                    let t = Rational::from(self.made) / k - self.frame;
+                    let t = made / wide(k) - i128::from(self.frame);
                     let at = time - first + (next - time) * t;
-                    (t, if let Rate::Slow(k) = self.rate { at * k } else { at })
+                    let done = t >= Wide::from(1);
+                    (t, if let Rate::Slow(k) = self.rate { at * wide(k) } else { at }, done)
                 }
                 Rate::Fps(fps) => {
-                    let at = Rational::from(self.made) / fps;
-                    ((at - (time - first)) / (next - time), at)
+                    let at = made / wide(fps);
+                    let done = first + at >= end && (!last || self.made > 0);
+                    ((at - (time - first)) / (next - time), at, done)
                 }
             };
-            if t >= Rational::from(1) {
+            if done {
                 break;
             }
-            let near = t.max(Rational::from(0));
+            let near = t.max(Wide::from(0));
             let near = *near.numer() as f64 / *near.denom() as f64;
             let at_frame = near < NEAR;
+            let ticks = in_ticks(at, self.tick);
             outputs.push(Output {
                 at: match () {
                     () if last && !at_frame => At::Held,
                     () if at_frame => At::Frame,
                     () => At::Between((near as f32).min(1.0 - f32::EPSILON)),
                 },
-                ticks: (at / self.tick).round().to_integer(),
+                ticks,
             });
+            if let Some(previous) = self.previous.replace(ticks) {
+                let interval = ticks - previous;
+                self.shortest = Some(self.shortest.map_or(interval, |least| least.min(interval)));
+            }
             self.made += 1;
         }
         self.frame += 1;
         outputs
     }
+}
+
+/// The tick of an output at a constant rate. It divides the source's time base, so that the
+/// output's start can be given exactly: the output has the rate, not the source's clock.
+fn fps_tick(fps: Rational, time_base: Rational) -> Rational {
+    let (a, b) = (*fps.numer(), *time_base.denom());
+    let common = i128::from(a / gcd(a, b)) * i128::from(b);
+    let ticks = match i64::try_from(common) {
+        Ok(common) if common <= MOST_TICKS => common,
+        _ => a * (FINE_TICKS / a).max(1),
+    };
+    Rational::new(1, ticks)
+}
+
+/// The greatest common divisor.
+pub(crate) fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Nearer to a frame than this part of the way to the next is on the frame: containers round
@@ -355,7 +425,8 @@ mod tests {
         let times = [r(0, 1), r(1, 10), r(1, 2)];
         let all = run(Rate::Fps(r(10, 1)), &times, r(1, 10), r(1, 1000));
         let ticks: Vec<_> = all.iter().map(|o| o.ticks).collect();
-        assert_eq!(ticks, [0, 1, 2, 3, 4, 5]);
+        // Ticks of the source, 1/1000 s, so that a start on any of them can be kept.
+        assert_eq!(ticks, [0, 100, 200, 300, 400, 500]);
         assert_eq!(all[2].at, At::Between(0.25));
         assert_eq!(all[5].at, At::Frame);
         // Fewer frames than there are.
@@ -377,6 +448,70 @@ mod tests {
         }
     }
 
+    #[test]
+    fn fps_keeps_the_length_of_the_source() {
+        let ntsc = |rate: i64| r(rate * 1000, 1001);
+        for (source, frames, target, made) in [
+            (r(30, 1), 50, r(60, 1), 100),
+            (r(25, 1), 50, r(60, 1), 120),
+            (r(24, 1), 48, ntsc(24), 48),
+            (ntsc(24), 48, r(60, 1), 121),
+            (ntsc(30), 30, ntsc(60), 60),
+            (ntsc(30), 30, r(60, 1), 61),
+            (r(60, 1), 1, r(10, 1), 1),
+            (r(9973, 7), 100, r(9973, 14), 50),
+        ] {
+            let times: Vec<_> = (0..frames).map(|i| r(i, 1) / source).collect();
+            let all = run(Rate::Fps(target), &times, source.recip(), source.recip());
+            assert_eq!(all.len(), made, "{frames} frames from {source} to {target}");
+        }
+        // An end rounded up to a microsecond or a millisecond adds no frame.
+        for unit in [1_000_000, 1000] {
+            let times: Vec<_> = (0..50).map(|i| r(i, 30)).collect();
+            let end = r((5 * unit + 2) / 3, unit);
+            let all = run(Rate::Fps(r(60, 1)), &times, end - times[49], r(1, unit));
+            assert_eq!(all.len(), 100, "in 1/{unit} s");
+        }
+    }
+
+    #[test]
+    fn fps_ticks_express_any_start_of_the_source() {
+        for (fps, base) in [
+            (r(60, 1), r(1, 90_000)),
+            (r(10, 1), r(1, 12_800)),
+            (r(60_000, 1001), r(1, 1000)),
+            (r(50, 1), r(1001, 30_000)),
+        ] {
+            let tick = Timeline::new(Rate::Fps(fps), base).unwrap().tick();
+            assert!((base / tick).is_integer(), "{base} in ticks of {tick}");
+            assert!((fps.recip() / tick).is_integer(), "{fps} in ticks of {tick}");
+        }
+        // Without a common tick that containers hold, the tick is still fine.
+        let tick = Timeline::new(Rate::Fps(r(59, 1)), r(1, 999_999_937)).unwrap().tick();
+        assert!(tick < r(1, 80_000) && (r(1, 59) / tick).is_integer());
+    }
+
+    #[test]
+    fn shortest_interval_is_that_between_the_closest_frames() {
+        let mut line = Timeline::new(Rate::Factor(r(2, 1)), r(1, 1000)).unwrap();
+        assert_eq!(line.shortest_interval(), None);
+        line.pair(r(0, 1), r(40, 1000));
+        line.pair(r(40, 1000), r(41, 1000));
+        line.last(r(41, 1000), r(40, 1000));
+        assert_eq!(line.shortest_interval(), Some(r(1, 2000)));
+    }
+
+    /// Rates as sources have them and as users ask for them.
+    fn any_rate() -> impl Strategy<Value = Rational> {
+        prop_oneof![
+            (1i64..=240).prop_map(Rational::from),
+            (1i64..=240).prop_map(|rate| r(rate * 1000, 1001)),
+            (1i64..=10_000_000, 1i64..=1_000_000)
+                .prop_map(|(a, b)| r(a, b))
+                .prop_filter("up to 10000 fps", |rate| *rate <= r(10_000, 1)),
+        ]
+    }
+
     proptest! {
         #[test]
         fn times_grow_and_frames_are_counted(
@@ -394,6 +529,38 @@ mod tests {
             // Every frame of the source that an output frame falls on is passed on.
             let whole = (0..all.len() as i64).filter(|j| (r(*j, 1) / k).is_integer()).count();
             prop_assert_eq!(all.iter().filter(|o| o.at == At::Frame).count(), whole);
+        }
+
+        #[test]
+        fn fps_length_is_within_one_frame_and_exact_where_possible(
+            rate in any_rate(), target in any_rate(), frames in 1i64..400,
+        ) {
+            // In ticks of the source's rate, as most containers have.
+            let times: Vec<_> = (0..frames).map(|i| r(i, 1) / rate).collect();
+            let made = run(Rate::Fps(target), &times, rate.recip(), rate.recip()).len() as i64;
+            let source = Wide::from(i128::from(frames)) / wide(rate);
+            let output = Wide::from(i128::from(made)) / wide(target);
+            let frame = wide(target).recip();
+            prop_assert!(output - source < frame && source - output < frame);
+            let exact = source * wide(target);
+            if exact.is_integer() {
+                prop_assert_eq!(i128::from(made), exact.to_integer());
+            }
+        }
+
+        #[test]
+        fn fps_length_is_right_for_times_rounded_to_milliseconds(
+            rate in 1i64..=120, target in any_rate(), frames in 1i64..400,
+        ) {
+            // A variable rate, as far as the container tells: neither times nor the end are exact.
+            let millis = |time: Rational| (time * 1000).round() / 1000;
+            let times: Vec<_> = (0..frames).map(|i| millis(r(i, rate))).collect();
+            let end = millis(r(frames, rate));
+            let made =
+                run(Rate::Fps(target), &times, end - times[times.len() - 1], r(1, 1000)).len();
+            let output = Wide::from(made as i128) / wide(target);
+            let frame = wide(target).recip();
+            prop_assert!(output - wide(end) < frame && wide(end) - output < frame);
         }
     }
 }

@@ -168,6 +168,18 @@ pub(crate) fn container(output: &Path) -> String {
     output.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase()
 }
 
+/// A warning where a container cannot tell frames apart that are `interval` s from each other.
+pub(crate) fn shared_times(container: &str, interval: Rational) -> Option<String> {
+    let coarse = matches!(container, "mkv" | "webm") && interval < Rational::new(1, 1000);
+    coarse.then(|| {
+        format!(
+            "warning: frames share timestamps: .{container} counts milliseconds, and frames are up \
+             to {:.0} a second; .mp4 and .mov keep every time",
+            *interval.denom() as f64 / *interval.numer() as f64
+        )
+    })
+}
+
 fn frames_per_segment(job: &Job) -> i64 {
     (job.out_rate * SEGMENT_S).round().to_integer().clamp(24, 600)
 }
@@ -390,6 +402,12 @@ pub(crate) fn video(
         for note in notes {
             say(&format!("note: {note}"));
         }
+        if let Some(interval) = progress.shortest_interval()
+            && job.coarse_rate().is_none()
+            && let Some(warning) = shared_times(&container, interval)
+        {
+            say(&warning);
+        }
         rife_video::run_program(command, &format!("writing {}", path.display()))?;
         let cannot = || format!("cannot write {}", path.display());
         File::open(&whole).and_then(|file| file.sync_all()).with_context(cannot)?;
@@ -449,6 +467,7 @@ pub(crate) fn commands(job: &Job, input: &Input, timeline: &Timeline) -> Result<
         let (command, notes) = rife_video::mux_command(programs, &mux);
         lines.push(format!("join: {}", shown(&command)));
         lines.extend(encoding.notes.iter().chain(&notes).map(|note| format!("note: {note}")));
+        lines.extend(job.coarse_rate());
     }
     Ok(lines)
 }

@@ -109,28 +109,15 @@ impl Input {
         }
         let colour = rife_video::effective_colour(video, &working);
         let format = rife_video::pixel_format(&working.raw, &colour);
-        let rate = video.rate.or(video.avg_rate).unwrap_or_else(|| Rational::from(DEFAULT_RATE));
-        let constant = video.rate.filter(|rate| {
-            video.avg_rate.is_none_or(|average| {
-                let off = *rate / average - 1;
-                off < Rational::new(1, 500) && off > Rational::new(-1, 500)
-            })
-        });
-        let average = constant.or(video.avg_rate).unwrap_or(rate);
-        let expected = Expected {
-            time_base: video.time_base,
-            rate: constant,
-            frame_time: average.recip(),
-            frames: video.frames.filter(|_| !video.frames_estimated),
-            end: video.end,
-        };
+        rife_video::check_complete(programs, path, &source)?;
+        let expected = Expected::of(video, Rational::from(DEFAULT_RATE));
         Ok(Self {
             name: path.display().to_string(),
             raw: working.raw,
             format,
             tick: expected.tick(),
-            rate: average,
-            variable: constant.is_none(),
+            rate: expected.frame_time.recip(),
+            variable: expected.rate.is_none(),
             frames: video.frames,
             sample_aspect: video.sample_aspect,
             said: video.colour.clone(),
@@ -255,15 +242,8 @@ impl Input {
             Kind::File { path, source, working } => {
                 let programs = programs.context("ffmpeg was not looked for")?;
                 let command = rife_video::decode_command(programs, &path, &source, &working);
-                let video = &source.video;
-                let expected = Expected {
-                    time_base: video.time_base,
-                    rate: Some(self.rate).filter(|_| !self.variable),
-                    frame_time: self.rate.recip(),
-                    frames: video.frames.filter(|_| !video.frames_estimated),
-                    end: video.end,
-                };
-                Box::new(Decoder::start(command, &path, expected)?)
+                let expected = Expected::of(&source.video, Rational::from(DEFAULT_RATE));
+                Box::new(Decoder::start(command, &path, expected, programs)?)
             }
             Kind::Stream { from, wrapping } => {
                 Box::new(PipeSource::new(from, &self.name, wrapping, self.rate))

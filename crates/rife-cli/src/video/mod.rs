@@ -92,6 +92,9 @@ fn carry_out(args: InterpolateArgs) -> Result<()> {
         }
         rife_video::check_encoding(job.programs()?, encoding)?;
     }
+    if let Some(warning) = job.coarse_rate() {
+        say(&warning);
+    }
     let makers = engines::load(&job.args.engine, input.raw.size)?;
     interrupt::install()?;
     let done = match &job.output {
@@ -218,6 +221,16 @@ impl Job {
 
     fn programs(&self) -> Result<&Programs> {
         self.programs.as_ref().context("ffmpeg was not looked for")
+    }
+
+    /// A warning where the container's times are too coarse for the output's rate.
+    fn coarse_rate(&self) -> Option<String> {
+        match &self.output {
+            Output::Video(path) => {
+                files::shared_times(&files::container(path), self.out_rate.recip())
+            }
+            _ => None,
+        }
     }
 
     fn refuse_what_exists(&self) -> Result<()> {

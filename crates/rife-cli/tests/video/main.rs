@@ -1,6 +1,8 @@
 //! Video in and out, as its users meet it: real ffmpeg, real clips.
 
+mod damage;
 mod files;
 mod jobs;
 mod pipes;
 mod support;
+mod timing;

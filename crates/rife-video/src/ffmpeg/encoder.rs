@@ -336,11 +336,26 @@ pub fn segment_command(
         .args(["-y", "-copyts", "-f", "nut", "-i", "pipe:0", "-map", "0:v:0"])
         .args(programs.passthrough())
         .args(&encoding.args)
-        .args(["-enc_time_base", &format!("1/{scale}"), "-video_track_timescale", &scale])
+        .args(["-enc_time_base", &format!("1/{}", encoder_ticks(&encoding.encoder, tick))])
+        .args(["-video_track_timescale", &scale])
         .arg(programs::file(file))
         .stdin(Stdio::piped())
         .stdout(Stdio::null());
     command
+}
+
+/// Ticks a second of an encoder's own clock: those of the output, where the codec can count them.
+fn encoder_ticks(encoder: &str, tick: Rational) -> i64 {
+    // MPEG-4 part 2 has 16 bits for it.
+    const MPEG4_TICKS: i64 = (1 << 16) - 1;
+    let ticks = *tick.denom();
+    if !matches!(encoder, "mpeg4" | "libxvid") || ticks <= MPEG4_TICKS {
+        return ticks;
+    }
+    // A divisor keeps the times of most rates exact; the last resort rounds them.
+    let fewest = ticks.div_euclid(MPEG4_TICKS) + 1;
+    let divisor = (fewest..fewest + 64).find(|divisor| ticks % divisor == 0);
+    divisor.map_or(MPEG4_TICKS, |divisor| ticks / divisor)
 }
 
 /// Encodes two grey frames and puts them into the container, so that what does not work fails at
@@ -388,6 +403,16 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<()> {
 mod tests {
     use super::*;
     use rife_runtime::FrameSize;
+
+    #[test]
+    fn mpeg4_counts_no_finer_than_it_can() {
+        let ticks = |encoder, ticks| encoder_ticks(encoder, Rational::new(1, ticks));
+        assert_eq!(ticks("libx264", 180_000), 180_000);
+        assert_eq!(ticks("mpeg4", 60_000), 60_000);
+        assert_eq!(ticks("mpeg4", 90_000), 45_000);
+        assert_eq!(ticks("mpeg4", 180_000), 60_000);
+        assert_eq!(ticks("mpeg4", 999_983), 65_535);
+    }
 
     #[test]
     fn the_format_that_loses_least_is_chosen() {

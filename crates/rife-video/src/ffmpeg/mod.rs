@@ -1,12 +1,14 @@
 //! ffmpeg and ffprobe, at work for us.
 
 mod carry;
+mod complete;
 mod encoder;
 mod mux;
 mod probe;
 mod programs;
 mod words;
 
+pub use complete::{check_complete, count_packets};
 pub use encoder::{Encoding, EncodingRequest, check_encoding, choose_encoding, segment_command};
 pub use mux::{
     LastFrame, Mux, ShowInfo, concat_list, count_frames, decode_command, mux_command,

@@ -20,6 +20,8 @@ pub fn decode_command(
     let mut command = Command::new(&programs.ffmpeg);
     command
         .args(["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"])
+        // However much of a damaged file is lost, the rest is wanted.
+        .args(["-max_error_rate", "1"])
         // As it lies in the file: how it is turned is told apart from it.
         .args(["-noautorotate", "-i"])
         .arg(programs::file(path))
@@ -161,7 +163,8 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     let mut notes = Vec::new();
     let container = mux.container.to_ascii_lowercase();
     let container = container.as_str();
-    command.arg("-y");
+    // However much of damaged sound is lost, the rest is wanted.
+    command.args(["-y", "-max_error_rate", "1"]);
     let rotation = mux.original.map_or(0, |(_, source)| source.video.rotation);
     if rotation != 0 && programs.version >= (6, 0) {
         command.args(["-display_rotation:v:0", &rotation.to_string()]);

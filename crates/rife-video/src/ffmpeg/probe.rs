@@ -32,7 +32,7 @@ impl Probed {
     /// None in others.
     pub(crate) fn together(&self) -> Vec<usize> {
         // Ogg's are counted so by ffmpeg 6 and newer.
-        if !self.container.split(',').any(|name| matches!(name, "mpegts" | "mpeg" | "ogg")) {
+        if !self.clock_may_jump() {
             return Vec::new();
         }
         let main = |stream: &&Stream| {
@@ -47,6 +47,15 @@ impl Probed {
         };
         let used = self.streams.iter().filter(|stream| main(stream) || text(stream));
         used.map(|stream| stream.index).collect()
+    }
+
+    /// Whether the container's clock may jump, as in recordings that were joined: ffmpeg corrects
+    /// frames' times for that while it reads, and the stated start and end do not belong together.
+    /// These are the demuxers that ffmpeg marks with `AVFMT_TS_DISCONT`.
+    pub fn clock_may_jump(&self) -> bool {
+        const JUMPING: &[&str] =
+            &["mpegts", "mpegtsraw", "mpeg", "ogg", "hls", "dhav", "live_flv", "ty"];
+        self.container.split(',').any(|name| JUMPING.contains(&name))
     }
 
     /// What ffmpeg counts times from, s.
@@ -205,7 +214,9 @@ struct RawStream {
     avg_frame_rate: Option<String>,
     nb_frames: Option<String>,
     duration: Option<String>,
+    duration_ts: Option<i64>,
     start_time: Option<String>,
+    start_pts: Option<i64>,
     color_range: Option<String>,
     color_space: Option<String>,
     color_primaries: Option<String>,
@@ -328,12 +339,16 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
             .collect(),
     };
     // ASF says of every stream how long the file is.
-    if probed.container != "asf" {
-        let start = seconds(main.start_time.as_deref()).unwrap_or_default();
+    if probed.container != "asf" && !probed.clock_may_jump() {
+        let base = probed.video.time_base;
+        let start = exact(main.start_pts, base, main.start_time.as_deref()).unwrap_or_default();
         let known = container.is_some_and(|format| format.start_time.is_some());
-        let origin = if known { probed.origin() } else { start };
+        // ffmpeg moves times by whole ticks.
+        let origin = if known { (probed.origin() / base).round() * base } else { start };
         probed.video.end = probed.video.duration.map(|duration| start - origin + duration);
     }
+    // AVI counts the empty chunks, too, that stand for the frames' order.
+    probed.video.frames_estimated |= probed.container == "avi";
     Ok(probed)
 }
 
@@ -347,7 +362,8 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
     // Matroska keeps a stream's end as a tag.
     let start = seconds(main.start_time.as_deref()).unwrap_or_default();
     let tagged = main.tags.get("DURATION").and_then(|text| clock(text)).map(|end| end - start);
-    let duration = seconds(main.duration.as_deref()).or(tagged);
+    let base = ratio(main.time_base.as_deref(), '/').unwrap_or(Rational::new(1, 90_000));
+    let duration = exact(main.duration_ts, base, main.duration.as_deref()).or(tagged);
     let rate = ratio(main.r_frame_rate.as_deref(), '/');
     let avg_rate = ratio(main.avg_frame_rate.as_deref(), '/');
     // What is beyond any camera is a tick's rate, not a frame's.
@@ -363,7 +379,7 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
         size: FrameSize::new(main.width, main.height),
         pix_fmt,
         sample_aspect: ratio(main.sample_aspect_ratio.as_deref(), ':'),
-        time_base: ratio(main.time_base.as_deref(), '/').unwrap_or(Rational::new(1, 90_000)),
+        time_base: base,
         rate,
         avg_rate,
         frames: counted.or(estimated),
@@ -444,6 +460,13 @@ fn seconds(text: Option<&str>) -> Option<Rational> {
     let part: i64 = if part.is_empty() { 0 } else { part.parse().ok()? };
     let value = Rational::new(whole * scale + part, scale);
     Some(if negative { -value } else { value })
+}
+
+/// A time in ticks, where ffprobe gives it so, else as seconds with six decimals.
+fn exact(ticks: Option<i64>, base: Rational, text: Option<&str>) -> Option<Rational> {
+    let stated = seconds(text)?;
+    let ticks = ticks.filter(|ticks| ticks.unsigned_abs() < 1 << 40);
+    Some(ticks.map_or(stated, |ticks| base * ticks))
 }
 
 /// `00:00:12.345000000`, exactly.

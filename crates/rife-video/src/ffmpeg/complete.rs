@@ -1,0 +1,237 @@
+//! Whether the end of a file is there: containers state how long they are.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::Command;
+
+use crate::ffmpeg::probe::Probed;
+use crate::ffmpeg::programs::{self, Programs, run_program};
+use crate::{Error, Rational, Result};
+
+/// Frames that may be missing at the end of a file that is taken as complete.
+const SPARE_FRAMES: i64 = 3;
+
+/// Refuses a file whose end is missing, before any work is spent on it. Damage elsewhere is no
+/// reason to refuse a file.
+///
+/// # Errors
+/// [`Error::Unusable`] where bytes are missing and the video stops before its stated end.
+pub fn check_complete(programs: &Programs, path: &Path, source: &Probed) -> Result<()> {
+    // What cannot be opened here is reported by whoever reads it.
+    let Some(missing) = missing_bytes(path).ok().flatten() else { return Ok(()) };
+    let Ok(packets) = packets(programs, path, source.video.index) else { return Ok(()) };
+    let main = source.streams.iter().find(|stream| stream.index == source.video.index);
+    let start = main.and_then(|main| main.start).unwrap_or_default();
+    let stated = source.video.duration.map(|duration| start + duration).or(packets.container_end);
+    let rate = source.video.avg_rate.or(source.video.rate).unwrap_or(Rational::from(25));
+    let (Some(stated), Some(last)) = (stated, packets.last) else { return Ok(()) };
+    if last + rate.recip() * (1 + SPARE_FRAMES) >= stated {
+        return Ok(());
+    }
+    let seconds = |time: Rational| *time.numer() as f64 / *time.denom() as f64;
+    Err(Error::Unusable {
+        path: path.to_owned(),
+        why: format!(
+            "it ends early: the file is {missing} bytes too short, and its video stops at {:.2} of \
+             {:.2} s; to interpolate what is there, copy it first: ffmpeg -i FILE -c copy PART",
+            seconds(last - start),
+            seconds(stated - start)
+        ),
+    })
+}
+
+/// Counts the packets of a stream that can be read.
+///
+/// # Errors
+/// When ffprobe cannot read the file.
+pub fn count_packets(programs: &Programs, path: &Path, stream: usize) -> Result<u64> {
+    packets(programs, path, stream).map(|packets| packets.count)
+}
+
+/// The packets of a stream that can be read.
+struct Packets {
+    count: u64,
+    /// When the last one is shown, s.
+    last: Option<Rational>,
+    /// When the container states that it ends, s.
+    container_end: Option<Rational>,
+}
+
+fn packets(programs: &Programs, path: &Path, stream: usize) -> Result<Packets> {
+    let mut command = Command::new(&programs.ffprobe);
+    command
+        .args(["-v", "quiet", "-select_streams", &stream.to_string()])
+        .args(["-show_entries", "packet=pts_time:format=start_time,duration"])
+        .args(["-of", "compact=nokey=1:escape=none", "-i"])
+        .arg(programs::file(path));
+    let said = run_program(command, "counting packets")?;
+    let said = String::from_utf8_lossy(&said);
+    let mut packets = Packets { count: 0, last: None, container_end: None };
+    for line in said.lines() {
+        let mut fields = line.split('|');
+        let kind = fields.next();
+        let mut number = || {
+            let seconds: f64 = fields.next()?.parse().ok()?;
+            // Close enough to compare with: nothing is cut to it.
+            let micros = (seconds * 1e6).round();
+            (micros.abs() < 1e15).then(|| Rational::new(micros as i64, 1_000_000))
+        };
+        match kind {
+            Some("packet") => {
+                packets.count += 1;
+                packets.last = packets.last.max(number());
+            }
+            Some("format") => {
+                let (start, duration) = (number(), number());
+                packets.container_end = duration.map(|d| start.unwrap_or_default() + d);
+            }
+            _ => {}
+        }
+    }
+    Ok(packets)
+}
+
+/// Bytes that a file lacks by what its container states: `None` where nothing is missing or the
+/// container does not tell.
+///
+/// # Errors
+/// When it cannot be read.
+fn missing_bytes(path: &Path) -> io::Result<Option<u64>> {
+    let file = File::open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Ok(None);
+    }
+    stated_length(&mut BufReader::new(file), found.len())
+        .map(|stated| stated.and_then(|stated| stated.checked_sub(found.len())).filter(|n| *n > 0))
+}
+
+/// Where the last chunk of a file of `length` bytes ends by what the container states.
+fn stated_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option<u64>> {
+    let mut head = [0; 12];
+    if length < head.len() as u64 {
+        return Ok(None);
+    }
+    file.read_exact(&mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    match &head {
+        [0x1A, 0x45, 0xDF, 0xA3, ..] => matroska_length(file, length),
+        [b'R', b'I', b'F', b'F', ..] => riff_length(file, length),
+        [_, _, _, _, b'f', b't', b'y', b'p' | b'e', ..]
+        | [_, _, _, _, b'm', b'o', b'o', b'v', ..]
+        | [_, _, _, _, b'm', b'd', b'a', b't', ..]
+        | [_, _, _, _, b'w', b'i', b'd', b'e', ..] => iso_length(file, length),
+        _ => Ok(None),
+    }
+}
+
+/// MP4 and MOV: boxes one after the other (ISO/IEC 14496-12, 4.2).
+fn iso_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option<u64>> {
+    let mut at = 0;
+    while length.saturating_sub(at) >= 16 {
+        file.seek(SeekFrom::Start(at))?;
+        let mut head = [0; 16];
+        file.read_exact(&mut head)?;
+        let [a, b, c, d, kind @ .., _, _, _, _, _, _, _, _] = head;
+        let mut size = u64::from(u32::from_be_bytes([a, b, c, d]));
+        if size == 1 {
+            let mut large = [0; 8];
+            large.copy_from_slice(&head[8..]);
+            size = u64::from_be_bytes(large);
+        }
+        let plausible = kind.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte == 0xa9);
+        // 0 is up to the end of the file; what is no box at all is damage.
+        if size < 8 || !plausible {
+            return Ok(None);
+        }
+        at = at.saturating_add(size);
+    }
+    Ok(Some(at))
+}
+
+/// Matroska and WebM: a header and a segment (RFC 8794, 4 and RFC 9559).
+fn matroska_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option<u64>> {
+    const SEGMENT: [u8; 4] = [0x18, 0x53, 0x80, 0x67];
+    let mut at = 0;
+    while length.saturating_sub(at) >= 12 {
+        file.seek(SeekFrom::Start(at))?;
+        let mut head = [0; 12];
+        file.read_exact(&mut head)?;
+        let [a, b, c, d, size @ ..] = head;
+        // The length of a size is told by its leading zeros; all ones is an unknown size.
+        let bytes = size[0].leading_zeros() as usize + 1;
+        if bytes > 8 {
+            return Ok(None);
+        }
+        let value = size[..bytes].iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        let most = (1 << (7 * bytes)) - 1;
+        let value = value & most;
+        if value == most {
+            return Ok(None);
+        }
+        at = at.saturating_add(4 + bytes as u64).saturating_add(value);
+        if [a, b, c, d] == SEGMENT {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
+/// AVI: one RIFF chunk, or several of them in OpenDML.
+fn riff_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option<u64>> {
+    let mut at = 0;
+    let mut stated = None;
+    while length.saturating_sub(at) >= 8 {
+        file.seek(SeekFrom::Start(at))?;
+        let mut head = [0; 8];
+        file.read_exact(&mut head)?;
+        let [kind @ .., a, b, c, d] = head;
+        let size = u32::from_le_bytes([a, b, c, d]);
+        // Recorders that were interrupted leave no size.
+        if &kind != b"RIFF" || size == 0 || size == u32::MAX {
+            break;
+        }
+        at += 8 + u64::from(size) + u64::from(size % 2);
+        stated = Some(at);
+    }
+    Ok(stated)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn stated(bytes: &[u8]) -> Option<u64> {
+        stated_length(&mut Cursor::new(bytes), bytes.len() as u64).unwrap()
+    }
+
+    #[test]
+    fn stated_length_is_where_the_last_chunk_ends() {
+        let of = |size: u32, kind: &[u8]| [&size.to_be_bytes()[..], kind, &[7; 8]].concat();
+        let iso = [of(16, b"ftyp"), of(16, b"free"), of(1000, b"mdat")].concat();
+        assert_eq!(stated(&iso), Some(1032));
+        assert_eq!(stated(&iso[..32]), Some(32));
+        assert_eq!(stated(&[of(16, b"ftyp"), of(0, b"mdat")].concat()), None, "to the end");
+        assert_eq!(stated(&[of(16, b"ftyp"), of(0, &[0; 4])].concat()), None, "zeros");
+        let large = [&1u32.to_be_bytes()[..], b"mdat", &(1u64 << 33).to_be_bytes()].concat();
+        assert_eq!(stated(&[of(16, b"ftyp"), large].concat()), Some(16 + (1 << 33)));
+
+        let header = [0x1A, 0x45, 0xDF, 0xA3, 0x84, 1, 2, 3, 4];
+        let segment =
+            |size: &[u8]| [&header[..], &[0x18, 0x53, 0x80, 0x67], size, &[0; 16]].concat();
+        assert_eq!(stated(&segment(&[0x41, 0x00])), Some(9 + 6 + 256));
+        assert_eq!(stated(&segment(&[0x01, 0, 0, 0, 0, 0, 0x10, 0])), Some(9 + 12 + 4096));
+        assert_eq!(stated(&segment(&[0x01, 255, 255, 255, 255, 255, 255, 255])), None, "unknown");
+        assert_eq!(stated(&segment(&[0, 1])), None, "no size");
+
+        let riff = |size: u32| [b"RIFF", &size.to_le_bytes()[..], b"AVI LIST"].concat();
+        assert_eq!(stated(&riff(1000)), Some(1008));
+        assert_eq!(stated(&[riff(8), riff(500)].concat()), Some(16 + 508));
+        assert_eq!(stated(&riff(0)), None);
+        assert_eq!(stated(b"short"), None);
+        assert_eq!(stated(&[0x47; 188]), None);
+    }
+}
