@@ -157,12 +157,7 @@ impl Format {
 }
 
 /// Writes a picture to a new file, complete and on disk.
-pub(crate) fn write(
-    path: &Path,
-    format: Format,
-    frame: &Frame,
-    marks: &Marks,
-) -> Result<()> {
+pub(crate) fn write(path: &Path, format: Format, frame: &Frame, marks: &Marks) -> Result<()> {
     let mut writer = BufWriter::new(File::create_new(path)?);
     encode(&mut writer, format, frame, marks)?;
     writer.into_inner().map_err(|e| e.into_error())?.sync_all()?;

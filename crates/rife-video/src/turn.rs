@@ -34,7 +34,8 @@ impl Orientation {
             }
         };
         let found = Self { a: unit(a)?, b: unit(b)?, c: unit(c)?, d: unit(d)? };
-        let whole = scale > 0 && (found.a == 0) == (found.d == 0) && (found.b == 0) == (found.c == 0);
+        let whole =
+            scale > 0 && (found.a == 0) == (found.d == 0) && (found.b == 0) == (found.c == 0);
         (whole && (found.a == 0) != (found.b == 0)).then_some(found)
     }
 
@@ -126,7 +127,8 @@ impl Orientation {
                 &converted
             }
         };
-        let planes = crate::raw_format(from, exact).map(|raw| raw.plane_sizes()).unwrap_or_default();
+        let planes =
+            crate::raw_format(from, exact).map(|raw| raw.plane_sizes()).unwrap_or_default();
         let turned = match exact {
             PixelFormat::Rgb8 => {
                 let pixels: &[[u8; 3]] = bytemuck::cast_slice(frame.as_rgb8().unwrap_or_default());

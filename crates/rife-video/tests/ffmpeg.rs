@@ -125,7 +125,7 @@ fn what_lies_beside_the_frames_is_kept() {
         let clip = Clip::of(&programs, &here.join(&name));
         let encoding = encoding(&programs, &clip, container, "h264").unwrap();
         let pts: Vec<i64> = (0..clip.frames.len() as i64).map(|i| i * 1001).collect();
-        let out = Out { container, original: Some(&here.join(&name)) };
+        let out = Out { container, original: Some(&here.join(&name)), slow: false };
         let tick = Rational::new(1, 30000);
         passed(&programs, &clip, &pts, tick, &encoding, here, &out);
         let what = "-show_entries stream=codec_name:stream_tags=language,title:stream_disposition=\

@@ -92,8 +92,7 @@ impl Marks {
         let special = special.map(|special| format!("colour description ({special})"));
         let lost: Vec<_> = profile.into_iter().chain(special).collect();
         let lost = lost.join(", ");
-        (!lost.is_empty())
-            .then(|| format!("lost: {lost} - the video's colours are taken for sRGB"))
+        (!lost.is_empty()).then(|| format!("lost: {lost} - the video's colours are taken for sRGB"))
     }
 
     /// Chunks that say something else than sRGB.

@@ -16,8 +16,7 @@ use anyhow::{Context, Result, ensure};
 use rife_runtime::PixelFormat;
 use rife_video::{
     AtCut, Colour, Encoding, EncodingRequest, Feature, Header, Maker, Orientation, Planes,
-    Programs, Progress, Rate, Rational, RawFormat, SceneSettings, Settings, Sink, Timeline,
-    Turned,
+    Programs, Progress, Rate, Rational, RawFormat, SceneSettings, Settings, Sink, Timeline, Turned,
 };
 use serde_json::json;
 

@@ -171,11 +171,7 @@ impl Pictures {
     }
 }
 
-fn write(
-    from: &Mutex<Receiver<(PathBuf, Frame)>>,
-    format: Format,
-    marks: &Marks,
-) -> Result<()> {
+fn write(from: &Mutex<Receiver<(PathBuf, Frame)>>, format: Format, marks: &Marks) -> Result<()> {
     loop {
         let next = from.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((path, frame)) = next else { return Ok(()) };

@@ -2,5 +2,6 @@
 
 mod files;
 mod jobs;
+mod kept;
 mod pipes;
 mod support;

@@ -219,10 +219,7 @@ mod tests {
 
     fn sound(container: &str, codec: &str) -> Carry {
         let kind = StreamKind::Audio;
-        audio(
-            container,
-            &Stream { kind, codec: codec.into(), channels: 6, ..Stream::default()  },
-        )
+        audio(container, &Stream { kind, codec: codec.into(), channels: 6, ..Stream::default() })
     }
 
     #[test]

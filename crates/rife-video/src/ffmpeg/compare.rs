@@ -29,7 +29,7 @@ struct Difference {
 }
 
 /// What is meant to differ.
-struct Intent<'a> {
+struct Intent {
     target: Target,
     fates: Vec<Fate>,
     chapters: Option<&'static str>,
@@ -37,18 +37,18 @@ struct Intent<'a> {
     /// How frames were turned.
     turned: Orientation,
     /// Features whose loss was reported already.
-    reported: &'a [Feature],
+    reported: Vec<Feature>,
 }
 
-impl<'a> Intent<'a> {
-    fn of_mux(mux: &Mux<'a>, source: &Probed) -> Option<Self> {
+impl Intent {
+    fn of_mux(mux: &Mux<'_>, source: &Probed) -> Option<Self> {
         Some(Self {
             target: Target::of_container(mux.container)?,
             fates: plan::streams(mux, source),
             chapters: plan::chapters(mux),
             timecode: plan::timecode(mux, source),
             turned: mux.turned,
-            reported: mux.reported,
+            reported: mux.reported.to_vec(),
         })
     }
 }
@@ -59,9 +59,13 @@ impl<'a> Intent<'a> {
 /// When one of the two cannot be read.
 pub fn differences(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
     let Some((path, source)) = mux.original else { return Ok(Vec::new()) };
-    let Some(intent) = Intent::of_mux(mux, source) else { return Ok(Vec::new()) };
+    let Some(mut intent) = Intent::of_mux(mux, source) else { return Ok(Vec::new()) };
     let input = contents::read(programs, path, source)?;
     let written = probe::probe(programs, mux.output)?;
+    if written.video.codec == "h264" && programs.version < (6, 0) {
+        // ffprobe reads these from H.264 since that release only.
+        intent.reported.extend([Feature::Mastering, Feature::LightLevels]);
+    }
     let output = contents::read(programs, mux.output, &written)?;
     Ok(lines(&compare(&input, Some(&output), &intent)))
 }
@@ -107,13 +111,13 @@ pub fn losses_without_container(
             None => Code::None,
         },
         turned: source.video.orientation.unwrap_or(Orientation::IDENTITY),
-        reported,
+        reported: reported.to_vec(),
     };
     Ok(lines(&compare(&input, None, &intent)))
 }
 
 /// All differences that are not intended. Without an output, those that the table expects.
-fn compare(input: &Contents, output: Option<&Contents>, intent: &Intent<'_>) -> Vec<Difference> {
+fn compare(input: &Contents, output: Option<&Contents>, intent: &Intent) -> Vec<Difference> {
     let mut found = Findings { intent, differences: Vec::new() };
     found.streams(input, output);
     found.tags(Feature::Tag, "", &input.tags, output.map(|output| &output.tags));
@@ -128,7 +132,7 @@ fn compare(input: &Contents, output: Option<&Contents>, intent: &Intent<'_>) -> 
 }
 
 struct Findings<'a> {
-    intent: &'a Intent<'a>,
+    intent: &'a Intent,
     differences: Vec<Difference>,
 }
 
@@ -160,6 +164,7 @@ impl Findings<'_> {
         let mut seen: BTreeMap<Feature, usize> = BTreeMap::new();
         for (stream, fate) in input.streams.iter().zip(&self.intent.fates) {
             let feature = plan::feature(stream.kind);
+            let mut first = true;
             let other = match fate {
                 Fate::Main => output.and_then(Contents::main),
                 Fate::Implied => continue,
@@ -170,6 +175,7 @@ impl Findings<'_> {
                 Fate::Carried(_) => {
                     let number = seen.entry(feature).or_default();
                     *number += 1;
+                    first = *number == 1;
                     let of_kind = |other: &&Held| {
                         let chapters = other.kind == StreamKind::Data && other.tag != stream.tag;
                         other.kind == stream.kind && !chapters
@@ -185,7 +191,7 @@ impl Findings<'_> {
                 }
                 continue;
             };
-            self.stream(stream, other, fate);
+            self.stream(stream, other, fate, first);
         }
     }
 
@@ -214,7 +220,7 @@ impl Findings<'_> {
         self.add(How::Changed, feature, what, why);
     }
 
-    fn stream(&mut self, stream: &Held, other: &Held, fate: &Fate) {
+    fn stream(&mut self, stream: &Held, other: &Held, fate: &Fate, first: bool) {
         let feature = plan::feature(stream.kind);
         let main = *fate == Fate::Main;
         if !main && stream.codec != other.codec {
@@ -227,8 +233,8 @@ impl Findings<'_> {
         let of = format!(" of stream {}", stream.index);
         self.tags(Feature::StreamTag, &of, &stream.tags, Some(&other.tags));
         for flag in stream.dispositions.difference(&other.dispositions) {
-            // Each container takes one stream of a kind for the default one.
-            if flag != "default" || self.intent.target != Target::Avi {
+            // Where there are no flags, players start with the first stream of a kind.
+            if flag != "default" || !first {
                 self.lost(Feature::Disposition, format!("{flag}{of}"));
             }
         }
@@ -267,8 +273,14 @@ impl Findings<'_> {
             match output.chapters.get(at) {
                 None => self.lost(Feature::Chapters, title.clone()),
                 Some((_, other)) if other != title => {
-                    let what = format!("title of {} of {count} from {title:?} to {other:?}", at + 1);
-                    self.add(How::Changed, Feature::Chapters, what, "the container writes it otherwise");
+                    let what =
+                        format!("title of {} of {count} from {title:?} to {other:?}", at + 1);
+                    self.add(
+                        How::Changed,
+                        Feature::Chapters,
+                        what,
+                        "the container writes it otherwise",
+                    );
                 }
                 Some(_) => {}
             }
@@ -299,14 +311,22 @@ impl Findings<'_> {
             _ => value.to_owned(),
         };
         let Some(output) = output else {
-            let lost = self.expected(feature) && !is_default(feature, value, self.intent.target, input);
-            return if lost { self.lost(feature, described()) };
+            let lost =
+                self.expected(feature) && !is_default(feature, value, self.intent.target, input);
+            return if lost {
+                self.lost(feature, described())
+            };
         };
         match output.video.get(&feature) {
             Some(other) if *other == expected => {}
             Some(other) => {
                 let what = format!("from {value} to {other}");
-                self.add(How::Changed, feature, what, "the encoder or the container writes it otherwise");
+                self.add(
+                    How::Changed,
+                    feature,
+                    what,
+                    "the encoder or the container writes it otherwise",
+                );
             }
             None if is_default(feature, value, self.intent.target, input) => {}
             None => self.lost(feature, described()),
@@ -322,9 +342,12 @@ impl Findings<'_> {
             Code::Exact(code) | Code::Nearest(code) => {
                 if output.is_some() && found != Some(code) {
                     self.lost(Feature::Timecode, value.into());
-                } else if let Code::Nearest(code) = &intent.timecode {
+                } else if code != value {
                     let what = format!("from {value} to {code}");
-                    let why = "no frame at the new rate has exactly this time";
+                    let why = match intent.timecode {
+                        Code::Nearest(_) => "no frame at the new rate has exactly this time",
+                        _ => "it counts frames at the new rate, and labels the same moment",
+                    };
                     self.add(How::Changed, Feature::Timecode, what, why);
                 }
             }
@@ -360,7 +383,11 @@ fn name(stream: &Held) -> String {
     match (file, stream.codec.as_str(), stream.tag.as_str()) {
         (Some(file), ..) => file.clone(),
         (_, "", tag) | (_, "bin_data" | "unknown", tag) if tag.is_ascii() && !tag.contains('[') => {
-            if tag.is_empty() { "unknown".into() } else { tag.to_owned() }
+            if tag.is_empty() {
+                "unknown".into()
+            } else {
+                tag.to_owned()
+            }
         }
         (_, "", _) => "unknown".into(),
         (_, codec, _) => codec.to_owned(),

@@ -224,11 +224,14 @@ fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<
     };
     let alpha = video.alpha || transparent(&video.pix_fmt);
     put(Feature::Alpha, alpha.then(String::new));
-    put(Feature::Orientation, match video.orientation {
-        Some(crate::Orientation::IDENTITY) => None,
-        Some(orientation) => Some(orientation.to_string()),
-        None => Some(format!("{} degrees", video.rotation)),
-    });
+    put(
+        Feature::Orientation,
+        match video.orientation {
+            Some(crate::Orientation::IDENTITY) => None,
+            Some(orientation) => Some(orientation.to_string()),
+            None => Some(format!("{} degrees", video.rotation)),
+        },
+    );
     let aspect = video.sample_aspect.filter(|aspect| *aspect != 1.into());
     put(Feature::SampleAspect, aspect.map(|a| format!("{}:{}", a.numer(), a.denom())));
     let colour = &video.colour;
@@ -249,7 +252,8 @@ fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<
     put(Feature::ClosedCaptions, flag("closed_captions").then(String::new));
     put(Feature::FilmGrain, flag("film_grain").then(String::new));
     let raw_tags = main.get("tags").and_then(Value::as_object);
-    let stereo = raw_tags.into_iter().flatten().find(|(key, _)| key.eq_ignore_ascii_case("stereo_mode"));
+    let stereo =
+        raw_tags.into_iter().flatten().find(|(key, _)| key.eq_ignore_ascii_case("stereo_mode"));
     let stereo = stereo.and_then(|(_, value)| value.as_str()).filter(|mode| *mode != "mono");
     put(Feature::Stereo, stereo.map(str::to_owned));
     let mut others = side_data(main);

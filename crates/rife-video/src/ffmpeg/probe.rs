@@ -459,9 +459,8 @@ fn matrix(text: &str) -> Option<[i64; 4]> {
 }
 
 fn orientation(main: &RawStream) -> Option<Orientation> {
-    let of = |data: &BTreeMap<String, serde_json::Value>| {
-        matrix(data.get("displaymatrix")?.as_str()?)
-    };
+    let of =
+        |data: &BTreeMap<String, serde_json::Value>| matrix(data.get("displaymatrix")?.as_str()?);
     match main.side_data_list.iter().find_map(of) {
         Some(matrix) => Orientation::of_matrix(matrix),
         None => Orientation::of_degrees(rotation(main)),

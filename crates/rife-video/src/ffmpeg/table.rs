@@ -287,12 +287,7 @@ const TABLE: &[Row] = &[
     colour(Feature::Range, ["colour range", "colour range"], Converted, Yes),
     colour(Feature::Matrix, ["colour matrix", "colour matrix"], Converted, Y4M),
     colour(Feature::Primaries, ["colour primaries", "colour primaries"], Yes, Y4M),
-    colour(
-        Feature::Transfer,
-        ["transfer characteristics", "transfer characteristics"],
-        Yes,
-        Y4M,
-    ),
+    colour(Feature::Transfer, ["transfer characteristics", "transfer characteristics"], Yes, Y4M),
     colour(Feature::ChromaLocation, ["chroma location", "chroma location"], Converted, Y4M),
     colour(Feature::Mastering, ["mastering display", "mastering display"], Yes, Y4M),
     colour(Feature::LightLevels, ["light levels", "light levels"], Yes, Y4M),
@@ -314,7 +309,13 @@ const TABLE: &[Row] = &[
     video_only(
         Feature::Stereo,
         ["stereoscopic layout", "stereoscopic layout"],
-        [NOT_WRITTEN, NOT_WRITTEN, Some("ffmpeg did not write it"), Some("ffmpeg did not write it"), NOT_WRITTEN],
+        [
+            NOT_WRITTEN,
+            NOT_WRITTEN,
+            Some("ffmpeg did not write it"),
+            Some("ffmpeg did not write it"),
+            NOT_WRITTEN,
+        ],
     ),
     video_only(
         Feature::Spherical,
@@ -322,17 +323,17 @@ const TABLE: &[Row] = &[
         [NOT_WRITTEN; 5],
     ),
     lost_everywhere(Feature::ClosedCaptions, ["closed captions", "closed captions"], REENCODED),
-    lost_everywhere(Feature::FilmGrain, ["film grain parameters", "film grain parameters"], Intended),
+    lost_everywhere(
+        Feature::FilmGrain,
+        ["film grain parameters", "film grain parameters"],
+        Intended,
+    ),
     lost_everywhere(
         Feature::FieldOrder,
         ["field order", "field order"],
         No("the fields are interpolated as they lie in the frames"),
     ),
-    video_only(
-        Feature::SideData,
-        ["side data", "side data"],
-        [NOT_WRITTEN; 5],
-    ),
+    video_only(Feature::SideData, ["side data", "side data"], [NOT_WRITTEN; 5]),
 ];
 
 impl Target {

@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn texts_that_are_not_timecodes_are_refused() {
-        for text in ["", "1", "01:00:00", "aa:00:00:00", "01:00:61:00", "01:-1:00:00", "1:2:3:4:5"] {
+        for text in ["", "1", "01:00:00", "aa:00:00:00", "01:00:61:00", "01:-1:00:00", "1:2:3:4:5"]
+        {
             assert_eq!(Timecode::parse(text), None, "{text}");
         }
         assert_eq!(Timecode::parse("01:00:00.10").unwrap().to_string(), "01:00:00;10");
