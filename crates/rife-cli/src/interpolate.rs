@@ -9,7 +9,7 @@ use rife_runtime::{Frame, FrameSize, Interpolator, InterpolatorBuilder, PixelFor
 use crate::args::{EngineArgs, InterpolateArgs};
 use crate::picture::{self, Format, Picture};
 use crate::video::engines::{Choice, weights};
-use crate::{interrupt, say, video};
+use crate::{interrupt, report, video};
 
 /// The most pictures between two, and one.
 const MOST_PICTURES: i64 = 10_000;
@@ -153,8 +153,11 @@ fn read_pair(earlier: &Path, later: &Path) -> Result<(Picture, Picture)> {
         later.display(),
         b.frame.size()
     );
-    if a.had_alpha || b.had_alpha {
-        say("note: transparency is dropped: the networks know colour only");
+    let mut losses = a.losses.clone();
+    losses.extend(b.losses.iter().filter(|loss| !a.losses.contains(loss)));
+    losses.iter().for_each(|loss| report(loss));
+    if let Some(line) = a.marks.unlike(&b.marks, later) {
+        report(&line);
     }
     Ok((a, b))
 }
@@ -191,12 +194,15 @@ fn make(job: &Job, rife: &Interpolator, earlier: &Picture, later: &Picture) -> R
         .map_err(std::io::Error::from)
         .with_context(cannot_write)?;
     interrupt::scratch(scratch.path());
+    if let Some(line) = earlier.marks.losses(job.format) {
+        report(&line);
+    }
     let whole = |i: usize| scratch.path().join(i.to_string());
 
     let bar = progress(job.outputs.len());
     for (i, output) in job.outputs.iter().enumerate() {
         let frame = session.at_as(output.timestep, pixels)?;
-        picture::write(&whole(i), job.format, &frame, earlier.icc_profile.as_deref())
+        picture::write(&whole(i), job.format, &frame, &earlier.marks)
             .with_context(|| format!("cannot write {}", output.path.display()))?;
         bar.inc(1);
     }

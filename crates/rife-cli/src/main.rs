@@ -55,6 +55,17 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", visible(line));
 }
 
+/// Prints what a job loses, or what else should be known of it.
+fn report(line: &str) {
+    say(&as_report(line));
+}
+
+/// A report starts with what the user loses or what changes; anything else is a note.
+fn as_report(line: &str) -> String {
+    let loss = line.starts_with("lost: ") || line.starts_with("changed: ");
+    if loss { line.to_owned() } else { format!("note: {line}") }
+}
+
 /// A file's name may hold control sequences: a terminal must not obey them.
 fn visible(text: &str) -> String {
     let escape = |c: char| c.is_control() && c != '\n' && c != '\t';

@@ -1,5 +1,7 @@
 //! Pictures in and out, through the `image` crate.
 
+mod marks;
+
 use std::fs::File;
 use std::io::{BufWriter, Cursor, Write};
 use std::path::Path;
@@ -15,6 +17,11 @@ use image::{
 use rife_runtime::{Frame, FrameSize, PixelFormat};
 use tempfile::TempPath;
 
+pub(crate) use self::marks::Marks;
+
+/// What is reported of pictures that have it.
+const TRANSPARENCY: &str = "lost: transparency - the networks interpolate colour only";
+
 /// Of 100; lower shows in flat areas of a frame that stands between two clean ones.
 const JPEG_QUALITY: u8 = 95;
 
@@ -24,10 +31,10 @@ const MAX_DECODED_BYTES: u64 = 1 << 30;
 /// A picture that was read.
 pub(crate) struct Picture {
     pub(crate) frame: Frame,
-    /// Its ICC profile, which the pictures made from it carry on.
-    pub(crate) icc_profile: Option<Vec<u8>>,
-    /// Whether it had transparency, which the networks know nothing of.
-    pub(crate) had_alpha: bool,
+    /// What its samples mean, which the pictures made from it carry on.
+    pub(crate) marks: Marks,
+    /// What it loses whatever it becomes, as lines that start with it.
+    pub(crate) losses: Vec<&'static str>,
 }
 
 /// Reads a picture, upright, with 16 bits a sample where the file has more than 8.
@@ -55,8 +62,17 @@ pub(crate) fn read(path: &Path) -> Result<Picture> {
         _ => {}
     }
     let orientation = decoder.orientation().with_context(bad)?;
-    let icc_profile = decoder.icc_profile().unwrap_or(None).filter(|p| is_rgb(p));
-    let icc_profile = icc_profile.filter(|_| decoder.color_type().has_color());
+    let mut losses = Vec::new();
+    if decoder.exif_metadata().unwrap_or(None).is_some_and(|exif| !exif.is_empty()) {
+        losses.push("lost: EXIF metadata - new pictures have none of their own");
+    }
+    let found = decoder.icc_profile().unwrap_or(None).filter(|profile| !profile.is_empty());
+    let had_profile = found.is_some();
+    let icc_profile = found.filter(|p| is_rgb(p) && decoder.color_type().has_color());
+    if had_profile && icc_profile.is_none() {
+        losses.push("lost: ICC profile - it does not describe RGB, which the output is");
+    }
+    let chunks = if format == Some(ImageFormat::Png) { marks::chunks(&bytes) } else { Vec::new() };
     let mut picture = DynamicImage::from_decoder(decoder).with_context(bad)?;
     picture.apply_orientation(orientation);
     let size = FrameSize::new(picture.width() as usize, picture.height() as usize);
@@ -67,11 +83,11 @@ pub(crate) fn read(path: &Path) -> Result<Picture> {
     } else {
         Frame::rgb8(size, picture.into_rgb8().into_raw())
     };
-    Ok(Picture {
-        frame: frame.with_context(|| format!("cannot use {shown}"))?,
-        icc_profile,
-        had_alpha: color.has_alpha(),
-    })
+    if color.has_alpha() {
+        losses.push(TRANSPARENCY);
+    }
+    let frame = frame.with_context(|| format!("cannot use {shown}"))?;
+    Ok(Picture { frame, marks: Marks { icc_profile, chunks }, losses })
 }
 
 /// The bytes of a regular file: a pipe or a device may never end.
@@ -141,14 +157,9 @@ impl Format {
 }
 
 /// Writes a picture to a new file, complete and on disk.
-pub(crate) fn write(
-    path: &Path,
-    format: Format,
-    frame: &Frame,
-    icc_profile: Option<&[u8]>,
-) -> Result<()> {
+pub(crate) fn write(path: &Path, format: Format, frame: &Frame, marks: &Marks) -> Result<()> {
     let mut writer = BufWriter::new(File::create_new(path)?);
-    encode(&mut writer, format, frame, icc_profile)?;
+    encode(&mut writer, format, frame, marks)?;
     writer.into_inner().map_err(|e| e.into_error())?.sync_all()?;
     Ok(())
 }
@@ -164,7 +175,7 @@ fn encode(
     writer: &mut (impl Write + std::io::Seek),
     format: Format,
     frame: &Frame,
-    icc_profile: Option<&[u8]>,
+    marks: &Marks,
 ) -> Result<()> {
     let deep: Vec<u8>;
     let (bytes, color) = match (frame.as_rgb8(), frame.as_rgb16()) {
@@ -178,8 +189,10 @@ fn encode(
     };
     let size = frame.size();
     let (width, height) = (u32::try_from(size.width)?, u32::try_from(size.height)?);
+    let icc_profile = marks.icc_profile.as_deref();
     let picture = Encoded { bytes, width, height, color, icc_profile };
     match format {
+        Format::Png if !marks.chunks.is_empty() => picture.write_png(writer, &marks.chunks),
         Format::Png => picture.write(PngEncoder::new(writer)),
         Format::Jpeg => picture.write(JpegEncoder::new_with_quality(writer, JPEG_QUALITY)),
         Format::WebP => picture.write(WebPEncoder::new_lossless(writer)),
@@ -198,9 +211,34 @@ struct Encoded<'a> {
 impl Encoded<'_> {
     fn write(&self, mut encoder: impl ImageEncoder) -> Result<()> {
         if let Some(profile) = self.icc_profile {
-            // A format that cannot carry a profile goes without.
-            let _ = encoder.set_icc_profile(profile.to_vec());
+            encoder.set_icc_profile(profile.to_vec()).context("cannot write the ICC profile")?;
         }
         Ok(encoder.write_image(self.bytes, self.width, self.height, self.color)?)
+    }
+
+    /// Writes a PNG with chunks that the `image` crate does not know.
+    fn write_png(&self, writer: impl Write, chunks: &[marks::Chunk]) -> Result<()> {
+        let mut info = png::Info::with_size(self.width, self.height);
+        info.color_type = png::ColorType::Rgb;
+        let deep = self.color == ExtendedColorType::Rgb16;
+        info.bit_depth = if deep { png::BitDepth::Sixteen } else { png::BitDepth::Eight };
+        info.icc_profile = self.icc_profile.map(Into::into);
+        let mut encoder = png::Encoder::with_info(writer, info)?;
+        encoder.set_compression(png::Compression::Fast);
+        let mut writer = encoder.write_header()?;
+        for chunk in chunks {
+            writer.write_chunk(png::chunk::ChunkType(chunk.kind), &chunk.data)?;
+        }
+        match deep {
+            false => writer.write_image_data(self.bytes)?,
+            true => {
+                let pairs = self.bytes.chunks_exact(2);
+                let big: Vec<u8> = pairs
+                    .flat_map(|pair| u16::from_ne_bytes([pair[0], pair[1]]).to_be_bytes())
+                    .collect();
+                writer.write_image_data(&big)?;
+            }
+        }
+        Ok(writer.finish()?)
     }
 }

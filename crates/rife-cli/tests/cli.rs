@@ -188,7 +188,7 @@ fn gray_and_transparent_pictures_are_taken_as_colour() {
     rife_in(folder.path(), &["interpolate", "gray.png", "clear.png", "-o", "mid.png"])
         .assert()
         .success()
-        .stderr(predicate::str::contains("transparency is dropped"));
+        .stderr(predicate::str::contains("lost: transparency"));
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod pool;
 mod scene;
 mod segments;
 mod timeline;
+mod turn;
 mod y4m;
 
 pub use decoder::{Decoder, Expected};
@@ -35,6 +36,7 @@ pub use pool::Pool;
 pub use scene::{Judgement, Kind, Scenes};
 pub use segments::{CountOf, EncoderOf, SegmentSettings, Segments};
 pub use timeline::{At, Output, Rate, Timeline, frame_rate};
+pub use turn::{Orientation, Turned};
 pub use y4m::Header;
 
 /// An exact time in seconds, or an exact rate a second.

@@ -18,7 +18,7 @@ use super::input::{Input, Kind};
 use super::output::{Output, Pattern, Pictures};
 use super::{Job, beside, shown};
 use crate::interpolate::create;
-use crate::{interrupt, picture, say};
+use crate::{interrupt, picture, report, say};
 
 /// Bytes that are gathered before they are written.
 const GATHERED: usize = 1 << 20;
@@ -36,7 +36,7 @@ pub(crate) fn standard_output(
     makers: &[Maker],
 ) -> Result<()> {
     let start = Instant::now();
-    let header = job.header(&input);
+    let header = job.header();
     rife_video::widen(std::io::stdout());
     let out = super::streams::stdout().context("standard output is not there")?;
     let out = BufWriter::with_capacity(GATHERED, out);
@@ -55,7 +55,7 @@ pub(crate) fn stream(
     makers: &[Maker],
 ) -> Result<()> {
     let start = Instant::now();
-    let header = job.header(&input);
+    let header = job.header();
     let header = matches!(job.output, Output::Y4m(_)).then_some(&header);
     let shown = path.display().to_string();
     let cannot = || format!("cannot write {shown}");
@@ -108,7 +108,7 @@ pub(crate) fn pictures(
         .map_err(|error| std::io::Error::from(error.kind()))
         .with_context(cannot)?;
     interrupt::scratch(scratch.path());
-    let mut sink = Pictures::new(scratch.path(), pattern);
+    let mut sink = Pictures::new(scratch.path(), pattern, job.marks(&input));
     let progress = job.make(input, timeline, makers, &mut sink, 0)?;
     let written = sink.finish()?;
     for number in 0..written {
@@ -123,7 +123,6 @@ pub(crate) fn pictures(
 /// What goes into a video beside its frames.
 struct Rest {
     original: Option<(PathBuf, Probed)>,
-    sample_aspect: Option<Rational>,
 }
 
 impl Rest {
@@ -132,7 +131,7 @@ impl Rest {
             Kind::File { path, source, .. } => Some((path.clone(), (**source).clone())),
             _ => None,
         };
-        Self { original, sample_aspect: input.sample_aspect }
+        Self { original }
     }
 
     fn mux<'a>(
@@ -152,13 +151,16 @@ impl Rest {
             container,
             audio: !slow || job.args.video.audio,
             others: !slow,
+            turned: job.turned,
+            size: job.written().size,
+            reported: &job.reported,
             offset: if slow { Rational::from(0) } else { offset },
             // AVI knows no times.
             last: last.filter(|_| container != "avi"),
             time_scale: *tick.denom(),
             rate: job.out_rate,
             colour: &job.said,
-            sample_aspect: self.sample_aspect,
+            sample_aspect: job.sample_aspect,
         }
     }
 }
@@ -184,18 +186,17 @@ fn frames_per_segment(job: &Job) -> i64 {
     (job.out_rate * SEGMENT_S).round().to_integer().clamp(24, 600)
 }
 
-fn nut_format(job: &Job, input: &Input) -> NutFormat {
+fn nut_format(job: &Job) -> NutFormat {
     let written = job.written();
     let format = match written.planes {
-        Planes::Gbr => NutFormat::rgb(&written, input.sample_aspect),
-        _ => NutFormat::planar(&written, input.sample_aspect),
+        Planes::Gbr => NutFormat::rgb(&written, job.sample_aspect),
+        _ => NutFormat::planar(&written, job.sample_aspect),
     };
     format.at_rate(job.out_rate)
 }
 
 fn fingerprint(
     job: &Job,
-    input: &Input,
     tick: Rational,
     makers: &[Maker],
     encoding: &Encoding,
@@ -233,7 +234,7 @@ fn fingerprint(
         format!("{} {} {}", encoding.encoder, encoding.pix_fmt, encoding.args.join(" ")),
     );
     say("segments", format!("{} frames of {}", frames_per_segment(job), job.written().size));
-    if let Some(aspect) = input.sample_aspect {
+    if let Some(aspect) = job.sample_aspect {
         say("pixels", aspect.to_string());
     }
     Ok(said)
@@ -348,7 +349,7 @@ pub(crate) fn video(
     let programs = job.programs()?.clone();
     let encoding = job.encoding.clone().context("no encoder was chosen")?;
     let folder = beside(path, "rife-job");
-    let said = fingerprint(job, &input, timeline.tick(), makers, &encoding)?;
+    let said = fingerprint(job, timeline.tick(), makers, &encoding)?;
     let lock = lock(&folder)?;
     let journal = journal(job, &folder, said)?;
     // What a job that was killed left is nobody's any more.
@@ -366,7 +367,7 @@ pub(crate) fn video(
             let programs = programs.clone();
             Arc::new(move |file| rife_video::count_frames(&programs, file))
         },
-        format: nut_format(job, &input),
+        format: nut_format(job),
         tick,
         frames: frames_per_segment(job),
         extension: encoding.segment_ext.to_owned(),
@@ -398,18 +399,14 @@ pub(crate) fn video(
             duration: tick * (end - start),
         });
         let mux = rest.mux(job, &list, &whole, (offset, last), tick, &container);
-        let (command, notes) = rife_video::mux_command(&programs, &mux);
-        for note in notes {
-            say(&format!("note: {note}"));
-        }
         if let Some(interval) = progress.shortest_interval()
             && job.coarse_rate().is_none()
             && let Some(warning) = shared_times(&container, interval)
         {
             say(&warning);
         }
-        rife_video::run_program(command, &format!("writing {}", path.display()))?;
         let cannot = || format!("cannot write {}", path.display());
+        rife_video::join(&programs, &mux).with_context(cannot)?.iter().for_each(|l| report(l));
         File::open(&whole).and_then(|file| file.sync_all()).with_context(cannot)?;
         picture::keep(&whole, path, job.args.overwrite).with_context(cannot)
     };
@@ -464,9 +461,10 @@ pub(crate) fn commands(job: &Job, input: &Input, timeline: &Timeline) -> Result<
         let whole = folder.join(format!("whole.{container}"));
         let rest = Rest::of(input);
         let mux = rest.mux(job, &list, &whole, Default::default(), tick, &container);
-        let (command, notes) = rife_video::mux_command(programs, &mux);
+        let (command, mut notes) = rife_video::mux_command(programs, &mux);
         lines.push(format!("join: {}", shown(&command)));
-        lines.extend(encoding.notes.iter().chain(&notes).map(|note| format!("note: {note}")));
+        notes.extend(rife_video::expected_losses(programs, &mux)?);
+        lines.extend(encoding.notes.iter().chain(&notes).map(|note| crate::as_report(note)));
         lines.extend(job.coarse_rate());
     }
     Ok(lines)

@@ -13,8 +13,8 @@ use rife_video::{
 };
 
 use crate::args::InterpolateArgs;
-use crate::picture;
-use crate::say;
+use crate::picture::{self, Marks};
+use crate::{report, say};
 
 /// Bytes that are read at once where less than that is wanted: the lines between frames.
 const AT_ONCE: usize = 1 << 13;
@@ -52,8 +52,17 @@ pub(crate) enum Kind {
     File { path: PathBuf, source: Box<rife_video::Probed>, working: rife_video::WorkingFormat },
     /// A stream that stands at its first frame.
     Stream { from: Box<dyn BufRead + Send>, wrapping: Wrapping },
-    /// Pictures, in order.
-    Pictures(Vec<PathBuf>),
+    /// Pictures of a folder.
+    Pictures(Folder),
+}
+
+/// Pictures, in order.
+pub(crate) struct Folder {
+    files: Vec<PathBuf>,
+    /// What the samples of the first mean: the output's pictures carry it on.
+    pub(crate) marks: Marks,
+    /// What was reported as lost already.
+    reported: Vec<&'static str>,
 }
 
 impl Input {
@@ -101,7 +110,7 @@ impl Input {
         let video = &source.video;
         let working = rife_video::working_format(video);
         if let Some(note) = &working.note {
-            say(&format!("note: {note}"));
+            report(note);
         }
         if video.interlaced {
             say("note: the video is interlaced: its fields are taken as they lie in the frames; \
@@ -215,9 +224,7 @@ impl Input {
             bail!("there is no picture in {shown} (PNG, JPEG, WebP, TIFF)");
         };
         let first = picture::read(first)?;
-        if first.had_alpha {
-            say("note: transparency is dropped: the networks know colour only");
-        }
+        first.losses.iter().for_each(|loss| report(loss));
         let size = first.frame.size();
         let depth = if first.frame.format() == PixelFormat::Rgb8 { 8 } else { 16 };
         let rate = args.video.input_fps.unwrap_or_else(|| Rational::from(DEFAULT_RATE));
@@ -232,7 +239,11 @@ impl Input {
             variable: false,
             frames: Some(pictures.len() as u64),
             sample_aspect: None,
-            kind: Kind::Pictures(pictures),
+            kind: Kind::Pictures(Folder {
+                files: pictures,
+                marks: first.marks,
+                reported: first.losses,
+            }),
         })
     }
 
@@ -248,8 +259,11 @@ impl Input {
             Kind::Stream { from, wrapping } => {
                 Box::new(PipeSource::new(from, &self.name, wrapping, self.rate))
             }
-            Kind::Pictures(pictures) => Box::new(PictureSource {
-                pictures: pictures.into_iter(),
+            Kind::Pictures(folder) => Box::new(PictureSource {
+                pictures: folder.files.into_iter(),
+                marks: folder.marks,
+                reported: folder.reported,
+                others: false,
                 size: self.raw.size,
                 format: self.format,
                 frame_time: self.rate.recip(),
@@ -262,6 +276,10 @@ impl Input {
 /// Pictures, one after the other.
 struct PictureSource {
     pictures: std::vec::IntoIter<PathBuf>,
+    marks: Marks,
+    reported: Vec<&'static str>,
+    /// Whether a picture with other marks than the first was reported.
+    others: bool,
     size: FrameSize,
     format: PixelFormat,
     frame_time: Rational,
@@ -280,6 +298,16 @@ impl Source for PictureSource {
                 "it is {size} and the pictures before are {}: all must be of one size",
                 self.size
             )));
+        }
+        for loss in picture.losses {
+            if !self.reported.contains(&loss) {
+                report(loss);
+                self.reported.push(loss);
+            }
+        }
+        if let Some(line) = self.marks.unlike(&picture.marks, &path).filter(|_| !self.others) {
+            report(&line);
+            self.others = true;
         }
         let frame = match picture.frame.format() == self.format {
             true => picture.frame,

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rife_runtime::PixelFormat;
 use rife_video::{
-    AtCut, Colour, Encoding, EncodingRequest, Header, Maker, Planes, Programs, Progress, Rate,
-    Rational, RawFormat, SceneSettings, Settings, Sink, Timeline,
+    AtCut, Colour, Encoding, EncodingRequest, Feature, Header, Maker, Orientation, Planes,
+    Programs, Progress, Rate, Rational, RawFormat, SceneSettings, Settings, Sink, Timeline, Turned,
 };
 use serde_json::json;
 
@@ -25,7 +25,8 @@ use self::output::Output;
 use self::progress::Told;
 use self::side_by_side::SideBySide;
 use crate::args::{InterpolateArgs, Scene};
-use crate::{interrupt, say};
+use crate::picture::Marks;
+use crate::{interrupt, report, say};
 
 /// What was typed, found to be possible.
 struct Job {
@@ -42,6 +43,12 @@ struct Job {
     format: PixelFormat,
     /// What is said of its samples.
     said: Colour,
+    /// How frames are turned before they are written.
+    turned: Orientation,
+    /// Width of a pixel over its height, as it is written.
+    sample_aspect: Option<Rational>,
+    /// Features whose loss is reported before the job starts.
+    reported: Vec<Feature>,
     /// The encoder; none where there is none.
     encoding: Option<Encoding>,
     told: Told,
@@ -86,9 +93,10 @@ fn carry_out(args: InterpolateArgs) -> Result<()> {
         return job.tell_plan(&input, &timeline);
     }
     job.refuse_what_exists()?;
+    job.report_losses(&input)?;
     if let Some(encoding) = &job.encoding {
         for note in &encoding.notes {
-            say(&format!("note: {note}"));
+            report(note);
         }
         rife_video::check_encoding(job.programs()?, encoding)?;
     }
@@ -145,7 +153,21 @@ impl Job {
                  --fps makes the rate constant");
         }
 
-        let mut raw = input.raw;
+        let stored = match &input.kind {
+            Kind::File { source, .. } => source.video.orientation,
+            _ => None,
+        };
+        let stored = stored.unwrap_or(Orientation::IDENTITY);
+        let target = output.target();
+        let turned = match target.is_some_and(|target| target.turns_pixels(stored)) {
+            true => stored,
+            false => Orientation::IDENTITY,
+        };
+        let upright = RawFormat { size: turned.size(input.raw.size), ..input.raw };
+        let sample_aspect = input.sample_aspect.map(|aspect| turned.sample_aspect(aspect));
+        let mut reported = vec![Feature::Alpha, Feature::FieldOrder];
+
+        let mut raw = upright;
         let mut said = input.said.clone();
         let mut format = input.format;
         let mut encoding = None;
@@ -169,14 +191,15 @@ impl Job {
                         crf: video.crf,
                         preset: video.preset.as_deref(),
                         extra: video.encoder_args.as_deref(),
-                        raw: &twice(&input.raw),
+                        raw: &twice(&upright),
                         colour: &input.said,
                         hdr: &hdr,
                         rate: out_rate,
                     },
                 )?;
                 // Red, green and blue may have to become luma and chroma.
-                raw = RawFormat { size: input.raw.size, ..chosen.raw };
+                raw = RawFormat { size: upright.size, ..chosen.raw };
+                reported.extend(&chosen.lost);
                 if raw.planes == Planes::Gbr {
                     // The encoder takes it as it is.
                 } else if input.raw.planes == Planes::Gbr {
@@ -214,9 +237,54 @@ impl Job {
             raw,
             format,
             said,
+            turned,
+            sample_aspect,
+            reported,
             encoding,
             told,
         })
+    }
+
+    /// Reports what an output that is not a container cannot hold of a file.
+    fn report_losses(&self, input: &Input) -> Result<()> {
+        for line in self.losses(input)? {
+            report(&line);
+        }
+        Ok(())
+    }
+
+    /// What an output that is not a container cannot hold of a file.
+    fn losses(&self, input: &Input) -> Result<Vec<String>> {
+        match (self.output.target(), &input.kind) {
+            (_, Kind::Pictures(folder)) => {
+                let format = match &self.output {
+                    Output::Pictures(_, pattern) => Some(pattern.format),
+                    _ => None,
+                };
+                let lost = match format {
+                    Some(format) => folder.marks.losses(format),
+                    None => folder.marks.losses_in_video(),
+                };
+                Ok(lost.into_iter().collect())
+            }
+            (Some(target), Kind::File { path, source, .. })
+                if !matches!(self.output, Output::Video(_)) =>
+            {
+                let programs = self.programs()?;
+                let reported = &self.reported;
+                Ok(rife_video::losses_without_container(programs, path, source, target, reported)?)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What pictures made from an input say of their colours.
+    fn marks(&self, input: &Input) -> Marks {
+        match &input.kind {
+            Kind::File { source, .. } => Marks::of_video(&self.said, &source.video.hdr),
+            Kind::Pictures(folder) => folder.marks.clone(),
+            Kind::Stream { .. } => Marks::of_video(&self.said, &rife_video::Hdr::default()),
+        }
     }
 
     fn programs(&self) -> Result<&Programs> {
@@ -270,11 +338,11 @@ impl Job {
         }
     }
 
-    fn header(&self, input: &Input) -> Header {
+    fn header(&self) -> Header {
         Header {
             raw: self.written(),
             rate: Some(self.out_rate),
-            sample_aspect: input.sample_aspect,
+            sample_aspect: self.sample_aspect,
             colour: self.said.clone(),
             interlaced: false,
         }
@@ -291,7 +359,7 @@ impl Job {
             },
             size: input.raw.size,
             input: input.format,
-            format: self.format,
+            format: self.turned.turnable(input.raw.size, self.format),
             memory: video.max_memory,
             skip,
             frame_time: input.rate.recip(),
@@ -322,6 +390,14 @@ impl Job {
                     &mut wide
                 }
                 false => sink,
+            };
+            let mut upright;
+            let sink: &mut dyn Sink = match self.turned {
+                Orientation::IDENTITY => sink,
+                by => {
+                    upright = Turned { to: sink, by, format: self.format };
+                    &mut upright
+                }
             };
             let made =
                 rife_video::run(&mut *source, &mut timeline, makers, sink, &settings, &progress);
@@ -436,6 +512,7 @@ impl Job {
             mib(input.raw.frame_bytes() as u64),
         ));
         lines.extend(files::commands(self, input, timeline)?);
+        lines.extend(self.losses(input)?);
         crate::print(&(lines.join("\n") + "\n"))
     }
 }

@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail, ensure};
 use rife_runtime::{Frame, PixelFormat};
-use rife_video::{Error, Sink};
+use rife_video::{Error, Sink, Target};
 
 use super::input::has_extension;
 use crate::args::InterpolateArgs;
-use crate::picture::{self, Format};
+use crate::picture::{self, Format, Marks};
 
 /// Containers that ffmpeg is asked to write.
 const CONTAINERS: &[&str] = &["mp4", "m4v", "mov", "mkv", "webm", "avi"];
@@ -68,6 +68,17 @@ impl Output {
             path.display(),
             CONTAINERS.join(", .")
         )
+    }
+
+    /// What it can hold; `None` for containers that nothing is known of.
+    pub(crate) fn target(&self) -> Option<Target> {
+        match self {
+            Self::Video(path) => Target::of_container(&super::files::container(path)),
+            Self::Y4m(_) => Some(Target::Y4m),
+            Self::Raw(_) => Some(Target::Raw),
+            Self::Pictures(_, pattern) if pattern.format == Format::Png => Some(Target::Png),
+            Self::Pictures(..) => Some(Target::Pictures),
+        }
     }
 
     /// The file that is written; none for standard output and pictures.
@@ -128,14 +139,15 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    pub(crate) fn new(folder: &Path, pattern: &Pattern) -> Self {
+    pub(crate) fn new(folder: &Path, pattern: &Pattern, marks: Marks) -> Self {
         let writers = std::thread::available_parallelism().map_or(1, usize::from);
         let (to, from) = sync_channel::<(PathBuf, Frame)>(writers);
         let from = Arc::new(Mutex::new(from));
         let format = pattern.format;
+        let marks = Arc::new(marks);
         let writer = || {
-            let from = from.clone();
-            std::thread::spawn(move || write(&from, format))
+            let (from, marks) = (from.clone(), marks.clone());
+            std::thread::spawn(move || write(&from, format, &marks))
         };
         Self {
             folder: folder.to_owned(),
@@ -159,11 +171,11 @@ impl Pictures {
     }
 }
 
-fn write(from: &Mutex<Receiver<(PathBuf, Frame)>>, format: Format) -> Result<()> {
+fn write(from: &Mutex<Receiver<(PathBuf, Frame)>>, format: Format, marks: &Marks) -> Result<()> {
     loop {
         let next = from.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((path, frame)) = next else { return Ok(()) };
-        picture::write(&path, format, &frame, None)
+        picture::write(&path, format, &frame, marks)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
 }

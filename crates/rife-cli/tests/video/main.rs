@@ -3,6 +3,7 @@
 mod damage;
 mod files;
 mod jobs;
+mod kept;
 mod pipes;
 mod support;
 mod timing;

@@ -15,6 +15,8 @@ pub(super) enum Carry {
     Copied,
     /// By this encoder, with further options.
     Encoded(&'static str, Vec<(&'static str, String)>),
+    /// As a file in the file, with this ending of its name and of this type.
+    Attached(&'static str, &'static str),
     /// Not at all.
     Left,
 }
@@ -139,13 +141,59 @@ pub(super) fn subtitles(container: &str, codec: &str) -> Carry {
     }
 }
 
-/// How a cover gets into a container. .mov would drop it without a word.
+/// How a cover gets into a container. ffmpeg drops it silently from .mov.
 pub(super) fn picture(container: &str, codec: &str) -> Carry {
     match (container, codec) {
         ("mp4" | "m4v", "mjpeg" | "png" | "bmp") => Carry::Copied,
-        // As a stream Matroska would have another film of one frame.
+        // As a stream it would be a second video of one frame.
+        ("mkv", "mjpeg") => Carry::Attached("jpg", "image/jpeg"),
+        ("mkv", "png") => Carry::Attached("png", "image/png"),
         _ => Carry::Left,
     }
+}
+
+/// How a stream of data gets into a container.
+pub(super) fn data(container: &str, stream: &Stream) -> Carry {
+    match container {
+        "mp4" | "m4v" | "mov" if stream.codec == "bin_data" && stream.tag == "gpmd" => {
+            Carry::Copied
+        }
+        _ => Carry::Left,
+    }
+}
+
+/// Whether a container has a field for a tag of the file without QuickTime's own metadata, which
+/// has one for every name.
+pub(super) fn tag(container: &str, key: &str) -> bool {
+    let key = key.to_lowercase();
+    let common = ["title", "artist", "album", "comment", "genre", "copyright", "date", "location"];
+    let mp4 = [
+        "album_artist",
+        "composer",
+        "grouping",
+        "lyrics",
+        "description",
+        "synopsis",
+        "show",
+        "episode_id",
+        "network",
+        "keywords",
+        "episode_sort",
+        "season_number",
+        "media_type",
+        "hd_video",
+        "gapless_playback",
+        "compilation",
+        "track",
+        "disc",
+    ];
+    let mov = ["author", "make", "model", "keywords"];
+    common.contains(&key.as_str())
+        || match container {
+            "mp4" | "m4v" => mp4.contains(&key.as_str()),
+            "mov" => mov.contains(&key.as_str()),
+            _ => true,
+        }
 }
 
 /// Whether the container holds what an encoder wrote.
@@ -171,18 +219,7 @@ mod tests {
 
     fn sound(container: &str, codec: &str) -> Carry {
         let kind = StreamKind::Audio;
-        audio(
-            container,
-            &Stream {
-                index: 1,
-                kind,
-                codec: codec.into(),
-                channels: 6,
-                present: true,
-                beside: false,
-                start: None,
-            },
-        )
+        audio(container, &Stream { kind, codec: codec.into(), channels: 6, ..Stream::default() })
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::child::Worker;
 use crate::ffmpeg::carry;
 use crate::ffmpeg::probe::{Hdr, default_colour};
 use crate::ffmpeg::programs::{self, Programs, run_program};
+use crate::ffmpeg::table::Feature;
 use crate::ffmpeg::words;
 use crate::nut::{NutFormat, NutWriter};
 use crate::{Colour, Error, Planes, Rational, RawFormat, Result};
@@ -57,6 +58,8 @@ pub struct Encoding {
     pub rate: Rational,
     /// What should be known of it.
     pub notes: Vec<String>,
+    /// Features that the notes report as lost.
+    pub lost: Vec<Feature>,
 }
 
 /// A codec, and who encodes it, the best first.
@@ -130,7 +133,8 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     }
     args.extend(words::quality(&encoder, request)?);
     args.extend(tags(&raw, &colour, hardware.map(|device| (device, pix_fmt.as_str()))));
-    args.extend(words::hdr(&encoder, request.hdr, &colour, &mut notes));
+    let mut lost = Vec::new();
+    args.extend(words::hdr(&encoder, request.hdr, &colour, &mut notes, &mut lost));
     if encoder == "libx265" || encoder.starts_with("hevc_") {
         // The tag that Apple's players know H.265 by.
         args.extend(["-tag:v".into(), "hvc1".into()]);
@@ -160,7 +164,7 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
         _ => "mp4",
     };
     let (container, rate) = (request.container.to_owned(), request.rate);
-    Ok(Encoding { encoder, pix_fmt, raw, colour, args, segment_ext, container, rate, notes })
+    Ok(Encoding { encoder, pix_fmt, raw, colour, args, segment_ext, container, rate, notes, lost })
 }
 
 /// The names of ffmpeg's video encoders.

@@ -2,16 +2,22 @@
 
 mod carry;
 mod complete;
+mod compare;
+mod contents;
 mod encoder;
 mod mux;
+mod plan;
 mod probe;
 mod programs;
+mod table;
+mod timecode;
 mod words;
 
 pub use complete::{check_complete, count_packets};
+pub use compare::{differences, expected_losses, losses_without_container};
 pub use encoder::{Encoding, EncodingRequest, check_encoding, choose_encoding, segment_command};
 pub use mux::{
-    LastFrame, Mux, ShowInfo, concat_list, count_frames, decode_command, mux_command,
+    LastFrame, Mux, ShowInfo, concat_list, count_frames, decode_command, join, mux_command,
     parse_showinfo,
 };
 pub use probe::{
@@ -19,3 +25,4 @@ pub use probe::{
     effective_colour, probe, working_format,
 };
 pub use programs::{Programs, run_program};
+pub use table::{Feature, Target};

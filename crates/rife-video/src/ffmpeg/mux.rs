@@ -4,11 +4,16 @@
 use std::path::Path;
 use std::process::Command;
 
+use rife_runtime::FrameSize;
+
 use crate::ffmpeg::carry::{self, Carry};
+use crate::ffmpeg::compare;
+use crate::ffmpeg::plan::{self, Code, Fate};
 use crate::ffmpeg::probe::{Probed, Stream, StreamKind, WorkingFormat};
 use crate::ffmpeg::programs::{self, Programs, run_program};
+use crate::ffmpeg::table::Feature;
 use crate::ffmpeg::words;
-use crate::{Colour, Error, Rational, Result};
+use crate::{Colour, Error, Orientation, Rational, Result};
 
 /// The decoder of a file: frames on standard output, and the time of each among the messages.
 pub fn decode_command(
@@ -141,8 +146,14 @@ pub struct Mux<'a> {
     pub container: &'a str,
     /// Whether sound goes along.
     pub audio: bool,
-    /// Whether subtitles, chapters and data do.
+    /// Whether subtitles, chapters, data and the timecode do: what belongs to moments of the video.
     pub others: bool,
+    /// How the frames were turned before they were encoded.
+    pub turned: Orientation,
+    /// The size of the output's frames.
+    pub size: FrameSize,
+    /// Features whose loss was reported already.
+    pub reported: &'a [Feature],
     /// When the first frame is shown after the original's start, s.
     pub offset: Rational,
     /// The last frame, if it is known: segments say of all but that how long they are shown.
@@ -163,9 +174,11 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     let mut notes = Vec::new();
     let container = mux.container.to_ascii_lowercase();
     let container = container.as_str();
-    // However much of damaged sound is lost, the rest is wanted.
+    // However much of damaged sound is lost, the rest is kept.
     command.args(["-y", "-max_error_rate", "1"]);
-    let rotation = mux.original.map_or(0, |(_, source)| source.video.rotation);
+    let turned = mux.turned != Orientation::IDENTITY;
+    let stored = mux.original.filter(|_| !turned);
+    let rotation = stored.map_or(0, |(_, source)| source.video.rotation);
     if rotation != 0 && programs.version >= (6, 0) {
         command.args(["-display_rotation:v:0", &rotation.to_string()]);
     }
@@ -192,23 +205,14 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     if let Some(last) = mux.last.filter(|_| programs.sets_durations()) {
         command.args(["-bsf:v:0", &show_last(&last, mux.offset, container)]);
     }
-    if rotation != 0 && !matches!(mux.container, "mp4" | "m4v" | "mov") {
-        notes.push(format!(
-            ".{} may not keep that the video is turned by {rotation} degrees: .mp4 does",
-            mux.container
-        ));
-    }
     if rotation != 0 && programs.version < (6, 0) {
         let turned = rotation.rem_euclid(360);
         command.args(["-metadata:s:v:0", &format!("rotate={turned}")]);
     }
     if let Some(aspect) = mux.sample_aspect.filter(|aspect| *aspect != Rational::from(1)) {
         // Of pixels; ffmpeg's -aspect is of the whole picture.
-        if let Some((_, source)) = mux.original {
-            let size = source.video.size;
-            let whole = aspect * Rational::new(size.width as i64, size.height as i64);
-            command.args(["-aspect:v:0", &format!("{}:{}", whole.numer(), whole.denom())]);
-        }
+        let whole = aspect * Rational::new(mux.size.width as i64, mux.size.height as i64);
+        command.args(["-aspect:v:0", &format!("{}:{}", whole.numer(), whole.denom())]);
     }
     // Codecs that do not carry their colours leave them to the container.
     let colour = mux.colour;
@@ -225,10 +229,12 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     if matches!(container, "mp4" | "m4v" | "mov") {
         // FLAC and TrueHD in MP4 were long called experimental.
         command.args(["-strict", "experimental"]);
-        command.args(["-movflags", "+faststart"]);
+        let quicktime = mux.original.is_some_and(|(_, source)| plan::quicktime_tags(mux, source));
+        let tags = if quicktime { "+use_metadata_tags" } else { "" };
+        command.args(["-movflags", &format!("+faststart{tags}")]);
         command.args(["-video_track_timescale", &mux.time_scale.to_string()]);
     }
-    command.args(["-disposition:v:0", "default"]);
+    command.args(["-disposition:v:0", &dispositions(mux)]);
     // The same job gives the same bytes: no number drawn at random, no date.
     command.args(["-fflags", "+bitexact"]);
     if container == "avi" {
@@ -303,90 +309,135 @@ fn streams(
     source: &Probed,
     notes: &mut Vec<String>,
 ) {
-    let left = |what: &str| format!(".{container} cannot hold {what}: left out");
-    let (mut audio, mut subtitles, mut pictures) = (0, 0, 1);
+    let (mut audio, mut subtitles, mut pictures, mut data, mut files) = (0, 0, 1, 0, 0);
     // Where each stream of the output comes from, ours first.
     let mut from = vec![source.video.index];
-    for stream in &source.streams {
-        let codec = stream.codec.as_str();
-        if !stream.present || stream.beside {
-            let wanted = match stream.kind {
-                StreamKind::Audio => mux.audio,
-                StreamKind::Subtitle | StreamKind::Picture => mux.others,
-                _ => false,
-            };
-            if wanted {
-                let why = if stream.present { "of another program" } else { "announced but empty" };
-                notes.push(format!("stream {} is {why}: left out", stream.index));
-            }
-            continue;
-        }
-        let (kind, carry, number, what) = match stream.kind {
-            StreamKind::Audio if mux.audio => {
-                ("a", carry::audio(container, stream), &mut audio, "sound")
-            }
-            StreamKind::Subtitle if mux.others => {
-                ("s", carry::subtitles(container, codec), &mut subtitles, "subtitles")
-            }
-            StreamKind::Picture if mux.others && container == "mkv" => {
-                notes.push("a cover is not kept in .mkv".into());
-                continue;
-            }
-            StreamKind::Picture if mux.others => {
-                ("v", carry::picture(container, codec), &mut pictures, "a cover")
-            }
-            StreamKind::Attachment if mux.others && container == "mkv" => {
-                command.args(["-map", &format!("1:{}", stream.index)]);
-                from.push(stream.index);
-                continue;
-            }
-            StreamKind::Attachment if mux.others => {
-                notes.push(left("attachments"));
-                continue;
-            }
-            StreamKind::Video if stream.index != source.video.index => {
-                notes.push("of several video streams the main one alone is taken".into());
-                continue;
-            }
-            // Times of frames that are no more, and what only its own container understands.
-            _ => continue,
+    let mut covers = Vec::new();
+    for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
+        let Fate::Carried(carry) = fate else { continue };
+        let (kind, number) = match stream.kind {
+            StreamKind::Audio => ("a", &mut audio),
+            StreamKind::Subtitle => ("s", &mut subtitles),
+            StreamKind::Data => ("d", &mut data),
+            StreamKind::Attachment => ("t", &mut files),
+            StreamKind::Video | StreamKind::Picture => ("v", &mut pictures),
         };
-        if carry == Carry::Left {
-            notes.push(left(&format!("{what} as {codec}")));
+        if let Carry::Attached(ending, mime) = carry {
+            covers.push((stream, ending, mime));
             continue;
         }
         if container == "avi" && kind == "a" && starts_apart(source, stream) {
-            notes.push(".avi has one start for all: what began earlier or later moves".into());
+            notes.push(
+                "changed: start of audio - AVI has one start for all streams, and this one began \
+                 earlier or later than the video"
+                    .into(),
+            );
         }
         command.args(["-map", &format!("1:{}", stream.index)]);
-        if let Carry::Encoded(encoder, options) = carry {
-            command.args([format!("-c:{kind}:{number}"), encoder.into()]);
-            for (option, value) in options {
-                command.args([format!("-{option}:{kind}:{number}"), value]);
+        match carry {
+            Carry::Encoded(encoder, options) => {
+                command.args([format!("-c:{kind}:{number}"), encoder.into()]);
+                for (option, value) in options {
+                    command.args([format!("-{option}:{kind}:{number}"), value]);
+                }
             }
-            notes.push(format!(".{container} cannot hold {codec}: it becomes {encoder}"));
-        } else if kind == "v" {
-            command.args([format!("-disposition:v:{number}"), "attached_pic".into()]);
+            _ if kind == "v" => {
+                command.args([format!("-disposition:v:{number}"), "attached_pic".into()]);
+            }
+            _ if kind == "d" => {
+                command.args([format!("-tag:d:{number}"), stream.tag.clone()]);
+            }
+            _ => {}
         }
         *number += 1;
         from.push(stream.index);
     }
     notes.sort();
     notes.dedup();
-    let metadata = if mux.others { "1" } else { "-1" };
-    command.args(["-map_metadata", "1", "-map_chapters", metadata]);
+    let chapters = if plan::chapters(mux).is_none() { "1" } else { "-1" };
+    command.args(["-map_metadata", "1", "-map_chapters", chapters]);
     for (to, from) in from.into_iter().enumerate() {
         command.args([format!("-map_metadata:s:{to}"), format!("1:s:{from}")]);
     }
-    // What it says of the frames that were, which are others now, or of how they were made.
+    for (number, (stream, ending, mime)) in (files..).zip(covers) {
+        let name = stream.file_name.clone().unwrap_or_else(|| format!("cover.{ending}"));
+        command.arg("-attach").arg(plan::cover_file(mux, stream, ending));
+        command.args([format!("-metadata:s:t:{number}"), format!("mimetype={mime}")]);
+        command.args([format!("-metadata:s:t:{number}"), format!("filename={name}")]);
+    }
+    stale_tags(command, mux, source);
+    timecode(command, mux, container, source);
+}
+
+/// Removes tags that describe the original's encoding and file, which are others now.
+fn stale_tags(command: &mut Command, mux: &Mux<'_>, source: &Probed) {
+    for key in ["major_brand", "minor_version", "compatible_brands"] {
+        command.args(["-metadata", &format!("{key}=")]);
+    }
     for key in ["NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "BPS", "DURATION"] {
         for language in ["", "-eng"] {
             command.args(["-metadata:s:v:0", &format!("{key}{language}=")]);
         }
     }
-    for key in ["encoder", "_STATISTICS_TAGS", "_STATISTICS_WRITING_APP"] {
+    // Transparency is lost, and a player would look for it.
+    for key in ["encoder", "_STATISTICS_TAGS", "_STATISTICS_WRITING_APP", "alpha_mode"] {
         command.args(["-metadata:s:v:0", &format!("{key}=")]);
     }
+    if mux.turned != Orientation::IDENTITY && source.video.rotation != 0 {
+        command.args(["-metadata:s:v:0", "rotate="]);
+    }
+}
+
+/// Writes the timecode where the container has it.
+fn timecode(command: &mut Command, mux: &Mux<'_>, container: &str, source: &Probed) {
+    let code = match plan::timecode(mux, source) {
+        Code::None => return,
+        Code::Exact(code) | Code::Nearest(code) => code,
+        Code::Left(_) => String::new(),
+    };
+    let (of_file, of_stream) = if container == "avi" { (&*code, "") } else { ("", &*code) };
+    command.args(["-metadata", &format!("timecode={of_file}")]);
+    command.args(["-metadata:s:v:0", &format!("timecode={of_stream}")]);
+    let reel = source.video.reel.as_deref().filter(|_| !code.is_empty());
+    command.args(["-metadata:s:v:0", &format!("reel_name={}", reel.unwrap_or_default())]);
+}
+
+/// What the video is for: the default one, and what the original was.
+fn dispositions(mux: &Mux<'_>) -> String {
+    let main = mux.original.and_then(|(_, source)| {
+        source.streams.iter().find(|stream| stream.index == source.video.index)
+    });
+    let others = main.map(|stream| stream.dispositions.as_slice()).unwrap_or_default();
+    let others = others.iter().filter(|name| *name != "default");
+    others.fold("default".to_owned(), |all, name| format!("{all}+{name}"))
+}
+
+/// Joins segments with everything else of the original, and reports what was lost, each line
+/// starting with it.
+///
+/// # Errors
+/// When ffmpeg cannot write the output. That the output cannot be compared with the original is
+/// reported, and no error.
+pub fn join(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
+    let what = "joining the segments";
+    if let Some((path, source)) = mux.original {
+        for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
+            let Fate::Carried(Carry::Attached(ending, _)) = fate else { continue };
+            let mut command = programs.ffmpeg();
+            command.args(["-y", "-i"]).arg(programs::file(path));
+            command.args(["-map", &format!("0:{}", stream.index), "-c", "copy"]);
+            command.args(["-frames:v", "1", "-f", "image2pipe"]);
+            command.arg(programs::file(&plan::cover_file(mux, stream, ending)));
+            run_program(command, what)?;
+        }
+    }
+    let (command, mut notes) = mux_command(programs, mux);
+    run_program(command, what)?;
+    match compare::differences(programs, mux) {
+        Ok(lines) => notes.extend(lines),
+        Err(error) => notes.push(format!("the output was not compared with the input: {error}")),
+    }
+    Ok(notes)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use rife_runtime::FrameSize;
 use serde::Deserialize;
 
 use crate::ffmpeg::programs::{self, Programs, run_program};
-use crate::{Colour, Error, Planes, Rational, RawFormat, Result};
+use crate::{Colour, Error, Orientation, Planes, Rational, RawFormat, Result};
 
 /// A file with a video stream.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Probed {
     pub video: Video,
     /// Chapters.
     pub chapters: usize,
+    /// Tags of the file.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Probed {
@@ -68,7 +70,7 @@ impl Probed {
 }
 
 /// What a stream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamKind {
     /// Moving pictures.
     Video,
@@ -81,11 +83,12 @@ pub enum StreamKind {
     /// A file, as a font.
     Attachment,
     /// Anything else.
+    #[default]
     Data,
 }
 
 /// A stream of a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Stream {
     /// Its place in the file.
     pub index: usize,
@@ -93,6 +96,12 @@ pub struct Stream {
     pub kind: StreamKind,
     /// Its codec, in ffmpeg's words.
     pub codec: String,
+    /// The container's code for its kind, such as `tmcd` or `gpmd`.
+    pub tag: String,
+    /// What it is for, in ffmpeg's words: `default`, `forced`, …
+    pub dispositions: Vec<String>,
+    /// The name of the file that it holds, where it is an attachment or a cover that has one.
+    pub file_name: Option<String>,
     /// Channels of sound.
     pub channels: usize,
     /// Whether it was found to hold anything: recordings announce streams that never come, of
@@ -122,6 +131,28 @@ pub struct Hdr {
     pub content_light: Option<(u32, u32)>,
     /// The profile of Dolby Vision, where it is that.
     pub dolby_vision: Option<u32>,
+}
+
+impl Hdr {
+    /// What is known here, and what `other` knows beyond it.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            mastering: self.mastering.or(other.mastering),
+            content_light: self.content_light.or(other.content_light),
+            dolby_vision: self.dolby_vision.or(other.dolby_vision),
+        }
+    }
+}
+
+impl std::fmt::Display for MasteringDisplay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [low, high] = self.luminance;
+        for (name, [x, y]) in ["R", "G", "B", "W"].iter().zip(self.primaries) {
+            write!(f, "{name}({x:.3},{y:.3}) ")?;
+        }
+        write!(f, "{low:.4}-{high:.0} cd/m²")
+    }
 }
 
 /// The main video stream.
@@ -155,6 +186,14 @@ pub struct Video {
     pub colour: Colour,
     /// Degrees by which a player turns it, counter-clockwise.
     pub rotation: i32,
+    /// How a player turns and mirrors it; `None` for angles that are not right.
+    pub orientation: Option<Orientation>,
+    /// Whether it has transparency in a stream of its own, as VP8 and VP9 do.
+    pub alpha: bool,
+    /// The timecode of the first frame, `HH:MM:SS:FF`.
+    pub timecode: Option<String>,
+    /// The name of the reel that the timecode counts.
+    pub reel: Option<String>,
     /// Whether its frames are fields.
     pub interlaced: bool,
     /// High dynamic range.
@@ -186,6 +225,8 @@ struct RawContainer {
     format_name: String,
     start_time: Option<String>,
     duration: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -200,6 +241,8 @@ struct RawStream {
     index: usize,
     codec_type: Option<String>,
     codec_name: Option<String>,
+    #[serde(default)]
+    codec_tag_string: String,
     #[serde(default)]
     width: usize,
     #[serde(default)]
@@ -292,14 +335,18 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
         let stream = main.index.to_string();
         let frame = ask(&["-show_frames", "-select_streams", &stream, "-read_intervals", "%+#1"]);
         if let Some(frame) = frame.ok().and_then(|raw| raw.frames.into_iter().next()) {
-            let said = self::hdr(&frame.side_data_list);
-            hdr.mastering = hdr.mastering.or(said.mastering);
-            hdr.content_light = hdr.content_light.or(said.content_light);
+            hdr = hdr.or(self::hdr(&frame.side_data_list));
         }
     }
     let container = raw.format.as_ref();
     let name = container.map(|format| format.format_name.clone()).unwrap_or_default();
-    let video = video(main, container, hdr);
+    let mut video = video(main, container, hdr);
+    // MOV has a track for it, MXF and AVI a field of the file, Matroska a tag.
+    let of_file = container.and_then(|format| tag(&format.tags, "timecode"));
+    let of_track = |name: &str| raw.streams.iter().find_map(|stream| tag(&stream.tags, name));
+    video.timecode =
+        tag(&main.tags, "timecode").or(of_file).or_else(|| of_track("timecode")).cloned();
+    video.reel = of_track("reel_name").cloned();
     let (mut with, mut apart) = (BTreeSet::new(), BTreeSet::new());
     for program in &raw.programs {
         let streams: Vec<usize> = program.streams.iter().map(|stream| stream.index).collect();
@@ -313,6 +360,7 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
             .unwrap_or_default(),
         video,
         chapters: raw.chapters.len(),
+        tags: container.map(|format| format.tags.clone()).unwrap_or_default(),
         streams: raw
             .streams
             .iter()
@@ -320,6 +368,12 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
                 index: stream.index,
                 kind: kind(stream),
                 codec: stream.codec_name.clone().unwrap_or_default(),
+                tag: stream.codec_tag_string.clone(),
+                dispositions: {
+                    let set = stream.disposition.iter().filter(|(_, value)| **value == 1);
+                    set.map(|(name, _)| name.clone()).collect()
+                },
+                file_name: tag(&stream.tags, "filename").cloned(),
                 channels: stream.channels,
                 present: match kind(stream) {
                     StreamKind::Audio => {
@@ -394,6 +448,10 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
             chroma_location: known(&main.chroma_location),
         },
         rotation: rotation(main),
+        orientation: orientation(main),
+        alpha: tag(&main.tags, "alpha_mode").is_some_and(|mode| mode == "1"),
+        timecode: None,
+        reel: None,
         interlaced: main
             .field_order
             .as_deref()
@@ -402,10 +460,39 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
     }
 }
 
+/// A tag, whatever the case of its name: Matroska's are in capitals.
+fn tag<'a>(tags: &'a BTreeMap<String, String>, name: &str) -> Option<&'a String> {
+    tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// The numbers of a display matrix as ffprobe prints it, three a line after the line's offset.
+fn matrix(text: &str) -> Option<[i64; 4]> {
+    let rows = text.lines().filter_map(|line| line.split_once(':')).map(|(_, row)| row);
+    let mut numbers = rows.flat_map(str::split_whitespace).map(|number| number.parse().ok());
+    let (a, b) = (numbers.next()??, numbers.next()??);
+    numbers.next();
+    Some([a, b, numbers.next()??, numbers.next()??])
+}
+
+fn orientation(main: &RawStream) -> Option<Orientation> {
+    let of =
+        |data: &BTreeMap<String, serde_json::Value>| matrix(data.get("displaymatrix")?.as_str()?);
+    match main.side_data_list.iter().find_map(of) {
+        Some(matrix) => Orientation::of_matrix(matrix),
+        None => Orientation::of_degrees(rotation(main)),
+    }
+}
+
 fn rotation(main: &RawStream) -> i32 {
     let of_matrix = main.side_data_list.iter().find_map(|data| data.get("rotation")?.as_f64());
-    let of_tag = || main.tags.get("rotate")?.parse::<f64>().ok().map(|degrees| -degrees);
+    let of_tag = || tag(&main.tags, "rotate")?.parse::<f64>().ok().map(|degrees| -degrees);
     of_matrix.or_else(of_tag).map_or(0, |degrees| degrees.round() as i32)
+}
+
+/// What the side data of a frame says of high dynamic range.
+pub(super) fn hdr_of(frame: &serde_json::Value) -> Hdr {
+    let list = frame.get("side_data_list").cloned().unwrap_or_default();
+    hdr(&serde_json::from_value::<Vec<_>>(list).unwrap_or_default())
 }
 
 fn hdr(side_data: &[BTreeMap<String, serde_json::Value>]) -> Hdr {
@@ -493,6 +580,20 @@ pub struct WorkingFormat {
 /// How a stream's frames are taken: as they are wherever they are planar, or can be without
 /// changing a sample.
 pub fn working_format(video: &Video) -> WorkingFormat {
+    let mut working = working_format_of_samples(video);
+    if video.alpha {
+        working.note = Some(match working.note {
+            Some(note) => format!("{ALPHA}; {note}"),
+            None => ALPHA.to_owned(),
+        });
+    }
+    working
+}
+
+/// What is reported where a stream has transparency.
+const ALPHA: &str = "lost: transparency - the networks interpolate colour only";
+
+fn working_format_of_samples(video: &Video) -> WorkingFormat {
     let name = video.pix_fmt.as_str();
     let size = video.size;
     let as_is = |pix_fmt: &str| RawFormat::of_pix_fmt(pix_fmt, size);
@@ -525,7 +626,7 @@ fn rgb(raw: RawFormat) -> RawFormat {
 /// The planar format that a name of another kind fits into, whether it fits exactly, and what
 /// should be known.
 fn nearest(name: &str) -> (&'static str, bool, Option<String>) {
-    let alpha = || Some("transparency is dropped: the networks know colour only".to_owned());
+    let alpha = || Some(ALPHA.to_owned());
     let changed = || Some(changed(name));
     let deep = name.ends_with("be") || name.ends_with("le");
     match name {

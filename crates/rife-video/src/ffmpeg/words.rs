@@ -4,6 +4,7 @@ use rife_runtime::FrameSize;
 
 use crate::ffmpeg::encoder::EncodingRequest;
 use crate::ffmpeg::probe::{Hdr, MasteringDisplay};
+use crate::ffmpeg::table::Feature;
 use crate::{Colour, Error, Planes, Result};
 
 /// The kind of device that frames are uploaded to before this encoder takes them.
@@ -125,20 +126,22 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
     Ok(args)
 }
 
-/// Words for high dynamic range, and notes of what there are none for.
+/// Words for high dynamic range. What there are none for is reported as lost.
 pub(super) fn hdr(
     encoder: &str,
     hdr: &Hdr,
     colour: &Colour,
     notes: &mut Vec<String>,
+    lost: &mut Vec<Feature>,
 ) -> Vec<String> {
     if let Some(profile) = hdr.dolby_vision {
         let what = match profile {
             // Its colours are a matrix of its own, that nothing else undoes.
-            5 => "nothing but Dolby Vision shows this profile's colours right: convert it first",
-            _ => "what is left is what other players show",
+            5 => "without it the colours of this profile are wrong: convert the video first",
+            _ => "what remains is what other players show",
         };
-        notes.push(format!("Dolby Vision (profile {profile}) is left out: {what}"));
+        notes.push(format!("lost: Dolby Vision metadata (profile {profile}) - {what}"));
+        lost.push(Feature::DolbyVision);
     }
     let light = hdr.content_light;
     if hdr.mastering.is_none() && light.is_none() {
@@ -150,9 +153,10 @@ pub(super) fn hdr(
         "libsvtav1" => ("-svtav1-params", "mastering-display", "content-light", false),
         _ => {
             notes.push(format!(
-                "{encoder} is not told of the mastering display and the light levels: --codec h265 \
-                 keeps them"
+                "lost: mastering display and light levels - {encoder} cannot write them; \
+                 --codec h265 keeps them"
             ));
+            lost.extend([Feature::Mastering, Feature::LightLevels]);
             return Vec::new();
         }
     };

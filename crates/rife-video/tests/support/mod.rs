@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 use rife_runtime::FrameSize;
 use rife_video::{
-    Colour, Encoding, EncodingRequest, Hdr, Mux, NutFormat, NutWriter, Planes, Programs, Rational,
-    RawFormat, ShowInfo, check_encoding, choose_encoding, concat_list, decode_command, mux_command,
-    parse_showinfo, probe, run_program, segment_command, working_format,
+    Colour, Encoding, EncodingRequest, Hdr, Mux, NutFormat, NutWriter, Orientation, Planes,
+    Programs, Rational, RawFormat, ShowInfo, Target, check_encoding, choose_encoding, concat_list,
+    decode_command, join, parse_showinfo, probe, segment_command, working_format,
 };
 use tempfile::TempDir;
 
@@ -184,6 +184,8 @@ pub fn encoding(
 pub struct Out<'a> {
     pub container: &'a str,
     pub original: Option<&'a Path>,
+    /// Slow motion: nothing that belongs to moments of the video goes along.
+    pub slow: bool,
 }
 
 /// Takes frames through encoders, ten to a segment, and joins them to `out.…`.
@@ -227,23 +229,32 @@ pub fn passed(
     }
     std::fs::write(folder.join("list.txt"), concat_list(&entries)).unwrap();
     let source = out.original.map(|path| (path, probe(programs, path).unwrap()));
-    let (command, notes) = mux_command(
+    let stored = source.as_ref().and_then(|(_, source)| source.video.orientation);
+    let stored = stored.unwrap_or(Orientation::IDENTITY);
+    let target = Target::of_container(out.container);
+    let turns = target.is_some_and(|target| target.turns_pixels(stored));
+    join(
         programs,
         &Mux {
             list: &folder.join("list.txt"),
             original: source.as_ref().map(|(path, source)| (*path, source)),
             output: &folder.join(format!("out.{}", out.container)),
             container: out.container,
-            audio: true,
-            others: true,
+            audio: !out.slow,
+            others: !out.slow,
+            turned: if turns { stored } else { Orientation::IDENTITY },
+            size: clip.raw.size,
+            reported: &encoding.lost,
             offset: Rational::from(0),
             last: None,
             time_scale: *tick.denom(),
             rate: encoding.rate,
             colour: &encoding.colour,
-            sample_aspect: None,
+            sample_aspect: source.as_ref().and_then(|(_, source)| {
+                let aspect = source.video.sample_aspect?;
+                Some(if turns { stored.sample_aspect(aspect) } else { aspect })
+            }),
         },
-    );
-    run_program(command, "joining").unwrap();
-    notes
+    )
+    .unwrap()
 }

@@ -1,0 +1,317 @@
+//! What a file holds beside its samples, as ffprobe reports it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use rife_runtime::FrameSize;
+use serde_json::Value;
+
+use crate::ffmpeg::probe::{Probed, StreamKind};
+use crate::ffmpeg::programs::{self, Programs, run_program};
+use crate::ffmpeg::table::Feature;
+use crate::{Error, Result};
+
+/// Tags by their names in lower case.
+pub(super) type Tags = BTreeMap<String, String>;
+
+/// What a file holds.
+#[derive(Clone, Debug)]
+pub(super) struct Contents {
+    /// All streams, the main video among them, in order.
+    pub(super) streams: Vec<Held>,
+    /// The place of the main video stream in the file.
+    pub(super) main: usize,
+    /// Properties of the main video stream, in words.
+    pub(super) video: BTreeMap<Feature, String>,
+    /// Whether the samples are red, green and blue.
+    pub(super) rgb: bool,
+    /// Whether chroma has fewer rows than luma, so that its place matters.
+    pub(super) subsampled: bool,
+    /// The size of the frames as they are stored.
+    pub(super) size: FrameSize,
+    /// Tags of the file.
+    pub(super) tags: Tags,
+    /// Starts in ms and titles.
+    pub(super) chapters: Vec<(i64, String)>,
+    /// Tags of programs.
+    pub(super) programs: Vec<String>,
+}
+
+/// A stream.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) index: usize,
+    pub(super) kind: StreamKind,
+    pub(super) codec: String,
+    pub(super) tag: String,
+    pub(super) channels: i64,
+    pub(super) tags: Tags,
+    pub(super) dispositions: BTreeSet<String>,
+    pub(super) side_data: BTreeSet<String>,
+}
+
+/// Tags that describe how a file was written, which another writing changes.
+const OF_WRITING: &[&str] = &[
+    "encoder",
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "duration",
+    "number_of_frames",
+    "number_of_bytes",
+    "bps",
+    "_statistics_tags",
+    "_statistics_writing_app",
+    "_statistics_writing_date_utc",
+    "source_id",
+    "handler_name",
+    "vendor_id",
+    "variant_bitrate",
+    "alpha_mode",
+    "timecode",
+    "rotate",
+    "stereo_mode",
+];
+
+/// Side data that is a part of the encoding, or that is compared by other means.
+const OF_ENCODING: &[&str] = &[
+    "CPB properties",
+    "AVPanScan",
+    "Display Matrix",
+    "GOP timecode",
+    "SMPTE 12-1 timecode",
+    "H.26[45] User Data Unregistered SEI message",
+    "Motion vectors",
+    "QP table data",
+    "QP table properties",
+    "Video encoding parameters",
+    "Video Encoding Params",
+    "Regions Of Interest",
+    "Skip Samples",
+    "MPEGTS Stream ID",
+    "New Extradata",
+    "Palette",
+    "H.263 MB info",
+    "unknown",
+];
+
+/// Reads what a file holds. `probed` is what is known of it already.
+///
+/// # Errors
+/// When ffprobe cannot read it.
+pub(super) fn read(programs: &Programs, path: &Path, probed: &Probed) -> Result<Contents> {
+    let ask = |what: &[&str]| -> Result<Value> {
+        let mut command = Command::new(&programs.ffprobe);
+        command.args(["-hide_banner", "-v", "error"]).args(what);
+        command.args(["-of", "json", "-i"]).arg(programs::file(path));
+        let output = run_program(command, "comparing the output with the input")?;
+        serde_json::from_slice(&output).map_err(|error| Error::Unusable {
+            path: path.to_owned(),
+            why: format!("unexpected output of ffprobe: {error}"),
+        })
+    };
+    let raw = ask(&["-show_format", "-show_streams", "-show_chapters", "-show_programs"])?;
+    let index = probed.video.index.to_string();
+    let frame = ask(&["-show_frames", "-select_streams", &index, "-read_intervals", "%+#1"])?;
+    Ok(Contents::of(&raw, frame.get("frames").and_then(|frames| frames.get(0)), probed))
+}
+
+impl Contents {
+    fn of(raw: &Value, frame: Option<&Value>, probed: &Probed) -> Self {
+        let list = |value: &Value, key: &str| -> Vec<Value> {
+            value.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
+        };
+        let raw_streams = list(raw, "streams");
+        let main = raw_streams.get(probed.video.index).cloned().unwrap_or_default();
+        let streams = probed.streams.iter().zip(&raw_streams).map(|(stream, raw)| Held {
+            index: stream.index,
+            kind: stream.kind,
+            codec: stream.codec.clone(),
+            tag: stream.tag.clone(),
+            channels: raw.get("channels").and_then(Value::as_i64).unwrap_or(0),
+            tags: tags(raw),
+            dispositions: dispositions(raw),
+            side_data: side_data(raw),
+        });
+        let chapters = list(raw, "chapters").into_iter().map(|chapter| {
+            let start = text(&chapter, "start_time").and_then(|time| time.parse::<f64>().ok());
+            let title = tags(&chapter).remove("title").unwrap_or_default();
+            ((start.unwrap_or(0.0) * 1000.0).round() as i64, title)
+        });
+        let programs = list(raw, "programs");
+        let programs = programs.iter().flat_map(|program| {
+            tags(program).into_iter().map(|(key, value)| format!("{key} {value:?}"))
+        });
+        let mut tags = raw.get("format").map(tags).unwrap_or_default();
+        // The first stream's language of a tag is the tag.
+        let translated: Vec<_> = tags.keys().filter(|key| base(key) != **key).cloned().collect();
+        for key in translated {
+            if let Some(value) = tags.remove(&key) {
+                tags.entry(base(&key).to_owned()).or_insert(value);
+            }
+        }
+        Self {
+            streams: streams.collect(),
+            main: probed.video.index,
+            video: properties(&main, frame, probed),
+            rgb: ["rgb", "bgr", "gbr", "0rgb", "0bgr", "argb", "abgr", "pal8"]
+                .iter()
+                .any(|start| probed.video.pix_fmt.starts_with(start)),
+            subsampled: ["420", "nv12", "nv21", "p010", "p016"]
+                .iter()
+                .any(|name| probed.video.pix_fmt.contains(name)),
+            size: probed.video.size,
+            tags,
+            chapters: chapters.collect(),
+            programs: programs.collect(),
+        }
+    }
+
+    /// The main video stream.
+    pub(super) fn main(&self) -> Option<&Held> {
+        self.streams.iter().find(|stream| stream.index == self.main)
+    }
+}
+
+/// A tag's name without a language: `location-eng`.
+fn base(key: &str) -> &str {
+    match key.rsplit_once('-') {
+        Some((name, language)) if language.len() == 3 && !name.is_empty() => name,
+        _ => key,
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key)?.as_str()
+}
+
+fn tags(value: &Value) -> Tags {
+    let tags = value.get("tags").and_then(Value::as_object);
+    let tags = tags.into_iter().flatten().filter_map(|(key, value)| {
+        let key = key.to_lowercase().replace(' ', "_");
+        let value = value.as_str()?.trim();
+        let undetermined = key == "language" && value == "und";
+        let of_writing = OF_WRITING.contains(&base(&key));
+        (!undetermined && !of_writing && !value.is_empty()).then(|| (key, value.to_owned()))
+    });
+    tags.collect()
+}
+
+fn dispositions(stream: &Value) -> BTreeSet<String> {
+    let flags = stream.get("disposition").and_then(Value::as_object);
+    let flags = flags.into_iter().flatten().filter(|(name, value)| {
+        // Whether it is a cover decides what kind of stream it is.
+        value.as_i64() == Some(1) && *name != "attached_pic"
+    });
+    flags.map(|(name, _)| name.clone()).collect()
+}
+
+fn side_data(value: &Value) -> BTreeSet<String> {
+    let list = value.get("side_data_list").and_then(Value::as_array);
+    let names = list.into_iter().flatten().filter_map(|data| text(data, "side_data_type"));
+    names.filter(|name| !OF_ENCODING.contains(name)).map(str::to_owned).collect()
+}
+
+/// What is known of the main video stream, in words that are equal where the meaning is.
+fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<Feature, String> {
+    let video = &probed.video;
+    let mut found = BTreeMap::new();
+    let mut put = |feature: Feature, value: Option<String>| {
+        if let Some(value) = value {
+            found.insert(feature, value);
+        }
+    };
+    let alpha = video.alpha || transparent(&video.pix_fmt);
+    put(Feature::Alpha, alpha.then(String::new));
+    put(
+        Feature::Orientation,
+        match video.orientation {
+            Some(crate::Orientation::IDENTITY) => None,
+            Some(orientation) => Some(orientation.to_string()),
+            None => Some(format!("{} degrees", video.rotation)),
+        },
+    );
+    let aspect = video.sample_aspect.filter(|aspect| *aspect != 1.into());
+    put(Feature::SampleAspect, aspect.map(|a| format!("{}:{}", a.numer(), a.denom())));
+    let colour = &video.colour;
+    put(Feature::Range, colour.range.clone());
+    put(Feature::Matrix, colour.matrix.clone());
+    put(Feature::Primaries, colour.primaries.clone());
+    put(Feature::Transfer, colour.transfer.clone());
+    put(Feature::ChromaLocation, colour.chroma_location.clone());
+    let hdr = video.hdr.or(frame.map(crate::ffmpeg::probe::hdr_of).unwrap_or_default());
+    put(Feature::Mastering, hdr.mastering.map(|display| display.to_string()));
+    put(Feature::LightLevels, hdr.content_light.map(|(most, mean)| format!("{most}/{mean} cd/m²")));
+    let profile = hdr.dolby_vision.map(|profile| format!("profile {profile}"));
+    put(Feature::DolbyVision, profile);
+    let order = text(main, "field_order").filter(|o| ["tt", "bb", "tb", "bt"].contains(o));
+    put(Feature::FieldOrder, order.map(str::to_owned));
+    put(Feature::Timecode, video.timecode.clone());
+    let flag = |key: &str| main.get(key).and_then(Value::as_i64) == Some(1);
+    put(Feature::ClosedCaptions, flag("closed_captions").then(String::new));
+    put(Feature::FilmGrain, flag("film_grain").then(String::new));
+    let raw_tags = main.get("tags").and_then(Value::as_object);
+    let stereo =
+        raw_tags.into_iter().flatten().find(|(key, _)| key.eq_ignore_ascii_case("stereo_mode"));
+    let stereo = stereo.and_then(|(_, value)| value.as_str()).filter(|mode| *mode != "mono");
+    put(Feature::Stereo, stereo.map(str::to_owned));
+    let mut others = side_data(main);
+    others.extend(frame.map(side_data).unwrap_or_default());
+    let mut rest = Vec::new();
+    for name in others {
+        let lower = name.to_lowercase();
+        let known = [
+            ("mastering display", Feature::Mastering),
+            ("content light", Feature::LightLevels),
+            ("dovi", Feature::DolbyVision),
+            ("dolby vision", Feature::DolbyVision),
+            ("dynamic metadata", Feature::DynamicHdr),
+            ("hdr10+", Feature::DynamicHdr),
+            ("hdr vivid", Feature::DynamicHdr),
+            ("icc profile", Feature::IccProfile),
+            ("stereo 3d", Feature::Stereo),
+            ("spherical", Feature::Spherical),
+            ("closed captions", Feature::ClosedCaptions),
+            ("film grain", Feature::FilmGrain),
+        ];
+        match known.into_iter().find(|(start, _)| lower.contains(start)) {
+            Some((_, feature)) => _ = found.entry(feature).or_insert_with(String::new),
+            None => rest.push(name),
+        }
+    }
+    if !rest.is_empty() {
+        found.insert(Feature::SideData, rest.join(", "));
+    }
+    found
+}
+
+/// Whether samples of a format of ffmpeg's have transparency. A palette may have.
+fn transparent(pix_fmt: &str) -> bool {
+    ["yuva", "gbrap", "rgba", "bgra", "argb", "abgr", "ya8", "ya16", "ayuv", "vuya"]
+        .iter()
+        .any(|start| pix_fmt.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_the_writing_are_not_compared() {
+        let value = serde_json::json!({ "tags": {
+            "TITLE": " A film ", "ENCODER": "x", "language": "und", "BPS-eng": "7",
+            "Reel Name": "7", "empty": "",
+        }});
+        let expected = [("reel_name", "7"), ("title", "A film")];
+        let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(tags(&value), Tags::from(expected));
+    }
+
+    #[test]
+    fn a_tag_with_a_language_is_the_tag() {
+        assert_eq!(base("location-eng"), "location");
+        assert_eq!(base("x-y"), "x-y");
+        assert_eq!(base("com.apple.quicktime.model"), "com.apple.quicktime.model");
+    }
+}

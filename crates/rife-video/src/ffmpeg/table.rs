@@ -1,0 +1,419 @@
+//! What each kind of output carries of what a file holds beside its samples.
+
+/// Something that a file holds beside the samples of its main video stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Feature {
+    /// A stream of audio.
+    Audio,
+    /// A stream of subtitles.
+    Subtitles,
+    /// A picture that goes with the file.
+    Cover,
+    /// A file in the file, such as a font.
+    Attachment,
+    /// A stream of anything else.
+    Data,
+    /// A video stream beside the main one.
+    OtherVideo,
+    /// Chapters and their titles.
+    Chapters,
+    /// The names of a broadcast program.
+    Program,
+    /// The timecode of the first frame.
+    Timecode,
+    /// A tag of the file.
+    Tag,
+    /// A tag of a stream.
+    StreamTag,
+    /// What a stream is for: default, forced, a commentary.
+    Disposition,
+    /// Transparency.
+    Alpha,
+    /// How a player turns and mirrors the picture.
+    Orientation,
+    /// The shape of pixels.
+    SampleAspect,
+    /// Limited or full range.
+    Range,
+    /// The matrix between RGB and luma and chroma.
+    Matrix,
+    /// The primaries of colour.
+    Primaries,
+    /// The transfer characteristics.
+    Transfer,
+    /// Where chroma lies.
+    ChromaLocation,
+    /// The display that the video was mastered on.
+    Mastering,
+    /// The light levels of the content.
+    LightLevels,
+    /// Dolby Vision.
+    DolbyVision,
+    /// Dynamic HDR metadata, such as HDR10+.
+    DynamicHdr,
+    /// An ICC profile.
+    IccProfile,
+    /// How two views of a stereoscopic video lie in its frames.
+    Stereo,
+    /// The projection of a spherical video.
+    Spherical,
+    /// Captions within the video stream.
+    ClosedCaptions,
+    /// Parameters of synthetic film grain.
+    FilmGrain,
+    /// Which field of interlaced frames comes first.
+    FieldOrder,
+    /// Other side data of a stream.
+    SideData,
+}
+
+/// A kind of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// An MP4 file.
+    Mp4,
+    /// A QuickTime file.
+    Mov,
+    /// A Matroska file.
+    Matroska,
+    /// A WebM file.
+    WebM,
+    /// An AVI file.
+    Avi,
+    /// PNG pictures.
+    Png,
+    /// Pictures in another format.
+    Pictures,
+    /// A Y4M stream.
+    Y4m,
+    /// Raw video.
+    Raw,
+}
+
+/// Whether an output carries a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carried {
+    /// As it is.
+    Yes,
+    /// As far as codecs and names allow; the text is the reason where it is not.
+    Some(&'static str),
+    /// In the pixels or at the new rate: the difference is intended.
+    Converted,
+    /// The difference is intended, and nothing a user could miss.
+    Intended,
+    /// Not at all, and why.
+    No(&'static str),
+}
+
+use Carried::{Converted, Intended, No, Some, Yes};
+
+/// A line of the table.
+struct Row {
+    feature: Feature,
+    /// Its name, for one and for several.
+    name: [&'static str; 2],
+    /// In the order of [`TARGETS`].
+    carried: [Carried; 9],
+}
+
+/// The columns of the table.
+pub(super) const TARGETS: [Target; 9] = [
+    Target::Mp4,
+    Target::Mov,
+    Target::Matroska,
+    Target::WebM,
+    Target::Avi,
+    Target::Png,
+    Target::Pictures,
+    Target::Y4m,
+    Target::Raw,
+];
+
+const PICTURES: Carried = No("pictures hold no other streams and no metadata of the video");
+const Y4M: Carried = No("Y4M holds frames only");
+const RAW: Carried = No("raw video holds frames only");
+const REENCODED: Carried = No("it belongs to the source's encoded frames");
+const ONE_VIDEO: Carried = No("only the main video stream is interpolated");
+const CODEC: Carried = Some("the container does not hold this codec");
+const NOT_WRITTEN: Carried = No("ffmpeg cannot write it for this container");
+
+const fn video_only(feature: Feature, name: [&'static str; 2], files: [Carried; 5]) -> Row {
+    let [mp4, mov, mkv, webm, avi] = files;
+    Row { feature, name, carried: [mp4, mov, mkv, webm, avi, PICTURES, PICTURES, Y4M, RAW] }
+}
+
+const fn colour(feature: Feature, name: [&'static str; 2], png: Carried, y4m: Carried) -> Row {
+    const FILE: Carried = Some("neither the codec nor the container holds it");
+    let avi = Some("AVI does not hold it: the codec has to");
+    let pictures = if let Converted = png { Converted } else { No("only PNG holds it") };
+    Row { feature, name, carried: [FILE, FILE, FILE, FILE, avi, png, pictures, y4m, RAW] }
+}
+
+const fn lost_everywhere(feature: Feature, name: [&'static str; 2], why: Carried) -> Row {
+    Row { feature, name, carried: [why; 9] }
+}
+
+/// The table: for each feature, which output carries it.
+const TABLE: &[Row] = &[
+    video_only(
+        Feature::Audio,
+        ["audio stream", "audio streams"],
+        [CODEC, CODEC, CODEC, CODEC, CODEC],
+    ),
+    video_only(
+        Feature::Subtitles,
+        ["subtitle stream", "subtitle streams"],
+        [
+            Some("MP4 holds text subtitles only"),
+            Some("MOV holds text subtitles only"),
+            CODEC,
+            Some("WebM holds text subtitles only"),
+            No("AVI holds no subtitles"),
+        ],
+    ),
+    video_only(
+        Feature::Cover,
+        ["cover", "covers"],
+        [
+            Some("MP4 holds covers as JPEG, PNG or BMP, and not beside QuickTime metadata"),
+            No("MOV holds no covers"),
+            Some("Matroska holds covers as JPEG or PNG"),
+            No("WebM holds no covers"),
+            No("AVI holds no covers"),
+        ],
+    ),
+    video_only(
+        Feature::Attachment,
+        ["attachment", "attachments"],
+        [
+            No("MP4 holds no attachments"),
+            No("MOV holds no attachments"),
+            Yes,
+            No("WebM holds no attachments"),
+            No("AVI holds no attachments"),
+        ],
+    ),
+    video_only(
+        Feature::Data,
+        ["data stream", "data streams"],
+        [
+            Some("ffmpeg writes GoPro telemetry (gpmd) into MP4, and no other data"),
+            Some("ffmpeg writes GoPro telemetry (gpmd) into MOV, and no other data"),
+            No("ffmpeg writes no data streams into Matroska"),
+            No("ffmpeg writes no data streams into WebM"),
+            No("ffmpeg writes no data streams into AVI"),
+        ],
+    ),
+    lost_everywhere(Feature::OtherVideo, ["video stream", "video streams"], ONE_VIDEO),
+    video_only(
+        Feature::Chapters,
+        ["chapter", "chapters"],
+        [Yes, Yes, Yes, Yes, No("AVI holds no chapters")],
+    ),
+    lost_everywhere(
+        Feature::Program,
+        ["program name", "program names"],
+        No("only MPEG-TS holds programs"),
+    ),
+    video_only(Feature::Timecode, ["timecode", "timecodes"], [Converted; 5]),
+    video_only(
+        Feature::Tag,
+        ["metadata tag", "metadata tags"],
+        [
+            Some("MP4 has no field for it, or none beside a cover"),
+            Some("MOV has no field for it"),
+            Yes,
+            Yes,
+            Some("AVI has no field for it"),
+        ],
+    ),
+    video_only(
+        Feature::StreamTag,
+        ["stream metadata tag", "stream metadata tags"],
+        [
+            Some("MP4 has no field for it"),
+            Some("MOV has no field for it"),
+            Yes,
+            Yes,
+            Some("AVI has no field for it"),
+        ],
+    ),
+    video_only(
+        Feature::Disposition,
+        ["stream flag", "stream flags"],
+        [
+            Some("MP4 has no such flag"),
+            Some("MOV has no such flag"),
+            Some("Matroska has no such flag"),
+            Some("WebM has no such flag"),
+            No("AVI has no stream flags"),
+        ],
+    ),
+    lost_everywhere(
+        Feature::Alpha,
+        ["transparency", "transparency"],
+        No("the networks interpolate colour only"),
+    ),
+    Row {
+        feature: Feature::Orientation,
+        name: ["rotation", "rotation"],
+        carried: [
+            Some("only right angles are kept"),
+            Some("only right angles are kept"),
+            Converted,
+            Converted,
+            Converted,
+            Converted,
+            Converted,
+            Converted,
+            Converted,
+        ],
+    },
+    Row {
+        feature: Feature::SampleAspect,
+        name: ["pixel aspect ratio", "pixel aspect ratio"],
+        carried: [
+            Yes,
+            Yes,
+            Yes,
+            Yes,
+            Some("AVI does not hold it: the codec has to"),
+            No("the pictures have square pixels: scale them"),
+            No("the pictures have square pixels: scale them"),
+            Yes,
+            RAW,
+        ],
+    },
+    colour(Feature::Range, ["colour range", "colour range"], Converted, Yes),
+    colour(Feature::Matrix, ["colour matrix", "colour matrix"], Converted, Y4M),
+    colour(Feature::Primaries, ["colour primaries", "colour primaries"], Yes, Y4M),
+    colour(Feature::Transfer, ["transfer characteristics", "transfer characteristics"], Yes, Y4M),
+    colour(Feature::ChromaLocation, ["chroma location", "chroma location"], Converted, Y4M),
+    colour(Feature::Mastering, ["mastering display", "mastering display"], Yes, Y4M),
+    colour(Feature::LightLevels, ["light levels", "light levels"], Yes, Y4M),
+    lost_everywhere(
+        Feature::DolbyVision,
+        ["Dolby Vision metadata", "Dolby Vision metadata"],
+        REENCODED,
+    ),
+    lost_everywhere(
+        Feature::DynamicHdr,
+        ["dynamic HDR metadata", "dynamic HDR metadata"],
+        REENCODED,
+    ),
+    lost_everywhere(
+        Feature::IccProfile,
+        ["ICC profile", "ICC profiles"],
+        No("profiles are carried from pictures to pictures only"),
+    ),
+    video_only(
+        Feature::Stereo,
+        ["stereoscopic layout", "stereoscopic layout"],
+        [
+            NOT_WRITTEN,
+            NOT_WRITTEN,
+            Some("ffmpeg did not write it"),
+            Some("ffmpeg did not write it"),
+            NOT_WRITTEN,
+        ],
+    ),
+    video_only(
+        Feature::Spherical,
+        ["spherical projection", "spherical projection"],
+        [NOT_WRITTEN; 5],
+    ),
+    lost_everywhere(Feature::ClosedCaptions, ["closed captions", "closed captions"], REENCODED),
+    lost_everywhere(
+        Feature::FilmGrain,
+        ["film grain parameters", "film grain parameters"],
+        Intended,
+    ),
+    lost_everywhere(
+        Feature::FieldOrder,
+        ["field order", "field order"],
+        No("the fields are interpolated as they lie in the frames"),
+    ),
+    video_only(Feature::SideData, ["side data", "side data"], [NOT_WRITTEN; 5]),
+];
+
+impl Target {
+    /// The target of a container by the ending of its name; `None` for others.
+    pub fn of_container(container: &str) -> Option<Self> {
+        Option::Some(match container.to_ascii_lowercase().as_str() {
+            "mp4" | "m4v" => Self::Mp4,
+            "mov" => Self::Mov,
+            "mkv" => Self::Matroska,
+            "webm" => Self::WebM,
+            "avi" => Self::Avi,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is a file of several streams.
+    pub(super) const fn is_container(self) -> bool {
+        matches!(self, Self::Mp4 | Self::Mov | Self::Matroska | Self::WebM | Self::Avi)
+    }
+
+    /// Whether it carries a feature.
+    pub(super) fn carries(self, feature: Feature) -> Carried {
+        let column = TARGETS.iter().position(|target| *target == self);
+        let row = TABLE.iter().find(|row| row.feature == feature);
+        let cell = row.zip(column).and_then(|(row, column)| row.carried.get(column));
+        cell.copied().unwrap_or(No("nothing is known of it"))
+    }
+
+    /// Whether frames that a player has to turn are turned before they are written.
+    pub fn turns_pixels(self, orientation: crate::Orientation) -> bool {
+        let upright = orientation == crate::Orientation::IDENTITY;
+        // ffmpeg writes rotations as metadata, and mirrored pictures not at all.
+        !upright && (orientation.mirrored() || self.carries(Feature::Orientation) == Converted)
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Mp4 => "MP4",
+            Self::Mov => "MOV",
+            Self::Matroska => "Matroska",
+            Self::WebM => "WebM",
+            Self::Avi => "AVI",
+            Self::Png | Self::Pictures => "pictures",
+            Self::Y4m => "Y4M",
+            Self::Raw => "raw video",
+        })
+    }
+}
+
+impl Feature {
+    /// Its name, for one or for several.
+    pub(super) fn name(self, several: bool) -> &'static str {
+        let row = TABLE.iter().find(|row| row.feature == self);
+        row.map_or("", |row| row.name[usize::from(several)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_feature_has_exactly_one_row() {
+        let all = (Feature::Audio as usize)..=(Feature::SideData as usize);
+        let mut rows: Vec<_> = TABLE.iter().map(|row| row.feature as usize).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, all.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn pixels_are_turned_where_no_metadata_can_say_it() {
+        let quarter = crate::Orientation::of_degrees(90).unwrap();
+        let mirror = crate::Orientation::of_matrix([-1, 0, 0, 1]).unwrap();
+        for target in TARGETS {
+            let metadata = matches!(target, Target::Mp4 | Target::Mov);
+            assert_eq!(target.turns_pixels(quarter), !metadata, "{target}");
+            assert!(target.turns_pixels(mirror), "{target}");
+            assert!(!target.turns_pixels(crate::Orientation::IDENTITY), "{target}");
+        }
+    }
+}

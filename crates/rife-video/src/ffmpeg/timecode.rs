@@ -1,0 +1,131 @@
+//! Start timecodes, SMPTE ST 12, and what they become at another frame rate.
+
+use std::fmt;
+
+use crate::Rational;
+
+/// A timecode `HH:MM:SS:FF`; drop-frame ones have a semicolon before the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timecode {
+    hours: i64,
+    minutes: i64,
+    seconds: i64,
+    frames: i64,
+    drop: bool,
+}
+
+/// What a timecode becomes at another rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Converted {
+    /// The label of the same moment.
+    Exact(Timecode),
+    /// The label of the frame next to it: none falls on the moment itself.
+    Nearest(Timecode),
+    /// No timecode is valid at the rate.
+    None,
+}
+
+/// Frames per second that timecodes count, ST 12-1 and ST 12-3, with two digits for the frames.
+const NOMINAL: [i64; 9] = [24, 25, 30, 48, 50, 60, 72, 96, 100];
+
+impl Timecode {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (rest, frames) = text.trim().rsplit_once([':', ';', '.'])?;
+        let drop = text.contains([';', '.']);
+        let mut parts = rest.split(':').map(|part| part.parse::<i64>().ok().filter(|n| *n >= 0));
+        let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
+        let frames = frames.parse().ok().filter(|n| *n >= 0)?;
+        let sane = parts.next().is_none() && hours < 100 && minutes < 60 && seconds < 60;
+        sane.then_some(Self { hours, minutes, seconds, frames, drop })
+    }
+
+    /// The timecode at `to` frames per second of what it labels at `from`.
+    pub(super) fn at_rate(self, from: Rational, to: Rational) -> Converted {
+        if from == to {
+            return Converted::Exact(self);
+        }
+        let (old, new) = (from.round().to_integer(), to.round().to_integer());
+        let valid = NOMINAL.contains(&new) && old > 0 && self.frames < old;
+        // Both have to run as fast against the clock: labels would drift apart.
+        let same_clock = from * new == to * old;
+        let drops = !self.drop || old % 30 == 0 && matches!(new, 30 | 60) && !to.is_integer();
+        if !valid || !same_clock || !drops {
+            return Converted::None;
+        }
+        let frames = Rational::new(self.frames * new, old);
+        let nearest = frames.round().to_integer().min(new - 1);
+        let mut at = Self { frames: nearest, ..self };
+        // The first labels of most minutes do not exist where frames are dropped.
+        let dropped = new / 15;
+        if at.drop && at.seconds == 0 && at.minutes % 10 != 0 && at.frames < dropped {
+            at.frames = dropped;
+        }
+        match frames == Rational::from(at.frames) {
+            true => Converted::Exact(at),
+            false => Converted::Nearest(at),
+        }
+    }
+}
+
+impl fmt::Display for Timecode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hours, minutes, seconds, frames, drop } = self;
+        let mark = if *drop { ';' } else { ':' };
+        write!(f, "{hours:02}:{minutes:02}:{seconds:02}{mark}{frames:02}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_keep_their_moment_at_every_rate_that_has_one() {
+        let ntsc = Rational::new(30000, 1001);
+        let film = Rational::new(24000, 1001);
+        let whole = Rational::from;
+        for (text, from, to, expected) in [
+            ("01:00:00:15", whole(30), whole(60), Some("01:00:00:30")),
+            ("01:00:00:15", whole(30), whole(24), Some("01:00:00:12")),
+            ("00:59:59:24", whole(25), whole(50), Some("00:59:59:48")),
+            ("01:00:00:15", whole(30), whole(30), Some("01:00:00:15")),
+            ("01:00:00;00", ntsc, ntsc * 2, Some("01:00:00;00")),
+            ("00:01:00;02", ntsc, ntsc * 2, Some("00:01:00;04")),
+            ("01:02:03:10", ntsc, ntsc * 2, Some("01:02:03:20")),
+            ("01:02:03:12", film, ntsc, Some("01:02:03:15")),
+            // No label exists, or labels would drift.
+            ("01:00:00;00", ntsc, ntsc * Rational::new(5, 2), None),
+            ("01:00:00;00", ntsc, whole(60), None),
+            ("01:00:00:00", ntsc, whole(60), None),
+            ("01:00:00:00", whole(30), whole(120), None),
+            ("01:00:00:00", whole(25), whole(75), None),
+            ("01:00:00:40", whole(25), whole(50), None),
+        ] {
+            let code = Timecode::parse(text).unwrap();
+            let converted = match code.at_rate(from, to) {
+                Converted::Exact(code) => Some(code.to_string()),
+                other => {
+                    assert_eq!(other, Converted::None, "{text} from {from} to {to}");
+                    None
+                }
+            };
+            assert_eq!(converted.as_deref(), expected, "{text} from {from} to {to}");
+        }
+    }
+
+    #[test]
+    fn a_moment_between_two_labels_gets_the_nearer_one() {
+        let code = Timecode::parse("10:00:00:07").unwrap();
+        let converted = code.at_rate(Rational::from(25), Rational::from(60));
+        assert_eq!(converted, Converted::Nearest(Timecode::parse("10:00:00:17").unwrap()));
+    }
+
+    #[test]
+    fn texts_that_are_not_timecodes_are_refused() {
+        for text in ["", "1", "01:00:00", "aa:00:00:00", "01:00:61:00", "01:-1:00:00", "1:2:3:4:5"]
+        {
+            assert_eq!(Timecode::parse(text), None, "{text}");
+        }
+        assert_eq!(Timecode::parse("01:00:00.10").unwrap().to_string(), "01:00:00;10");
+    }
+}
