@@ -3,17 +3,16 @@
 # requires-python = ">=3.10"
 # dependencies = ["torch==2.11.0", "safetensors==0.8.0", "numpy"]
 # ///
-"""Writes the fixtures of the converter's tests.
+"""Writes the fixtures of the converter tests.
 
-Each checkpoint is written by torch.save in the zip format (`NAME.zip.ckpt`) and in the one before
-PyTorch 1.6 (`NAME.legacy.ckpt`); beside them lies `NAME.safetensors` with the tensors that are
-expected, contiguous and written by the Python safetensors library, and `digests.txt` with the
-SHA-256 over each one's tensors, computed here without the Rust code.
+torch.save writes each checkpoint in the zip format (`NAME.zip.ckpt`) and in the legacy format before
+PyTorch 1.6 (`NAME.legacy.ckpt`). `NAME.safetensors` contains the expected tensors, contiguous and
+written by the Python safetensors library. `digests.txt` contains the SHA-256 of the tensors of each
+case, computed here without the Rust code.
 
     python tools/convert_fixtures.py [FOLDER]
 
-The files carry neither times nor addresses but for the legacy storage keys, so that a second run
-changes the legacy files only.
+Only the storage keys of legacy files contain addresses, so a second run changes only legacy files.
 """
 
 import collections
@@ -44,7 +43,7 @@ NAMES = {
 
 
 def values(shape, dtype, seed):
-    """Random bits, NaNs and all, but for bool."""
+    """Random bits, including NaNs; for bool, random truth values."""
     generator = torch.Generator().manual_seed(seed)
     size = torch.empty(0, dtype=dtype).element_size()
     count = torch.Size(shape).numel()
@@ -90,14 +89,14 @@ def layouts():
 
 
 def module():
-    """A real module's state dict, with `_metadata`, behind DataParallel's prefix."""
+    """The state dict of a real module, with `_metadata` and the prefix of DataParallel."""
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     return torch.nn.DataParallel(net).state_dict()
 
 
 def nested(sets=False):
-    """Protocol 2 pickles sets and bytes through functions that the converter refuses."""
+    """Sets and bytes only with `sets`: protocol 2 pickles them with functions that are refused."""
     ema = {"w": torch.arange(4.0), "b": torch.arange(2.0)}
     return {
         "epoch": 12,
@@ -132,7 +131,7 @@ CASES = {
     "attributes": (attributes, lambda d: {k: v for k, v in d.items() if k != "extra"}),
 }
 UNSUPPORTED = {
-    # Its file also has a first zip header as long as the zip64 end record, 76 bytes.
+    # The first zip header of this file has the length of the zip64 end record, 76 bytes.
     "complex64": lambda: torch.zeros(2, dtype=torch.complex64),
     "quint8": lambda: torch.quantize_per_tensor(torch.zeros(2), 0.1, 0, torch.quint8),
     "uint16": lambda: torch.zeros(2, dtype=torch.uint16),
@@ -157,7 +156,7 @@ def digest(tensors):
 
 
 def rezip(source, target, change, compression=zipfile.ZIP_STORED, prefix=None):
-    """Copies a checkpoint with each entry changed and the folder renamed."""
+    """Copies a checkpoint, changing each entry and renaming the folder."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
         for info in old.infolist():
             folder, name = info.filename.split("/", 1)
@@ -199,7 +198,7 @@ def main():
         "any name",
     )
 
-    # A big-endian file: torch.load must read from it what the little-endian one holds.
+    # A big-endian file. torch.load must read the same values from it.
     sizes = {str(i): d.itemsize for i, d in enumerate(NAMES)}
 
     def to_big(name, data):

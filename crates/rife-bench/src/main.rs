@@ -17,7 +17,7 @@ use rife_bench::record::Record;
 use rife_bench::report;
 use rife_bench::streaming;
 use rife_bench::subject::runtime::RuntimeEngines;
-use rife_model::weights::Store;
+use rife_model::weights::{Store, WeightsError};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -46,6 +46,9 @@ fn main() -> ExitCode {
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {}", describe(&error));
+        if let Some(hint) = WeightsError::hint_in(error.as_ref()) {
+            eprintln!("hint: {hint}");
+        }
         ExitCode::FAILURE
     })
 }

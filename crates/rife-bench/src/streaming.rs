@@ -110,7 +110,7 @@ pub fn measure(args: &VideoArgs) -> Result<StreamingRecord> {
             None => builder,
         };
         builder.check()?;
-        let weights = store.obtain(*model, &mut |line| eprintln!("{line}"))?;
+        let weights = store.fetch(*model, &mut |line| eprintln!("{line}"))?;
         let rife = builder.load_weights(&weights)?;
         let gpu = rife.info().device != "cpu";
         let default = if gpu { (1920, 1080) } else { (640, 360) };

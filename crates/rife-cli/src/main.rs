@@ -15,6 +15,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rife_model::weights::WeightsError;
 
 use crate::args::{Args, Command};
 
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             interrupt::yield_if_stopped();
-            say(&format!("error: {}", describe(&error)));
+            say_error(&error);
             ExitCode::FAILURE
         }
     }
@@ -83,6 +84,14 @@ fn print(text: &str) -> anyhow::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
         _ => Ok(()),
+    }
+}
+
+/// Prints an error, and on a second line what the user can do about it.
+fn say_error(error: &anyhow::Error) {
+    say(&format!("error: {}", describe(error)));
+    if let Some(hint) = WeightsError::hint_in(error.as_ref()) {
+        say(&format!("hint: {hint}"));
     }
 }
 

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use anyhow::{Error, Result};
 use rife_model::ModelVersion;
-use rife_model::weights::{Held, Store, Weights, entry};
+use rife_model::weights::{Store, Weights, WeightsStatus, entry};
 
 use crate::args::{WeightsAction, WeightsArgs};
-use crate::{describe, print, say};
+use crate::{print, say, say_error};
 
 pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
     let store = Store::locate(args.weights.dir.as_deref())?;
@@ -16,7 +16,7 @@ pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
         WeightsAction::Fetch { which } => {
             let mut failed = None;
             for version in &which.0 {
-                match store.obtain(*version, &mut |line| say(line)) {
+                match store.fetch(*version, &mut |line| say(line)) {
                     Ok(Weights { note: Some(note), .. }) => say(&format!("note: {note}")),
                     Ok(weights) => {
                         print(&format!("{version:<5} {} verified\n", weights.path.display()))?;
@@ -51,11 +51,11 @@ pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
     }
 }
 
-/// The first error is what the program ends with; the others are said at once.
+/// The first error ends the program; the others are printed immediately.
 fn keep_first(first: &mut Option<Error>, error: Error) {
     match first {
         None => *first = Some(error),
-        Some(_) => say(&format!("error: {}", describe(&error))),
+        Some(_) => say_error(&error),
     }
 }
 
@@ -64,21 +64,21 @@ pub(crate) fn list(store: &Store) -> Result<String> {
     let mut out = String::new();
     for version in ModelVersion::ALL {
         let entry = entry(version);
-        let state = match (store.held(version), &entry.pip, entry.stand_in) {
-            (Held::Converted(path), ..) => path.display().to_string(),
-            (Held::Source(path), ..) => {
+        let state = match (store.status(version), &entry.pip, entry.stand_in) {
+            (WeightsStatus::Converted(path), ..) => path.display().to_string(),
+            (WeightsStatus::Checkpoint(path), ..) => {
                 format!("{} (converted when first used)", path.display())
             }
-            (Held::Nothing, Some(pip), _) => {
+            (WeightsStatus::Missing, Some(pip), _) => {
                 format!("not there; fetched from the pip package {} {}", pip.package, pip.version)
             }
-            (Held::Nothing, None, Some(stand_in)) => format!(
+            (WeightsStatus::Missing, None, Some(stand_in)) => format!(
                 "not there; {stand_in}'s weights stand in until you put {} into {}: {}",
                 entry.file,
                 store.dir().display(),
                 entry.upstream
             ),
-            (Held::Nothing, None, None) => format!("not there; see {}", entry.upstream),
+            (WeightsStatus::Missing, None, None) => format!("not there; see {}", entry.upstream),
         };
         writeln!(out, "{version:<5} {state}")?;
     }

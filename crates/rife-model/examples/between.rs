@@ -1,4 +1,4 @@
-//! `rife-model` alone, as a library: reads two pictures, runs the network, writes the one between.
+//! `rife-model` as a library: reads two images, interpolates the frame between them, writes it.
 //!
 //! ```sh
 //! cargo run --release -p rife-model --example between -- a.png b.png between.png
@@ -7,7 +7,7 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use image::RgbImage;
-use rife_model::weights::Store;
+use rife_model::weights::Weights;
 use rife_model::{IfNet, Input, ModelVersion, Padding, Scale};
 
 fn main() -> Result<()> {
@@ -16,15 +16,15 @@ fn main() -> Result<()> {
         anyhow::bail!("usage: between EARLIER LATER BETWEEN");
     };
     let (earlier, later) = (image::open(earlier)?.into_rgb8(), image::open(later)?.into_rgb8());
-    ensure!(earlier.dimensions() == later.dimensions(), "the pictures differ in size");
+    ensure!(earlier.dimensions() == later.dimensions(), "the images differ in size");
 
-    // Fetched, verified and converted when they are not there yet.
+    // Downloads, verifies and converts the weights when they are not in the default folder yet.
     let version = ModelVersion::V4_6;
-    let weights = Store::locate(None)?.obtain(version, &mut |line| eprintln!("{line}"))?;
+    let weights = Weights::fetch(version, &mut |line| eprintln!("{line}"))?;
     let device = Device::Cpu;
     let net = IfNet::from_weights(&weights.read()?, version, DType::F32, &device)?;
 
-    // The network takes (batch, 3, height, width) in [0, 1], padded to whole blocks.
+    // The network takes (batch, 3, height, width) in [0, 1], padded to a multiple of its blocks.
     let (width, height) = earlier.dimensions();
     let padding = Padding::new(height as usize, width as usize, net.spec(), Scale::One);
     let image0 = padding.pad(&to_tensor(&earlier, &device)?)?;
@@ -33,13 +33,13 @@ fn main() -> Result<()> {
 
     let image = (padding.crop(&image)?.squeeze(0)?.permute((1, 2, 0))?.clamp(0f32, 1f32)? * 255.)?;
     let samples = image.round()?.to_dtype(DType::U8)?.flatten_all()?.to_vec1()?;
-    let picture = RgbImage::from_raw(width, height, samples).context("a frame of another size")?;
-    picture.save(between)?;
+    let image = RgbImage::from_raw(width, height, samples).context("unexpected image size")?;
+    image.save(between)?;
     Ok(())
 }
 
-fn to_tensor(picture: &RgbImage, device: &Device) -> Result<Tensor> {
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let pixels = Tensor::from_slice(picture.as_raw(), (1, height, width, 3), device)?;
+fn to_tensor(image: &RgbImage, device: &Device) -> Result<Tensor> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let pixels = Tensor::from_slice(image.as_raw(), (1, height, width, 3), device)?;
     Ok((pixels.permute((0, 3, 1, 2))?.to_dtype(DType::F32)? / 255.)?)
 }

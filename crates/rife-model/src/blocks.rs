@@ -1,5 +1,4 @@
-//! The parts that IFNet is made of. Each loads from the sub-path of a `state_dict` that it has
-//! in the published files.
+//! The building blocks of IFNet. Each loads from its sub-path of the published `state_dict`.
 
 use candle_core::{DType, Tensor};
 use candle_nn::{
@@ -22,7 +21,7 @@ fn leaky_relu(x: &Tensor) -> candle_core::Result<Tensor> {
     x.maximum(&(x * LEAKY_SLOPE)?)
 }
 
-/// Bilinear resize of a `(B, C, H, W)` tensor by a factor, as
+/// Bilinear resize of a `(B, C, H, W)` tensor, as
 /// `F.interpolate(scale_factor=factor, mode="bilinear", align_corners=False)`.
 pub(crate) fn resize(x: &Tensor, factor: f64) -> candle_core::Result<Tensor> {
     if factor == 1.0 {
@@ -84,18 +83,18 @@ impl Module for ResConv {
     }
 }
 
-/// What an [`IfBlock`] estimates, at the size of its input and in F32.
+/// The output of an [`IfBlock`], F32, at the size of its input.
 #[derive(Clone, Debug)]
 pub(crate) struct Estimate {
-    /// `(B, 4, H, W)`, px: a correction of the flow.
+    /// `(B, 4, H, W)`, in px: a correction of the flow.
     pub(crate) flow: Tensor,
     /// `(B, 1, H, W)`, before the sigmoid.
     pub(crate) mask: Tensor,
-    /// `(B, 8, H, W)`, for versions whose blocks hand one on.
+    /// `(B, 8, H, W)`, for versions whose blocks pass a feature to the next block.
     pub(crate) feature: Option<Tensor>,
 }
 
-/// One refinement of flow and mask, at `1 / divisor` of the frame's size.
+/// One refinement of flow and mask, at `1 / divisor` of the frame size.
 #[derive(Clone, Debug)]
 pub(crate) struct IfBlock {
     conv0: [Conv2d; 2],
@@ -133,9 +132,9 @@ impl IfBlock {
         })
     }
 
-    /// `images` are the image-like inputs, `(B, _, H, W)` and F32; `flow` is `(B, 4, H, W)`,
-    /// F32, px. Resizing and everything about flow is F32; only the convolutions run in the
-    /// block's dtype.
+    /// `images` are the inputs other than flow: `(B, _, H, W)`, F32. `flow` is `(B, 4, H, W)`,
+    /// F32, in px. Resizing and flow arithmetic are F32; only the convolutions run in the dtype of
+    /// the block.
     pub(crate) fn forward(
         &self,
         images: &[&Tensor],

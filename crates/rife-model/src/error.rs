@@ -1,66 +1,68 @@
-//! The errors of the networks.
+//! Errors of the networks.
+
+use std::path::PathBuf;
 
 use candle_core::DType;
 
 use crate::{ModelVersion, Scale};
 
-/// What can go wrong when a network is built or run.
+/// Why a network cannot be built or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The tensors offered are not those of the version.
+    /// The tensors are not those of the version.
     #[error(transparent)]
     StateDict(#[from] StateDictMismatch),
     /// An argument has the wrong shape, count or range.
     #[error("{op}: expected {expected}, got {got}")]
     Input {
-        /// The operation that was asked for.
+        /// The operation.
         op: &'static str,
-        /// What it takes.
+        /// What it requires.
         expected: String,
         /// What it was given.
         got: String,
     },
-    /// The ensemble was asked of a version that has none.
-    #[error("ensemble is defined for RIFE 4.6 only; RIFE {version} has no published ensemble")]
+    /// The version has no ensemble.
+    #[error("RIFE {version} has no ensemble mode; only RIFE 4.6 has one")]
     NoEnsemble {
-        /// The version that was asked.
+        /// The version.
         version: ModelVersion,
     },
-    /// Features were asked of, or handed to, a version without an encoder.
-    #[error("RIFE {version} has no frame encoder; only 4.25 and 4.26 have one")]
+    /// The version has no encoder, so it neither computes nor takes features.
+    #[error("RIFE {version} has no frame encoder; only RIFE 4.25 and 4.26 have one")]
     NoEncoder {
-        /// The version that was asked.
+        /// The version.
         version: ModelVersion,
     },
-    /// The dtype is not one that the device's convolutions support.
-    #[error("{dtype:?} is not supported on {device}: use {instead}")]
+    /// The device does not support convolutions in the dtype.
+    #[error("{dtype:?} is not supported on {device}: expected {expected}")]
     DType {
-        /// The dtype that was asked for.
+        /// The dtype.
         dtype: DType,
-        /// The device it was asked of.
+        /// The device.
         device: &'static str,
-        /// What works there.
-        instead: &'static str,
+        /// The supported dtypes.
+        expected: &'static str,
     },
-    /// Candle failed: out of memory, a device error, an unreadable file.
-    #[error(transparent)]
-    Candle(#[from] candle_core::Error),
-    /// A weights file could not be read.
-    #[error("cannot read {path}: {cause}")]
+    /// Candle reported an error: out of memory or a device error.
+    #[error("a tensor operation failed")]
+    Candle(#[source] candle_core::Error),
+    /// A weights file cannot be read.
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
-        path: String,
-        /// Why.
-        cause: std::io::Error,
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
     },
-    /// A weights file is not safetensors.
-    #[error("{path} is not a valid safetensors file: {cause}")]
+    /// A weights file is not a safetensors file.
+    #[error("{} is not a valid safetensors file", path.display())]
     Safetensors {
         /// The file.
-        path: String,
-        /// Why.
-        cause: safetensors::SafeTensorError,
+        path: PathBuf,
+        /// The reason.
+        source: safetensors::SafeTensorError,
     },
 }
 
@@ -74,33 +76,33 @@ impl ModelError {
     }
 }
 
-/// A tensor whose shape is not the version's.
+/// A tensor with another shape than the version requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misshapen {
+pub struct ShapeMismatch {
     /// Its `state_dict` path.
     pub name: String,
-    /// The version's shape.
+    /// The required shape.
     pub expected: Vec<usize>,
-    /// The shape offered.
+    /// The shape in the file.
     pub got: Vec<usize>,
 }
 
-/// Every difference between a `state_dict` and what a version's inference needs.
+/// Every difference between a `state_dict` and the tensors that a version needs for inference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateDictMismatch {
-    /// The version that was to be loaded.
+    /// The requested version.
     pub version: ModelVersion,
-    /// Tensors that inference needs and the file lacks.
+    /// Required tensors that are not in the file.
     pub missing: Vec<String>,
-    /// Tensors that the version does not know.
-    pub extra: Vec<String>,
-    /// Tensors of another shape.
-    pub misshapen: Vec<Misshapen>,
+    /// Tensors in the file that the version does not have.
+    pub unexpected: Vec<String>,
+    /// Tensors with a wrong shape.
+    pub shapes: Vec<ShapeMismatch>,
 }
 
 impl StateDictMismatch {
     pub(crate) fn is_empty(&self) -> bool {
-        self.missing.is_empty() && self.extra.is_empty() && self.misshapen.is_empty()
+        self.missing.is_empty() && self.unexpected.is_empty() && self.shapes.is_empty()
     }
 }
 
@@ -108,21 +110,22 @@ impl std::error::Error for StateDictMismatch {}
 
 impl std::fmt::Display for StateDictMismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "these are not the weights of RIFE {}:", self.version)?;
+        write!(f, "not the weights of RIFE {}:", self.version)?;
         let mut separator = "";
         if !self.missing.is_empty() {
             write!(f, " {} missing: {}", self.missing.len(), self.missing.join(", "))?;
             separator = ";";
         }
-        if !self.extra.is_empty() {
-            write!(f, "{separator} {} unknown: {}", self.extra.len(), self.extra.join(", "))?;
+        if !self.unexpected.is_empty() {
+            let (count, names) = (self.unexpected.len(), self.unexpected.join(", "));
+            write!(f, "{separator} {count} unexpected: {names}")?;
             separator = ";";
         }
-        if !self.misshapen.is_empty() {
-            write!(f, "{separator} {} misshapen:", self.misshapen.len())?;
-            for (i, m) in self.misshapen.iter().enumerate() {
+        if !self.shapes.is_empty() {
+            write!(f, "{separator} {} with a wrong shape:", self.shapes.len())?;
+            for (i, m) in self.shapes.iter().enumerate() {
                 let comma = if i == 0 { "" } else { "," };
-                write!(f, "{comma} {} is {:?} instead of {:?}", m.name, m.got, m.expected)?;
+                write!(f, "{comma} {} (expected {:?}, got {:?})", m.name, m.expected, m.got)?;
             }
         }
         Ok(())
@@ -131,5 +134,8 @@ impl std::fmt::Display for StateDictMismatch {
 
 /// A scale that is not one of [`Scale::ALL`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown scale {0:?}: expected one of {list}", list = Scale::ALL.map(|s| s.to_string()).join(", "))]
+#[error(
+    "invalid scale {0:?}: expected one of {list}",
+    list = Scale::ALL.map(|s| s.to_string()).join(", ")
+)]
 pub struct UnknownScale(pub(crate) String);

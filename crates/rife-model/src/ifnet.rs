@@ -1,4 +1,4 @@
-//! IFNet: two frames and a timestep in, the frame between them out.
+//! IFNet: interpolates the frame at a timestep between two frames.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,53 +8,52 @@ use candle_nn::{Module, VarBuilder};
 use safetensors::SafeTensors;
 
 use crate::blocks::{Estimate, Head, IfBlock};
-use crate::error::{Misshapen, StateDictMismatch};
-use crate::warp::{warp, warp_pair};
+use crate::error::{ShapeMismatch, StateDictMismatch};
+use crate::warp::sample_pair;
 use crate::weights::VerifiedBytes;
 use crate::{MaskUpdate, ModelError, ModelSpec, ModelVersion, Scale};
 
-/// What [`IfNet::forward`] takes.
+/// The input of [`IfNet::forward`].
 #[derive(Clone, Debug)]
 pub struct Input<'a> {
-    /// The earlier frame, `(B, 3, H, W)`, RGB in [0, 1], sides a multiple of
+    /// The earlier frame: `(B, 3, H, W)`, RGB in [0, 1], sides a multiple of
     /// [`Scale::pad_multiple`] (see [`crate::Padding`]).
     pub image0: &'a Tensor,
-    /// The later frame, likewise.
+    /// The later frame, with the same shape.
     pub image1: &'a Tensor,
-    /// Where the new frame lies between the two, 0 < t < 1: one for the whole batch, or one a
-    /// batch item.
+    /// The timestep of the interpolated frame, in (0, 1): one for the whole batch, or one per item.
     pub timesteps: &'a [f32],
-    /// The resolution that flow is estimated at.
+    /// The resolution at which flow is estimated.
     pub scale: Scale,
-    /// Average every block with its run on the swapped pair (4.6 only).
+    /// Average the estimate of every block with that of the reversed pair (4.6 only).
     pub ensemble: bool,
-    /// Both frames' features as [`IfNet::encode`] made them, where the caller has them already.
+    /// The features of both frames from [`IfNet::encode`], if already computed.
     pub features: Option<(&'a Tensor, &'a Tensor)>,
 }
 
 impl<'a> Input<'a> {
-    /// The published recipe: scale 1, no ensemble, features made on the way.
+    /// The published defaults: scale 1, no ensemble, features computed by the network.
     pub fn new(image0: &'a Tensor, image1: &'a Tensor, timesteps: &'a [f32]) -> Self {
         Self { image0, image1, timesteps, scale: Scale::One, ensemble: false, features: None }
     }
 }
 
-/// A made frame, and how the network came to it.
+/// An interpolated frame with the intermediate results.
 #[derive(Clone, Debug)]
 pub struct Trace {
     /// `(B, 3, H, W)`, F32, RGB.
     pub image: Tensor,
-    /// The flow after each block, `(B, 4, H, W)`, F32, px: where in `image0` (channels 0, 1:
-    /// x, y) and in `image1` (2, 3) each pixel comes from.
+    /// The flow after each block, `(B, 4, H, W)`, F32, in px: the offset of each pixel's source in
+    /// `image0` (channels 0, 1: x, y) and in `image1` (2, 3).
     pub flows: Vec<Tensor>,
     /// The mask after the last block, `(B, 1, H, W)`, F32, before the sigmoid.
     pub mask: Tensor,
 }
 
-/// One of RIFE's networks with its weights.
+/// A RIFE network with its weights.
 ///
-/// Convolutions run in the dtype it was loaded with; frames are resized, warped and blended, and
-/// flow and mask kept, in F32 always.
+/// Convolutions run in the dtype of the weights. Resizing, warping, blending, flow and mask are
+/// always F32.
 #[derive(Clone, Debug)]
 pub struct IfNet {
     spec: &'static ModelSpec,
@@ -65,12 +64,12 @@ pub struct IfNet {
 }
 
 impl IfNet {
-    /// Builds the network from the tensors of `vb`, by their `state_dict` paths, in the dtype and
-    /// on the device of `vb`.
+    /// Builds the network from the tensors of `vb`, addressed by `state_dict` path, with the dtype
+    /// and device of `vb`.
     ///
     /// # Errors
-    /// [`ModelError::StateDict`] names every tensor that is missing or misshapen. A `VarBuilder`
-    /// cannot list what it holds, so tensors beyond the version's go unseen here;
+    /// [`ModelError::StateDict`] lists every tensor that is missing or has a wrong shape. A
+    /// `VarBuilder` cannot list its tensors, so unexpected tensors are not detected here;
     /// [`IfNet::from_safetensors`] reports those too.
     pub fn load(version: ModelVersion, vb: VarBuilder) -> Result<Self, ModelError> {
         let spec = version.spec();
@@ -78,12 +77,16 @@ impl IfNet {
         let mut found = HashMap::new();
         for (name, _) in spec.tensors() {
             if vb.contains_tensor(&name) {
-                let tensor = vb.get_unchecked(&name)?;
+                let tensor = vb.get_unchecked(&name).map_err(ModelError::Candle)?;
                 found.insert(name, tensor);
             }
         }
         check_state_dict(spec, found.iter().map(|(n, t)| (n.as_str(), t.dims())))?;
-        let vb = VarBuilder::from_tensors(found, vb.dtype(), vb.device());
+        Self::build(spec, VarBuilder::from_tensors(found, vb.dtype(), vb.device()))
+            .map_err(ModelError::Candle)
+    }
+
+    fn build(spec: &'static ModelSpec, vb: VarBuilder) -> candle_core::Result<Self> {
         Ok(Self {
             spec,
             encode: match spec.has_encoder() {
@@ -98,12 +101,12 @@ impl IfNet {
         })
     }
 
-    /// Reads a converted weights file.
+    /// Loads a converted weights file.
     ///
     /// # Errors
-    /// When the file cannot be read or is not safetensors; [`ModelError::StateDict`] when its
-    /// tensors are not exactly the version's (training-only tensors aside, see
-    /// [`ModelSpec::ignored_prefixes`]), naming all that differ.
+    /// [`ModelError::Read`] or [`ModelError::Safetensors`] when the file cannot be read.
+    /// [`ModelError::StateDict`] lists every difference when its tensors are not exactly those of
+    /// the version, ignoring training-only tensors (see [`ModelSpec::ignored_prefixes`]).
     pub fn from_safetensors(
         path: impl AsRef<Path>,
         version: ModelVersion,
@@ -111,15 +114,12 @@ impl IfNet {
         device: &Device,
     ) -> Result<Self, ModelError> {
         let path = path.as_ref();
-        let shown = path.display().to_string();
-        match std::fs::read(path) {
-            Ok(bytes) => Self::from_bytes(&bytes, shown, version, dtype, device),
-            Err(cause) => Err(ModelError::Read { path: shown, cause }),
-        }
+        let bytes = std::fs::read(path)
+            .map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
+        Self::from_bytes(&bytes, path, version, dtype, device)
     }
 
-    /// As [`IfNet::from_safetensors`], from weights that were verified: what is loaded is what
-    /// was hashed.
+    /// Loads verified weights: the loaded bytes are the hashed bytes.
     ///
     /// # Errors
     /// As [`IfNet::from_safetensors`].
@@ -129,41 +129,42 @@ impl IfNet {
         dtype: DType,
         device: &Device,
     ) -> Result<Self, ModelError> {
-        let shown = bytes.path().display().to_string();
-        Self::from_bytes(bytes.as_slice(), shown, version, dtype, device)
+        Self::from_bytes(bytes.as_slice(), bytes.path(), version, dtype, device)
     }
 
     fn from_bytes(
         bytes: &[u8],
-        path: String,
+        path: &Path,
         version: ModelVersion,
         dtype: DType,
         device: &Device,
     ) -> Result<Self, ModelError> {
         let file = SafeTensors::deserialize(bytes)
-            .map_err(|cause| ModelError::Safetensors { path, cause })?;
+            .map_err(|source| ModelError::Safetensors { path: path.to_owned(), source })?;
         let tensors: Vec<_> = file.iter().map(|(n, t)| (n, t.shape().to_vec())).collect();
         check_state_dict(version.spec(), tensors.iter().map(|(n, s)| (*n, s.as_slice())))?;
-        Self::load(version, VarBuilder::from_slice_safetensors(bytes, dtype, device)?)
+        let vb =
+            VarBuilder::from_slice_safetensors(bytes, dtype, device).map_err(ModelError::Candle)?;
+        Self::load(version, vb)
     }
 
-    /// The version's row of data.
+    /// The description of the version.
     pub fn spec(&self) -> &'static ModelSpec {
         self.spec
     }
 
-    /// The dtype that convolutions run in.
+    /// The dtype of the convolutions.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// The device that the weights are on.
+    /// The device of the weights.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// A frame's features, `(B, 3, H, W)` to `(B, 4, H, W)`, in F32. They depend on the frame
-    /// alone, so that one call serves both pairs the frame is in and every timestep.
+    /// The features of a frame: `(B, 3, H, W)` to `(B, 4, H, W)`, F32. They depend on that frame
+    /// only, so one call serves every timestep and both pairs that contain the frame.
     ///
     /// # Errors
     /// [`ModelError::NoEncoder`] for 4.6; [`ModelError::Input`] when the shape is wrong.
@@ -181,19 +182,24 @@ impl IfNet {
                 ));
             }
         }
-        Ok(encode.forward(&image.to_dtype(self.dtype)?)?.to_dtype(DType::F32)?)
+        self.features(encode, image).map_err(ModelError::Candle)
     }
 
-    /// The frame at `timesteps` between two frames: `(B, 3, H, W)`, F32.
+    fn features(&self, encode: &Head, image: &Tensor) -> candle_core::Result<Tensor> {
+        encode.forward(&image.to_dtype(self.dtype)?)?.to_dtype(DType::F32)
+    }
+
+    /// The interpolated frames: `(B, 3, H, W)`, F32.
     ///
     /// # Errors
     /// [`ModelError::Input`] for shapes, sizes and timesteps that [`Input`] does not allow;
-    /// [`ModelError::NoEnsemble`] and [`ModelError::NoEncoder`] for what the version lacks.
+    /// [`ModelError::NoEnsemble`] and [`ModelError::NoEncoder`] for features that the version does
+    /// not have.
     pub fn forward(&self, input: &Input) -> Result<Tensor, ModelError> {
         Ok(self.run(input, |_| ())?.0)
     }
 
-    /// As [`IfNet::forward`], with each block's flow kept.
+    /// As [`IfNet::forward`], with the flow after each block and the mask.
     ///
     /// # Errors
     /// As [`IfNet::forward`].
@@ -206,15 +212,31 @@ impl IfNet {
     fn run(
         &self,
         input: &Input,
-        mut after_block: impl FnMut(&Tensor),
+        after_block: impl FnMut(&Tensor),
     ) -> Result<(Tensor, Tensor), ModelError> {
-        let timestep = self.check(input)?;
+        self.check(input)?;
+        self.interpolate(input, after_block).map_err(ModelError::Candle)
+    }
+
+    /// As [`Self::run`], for input that has been validated.
+    fn interpolate(
+        &self,
+        input: &Input,
+        mut after_block: impl FnMut(&Tensor),
+    ) -> candle_core::Result<(Tensor, Tensor)> {
+        let (b, _, h, w) = input.image0.dims4()?;
+        let timestep =
+            Tensor::from_slice(input.timesteps, (input.timesteps.len(), 1, 1, 1), &self.device)?
+                .broadcast_as((b, 1, h, w))?
+                .contiguous()?;
         let image0 = input.image0.to_dtype(DType::F32)?;
         let image1 = input.image1.to_dtype(DType::F32)?;
-        let features = match (self.spec.has_encoder(), input.features) {
-            (false, _) => None,
-            (true, Some((f0, f1))) => Some((f0.to_dtype(DType::F32)?, f1.to_dtype(DType::F32)?)),
-            (true, None) => Some((self.encode(&image0)?, self.encode(&image1)?)),
+        let features = match (&self.encode, input.features) {
+            (None, _) => None,
+            (Some(_), Some((f0, f1))) => Some((f0.to_dtype(DType::F32)?, f1.to_dtype(DType::F32)?)),
+            (Some(encode), None) => {
+                Some((self.features(encode, &image0)?, self.features(encode, &image1)?))
+            }
         };
 
         let mut state: Option<State> = None;
@@ -223,9 +245,9 @@ impl IfNet {
             let view = View::new(&image0, &image1, features.as_ref(), &timestep, state.as_ref())?;
             let mut estimate = view.estimate(block, divisor)?;
             if input.ensemble {
-                let mirrored = view.swapped()?.estimate(block, divisor)?;
-                estimate.flow = ((estimate.flow + swap_flow(&mirrored.flow)?)? * 0.5)?;
-                estimate.mask = ((estimate.mask - mirrored.mask)? * 0.5)?;
+                let reversed = view.reversed()?.estimate(block, divisor)?;
+                estimate.flow = ((estimate.flow + swap_flow(&reversed.flow)?)? * 0.5)?;
+                estimate.mask = ((estimate.mask - reversed.mask)? * 0.5)?;
             }
             let next = match state {
                 None => {
@@ -244,17 +266,16 @@ impl IfNet {
             state = Some(next);
         }
         let Some(State { flow, mask, .. }) = state else {
-            return Err(ModelError::input("IfNet::forward", "at least one block", "none"));
+            candle_core::bail!("the network has no blocks");
         };
-        let (warped0, warped1) = warp_pair(&image0, &image1, &flow)?;
+        let (warped0, warped1) = sample_pair(&image0, &image1, &flow)?;
         let weight0 = candle_nn::ops::sigmoid(&mask)?;
         let image = (warped0.broadcast_mul(&weight0)?
             + warped1.broadcast_mul(&weight0.affine(-1.0, 1.0)?)?)?;
         Ok((image, mask))
     }
 
-    /// Validates `input` and returns its timesteps as a plane, `(B, 1, H, W)`.
-    fn check(&self, input: &Input) -> Result<Tensor, ModelError> {
+    fn check(&self, input: &Input) -> Result<(), ModelError> {
         const OP: &str = "IfNet::forward";
         let multiple = input.scale.pad_multiple(self.spec);
         let dims = input.image0.dims();
@@ -265,7 +286,7 @@ impl IfNet {
             return Err(ModelError::input(
                 OP,
                 format!(
-                    "sides that are a multiple of {multiple} px at scale {} (see Padding)",
+                    "width and height to be multiples of {multiple} px at scale {} (see Padding)",
                     input.scale
                 ),
                 format!("{w}x{h}"),
@@ -274,7 +295,7 @@ impl IfNet {
         if input.image1.dims() != dims {
             return Err(ModelError::input(
                 OP,
-                format!("image1 of {dims:?}, as image0"),
+                format!("image1 of the shape of image0, {dims:?}"),
                 format!("{:?}", input.image1.dims()),
             ));
         }
@@ -282,7 +303,7 @@ impl IfNet {
         if (t.len() != 1 && t.len() != b) || !t.iter().all(|t| 0.0 < *t && *t < 1.0) {
             return Err(ModelError::input(
                 OP,
-                format!("1 or {b} timesteps between 0 and 1"),
+                format!("1 or {b} timesteps in (0, 1)"),
                 format!("{t:?}"),
             ));
         }
@@ -302,20 +323,18 @@ impl IfNet {
                 ));
             }
         }
-        Ok(Tensor::from_slice(t, (t.len(), 1, 1, 1), &self.device)?
-            .broadcast_as((b, 1, h, w))?
-            .contiguous()?)
+        Ok(())
     }
 }
 
-/// What is known after a block.
+/// The state after a block.
 struct State {
     flow: Tensor,
     mask: Tensor,
     feature: Option<Tensor>,
 }
 
-/// Everything a block sees at full size.
+/// The inputs of a block at full size.
 struct View {
     image0: Tensor,
     image1: Tensor,
@@ -327,14 +346,14 @@ struct View {
 }
 
 impl View {
-    /// The frames and features as they are, or warped by the flow so far.
+    /// The frames and features, warped by the flow so far.
     fn new(
         image0: &Tensor,
         image1: &Tensor,
         features: Option<&(Tensor, Tensor)>,
         timestep: &Tensor,
         state: Option<&State>,
-    ) -> Result<Self, ModelError> {
+    ) -> candle_core::Result<Self> {
         let timestep = timestep.clone();
         let Some(State { flow, mask, feature }) = state else {
             return Ok(Self {
@@ -347,14 +366,12 @@ impl View {
                 flow: None,
             });
         };
-        let (image0, image1) = warp_pair(image0, image1, flow)?;
+        let (image0, image1) = sample_pair(image0, image1, flow)?;
         Ok(Self {
             image0,
             image1,
             features: match features {
-                Some((f0, f1)) => {
-                    Some((warp(f0, &flow.narrow(1, 0, 2)?)?, warp(f1, &flow.narrow(1, 2, 2)?)?))
-                }
+                Some((f0, f1)) => Some(sample_pair(f0, f1, flow)?),
                 None => None,
             },
             timestep,
@@ -364,8 +381,8 @@ impl View {
         })
     }
 
-    /// The same moment seen from the other end: frames exchanged, time and mask reversed.
-    fn swapped(&self) -> Result<Self, ModelError> {
+    /// The inputs for the reversed pair: frames exchanged, timestep and mask reversed.
+    fn reversed(&self) -> candle_core::Result<Self> {
         Ok(Self {
             image0: self.image1.clone(),
             image1: self.image0.clone(),
@@ -377,7 +394,7 @@ impl View {
         })
     }
 
-    fn estimate(&self, block: &IfBlock, divisor: f64) -> Result<Estimate, ModelError> {
+    fn estimate(&self, block: &IfBlock, divisor: f64) -> candle_core::Result<Estimate> {
         let mut images = vec![&self.image0, &self.image1];
         if let Some((f0, f1)) = &self.features {
             images.extend([f0, f1]);
@@ -385,11 +402,11 @@ impl View {
         images.push(&self.timestep);
         images.extend(&self.mask);
         images.extend(&self.feature);
-        Ok(block.forward(&images, self.flow.as_ref(), divisor)?)
+        block.forward(&images, self.flow.as_ref(), divisor)
     }
 }
 
-/// Exchanges the two halves of a flow.
+/// Exchanges the flow to `image0` and the flow to `image1`.
 fn swap_flow(flow: &Tensor) -> candle_core::Result<Tensor> {
     Tensor::cat(&[flow.narrow(1, 2, 2)?, flow.narrow(1, 0, 2)?], 1)
 }
@@ -399,17 +416,17 @@ fn check_dtype(dtype: DType, device: &Device) -> Result<(), ModelError> {
         (DType::F32 | DType::F16, _) => Ok(()),
         (DType::BF16, Device::Cpu) => {
             // Candle's CPU backend has no BF16 convolution.
-            Err(ModelError::DType { dtype, device: "the CPU", instead: "F32 or F16" })
+            Err(ModelError::DType { dtype, device: "the CPU", expected: "F32 or F16" })
         }
         (DType::BF16, _) => Ok(()),
-        _ => Err(ModelError::DType { dtype, device: "any device", instead: "F32, F16 or BF16" }),
+        _ => Err(ModelError::DType { dtype, device: "any device", expected: "F32, F16 or BF16" }),
     }
 }
 
-/// Compares a whole `state_dict`, as names and shapes, with what `spec` needs.
+/// Compares the names and shapes of a whole `state_dict` with the tensors that `spec` needs.
 ///
 /// # Errors
-/// Names every missing, unknown and misshapen tensor at once.
+/// Lists every missing tensor, unexpected tensor and wrong shape.
 pub fn check_state_dict<'a>(
     spec: &ModelSpec,
     tensors: impl IntoIterator<Item = (&'a str, &'a [usize])>,
@@ -418,23 +435,23 @@ pub fn check_state_dict<'a>(
     let mut mismatch = StateDictMismatch {
         version: spec.version,
         missing: Vec::new(),
-        extra: Vec::new(),
-        misshapen: Vec::new(),
+        unexpected: Vec::new(),
+        shapes: Vec::new(),
     };
     for (name, shape) in tensors {
         match expected.remove(name) {
-            Some(wanted) if wanted == shape => {}
-            Some(expected) => mismatch.misshapen.push(Misshapen {
+            Some(required) if required == shape => {}
+            Some(expected) => mismatch.shapes.push(ShapeMismatch {
                 name: name.to_owned(),
                 expected,
                 got: shape.to_vec(),
             }),
             None if spec.ignored_prefixes.iter().any(|p| name.starts_with(p)) => {}
-            None => mismatch.extra.push(name.to_owned()),
+            None => mismatch.unexpected.push(name.to_owned()),
         }
     }
     mismatch.missing = expected.into_keys().collect();
-    mismatch.extra.sort();
-    mismatch.misshapen.sort_by(|a, b| a.name.cmp(&b.name));
+    mismatch.unexpected.sort();
+    mismatch.shapes.sort_by(|a, b| a.name.cmp(&b.name));
     if mismatch.is_empty() { Ok(()) } else { Err(mismatch) }
 }

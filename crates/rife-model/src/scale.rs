@@ -1,4 +1,4 @@
-//! The resolution that flow is estimated at, and the padding that follows from it.
+//! The resolution at which flow is estimated, and the padding that it requires.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,15 +8,16 @@ use candle_core::Tensor;
 use crate::error::UnknownScale;
 use crate::{ModelError, ModelSpec};
 
-/// The resolution that flow is estimated at, relative to the published recipe: every block's
-/// scale is divided by it. [`Scale::Half`] estimates flow at half size, which suits 4K frames.
+/// The resolution at which flow is estimated, relative to the published default. The divisor of
+/// each block is divided by it. [`Scale::Half`] estimates flow at half resolution, which suits 4K
+/// frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scale {
     /// 0.25
     Quarter,
     /// 0.5
     Half,
-    /// 1, the published recipe.
+    /// 1, the published default.
     #[default]
     One,
     /// 2
@@ -40,13 +41,13 @@ impl Scale {
         }
     }
 
-    /// What block `index`'s input is divided by at this scale; may be below 1. Exact: every
-    /// factor is a power of two.
+    /// The divisor of the input size of block `index` at this scale; may be below 1. Exact, since
+    /// every factor is a power of two.
     pub fn block_divisor(self, spec: &ModelSpec, index: usize) -> f64 {
         spec.block_scales[index] as f64 / self.factor()
     }
 
-    /// What frame sides are padded to a multiple of, in px.
+    /// Width and height are padded to a multiple of this, in px.
     ///
     /// ```
     /// use rife_model::{ModelSpec, Scale};
@@ -76,22 +77,22 @@ impl FromStr for Scale {
     }
 }
 
-/// A frame's size and the size it is padded to for the network, in px. Padding is zeros at the
-/// right and at the bottom.
+/// The size of a frame and its padded size for the network, in px. Padding adds zeros on the right
+/// and at the bottom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Padding {
-    /// The frame's height.
+    /// The height of the frame.
     pub height: usize,
-    /// The frame's width.
+    /// The width of the frame.
     pub width: usize,
-    /// The height that the network sees.
+    /// The height of the network's input.
     pub padded_height: usize,
-    /// The width that the network sees.
+    /// The width of the network's input.
     pub padded_width: usize,
 }
 
 impl Padding {
-    /// The least padding that `spec` needs at `scale`.
+    /// The smallest padding that `spec` requires at `scale`.
     pub fn new(height: usize, width: usize, spec: &ModelSpec, scale: Scale) -> Self {
         let m = scale.pad_multiple(spec);
         Self {
@@ -105,23 +106,26 @@ impl Padding {
     /// Pads `(B, C, height, width)` to `(B, C, padded_height, padded_width)`.
     ///
     /// # Errors
-    /// When the frame is not of this padding's size.
+    /// [`ModelError::Input`] when the frame has another size.
     pub fn pad(&self, frame: &Tensor) -> Result<Tensor, ModelError> {
         self.expect("Padding::pad", frame, self.height, self.width)?;
-        Ok(frame.pad_with_zeros(2, 0, self.padded_height - self.height)?.pad_with_zeros(
-            3,
-            0,
-            self.padded_width - self.width,
-        )?)
+        let (bottom, right) = (self.padded_height - self.height, self.padded_width - self.width);
+        frame
+            .pad_with_zeros(2, 0, bottom)
+            .and_then(|frame| frame.pad_with_zeros(3, 0, right))
+            .map_err(ModelError::Candle)
     }
 
     /// Crops `(B, C, padded_height, padded_width)` back to `(B, C, height, width)`.
     ///
     /// # Errors
-    /// When the frame is not of the padded size.
+    /// [`ModelError::Input`] when the frame does not have the padded size.
     pub fn crop(&self, frame: &Tensor) -> Result<Tensor, ModelError> {
         self.expect("Padding::crop", frame, self.padded_height, self.padded_width)?;
-        Ok(frame.narrow(2, 0, self.height)?.narrow(3, 0, self.width)?.contiguous()?)
+        frame
+            .narrow(2, 0, self.height)
+            .and_then(|frame| frame.narrow(3, 0, self.width)?.contiguous())
+            .map_err(ModelError::Candle)
     }
 
     fn expect(
@@ -147,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn padding_is_the_least_multiple() {
+    fn padding_is_the_next_multiple() {
         let p = Padding::new(1080, 1920, &ModelSpec::V4_6, Scale::One);
         assert_eq!((p.padded_height, p.padded_width), (1088, 1920));
         let p = Padding::new(1080, 1920, &ModelSpec::V4_25, Scale::Half);
@@ -157,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn scales_parse_as_they_print_and_by_value() {
+    fn scales_parse_from_display_and_from_equal_values() {
         for s in Scale::ALL {
             assert_eq!(s.to_string().parse(), Ok(s));
         }

@@ -1,16 +1,17 @@
-//! What distinguishes one version of IFNet from another, as one row of data each.
+//! The versions of IFNet, each described by one row of data.
 
 use std::fmt;
 use std::str::FromStr;
 
 /// A published version of RIFE's IFNet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum ModelVersion {
     /// RIFE 4.6: four blocks, no encoder.
     V4_6,
-    /// RIFE 4.25: five blocks, a shared frame encoder, a feature handed from block to block.
+    /// RIFE 4.25: five blocks, a shared frame encoder, a feature passed from block to block.
     V4_25,
-    /// RIFE 4.26: the architecture of 4.25 with other weights.
+    /// RIFE 4.26: the architecture of 4.25 with different weights.
     V4_26,
 }
 
@@ -18,7 +19,7 @@ impl ModelVersion {
     /// Every version, oldest first.
     pub const ALL: [Self; 3] = [Self::V4_6, Self::V4_25, Self::V4_26];
 
-    /// The version's row of data.
+    /// The description of the version.
     pub const fn spec(self) -> &'static ModelSpec {
         match self {
             Self::V4_6 => &ModelSpec::V4_6,
@@ -27,7 +28,7 @@ impl ModelVersion {
         }
     }
 
-    /// The version as people write it: `4.6`, `4.25`, `4.26`.
+    /// The version number: `4.6`, `4.25` or `4.26`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::V4_6 => "4.6",
@@ -45,7 +46,7 @@ impl fmt::Display for ModelVersion {
 
 /// A version that is not one of [`ModelVersion::ALL`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown model version {0:?}: expected 4.6, 4.25 or 4.26")]
+#[error("invalid model version {0:?}: expected 4.6, 4.25 or 4.26")]
 pub struct UnknownVersion(String);
 
 impl FromStr for ModelVersion {
@@ -56,8 +57,9 @@ impl FromStr for ModelVersion {
     }
 }
 
-/// How a block's mask joins the mask of the blocks before it.
+/// How the mask of a block is combined with the mask of the previous blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MaskUpdate {
     /// `mask += m` (4.6).
     Add,
@@ -65,28 +67,28 @@ pub enum MaskUpdate {
     Replace,
 }
 
-/// Everything that IFNet needs to know of a version.
+/// The description of a version: everything that IFNet depends on.
 ///
 /// Source: the published models, <https://github.com/hzwer/Practical-RIFE>.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ModelSpec {
-    /// The version this row describes.
+    /// The version.
     pub version: ModelVersion,
-    /// Channels `c` of each IFBlock, first block first.
+    /// Channels `c` of each IFBlock, in order.
     pub block_channels: &'static [usize],
-    /// What each block's input is divided by at `scale` 1; a power of two.
+    /// Divisor of the input size of each block at scale 1; a power of two.
     pub block_scales: &'static [usize],
-    /// Channels of a frame's encoder features; 0 where the version has no encoder.
+    /// Channels of the encoder features of a frame; 0 without an encoder.
     pub encoder_channels: usize,
-    /// Channels of the feature that a block hands to the next; 0 where there is none.
+    /// Channels of the feature that a block passes to the next; 0 without one.
     pub feature_channels: usize,
-    /// Channels after a block's pixel shuffle: flow 4, mask 1, and the rest.
+    /// Channels after the pixel shuffle of a block: 4 of flow, 1 of mask, and the rest.
     pub block_outputs: usize,
     /// How masks accumulate.
     pub mask_update: MaskUpdate,
-    /// Whether the published recipe defines an ensemble (the swapped pair averaged in).
+    /// Whether the published model has an ensemble mode, which averages with the reversed pair.
     pub supports_ensemble: bool,
-    /// Prefixes of training-only tensors that a file may carry and inference never reads.
+    /// Prefixes of training-only tensors, which a file may contain and inference ignores.
     pub ignored_prefixes: &'static [&'static str],
 }
 
@@ -119,15 +121,15 @@ impl ModelSpec {
         ignored_prefixes: IGNORED,
     };
 
-    /// RIFE 4.26: 4.25's architecture.
+    /// RIFE 4.26: the architecture of 4.25.
     pub const V4_26: Self = Self { version: ModelVersion::V4_26, ..Self::V4_25 };
 
-    /// Whether frames go through the shared encoder first.
+    /// Whether the version has a frame encoder.
     pub const fn has_encoder(&self) -> bool {
         self.encoder_channels > 0
     }
 
-    /// Input channels of block `index`, the flow included for every block but the first.
+    /// Input channels of block `index`, including flow for every block except the first.
     ///
     /// ```
     /// use rife_model::ModelSpec;
@@ -143,14 +145,13 @@ impl ModelSpec {
         }
     }
 
-    /// What frame sides are padded to a multiple of, in px, at `scale` 1: 32 for 4.6, 64 for
-    /// 4.25. At other scales it is this divided by the scale, see [`crate::Scale::pad_multiple`].
+    /// Width and height are padded to a multiple of this at scale 1, in px: 32 for 4.6, 64 for
+    /// 4.25. For other scales see [`crate::Scale::pad_multiple`].
     pub fn pad_multiple(&self) -> usize {
         4 * self.block_scales[0]
     }
 
-    /// Name and shape of every tensor that inference reads, in the notation of a PyTorch
-    /// `state_dict`.
+    /// Name (`state_dict` path) and shape of every tensor that inference needs.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let mut all = Vec::new();
         let mut conv = |path: String, weight: [usize; 4], outputs: usize| {
@@ -182,8 +183,8 @@ impl ModelSpec {
         all
     }
 
-    /// The versions whose inference tensors are all among `shapes`, by name and shape. 4.25 and
-    /// 4.26 are one architecture, so both are returned for either's file.
+    /// The versions for which `shape_of` returns the right shape of every inference tensor. 4.25
+    /// and 4.26 have the same architecture, so the weights of either match both.
     pub fn recognise<'a>(shape_of: impl Fn(&str) -> Option<&'a [usize]>) -> Vec<ModelVersion> {
         ModelVersion::ALL
             .into_iter()
@@ -194,11 +195,11 @@ impl ModelSpec {
     }
 }
 
-/// Residual convolutions in every IFBlock.
+/// Residual convolutions per IFBlock.
 pub const RES_CONVS: usize = 8;
 /// Channels inside the encoder.
 pub const ENCODER_WIDTH: usize = 16;
-/// What a negative value is multiplied by in every LeakyReLU.
+/// Negative slope of every LeakyReLU.
 pub const LEAKY_SLOPE: f64 = 0.2;
 
 #[cfg(test)]
@@ -206,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tensor_and_parameter_counts_are_the_published_ones() {
+    fn tensor_and_parameter_counts_match_the_published_models() {
         let count = |v: ModelVersion| {
             let t = v.spec().tensors();
             (t.len(), t.iter().map(|(_, s)| s.iter().product::<usize>()).sum::<usize>())
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_parse_as_they_print() {
+    fn versions_parse_from_display() {
         for v in ModelVersion::ALL {
             assert_eq!(v.to_string().parse(), Ok(v));
             assert_eq!(v.spec().version, v);
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_padded_to_the_published_multiples() {
+    fn pad_multiples_match_the_published_models() {
         assert_eq!(ModelSpec::V4_6.pad_multiple(), 32);
         assert_eq!(ModelSpec::V4_25.pad_multiple(), 64);
     }

@@ -1,23 +1,29 @@
-//! The backward warp that defines every engine's warp.
+//! The backward warp: the reference implementation for all engines.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::ModelError;
 
-/// More than any frame is wide, and within the integers that F32 counts.
+/// Larger than any frame, and F32 represents all integers up to it.
 const MAX_FLOW_PX: f32 = (1 << 23) as f32;
 
-/// Samples `image` at `pixel + flow`: bilinear, coordinates clamped to the frame. Equal to
-/// PyTorch's `grid_sample(mode="bilinear", padding_mode="border", align_corners=True)`, with the
-/// coordinates kept in pixels, so that nothing is lost to normalising them.
+/// Samples `image` at `pixel + flow`: bilinear, with coordinates clamped to the frame. Equal to
+/// PyTorch's `grid_sample(mode="bilinear", padding_mode="border", align_corners=True)`, except
+/// that coordinates stay in pixels, which avoids the rounding of normalized coordinates.
 ///
-/// `image` is `(B, C, H, W)` and `flow` `(B, 2, H, W)`, x before y, in px; both F32. Half
-/// precision is refused: past 2048 px an F16 coordinate is off by a pixel.
+/// `image` is `(B, C, H, W)`, `flow` is `(B, 2, H, W)`, x before y, in px; both F32. Other dtypes
+/// are refused: beyond 2048 px, an F16 coordinate is off by a pixel.
 ///
 /// # Errors
-/// When a shape or dtype is not the above.
+/// [`ModelError::Input`] for other shapes and dtypes.
 pub fn warp(image: &Tensor, flow: &Tensor) -> Result<Tensor, ModelError> {
-    let (b, c, h, w) = image.dims4()?;
+    let &[b, _, h, w] = image.dims() else {
+        return Err(ModelError::input(
+            "warp",
+            "an image of shape (batch, channels, height, width)",
+            format!("{:?}", image.dims()),
+        ));
+    };
     if flow.dims() != [b, 2, h, w] {
         return Err(ModelError::input(
             "warp",
@@ -32,16 +38,22 @@ pub fn warp(image: &Tensor, flow: &Tensor) -> Result<Tensor, ModelError> {
             format!("{:?} and {:?}", image.dtype(), flow.dtype()),
         ));
     }
+    sample(image, flow).map_err(ModelError::Candle)
+}
+
+/// As [`warp`], for arguments that have been validated.
+fn sample(image: &Tensor, flow: &Tensor) -> candle_core::Result<Tensor> {
+    let (b, c, h, w) = image.dims4()?;
     let device = image.device();
-    // The whole and the fractional part of the flow are kept apart: adding the pixel's position
-    // to the whole part alone is exact, where `position + flow` would round the fraction the
-    // more, the further right the pixel lies.
+    // Split flow into its integer and fractional parts. Adding the pixel position to the integer
+    // part is exact; `position + flow` would round the fraction, the more so the larger the
+    // position.
     let (left, fx) = corner(flow, 0, w, &[1, 1, w])?;
     let (top, fy) = corner(flow, 1, h, &[1, h, 1])?;
     let right = (&left + 1.0)?.minimum((w - 1) as u32)?;
     let bottom = (&top + 1.0)?.minimum((h - 1) as u32)?;
 
-    // Each corner's index into the pixels of the whole batch, one row of channels a pixel.
+    // Index of each corner in the pixels of the whole batch, one row of channels per pixel.
     let first_of_item =
         Tensor::arange(0u32, b as u32, device)?.affine((h * w) as f64, 0.0)?.reshape((b, 1, 1))?;
     let row = |y: &Tensor| y.affine(w as f64, 0.0)?.broadcast_add(&first_of_item);
@@ -55,31 +67,32 @@ pub fn warp(image: &Tensor, flow: &Tensor) -> Result<Tensor, ModelError> {
     let above = mix(at(&top, &left)?, at(&top, &right)?, &fx)?;
     let below = mix(at(&bottom, &left)?, at(&bottom, &right)?, &fx)?;
     let sampled = mix(above, below, &fy)?;
-    Ok(sampled.reshape((b, h, w, c))?.permute((0, 3, 1, 2))?.contiguous()?)
+    sampled.reshape((b, h, w, c))?.permute((0, 3, 1, 2))?.contiguous()
 }
 
-/// The nearest pixel at or before `position + flow` along one axis, `(B, H, W)`, U32, and how far
-/// past it the sample lies, F32 in [0, 1); both clamped to an axis of `length` px. `shape` is what
-/// broadcasts a position along that axis over `(B, H, W)`.
+/// The nearest pixel at or before `position + flow` along one axis, `(B, H, W)`, U32, and the
+/// distance from it to the sample, F32 in [0, 1); both clamped to an axis of `length` px. `shape`
+/// broadcasts a position along the axis to `(B, H, W)`.
 fn corner(
     flow: &Tensor,
     channel: usize,
     length: usize,
     shape: &[usize],
-) -> Result<(Tensor, Tensor), ModelError> {
+) -> candle_core::Result<(Tensor, Tensor)> {
     let position =
         Tensor::arange(0u32, length as u32, flow.device())?.to_dtype(DType::F32)?.reshape(shape)?;
-    // Beyond any frame, and still exact: infinity minus infinity is not a number.
+    // Clamp first: for infinite flow, `flow - floor(flow)` would be NaN.
     let flow = flow.narrow(1, channel, 1)?.squeeze(1)?.clamp(-MAX_FLOW_PX, MAX_FLOW_PX)?;
     let whole = flow.floor()?;
     let pixel = whole.broadcast_add(&position)?;
-    // Before the first pixel there is nothing to mix; past the last both corners are the last.
+    // Before the first pixel, the fraction is 0. Beyond the last pixel, both corners are the last
+    // pixel.
     let fraction = ((flow - whole)? * pixel.ge(0f32)?.to_dtype(DType::F32)?)?;
     Ok((pixel.clamp(0f32, (length - 1) as f32)?.to_dtype(DType::U32)?, fraction))
 }
 
-/// Warps both frames by one flow: channels 0 and 1 of `flow` `(B, 4, H, W)` move `image0`,
-/// channels 2 and 3 move `image1`.
+/// Warps both frames: `image0` by channels 0 and 1 of `flow`, `(B, 4, H, W)`, and `image1` by
+/// channels 2 and 3.
 ///
 /// # Errors
 /// As [`warp`].
@@ -88,14 +101,24 @@ pub fn warp_pair(
     image1: &Tensor,
     flow: &Tensor,
 ) -> Result<(Tensor, Tensor), ModelError> {
-    if flow.dim(D::Minus(3))? != 4 {
+    if !matches!(flow.dims(), [_, 4, _, _]) {
         return Err(ModelError::input(
             "warp_pair",
-            "flow of 4 channels",
+            "flow of shape (batch, 4, height, width)",
             format!("{:?}", flow.dims()),
         ));
     }
-    Ok((warp(image0, &flow.narrow(1, 0, 2)?)?, warp(image1, &flow.narrow(1, 2, 2)?)?))
+    let half = |first: usize| flow.narrow(1, first, 2).map_err(ModelError::Candle);
+    Ok((warp(image0, &half(0)?)?, warp(image1, &half(2)?)?))
+}
+
+/// As [`warp_pair`], for arguments that have been validated.
+pub(crate) fn sample_pair(
+    image0: &Tensor,
+    image1: &Tensor,
+    flow: &Tensor,
+) -> candle_core::Result<(Tensor, Tensor)> {
+    Ok((sample(image0, &flow.narrow(1, 0, 2)?)?, sample(image1, &flow.narrow(1, 2, 2)?)?))
 }
 
 #[cfg(test)]
@@ -120,7 +143,7 @@ mod tests {
         t.flatten_all().unwrap().to_vec1().unwrap()
     }
 
-    /// The definition, pixel by pixel, in double precision.
+    /// Scalar reference implementation in F64.
     fn warp_scalar(image: &Tensor, flow: &Tensor) -> Vec<f32> {
         let (b, c, h, w) = image.dims4().unwrap();
         let (im, fl) = (values(image), values(flow));
@@ -147,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn zero_flow_is_the_identity_bit_for_bit() {
+    fn zero_flow_returns_the_image_bit_for_bit() {
         let image = ramp(2, 3, 5, 7);
         let out = warp(&image, &constant_flow(2, 5, 7, 0.0, 0.0)).unwrap();
         assert_eq!(values(&out), values(&image));
     }
 
     #[test]
-    fn whole_pixels_shift_and_the_border_is_held() {
+    fn integer_flow_shifts_pixels_and_repeats_the_border() {
         let image = ramp(1, 1, 1, 4);
         let v = values(&image);
         let right = warp(&image, &constant_flow(1, 1, 4, 1.0, 0.0)).unwrap();
@@ -164,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_the_scalar_definition_for_every_item_of_a_batch() {
+    fn matches_the_scalar_reference_for_every_batch_item() {
         let (b, h, w) = (3, 9, 11);
         let image = ramp(b, 4, h, w);
         let flow = (ramp(b, 2, h, w).affine(1e4, -3.0)).unwrap();
@@ -175,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_far_edge_of_a_wide_frame_is_sampled_as_exactly_as_the_near_one() {
+    fn precision_is_the_same_at_both_edges_of_a_wide_frame() {
         let (h, w) = (2, 8192);
         let period = 8;
         let texture: Vec<f32> = (0..h * w).map(|i| (i % period) as f32 / 8.0).collect();
@@ -186,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn flow_that_is_not_finite_samples_the_border_or_gives_nan() {
+    fn infinite_flow_samples_the_border_and_nan_gives_nan() {
         let image = ramp(1, 1, 4, 4);
         let v = values(&image);
         for (flow, expected) in [(f32::INFINITY, v[15]), (f32::NEG_INFINITY, v[0])] {
@@ -198,12 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn half_precision_and_wrong_shapes_are_refused() {
+    fn f16_and_wrong_shapes_are_refused() {
         let image = ramp(1, 3, 4, 4);
         let flow = constant_flow(1, 4, 4, 0.0, 0.0);
         assert!(warp(&image.to_dtype(DType::F16).unwrap(), &flow).is_err());
         assert!(warp(&image, &flow.to_dtype(DType::F16).unwrap()).is_err());
         assert!(warp(&image, &constant_flow(1, 4, 5, 0.0, 0.0)).is_err());
         assert!(warp_pair(&image, &image, &flow).is_err());
+        assert!(warp(&image.squeeze(0).unwrap(), &flow).is_err());
+        assert!(warp_pair(&image, &image, &flow.squeeze(0).unwrap()).is_err());
     }
 }

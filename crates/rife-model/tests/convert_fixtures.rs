@@ -1,4 +1,4 @@
-//! Checkpoints that PyTorch wrote, against the tensors that Python's safetensors wrote.
+//! Checkpoints written by PyTorch, compared with tensors written by Python's safetensors.
 
 mod convert_support;
 
@@ -6,13 +6,13 @@ use std::fs;
 
 use convert_support::{fixture, one_line};
 use rife_model::convert::{
-    Checkpoint, ConvertError, ConvertOptions, Limits, SourceFormat, convert_file, read_checkpoint,
-    read_checkpoint_bytes, tensors_sha256, tensors_sha256_of_safetensors,
+    Checkpoint, CheckpointFormat, ConvertError, ConvertOptions, Limits, convert_file,
+    read_checkpoint, read_checkpoint_bytes, tensors_sha256, tensors_sha256_of_safetensors,
 };
 use safetensors::SafeTensors;
 
-/// Checks every tensor of a checkpoint against `NAME.safetensors`, and the digest against
-/// Python's.
+/// Compares every tensor of a checkpoint with `NAME.safetensors`, and the digest with the one
+/// computed in Python.
 fn assert_expected(checkpoint: &Checkpoint, name: &str) {
     let expected = fs::read(fixture(&format!("{name}.safetensors"))).expect("reads");
     let expected = SafeTensors::deserialize(&expected).expect("is safetensors");
@@ -42,9 +42,10 @@ fn refusal(file: &str) -> ConvertError {
 }
 
 #[test]
-fn both_formats_give_every_dtype_layout_and_nesting_bit_by_bit() {
+fn both_formats_are_read_bit_for_bit() {
     for name in ["dtypes", "layouts", "module", "nested", "attributes"] {
-        for (format, kind) in [("zip", SourceFormat::Zip), ("legacy", SourceFormat::Legacy)] {
+        for (format, kind) in [("zip", CheckpointFormat::Zip), ("legacy", CheckpointFormat::Legacy)]
+        {
             let checkpoint = read(&format!("{name}.{format}.ckpt"));
             assert_eq!(checkpoint.format(), kind);
             assert_expected(&checkpoint, name);
@@ -53,7 +54,7 @@ fn both_formats_give_every_dtype_layout_and_nesting_bit_by_bit() {
 }
 
 #[test]
-fn later_pickle_protocols_are_read() {
+fn pickle_protocols_3_to_5_are_read() {
     for protocol in 3..=5 {
         assert_expected(&read(&format!("dtypes.protocol{protocol}.ckpt")), "dtypes");
     }
@@ -61,17 +62,17 @@ fn later_pickle_protocols_are_read() {
 }
 
 #[test]
-fn deflated_entries_and_other_folder_names_are_read() {
+fn deflated_entries_and_any_folder_name_are_read() {
     assert_expected(&read("layouts.deflated.ckpt"), "layouts");
 }
 
 #[test]
-fn big_endian_checkpoints_are_read_as_torch_reads_them() {
+fn big_endian_checkpoints_are_read_as_in_pytorch() {
     assert_expected(&read("dtypes.big.ckpt"), "dtypes");
 }
 
 #[test]
-fn the_module_prefix_is_dropped_and_counted() {
+fn module_prefix_is_removed_and_counted() {
     let checkpoint = read("module.zip.ckpt");
     assert_eq!(checkpoint.module_prefixes(), checkpoint.len());
     assert!(checkpoint.get("0.weight").is_some());
@@ -79,7 +80,7 @@ fn the_module_prefix_is_dropped_and_counted() {
 }
 
 #[test]
-fn the_preferred_nested_state_dict_is_taken_and_the_rest_named() {
+fn preferred_nested_state_dict_is_read_and_the_rest_is_listed() {
     let checkpoint = read("nested.zip.ckpt");
     assert_eq!(checkpoint.state_dict_path(), ["params_ema"]);
     let skipped: Vec<_> = checkpoint.skipped().iter().map(|s| (s.key.as_str(), s.kind)).collect();
@@ -100,13 +101,13 @@ fn the_preferred_nested_state_dict_is_taken_and_the_rest_named() {
             ("params", "a dict"),
         ]
     );
-    let beside: Vec<_> = read("attributes.legacy.ckpt").skipped().to_vec();
-    assert_eq!(beside.len(), 1);
-    assert_eq!((beside[0].key.as_str(), beside[0].kind), ("extra", "an int"));
+    let skipped: Vec<_> = read("attributes.legacy.ckpt").skipped().to_vec();
+    assert_eq!(skipped.len(), 1);
+    assert_eq!((skipped[0].key.as_str(), skipped[0].kind), ("extra", "an int"));
 }
 
 #[test]
-fn other_dtypes_are_refused_by_tensor_and_dtype() {
+fn unsupported_dtypes_are_refused_with_tensor_and_dtype() {
     for dtype in ["complex64", "quint8", "uint16", "float8_e4m3fn"] {
         let error = refusal(&format!("unsupported.{dtype}.ckpt"));
         match error.innermost() {
@@ -119,18 +120,18 @@ fn other_dtypes_are_refused_by_tensor_and_dtype() {
 }
 
 #[test]
-fn whole_modules_and_torchscript_are_refused_by_name() {
+fn whole_modules_and_torchscript_are_refused() {
     let error = refusal("refused.module.ckpt");
     assert!(
         matches!(error.innermost(), ConvertError::ForbiddenGlobal { name, offset: 2, .. }
             if name == "torch.nn.modules.linear.Linear"),
         "{error}"
     );
-    assert!(refusal("refused.torchscript.ckpt").to_string().contains("TorchScript"));
+    assert!(one_line(&refusal("refused.torchscript.ckpt")).contains("TorchScript"));
 }
 
 #[test]
-fn the_format_is_told_by_content_whatever_the_extension() {
+fn format_is_detected_from_content_for_any_extension() {
     let folder = tempfile::tempdir().expect("a folder");
     for extension in ["pth", "pkl", "pt", "bin"] {
         for format in ["zip", "legacy"] {
@@ -142,7 +143,7 @@ fn the_format_is_told_by_content_whatever_the_extension() {
 }
 
 #[test]
-fn fixtures_convert_to_files_with_the_expected_digest() {
+fn converted_fixtures_have_the_expected_digest() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["dtypes", "layouts", "module", "nested", "attributes"] {
         for format in ["zip", "legacy"] {
@@ -150,7 +151,7 @@ fn fixtures_convert_to_files_with_the_expected_digest() {
             let input = fixture(&format!("{name}.{format}.ckpt"));
             let report =
                 convert_file(&input, &output, &ConvertOptions::default()).expect("converts");
-            // Python's file of the same tensors: other metadata and order, the same tensors.
+            // Python's file has the same tensors with different metadata and order.
             let expected = fixture(&format!("{name}.safetensors"));
             let expected = tensors_sha256_of_safetensors(&expected).expect("hashes");
             assert_eq!(report.tensors_sha256, expected);
@@ -161,7 +162,7 @@ fn fixtures_convert_to_files_with_the_expected_digest() {
 }
 
 #[test]
-fn truncation_at_any_byte_is_an_error_of_one_line() {
+fn truncation_at_any_byte_is_a_one_line_error() {
     for file in
         ["module.zip.ckpt", "module.legacy.ckpt", "layouts.deflated.ckpt", "layouts.legacy.ckpt"]
     {
@@ -174,7 +175,7 @@ fn truncation_at_any_byte_is_an_error_of_one_line() {
         longer.push(0);
         if file.ends_with("legacy.ckpt") {
             let error = read_checkpoint_bytes(&longer, &Limits::default());
-            one_line(&error.expect_err("has a byte too many"));
+            one_line(&error.expect_err("has an extra byte"));
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Real checkpoints, mutated: no panic, no memory beyond the documented bounds, and always either
+//! Mutated checkpoints: reading never panics, stays within the documented memory bounds, and returns
 //! a one-line error or a well-formed checkpoint.
 //!
-//! `CONVERT_MUTATIONS` (default 120000) and `CONVERT_SEED` make longer and other runs.
+//! `CONVERT_MUTATIONS` (default 120000) sets the number of mutations, `CONVERT_SEED` the seed.
 
 mod convert_support;
 
@@ -18,7 +18,7 @@ use rife_model::convert::{
     Checkpoint, ConvertError, Limits, read_checkpoint, read_checkpoint_bytes,
 };
 
-/// Counts what each thread has allocated, so that tests side by side do not mix.
+/// Counts the allocations of each thread, so that concurrent tests do not affect each other.
 struct Counting;
 
 thread_local! {
@@ -32,51 +32,51 @@ fn count(bytes: i64) {
     PEAK.set(PEAK.get().max(live));
 }
 
-// SAFETY: every call is handed on to the system's allocator unchanged; the counters are cells of
-// the calling thread without destructors, so touching them allocates nothing.
+// SAFETY: every call is forwarded to the system allocator unchanged. The counters are thread-local
+// cells without destructors, so accessing them does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as i64);
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract of the same function.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as i64);
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract of the same function.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         count(-(layout.size() as i64));
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract of the same function.
         unsafe { System.dealloc(ptr, layout) }
     }
 
-    // `realloc` is the default: allocate, copy, free. That counts both blocks at once.
+    // The default `realloc` allocates, copies and frees, so both blocks are counted.
 }
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What reading a file of `len` bytes may take: see `Limits`.
+/// The memory bound for a file of `len` bytes, in bytes: see `Limits`.
 fn memory_bound(len: usize) -> i64 {
     (160 * len + (48 << 20)) as i64
 }
 
-/// The longest that reading a small file may take; it takes microseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for reading a small file, which takes microseconds.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// The result of reading, after checking all that must hold whatever the bytes are; and the most
-/// memory that it took.
+/// The result of reading and its peak memory in bytes. Checks everything that must hold for any
+/// bytes.
 fn read(bytes: &[u8]) -> (Result<Checkpoint, ConvertError>, i64) {
     let before = LIVE.get();
     PEAK.set(before);
     let started = Instant::now();
     let result = read_checkpoint_bytes(bytes, &Limits::default());
     let (elapsed, peak) = (started.elapsed(), PEAK.get() - before);
-    assert!(elapsed < PATIENCE, "{} bytes took {elapsed:?}", bytes.len());
-    assert!(peak <= memory_bound(bytes.len()), "{} bytes took {peak} bytes", bytes.len());
+    assert!(elapsed < TIME_LIMIT, "{} bytes took {elapsed:?}", bytes.len());
+    assert!(peak <= memory_bound(bytes.len()), "{} bytes used {peak} bytes", bytes.len());
     match &result {
         Ok(checkpoint) => {
             assert!(!checkpoint.is_empty());
@@ -114,7 +114,7 @@ impl Random {
         of[self.below(of.len())]
     }
 
-    /// Changes one to four places of `bytes` in `from..to`.
+    /// Applies one to four mutations to `bytes[from..to]`.
     fn mutate(&mut self, bytes: &mut Vec<u8>, from: usize, to: usize) {
         const OPCODES: &[u8] = b"().012BCGJKMNQRTUX]abcdehjlqrstu}\x80\x81\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x93\x94\x95\x96";
         const NUMBERS: &[u64] = &[
@@ -176,11 +176,11 @@ impl Random {
     }
 }
 
-/// A way to make one mutated checkpoint.
+/// A name and a function that creates one mutated checkpoint.
 type Family<'a> = (&'static str, Box<dyn Fn(&mut Random) -> Vec<u8> + Sync + 'a>);
 
 #[test]
-fn small_versions_of_the_real_checkpoints_are_read_as_the_real_ones() {
+fn shrunk_checkpoints_have_the_tensors_of_the_originals() {
     for (version, at_least) in [("4.6", 70), ("4.26", 100)] {
         let path = real_checkpoint(version);
         let real = read_checkpoint(&path, &Limits::default()).expect("reads");
@@ -198,7 +198,7 @@ fn small_versions_of_the_real_checkpoints_are_read_as_the_real_ones() {
 }
 
 #[test]
-fn mutated_real_checkpoints_are_read_or_refused_in_one_line() {
+fn mutated_checkpoints_are_read_or_refused_with_one_line() {
     let number = |name: &str, default: u64| {
         std::env::var(name).map_or(default, |text| text.parse().expect("is a number"))
     };
@@ -208,7 +208,7 @@ fn mutated_real_checkpoints_are_read_or_refused_in_one_line() {
     let tiny = ["4.6", "4.26"].map(|v| Small::of(&real_checkpoint(v), 256, 6));
     let whole =
         ["4.6", "4.26"].map(|v| Small::of(&real_checkpoint(v), u64::MAX, usize::MAX).pickle);
-    // Where the headers of a small archive are: everywhere but in the storages.
+    // The positions of the headers in a small archive.
     let archives = tiny.clone().map(|small| {
         let bytes = zip(&small.entries(small.pickle.clone()));
         let mut headers = Vec::new();
@@ -235,7 +235,7 @@ fn mutated_real_checkpoints_are_read_or_refused_in_one_line() {
     .map(|name| std::fs::read(fixture(name)).expect("reads"));
 
     let families: [Family<'_>; 5] = [
-        // The pickle of a small real checkpoint, in an archive whose checksums are right again.
+        // The pickle of a shrunk checkpoint, in an archive with correct checksums.
         (
             "pickle",
             Box::new(|random| {
@@ -246,7 +246,7 @@ fn mutated_real_checkpoints_are_read_or_refused_in_one_line() {
                 zip(&small.entries(pickle))
             }),
         ),
-        // The whole published pickle; of the storages only the first is there.
+        // The whole published pickle, with some of the storages.
         (
             "whole pickle",
             Box::new(|random| {
@@ -274,7 +274,7 @@ fn mutated_real_checkpoints_are_read_or_refused_in_one_line() {
             Box::new(|random| {
                 let small = &tiny[random.below(2)];
                 let mut bytes = small.legacy(&small.pickle);
-                // The pickles, the keys and the first count; now and then anywhere.
+                // The pickles, the keys and the first count; sometimes anywhere.
                 let end = if random.below(8) == 0 { bytes.len() } else { small.pickle.len() + 120 };
                 random.mutate(&mut bytes, 0, end);
                 bytes
@@ -308,7 +308,7 @@ fn mutated_real_checkpoints_are_read_or_refused_in_one_line() {
                     let path = std::env::temp_dir().join(format!("convert-{seed}-{i}.ckpt"));
                     std::fs::write(&path, &bytes).expect("writes");
                     let name = families[family].0;
-                    panic!("mutation {i} of seed {seed} ({name}), kept as {}", path.display());
+                    panic!("mutation {i} of seed {seed} ({name}), saved as {}", path.display());
                 }
             }
         }
@@ -324,21 +324,21 @@ fn mutated_real_checkpoints_are_read_or_refused_in_one_line() {
         let sum = |ok: usize| done.iter().map(|(results, _)| results[family][ok]).sum::<u64>();
         let (refused, read) = (sum(0), sum(1));
         eprintln!("{name}: {refused} refused, {read} read");
-        assert!(total < 10_000 || refused > 1000, "{name}: the mutations do nothing");
+        assert!(total < 10_000 || refused > 1000, "{name}: the mutations have no effect");
     }
     let worst = done.iter().map(|(_, worst)| worst).max().expect("two threads");
-    eprintln!("{total} mutations in {:?}; most memory {worst} bytes", started.elapsed());
+    eprintln!("{total} mutations in {:?}; peak memory {worst} bytes", started.elapsed());
 }
 
 #[test]
-fn hostile_files_take_memory_by_their_length() {
+fn memory_is_bounded_by_file_length_for_hostile_files() {
     let repeat = |prefix: &[u8], unit: &[u8], count: usize| {
         let start = Pickle::new().raw(prefix);
         (0..count).fold(start, |p, _| p.raw(unit)).stop()
     };
-    // Just past a power of two, where a growing vector is copied into one of twice the size.
+    // Just above a power of two, where a growing vector doubles its capacity.
     let n = (1 << 20) + 8;
-    // One opcode over and over: what each costs at most.
+    // One repeated opcode: its worst-case cost.
     let mut pickles = vec![
         ("None", repeat(b"", b"N", n)),
         ("empty lists", repeat(b"", b"]", n)),
@@ -355,7 +355,7 @@ fn hostile_files_take_memory_by_their_length() {
             repeat(&[b"(" as &[u8], &[b'N'; 1000], b"tq\x000"].concat(), b"h\x00", n / 2),
         ),
     ];
-    // One storage, and one tensor, over and over.
+    // One repeated storage and one repeated tensor.
     let id = Pickle::new().raw(b"(").str("storage").global("torch", "FloatStorage");
     let id = id.str("0").str("cpu").int(4).raw(b"tq\x000").0;
     pickles.push(("storages", repeat(&id[2..], b"h\x00Q", n / 3)));
@@ -363,7 +363,7 @@ fn hostile_files_take_memory_by_their_length() {
     let parts = parts.raw(b"h\x00Q").int(0).ints(&[2, 2]).ints(&[2, 1]).raw(b"tq\x020").0;
     let rebuild = [&id[2..], &parts[2..]].concat();
     pickles.push(("tensors", repeat(&rebuild, b"h\x01h\x02R", n / 5)));
-    // Many names of one tensor.
+    // Many names for one tensor.
     let named = Pickle::new().raw(b"}").str("w").tensor(&FOUR).raw(b"q\x03s(");
     let named = (0..n / 12).fold(named, |p, i| p.str(&format!("{i:05}")).raw(b"h\x03")).raw(b"u");
     let named = named.stop();
@@ -382,12 +382,12 @@ fn hostile_files_take_memory_by_their_length() {
             ("legacy", legacy(pickle, &[("0", 4, &[0; 16])])),
         ] {
             let (result, peak) = read(&bytes);
-            let said = result.map_or_else(|e| e.to_string(), |c| format!("{} tensors", c.len()));
-            eprintln!("{name}, {kind}: {} bytes took {peak}: {said}", bytes.len());
+            let outcome = result.map_or_else(|e| e.to_string(), |c| format!("{} tensors", c.len()));
+            eprintln!("{name}, {kind}: {} bytes used {peak}: {outcome}", bytes.len());
         }
     }
 
-    // Bombs of data, declared and not.
+    // Decompression bombs with true and false sizes.
     let tensor = |numel: i64, shape: &[i64], stride: &[i64]| {
         one_tensor(&TensorArgs { numel, shape, stride, ..FOUR })
     };
@@ -407,11 +407,11 @@ fn hostile_files_take_memory_by_their_length() {
         checkpoint(&tensor(1 << 60, &[1 << 60], &[1]), &[0; 16]),
     ] {
         let (result, peak) = read(&bytes);
-        let said = result.map_or_else(|e| e.to_string(), |c| format!("{} tensors", c.len()));
-        eprintln!("bomb: {} bytes took {peak}: {said}", bytes.len());
+        let outcome = result.map_or_else(|e| e.to_string(), |c| format!("{} tensors", c.len()));
+        eprintln!("bomb: {} bytes used {peak}: {outcome}", bytes.len());
     }
 
-    // End records, each pointing at a long directory that is broken at its end.
+    // End records that each refer to a long directory with a damaged end.
     let mut tangle = b"PK\x03\x04".to_vec();
     for _ in 0..20_000 {
         tangle.extend(b"PK\x01\x02");
@@ -424,5 +424,5 @@ fn hostile_files_take_memory_by_their_length() {
         tangle.extend([0, 0]);
     }
     let (result, peak) = read(&tangle);
-    eprintln!("tangle: {} bytes took {peak}: {}", tangle.len(), result.expect_err("is broken"));
+    eprintln!("tangle: {} bytes used {peak}: {}", tangle.len(), result.expect_err("is damaged"));
 }

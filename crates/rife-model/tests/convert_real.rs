@@ -1,4 +1,4 @@
-//! The published checkpoints, converted.
+//! Conversion of the published checkpoints.
 
 mod convert_support;
 
@@ -7,8 +7,8 @@ use std::fs;
 use convert_support::{one_line, real_checkpoint};
 use rife_model::ModelVersion;
 use rife_model::convert::{
-    ConvertError, ConvertOptions, Limits, METADATA_KEY, SourceFormat, convert_file, file_sha256,
-    read_checkpoint, tensors_sha256, tensors_sha256_of_safetensors,
+    CheckpointFormat, ConvertError, ConvertOptions, Limits, METADATA_KEY, convert_file,
+    file_sha256, read_checkpoint, tensors_sha256, tensors_sha256_of_safetensors,
     tensors_sha256_of_safetensors_bytes,
 };
 use safetensors::SafeTensors;
@@ -39,7 +39,7 @@ const PUBLISHED: [Published; 2] = [
 ];
 
 #[test]
-fn published_checkpoints_convert_bit_by_bit_and_the_same_each_time() {
+fn published_checkpoints_convert_bit_for_bit_and_reproducibly() {
     for published in &PUBLISHED {
         let input = real_checkpoint(published.version);
         let folder = tempfile::tempdir().expect("a folder");
@@ -51,7 +51,7 @@ fn published_checkpoints_convert_bit_by_bit_and_the_same_each_time() {
         assert_eq!(report.source_sha256, published.sha256);
         assert_eq!(file_sha256(&input).expect("hashes"), published.sha256);
         assert_eq!(report.tensors_sha256, published.tensors_sha256, "{}", published.version);
-        assert_eq!((report.tensors, report.format), (published.tensors, SourceFormat::Zip));
+        assert_eq!((report.tensors, report.format), (published.tensors, CheckpointFormat::Zip));
         assert_eq!(report.models, published.models);
         assert_eq!((report.module_prefixes, report.state_dict_path.len()), (0, 0));
         assert_eq!(report.skipped, []);
@@ -61,7 +61,7 @@ fn published_checkpoints_convert_bit_by_bit_and_the_same_each_time() {
         assert!(bytes == fs::read(&second).expect("reads"), "two conversions differ");
         assert_eq!(report.output_bytes, bytes.len() as u64);
 
-        // The file by itself gives the digest, with none of the converter's state.
+        // The digest can be computed from the file alone.
         assert_eq!(
             tensors_sha256_of_safetensors(&first).expect("hashes"),
             published.tensors_sha256
@@ -71,7 +71,7 @@ fn published_checkpoints_convert_bit_by_bit_and_the_same_each_time() {
             published.tensors_sha256
         );
 
-        // The safetensors library reads it and finds the checkpoint's tensors.
+        // The safetensors library reads the same tensors.
         let checkpoint = read_checkpoint(&input, &Limits::default()).expect("reads");
         assert_eq!(tensors_sha256(&checkpoint), published.tensors_sha256);
         let written = SafeTensors::deserialize(&bytes).expect("is safetensors");
@@ -99,7 +99,7 @@ fn published_checkpoints_convert_bit_by_bit_and_the_same_each_time() {
 }
 
 #[test]
-fn the_output_is_the_safetensors_librarys_own_layout() {
+fn output_has_the_layout_of_the_safetensors_library() {
     let input = real_checkpoint("4.26");
     let folder = tempfile::tempdir().expect("a folder");
     let output = folder.path().join("a.safetensors");
@@ -112,17 +112,21 @@ fn the_output_is_the_safetensors_librarys_own_layout() {
 }
 
 #[test]
-fn a_real_checkpoint_cut_anywhere_is_an_error_of_one_line() {
+fn truncated_real_checkpoint_is_a_one_line_error() {
     let bytes = fs::read(real_checkpoint("4.6")).expect("reads");
     let folder = tempfile::tempdir().expect("a folder");
     let cut = folder.path().join("cut.pth");
     let output = folder.path().join("out.safetensors");
-    // Zip files have their directory at the end, so all cuts fail there; a few do.
+    // The directory of a zip file is at its end, so every truncation fails there; a few suffice.
     for len in [0, 1, 3, 4, 100, 20_000, bytes.len() / 2, bytes.len() - 22, bytes.len() - 1] {
         fs::write(&cut, &bytes[..len]).expect("writes");
         let error = convert_file(&cut, &output, &ConvertOptions::default()).expect_err("is cut");
         assert!(one_line(&error).contains("cut.pth"), "{error}");
         assert!(matches!(error, ConvertError::InFile { .. }));
-        assert_eq!(fs::read_dir(folder.path()).expect("lists").count(), 1, "something was left");
+        assert_eq!(
+            fs::read_dir(folder.path()).expect("lists").count(),
+            1,
+            "a file was left behind"
+        );
     }
 }

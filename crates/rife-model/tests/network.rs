@@ -1,4 +1,4 @@
-//! What the networks accept and refuse, and what must hold whatever the weights.
+//! Input validation, and properties that hold for any weights.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ fn values(t: &Tensor) -> Vec<f32> {
 }
 
 #[test]
-fn features_made_before_give_the_same_frame_bit_for_bit() {
+fn precomputed_features_give_identical_frames() {
     let net = net(ModelVersion::V4_25);
     let (a, b) = (frame(128, 64, 0), frame(128, 64, 3));
     let (fa, fb) = (net.encode(&a).unwrap(), net.encode(&b).unwrap());
@@ -46,7 +46,7 @@ fn features_made_before_give_the_same_frame_bit_for_bit() {
 }
 
 #[test]
-fn a_batch_gives_what_its_items_give_alone() {
+fn batch_matches_single_items() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let net = net(version);
         let (a, b) = (frame(64, 64, 0), frame(64, 64, 2));
@@ -66,7 +66,7 @@ fn a_batch_gives_what_its_items_give_alone() {
 }
 
 #[test]
-fn every_scale_runs_on_its_least_frame() {
+fn every_scale_runs_on_its_smallest_frame() {
     for version in ModelVersion::ALL {
         let net = net(version);
         for scale in Scale::ALL {
@@ -79,7 +79,7 @@ fn every_scale_runs_on_its_least_frame() {
 }
 
 #[test]
-fn the_ensemble_is_the_same_from_both_ends() {
+fn ensemble_is_symmetric_in_the_frame_order() {
     let net = net(ModelVersion::V4_6);
     let (a, b) = (frame(64, 32, 0), frame(64, 32, 2));
     let run = |x, y, t: &[f32], ensemble| {
@@ -92,7 +92,7 @@ fn the_ensemble_is_the_same_from_both_ends() {
 }
 
 #[test]
-fn what_a_version_lacks_is_an_error() {
+fn unsupported_features_of_a_version_are_errors() {
     let (a, b) = (frame(64, 64, 0), frame(64, 64, 1));
     let input = Input::new(&a, &b, &[0.5]);
     let ensemble = Input { ensemble: true, ..input.clone() };
@@ -107,7 +107,7 @@ fn what_a_version_lacks_is_an_error() {
 }
 
 #[test]
-fn inputs_that_do_not_fit_are_an_error_and_never_a_panic() {
+fn invalid_inputs_are_errors() {
     let net = net(ModelVersion::V4_25);
     let ok = frame(64, 64, 0);
     let refused = |input: &Input| {
@@ -129,7 +129,7 @@ fn inputs_that_do_not_fit_are_an_error_and_never_a_panic() {
 }
 
 #[test]
-fn every_difference_of_a_state_dict_is_named() {
+fn state_dict_mismatch_lists_every_difference() {
     let mut tensors = state_dict(ModelVersion::V4_6);
     tensors.remove("block0.conv0.0.0.bias");
     tensors.remove("block3.lastconv.0.weight");
@@ -138,10 +138,10 @@ fn every_difference_of_a_state_dict_is_named() {
     let error = load(ModelVersion::V4_6, tensors.clone()).unwrap_err();
     let ModelError::StateDict(mismatch) = &error else { panic!("{error}") };
     assert_eq!(mismatch.missing, ["block0.conv0.0.0.bias", "block3.lastconv.0.weight"]);
-    assert_eq!(mismatch.misshapen[0].name, "block1.convblock.2.beta");
-    assert!(error.to_string().contains("[1, 7, 1, 1] instead of [1, 128, 1, 1]"), "{error}");
+    assert_eq!(mismatch.shapes[0].name, "block1.convblock.2.beta");
+    assert!(error.to_string().contains("expected [1, 128, 1, 1], got [1, 7, 1, 1]"), "{error}");
 
-    // Extra tensors are seen where the file can be listed.
+    // Unexpected tensors are detected when the file can be listed.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     let one = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
@@ -152,13 +152,13 @@ fn every_difference_of_a_state_dict_is_named() {
     let version = ModelVersion::V4_6;
     let error = IfNet::from_safetensors(&path, version, DType::F32, &Device::Cpu).unwrap_err();
     let ModelError::StateDict(mismatch) = &error else { panic!("{error}") };
-    assert_eq!(mismatch.extra, ["block9.weight"]);
+    assert_eq!(mismatch.unexpected, ["block9.weight"]);
     assert_eq!(mismatch.missing.len(), 2);
     assert_eq!(error.to_string().lines().count(), 1);
 }
 
 #[test]
-fn one_versions_weights_are_refused_by_another() {
+fn weights_of_another_architecture_are_refused() {
     let tensors = state_dict(ModelVersion::V4_26);
     assert!(load(ModelVersion::V4_25, tensors.clone()).is_ok());
     let shapes: Vec<_> = tensors.iter().map(|(n, t)| (n.as_str(), t.dims())).collect();
@@ -166,7 +166,7 @@ fn one_versions_weights_are_refused_by_another() {
 }
 
 #[test]
-fn dtypes_without_convolutions_are_refused_when_loading() {
+fn unsupported_dtypes_are_refused_when_loading() {
     for dtype in [DType::BF16, DType::F64, DType::U8] {
         let tensors = state_dict(ModelVersion::V4_6);
         let vb = VarBuilder::from_tensors(tensors, dtype, &Device::Cpu);
@@ -176,7 +176,7 @@ fn dtypes_without_convolutions_are_refused_when_loading() {
 }
 
 #[test]
-fn files_that_are_not_weights_are_an_error() {
+fn missing_and_invalid_files_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let load = |path: &std::path::Path| {
         IfNet::from_safetensors(path, ModelVersion::V4_6, DType::F32, &Device::Cpu).unwrap_err()

@@ -1,4 +1,4 @@
-//! The networks against PyTorch: the golden files of `tools/reference.py`.
+//! Validates the networks against PyTorch, with the golden files of `tools/reference.py`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 use rife_model::weights::Store;
 use rife_model::{IfNet, Input, ModelVersion, Padding, Scale};
 use rife_testkit::tolerance::{F16_IMAGE, F16_PSNR_DB, F32_FLOW_PX, F32_IMAGE, max_error, psnr_db};
-use rife_testkit::{Case, Golden, random_weights};
+use rife_testkit::{Golden, GoldenCase, random_weights};
 
 fn golden(file: &str) -> Golden {
     let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
@@ -31,13 +31,14 @@ fn random_net(version: ModelVersion, dtype: DType) -> IfNet {
 
 fn real_net(version: ModelVersion, dtype: DType) -> IfNet {
     let weights = Store::locate(None)
-        .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+        .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
         .unwrap_or_else(|e| panic!("{e}"));
     IfNet::from_safetensors(weights.path, version, dtype, &Device::Cpu).unwrap()
 }
 
-/// Runs a case; gives the columns that the golden holds of the image and, sampled, of each flow.
-fn run(net: &IfNet, case: &Case) -> (Tensor, Vec<Tensor>) {
+/// Runs a case. Returns the columns that the golden file contains, of the image and of each flow,
+/// the latter subsampled.
+fn run(net: &IfNet, case: &GoldenCase) -> (Tensor, Vec<Tensor>) {
     let scale: Scale = case.scale.to_string().parse().unwrap();
     let (_, _, h, w) = case.frames[0].dims4().unwrap();
     let padding = Padding::new(h, w, net.spec(), scale);
@@ -76,7 +77,7 @@ fn each_case(
     version: ModelVersion,
     dtype: DType,
     random: bool,
-    check: impl Fn(&Case, Tensor, Vec<Tensor>),
+    check: impl Fn(&GoldenCase, Tensor, Vec<Tensor>),
 ) {
     let golden = golden(file);
     let architecture = golden.version.parse::<ModelVersion>().unwrap().spec();
@@ -90,7 +91,7 @@ fn each_case(
     }
 }
 
-fn f32_holds(file: &str, version: ModelVersion, random: bool) {
+fn assert_f32(file: &str, version: ModelVersion, random: bool) {
     each_case(file, version, DType::F32, random, |case, image, flows| {
         let off = max_error(&values(&image), &values(&case.image));
         println!("{version} {}: image off by {off:.1e}", case.name);
@@ -104,7 +105,7 @@ fn f32_holds(file: &str, version: ModelVersion, random: bool) {
     });
 }
 
-fn f16_holds(file: &str, version: ModelVersion) {
+fn assert_f16(file: &str, version: ModelVersion) {
     each_case(file, version, DType::F16, false, |case, image, _| {
         if !case.f16 {
             return;
@@ -117,9 +118,9 @@ fn f16_holds(file: &str, version: ModelVersion) {
     });
 }
 
-/// A golden file that is made anew must not lose a case unseen.
+/// A regenerated golden file must contain every case.
 #[test]
-fn the_golden_files_hold_every_case() {
+fn golden_files_contain_every_case() {
     let common = [
         "bikes_half",
         "carphone_quarter",
@@ -129,7 +130,7 @@ fn the_golden_files_hold_every_case() {
         "bikes_two_timesteps",
     ];
     let ensemble = ["bikes_ensemble", "carphone_ensemble_third"];
-    let drawn = [
+    let synthetic = [
         "pan_of_lines",
         "pan_scale_quarter",
         "wide_strip",
@@ -137,8 +138,8 @@ fn the_golden_files_hold_every_case() {
         "random_third_scale_half",
     ];
     let names = |file| golden(file).cases.into_iter().map(|c| c.name).collect::<Vec<_>>();
-    assert_eq!(names("rife46"), [&common[..], &ensemble, &drawn].concat());
-    assert_eq!(names("rife426"), [&common[..], &drawn].concat());
+    assert_eq!(names("rife46"), [&common[..], &ensemble, &synthetic].concat());
+    assert_eq!(names("rife426"), [&common[..], &synthetic].concat());
     let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let bytes = |file| std::fs::metadata(data.join(file)).unwrap().len();
     let total = bytes("golden_rife46.safetensors") + bytes("golden_rife426.safetensors");
@@ -148,31 +149,31 @@ fn the_golden_files_hold_every_case() {
 }
 
 #[test]
-fn f32_4_6_equals_pytorch_with_the_published_weights() {
-    f32_holds("rife46", ModelVersion::V4_6, false);
+fn f32_4_6_matches_pytorch_with_published_weights() {
+    assert_f32("rife46", ModelVersion::V4_6, false);
 }
 
 #[test]
-fn f32_4_26_equals_pytorch_with_the_published_weights() {
-    f32_holds("rife426", ModelVersion::V4_26, false);
+fn f32_4_26_matches_pytorch_with_published_weights() {
+    assert_f32("rife426", ModelVersion::V4_26, false);
 }
 
 #[test]
-fn f32_4_6_equals_pytorch_with_random_weights() {
-    f32_holds("rife46", ModelVersion::V4_6, true);
+fn f32_4_6_matches_pytorch_with_random_weights() {
+    assert_f32("rife46", ModelVersion::V4_6, true);
 }
 
 #[test]
-fn f32_4_25_equals_pytorch_with_random_weights() {
-    f32_holds("rife426", ModelVersion::V4_25, true);
+fn f32_4_25_matches_pytorch_with_random_weights() {
+    assert_f32("rife426", ModelVersion::V4_25, true);
 }
 
 #[test]
-fn f16_4_6_is_within_two_eight_bit_steps_and_70_db() {
-    f16_holds("rife46", ModelVersion::V4_6);
+fn f16_4_6_is_within_two_8_bit_steps_and_70_db() {
+    assert_f16("rife46", ModelVersion::V4_6);
 }
 
 #[test]
-fn f16_4_26_is_within_two_eight_bit_steps_and_70_db() {
-    f16_holds("rife426", ModelVersion::V4_26);
+fn f16_4_26_is_within_two_8_bit_steps_and_70_db() {
+    assert_f16("rife426", ModelVersion::V4_26);
 }

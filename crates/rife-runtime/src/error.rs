@@ -144,15 +144,15 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The weights could not be had.
-    #[error("cannot load the weights of RIFE {version}: {cause}")]
+    #[error("cannot load RIFE {version}")]
     Weights {
-        /// The version that was asked for.
+        /// The requested version.
         version: ModelVersion,
-        /// Why.
-        cause: WeightsError,
+        /// The reason.
+        source: WeightsError,
     },
     /// The weights offered are another version's.
-    #[error("these weights were obtained for RIFE {got}, not for RIFE {expected}")]
+    #[error("these weights belong to RIFE {got}, expected RIFE {expected}")]
     OtherWeights {
         /// The version that is to run.
         expected: ModelVersion,
@@ -170,7 +170,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        Self::Model(error.into())
+        Self::Model(ModelError::Candle(error))
     }
 }
 

@@ -99,36 +99,36 @@ impl InterpolatorBuilder {
         self.choose().map(drop)
     }
 
-    /// Loads the weights from a folder, fetching them into it when they are missing. What is
-    /// fetched, and what should be known of the weights, is told through `tracing`.
+    /// Loads the weights that a folder contains. Downloads nothing: fetch missing weights first, with
+    /// [`Weights::fetch`] or [`Store::fetch`]. [`Weights::note`] is logged as a warning.
     ///
     /// # Errors
-    /// [`Error::Weights`] when the weights cannot be had; otherwise as
+    /// [`Error::Weights`] when the folder does not contain the weights of the version; otherwise as
     /// [`InterpolatorBuilder::load_weights`].
     pub fn load(self, weights: impl AsRef<Path>) -> Result<Interpolator> {
         self.check()?;
         let version = self.version;
         let weights = Store::at(weights.as_ref())
-            .obtain(version, &mut |line| tracing::info!("{line}"))
-            .map_err(|cause| Error::Weights { version, cause })?;
+            .find(version)
+            .map_err(|source| Error::Weights { version, source })?;
         if let Some(note) = &weights.note {
             tracing::warn!("{note}");
         }
         self.load_weights(&weights)
     }
 
-    /// Loads weights that are at hand.
+    /// Loads verified weights.
     ///
     /// # Errors
-    /// As [`InterpolatorBuilder::check`]; [`Error::OtherWeights`] when the weights were obtained
-    /// for another version, [`Error::Weights`] when they have changed since they were obtained.
+    /// As [`InterpolatorBuilder::check`]; [`Error::OtherWeights`] when the weights were found
+    /// for another version, [`Error::Weights`] when the file has changed since it was verified.
     pub fn load_weights(self, weights: &Weights) -> Result<Interpolator> {
         let version = self.version;
         if weights.requested != version {
             return Err(Error::OtherWeights { expected: version, got: weights.requested });
         }
         let chosen = self.choose()?;
-        let bytes = weights.read().map_err(|cause| Error::Weights { version, cause })?;
+        let bytes = weights.read().map_err(|source| Error::Weights { version, source })?;
         let engine = (chosen.factory().load)(&Load {
             version,
             weights: &bytes,

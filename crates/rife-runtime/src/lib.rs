@@ -4,6 +4,7 @@
 //! The crate knows nothing of files and containers: frames come and go as buffers.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
+#![doc = include_str!("../README.md")]
 
 mod arena;
 mod baseline;

@@ -50,7 +50,7 @@ const VIDEO: YuvFormat = YuvFormat {
 fn a_frame_allocates_nothing_itself() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let weights = Store::locate(None)
-            .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+            .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
             .unwrap_or_else(|e| panic!("{e}"));
         for threads in [1, 2] {
             let rife = Interpolator::builder(version)

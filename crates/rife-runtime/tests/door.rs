@@ -19,7 +19,7 @@ use rife_testkit::tolerance::{
     BF16_PSNR_DB, BF16_WORST_PSNR_DB, F16_IMAGE, F16_PSNR_DB, F32_IMAGE, QUARTER_SCALE_PSNR_DB,
     TF32_IMAGE, TF32_PSNR_DB, max_error, psnr_db,
 };
-use rife_testkit::{Case, Golden, lines};
+use rife_testkit::{Golden, GoldenCase, lines};
 use yuv::{
     a_yuv_stream_is_served_like_any_other, any_format_goes_in_and_any_comes_out,
     yuv_frames_give_what_converting_them_gives,
@@ -86,7 +86,7 @@ behaviours! {
 
 fn weights(version: ModelVersion) -> Weights {
     Store::locate(None)
-        .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+        .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
         .unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -159,14 +159,14 @@ fn the_door_gives_what_the_network_gives_at_any_size(on: &Engines) {
 }
 
 /// Every golden case of the published weights through every engine: name, whether it is one that
-/// halves are held to (see [`Case::f16`]), made and golden values.
+/// halves are held to (see [`GoldenCase::f16`]), made and golden values.
 fn each_golden(on: &Engines, precision: Precision, check: impl Fn(&str, bool, &[f32], &[f32])) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rife-model/tests/data");
     for (version, file) in [(ModelVersion::V4_6, "rife46"), (ModelVersion::V4_26, "rife426")] {
         let golden = Golden::load(data.join(format!("golden_{file}.safetensors")));
         let weights = weights(version);
         for on in on.iter().filter(|on| on.precisions.contains(&precision)) {
-            for case in golden.cases.iter().filter(|case: &&Case| !case.random_weights) {
+            for case in golden.cases.iter().filter(|case: &&GoldenCase| !case.random_weights) {
                 let rife = builder(version, on, precision)
                     .scale(case.scale.to_string().parse().unwrap())
                     .ensemble(case.ensemble)
@@ -683,12 +683,24 @@ fn four_twenty_five_says_whose_weights_it_runs_with() {
 }
 
 #[test]
+fn loading_from_an_empty_folder_downloads_nothing_and_reports_how_to_fetch() {
+    let folder = tempfile::tempdir().unwrap();
+    for version in ModelVersion::ALL {
+        let error = Interpolator::builder(version).load(folder.path()).unwrap_err();
+        assert!(matches!(error, Error::Weights { version: v, .. } if v == version), "{error}");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("Weights::fetch"), "{source}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the folder was changed");
+}
+
+#[test]
 fn weights_that_change_between_verifying_and_loading_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rife46.safetensors");
     let mut bytes = std::fs::read(weights(ModelVersion::V4_6).path).unwrap();
     std::fs::write(&path, &bytes).unwrap();
-    let held = Store::at(folder.path()).obtain(ModelVersion::V4_6, &mut |_| ()).unwrap();
+    let held = Store::at(folder.path()).find(ModelVersion::V4_6).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&path, &bytes).unwrap();
     let loaded = Interpolator::builder(ModelVersion::V4_6).load_weights(&held);

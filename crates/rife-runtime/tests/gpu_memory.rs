@@ -70,7 +70,7 @@ fn five_hundred_frames_need_no_more_memory_than_twenty() {
         (ModelVersion::V4_25, Precision::F16, passing),
     ] {
         let weights = Store::locate(None)
-            .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+            .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
             .unwrap_or_else(|e| panic!("{e}"));
         let rife = Interpolator::builder(version)
             .engine(Engine::Optimized)

@@ -1,4 +1,4 @@
-//! Loads the golden files that `tools/reference.py` writes.
+//! The golden files written by `tools/reference.py`.
 
 use std::path::Path;
 
@@ -7,49 +7,48 @@ use safetensors::SafeTensors;
 
 use crate::lines;
 
-/// One golden run of the oracle.
+/// One run of the PyTorch reference implementation.
 #[derive(Debug)]
-pub struct Case {
-    /// Its name in the file.
+pub struct GoldenCase {
+    /// The name of the case.
     pub name: String,
-    /// Whether it ran with [`crate::random_weights`] (seed 7) instead of the published ones.
+    /// Whether it ran with [`crate::random_weights`] (seed 7) instead of the published weights.
     pub random_weights: bool,
-    /// The two frames, `(1, 3, H, W)`, F32 in [0, 1], not padded.
+    /// The two frames: `(1, 3, H, W)`, F32 in [0, 1], not padded.
     pub frames: [Tensor; 2],
-    /// One timestep a batch item; the frames are the same for all of them.
+    /// One timestep per batch item. All items have the same frames.
     pub timesteps: Vec<f32>,
-    /// The flow's scale.
+    /// The scale of the flow.
     pub scale: f64,
-    /// Whether the ensemble ran.
+    /// Whether ensemble mode was on.
     pub ensemble: bool,
-    /// Whether F16 is held to it. At quarter scale the blocks' outputs are multiplied by up to
-    /// 64 px, and so is what F16 rounds off in them.
+    /// Whether F16 is compared with it. At quarter scale, block outputs are multiplied by up to
+    /// 64 px, and so are the rounding errors of F16.
     pub f16: bool,
-    /// The first column that `image` and `flows` hold.
+    /// The first column of `image` and `flows` in the frame.
     pub first_column: usize,
-    /// The made frames, `(B, 3, H, columns)`, cropped to the frame.
+    /// The interpolated frames: `(B, 3, H, columns)`, without padding.
     pub image: Tensor,
-    /// The flow after each block at every `flow_step`th px, `(blocks, B, 4, rows, columns)`.
+    /// The flow after each block, every `flow_step`th pixel: `(blocks, B, 4, rows, columns)`.
     pub flows: Tensor,
-    /// The distance between the flow's samples, px.
+    /// The distance between samples of the flow, in px.
     pub flow_step: usize,
 }
 
 /// A golden file.
 #[derive(Debug)]
 pub struct Golden {
-    /// The version that made it, as `4.6`.
+    /// The version of the network, such as `4.6`.
     pub version: String,
-    /// Its cases.
-    pub cases: Vec<Case>,
+    /// The cases.
+    pub cases: Vec<GoldenCase>,
 }
 
 impl Golden {
-    /// Loads a file. A golden file is part of the source tree, so whatever is wrong with it is a
-    /// bug and panics.
+    /// Loads a golden file. It is part of the source tree, so an invalid file is a bug.
     ///
     /// # Panics
-    /// When the file is missing or is not what `tools/reference.py` writes.
+    /// When the file is missing or was not written by `tools/reference.py`.
     pub fn load(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -80,7 +79,7 @@ impl Golden {
                     [stored("frame0")?, stored("frame1")?]
                 }
             };
-            Some(Case {
+            Some(GoldenCase {
                 random_weights: entry["weights"] == "random",
                 frames,
                 timesteps: entry["timesteps"]

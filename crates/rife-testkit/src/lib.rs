@@ -1,11 +1,21 @@
-//! What the tests of every crate share: tolerances with their reasons, golden files, frames and
-//! weights drawn by formula.
+//! Shared by the tests of all crates: tolerances with their reasons, golden files, synthetic frames
+//! and weights.
 //!
-//! The formulas are those of `tools/reference.py`: what is drawn alike on both sides is not stored.
+//! `tools/reference.py` generates the same synthetic frames and weights, so golden files do not
+//! store them.
+//!
+//! ```
+//! use rife_testkit::{lines, tolerance};
+//!
+//! let (width, height) = (32, 16);
+//! let frame = lines(width, height, 0, 0);
+//! assert_eq!(frame.len(), 3 * width * height);
+//! assert_eq!(tolerance::max_error(&[0.5, 0.25], &[0.5, 0.0]), 0.25);
+//! ```
 
-mod drawn;
 mod golden;
+mod synthetic;
 pub mod tolerance;
 
-pub use drawn::{lines, random_weights};
-pub use golden::{Case, Golden};
+pub use golden::{Golden, GoldenCase};
+pub use synthetic::{lines, random_weights};

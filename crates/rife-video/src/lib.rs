@@ -2,6 +2,7 @@
 //! scenes end, and how a long job is kept in segments. Networks are [`rife_runtime`]'s business.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
+#![doc = include_str!("../README.md")]
 
 mod blend;
 mod child;

@@ -37,7 +37,7 @@ impl RuntimeEngines {
     /// Where weights cannot be had.
     pub fn prepare(&mut self, models: &[ModelVersion], notify: &mut dyn FnMut(&str)) -> Result<()> {
         for model in models {
-            self.weights.insert(*model, self.store.obtain(*model, notify)?);
+            self.weights.insert(*model, self.store.fetch(*model, notify)?);
         }
         Ok(())
     }

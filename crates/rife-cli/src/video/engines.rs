@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use rife_model::weights::{Held, Store, Weights, entry};
+use anyhow::{Result, bail};
+use rife_model::weights::{Store, Weights, WeightsError};
 use rife_runtime::{
     Device, Engine, Frame, FrameSize, Interpolator, InterpolatorBuilder, ModelVersion, PixelFormat,
     Precision, Scale,
@@ -82,7 +82,7 @@ pub(crate) fn check(args: &EngineArgs) -> Result<()> {
 /// Loads the weights, once for all devices.
 pub(crate) fn weights(args: &EngineArgs) -> Result<Weights> {
     let store = Store::locate(args.weights.dir.as_deref())?;
-    let weights = store.obtain(args.model, &mut |line| say(line))?;
+    let weights = store.fetch(args.model, &mut |line| say(line))?;
     if let Some(note) = &weights.note {
         say(&format!("note: {note}"));
     }
@@ -130,13 +130,12 @@ const TRIAL: Duration = Duration::from_secs(1);
 /// Where the weights are not there yet (nothing is fetched for a plan), or no frame can be made.
 pub(crate) fn try_out(args: &EngineArgs, size: FrameSize, format: PixelFormat) -> Result<Trial> {
     let store = Store::locate(args.weights.dir.as_deref())?;
-    let whose = match store.held(args.model) {
-        Held::Nothing => entry(args.model).stand_in.unwrap_or(args.model),
-        _ => args.model,
+    let weights = match store.find(args.model) {
+        Err(WeightsError::Missing { version, .. }) => {
+            bail!("the weights are not there yet: run `rife weights fetch {version}`")
+        }
+        found => found?,
     };
-    let there = matches!(store.held(whose), Held::Converted(_));
-    ensure!(there, "the weights are not there yet: rife weights fetch gets them");
-    let weights = store.obtain(args.model, &mut |_| {})?;
     let mut trial = Trial { what: String::new(), fps: 0.0, bytes: Some(0) };
     for device in &args.device {
         let rife = Choice::new(args, *device, size).builder().load_weights(&weights)?;

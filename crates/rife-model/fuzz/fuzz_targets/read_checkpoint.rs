@@ -1,9 +1,9 @@
 //! Any bytes are a checkpoint or a one-line error.
 //!
-//! From `crates/rife-model`, with the fixtures as the first corpus:
+//! Run in `crates/rife-model`, with the test fixtures as the initial corpus:
 //! `cargo +nightly fuzz run read_checkpoint fuzz/corpus tests/data/convert -- -rss_limit_mb=1024`
 #![no_main]
-#![allow(dead_code, reason = "only the reader is called")]
+#![allow(dead_code, reason = "the target calls only the reader")]
 
 #[path = "../../src/convert/mod.rs"]
 mod convert;

@@ -1,5 +1,5 @@
-//! The zip container that `torch.save` writes since PyTorch 1.6: `NAME/data.pkl`, the storages as
-//! `NAME/data/KEY`, and small records beside them.
+//! The zip archive that `torch.save` writes since PyTorch 1.6: `NAME/data.pkl`, the storages as
+//! `NAME/data/KEY`, and small records.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -12,23 +12,23 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::Limits;
 use super::error::{ConvertError, quoted, shown, shown_bytes};
-use super::tensors::{ByteOrder, StorageBytes, StorageSource};
+use super::tensors::{ByteOrder, StorageBytes, StorageLoader};
 
 /// Newest archive version that PyTorch reads (`kMaxSupportedFileFormatVersion`).
 const MAX_VERSION: u32 = 10;
-/// Longest `version` and `byteorder` record, in bytes.
+/// Longest `version` or `byteorder` record in bytes.
 const MAX_RECORD: u64 = 64;
-/// Bytes that opening may read beyond eight times the file: the search for the end of a zip file
-/// goes back and forth, and a file made for it must not make it do so for long.
+/// Bytes that opening may read in addition to eight times the length of the file. The search for
+/// the end record seeks back and forth, and a hostile file must not prolong it.
 const OPEN_SLACK: u64 = 1 << 20;
 
 /// A checkpoint's zip archive.
 pub(super) struct Archive<R> {
     zip: ZipArchive<BufReader<Metered<R>>>,
-    /// Everything before `data.pkl`, the slash included.
+    /// Everything before `data.pkl`, including the slash.
     prefix: Vec<u8>,
     byte_order: ByteOrder,
-    /// Bytes that entries may still inflate to.
+    /// Bytes that entries may still unpack to.
     budget: Budget,
     loaded: HashMap<Vec<u8>, StorageBytes>,
     file_len: u64,
@@ -41,19 +41,19 @@ struct Budget {
 }
 
 impl<R: Read + Seek> Archive<R> {
-    /// Reads the directory and the small records of an archive of `len` bytes.
+    /// Opens an archive of `len` bytes: reads its directory and the small records.
     pub(super) fn open(reader: R, len: u64, limits: &Limits) -> Result<Self, ConvertError> {
         let allowance = Rc::new(Cell::new(len.saturating_mul(8).saturating_add(OPEN_SLACK)));
         let metered = Metered { inner: reader, allowance: Rc::clone(&allowance) };
-        // torch.save puts nothing before the archive, so its offsets are taken as they are. Detecting
-        // them goes wrong on torch's zip64 record (76 bytes) where the first directory header
-        // happens to be as long, which is to say with an archive name of 21 characters.
+        // torch.save writes nothing before the archive, so offsets count from the start of the
+        // file. Detecting the offset fails on torch's zip64 record (76 bytes) when the first
+        // directory header has the same length, that is with an archive name of 21 characters.
         let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let zip = ZipArchive::with_config(config, BufReader::new(metered))
             .map_err(|e| broken("directory", &e))?;
         allowance.set(u64::MAX);
         if zip.has_duplicate_names() {
-            return Err(problem("directory", "two entries have one name"));
+            return Err(problem("directory", "two entries have the same name"));
         }
         let prefix = find_prefix(&zip)?;
         let limit = limits.expanded(len);
@@ -71,7 +71,7 @@ impl<R: Read + Seek> Archive<R> {
         Ok(archive)
     }
 
-    /// The pickle stream, and the name of its entry.
+    /// The pickle stream and the name of its entry.
     pub(super) fn read_pickle(
         &mut self,
         limits: &Limits,
@@ -104,7 +104,7 @@ impl<R: Read + Seek> Archive<R> {
     fn read_byte_order(&mut self) -> Result<ByteOrder, ConvertError> {
         let path = self.path(b"byteorder");
         match self.read_entry(&path, MAX_RECORD)?.as_deref() {
-            // Files from before PyTorch 2.1 have no such record; they are little-endian.
+            // PyTorch before 2.1 writes no such record; these files are little-endian.
             None | Some(b"little") => Ok(ByteOrder::Little),
             Some(b"big") => Ok(ByteOrder::Big),
             Some(other) => Err(problem(
@@ -114,7 +114,7 @@ impl<R: Read + Seek> Archive<R> {
         }
     }
 
-    /// A whole entry of at most `limit` bytes, or `None` where there is none of that name.
+    /// An entry of at most `limit` bytes, or `None` when the archive has no entry of this name.
     fn read_entry(&mut self, name: &[u8], limit: u64) -> Result<Option<Vec<u8>>, ConvertError> {
         let Some(index) = self.zip.index_for_name_raw(name) else { return Ok(None) };
         let shown = shown_bytes(name);
@@ -124,7 +124,7 @@ impl<R: Read + Seek> Archive<R> {
             CompressionMethod::Stored if size != packed => {
                 return Err(problem(
                     &shown,
-                    format!("stored, but declares {packed} bytes packed and {size} unpacked"),
+                    format!("stored, but declares {packed} packed and {size} unpacked bytes"),
                 ));
             }
             CompressionMethod::Stored | CompressionMethod::Deflated => {}
@@ -132,14 +132,14 @@ impl<R: Read + Seek> Archive<R> {
                 let other = shown_method(other);
                 return Err(problem(
                     &shown,
-                    format!("packed with {other}; only stored and deflated entries are read"),
+                    format!("unsupported compression {other}: expected stored or deflated"),
                 ));
             }
         }
         if packed > self.file_len {
             return Err(problem(
                 &shown,
-                format!("declares {packed} bytes in a file of {}", self.file_len),
+                format!("declares {packed} bytes in a file of {} bytes", self.file_len),
             ));
         }
         if size > limit {
@@ -148,11 +148,10 @@ impl<R: Read + Seek> Archive<R> {
         let Some(left) = self.budget.left.checked_sub(size) else {
             let Budget { limit, left } = self.budget;
             let got = limit.saturating_sub(left).saturating_add(size);
-            return Err(ConvertError::TooLarge { what: format!("{shown}, unpacked,"), got, limit });
+            return Err(ConvertError::TooLarge { what: format!("{shown} (unpacked)"), got, limit });
         };
         self.budget.left = left;
-        // Deflate packs at most 1032 bytes into one, so a larger declared size is no reason to
-        // reserve memory.
+        // Deflate expands one byte to at most 1032 bytes, so do not reserve more than that.
         let reserve = size.min(packed.saturating_mul(1032).saturating_add(64));
         let mut bytes = Vec::new();
         reserve_exact(&mut bytes, reserve, &shown)?;
@@ -163,15 +162,18 @@ impl<R: Read + Seek> Archive<R> {
             .map_err(|e| problem(&shown, show_io(&e)))?;
         if bytes.len() as u64 != size {
             let got = bytes.len() as u64;
-            let more = if got > size { "more" } else { "only" };
+            let more = if got > size { "more than" } else { "only" };
             let got = got.min(size);
-            return Err(problem(&shown, format!("declares {size} bytes, holds {more} than {got}")));
+            return Err(problem(
+                &shown,
+                format!("declares {size} bytes but contains {more} {got}"),
+            ));
         }
         Ok(Some(bytes))
     }
 }
 
-impl<R: Read + Seek> StorageSource for Archive<R> {
+impl<R: Read + Seek> StorageLoader for Archive<R> {
     fn byte_order(&self) -> ByteOrder {
         self.byte_order
     }
@@ -188,7 +190,7 @@ impl<R: Read + Seek> StorageSource for Archive<R> {
     }
 }
 
-/// Finds the one `data.pkl`, whose folder every other entry lies in.
+/// The folder of the only `data.pkl`, which is the folder of all other entries.
 fn find_prefix<R: Read + Seek>(zip: &ZipArchive<R>) -> Result<Vec<u8>, ConvertError> {
     let mut found: Option<&[u8]> = None;
     let mut torch_script = false;
@@ -200,7 +202,10 @@ fn find_prefix<R: Read + Seek>(zip: &ZipArchive<R>) -> Result<Vec<u8>, ConvertEr
         }
         if let Some(first) = found {
             let (first, second) = (shown_bytes(first), shown_bytes(prefix));
-            return Err(problem("directory", format!("data.pkl is in {first} and in {second}")));
+            return Err(problem(
+                "directory",
+                format!("data.pkl exists in {first} and in {second}"),
+            ));
         }
         found = Some(prefix);
     }
@@ -211,22 +216,20 @@ fn find_prefix<R: Read + Seek>(zip: &ZipArchive<R>) -> Result<Vec<u8>, ConvertEr
         }),
         Some(prefix) => Ok(prefix.to_vec()),
         None => {
-            let first = zip.file_names_raw().next().map_or_else(
-                || "and is empty".to_owned(),
-                |name| format!("but its first entry is {}", quoted(&shown_bytes(name))),
-            );
+            let first = zip.file_names_raw().next().map_or_else(String::new, |name| {
+                format!(", the first is {}", quoted(&shown_bytes(name)))
+            });
             Err(ConvertError::NotACheckpoint {
-                found: format!("a zip archive without data.pkl ({} entries, {first})", zip.len())
-                    .replace(" entries, and is empty", " entries"),
+                found: format!("a zip archive without data.pkl ({} entries{first})", zip.len()),
             })
         }
     }
 }
 
-/// Reserves room for `len` bytes, which have been checked against a limit.
-pub(super) fn reserve_exact(bytes: &mut Vec<u8>, len: u64, what: &str) -> Result<(), ConvertError> {
+/// Reserves memory for `len` bytes, which the caller has checked against a limit.
+fn reserve_exact(bytes: &mut Vec<u8>, len: u64, what: &str) -> Result<(), ConvertError> {
     let fits = usize::try_from(len).is_ok_and(|len| bytes.try_reserve_exact(len).is_ok());
-    if fits { Ok(()) } else { Err(problem(what, format!("no memory for {len} bytes"))) }
+    if fits { Ok(()) } else { Err(problem(what, format!("out of memory allocating {len} bytes"))) }
 }
 
 fn problem(entry: &str, problem: impl Into<String>) -> ConvertError {
@@ -249,7 +252,7 @@ fn shown_method(method: CompressionMethod) -> String {
     shown(&format!("{method:?}"))
 }
 
-/// A reader that fails once it has read more than its allowance.
+/// A reader that fails after more bytes than its allowance.
 struct Metered<R> {
     inner: R,
     allowance: Rc<Cell<u64>>,
@@ -259,7 +262,7 @@ impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buf)?;
         let left = self.allowance.get().checked_sub(read as u64);
-        self.allowance.set(left.ok_or_else(|| io::Error::other("the directory is too tangled"))?);
+        self.allowance.set(left.ok_or_else(|| io::Error::other("the directory is too complex"))?);
         Ok(read)
     }
 }

@@ -1,15 +1,15 @@
-//! A place in a byte stream, and reads that cannot go past its end.
+//! A position in a byte stream, with bounds-checked reads.
 
 use super::error::{ConvertError, shown};
 
-/// Reads a stream from front to back.
+/// Reads a stream from start to end.
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) pos: usize,
-    /// Where `bytes` starts in what `name` names; only messages need it.
+    /// Offset of `bytes` in the file or entry, for messages.
     pub(super) base: u64,
-    /// What the stream is, for messages.
+    /// The name of the stream, for messages.
     pub(super) name: &'a str,
 }
 
@@ -18,7 +18,7 @@ impl<'a> Cursor<'a> {
         Self { bytes, pos: 0, base, name }
     }
 
-    /// The next `len` bytes, which are a `what`.
+    /// The next `len` bytes; `what` describes them in an error.
     pub(super) fn take(&mut self, len: u64, what: &'static str) -> Result<&'a [u8], ConvertError> {
         let left = self.bytes.len().saturating_sub(self.pos);
         let found = usize::try_from(len)
@@ -49,21 +49,21 @@ impl<'a> Cursor<'a> {
         Ok(out)
     }
 
-    /// The bytes up to the next newline, which is taken too.
+    /// The bytes up to the next newline, which is consumed.
     pub(super) fn line(&mut self, what: &'static str) -> Result<&'a [u8], ConvertError> {
         let rest = self.bytes.get(self.pos..).unwrap_or_default();
         let Some(len) = rest.iter().take(MAX_LINE).position(|&b| b == b'\n') else {
             if rest.len() < MAX_LINE {
                 return self.take(rest.len() as u64 + 1, what);
             }
-            return Err(self.error(self.pos, format!("{what} of more than {MAX_LINE} bytes")));
+            return Err(self.error(self.pos, format!("{what}: expected at most {MAX_LINE} bytes")));
         };
         let line = self.take(len as u64, what)?;
         self.pos += 1;
         Ok(line)
     }
 
-    /// Where `pos` is in the named stream.
+    /// The offset of `pos` in the file or entry.
     pub(super) fn at(&self, pos: usize) -> u64 {
         self.base.saturating_add(pos as u64)
     }
@@ -78,5 +78,5 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Longest module or class name, in bytes.
+/// Longest module or class name in bytes.
 const MAX_LINE: usize = 4096;

@@ -1,4 +1,4 @@
-//! SHA-256 of files, and of tensors whatever file they lie in.
+//! SHA-256 of files, and of tensors independently of the file format.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,13 +13,13 @@ use super::error::{ConvertError, shown};
 
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 20;
-/// Longest header of a safetensors file in bytes; the library's own limit.
+/// Longest header of a safetensors file in bytes: the limit of the safetensors library.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// SHA-256 of a file, in lower-case hexadecimal.
+/// SHA-256 of a file in lower-case hexadecimal.
 ///
 /// # Errors
-/// [`ConvertError::Io`] where the file cannot be read.
+/// [`ConvertError::Io`] when the file cannot be read.
 pub fn file_sha256(path: &Path) -> Result<String, ConvertError> {
     let mut file = File::open(path).map_err(ConvertError::io("open", path))?;
     reader_sha256(&mut file).map_err(ConvertError::io("read", path))
@@ -37,15 +37,14 @@ pub(super) fn reader_sha256(reader: &mut impl Read) -> std::io::Result<String> {
     }
 }
 
-/// SHA-256 over a checkpoint's tensors alone, in lower-case hexadecimal.
+/// SHA-256 of the tensors of a checkpoint in lower-case hexadecimal.
 ///
-/// For each tensor in the order of the names' bytes: the length of the name, the name, the length
-/// of the dtype's name, the dtype's name as safetensors writes it (`F32`), the rank, each
-/// dimension, and the elements as they lie in memory. Lengths, rank and dimensions are
-/// little-endian `u64`. [`tensors_sha256_of_safetensors`] gives the same for the converted file.
+/// The hash covers, for each tensor sorted by the bytes of its name: the length of the name, the
+/// name, the length of the dtype's name, the dtype's name as in safetensors (`F32`), the rank, each
+/// dimension, and the little-endian elements. Lengths, rank and dimensions are little-endian `u64`.
+/// [`tensors_sha256_of_safetensors`] returns the same digest for the converted file.
 pub fn tensors_sha256(checkpoint: &Checkpoint) -> String {
     let mut hash = Sha256::new();
-    // The map is sorted as strings are: by their bytes.
     for (name, tensor) in checkpoint.tensors() {
         let shape = tensor.shape().iter().map(|&d| d as u64);
         begin(&mut hash, name, tensor.dtype().name(), shape);
@@ -54,25 +53,25 @@ pub fn tensors_sha256(checkpoint: &Checkpoint) -> String {
     hex(hash)
 }
 
-/// [`tensors_sha256`] of the tensors of a safetensors file; its metadata does not matter.
+/// [`tensors_sha256`] of the tensors of a safetensors file, independent of its metadata.
 ///
 /// # Errors
-/// [`ConvertError::Io`] where the file cannot be read and [`ConvertError::Safetensors`] where it
-/// is malformed.
+/// [`ConvertError::Io`] when the file cannot be read, [`ConvertError::Safetensors`] when it is
+/// malformed.
 pub fn tensors_sha256_of_safetensors(path: &Path) -> Result<String, ConvertError> {
     let file = File::open(path).map_err(ConvertError::io("open", path))?;
-    StFile::open(file).and_then(|mut file| file.sha256()).map_err(|e| e.in_file(path))
+    StFile::open(file).and_then(|mut file| file.sha256()).map_err(|e| e.in_file("read", path))
 }
 
 /// [`tensors_sha256_of_safetensors`] for a file in memory.
 ///
 /// # Errors
-/// [`ConvertError::Safetensors`] where the bytes are no safetensors file.
+/// [`ConvertError::Safetensors`] when the bytes are not a safetensors file.
 pub fn tensors_sha256_of_safetensors_bytes(bytes: &[u8]) -> Result<String, ConvertError> {
     StFile::open(Cursor::new(bytes))?.sha256()
 }
 
-/// Names and shapes of the tensors of a safetensors file, in the order of the names' bytes.
+/// Names and shapes of the tensors of a safetensors file, sorted by the bytes of the names.
 ///
 /// # Errors
 /// As [`tensors_sha256_of_safetensors`].
@@ -80,43 +79,45 @@ pub(crate) fn shapes_of_safetensors(
     path: &Path,
 ) -> Result<Vec<(String, Vec<usize>)>, ConvertError> {
     let file = File::open(path).map_err(ConvertError::io("open", path))?;
-    let file = StFile::open(file).map_err(|e| e.in_file(path))?;
+    let file = StFile::open(file).map_err(|e| e.in_file("read", path))?;
     Ok(file.tensors.into_iter().map(|(name, info)| (name, info.shape)).collect())
 }
 
-/// The SHA-256 of the file that a safetensors file was converted from, where it says so.
+/// SHA-256 of the checkpoint that a safetensors file was converted from, if its metadata has it.
 ///
 /// # Errors
 /// As [`tensors_sha256_of_safetensors`].
 pub(crate) fn source_sha256_of(path: &Path) -> Result<Option<String>, ConvertError> {
     let file = File::open(path).map_err(ConvertError::io("open", path))?;
-    let file = StFile::open(file).map_err(|e| e.in_file(path))?;
+    let file = StFile::open(file).map_err(|e| e.in_file("read", path))?;
     let origin = file.metadata.as_ref().and_then(|metadata| metadata.get(super::METADATA_KEY));
     let origin = origin.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
     Ok(origin.and_then(|origin| Some(origin.get("source_sha256")?.as_str()?.to_owned())))
 }
 
-/// A safetensors file of which only the header is in memory.
+/// An open safetensors file with only its header in memory.
 pub(super) struct StFile<R> {
     reader: R,
-    /// Where the tensors' bytes start.
+    /// Offset of the tensor data in bytes.
     data_start: u64,
-    /// In the order of the names' bytes.
+    /// Sorted by the bytes of the names.
     pub(super) tensors: Vec<(String, TensorInfo)>,
     metadata: Option<HashMap<String, String>>,
 }
 
 impl<R: Read + Seek> StFile<R> {
-    /// Reads the header and checks that the tensors fill the file exactly.
+    /// Reads the header and checks that the tensors cover the file exactly.
     pub(super) fn open(mut reader: R) -> Result<Self, ConvertError> {
         let len = reader.seek(SeekFrom::End(0)).map_err(unreadable)?;
         reader.seek(SeekFrom::Start(0)).map_err(unreadable)?;
         let mut count = [0; 8];
-        reader.read_exact(&mut count).map_err(|_| invalid("shorter than its header's length"))?;
+        reader.read_exact(&mut count).map_err(|_| invalid("shorter than 8 bytes"))?;
         let header_len = u64::from_le_bytes(count);
         let data_start = header_len.saturating_add(8);
         if header_len > MAX_HEADER || data_start > len {
-            return Err(invalid(&format!("a header of {header_len} bytes in a file of {len}")));
+            return Err(invalid(&format!(
+                "a header of {header_len} bytes in a file of {len} bytes"
+            )));
         }
         let mut header = Vec::new();
         reader.by_ref().take(header_len).read_to_end(&mut header).map_err(unreadable)?;
@@ -130,7 +131,7 @@ impl<R: Read + Seek> StFile<R> {
         Ok(Self { reader, data_start, tensors, metadata })
     }
 
-    /// Hands the bytes of a tensor to `each`, piece by piece, until it returns false.
+    /// Calls `each` with the bytes of a tensor, chunk by chunk, until it returns false.
     pub(super) fn read(
         &mut self,
         info: &TensorInfo,
@@ -167,28 +168,26 @@ impl<R: Read + Seek> StFile<R> {
     }
 }
 
-/// The tensors must lie one after the other and fill the file, each as large as its shape says.
+/// Tensors must be adjacent, cover the file, and have the size that their shape requires.
 fn check_offsets(tensors: &[(String, TensorInfo)], data_len: u64) -> Result<(), ConvertError> {
     let mut ranges: Vec<(usize, usize)> = tensors.iter().map(|(_, i)| i.data_offsets).collect();
     ranges.sort_unstable();
     let mut at = 0;
     for (start, end) in ranges {
         if start != at || end < start {
-            return Err(invalid(&format!("a gap or an overlap of tensors at byte {at}")));
+            return Err(invalid(&format!("tensors leave a gap or overlap at byte {at}")));
         }
         at = end;
     }
     if at as u64 != data_len {
-        return Err(invalid(&format!(
-            "tensors of {at} bytes in a file with {data_len} bytes for them"
-        )));
+        return Err(invalid(&format!("the tensors cover {at} bytes of {data_len} bytes of data")));
     }
     for (name, info) in tensors {
         let numel = info.shape.iter().try_fold(1_usize, |n, &dim| n.checked_mul(dim));
         let bits = numel.and_then(|n| n.checked_mul(info.dtype.bitsize()));
         let (start, end) = info.data_offsets;
         if bits != end.saturating_sub(start).checked_mul(8) {
-            return Err(ConvertError::tensor(name, "its shape does not fit its bytes"));
+            return Err(ConvertError::tensor(name, "its shape does not match its size in bytes"));
         }
     }
     Ok(())
@@ -216,7 +215,7 @@ fn invalid(problem: &str) -> ConvertError {
     ConvertError::Safetensors { problem: problem.to_owned() }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+#[expect(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]
 fn unreadable(error: std::io::Error) -> ConvertError {
     invalid(&shown(&error.to_string()))
 }

@@ -1,7 +1,8 @@
-//! Element types: those that are converted, and those that PyTorch has beside them.
+//! Element types: those that are converted, and all types of PyTorch.
 
-/// An element type that is converted, bit by bit.
+/// An element type that is converted bit for bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Dtype {
     /// `torch.float64`
     F64,
@@ -21,7 +22,7 @@ pub enum Dtype {
     I8,
     /// `torch.uint8`
     U8,
-    /// `torch.bool`, one byte each
+    /// `torch.bool`, one byte per element
     Bool,
 }
 
@@ -68,14 +69,15 @@ impl Dtype {
     }
 }
 
-/// A dtype as PyTorch names it, whether it is converted or not.
+/// A dtype of PyTorch, which may or may not be convertible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TorchDtype {
-    /// Index into [`TORCH_DTYPES`]; one byte, because every value on the pickle stack may hold it.
+    /// Index into [`TORCH_DTYPES`]. One byte, because every value on the pickle stack has room for
+    /// it.
     row: u8,
 }
 
-/// Name, storage class, bytes of one element, and what it is converted to. Source: PyTorch's
+/// Name, storage class, bytes per element, and the converted type. Source: PyTorch's
 /// `torch/storage.py` (`_dtype_to_storage_type_map`) and `c10/core/ScalarType.h`.
 const TORCH_DTYPES: &[(&str, &str, usize, Option<Dtype>)] = &[
     ("float32", "FloatStorage", 4, Some(Dtype::F32)),
@@ -108,7 +110,7 @@ const TORCH_DTYPES: &[(&str, &str, usize, Option<Dtype>)] = &[
 ];
 
 impl TorchDtype {
-    /// `torch.uint8`: what an untyped storage counts in.
+    /// `torch.uint8`, the unit of an untyped storage.
     pub(super) const BYTE: Self = Self { row: 8 };
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
@@ -125,7 +127,7 @@ impl TorchDtype {
     }
 
     fn row(self) -> (&'static str, usize, Option<Dtype>) {
-        // `row` is only ever set to an index of the table, so the default is never used.
+        // `row` is always an index into the table, so the default is never used.
         let found = TORCH_DTYPES.get(usize::from(self.row));
         found.map_or(("unknown", 1, None), |r| (r.0, r.2, r.3))
     }
@@ -140,7 +142,7 @@ impl TorchDtype {
         self.row().1
     }
 
-    /// What it is converted to, if it is.
+    /// The type that it is converted to, if any.
     pub(super) fn supported(self) -> Option<Dtype> {
         self.row().2
     }
@@ -151,10 +153,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_agrees_with_itself() {
+    fn every_row_is_found_by_name_and_storage_class() {
         assert_eq!(TorchDtype::BYTE.supported(), Some(Dtype::U8));
         for (name, class, size, dtype) in TORCH_DTYPES {
-            let found = TorchDtype::from_name(name).expect("every row is found by its name");
+            let found = TorchDtype::from_name(name).expect("row is found by its name");
             assert_eq!((found.size(), found.supported()), (*size, *dtype));
             assert!(dtype.is_none_or(|d| d.size() == *size));
             if !class.is_empty() {

@@ -1,4 +1,4 @@
-//! What can go wrong, always said in one line.
+//! Errors of reading and converting checkpoints.
 
 use std::fmt::Write as _;
 use std::io;
@@ -8,51 +8,54 @@ use crate::ModelVersion;
 
 /// Why a checkpoint was not read or not converted.
 ///
-/// The [`Display`](std::fmt::Display) of every variant is one line: text that comes from the file
-/// (names, keys, globals) is escaped and shortened before it gets in.
+/// The [`Display`](std::fmt::Display) of every variant is one line. Text that comes from the file
+/// (names, keys, globals, and messages of the zip and JSON parsers, which quote them) is escaped
+/// and shortened before it becomes part of an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
-    /// An error about the content of a named file.
-    #[error("{file}: {inner}")]
+    /// An error in the content of a file.
+    #[error("cannot {op} {file}")]
     InFile {
-        /// The file, as it was named by the caller.
-        file: String,
-        /// What is wrong with it.
-        inner: Box<Self>,
-    },
-    /// The operating system refused something.
-    #[error("cannot {op} {path}: {}", shown(&cause.to_string()))]
-    Io {
-        /// What was being done.
+        /// The operation, such as `read`.
         op: &'static str,
-        /// The file it was done to.
-        path: String,
-        /// The system's reason.
-        cause: io::Error,
+        /// The file, as named by the caller.
+        file: String,
+        /// What is wrong with the content.
+        source: Box<Self>,
     },
-    /// Something is larger than [`Limits`](super::Limits) allow.
-    #[error("{what} needs {got} bytes; the limit is {limit}")]
+    /// The operating system reported an error.
+    #[error("cannot {op} {path}")]
+    Io {
+        /// The operation, such as `open`.
+        op: &'static str,
+        /// The file, as named by the caller.
+        path: String,
+        /// The reason.
+        source: io::Error,
+    },
+    /// Something is larger than [`Limits`](super::Limits) allows.
+    #[error("{what} needs {got} bytes, and the limit is {limit}")]
     TooLarge {
         /// What is too large.
         what: String,
-        /// Its size in bytes, or the least that it would be.
+        /// Its size in bytes, or a lower bound of it.
         got: u64,
-        /// The size in bytes that is allowed.
+        /// The largest allowed size in bytes.
         limit: u64,
     },
-    /// The input is something else.
+    /// The input is not a checkpoint.
     #[error("not a PyTorch checkpoint: {found}")]
     NotACheckpoint {
         /// What it looks like.
         found: String,
     },
-    /// The zip container is broken, or it is not the one that `torch.save` writes.
+    /// The zip archive is damaged or was not written by `torch.save`.
     #[error("zip entry {entry}: {problem}")]
     Archive {
-        /// The entry, or the part of the container.
+        /// The entry or part of the archive.
         entry: String,
-        /// What is wrong with it.
+        /// What is wrong.
         problem: String,
     },
     /// The data ends too early.
@@ -60,104 +63,106 @@ pub enum ConvertError {
         "{stream} ends at byte {end}: {what} at byte {offset} needs {expected} bytes, got {got}"
     )]
     Truncated {
-        /// The stream: a zip entry, or the file.
+        /// The stream: a zip entry or the file.
         stream: String,
         /// What was being read.
         what: String,
-        /// Where it starts in the stream.
+        /// Its offset in the stream, in bytes.
         offset: u64,
-        /// Where the stream ends.
+        /// The end of the stream, in bytes.
         end: u64,
-        /// How many bytes it needs.
+        /// Bytes needed.
         expected: u64,
-        /// How many are left.
+        /// Bytes left.
         got: u64,
     },
-    /// The pickle stream is malformed or does what no `torch.save` does.
+    /// The pickle stream is malformed, or `torch.save` did not write it.
     #[error("{stream} at byte {offset}: {problem}")]
     Pickle {
-        /// The stream: a zip entry, or the file.
+        /// The stream: a zip entry or the file.
         stream: String,
-        /// Where the opcode starts in the stream.
+        /// The offset of the opcode in the stream, in bytes.
         offset: u64,
-        /// What is wrong with it.
+        /// What is wrong.
         problem: String,
     },
     /// The pickle stream names a Python object that a state dict does not need. Nothing was run.
-    #[error("{stream} at byte {offset}: refused global {name}: not part of a state dict")]
+    #[error("{stream} at byte {offset}: refused global {name}, which no state dict needs")]
     ForbiddenGlobal {
-        /// The stream: a zip entry, or the file.
+        /// The stream: a zip entry or the file.
         stream: String,
-        /// Where the opcode starts in the stream.
+        /// The offset of the opcode in the stream, in bytes.
         offset: u64,
         /// `module.name`, escaped.
         name: String,
     },
-    /// The object in the file is not, and does not hold, one clear state dict.
+    /// The pickled object is not a state dict and does not contain exactly one.
     #[error("no state dict: {problem}")]
     NoStateDict {
-        /// What was found instead.
+        /// What the object is instead.
         problem: String,
     },
-    /// A tensor's description does not fit its storage, or its storage is missing or broken.
+    /// A tensor does not fit into its storage, or the storage is missing or damaged.
     #[error("tensor {name}: {problem}")]
     Tensor {
         /// The tensor's key, escaped.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong.
         problem: String,
     },
-    /// A tensor of a dtype that the output cannot hold exactly.
+    /// A tensor has a dtype that is not converted.
     #[error(
-        "tensor {name}: dtype {dtype} is not supported: expected float64/32/16, bfloat16, int64/32/16/8, uint8 or bool"
+        "tensor {name}: unsupported dtype {dtype}: expected float64, float32, float16, bfloat16, \
+         int64, int32, int16, int8, uint8 or bool"
     )]
     UnsupportedDtype {
         /// The tensor's key, escaped.
         name: String,
-        /// The dtype as PyTorch names it.
+        /// PyTorch's name of the dtype.
         dtype: &'static str,
     },
-    /// Two tensors have one name once `module.` is dropped.
-    #[error("keys {first} and {second} are one name once the prefix \"module.\" is dropped")]
+    /// Two tensors have the same name without the prefix `module.`.
+    #[error("keys {first} and {second} are the same without the prefix \"module.\"")]
     KeyCollision {
         /// One key, escaped.
         first: String,
         /// The other key, escaped.
         second: String,
     },
-    /// The checkpoint is not of the model it should be of.
-    #[error("these are not the weights of RIFE {expected}: {found}")]
+    /// The checkpoint belongs to another model than the expected one.
+    #[error("not the weights of RIFE {expected}: {found}")]
     OtherModel {
-        /// The model that was asked for.
+        /// The expected model.
         expected: ModelVersion,
-        /// What the tensors are instead.
+        /// Which model the tensors match.
         found: String,
     },
-    /// The output is there already and overwriting was not asked for.
-    #[error("{path} exists already; it is replaced only when overwriting is asked for")]
+    /// The output exists, and [`ConvertOptions::overwrite`](super::ConvertOptions::overwrite) is
+    /// not set.
+    #[error("{path} exists")]
     OutputExists {
         /// The output.
         path: String,
     },
-    /// The output is a folder, a device or a pipe: replacing it would destroy it.
-    #[error("{path} is not a file that could be replaced")]
+    /// The output is a folder, a device or a pipe, which is never replaced.
+    #[error("{path} is not a regular file")]
     NotAFile {
         /// The output.
         path: String,
     },
-    /// The output is the input.
+    /// Input and output are the same file.
     #[error("input and output are the same file: {path}")]
     SameFile {
         /// The file.
         path: String,
     },
-    /// A safetensors file that cannot be read.
-    #[error("safetensors: {problem}")]
+    /// A safetensors file cannot be read or written.
+    #[error("not a valid safetensors file: {problem}")]
     Safetensors {
-        /// What is wrong with it.
+        /// What is wrong.
         problem: String,
     },
-    /// What was written is not what was read; the output was discarded.
+    /// The written file differs from the checkpoint. It has been removed.
     #[error("the written file differs from the checkpoint: {problem}")]
     ReadBack {
         /// The first difference.
@@ -166,26 +171,34 @@ pub enum ConvertError {
 }
 
 impl ConvertError {
-    /// The error itself, without the file names around it.
+    /// The error itself, without the [`InFile`](Self::InFile) around it.
     pub fn innermost(&self) -> &Self {
         let mut error = self;
-        while let Self::InFile { inner, .. } = error {
-            error = inner;
+        while let Self::InFile { source, .. } = error {
+            error = source;
         }
         error
     }
 
-    /// Names the file that the error is about, unless the error names one already.
-    pub(super) fn in_file(self, path: &Path) -> Self {
+    /// As [`Self::innermost`], by value.
+    pub(crate) fn into_innermost(self) -> Self {
+        match self {
+            Self::InFile { source, .. } => source.into_innermost(),
+            other => other,
+        }
+    }
+
+    /// Adds the operation and the file, unless the error already names a file.
+    pub(super) fn in_file(self, op: &'static str, path: &Path) -> Self {
         match self {
             Self::InFile { .. } | Self::Io { .. } => self,
-            other => Self::InFile { file: shown_path(path), inner: Box::new(other) },
+            other => Self::InFile { op, file: shown_path(path), source: Box::new(other) },
         }
     }
 
     pub(super) fn io(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = shown_path(path);
-        move |cause| Self::Io { op, path, cause }
+        move |source| Self::Io { op, path, source }
     }
 
     pub(super) fn tensor(name: &str, problem: impl Into<String>) -> Self {
@@ -193,10 +206,10 @@ impl ConvertError {
     }
 }
 
-/// Characters of untrusted text that get into a message.
+/// Longest piece of untrusted text in a message, in characters.
 const SHOWN_CHARS: usize = 96;
 
-/// `text` fit for one line: control characters escaped, and the end cut where it is long.
+/// `text` on one line: control characters escaped, and cut to [`SHOWN_CHARS`].
 pub(super) fn shown(text: &str) -> String {
     let mut out = String::new();
     for (i, c) in text.chars().enumerate() {
@@ -213,9 +226,9 @@ pub(super) fn shown(text: &str) -> String {
     out
 }
 
-/// [`shown`] for bytes that ought to be text.
+/// [`shown`] for bytes that should be text.
 pub(super) fn shown_bytes(bytes: &[u8]) -> String {
-    // Cut first: the conversion must not cost more than what is shown.
+    // Cut before converting, so that the cost does not grow with the length.
     let head = bytes.get(..SHOWN_CHARS * 4).unwrap_or(bytes);
     shown(&String::from_utf8_lossy(head))
 }
@@ -228,7 +241,7 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// A path fit for one line; paths are the caller's, so they are not shortened.
+/// A path on one line. Paths come from the caller, so they are not shortened.
 pub(super) fn shown_path(path: &Path) -> String {
     path.to_string_lossy()
         .chars()

@@ -1,9 +1,9 @@
-//! The Python objects that a state dict may name, and no others.
+//! The Python objects that a state dict may refer to.
 
 use super::dtype::TorchDtype;
 use super::value::Global;
 
-/// What `module.name` stands for, or `None` where it is refused.
+/// The meaning of `module.name`, or `None` when it is refused.
 pub(super) fn lookup(module: &[u8], name: &[u8]) -> Option<Global> {
     let (module, name) = (std::str::from_utf8(module).ok()?, std::str::from_utf8(name).ok()?);
     Some(match (module, name) {
@@ -17,7 +17,7 @@ pub(super) fn lookup(module: &[u8], name: &[u8]) -> Option<Global> {
         ("torch._tensor", "_rebuild_from_type_v2") => Global::RebuildFromTypeV2,
         ("torch", "Tensor") | ("torch.nn.parameter", "Parameter") => Global::TensorClass,
         ("torch", "Size") => Global::Size,
-        ("torch", "device") | ("torch.serialization", "_get_layout") => Global::MakesOpaque,
+        ("torch", "device") | ("torch.serialization", "_get_layout") => Global::OpaqueFunction,
         (
             "torch",
             "strided"
@@ -27,7 +27,7 @@ pub(super) fn lookup(module: &[u8], name: &[u8]) -> Option<Global> {
             | "per_channel_symmetric"
             | "per_channel_affine_float_qparams",
         ) => Global::Opaque,
-        // These count in the dtype of the tensor that is built on them, or in bytes.
+        // The size of these is in bytes.
         (
             "torch" | "torch.cuda" | "torch.storage",
             "UntypedStorage" | "_UntypedStorage" | "TypedStorage" | "_TypedStorage",
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_state_dict_needs_is_known() {
+    fn only_globals_of_state_dicts_are_accepted() {
         let known = |m: &str, n: &str| lookup(m.as_bytes(), n.as_bytes());
         assert_eq!(known("collections", "OrderedDict"), Some(Global::OrderedDict));
         assert!(

@@ -1,9 +1,9 @@
 //! The format of `torch.save` before PyTorch 1.6 (and of `_use_new_zipfile_serialization=False`):
-//! five pickles in a row (magic number, protocol version, facts about the machine, the object,
-//! the storage keys), then each storage as an element count and its elements.
+//! a sequence of five pickles (magic number, protocol version, system information, the object,
+//! the storage keys), followed by each storage as an element count and its elements.
 //!
-//! Source: `_legacy_load` in PyTorch's `torch/serialization.py`. The elements are little-endian
-//! whatever the machine was (`THPStorage_writeFileRaw`), so the recorded byte order is not used.
+//! Source: `_legacy_load` in PyTorch's `torch/serialization.py`. Elements are little-endian on all
+//! systems (`THPStorage_writeFileRaw`), so the recorded byte order is ignored.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,31 +11,31 @@ use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::error::{ConvertError, quoted, shown_bytes};
-use super::tensors::{ByteOrder, StorageBytes, StorageSource};
+use super::tensors::{ByteOrder, StorageBytes, StorageLoader};
 use super::value::{Parsed, Value};
 use super::{Limits, pickle};
 
-/// `0x1950a86a20f9469cfc6c` as the ten bytes of a pickled LONG1.
+/// `0x1950a86a20f9469cfc6c` as the ten bytes of a LONG1.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-/// The only version of the format there has been.
+/// The only version of the format.
 const PROTOCOL_VERSION: i64 = 1001;
-/// What messages call the stream.
+/// The name of the stream in messages.
 pub(super) const STREAM: &str = "legacy file";
 
-/// The pickled object of a legacy file, and where its storages lie.
+/// The pickled object of a legacy file, and the positions of its storages.
 pub(super) struct Legacy<'a> {
     pub(super) object: Parsed<'a>,
     pub(super) storages: LegacyStorages,
 }
 
-/// Storages by key, inside the file's bytes.
+/// Storages by key, as ranges of the file.
 pub(super) struct LegacyStorages {
     file: Arc<Vec<u8>>,
-    /// Where each storage's elements start and end in the file.
+    /// Start and end of the elements of each storage in the file, in bytes.
     ranges: HashMap<Vec<u8>, (usize, usize)>,
 }
 
-/// Reads everything but the elements.
+/// Reads everything except the elements.
 pub(super) fn parse<'a>(
     file: &'a Arc<Vec<u8>>,
     limits: &Limits,
@@ -48,7 +48,7 @@ pub(super) fn parse<'a>(
         let got = magic.kind(magic.root);
         return Err(ConvertError::NotACheckpoint {
             found: format!(
-                "it looks like a plain pickle: it starts with {got} and not with PyTorch's magic number"
+                "it looks like a plain pickle: it starts with {got} instead of PyTorch's magic number"
             ),
         });
     }
@@ -74,15 +74,15 @@ fn next_pickle<'a>(input: &mut Cursor<'a>, limits: &Limits) -> Result<Parsed<'a>
     Ok(parsed)
 }
 
-/// Walks the storages behind the list of keys.
+/// Locates the storages that follow the list of keys.
 fn locate(
     file: &Arc<Vec<u8>>,
     object: &Parsed<'_>,
     keys: &Parsed<'_>,
     input: &mut Cursor<'_>,
 ) -> Result<LegacyStorages, ConvertError> {
-    // The count before a storage is in elements of the dtype under which the object names it
-    // first.
+    // The count in front of a storage is in elements of the dtype with which the object refers to
+    // it first.
     let mut named: HashMap<&[u8], (usize, u64)> = HashMap::new();
     for storage in object.storages.iter().filter_map(|&id| object.storage(id)) {
         named.entry(storage.key.of(object.stream)).or_insert((storage.dtype.size(), storage.numel));
@@ -96,11 +96,11 @@ fn locate(
     for &key in list {
         let key = keys.text(key).ok_or_else(|| {
             let got = keys.kind(key);
-            input.error(keys_at, format!("expected a str as storage key, got {got}"))
+            input.error(keys_at, format!("storage key: expected a str, got {got}"))
         })?;
         let Some(&(element, numel)) = named.get(key) else {
             let key = quoted(&shown_bytes(key));
-            return Err(input.error(keys_at, format!("no tensor names the storage {key}")));
+            return Err(input.error(keys_at, format!("no tensor uses the storage {key}")));
         };
         let at = input.pos;
         let count = i64::from_le_bytes(input.array("storage size")?);
@@ -119,18 +119,20 @@ fn locate(
             Entry::Vacant(slot) => slot.insert((start, input.pos)),
             Entry::Occupied(_) => {
                 let key = quoted(&shown_bytes(key));
-                return Err(input.error(at, format!("storage {key} comes twice")));
+                return Err(input.error(at, format!("duplicate storage {key}")));
             }
         };
     }
     if input.pos != input.bytes.len() {
         let left = input.bytes.len().saturating_sub(input.pos);
-        return Err(input.error(input.pos, format!("{left} bytes follow the last storage")));
+        return Err(
+            input.error(input.pos, format!("{left} unexpected bytes after the last storage"))
+        );
     }
     Ok(LegacyStorages { file: Arc::clone(file), ranges })
 }
 
-impl StorageSource for LegacyStorages {
+impl StorageLoader for LegacyStorages {
     fn byte_order(&self) -> ByteOrder {
         ByteOrder::Little
     }

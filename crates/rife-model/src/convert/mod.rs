@@ -1,12 +1,13 @@
-//! From a PyTorch checkpoint to safetensors, bit by bit and without running what it says.
+//! Converts PyTorch checkpoints to safetensors, bit for bit and without executing any code in them.
 //!
-//! [`convert_file`] reads what `torch.save` writes (the zip format and the one before PyTorch
-//! 1.6, told apart by content), and writes every tensor with its name, dtype, shape and bytes
-//! unchanged, but for a leading `module.` of a name. The pickle inside is interpreted by a small
-//! machine that knows the few globals of a state dict and refuses all others.
+//! [`convert_file`] reads both formats of `torch.save` (the zip format, and the legacy format
+//! before PyTorch 1.6; the content decides which). It writes every tensor with its name, dtype,
+//! shape and bytes unchanged, except that a leading `module.` is removed from names. A small
+//! interpreter reads the pickle: it knows the few globals that a state dict needs and refuses all
+//! others.
 //!
-//! A checkpoint is untrusted input. Whatever its bytes, reading it ends in a [`Checkpoint`] or in
-//! a one-line [`ConvertError`], within memory that [`Limits`] bound by the file's real length.
+//! A checkpoint is untrusted input. For any bytes the result is a [`Checkpoint`] or a one-line
+//! [`ConvertError`], and memory is bounded by [`Limits`] and the length of the file.
 
 mod archive;
 mod cursor;
@@ -39,28 +40,29 @@ pub(crate) use self::digest::{shapes_of_safetensors, source_sha256_of};
 pub use self::dtype::Dtype;
 pub use self::error::ConvertError;
 pub use self::tensors::Tensor;
-use self::tensors::{Builder, StorageSource};
+use self::tensors::{StorageLoader, TensorBuilder};
 use self::value::Parsed;
 use crate::{ModelSpec, ModelVersion};
 
-/// The one key of the output's `__metadata__`; its value is a JSON text, see [`convert_file`].
+/// The only key in the output's `__metadata__`. Its value is JSON text, see [`convert_file`].
 pub const METADATA_KEY: &str = "rife_convert";
 
-/// How much a file may ask for. The defaults suit any honest checkpoint.
+/// Limits on the resources that reading a file may use. The defaults suit any real checkpoint.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Largest file in bytes. Default: 8 GiB.
     pub max_file_bytes: u64,
-    /// Longest pickle stream in bytes. Default: 64 MiB. An unpacked stream may also be at most
-    /// four times the file and 256 KiB.
+    /// Longest pickle stream in bytes. Default: 64 MiB. An unpacked stream is also limited to four
+    /// times the length of the file plus 256 KiB.
     pub max_pickle_bytes: u64,
-    /// Most opcodes of a pickle stream. Default: 4 Mi; a tensor takes about 40. It may also be at
-    /// most one for each byte of the file and 64 Ki. An opcode costs less than 160 bytes of memory.
+    /// Most opcodes in a pickle stream. Default: 4 Mi; a tensor needs about 40. Also limited to one
+    /// per byte of the file plus 64 Ki. An opcode uses less than 160 bytes of memory.
     pub max_opcodes: u64,
-    /// What a file's entries may unpack to, and what its tensors may expand to (zero strides and
-    /// shared storages are written out), as a multiple of the file's length. Default: 8.
+    /// How much the entries of a file may unpack to, and how much its tensors may expand to (zero
+    /// strides and shared storages are written in full), as a multiple of the length of the file.
+    /// Default: 8.
     pub max_expansion: u64,
-    /// Bytes that are allowed on top of `max_expansion` for either. Default: 16 MiB.
+    /// Bytes allowed in addition to `max_expansion`. Default: 16 MiB.
     pub expansion_floor: u64,
 }
 
@@ -77,50 +79,51 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Most bytes that a file of `len` bytes may unpack or expand to.
+    /// How many bytes a file of `len` bytes may unpack or expand to.
     fn expanded(&self, len: u64) -> u64 {
         len.saturating_mul(self.max_expansion).saturating_add(self.expansion_floor)
     }
 
-    /// Longest pickle stream of a file of `len` bytes.
+    /// Longest pickle stream in a file of `len` bytes.
     fn pickle_bytes(&self, len: u64) -> u64 {
         self.max_pickle_bytes.min(len.saturating_mul(4).saturating_add(256 << 10))
     }
 
-    /// The same limits with those that depend on the file's length worked out.
+    /// The limits for a file of `len` bytes.
     fn for_file(&self, len: u64) -> Self {
         let max_opcodes = self.max_opcodes.min(len.saturating_add(64 << 10));
         Self { max_opcodes, ..self.clone() }
     }
 }
 
-/// How to convert.
+/// Options of [`convert_file`].
 #[derive(Clone, Debug, Default)]
 pub struct ConvertOptions {
-    /// Whether an existing output is replaced.
+    /// Replace an existing output.
     pub overwrite: bool,
-    /// How much the input may ask for.
+    /// Limits on the input.
     pub limits: Limits,
-    /// The model that the checkpoint must be of, where only one will do.
+    /// The model that the checkpoint must belong to; `None` accepts any.
     pub expect: Option<ModelVersion>,
 }
 
-/// The container that a checkpoint came in.
+/// The container format of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum SourceFormat {
+#[non_exhaustive]
+pub enum CheckpointFormat {
     /// The zip archive of PyTorch 1.6 and later.
     Zip,
-    /// The row of pickles of earlier versions.
+    /// The sequence of pickles of earlier versions.
     Legacy,
 }
 
-/// A value that lies beside the tensors and was left out.
+/// A value in the checkpoint that is not part of the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// Its key, escaped and shortened, after the keys of the dicts it lies in.
+    /// Its key, after the keys of the dicts around it; escaped and shortened.
     pub key: String,
-    /// What it is, such as `an int`.
+    /// Its type, such as `an int`.
     pub kind: &'static str,
 }
 
@@ -128,82 +131,82 @@ pub struct Skipped {
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     tensors: BTreeMap<String, Tensor>,
-    format: SourceFormat,
+    format: CheckpointFormat,
     state_dict_path: Vec<String>,
     skipped: Vec<Skipped>,
     module_prefixes: usize,
 }
 
 impl Checkpoint {
-    /// Names and tensors, in the order of the names' bytes.
+    /// Names and tensors, sorted by the bytes of the names.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
-    /// The tensor of that name.
+    /// The tensor with this name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
     }
 
-    /// How many tensors there are; at least one.
+    /// The number of tensors, at least one.
     pub fn len(&self) -> usize {
         self.tensors.len()
     }
 
-    /// Whether there are none, which reading a checkpoint never ends in.
+    /// Whether there are no tensors. Reading a checkpoint never returns such a value.
     pub fn is_empty(&self) -> bool {
         self.tensors.is_empty()
     }
 
-    /// The container.
-    pub fn format(&self) -> SourceFormat {
+    /// The container format.
+    pub fn format(&self) -> CheckpointFormat {
         self.format
     }
 
-    /// Keys that lead to the state dict, outermost first, escaped; empty where the pickled object
-    /// is the state dict. Of several candidates the first of `state_dict`, `model_state_dict`,
-    /// `params_ema`, `params`, `model`, `net`, `network` and `flownet` is taken, else the object
-    /// itself if it holds tensors, else its only value that does.
+    /// The keys that lead to the state dict, outermost first, escaped. Empty when the pickled object
+    /// is the state dict. Of several candidates, the first of `state_dict`, `model_state_dict`,
+    /// `params_ema`, `params`, `model`, `net`, `network` and `flownet` is used; else the object
+    /// itself if it contains tensors; else the only value that contains tensors.
     pub fn state_dict_path(&self) -> &[String] {
         &self.state_dict_path
     }
 
-    /// What was left out: values that are no tensors, and what lies beside the state dict. At
-    /// most 1000 are named.
+    /// The values that are not part of the result: values that are not tensors, and everything
+    /// outside the state dict. At most 1000 are listed.
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
     }
 
-    /// How many names have lost the prefix `module.`.
+    /// How many names had the prefix `module.`, which is removed.
     pub fn module_prefixes(&self) -> usize {
         self.module_prefixes
     }
 
-    /// The models whose inference tensors are all there. 4.25 and 4.26 share one architecture, so
-    /// both are named for either.
+    /// The models whose inference tensors are all present. 4.25 and 4.26 have the same
+    /// architecture, so a checkpoint of either matches both.
     pub fn models(&self) -> Vec<ModelVersion> {
         ModelSpec::recognise(|name| self.get(name).map(Tensor::shape))
     }
 }
 
-/// What [`convert_file`] did.
+/// The result of [`convert_file`].
 #[derive(Clone, Debug)]
 pub struct ConvertReport {
     /// The source's file name, without its folder.
     pub source: String,
-    /// SHA-256 of the source file, in hexadecimal.
+    /// SHA-256 of the source file in hexadecimal.
     pub source_sha256: String,
-    /// The source's container.
-    pub format: SourceFormat,
-    /// How many tensors were written.
+    /// The source's container format.
+    pub format: CheckpointFormat,
+    /// The number of written tensors.
     pub tensors: usize,
-    /// [`tensors_sha256`] of what was written.
+    /// [`tensors_sha256`] of the written tensors.
     pub tensors_sha256: String,
     /// Size of the output in bytes.
     pub output_bytes: u64,
-    /// The models that the tensors' names and shapes fit.
+    /// The models that the names and shapes of the tensors match.
     pub models: Vec<ModelVersion>,
-    /// How many names have lost the prefix `module.`.
+    /// How many names had the prefix `module.`, which is removed.
     pub module_prefixes: usize,
     /// See [`Checkpoint::state_dict_path`].
     pub state_dict_path: Vec<String>,
@@ -211,14 +214,14 @@ pub struct ConvertReport {
     pub skipped: Vec<Skipped>,
 }
 
-/// The metadata text; its keys are written in this order.
+/// The metadata, serialized as JSON in this order of keys.
 #[derive(Serialize)]
 struct Origin<'a> {
     tool: &'static str,
     format: &'static str,
     source: &'a str,
     source_sha256: &'a str,
-    source_format: SourceFormat,
+    source_format: CheckpointFormat,
     models: Vec<&'static str>,
     module_prefix_dropped: bool,
 }
@@ -226,7 +229,8 @@ struct Origin<'a> {
 /// Reads a checkpoint.
 ///
 /// # Errors
-/// [`ConvertError`] where it cannot be read, is none, is damaged or asks for more than `limits`.
+/// [`ConvertError`] when the file cannot be read, is not a checkpoint, is damaged or exceeds
+/// `limits`.
 pub fn read_checkpoint(path: &Path, limits: &Limits) -> Result<Checkpoint, ConvertError> {
     let mut file = File::open(path).map_err(ConvertError::io("open", path))?;
     read_file(&mut file, path, limits)
@@ -235,8 +239,8 @@ pub fn read_checkpoint(path: &Path, limits: &Limits) -> Result<Checkpoint, Conve
 fn read_file(file: &mut File, path: &Path, limits: &Limits) -> Result<Checkpoint, ConvertError> {
     let metadata = file.metadata().map_err(ConvertError::io("read", path))?;
     if !metadata.is_file() {
-        let found = "it is no regular file".to_owned();
-        return Err(ConvertError::NotACheckpoint { found }.in_file(path));
+        let found = "it is not a regular file".to_owned();
+        return Err(ConvertError::NotACheckpoint { found }.in_file("read", path));
     }
     let read_error = ConvertError::io("read", path);
     let mut head = Vec::new();
@@ -246,31 +250,31 @@ fn read_file(file: &mut File, path: &Path, limits: &Limits) -> Result<Checkpoint
     });
     head_read.map_err(read_error)?;
     let len = metadata.len();
-    let result = match checked_kind(&head, len, limits) {
-        Ok(sniff::Kind::Legacy) => whole_file(file, len)
+    let result = match checked_format(&head, len, limits) {
+        Ok(sniff::Detected::Legacy) => whole_file(file, len)
             .map_err(|e| ConvertError::io("read", path)(e))
             .and_then(|bytes| read_legacy(&bytes, limits)),
         Ok(_) => read_zip(file, len, limits),
         Err(error) => Err(error),
     };
-    result.map_err(|e| e.in_file(path))
+    result.map_err(|e| e.in_file("read", path))
 }
 
-/// Reads a checkpoint that lies in memory.
+/// Reads a checkpoint from memory.
 ///
 /// # Errors
-/// [`ConvertError`] where it is no checkpoint, is damaged or asks for more than `limits`.
+/// [`ConvertError`] when the bytes are not a checkpoint, are damaged or exceed `limits`.
 pub fn read_checkpoint_bytes(bytes: &[u8], limits: &Limits) -> Result<Checkpoint, ConvertError> {
     let len = bytes.len() as u64;
     let head = bytes.get(..sniff::HEAD).unwrap_or(bytes);
-    match checked_kind(head, len, limits)? {
-        sniff::Kind::Legacy => read_legacy(&Arc::new(bytes.to_vec()), limits),
+    match checked_format(head, len, limits)? {
+        sniff::Detected::Legacy => read_legacy(&Arc::new(bytes.to_vec()), limits),
         _ => read_zip(std::io::Cursor::new(bytes), len, limits),
     }
 }
 
-/// The container of a file that is neither empty nor too large.
-fn checked_kind(head: &[u8], len: u64, limits: &Limits) -> Result<sniff::Kind, ConvertError> {
+/// The format of a file; fails when the file is empty, too large or not a checkpoint.
+fn checked_format(head: &[u8], len: u64, limits: &Limits) -> Result<sniff::Detected, ConvertError> {
     if len == 0 {
         return Err(ConvertError::NotACheckpoint { found: "the file is empty".to_owned() });
     }
@@ -278,13 +282,15 @@ fn checked_kind(head: &[u8], len: u64, limits: &Limits) -> Result<sniff::Kind, C
     if len > limit {
         return Err(ConvertError::TooLarge { what: "the file".to_owned(), got: len, limit });
     }
-    match sniff::kind(head, len) {
-        sniff::Kind::Other(found) => Err(ConvertError::NotACheckpoint { found: found.to_owned() }),
-        kind => Ok(kind),
+    match sniff::detect(head, len) {
+        sniff::Detected::Other(found) => {
+            Err(ConvertError::NotACheckpoint { found: found.to_owned() })
+        }
+        detected => Ok(detected),
     }
 }
 
-/// A file of `len` bytes, and not more of it should it grow.
+/// The first `len` bytes of a file, which may grow in the meantime.
 fn whole_file(file: &mut File, len: u64) -> std::io::Result<Arc<Vec<u8>>> {
     let mut bytes = Vec::new();
     let capacity = usize::try_from(len).map_err(std::io::Error::other)?;
@@ -296,7 +302,7 @@ fn whole_file(file: &mut File, len: u64) -> std::io::Result<Arc<Vec<u8>>> {
 fn read_legacy(bytes: &Arc<Vec<u8>>, limits: &Limits) -> Result<Checkpoint, ConvertError> {
     let legacy = legacy::parse(bytes, limits)?;
     let limit = limits.expanded(bytes.len() as u64);
-    build(&legacy.object, legacy.storages, limit, SourceFormat::Legacy)
+    build(&legacy.object, legacy.storages, limit, CheckpointFormat::Legacy)
 }
 
 fn read_zip<R: Read + Seek>(
@@ -311,21 +317,24 @@ fn read_zip<R: Read + Seek>(
         return Err(ConvertError::Pickle {
             stream: name.clone(),
             offset: parsed.end as u64,
-            problem: format!("{} bytes follow the pickle", stream.len().saturating_sub(parsed.end)),
+            problem: format!(
+                "{} unexpected bytes after the pickle",
+                stream.len().saturating_sub(parsed.end)
+            ),
         });
     }
-    build(&parsed, archive, limits.expanded(len), SourceFormat::Zip)
+    build(&parsed, archive, limits.expanded(len), CheckpointFormat::Zip)
 }
 
 fn build(
     parsed: &Parsed<'_>,
-    source: impl StorageSource,
+    storages: impl StorageLoader,
     limit: u64,
-    format: SourceFormat,
+    format: CheckpointFormat,
 ) -> Result<Checkpoint, ConvertError> {
     let found = state_dict::find(parsed)?;
     let dims_left = parsed.stream.len();
-    let mut builder = Builder { parsed, source, limit, used: 0, dims_left };
+    let mut builder = TensorBuilder { parsed, storages, limit, used: 0, dims_left };
     let mut tensors = BTreeMap::new();
     for (name, tensor) in found.tensors {
         tensors.insert(name.to_owned(), builder.build(name, tensor)?);
@@ -341,16 +350,17 @@ fn build(
 
 /// Converts the checkpoint `input` to the safetensors file `output`.
 ///
-/// Every tensor keeps its name (but for a leading `module.`), dtype, shape and bytes. The output
-/// is written under a temporary name in its folder, synced, read back, compared with the source
-/// tensor by tensor, and only then renamed; after an error neither is left. The same input always
-/// gives the same bytes: the only metadata is a JSON text under [`METADATA_KEY`] that names this
-/// tool, the source file and its SHA-256, its container, the models that fit, and whether
-/// `module.` was dropped.
+/// Every tensor keeps its name (without a leading `module.`), dtype, shape and bytes. The output is
+/// written under a temporary name in its folder, synced, read back and compared with the source
+/// tensor by tensor, and only then renamed. After an error no file is left. The same input always
+/// gives the same bytes: the only metadata is JSON text under [`METADATA_KEY`] with the name of
+/// this tool, the name and SHA-256 of the source file, its format, the matching models, and whether
+/// `module.` was removed.
 ///
 /// # Errors
-/// [`ConvertError`]; also where `output` exists and `options.overwrite` is not set, and where it
-/// is `input`.
+/// [`ConvertError`]; among others when `output` exists and `options.overwrite` is not set
+/// ([`ConvertError::OutputExists`]), and when both paths are the same file
+/// ([`ConvertError::SameFile`]).
 pub fn convert_file(
     input: &Path,
     output: &Path,
@@ -368,13 +378,13 @@ pub fn convert_file(
         && !models.contains(&expected)
     {
         let found = match models.as_slice() {
-            [] => "of no version that is known here".to_owned(),
+            [] => "the tensors match no known version".to_owned(),
             _ => format!(
-                "they are those of {}",
+                "the tensors match {}",
                 models.iter().map(|m| m.as_str()).collect::<Vec<_>>().join(" or ")
             ),
         };
-        return Err(ConvertError::OtherModel { expected, found }.in_file(input));
+        return Err(ConvertError::OtherModel { expected, found }.in_file("convert", input));
     }
     let origin = Origin {
         tool: concat!("rife-model ", env!("CARGO_PKG_VERSION")),

@@ -1,4 +1,4 @@
-//! The opcodes that `torch.save` emits, named as in CPython's `pickle.py`.
+//! The pickle opcodes that `torch.save` writes, named as in CPython's `pickle.py`.
 
 pub(super) const MARK: u8 = b'(';
 pub(super) const EMPTY_TUPLE: u8 = b')';

@@ -1,10 +1,10 @@
-//! An interpreter for the pickle opcodes that `torch.save` emits (protocols 2 to 5).
+//! An interpreter for the pickle opcodes that `torch.save` writes (protocols 2 to 5).
 //!
-//! It executes nothing: a global is looked up in a fixed table ([`super::globals`]) and a call is
-//! a case of [`super::reduce`]. Every opcode makes at most one value, what is copied out of shared
-//! values is charged to a budget no larger than the stream, and no length is believed before the
-//! bytes that it counts are there; so memory stays within a small multiple of the stream's length.
-//! Source of the opcodes: CPython's `Lib/pickletools.py`.
+//! It executes no code: globals are looked up in a fixed table ([`super::globals`]), and
+//! [`super::reduce`] evaluates calls to plain data. Memory stays within a small multiple of the
+//! length of the stream: each opcode creates at most one value, copies out of shared values are
+//! limited to one item per byte of the stream, and memory is allocated only for bytes that are
+//! present. Source of the opcodes: CPython's `Lib/pickletools.py`.
 
 use std::collections::HashMap;
 
@@ -13,13 +13,13 @@ use super::error::{ConvertError, shown_bytes};
 use super::value::{Global, Node, NodeId, Parsed, Span, Value, kind};
 use super::{Limits, globals, opcode as op};
 
-/// A pickle stream being interpreted.
-pub(super) struct Machine<'a> {
+/// The state of the interpreter.
+pub(super) struct Interpreter<'a> {
     pub(super) input: Cursor<'a>,
-    /// Where the current opcode starts.
+    /// Offset of the current opcode.
     pub(super) opcode_at: usize,
     pub(super) stack: Vec<Value>,
-    /// Heights of the stack at the open MARKs.
+    /// Heights of the stack at each open MARK.
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
     pub(super) nodes: Vec<Node>,
@@ -28,7 +28,7 @@ pub(super) struct Machine<'a> {
     copies_left: usize,
 }
 
-/// Interprets the pickle at the start of `bytes`, which start at `base` in the stream `name`.
+/// Interprets the pickle at the start of `bytes`, which is at offset `base` of the stream `name`.
 pub(super) fn parse<'a>(
     bytes: &'a [u8],
     base: u64,
@@ -37,7 +37,7 @@ pub(super) fn parse<'a>(
 ) -> Result<Parsed<'a>, ConvertError> {
     let longest = usize::try_from(limits.max_pickle_bytes.min(u64::from(u32::MAX)));
     let bytes = bytes.get(..longest.unwrap_or(usize::MAX)).unwrap_or(bytes);
-    let mut machine = Machine {
+    let mut interpreter = Interpreter {
         input: Cursor::new(bytes, base, name),
         opcode_at: 0,
         stack: Vec::new(),
@@ -47,18 +47,18 @@ pub(super) fn parse<'a>(
         storages: Vec::new(),
         copies_left: bytes.len(),
     };
-    let root = machine.run(limits.max_opcodes)?;
+    let root = interpreter.run(limits.max_opcodes)?;
     Ok(Parsed {
         stream: bytes,
         base,
         root,
-        end: machine.input.pos,
-        nodes: machine.nodes,
-        storages: machine.storages,
+        end: interpreter.input.pos,
+        nodes: interpreter.nodes,
+        storages: interpreter.storages,
     })
 }
 
-impl Machine<'_> {
+impl Interpreter<'_> {
     fn run(&mut self, max_opcodes: u64) -> Result<Value, ConvertError> {
         let [proto] = self.input.array("opcode PROTO")?;
         if proto != op::PROTO {
@@ -86,7 +86,7 @@ impl Machine<'_> {
                 let len = self.u64("frame length")?;
                 let left = self.input.bytes.len().saturating_sub(self.input.pos) as u64;
                 if len > left {
-                    return Err(self.error(format!("frame of {len} bytes, but {left} are left")));
+                    return Err(self.error(format!("frame of {len} bytes with {left} bytes left")));
                 }
             }
 
@@ -123,7 +123,7 @@ impl Machine<'_> {
             op::SHORT_BINUNICODE => self.unicode(1)?,
             op::BINUNICODE => self.unicode(4)?,
             op::BINUNICODE8 => self.unicode(8)?,
-            // What Python 2 called str: text if it is UTF-8, else bytes.
+            // A str of Python 2: text if it is UTF-8, else bytes.
             op::SHORT_BINSTRING | op::BINSTRING => {
                 let width = if opcode == op::BINSTRING { 4 } else { 1 };
                 let (span, bytes) = self.counted(width, "string")?;
@@ -185,7 +185,7 @@ impl Machine<'_> {
             }
 
             op::POP => {
-                // POP also drops a MARK that lies on top.
+                // POP also removes a MARK at the top of the stack.
                 if self.marks.last() == Some(&self.stack.len()) {
                     self.marks.pop();
                 } else {
@@ -228,7 +228,7 @@ impl Machine<'_> {
             op::STACK_GLOBAL => {
                 let names = self.pop_many(2)?;
                 let [Value::Str(module), Value::Str(name)] = names[..] else {
-                    return Err(self.error("STACK_GLOBAL needs two strs"));
+                    return Err(self.error("STACK_GLOBAL: expected two strs"));
                 };
                 let stream = self.input.bytes;
                 self.global(module.of(stream), name.of(stream))?;
@@ -244,13 +244,13 @@ impl Machine<'_> {
                 let class = self.pop()?;
                 if class != Value::Global(Global::OrderedDict) {
                     let got = kind(&self.nodes, class);
-                    return Err(self.error(format!("NEWOBJ makes OrderedDicts only, not {got}")));
+                    return Err(self.error(format!("NEWOBJ: expected OrderedDict, got {got}")));
                 }
                 let result = self.call(class, args)?;
                 self.push(result);
             }
             op::BUILD => {
-                // Attributes such as a state dict's `_metadata` hold no tensors of the model.
+                // Attributes, such as `_metadata` of a state dict, contain no tensors of the model.
                 self.pop()?;
                 match self.top_node()? {
                     Some(Node::Dict(_)) => {}
@@ -263,9 +263,9 @@ impl Machine<'_> {
                 self.push(storage);
             }
             _ => {
-                return Err(
-                    self.error(format!("opcode 0x{opcode:02x} is none that torch.save emits"))
-                );
+                return Err(self.error(format!(
+                    "unexpected opcode 0x{opcode:02x}: torch.save does not write it"
+                )));
             }
         }
         Ok(())
@@ -280,7 +280,7 @@ impl Machine<'_> {
         let root = self.pop()?;
         if !self.stack.is_empty() || !self.marks.is_empty() {
             let left = self.stack.len();
-            return Err(self.error(format!("the pickle stops with {left} values left over")));
+            return Err(self.error(format!("the pickle ends with {left} values left on the stack")));
         }
         Ok(root)
     }
@@ -295,26 +295,26 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Puts a node into the arena.
+    /// Adds a node to the arena.
     pub(super) fn add(&mut self, node: Node) -> Result<Value, ConvertError> {
         let id = NodeId::try_from(self.nodes.len()).map_err(|_| self.error("too many values"))?;
         self.nodes.push(node);
         Ok(Value::Node(id))
     }
 
-    /// Takes `count` items from what may be copied. A file of `torch.save` copies each item at
-    /// most once, so as many as the stream has bytes is more than enough.
+    /// Takes `count` items from the copy budget. A file of `torch.save` copies each item at most
+    /// once, so one item per byte of the stream is more than enough.
     pub(super) fn charge_copies(&mut self, count: usize) -> Result<(), ConvertError> {
         match self.copies_left.checked_sub(count) {
             Some(left) => {
                 self.copies_left = left;
                 Ok(())
             }
-            None => Err(self.error("shared values expand to more than the stream holds")),
+            None => Err(self.error("shared values expand to more than the length of the stream")),
         }
     }
 
-    /// Height of the stack below which the current MARK protects it.
+    /// Height of the stack below the current MARK.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -388,7 +388,7 @@ impl Machine<'_> {
 
     fn recall(&mut self, index: u32) -> Result<(), ConvertError> {
         let Some(&value) = self.memo.get(&index) else {
-            return Err(self.error(format!("nothing is memoised under {index}")));
+            return Err(self.error(format!("no memo entry {index}")));
         };
         self.push(value);
         Ok(())
@@ -398,7 +398,7 @@ impl Machine<'_> {
         Ok(u64::from_le_bytes(self.input.array(what)?))
     }
 
-    /// Bytes after a count of `width` bytes.
+    /// Bytes preceded by a count of `width` bytes.
     fn counted(&mut self, width: u8, what: &'static str) -> Result<(Span, &[u8]), ConvertError> {
         let len = match width {
             1 => {
@@ -414,7 +414,7 @@ impl Machine<'_> {
     fn span(&mut self, len: u64, what: &'static str) -> Result<(Span, &[u8]), ConvertError> {
         let start = self.input.pos;
         let bytes = self.input.take(len, what)?;
-        // The stream is at most u32::MAX bytes long, see `parse`.
+        // `parse` limits the stream to u32::MAX bytes.
         let (Ok(start), Ok(len)) = (u32::try_from(start), u32::try_from(len)) else {
             return Err(self.error(format!("{what} past 4 GiB")));
         };
@@ -439,7 +439,7 @@ impl Machine<'_> {
     fn long(&mut self, len: u64) -> Result<(), ConvertError> {
         let (span, bytes) = self.span(len, "int")?;
         let value = if bytes.len() <= 8 {
-            // Little-endian two's complement: the last byte's sign fills what is missing.
+            // Little-endian two's complement: extend the sign of the last byte.
             let fill = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 };
             let mut wide = [fill; 8];
             wide.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);

@@ -1,14 +1,13 @@
-//! The calls that a state dict's pickle makes, each as plain data.
+//! The function calls in the pickle of a state dict, each evaluated to plain data.
 
-use super::dtype::TorchDtype;
 use super::error::ConvertError;
-use super::pickle::Machine;
+use super::pickle::Interpreter;
 use super::value::{Global, Node, StorageRef, TensorRef, Value, items, kind};
 
 /// Longest storage key in bytes; `torch.save` writes decimal numbers.
 const MAX_STORAGE_KEY: u32 = 256;
 
-impl Machine<'_> {
+impl Interpreter<'_> {
     /// `callable(*args)`.
     pub(super) fn call(&mut self, callable: Value, args: Value) -> Result<Value, ConvertError> {
         let Value::Global(mut global) = callable else {
@@ -21,7 +20,7 @@ impl Machine<'_> {
             let [Value::Global(inner), Value::Global(Global::TensorClass), inner_args, _] =
                 self.args(args, "_rebuild_from_type_v2")?[..]
             else {
-                return Err(self.error("_rebuild_from_type_v2 of something else than a tensor"));
+                return Err(self.error("_rebuild_from_type_v2: expected a tensor"));
             };
             (global, args) = (inner, inner_args);
         }
@@ -35,19 +34,19 @@ impl Machine<'_> {
                 // (tensor, requires_grad, hooks[, state]): a parameter is the tensor it wraps.
                 match self.args(args, "a parameter")?.first() {
                     Some(&Value::Node(id)) if self.is_tensor(id) => Ok(Value::Node(id)),
-                    _ => Err(self.error("a parameter of something else than a tensor")),
+                    _ => Err(self.error("a parameter: expected a tensor")),
                 }
             }
             Global::Size => match self.args(args, "torch.Size")?[..] {
                 [shape] if items(&self.nodes, shape).is_some() => Ok(shape),
-                _ => Err(self.error("torch.Size of something else than a tuple")),
+                _ => Err(self.error("torch.Size: expected a tuple")),
             },
-            Global::MakesOpaque => {
+            Global::OpaqueFunction => {
                 self.args(args, "a function")?;
                 Ok(Value::Opaque)
             }
             Global::RebuildFromTypeV2 | Global::Storage(_) | Global::Dtype(_) | Global::Opaque => {
-                Err(self.error("a call that no state dict makes"))
+                Err(self.error("a call that a state dict does not contain"))
             }
         }
     }
@@ -65,7 +64,7 @@ impl Machine<'_> {
 
     fn not_args(&self, args: Value, of: &str) -> ConvertError {
         let got = kind(&self.nodes, args);
-        self.error(format!("the arguments of {of}: expected a tuple, got {got}"))
+        self.error(format!("arguments of {of}: expected a tuple, got {got}"))
     }
 
     fn is_tensor(&self, id: u32) -> bool {
@@ -79,12 +78,14 @@ impl Machine<'_> {
             &[pairs] => pairs,
             more => {
                 let count = more.len();
-                return Err(self.error(format!("OrderedDict of {count} arguments")));
+                return Err(
+                    self.error(format!("OrderedDict: expected at most 1 argument, got {count}"))
+                );
             }
         };
         let Some(count) = items(&self.nodes, pairs).map(<[Value]>::len) else {
             let got = kind(&self.nodes, pairs);
-            return Err(self.error(format!("OrderedDict of {got} instead of a list of pairs")));
+            return Err(self.error(format!("OrderedDict: expected a list of pairs, got {got}")));
         };
         self.charge_copies(count)?;
         let entries: Option<Vec<_>> = items(&self.nodes, pairs)
@@ -95,8 +96,7 @@ impl Machine<'_> {
                 _ => None,
             })
             .collect();
-        let entries =
-            entries.ok_or_else(|| self.error("OrderedDict of items that are no pairs"))?;
+        let entries = entries.ok_or_else(|| self.error("OrderedDict: expected pairs"))?;
         self.add(Node::Dict(entries))
     }
 
@@ -125,14 +125,14 @@ impl Machine<'_> {
         };
         let &Value::Int(offset) = offset else {
             let got = kind(&self.nodes, *offset);
-            return Err(self.error(format!("{of}: expected an int as offset, got {got}")));
+            return Err(self.error(format!("{of}: expected an int offset, got {got}")));
         };
         let is_dims = |v: Value| items(&self.nodes, v).is_some();
         let (&Value::Node(shape), &Value::Node(stride)) = (shape, stride) else {
-            return Err(self.error(format!("{of}: expected tuples as shape and stride")));
+            return Err(self.error(format!("{of}: shape and stride must be tuples")));
         };
         if !is_dims(Value::Node(shape)) || !is_dims(Value::Node(stride)) {
-            return Err(self.error(format!("{of}: expected tuples as shape and stride")));
+            return Err(self.error(format!("{of}: shape and stride must be tuples")));
         }
         let mut dtype = storage_ref.dtype;
         let mut metadata = Value::None;
@@ -153,7 +153,7 @@ impl Machine<'_> {
             Value::None => false,
             Value::Node(id) => match self.nodes.get(id as usize) {
                 Some(Node::Dict(entries)) => {
-                    // At most `conj` and `neg`; a longer dict is none of PyTorch's.
+                    // PyTorch writes at most `conj` and `neg`.
                     entries.len() > 2 || entries.iter().any(|&(_, v)| v != Value::Bool(false))
                 }
                 _ => true,
@@ -170,8 +170,8 @@ impl Machine<'_> {
         })))
     }
 
-    /// `("storage", class, key, location, numel[, view])`; the location is where the storage
-    /// was, such as `cuda:0`, and does not matter.
+    /// `("storage", class, key, location, numel[, view])`. The location, such as `cuda:0`, is
+    /// ignored.
     pub(super) fn persistent_id(&mut self, id: Value) -> Result<Value, ConvertError> {
         let stream = self.input.bytes;
         let (kind_of, class, key, numel, view) = match self.args(id, "a persistent id")? {
@@ -182,14 +182,14 @@ impl Machine<'_> {
                 let module =
                     matches!(other.first(), Some(Value::Str(s)) if s.of(stream) == b"module");
                 return Err(self.error(if module {
-                    "a whole module was saved, not its state dict".to_owned()
+                    "the file contains a whole module, not its state dict".to_owned()
                 } else {
-                    format!("a persistent id of {} parts instead of 5 or 6", other.len())
+                    format!("persistent id: expected 5 or 6 items, got {}", other.len())
                 }));
             }
         };
         if !matches!(kind_of, Value::Str(s) if s.of(stream) == b"storage") {
-            return Err(self.error("a persistent id that is no storage's"));
+            return Err(self.error("persistent id: expected a storage"));
         }
         let Value::Global(Global::Storage(dtype)) = class else {
             let got = kind(&self.nodes, class);
@@ -197,10 +197,13 @@ impl Machine<'_> {
         };
         let Value::Str(key) = key else {
             let got = kind(&self.nodes, key);
-            return Err(self.error(format!("expected a str as storage key, got {got}")));
+            return Err(self.error(format!("storage key: expected a str, got {got}")));
         };
         if key.len > MAX_STORAGE_KEY {
-            return Err(self.error(format!("a storage key of {} bytes", key.len)));
+            return Err(self.error(format!(
+                "storage key of {} bytes: expected at most {MAX_STORAGE_KEY}",
+                key.len
+            )));
         }
         let view = match view {
             Value::None => None,
@@ -208,12 +211,12 @@ impl Machine<'_> {
                 Some(&[Value::Str(_), Value::Int(offset), Value::Int(len)]) => {
                     Some((self.count(offset, "view offset")?, self.count(len, "view size")?))
                 }
-                _ => return Err(self.error("a storage view that is not (key, offset, size)")),
+                _ => return Err(self.error("storage view: expected (key, offset, size)")),
             },
         };
         let Value::Int(numel) = numel else {
             let got = kind(&self.nodes, numel);
-            return Err(self.error(format!("expected an int as storage size, got {got}")));
+            return Err(self.error(format!("storage size: expected an int, got {got}")));
         };
         let numel = self.count(numel, "storage size")?;
         let storage = self.add(Node::Storage(Box::new(StorageRef { key, dtype, numel, view })))?;
@@ -229,12 +232,8 @@ impl Machine<'_> {
 }
 
 impl StorageRef {
-    /// The declared size, or `None` where it does not fit into 64 bits.
+    /// The declared size in bytes, or `None` when it exceeds 64 bits.
     pub(super) fn declared_bytes(&self) -> Option<u64> {
-        self.numel.checked_mul(u64_of(self.dtype))
+        self.numel.checked_mul(self.dtype.size() as u64)
     }
-}
-
-fn u64_of(dtype: TorchDtype) -> u64 {
-    dtype.size() as u64
 }

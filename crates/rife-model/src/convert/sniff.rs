@@ -1,18 +1,18 @@
-//! What a file is, from how it starts.
+//! Detects the format of a file from its first bytes.
 
-/// A container that is read, or what the file looks like instead.
+/// The format of a file: a supported one, or a description of what the file looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Detected {
     Zip,
     Legacy,
     Other(&'static str),
 }
 
-/// Bytes from the start of a file that [`kind`] wants to see.
+/// Bytes from the start of a file that [`detect`] needs.
 pub(super) const HEAD: usize = 512;
 
-/// What a file of `len` bytes that starts with `head` is.
-pub(super) fn kind(head: &[u8], len: u64) -> Kind {
+/// The format of a file of `len` bytes that starts with `head`.
+pub(super) fn detect(head: &[u8], len: u64) -> Detected {
     const STARTS: &[(&[u8], &str)] = &[
         (b"PK\x05\x06", "it looks like a zip archive without entries"),
         (
@@ -31,24 +31,25 @@ pub(super) fn kind(head: &[u8], len: u64) -> Kind {
         (b"\xff\xd8\xff", "it looks like a JPEG image"),
     ];
     if head.starts_with(b"PK\x03\x04") {
-        return Kind::Zip;
+        return Detected::Zip;
     }
     if head.first() == Some(&0x80) {
-        return Kind::Legacy;
+        return Detected::Legacy;
     }
     if let Some((_, found)) = STARTS.iter().find(|(start, _)| head.starts_with(start)) {
-        return Kind::Other(found);
+        return Detected::Other(found);
     }
     if head.get(257..262) == Some(b"ustar".as_slice()) {
-        return Kind::Other(
-            "it looks like the tar format of PyTorch before 0.1.10; load and save it with a newer PyTorch first",
+        return Detected::Other(
+            "it looks like the tar format of PyTorch before 0.1.10; load it with a newer PyTorch and save \
+             it again",
         );
     }
     if let Some((count, rest)) = head.split_first_chunk::<8>()
         && u64::from_le_bytes(*count) <= len
         && rest.first() == Some(&b'{')
     {
-        return Kind::Other("it looks like a safetensors file, which needs no conversion");
+        return Detected::Other("it looks like a safetensors file, which needs no conversion");
     }
     let text: Vec<u8> = head
         .iter()
@@ -57,19 +58,23 @@ pub(super) fn kind(head: &[u8], len: u64) -> Kind {
         .map(|b| b.to_ascii_lowercase())
         .collect();
     if text.starts_with(b"<!doctype html") || text.starts_with(b"<html") {
-        return Kind::Other("it looks like an HTML page; the download was no file");
+        return Detected::Other(
+            "it looks like an HTML page; the download returned a web page instead of the file",
+        );
     }
     if text.starts_with(b"<") {
-        return Kind::Other("it looks like an XML or HTML page; the download was no file");
+        return Detected::Other(
+            "it looks like an XML or HTML page; the download returned a web page instead of the file",
+        );
     }
     if text.starts_with(b"{") {
-        return Kind::Other("it looks like JSON text");
+        return Detected::Other("it looks like JSON text");
     }
-    // A ModelProto starts with its field 1 (ir_version) and goes on with field 2, 3, 7 or 8.
+    // A ModelProto starts with field 1 (ir_version), followed by field 2, 3, 7 or 8.
     if matches!(head, [0x08, 1..=32, 0x12 | 0x1a | 0x3a | 0x42, ..]) {
-        return Kind::Other("it looks like an ONNX model");
+        return Detected::Other("it looks like an ONNX model");
     }
-    Kind::Other("it starts like neither format of torch.save")
+    Detected::Other("it has neither format of torch.save")
 }
 
 #[cfg(test)]
@@ -77,9 +82,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_are_told_apart_by_content() {
-        assert_eq!(kind(b"PK\x03\x04....", 8), Kind::Zip);
-        assert_eq!(kind(b"\x80\x02\x8a\x0a", 4), Kind::Legacy);
+    fn format_is_detected_from_content() {
+        assert_eq!(detect(b"PK\x03\x04....", 8), Detected::Zip);
+        assert_eq!(detect(b"\x80\x02\x8a\x0a", 4), Detected::Legacy);
         let mut tar = vec![b'x'; 512];
         tar[257..262].copy_from_slice(b"ustar");
         let safetensors = b"\x02\0\0\0\0\0\0\0{}";
@@ -94,7 +99,7 @@ mod tests {
             (b"hello", "neither"),
         ] {
             assert!(
-                matches!(kind(head, 512), Kind::Other(found) if found.contains(word)),
+                matches!(detect(head, 512), Detected::Other(found) if found.contains(word)),
                 "{word}"
             );
         }

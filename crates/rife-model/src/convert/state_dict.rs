@@ -1,4 +1,4 @@
-//! Which dictionary of the pickled object is the model, and what its tensors are called.
+//! Finds the state dict in the pickled object and the names of its tensors.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,8 +6,8 @@ use super::Skipped;
 use super::error::{ConvertError, quoted, shown, shown_bytes};
 use super::value::{Node, Parsed, TensorRef, Value};
 
-/// Keys under which checkpoints nest their state dict, the preferred one first. Of a model and
-/// its moving average, the average is what inference is meant to use.
+/// Keys under which checkpoints nest their state dict, in order of preference. Of a model and its
+/// moving average, inference uses the average.
 pub(super) const CONTAINERS: [&str; 8] = [
     "state_dict",
     "model_state_dict",
@@ -19,27 +19,27 @@ pub(super) const CONTAINERS: [&str; 8] = [
     "flownet",
 ];
 
-/// How many containers may lie in one another, as in `{"model": {"state_dict": {...}}}`.
+/// How deeply containers may be nested, as in `{"model": {"state_dict": {...}}}`.
 const MAX_NESTING: usize = 4;
 
-/// The prefix that `torch.nn.DataParallel` puts before every key.
+/// The prefix that `torch.nn.DataParallel` adds to every key.
 const MODULE_PREFIX: &str = "module.";
 
-/// A state dict that was found.
+/// The state dict of a checkpoint.
 #[derive(Debug)]
 pub(super) struct StateDict<'a> {
-    /// Names without `module.`, and the tensors.
+    /// Names without `module.`, with their tensors.
     pub(super) tensors: BTreeMap<&'a str, &'a TensorRef>,
-    /// Keys that led to it, escaped.
+    /// The keys that lead to it, escaped.
     pub(super) path: Vec<String>,
     pub(super) skipped: Vec<Skipped>,
-    /// Names that had the prefix.
+    /// The number of names that had the prefix.
     pub(super) module_prefixes: usize,
 }
 
-/// Finds the state dict: the value of the first of [`CONTAINERS`] that holds tensors or again
-/// such a container; else the dictionary itself, if it holds tensors; else the only value of it
-/// that does.
+/// Finds the state dict: the value of the first of [`CONTAINERS`] that contains tensors or another
+/// such container; else the dict itself, if it contains tensors; else its only value that contains
+/// tensors.
 pub(super) fn find<'a>(parsed: &'a Parsed<'a>) -> Result<StateDict<'a>, ConvertError> {
     let mut at = parsed.root;
     let mut path = Vec::new();
@@ -54,18 +54,18 @@ pub(super) fn find<'a>(parsed: &'a Parsed<'a>) -> Result<StateDict<'a>, ConvertE
             return collect(parsed, entries, path, skipped);
         };
         let (key, inner) = inner;
-        // What lies beside the chosen container is left out, and said to be.
+        // Report the other entries as skipped.
         for &(k, v) in entries.iter().filter(|&&(k, _)| k != key) {
-            leave_out(&mut skipped, parsed, (k, v), &path);
+            skip(&mut skipped, parsed, (k, v), &path);
         }
         path.push(shown_bytes(parsed.text(key).unwrap_or_default()));
         at = inner;
     }
-    Err(none(&path, "dicts nested too deeply".to_owned()))
+    Err(none(&path, "dicts are nested too deeply".to_owned()))
 }
 
-/// Which nodes are dicts that hold tensors, and which are dicts that hold such a dict under one of
-/// [`CONTAINERS`]. Each dict is looked at once, however many others share it.
+/// Which nodes are dicts that contain tensors, and which are dicts that contain such a dict under
+/// one of [`CONTAINERS`]. Each dict is visited once, even if many others share it.
 struct Holders {
     tensors: Vec<bool>,
     container: Vec<bool>,
@@ -89,7 +89,7 @@ impl Holders {
         marked(&self.tensors, value)
     }
 
-    /// Whether the value is a state dict or leads to one.
+    /// Whether the value is a state dict or contains one.
     fn leads(&self, value: Value) -> bool {
         self.tensors(value) || marked(&self.container, value)
     }
@@ -102,7 +102,7 @@ fn marked(marks: &[bool], value: Value) -> bool {
     }
 }
 
-/// The entry of a dict that is its state dict, or `None` where that is the dict itself.
+/// The entry of a dict that is the state dict, or `None` when the dict itself is.
 fn container(
     parsed: &Parsed<'_>,
     dict: Value,
@@ -128,10 +128,10 @@ fn container(
         (Some(&(first, _)), Some(&(second, _))) => {
             let show = |k| quoted(&shown_bytes(parsed.text(k).unwrap_or_default()));
             let (first, second) = (show(first), show(second));
-            Err(none(path, format!("both {first} and {second} hold tensors")))
+            Err(none(path, format!("both {first} and {second} contain tensors")))
         }
         (None, _) if entries.is_empty() => Err(none(path, "the dict is empty".to_owned())),
-        (None, _) => Err(none(path, "the dict holds no tensors".to_owned())),
+        (None, _) => Err(none(path, "the dict contains no tensors".to_owned())),
     }
 }
 
@@ -151,20 +151,20 @@ fn collect<'a>(
     let mut module_prefixes = 0_usize;
     for &(key, value) in entries {
         let text = parsed.text(key);
-        // The set is asked before anything is copied, so one long key shared by many entries
-        // costs its length once.
+        // Check for duplicates before copying, so that a long key shared by many entries is
+        // processed once.
         if let Some(text) = text
             && !keys.insert(text)
         {
-            return Err(none(&path, format!("the key {} comes twice", quoted(&shown_bytes(text)))));
+            return Err(none(&path, format!("duplicate key {}", quoted(&shown_bytes(text)))));
         }
         let Some(tensor) = parsed.tensor(value) else {
-            leave_out(&mut skipped, parsed, (key, value), &path);
+            skip(&mut skipped, parsed, (key, value), &path);
             continue;
         };
         let Some(key) = text.and_then(|text| std::str::from_utf8(text).ok()) else {
             let got = parsed.kind(key);
-            return Err(none(&path, format!("expected a str as name of a tensor, got {got}")));
+            return Err(none(&path, format!("name of a tensor: expected a str, got {got}")));
         };
         if key == "__metadata__" {
             return Err(ConvertError::tensor(key, "safetensors reserves this name"));
@@ -180,15 +180,15 @@ fn collect<'a>(
         }
     }
     if tensors.is_empty() {
-        return Err(none(&path, "the dict holds no tensors".to_owned()));
+        return Err(none(&path, "the dict contains no tensors".to_owned()));
     }
     Ok(StateDict { tensors, path, skipped, module_prefixes })
 }
 
-/// Most values that are named as left out; what follows is not.
+/// Most skipped values that are reported.
 const MAX_SKIPPED: usize = 1000;
 
-fn leave_out(
+fn skip(
     skipped: &mut Vec<Skipped>,
     parsed: &Parsed<'_>,
     (key, value): (Value, Value),

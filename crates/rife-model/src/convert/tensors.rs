@@ -1,4 +1,4 @@
-//! From a storage, an offset, a shape and strides to the bytes of one contiguous tensor.
+//! Builds contiguous tensors from storages, offsets, shapes and strides.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use super::dtype::{Dtype, TorchDtype};
 use super::error::{ConvertError, quoted, shown_bytes};
 use super::value::{Parsed, StorageRef, TensorRef, Value};
 
-/// Most dimensions of a tensor, as in PyTorch's kernels.
+/// Most dimensions of a tensor: the limit of PyTorch's kernels.
 pub(super) const MAX_RANK: usize = 64;
 
-/// A tensor's elements, contiguous in row-major order and little-endian.
+/// A tensor: little-endian elements, contiguous in row-major order.
 ///
-/// Tensors that are contiguous in the file share the bytes of their storage.
+/// Tensors that are contiguous in the file share the memory of their storage.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     dtype: Dtype,
@@ -25,7 +25,7 @@ impl Tensor {
         self.dtype
     }
 
-    /// The sizes; empty for a scalar.
+    /// The dimensions; empty for a scalar.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -36,7 +36,7 @@ impl Tensor {
     }
 }
 
-/// A range of bytes of a file or of an unpacked entry, held once however many tensors lie in it.
+/// A range of bytes of a file or an unpacked entry. Tensors over the same bytes share them.
 #[derive(Clone, Debug)]
 pub(super) struct StorageBytes {
     pub(super) data: Arc<Vec<u8>>,
@@ -58,7 +58,7 @@ impl StorageBytes {
         self.as_slice().len() as u64
     }
 
-    /// `len` bytes from `from` on, counted from the start of this range.
+    /// The `len` bytes from offset `from` in this range.
     fn part(&self, from: u64, len: u64) -> Option<Self> {
         let from = usize::try_from(from).ok()?;
         let len = usize::try_from(len).ok()?;
@@ -68,35 +68,35 @@ impl StorageBytes {
     }
 }
 
-/// The byte order of a container's storages.
+/// The byte order of the storages of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ByteOrder {
     Little,
     Big,
 }
 
-/// Where storages come from.
-pub(super) trait StorageSource {
+/// Loads the storages of a checkpoint.
+pub(super) trait StorageLoader {
     fn byte_order(&self) -> ByteOrder;
 
-    /// The bytes of a storage, or `None` where the container has none of that key.
+    /// The bytes of a storage, or `None` when the checkpoint has no storage with this key.
     fn load(&mut self, key: &[u8]) -> Result<Option<StorageBytes>, ConvertError>;
 }
 
-/// Makes tensors, and bounds what they take together.
-pub(super) struct Builder<'a, S> {
+/// Builds tensors and limits their total size.
+pub(super) struct TensorBuilder<'a, S> {
     pub(super) parsed: &'a Parsed<'a>,
-    pub(super) source: S,
-    /// Most bytes of all tensors together.
+    pub(super) storages: S,
+    /// Limit on the bytes of all tensors together.
     pub(super) limit: u64,
-    /// Bytes of the tensors made so far.
+    /// Bytes of the tensors built so far.
     pub(super) used: u64,
     /// Dimensions that may still be copied out of shared shapes.
     pub(super) dims_left: usize,
 }
 
-impl<S: StorageSource> Builder<'_, S> {
-    /// Makes the tensor that `name` names.
+impl<S: StorageLoader> TensorBuilder<'_, S> {
+    /// Builds the tensor called `name`.
     pub(super) fn build(&mut self, name: &str, tensor: &TensorRef) -> Result<Tensor, ConvertError> {
         let fail = |problem: String| ConvertError::tensor(name, problem);
         let unsupported = |dtype: TorchDtype| ConvertError::UnsupportedDtype {
@@ -120,7 +120,7 @@ impl<S: StorageSource> Builder<'_, S> {
 
         let layout = Layout { shape, stride, offset, element: dtype.size() };
         let numel = layout.numel().ok_or_else(|| {
-            fail(format!("shape {} has more elements than can be counted", layout.show_shape()))
+            fail(format!("the number of elements of shape {} overflows", layout.show_shape()))
         })?;
         let bytes = numel.checked_mul(dtype.size() as u64);
         let used = bytes.and_then(|bytes| self.used.checked_add(bytes));
@@ -128,7 +128,7 @@ impl<S: StorageSource> Builder<'_, S> {
             Some(used) if used <= self.limit => self.used = used,
             _ => {
                 return Err(ConvertError::TooLarge {
-                    what: format!("tensor {} and those before it", quoted(name)),
+                    what: format!("tensor {} together with the tensors before it", quoted(name)),
                     got: used.unwrap_or(u64::MAX),
                     limit: self.limit,
                 });
@@ -136,29 +136,29 @@ impl<S: StorageSource> Builder<'_, S> {
         }
         let key = storage.key.of(self.parsed.stream);
         let whole = self
-            .source
+            .storages
             .load(key)?
             .ok_or_else(|| fail(format!("its storage {} is missing", quoted(&shown_bytes(key)))))?;
         let storage = view(&storage, key, &whole).map_err(fail)?;
-        let bytes = layout.read(&storage, numel, self.source.byte_order()).map_err(fail)?;
+        let bytes = layout.read(&storage, numel, self.storages.byte_order()).map_err(fail)?;
         let shape = layout.shape.iter().map(|&d| usize::try_from(d)).collect::<Result<_, _>>();
         let shape = shape.map_err(|_| fail("a dimension is too large".to_owned()))?;
         Ok(Tensor { dtype, shape, bytes })
     }
 
-    /// A shape's or stride's numbers.
+    /// The numbers of a shape or stride.
     fn dims(&mut self, id: u32, what: &str) -> Result<Vec<u64>, String> {
         let dims = self.parsed.items(Value::Node(id)).ok_or_else(|| format!("it has no {what}"))?;
         if dims.len() > MAX_RANK {
             return Err(format!(
-                "{what} of {} dimensions; at most {MAX_RANK} are read",
+                "{what} of {} dimensions: expected at most {MAX_RANK}",
                 dims.len()
             ));
         }
-        // Each number is written out for each tensor by torch.save, so there are never more of
-        // them than the stream has bytes.
+        // torch.save writes each number for each tensor, so a real stream never has more of them
+        // than bytes.
         let left = self.dims_left.checked_sub(dims.len());
-        self.dims_left = left.ok_or("shapes shared by more tensors than the stream can name")?;
+        self.dims_left = left.ok_or("too many tensors share their shapes")?;
         dims.iter()
             .map(|&dim| match dim {
                 Value::Int(dim) => {
@@ -172,17 +172,17 @@ impl<S: StorageSource> Builder<'_, S> {
     }
 }
 
-/// The part of the bytes of storage `key` that a reference to it stands for.
+/// The bytes of storage `key` that a reference covers.
 fn view(storage: &StorageRef, key: &[u8], bytes: &StorageBytes) -> Result<StorageBytes, String> {
     let shown = quoted(&shown_bytes(key));
     let element = storage.dtype.size() as u64;
-    // A storage that was viewed as another dtype may end in less than an element.
+    // A storage viewed as another dtype may end with a partial element.
     let fits = storage
         .declared_bytes()
         .filter(|&declared| bytes.len().checked_sub(declared).is_some_and(|rest| rest < element));
     let Some(declared) = fits else {
         return Err(format!(
-            "storage {shown} declares {} elements of {element} bytes, but holds {} bytes",
+            "storage {shown} declares {} elements of {element} bytes, but contains {} bytes",
             storage.numel,
             bytes.len()
         ));
@@ -198,23 +198,23 @@ fn view(storage: &StorageRef, key: &[u8], bytes: &StorageBytes) -> Result<Storag
     part.ok_or_else(|| {
         let numel = storage.numel;
         format!(
-            "its view of {count} elements from {first} on is outside storage {shown} of {numel}"
+            "its view of {count} elements from {first} exceeds storage {shown} of {numel} elements"
         )
     })
 }
 
-/// How a tensor lies in its storage; all counts are in elements.
+/// The layout of a tensor in its storage, in elements.
 struct Layout {
     shape: Vec<u64>,
     stride: Vec<u64>,
     offset: u64,
-    /// Bytes of one element.
+    /// Bytes per element.
     element: usize,
 }
 
 impl Layout {
     fn numel(&self) -> Option<u64> {
-        // A zero anywhere makes the tensor empty, however large the other sizes are.
+        // A dimension of 0 makes the tensor empty, however large the others are.
         if self.shape.contains(&0) {
             return Some(0);
         }
@@ -225,7 +225,7 @@ impl Layout {
         format!("{:?}", self.shape)
     }
 
-    /// Elements of the storage from its start to the last one that the tensor reaches.
+    /// One past the last element of the storage that the tensor uses.
     fn reach(&self) -> Option<u64> {
         let last =
             self.shape.iter().zip(&self.stride).try_fold(self.offset, |last, (&dim, &s)| {
@@ -261,7 +261,7 @@ impl Layout {
         let needed = self.reach().and_then(|reach| reach.checked_mul(element));
         if needed.is_none_or(|needed| needed > storage.len()) {
             return Err(format!(
-                "shape {}, stride {:?} and offset {} reach beyond its storage of {} bytes",
+                "shape {}, stride {:?} and offset {} exceed its storage of {} bytes",
                 self.show_shape(),
                 self.stride,
                 self.offset,
@@ -275,7 +275,7 @@ impl Layout {
                 .checked_mul(element)
                 .zip(numel.checked_mul(element))
                 .and_then(|(from, len)| storage.part(from, len));
-            return part.ok_or_else(|| "it reaches beyond its storage".to_owned());
+            return part.ok_or_else(|| "it exceeds its storage".to_owned());
         }
         let mut bytes = self.gather(storage.as_slice(), numel)?;
         if swap {
@@ -284,15 +284,15 @@ impl Layout {
         Ok(StorageBytes::whole(Arc::new(bytes)))
     }
 
-    /// Copies the elements in row-major order. [`Self::reach`] has been checked.
+    /// Copies the elements in row-major order. The caller has checked [`Self::reach`].
     fn gather(&self, storage: &[u8], numel: u64) -> Result<Vec<u8>, String> {
-        let no_memory = || format!("no memory for {numel} elements");
+        let no_memory = || format!("out of memory allocating {numel} elements");
         let len = usize::try_from(numel).ok().and_then(|n| n.checked_mul(self.element));
         let len = len.ok_or_else(no_memory)?;
         let mut out = Vec::new();
         out.try_reserve_exact(len).map_err(|_| no_memory())?;
 
-        // Dimensions of size 1 never move, so the odometer leaves them out.
+        // Dimensions of size 1 never advance, so the odometer omits them.
         let (dims, strides): (Vec<u64>, Vec<u64>) =
             self.shape.iter().zip(&self.stride).filter(|(dim, _)| **dim != 1).unzip();
         let (inner_dim, inner_stride) = match (dims.last(), strides.last()) {
@@ -301,7 +301,7 @@ impl Layout {
         };
         let outer = dims.len().saturating_sub(1);
         let mut index = vec![0_u64; outer];
-        let outside = || "it reaches beyond its storage".to_owned();
+        let outside = || "it exceeds its storage".to_owned();
         let mut row = self.offset;
         loop {
             let mut at = row;
@@ -321,7 +321,7 @@ impl Layout {
                     moved = true;
                     break;
                 }
-                // All of this dimension was walked: back to its start.
+                // The end of this dimension: back to its start.
                 row = row.saturating_sub(stride.saturating_mul(dim));
                 *i = 0;
             }
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn strides_are_followed() {
+    fn strided_tensors_are_gathered_in_row_major_order() {
         let storage: Vec<u8> = (0..24).collect();
         assert_eq!(read(&[2, 3], &[3, 1], 0, &storage), Ok(vec![0, 1, 2, 3, 4, 5]));
         assert_eq!(read(&[3, 2], &[1, 3], 1, &storage), Ok(vec![1, 4, 2, 5, 3, 6]));
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reaches_beyond_the_storage_is_refused() {
+    fn layout_beyond_the_storage_is_refused() {
         let storage = [0; 6];
         for (shape, stride, offset) in [
             (&[7_u64][..], &[1_u64][..], 0),

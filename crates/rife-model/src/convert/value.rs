@@ -1,13 +1,13 @@
-//! What the pickle machine computes with.
+//! The values of the pickle interpreter.
 //!
-//! Values are small and `Copy`; everything with content lives in one flat arena and is referred
-//! to by index. So a value that is shared a million times through the memo costs a million
-//! indices and not a million copies, a list that holds itself leaks nothing, and dropping the
-//! arena does not recurse however deeply the file nests its containers.
+//! Values are small and `Copy`. Containers are stored in one flat arena and referred to by index.
+//! So a value that the memo shares a million times costs a million indices instead of a million
+//! copies, a list that contains itself leaks no memory, and dropping deeply nested containers does
+//! not recurse.
 
 use super::dtype::TorchDtype;
 
-/// A string or number inside the pickle stream: where its bytes lie.
+/// The position of a string or number in the pickle stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: u32,
@@ -21,8 +21,8 @@ impl Span {
     }
 }
 
-/// A Python object that a state dict may name. None of them is code here: each is a case in
-/// [`super::reduce`].
+/// A Python object that a state dict may refer to. None of them is executed: [`super::reduce`]
+/// evaluates each to plain data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Global {
     OrderedDict,
@@ -38,27 +38,27 @@ pub(super) enum Global {
     Storage(TorchDtype),
     Dtype(TorchDtype),
     Size,
-    /// `torch.device` and `torch.serialization._get_layout`: their results are never used.
-    MakesOpaque,
+    /// `torch.device` and `torch.serialization._get_layout`, whose results are never used.
+    OpaqueFunction,
     /// A constant whose value is never used, such as `torch.per_tensor_affine`.
     Opaque,
 }
 
-/// A value on the machine's stack.
+/// A value on the interpreter's stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     None,
     Bool(bool),
     Int(i64),
-    /// An integer of more than eight bytes, little-endian two's complement.
+    /// An integer of more than eight bytes: little-endian, two's complement.
     BigInt(Span),
-    /// Floats are never needed, only carried.
+    /// The value of a float is never needed.
     Float,
-    /// Text as UTF-8, or what Python 2 called `str`.
+    /// UTF-8 text, or a `str` of Python 2.
     Str(Span),
     Bytes,
     Global(Global),
-    /// Something that is carried and never looked at, such as a device.
+    /// A value that is never used, such as a device.
     Opaque,
     Node(NodeId),
 }
@@ -66,7 +66,7 @@ pub(super) enum Value {
 /// Index of a [`Node`] in its arena.
 pub(super) type NodeId = u32;
 
-/// A value with content.
+/// A container, storage or tensor.
 #[derive(Debug)]
 pub(super) enum Node {
     Tuple(Box<[Value]>),
@@ -77,20 +77,19 @@ pub(super) enum Node {
     Tensor(Box<TensorRef>),
 }
 
-/// A storage as a persistent id names it.
+/// A storage as described by a persistent id.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StorageRef {
-    /// The name of the storage in the container.
+    /// The name of the storage in the checkpoint.
     pub(super) key: Span,
     pub(super) dtype: TorchDtype,
-    /// Declared elements of `dtype`.
+    /// The declared number of elements of `dtype`.
     pub(super) numel: u64,
-    /// First element and count of a view of the storage (legacy files before PyTorch 0.4).
+    /// First element and number of elements of a view (legacy files before PyTorch 0.4).
     pub(super) view: Option<(u64, u64)>,
 }
 
-/// A tensor as a rebuild function describes it. Nothing is checked yet: the checks are made where
-/// the tensor's name is known.
+/// A tensor as described by a rebuild function. It is validated later, when its name is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TensorRef {
     pub(super) storage: NodeId,
@@ -101,22 +100,22 @@ pub(super) struct TensorRef {
     pub(super) shape: NodeId,
     /// A tuple or list, in elements.
     pub(super) stride: NodeId,
-    /// The values are the stored ones negated or conjugated.
+    /// The values are the negated or conjugated stored values.
     pub(super) lazy_sign: bool,
 }
 
 /// The result of one pickle stream.
 #[derive(Debug)]
 pub(super) struct Parsed<'a> {
-    /// The stream that spans point into.
+    /// The stream that spans refer to.
     pub(super) stream: &'a [u8],
-    /// Where the stream starts in what its name names.
+    /// The offset of the stream in its file or entry.
     pub(super) base: u64,
     pub(super) nodes: Vec<Node>,
-    /// Every storage in the order in which the stream names it.
+    /// Every storage, in the order of the stream.
     pub(super) storages: Vec<NodeId>,
     pub(super) root: Value,
-    /// Bytes of the stream that the pickle takes.
+    /// The length of the pickle in bytes.
     pub(super) end: usize,
 }
 
@@ -176,7 +175,7 @@ pub(super) fn items(nodes: &[Node], value: Value) -> Option<&[Value]> {
     }
 }
 
-/// What a value is, for messages.
+/// The type of a value, for messages.
 pub(super) fn kind(nodes: &[Node], value: Value) -> &'static str {
     match value {
         Value::None => "None",
@@ -205,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_as_small_as_the_memory_bounds_assume() {
+    fn sizes_match_the_documented_memory_bounds() {
         assert!(size_of::<Value>() <= 16);
         assert!(size_of::<Node>() <= 32);
     }

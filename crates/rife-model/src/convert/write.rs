@@ -1,4 +1,4 @@
-//! Writing the safetensors file, and reading it back.
+//! Writes the safetensors file and reads it back.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use super::digest::StFile;
 use super::error::{ConvertError, quoted, shown, shown_path};
 use super::{Checkpoint, Tensor};
 
-/// Refuses an output that is the input, or that exists and is not to be replaced.
+/// Fails when the output is the input, or exists and must not be replaced.
 pub(super) fn check_output(
     input: &Path,
     output: &Path,
@@ -50,8 +50,8 @@ fn same_inode(_: &Path, _: &Path) -> bool {
     false
 }
 
-/// Writes `checkpoint` next to `output`, reads it back, and only then renames it to `output`.
-/// Returns the file's size in bytes.
+/// Writes `checkpoint` to a temporary file, reads it back, and only then renames it to `output`.
+/// Returns the size of the file in bytes.
 pub(super) fn write(
     checkpoint: &Checkpoint,
     metadata: String,
@@ -62,7 +62,7 @@ pub(super) fn write(
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
     };
-    // Dropping it removes it, so every `?` below leaves nothing behind.
+    // Dropping the file removes it, so an early return leaves no file.
     let mut temp = new_temp(&folder).map_err(ConvertError::io("create a file in", &folder))?;
     let header = header(checkpoint, metadata)?;
     let mut len = 0_u64;
@@ -83,7 +83,7 @@ pub(super) fn write(
     })();
     written.map_err(ConvertError::io("write", output))?;
     read_back(checkpoint, temp.reopen().map_err(ConvertError::io("reopen", output))?)
-        .map_err(|e| e.in_file(output))?;
+        .map_err(|e| e.in_file("verify", output))?;
     let persisted = if overwrite { temp.persist(output) } else { temp.persist_noclobber(output) };
     persisted.map_err(|e| match e.error.kind() {
         std::io::ErrorKind::AlreadyExists => {
@@ -98,7 +98,7 @@ pub(super) fn write(
 fn new_temp(folder: &Path) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".rife-convert-").suffix(".tmp");
-    // Temporary files are private by default; the result must be as readable as any new file.
+    // The mode of any new file, less the umask; temporary files default to 0600.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -107,15 +107,15 @@ fn new_temp(folder: &Path) -> std::io::Result<NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// Makes the rename itself durable where the system can; the file's bytes are already.
+/// Makes the rename durable. The content of the file is synced already.
 fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
-        // Not every file system can sync a folder, and the file is complete without it.
+        // Some file systems cannot sync a folder; the file is complete without it.
         let _ = folder.sync_all();
     }
 }
 
-/// The tensors in the order of the safetensors library: by alignment, then by name.
+/// The tensors in the order that the safetensors library writes: by alignment, then by name.
 fn file_order(checkpoint: &Checkpoint) -> Vec<(&str, &Tensor)> {
     let mut tensors: Vec<_> = checkpoint.tensors().collect();
     tensors.sort_by_key(|&(name, tensor)| (Reverse(tensor.dtype().to_safetensors()), name));
@@ -127,8 +127,7 @@ fn header(checkpoint: &Checkpoint, metadata: String) -> Result<Vec<u8>, ConvertE
     let mut infos = Vec::new();
     for (name, tensor) in file_order(checkpoint) {
         let end = offset.checked_add(tensor.data().len());
-        let end =
-            end.ok_or_else(|| ConvertError::tensor(name, "it ends past what can be counted"))?;
+        let end = end.ok_or_else(|| ConvertError::tensor(name, "its end offset overflows"))?;
         infos.push((
             name.to_owned(),
             TensorInfo {
@@ -141,16 +140,16 @@ fn header(checkpoint: &Checkpoint, metadata: String) -> Result<Vec<u8>, ConvertE
     }
     let invalid =
         |e: &dyn std::error::Error| ConvertError::Safetensors { problem: shown(&e.to_string()) };
-    // One entry only: a map of several would be written in another order each time.
+    // A single entry: a map of several has no fixed order.
     let entries = HashMap::from([(super::METADATA_KEY.to_owned(), metadata)]);
     let metadata = Metadata::new(Some(entries), infos).map_err(|e| invalid(&e))?;
     let mut header = serde_json::to_vec(&metadata).map_err(|e| invalid(&e))?;
-    // The data starts at a multiple of eight bytes; the format pads with spaces.
+    // The data is aligned to eight bytes; the format pads the header with spaces.
     header.resize(header.len().next_multiple_of(8), b' ');
     Ok(header)
 }
 
-/// Compares what was written with what was read: names, dtypes, shapes and every byte.
+/// Compares the written file with the checkpoint: names, dtypes, shapes and every byte.
 fn read_back(checkpoint: &Checkpoint, file: File) -> Result<(), ConvertError> {
     let differs = |problem: String| ConvertError::ReadBack { problem };
     let mut file = StFile::open(file)?;
@@ -190,7 +189,7 @@ mod tests {
     use crate::convert::{Limits, read_checkpoint};
 
     #[test]
-    fn any_difference_from_the_checkpoint_is_found_when_reading_back() {
+    fn read_back_detects_any_difference() {
         let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/convert/module.zip.ckpt");
         let checkpoint = read_checkpoint(Path::new(fixture), &Limits::default()).expect("reads");
         let folder = tempfile::tempdir().expect("a folder");
@@ -202,14 +201,14 @@ mod tests {
             read_back(&checkpoint, File::open(&path).expect("opens"))
         };
         check(&good).expect("is the same");
-        // A flipped bit of data, in every byte of it.
+        // A flipped bit in every byte of the data.
         let data: usize = checkpoint.tensors().map(|(_, tensor)| tensor.data().len()).sum();
         for at in good.len() - data..good.len() {
             let mut bytes = good.clone();
             bytes[at] ^= 0x10;
             assert!(matches!(check(&bytes), Err(ConvertError::ReadBack { .. })), "byte {at}");
         }
-        // Another name, dtype or shape of the same length in the header.
+        // A different name, dtype or shape of the same length in the header.
         for (from, to) in [("0.weight", "9.weight"), ("F32", "I32"), ("[4,3,3,3]", "[3,4,3,3]")] {
             let at = good.windows(from.len()).position(|w| w == from.as_bytes());
             let at = at.expect("is in the header");

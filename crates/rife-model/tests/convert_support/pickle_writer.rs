@@ -1,4 +1,4 @@
-//! A writer of small pickles, honest and otherwise.
+//! A writer of small pickles, valid and invalid.
 
 use super::zip_writer::{Entry, zip};
 
@@ -38,7 +38,7 @@ impl Pickle {
         self.raw(format!("c{module}\n{name}\n").as_bytes())
     }
 
-    /// A persistent id: the storage `key` of `numel` elements.
+    /// The persistent id of storage `key` with `numel` elements.
     pub fn storage(self, class: &str, key: &str, numel: i64) -> Self {
         self.raw(b"(")
             .str("storage")
@@ -68,7 +68,7 @@ impl Pickle {
     }
 }
 
-/// What a tensor is rebuilt from.
+/// The arguments of `_rebuild_tensor_v2`.
 #[derive(Clone, Copy)]
 pub struct TensorArgs<'a> {
     pub class: &'a str,
@@ -79,7 +79,7 @@ pub struct TensorArgs<'a> {
     pub stride: &'a [i64],
 }
 
-/// Four float32 in storage `0`.
+/// Four F32 elements in storage `0`.
 pub const FOUR: TensorArgs<'static> = TensorArgs {
     class: "FloatStorage",
     key: "0",
@@ -94,7 +94,7 @@ pub fn one_tensor(t: &TensorArgs<'_>) -> Vec<u8> {
     Pickle::new().raw(b"}").str("w").tensor(t).raw(b"s").stop()
 }
 
-/// A zip checkpoint of this pickle and the storage `0`.
+/// A zip checkpoint with this pickle and storage `0`.
 pub fn checkpoint(pickle: &[u8], storage: &[u8]) -> Vec<u8> {
     zip(&[
         Entry::stored("archive/data.pkl", pickle),
@@ -104,7 +104,7 @@ pub fn checkpoint(pickle: &[u8], storage: &[u8]) -> Vec<u8> {
     ])
 }
 
-/// A legacy checkpoint of this pickle and storages of `(key, count, bytes)`.
+/// A legacy checkpoint with this pickle and storages of `(key, count, bytes)`.
 pub fn legacy(pickle: &[u8], storages: &[(&str, i64, &[u8])]) -> Vec<u8> {
     let mut out =
         b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();

@@ -1,5 +1,5 @@
-//! Real checkpoints made small: the published pickle with most tensors' items cut out, and the
-//! storages of those that stay. What is left is the published bytes, opcode by opcode.
+//! Shrinks real checkpoints: removes most tensors from the published pickle and keeps the storages
+//! of the others. The remaining opcodes are the published bytes.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,13 +13,13 @@ pub struct Small {
     pub pickle: Vec<u8>,
     /// Key, element count and bytes.
     pub storages: Vec<(String, i64, Vec<u8>)>,
-    /// Names of the tensors that stay.
+    /// Names of the remaining tensors.
     pub names: Vec<String>,
 }
 
 impl Small {
-    /// The tensors of a real checkpoint that have at most `max_numel` elements, at most
-    /// `max_tensors` of them. The first is always there: its item names what others recall.
+    /// At most `max_tensors` tensors of a real checkpoint, of at most `max_numel` elements each. The
+    /// first tensor is always kept: the others use its memo entries.
     pub fn of(path: &std::path::Path, max_numel: u64, max_tensors: usize) -> Self {
         let mut zip = zip::ZipArchive::new(File::open(path).expect("opens")).expect("is a zip");
         let entry = zip.file_names().map(|n| n.expect("is text").into_owned());
@@ -47,7 +47,7 @@ impl Small {
         Self { prefix, pickle: small, storages, names }
     }
 
-    /// The entries of its zip file, with another pickle in it.
+    /// The entries of the zip file, with the given pickle.
     pub fn entries(&self, pickle: Vec<u8>) -> Vec<Entry> {
         let mut entries = vec![Entry::stored(&format!("{}data.pkl", self.prefix), pickle)];
         for (key, _, bytes) in &self.storages {
@@ -57,7 +57,7 @@ impl Small {
         entries
     }
 
-    /// The legacy file of the same object, with another pickle in it.
+    /// The legacy file with the given pickle.
     pub fn legacy(&self, pickle: &[u8]) -> Vec<u8> {
         let storages: Vec<_> =
             self.storages.iter().map(|(key, n, bytes)| (key.as_str(), *n, &bytes[..])).collect();
@@ -73,7 +73,7 @@ struct Item {
     numel: u64,
 }
 
-/// The key and value of each tensor in the dict that the pickle fills first.
+/// The items of the first dict in the pickle, one per tensor.
 fn items(pickle: &[u8]) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     let (mut at, mut depth, mut last_int) = (0, 0, 0);

@@ -1,16 +1,16 @@
-//! A writer of stored and deflated zip files that can also lie.
+//! A writer of stored and deflated zip files, with optional false declarations.
 
 use std::io::Write;
 
-/// One entry to be written.
+/// An entry to write.
 #[derive(Clone)]
 pub struct Entry {
     pub name: String,
     pub data: Vec<u8>,
     pub deflate: bool,
-    /// Declared instead of the real unpacked size.
+    /// Declared instead of the actual unpacked size.
     pub size: Option<u32>,
-    /// Declared instead of the real method (0 stored, 8 deflated).
+    /// Declared instead of the actual method (0 stored, 8 deflated).
     pub method: Option<u16>,
 }
 
@@ -24,7 +24,7 @@ impl Entry {
     }
 }
 
-/// The bytes of a zip file of these entries, with right checksums.
+/// The bytes of a zip file of these entries, with correct checksums.
 pub fn zip(entries: &[Entry]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut directory = Vec::new();

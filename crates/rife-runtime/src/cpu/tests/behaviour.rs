@@ -14,7 +14,7 @@ const SIZE: FrameSize = FrameSize::new(149, 75);
 
 fn published(version: ModelVersion) -> VerifiedBytes {
     let weights = Store::locate(None)
-        .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+        .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
         .unwrap_or_else(|e| panic!("{e}"));
     weights.read().unwrap_or_else(|e| panic!("{e}"))
 }

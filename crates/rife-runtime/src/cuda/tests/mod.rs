@@ -48,7 +48,7 @@ const FULL_HD: FrameSize = FrameSize::new(1920, 1080);
 
 fn published(version: ModelVersion) -> VerifiedBytes {
     let weights = Store::locate(None)
-        .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))
+        .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
         .unwrap_or_else(|e| panic!("{e}"));
     weights.read().unwrap_or_else(|e| panic!("{e}"))
 }

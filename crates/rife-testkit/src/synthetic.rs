@@ -1,4 +1,5 @@
-//! Frames and weights by integer formula, alike in `tools/reference.py`.
+//! Synthetic frames and weights, defined by integer arithmetic. `tools/reference.py` generates the
+//! same values.
 
 fn splitmix64(x: u64) -> u64 {
     let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -11,8 +12,8 @@ fn noise(words: [u64; 3]) -> u64 {
     words.into_iter().fold(0, |key, word| splitmix64(key ^ word))
 }
 
-/// Thin soft lines at irregular places on a smooth ground, panned by `(dx, dy)` px: 8-bit RGB,
-/// planar.
+/// A test pattern of thin, soft, irregularly spaced lines on a smooth background, panned by
+/// `(dx, dy)` px. Returns planar 8-bit RGB.
 pub fn lines(width: usize, height: usize, dx: i64, dy: i64) -> Vec<u8> {
     let mut out = Vec::with_capacity(3 * width * height);
     for c in 0..3i64 {
@@ -40,8 +41,8 @@ pub fn lines(width: usize, height: usize, dx: i64, dy: i64) -> Vec<u8> {
     out
 }
 
-/// Seeded weights for the tensor of a `state_dict` path: the same path, shape and seed give the
-/// same bits everywhere.
+/// Pseudorandom weights for the tensor at a `state_dict` path. The same path, shape and seed give
+/// the same bits on every platform.
 pub fn random_weights(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let key = name.bytes().fold(seed, |key, byte| splitmix64(key ^ u64::from(byte)));
     let count: usize = shape.iter().product();
