@@ -235,8 +235,7 @@ fn run(
             for frame in &frames[1..] {
                 session.push(&frame.view())?;
                 if options.batch > 1 {
-                    let timesteps: Vec<f32> =
-                        (0..5).map(|i| timestep + 0.1 * i as f32).collect();
+                    let timesteps: Vec<f32> = (0..5).map(|i| timestep + 0.1 * i as f32).collect();
                     for made in session.at_many(&timesteps)? {
                         digest.update(made.as_bytes());
                     }

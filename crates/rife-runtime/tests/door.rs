@@ -590,9 +590,9 @@ fn a_locked_frame_is_the_same_frame(on: &Engines) {
     each_engine(on, ModelVersion::V4_25, |rife| {
         for format in [PixelFormat::Rgb8, PixelFormat::Rgb16, PixelFormat::PlanarF32] {
             let [a, b, c] = [0, 2, 4].map(|pan| rgb8(66, 40, pan));
-            let lock = |f: &Frame| rife.lock(rife.lock(f.clone()));
+            let lock = |f: &Frame| rife.pin(rife.pin(f.clone()));
             let [la, lb, lc] = [&a, &b, &c].map(lock);
-            assert!(la == a && !la.clone().is_locked());
+            assert!(la == a && !la.clone().is_pinned());
             let run = |frames: [&Frame; 3], mut out: Frame| {
                 let mut session = rife.session(a.size()).unwrap();
                 session.push(&frames[0].view()).unwrap();
@@ -605,7 +605,7 @@ fn a_locked_frame_is_the_same_frame(on: &Engines) {
                 (first, out)
             };
             let blank = Frame::black(a.size(), format).unwrap();
-            let locked = run([&la, &lb, &lc], rife.lock(blank.clone()));
+            let locked = run([&la, &lb, &lc], rife.pin(blank.clone()));
             assert!(locked == run([&a, &b, &c], blank));
             assert_eq!(lb.into_rgb8(), b.into_rgb8());
         }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use rife_model::{ModelSpec, Scale};
 
 use super::kernels::Kernels;
-use super::kernels::direct::{Direct, Outcome, Pixels, Place};
+use super::kernels::direct::{Direct, Epilogue, Pixels, Place};
 use super::kernels::picture::{Blend, ESTIMATE, Estimates, Frames, Inputs};
-use super::kernels::winograd::{FromPoints, Multiply, POINTS, ToPoints};
+use super::kernels::winograd::{InputTransform, Multiply, OutputTransform, POINTS};
 use super::level::Level;
 use super::pack::zeros;
-use super::plan::{BlockPlan, Cut, PATCH, Plan, Request, point_stride};
+use super::plan::{BlockPlan, PATCH, Plan, Request, Schedule, point_stride};
 use super::tensor::{BLOCK, Floats, Grid};
 use crate::{FrameSize, Optimizations, Result};
 
@@ -148,13 +148,13 @@ fn convolution(
             rows: 0..grid.height,
             columns: 0..grid.width,
             to: match kind {
-                Kind::Leaky => Outcome::Leaky(place),
-                Kind::Residual => Outcome::Residual { place, add: first },
-                Kind::Quarters => Outcome::Quarters(quarters),
+                Kind::Leaky => Epilogue::Leaky(place),
+                Kind::Residual => Epilogue::Residual { place, add: first },
+                Kind::Quarters => Epilogue::Quarters(quarters),
                 Kind::Eights => {
-                    Outcome::QuartersAndEights { quarters, eights: pixels(eights.as_mut_ptr()) }
+                    Epilogue::QuartersAndEights { quarters, eights: pixels(eights.as_mut_ptr()) }
                 }
-                Kind::Singles => Outcome::Singles(pixels(to.as_mut_ptr().wrapping_add(4))),
+                Kind::Singles => Epilogue::Singles(pixels(to.as_mut_ptr().wrapping_add(4))),
             },
         };
         // SAFETY: the table is for this processor; every buffer is the closure's own and as large
@@ -168,17 +168,17 @@ fn convolution(
 fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
     let body = plan.blocks[MIDDLE].body.clone();
     let (grid, across) = (body.grid, body.across);
-    let tiles = match body.cut {
-        Cut::ByTiles { tiles } => tiles.min(body.tiles),
-        Cut::BySteps { .. } | Cut::Direct => body.tiles,
+    let tiles = match body.schedule {
+        Schedule::ByTiles { tiles } => tiles.min(body.tiles),
+        Schedule::BySteps { .. } | Schedule::Direct => body.tiles,
     };
     let c = grid.channels;
     let point = point_stride(tiles, c);
 
     let map = some(grid.len())?;
     let mut points = zeros(POINTS * point)?;
-    let to_points = Box::new(move || {
-        let args = ToPoints {
+    let input_transform = Box::new(move || {
+        let args = InputTransform {
             src: map.as_ptr().wrapping_add(grid.origin()),
             row: grid.row(),
             plane: grid.plane(),
@@ -191,7 +191,7 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
         };
         // SAFETY: the table is for this processor; both buffers are the closure's own, as large as
         // the grid and the points.
-        unsafe { (kernels.to_points)(&args) };
+        unsafe { (kernels.input_transform)(&args) };
     });
 
     let (from, weights) = (some(POINTS * point)?, some(POINTS * c * c)?);
@@ -214,9 +214,9 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
 
     let (from, bias, add) = (some(POINTS * point)?, some(c)?, some(grid.len())?);
     let mut to = zeros(grid.len())?;
-    let from_points = Box::new(move || {
+    let output_transform = Box::new(move || {
         let origin = grid.origin();
-        let args = FromPoints {
+        let args = OutputTransform {
             from: from.as_ptr(),
             point,
             tile: c,
@@ -234,16 +234,16 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
             },
         };
         // SAFETY: as above.
-        unsafe { (kernels.from_points)(&args) };
+        unsafe { (kernels.output_transform)(&args) };
     });
     Ok([
-        Kernel { name: "to_points, block2.res", flops: 0.0, run: to_points },
+        Kernel { name: "input_transform, block2.res", flops: 0.0, run: input_transform },
         Kernel {
             name: "multiply, block2.res",
             flops: (2 * POINTS * tiles * c * c) as f64,
             run: multiply,
         },
-        Kernel { name: "from_points, block2.res", flops: 0.0, run: from_points },
+        Kernel { name: "output_transform, block2.res", flops: 0.0, run: output_transform },
     ])
 }
 

@@ -1,16 +1,14 @@
 //! Published weights in the order in which the kernels take them. Nothing is rounded but what
 //! Winograd's transform makes of them, computed in F64.
 
-use std::collections::HashMap;
-
-use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use rife_model::{ENCODER_WIDTH, ModelError, ModelSpec, RES_CONVS, Scale, check_state_dict};
+use rife_model::{ENCODER_WIDTH, ModelSpec, RES_CONVS, Scale};
 
 use super::kernels::group;
 use super::kernels::winograd::transform_weights;
 use super::lanes::pair_of;
 use super::tensor::{BLOCK, Floats};
+use crate::published::{Published, StateDict};
 use crate::{Error, Result};
 
 /// The weights of a [`super::kernels::direct::Direct`].
@@ -108,36 +106,7 @@ pub(crate) struct Packing {
     pub(crate) bf16: bool,
 }
 
-/// A layer as it was published, its scale multiplied in.
-struct Published {
-    /// `[outputs][inputs][3][3]`, or `[inputs][outputs][4][4]` of a transposed one.
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    /// The second dimension.
-    second: usize,
-}
-
 impl Published {
-    fn read(tensors: &HashMap<String, Tensor>, path: &str, beta: Option<&str>) -> Result<Self> {
-        let tensor = |name: String| {
-            let found = tensors.get(&name);
-            found.ok_or(candle_core::Error::CannotFindTensor { path: name })?.to_dtype(DType::F32)
-        };
-        let weight = tensor(format!("{path}.weight"))?;
-        let second = weight.dim(1)?;
-        let mut weights = weight.flatten_all()?.to_vec1::<f32>()?;
-        let mut bias = tensor(format!("{path}.bias"))?.to_vec1::<f32>()?;
-        if let Some(beta) = beta {
-            let beta = tensor(beta.into())?.flatten_all()?.to_vec1::<f32>()?;
-            let each = (weights.len() / beta.len().max(1)).max(1);
-            for (of_an_output, scale) in weights.chunks_exact_mut(each).zip(&beta) {
-                of_an_output.iter_mut().for_each(|w| *w *= scale);
-            }
-            bias.iter_mut().zip(&beta).for_each(|(b, scale)| *b *= scale);
-        }
-        Ok(Self { weights, bias, second })
-    }
-
     /// Of a 3×3 convolution.
     fn tap(&self, output: usize, input: usize, tap: usize) -> f32 {
         self.weights[(output * self.second + input) * 9 + tap]
@@ -187,9 +156,7 @@ pub(crate) fn phase_taps((py, px): (usize, usize)) -> [(isize, isize); 4] {
 impl Packing {
     /// Packs a version's weights file.
     pub(crate) fn pack(self, weights: &[u8]) -> Result<Packed> {
-        let tensors = candle_core::safetensors::load_buffer(weights, &Device::Cpu)?;
-        check_state_dict(self.spec, tensors.iter().map(|(name, t)| (name.as_str(), t.dims())))
-            .map_err(ModelError::from)?;
+        let tensors = StateDict::read(self.spec, weights)?;
         let blocks = (0..self.spec.block_channels.len()).map(|i| self.block(&tensors, i));
         Ok(Packed {
             blocks: blocks.collect::<Result<_>>()?,
@@ -197,10 +164,10 @@ impl Packing {
         })
     }
 
-    fn block(self, tensors: &HashMap<String, Tensor>, index: usize) -> Result<BlockWeights> {
+    fn block(self, tensors: &StateDict, index: usize) -> Result<BlockWeights> {
         let spec = self.spec;
         let c = spec.block_channels[index];
-        let read = |path: &str| Published::read(tensors, &format!("block{index}.{path}"), None);
+        let read = |path: &str| tensors.layer(&format!("block{index}.{path}"), None);
         let first = read("conv0.0.0")?;
         let channels = input_channels(spec, index);
         let stem0 = self.direct(9, channels.len(), &first.bias, |tap, lane, output| {
@@ -210,7 +177,7 @@ impl Packing {
         let body = (0..RES_CONVS).into_par_iter().map(|k| {
             let path = format!("block{index}.convblock.{k}");
             let beta = format!("{path}.beta");
-            let layer = Published::read(tensors, &format!("{path}.conv"), Some(&beta))?;
+            let layer = tensors.layer(&format!("{path}.conv"), Some(&beta))?;
             // The first block decides for a motion, at little cost: what it is off by, the others
             // cannot mend.
             self.res(&layer, self.bf16 && index > 0)
@@ -223,7 +190,7 @@ impl Packing {
         let blocks = c / BLOCK;
         let phase = |p: usize| {
             let phase = (p / 2, p % 2);
-            let lanes = phase_lanes(handed_on(spec, index));
+            let lanes = phase_lanes(output_features(spec, index));
             let scale = |lane: usize| if lane < BLOCK { px } else { 1.0 };
             let bias: Vec<f32> =
                 lanes.iter().enumerate().map(|(i, o)| last.bias[*o] * scale(i)).collect();
@@ -246,8 +213,8 @@ impl Packing {
         Ok(BlockWeights { stem: [stem0, stem1], body, phases, mask })
     }
 
-    fn encoder(self, tensors: &HashMap<String, Tensor>) -> Result<EncoderWeights> {
-        let read = |i: usize| Published::read(tensors, &format!("encode.cnn{i}"), None);
+    fn encoder(self, tensors: &StateDict) -> Result<EncoderWeights> {
+        let read = |i: usize| tensors.layer(&format!("encode.cnn{i}"), None);
         let first = read(0)?;
         let last = read(3)?;
         let features = self.spec.encoder_channels;
@@ -326,7 +293,7 @@ impl Packing {
 }
 
 /// Channels of the feature that a block hands on: nobody reads the last one's.
-pub(crate) fn handed_on(spec: &ModelSpec, index: usize) -> usize {
+pub(crate) fn output_features(spec: &ModelSpec, index: usize) -> usize {
     if index + 1 < spec.block_channels.len() { spec.feature_channels } else { 0 }
 }
 

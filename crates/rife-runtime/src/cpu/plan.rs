@@ -5,7 +5,7 @@ use rife_model::{ENCODER_WIDTH, ModelSpec, Padding, RES_CONVS, Scale};
 
 use super::kernels::picture::{ESTIMATE, Tap, scratch_len, taps};
 use super::kernels::winograd::{POINTS, TILE};
-use super::pack::{TAPS, frame_lanes, handed_on, input_channels, phase_taps};
+use super::pack::{TAPS, frame_lanes, input_channels, output_features, phase_taps};
 use super::tensor::{BLOCK, Grid};
 use crate::arena::{self, Life};
 use crate::{FrameSize, Optimization, Optimizations};
@@ -41,7 +41,7 @@ pub(crate) type BufferId = usize;
 
 /// How a convolution by Winograd is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum Schedule {
     /// Each thread takes so many tiles all the way.
     ByTiles { tiles: usize },
     /// Each step is shared, through these buffers.
@@ -57,7 +57,7 @@ pub(crate) struct Body {
     /// Tiles across and in all.
     pub(crate) across: usize,
     pub(crate) tiles: usize,
-    pub(crate) cut: Cut,
+    pub(crate) schedule: Schedule,
     /// Two maps: the first one is read first, and holds the result of an even number.
     pub(crate) maps: [BufferId; 2],
     /// The nine taps.
@@ -67,10 +67,10 @@ pub(crate) struct Body {
 impl Body {
     /// What its convolutions are, for people.
     pub(crate) fn kernel(&self) -> &'static str {
-        match self.cut {
-            Cut::ByTiles { .. } => "winograd by tiles",
-            Cut::BySteps { .. } => "winograd by steps",
-            Cut::Direct => "direct",
+        match self.schedule {
+            Schedule::ByTiles { .. } => "winograd by tiles",
+            Schedule::BySteps { .. } => "winograd by steps",
+            Schedule::Direct => "direct",
         }
     }
 
@@ -220,21 +220,21 @@ impl Builder<'_> {
             self.buffer(base, grid.len(), (first + 1, last)),
         ];
         let threads = self.request.threads;
-        let cut = if !self.request.optimizations.has(Optimization::Winograd) {
-            Cut::Direct
+        let schedule = if !self.request.optimizations.has(Optimization::Winograd) {
+            Schedule::Direct
         } else if threads > 1 && tiles <= FEW_TILES {
             let len = POINTS * point_stride(tiles, grid.channels);
             let mut points = || self.buffer(base, len, (first + 1, last));
-            Cut::BySteps { points: points(), products: points() }
+            Schedule::BySteps { points: points(), products: points() }
         } else {
             // At least two tasks a thread, where there are tiles enough.
             let most = TILES * (64 / grid.channels).max(1);
             let tiles = tiles.div_ceil(2 * threads).clamp(6, most).next_multiple_of(6);
             let points = POINTS * point_stride(tiles, grid.channels);
             self.scratch = self.scratch.max(2 * points);
-            Cut::ByTiles { tiles }
+            Schedule::ByTiles { tiles }
         };
-        Body { grid, across, tiles, cut, maps, segments: segments(&grid, &TAPS) }
+        Body { grid, across, tiles, schedule, maps, segments: segments(&grid, &TAPS) }
     }
 
     fn encoder(&mut self, padding: &Padding) -> EncoderPlan {
@@ -277,7 +277,7 @@ impl Builder<'_> {
             );
         }
         let feature =
-            (handed_on(spec, index) > 0).then(|| self.buffer(base, pixels, (at + 2, at + 3)));
+            (output_features(spec, index) > 0).then(|| self.buffer(base, pixels, (at + 2, at + 3)));
         let mirrored = ensemble.then(|| self.buffer(base, pixels, (at, at + 2)));
 
         let pixel = input_channels(spec, index).len();

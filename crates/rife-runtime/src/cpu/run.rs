@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use rife_model::{MaskUpdate, ModelSpec};
 
-use super::conv::{Source, Winograd};
-use super::kernels::direct::{Outcome, Pixels, Place};
+use super::conv::{ConvInput, Winograd};
+use super::kernels::direct::{Epilogue, Pixels, Place};
 use super::kernels::picture::{Blend, ESTIMATE, Estimates, Frames, Inputs};
 use super::kernels::winograd::POINTS;
 use super::kernels::{Bf16Kernels, Kernels};
 use super::pack::{BlockWeights, DirectWeights, EncoderWeights, Packed, ResWeights};
-use super::plan::{BlockPlan, Body, BufferId, Cut, PATCH, Plan, point_stride};
-use super::team::{Shared, Team};
+use super::plan::{BlockPlan, Body, BufferId, PATCH, Plan, Schedule, point_stride};
+use super::team::{SharedPtr, Team};
 use super::tensor::{BLOCK, Grid, Map};
 
 /// Blocks of a version, at most.
@@ -23,7 +23,7 @@ const BLEND_ROWS: usize = 4;
 
 /// What a step of a frame is, and how long it took.
 #[derive(Clone, Debug)]
-pub(crate) struct Timed {
+pub(crate) struct StepTime {
     pub(crate) name: String,
     pub(crate) kernel: &'static str,
     pub(crate) took: Duration,
@@ -33,7 +33,7 @@ pub(crate) struct Timed {
 }
 
 /// Where a run notes how long its steps take.
-pub(crate) type Clock = Mutex<Vec<Timed>>;
+pub(crate) type Clock = Mutex<Vec<StepTime>>;
 
 /// What a run works on. The arena and the frames are the run's own: nobody else reads or writes
 /// them meanwhile, and steps follow one another, so that within a step only its tasks do. Each
@@ -47,16 +47,16 @@ pub(crate) struct Run<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) packed: &'a Packed,
     pub(crate) team: &'a Team,
-    pub(crate) arena: Shared<f32>,
+    pub(crate) arena: SharedPtr<f32>,
     /// The first pixels of the earlier and the later frame.
-    pub(crate) frames: [Shared<f32>; 2],
+    pub(crate) frames: [SharedPtr<f32>; 2],
     /// For who wants to know; nothing is timed else.
     pub(crate) clock: Option<&'a Clock>,
 }
 
 impl Run<'_> {
-    fn buffer(&self, id: BufferId) -> Shared<f32> {
-        Shared::new(self.arena.at(self.plan.offsets[id]))
+    fn buffer(&self, id: BufferId) -> SharedPtr<f32> {
+        SharedPtr::new(self.arena.at(self.plan.offsets[id]))
     }
 
     fn maps(&self, body: &Body) -> [Map; 2] {
@@ -85,7 +85,7 @@ impl Run<'_> {
         work();
         let took = start.elapsed();
         let (flops, bytes) = (flops as f64, 4.0 * floats as f64);
-        let timed = Timed { name: name(), kernel, took, flops, bytes };
+        let timed = StepTime { name: name(), kernel, took, flops, bytes };
         clock.lock().unwrap_or_else(PoisonError::into_inner).push(timed);
     }
 
@@ -94,7 +94,7 @@ impl Run<'_> {
     }
 
     /// Computes a frame's features, beside its colours.
-    pub(crate) fn encode(&self, frame: Shared<f32>) {
+    pub(crate) fn encode(&self, frame: SharedPtr<f32>) {
         let (Some(plan), Some(weights)) = (&self.plan.encoder, &self.packed.encoder) else {
             return;
         };
@@ -102,8 +102,8 @@ impl Run<'_> {
         let maps = self.maps(&plan.body);
         let lanes = self.plan.lanes;
         maps.iter().for_each(|map| self.clear_margins(map));
-        let source = Source {
-            at: Shared::new(frame.at(0)),
+        let source = ConvInput {
+            at: SharedPtr::new(frame.at(0)),
             row: 2 * self.frame_row(),
             column: 2 * lanes,
             segments: &plan.first_segments,
@@ -116,7 +116,7 @@ impl Run<'_> {
             "direct",
             work,
             || {
-                let to = Outcome::Leaky(Place::of(&maps[0]));
+                let to = Epilogue::Leaky(Place::of(&maps[0]));
                 self.rows(first, &source, 0..grid.height, grid.width, to);
             },
         );
@@ -128,7 +128,7 @@ impl Run<'_> {
             });
         }
         let map = &maps[body.len() % 2];
-        let source = Source::of(map, &plan.body.segments, 1);
+        let source = ConvInput::of(map, &plan.body.segments, 1);
         let to = Pixels { at: frame.at(3), row: self.frame_row(), pixel: lanes, step: 2 };
         let features = self.spec.encoder_channels;
         let work = (pixels * 16 * c * features * 2, pixels * (c + 4 * features));
@@ -137,7 +137,7 @@ impl Run<'_> {
             "direct",
             work,
             || {
-                self.rows(last, &source, 0..grid.height, grid.width, Outcome::Quarters(to));
+                self.rows(last, &source, 0..grid.height, grid.width, Epilogue::Quarters(to));
             },
         );
     }
@@ -199,9 +199,9 @@ impl Run<'_> {
                 || {
                     // The band's first row is the body's first one in it, twice.
                     let first = stem.origin().wrapping_sub(2 * rows.start * stem.grid.row());
-                    let mut source = Source::of(&stem, &plan.stem_segments, 2);
-                    source.at = Shared::new(first);
-                    let to = Outcome::Leaky(Place::of(&maps[0]));
+                    let mut source = ConvInput::of(&stem, &plan.stem_segments, 2);
+                    source.at = SharedPtr::new(first);
+                    let to = Epilogue::Leaky(Place::of(&maps[0]));
                     self.rows(&weights.stem[1], &source, rows.clone(), grid.width, to);
                 },
             );
@@ -233,7 +233,7 @@ impl Run<'_> {
     }
 
     /// What a pixel of the frame knows from the blocks before `index`: as many of the array.
-    fn known(&self, index: usize) -> [Estimates<'_>; MOST_BLOCKS] {
+    fn estimates_before(&self, index: usize) -> [Estimates<'_>; MOST_BLOCKS] {
         std::array::from_fn(|i| {
             let counts = self.spec.mask_update == MaskUpdate::Add || i + 1 == index;
             let mask = if counts { 1.0 } else { 0.0 };
@@ -243,7 +243,7 @@ impl Run<'_> {
         })
     }
 
-    fn estimates(plan: &BlockPlan, at: Shared<f32>, keep: [f32; ESTIMATE]) -> Estimates<'_> {
+    fn estimates(plan: &BlockPlan, at: SharedPtr<f32>, keep: [f32; ESTIMATE]) -> Estimates<'_> {
         Estimates {
             at: at.at(0),
             row: plan.width * ESTIMATE,
@@ -267,10 +267,10 @@ impl Run<'_> {
     fn rows(
         &self,
         weights: &DirectWeights,
-        source: &Source<'_>,
+        source: &ConvInput<'_>,
         rows: Range<usize>,
         width: usize,
-        to: Outcome,
+        to: Epilogue,
     ) {
         self.team.each(rows.len(), |i, _| {
             let y = rows.start + i;
@@ -286,7 +286,7 @@ impl Run<'_> {
         let Stem { index, plan, weights, timestep, swapped } = *stem;
         let (rows, columns) = PATCH;
         let Map { grid, .. } = *to;
-        let at = Shared::new(to.origin());
+        let at = SharedPtr::new(to.origin());
         let across = grid.width.div_ceil(columns);
         // The row above the band is the margin's, which is zeros above the first one only.
         let (start, end) = ((2 * band.start).saturating_sub(1), 2 * band.end);
@@ -297,7 +297,7 @@ impl Run<'_> {
             let patch_row = (2 * PATCH.1 + 1) * plan.pixel;
             let patch = (2 * PATCH.0 + 1) * patch_row;
             let (patch, scratch) = own.as_mut_slice().split_at_mut(patch.next_multiple_of(BLOCK));
-            let known = self.known(index);
+            let known = self.estimates_before(index);
             let feature = match index.checked_sub(1).map(|i| &self.plan.blocks[i]) {
                 Some(before) => {
                     let of = |id| Self::estimates(before, self.buffer(id), [1.0; ESTIMATE]);
@@ -324,8 +324,8 @@ impl Run<'_> {
             // SAFETY: see [`Run`]; the patch is the thread's own, with room for what the largest
             // one takes.
             unsafe { (self.kernels.inputs)(&args) };
-            let source = Source {
-                at: Shared::new(patch.as_mut_ptr()),
+            let source = ConvInput {
+                at: SharedPtr::new(patch.as_mut_ptr()),
                 row: 2 * patch_row,
                 column: 2 * plan.pixel,
                 segments: &plan.patch_segments,
@@ -335,7 +335,7 @@ impl Run<'_> {
                 row: grid.row(),
                 plane: grid.plane(),
             };
-            let args = source.direct(weights, 0..rows, 0..columns, Outcome::Leaky(to));
+            let args = source.direct(weights, 0..rows, 0..columns, Epilogue::Leaky(to));
             // SAFETY: see [`Run`]; a part of the outputs is one task's.
             unsafe { (self.kernels.direct)(&args) };
         });
@@ -346,12 +346,12 @@ impl Run<'_> {
         let (weights, bias, pairs) = match weights {
             ResWeights::Winograd { weights, bias, pairs } => (weights, bias, *pairs),
             ResWeights::Direct(weights) => {
-                let source = Source::of(from, &body.segments, 1);
+                let source = ConvInput::of(from, &body.segments, 1);
                 let place = Place::of(to);
                 let to = if residual {
-                    Outcome::Residual { place, add: from.origin() }
+                    Epilogue::Residual { place, add: from.origin() }
                 } else {
-                    Outcome::Leaky(place)
+                    Epilogue::Leaky(place)
                 };
                 self.rows(weights, &source, 0..body.grid.height, body.grid.width, to);
                 return;
@@ -362,35 +362,35 @@ impl Run<'_> {
             kernels: self.kernels,
             bf16: self.bf16.filter(|_| pairs),
             body,
-            from: Shared::new(from.origin()),
-            to: Shared::new(to.origin()),
+            from: SharedPtr::new(from.origin()),
+            to: SharedPtr::new(to.origin()),
             residual,
             weights,
             bias,
         };
-        match body.cut {
-            Cut::ByTiles { tiles } => {
+        match body.schedule {
+            Schedule::ByTiles { tiles } => {
                 let point = point_stride(tiles, grid.channels);
                 self.team.each(body.tiles.div_ceil(tiles), |task, own| {
                     let range = task * tiles..(task * tiles + tiles).min(body.tiles);
-                    let own = Shared::new(own.as_mut_ptr());
-                    let (points, products) = (own, Shared::new(own.at(POINTS * point)));
+                    let own = SharedPtr::new(own.as_mut_ptr());
+                    let (points, products) = (own, SharedPtr::new(own.at(POINTS * point)));
                     // SAFETY: see [`Run`]; the thread's own memory holds both, and tiles are one
                     // task's.
                     unsafe {
-                        conv.to_points(points, point, 0..grid.blocks(), range.clone());
+                        conv.input_transform(points, point, 0..grid.blocks(), range.clone());
                         conv.multiply(points, products, point, 0..POINTS, range.len());
-                        conv.back(products, point, 0..grid.blocks(), range);
+                        conv.output_transform(products, point, 0..grid.blocks(), range);
                     }
                 });
             }
-            Cut::BySteps { points, products } => {
+            Schedule::BySteps { points, products } => {
                 let point = point_stride(body.tiles, grid.channels);
                 let (points, products) = (self.buffer(points), self.buffer(products));
                 let all = 0..body.tiles;
                 self.team.each(grid.blocks(), |block, _| {
                     // SAFETY: see [`Run`]; a block of channels is one task's.
-                    unsafe { conv.to_points(points, point, block..block + 1, all.clone()) };
+                    unsafe { conv.input_transform(points, point, block..block + 1, all.clone()) };
                 });
                 self.team.each(POINTS, |at, _| {
                     // SAFETY: see [`Run`]; a point is one task's.
@@ -398,10 +398,12 @@ impl Run<'_> {
                 });
                 self.team.each(grid.blocks(), |block, _| {
                     // SAFETY: see [`Run`]; a block of channels is one task's.
-                    unsafe { conv.back(products, point, block..block + 1, all.clone()) };
+                    unsafe {
+                        conv.output_transform(products, point, block..block + 1, all.clone())
+                    };
                 });
             }
-            Cut::Direct => unreachable!("weights are packed as the plan cuts"),
+            Schedule::Direct => unreachable!("weights are packed as the plan cuts"),
         }
     }
 
@@ -413,11 +415,11 @@ impl Run<'_> {
         weights: &BlockWeights,
         from: &Map,
         y: usize,
-        estimate: Shared<f32>,
-        feature: Option<Shared<f32>>,
+        estimate: SharedPtr<f32>,
+        feature: Option<SharedPtr<f32>>,
     ) {
         let row = plan.width * ESTIMATE;
-        let pixels = |base: Shared<f32>, at: usize| Pixels {
+        let pixels = |base: SharedPtr<f32>, at: usize| Pixels {
             at: base.at(at),
             row,
             pixel: ESTIMATE,
@@ -430,17 +432,17 @@ impl Run<'_> {
             let to = match feature {
                 Some(feature) => {
                     let eights = pixels(feature, at);
-                    Outcome::QuartersAndEights { quarters, eights }
+                    Epilogue::QuartersAndEights { quarters, eights }
                 }
-                None => Outcome::Quarters(quarters),
+                None => Epilogue::Quarters(quarters),
             };
-            let source = Source::of(from, &plan.phase_segments[p], 1);
+            let source = ConvInput::of(from, &plan.phase_segments[p], 1);
             let args = source.direct(weights, y..y + 1, 0..width, to);
             // SAFETY: see [`Run`]; the pixels of a row of inputs are one task's.
             unsafe { (self.kernels.direct)(&args) };
         }
-        let source = Source::of(from, &plan.body.segments, 1);
-        let to = Outcome::Singles(pixels(estimate, 4));
+        let source = ConvInput::of(from, &plan.body.segments, 1);
+        let to = Epilogue::Singles(pixels(estimate, 4));
         let args = source.direct(&weights.mask, y..y + 1, 0..width, to);
         // SAFETY: as above.
         unsafe { (self.kernels.direct)(&args) };
@@ -489,7 +491,7 @@ impl Run<'_> {
                         let rows = task * BLEND_ROWS..(task * BLEND_ROWS + BLEND_ROWS).min(height);
                         self.blend_rows(
                             rows,
-                            &self.known(count)[..count],
+                            &self.estimates_before(count)[..count],
                             own.as_mut_slice(),
                             &row,
                         );
@@ -508,11 +510,11 @@ impl Run<'_> {
             self.team.each(height.div_ceil(4), |y, own| {
                 let four_rows = 4 * plan.width * ESTIMATE;
                 let (estimate, own) = own.as_mut_slice().split_at_mut(four_rows);
-                let estimate = Shared::new(estimate.as_mut_ptr());
+                let estimate = SharedPtr::new(estimate.as_mut_ptr());
                 // Where the picture would begin that these rows are of.
-                let first = Shared::new(estimate.at(0).wrapping_sub(y * four_rows));
+                let first = SharedPtr::new(estimate.at(0).wrapping_sub(y * four_rows));
                 self.last_conv(plan, weights, &from, y, first, None);
-                let mut known = self.known(count);
+                let mut known = self.estimates_before(count);
                 known[count - 1].at = first.at(0);
                 self.blend_rows(4 * y..(4 * y + 4).min(height), &known[..count], own, &row);
             });

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use super::engine::Shared;
 use super::pack::zeros;
 use super::plan::Plan;
 use super::run::{Clock, Run};
-use super::team::{Shared as Address, Team};
+use super::shared::Shared;
+use super::team::{SharedPtr, Team};
 use super::tensor::Floats;
-use crate::engine::{EngineSession, KernelTime, MemoryUse};
+use crate::engine::{EngineSession, MemoryUse};
+use crate::profile::{KernelTime, SessionProfiler};
 use crate::{Error, Frame, FrameSize, FrameView, FrameViewMut, Optimization, PixelFormat, Result};
 
 /// Frames that may be submitted and not finished.
@@ -33,10 +34,10 @@ pub(crate) struct CpuSession {
     arena: Option<Floats>,
     /// The earlier and the later frame, and how many there are.
     images: [Image; 2],
-    held: usize,
+    frames: usize,
     /// The frames as they came, where they are converted anew for every frame made.
     originals: Option<[Frame; 2]>,
-    made: VecDeque<Frame>,
+    finished: VecDeque<Frame>,
     /// Frames to make others in.
     spare: Vec<Frame>,
     /// What is kept of a frame's chroma until all of it is there, see [`FrameViewMut::rows`].
@@ -55,9 +56,9 @@ impl CpuSession {
             team: Team::new(&shared.pool, plan.scratch)?,
             arena: kept.then(|| zeros(plan.arena)).transpose()?,
             images: [image()?, image()?],
-            held: 0,
+            frames: 0,
             originals: (!cached).then(|| Ok::<_, Error>([blank()?, blank()?])).transpose()?,
-            made: VecDeque::with_capacity(DEPTH),
+            finished: VecDeque::with_capacity(DEPTH),
             spare: Vec::with_capacity(DEPTH),
             chroma: Vec::new(),
             plan,
@@ -69,7 +70,7 @@ impl CpuSession {
     fn convert(team: &Team, plan: &Plan, frame: &FrameView<'_>, image: &mut Image) {
         let (lanes, row) = (plan.lanes, plan.frame_columns() * plan.lanes);
         image.encoded = false;
-        let first = Address::new(image.floats.as_mut_ptr().wrapping_add(plan.frame_origin()));
+        let first = SharedPtr::new(image.floats.as_mut_ptr().wrapping_add(plan.frame_origin()));
         team.enter(|| {
             team.each(frame.size().height, |y, _| {
                 // SAFETY: the image has a row of so many pixels for each of the frame's, and each
@@ -82,14 +83,14 @@ impl CpuSession {
         });
     }
 
-    fn make(
+    fn interpolate(
         &mut self,
         timestep: f32,
         out: &mut FrameViewMut<'_>,
         clock: Option<&Clock>,
     ) -> Result<()> {
-        if self.held < 2 {
-            return Err(Error::NotReady(self.held));
+        if self.frames < 2 {
+            return Err(Error::NotReady(self.frames));
         }
         let mut passing = None;
         let arena = match &mut self.arena {
@@ -108,7 +109,7 @@ impl CpuSession {
         let frames = self
             .images
             .each_mut()
-            .map(|i| Address::new(i.floats.as_mut_ptr().wrapping_add(origin)));
+            .map(|i| SharedPtr::new(i.floats.as_mut_ptr().wrapping_add(origin)));
         let run = Run {
             spec: self.shared.spec,
             kernels: &self.shared.kernels,
@@ -116,7 +117,7 @@ impl CpuSession {
             plan: &self.plan,
             packed: &self.shared.packed,
             team: &self.team,
-            arena: Address::new(arena.as_mut_ptr()),
+            arena: SharedPtr::new(arena.as_mut_ptr()),
             frames,
             clock,
         };
@@ -154,13 +155,13 @@ impl EngineSession for CpuSession {
         } else {
             Self::convert(&self.team, &self.plan, frame, &mut self.images[1]);
         }
-        self.held = (self.held + 1).min(2);
+        self.frames = (self.frames + 1).min(2);
         Ok(())
     }
 
     fn reset(&mut self) {
-        self.held = 0;
-        self.made.clear();
+        self.frames = 0;
+        self.finished.clear();
     }
 
     fn depth(&self) -> usize {
@@ -171,23 +172,36 @@ impl EngineSession for CpuSession {
         let size = FrameSize::new(self.plan.padding.width, self.plan.padding.height);
         let spare = self.spare.pop().filter(|frame| frame.format() == format);
         let mut frame = spare.map_or_else(|| Frame::black(size, format), Ok)?;
-        self.make(timestep, &mut frame.view_mut(), None)?;
-        self.made.push_back(frame);
+        self.interpolate(timestep, &mut frame.view_mut(), None)?;
+        self.finished.push_back(frame);
         Ok(())
     }
 
     fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()> {
-        let frame = self.made.pop_front().ok_or(Error::NothingPending)?;
+        let frame = self.finished.pop_front().ok_or(Error::NothingPending)?;
         out.copy_from(&frame);
         self.spare.push(frame);
         Ok(())
     }
 
     fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
-        self.make(timestep, out, None)
+        self.interpolate(timestep, out, None)
     }
 
-    fn time_on_device(&mut self, timestep: f32, runs: usize) -> Result<Option<Vec<f32>>> {
+    fn memory(&self) -> Option<MemoryUse> {
+        let images = self.images.iter().map(|i| i.floats.len());
+        let arena = self.arena.as_ref().map_or(0, Floats::len);
+        let floats = images.sum::<usize>() + arena + self.team.floats() + self.chroma.len();
+        let packed = self.shared.packed.floats();
+        Some(MemoryUse { device_bytes: 4 * (floats + packed) as u64, pinned_host_bytes: 0 })
+    }
+    fn profiler(&mut self) -> Option<&mut dyn SessionProfiler> {
+        Some(self)
+    }
+}
+
+impl SessionProfiler for CpuSession {
+    fn time_on_device(&mut self, timestep: f32, runs: usize) -> Result<Vec<f32>> {
         let size = FrameSize::new(self.plan.padding.width, self.plan.padding.height);
         let mut out = Frame::black(size, PixelFormat::Rgb8)?;
         let mut times = Vec::with_capacity(runs);
@@ -195,10 +209,10 @@ impl EngineSession for CpuSession {
             // As in a stream: the newer frame is new.
             self.images[1].encoded = false;
             let start = Instant::now();
-            self.make(timestep, &mut out.view_mut(), None)?;
+            self.interpolate(timestep, &mut out.view_mut(), None)?;
             times.push(start.elapsed().as_secs_f32() * 1e3);
         }
-        Ok(Some(times))
+        Ok(times)
     }
 
     fn kernel_times(&mut self, runs: usize) -> Result<Vec<KernelTime>> {
@@ -209,7 +223,7 @@ impl EngineSession for CpuSession {
             // As in a stream: the newer frame is new.
             self.images[1].encoded = false;
             let clock = Clock::default();
-            self.make(0.5, &mut out.view_mut(), Some(&clock))?;
+            self.interpolate(0.5, &mut out.view_mut(), Some(&clock))?;
             let steps = clock.into_inner().unwrap_or_else(PoisonError::into_inner);
             all.resize_with(steps.len(), || KernelTime {
                 name: String::new(),
@@ -225,13 +239,5 @@ impl EngineSession for CpuSession {
             }
         }
         Ok(all)
-    }
-
-    fn memory(&self) -> Option<MemoryUse> {
-        let images = self.images.iter().map(|i| i.floats.len());
-        let arena = self.arena.as_ref().map_or(0, Floats::len);
-        let floats = images.sum::<usize>() + arena + self.team.floats() + self.chroma.len();
-        let packed = self.shared.packed.floats();
-        Some(MemoryUse { device_bytes: 4 * (floats + packed) as u64, pinned_host_bytes: 0 })
     }
 }

@@ -47,14 +47,14 @@ impl Team {
 
 /// An address that threads share.
 #[derive(Clone, Copy)]
-pub(crate) struct Shared<T>(*mut T);
+pub(crate) struct SharedPtr<T>(*mut T);
 
 // SAFETY: an address; whoever reads or writes through it answers for that.
-unsafe impl<T> Send for Shared<T> {}
+unsafe impl<T> Send for SharedPtr<T> {}
 // SAFETY: as above.
-unsafe impl<T> Sync for Shared<T> {}
+unsafe impl<T> Sync for SharedPtr<T> {}
 
-impl<T> Shared<T> {
+impl<T> SharedPtr<T> {
     pub(crate) fn new(at: *mut T) -> Self {
         Self(at)
     }

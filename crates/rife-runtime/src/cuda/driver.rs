@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, DriverError, result, sys};
 
-use super::kernel::Card;
+use super::tile::Card;
 use crate::{Error, Result};
 
 /// What the driver says, in its words.
@@ -20,15 +20,15 @@ pub(crate) fn describe(error: DriverError) -> String {
 pub(crate) fn failed(op: &str, error: DriverError) -> Error {
     match error.0 {
         sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::OutOfMemory { needed: None },
-        code if is_final(code) => {
-            Error::DeviceLost { reason: format!("{op}: {}", describe(error)) }
+        code if loses_context(code) => {
+            Error::DeviceLost { cause: format!("{op}: {}", describe(error)).into() }
         }
-        _ => Error::Kernel { name: op.to_owned(), reason: describe(error) },
+        _ => Error::Kernel { name: format!("{op} failed"), cause: describe(error).into() },
     }
 }
 
 /// Whether nothing works in the process's context any more after this.
-fn is_final(code: sys::CUresult) -> bool {
+fn loses_context(code: sys::CUresult) -> bool {
     use sys::CUresult;
     matches!(
         code,
@@ -54,12 +54,12 @@ fn is_final(code: sys::CUresult) -> bool {
 }
 
 /// Gives a driver call's error the name of what was done.
-pub(crate) trait Driven<T> {
-    fn of(self, op: &str) -> Result<T>;
+pub(crate) trait DuringCall<T> {
+    fn during(self, op: &str) -> Result<T>;
 }
 
-impl<T> Driven<T> for std::result::Result<T, DriverError> {
-    fn of(self, op: &str) -> Result<T> {
+impl<T> DuringCall<T> for std::result::Result<T, DriverError> {
+    fn during(self, op: &str) -> Result<T> {
         self.map_err(|error| failed(op, error))
     }
 }
@@ -91,11 +91,9 @@ impl Gpu {
             attribute(A::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)? as u32,
         );
         let card = Card {
-            processors: attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.max(1),
+            sms: attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.max(1),
             shared_per_block: attribute(A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
-            shared_per_processor: attribute(
-                A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR,
-            )?,
+            shared_per_sm: attribute(A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)?,
             // Of no other capability: what came after Hopper has other instructions.
             wgmma: capability == (9, 0),
         };
@@ -109,18 +107,18 @@ impl Gpu {
     pub(crate) fn bind(&self) -> Result<()> {
         #[cfg(test)]
         fault::due()?;
-        self.context.bind_to_thread().of("cuCtxSetCurrent")
+        self.context.bind_to_thread().during("cuCtxSetCurrent")
     }
 
     /// The same where an error has nobody to be told to: before something is freed.
-    fn binds(&self) -> bool {
+    fn try_bind(&self) -> bool {
         self.context.bind_to_thread().is_ok()
     }
 
     pub(crate) fn stream(&self) -> Result<Stream> {
         self.bind()?;
-        let raw =
-            result::stream::create(result::stream::StreamKind::NonBlocking).of("cuStreamCreate")?;
+        let raw = result::stream::create(result::stream::StreamKind::NonBlocking)
+            .during("cuStreamCreate")?;
         Ok(Stream { gpu: self.clone(), raw })
     }
 
@@ -131,7 +129,7 @@ impl Gpu {
         } else {
             sys::CUevent_flags::CU_EVENT_DISABLE_TIMING
         };
-        Ok(Event { raw: result::event::create(flags).of("cuEventCreate")?, gpu: self.clone() })
+        Ok(Event { raw: result::event::create(flags).during("cuEventCreate")?, gpu: self.clone() })
     }
 
     /// Device memory, not cleared.
@@ -155,7 +153,7 @@ impl Gpu {
         self.bind()?;
         let bytes = bytes.max(1);
         // SAFETY: the memory is zeroed below, before anything reads it.
-        let raw = unsafe { result::malloc_host(bytes, 0) }.of("cuMemHostAlloc")?.cast::<u8>();
+        let raw = unsafe { result::malloc_host(bytes, 0) }.during("cuMemHostAlloc")?.cast::<u8>();
         // SAFETY: `raw` is `bytes` long and nobody else's.
         unsafe { raw.write_bytes(0, bytes) };
         Ok(HostMemory { gpu: self.clone(), raw, bytes })
@@ -173,32 +171,32 @@ impl Gpu {
     ///
     /// # Safety
     /// The memory stays valid for as long as the guard lives.
-    pub(crate) unsafe fn lock(&self, at: *mut u8, bytes: usize) -> Option<Locked> {
+    pub(crate) unsafe fn pin(&self, at: *mut u8, bytes: usize) -> Option<Pinned> {
         self.bind().ok()?;
         // SAFETY: the caller says that the memory is valid for as long as the guard lives.
         let done = unsafe { sys::cuMemHostRegister_v2(at.cast(), bytes, 0) };
         done.result().ok()?;
-        Some(Locked { gpu: self.clone(), at: at.cast() })
+        Some(Pinned { gpu: self.clone(), at: at.cast() })
     }
 }
 
 /// Page-locked memory of somebody else's.
 #[derive(Debug)]
-pub(crate) struct Locked {
+pub(crate) struct Pinned {
     gpu: Gpu,
     at: *mut c_void,
 }
 
 // SAFETY: the pointer is only handed back to the driver, which takes it from any thread.
-unsafe impl Send for Locked {}
+unsafe impl Send for Pinned {}
 // SAFETY: as above; nothing is reachable through a shared reference.
-unsafe impl Sync for Locked {}
+unsafe impl Sync for Pinned {}
 
-impl crate::engine::HostLock for Locked {}
+impl crate::engine::HostPin for Pinned {}
 
-impl Drop for Locked {
+impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.gpu.binds() {
+        if self.gpu.try_bind() {
             // SAFETY: registered when the guard was made, and not unregistered since.
             let _ = unsafe { sys::cuMemHostUnregister(self.at) };
         }
@@ -219,7 +217,7 @@ unsafe impl Sync for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.gpu.binds() {
+        if self.gpu.try_bind() {
             // SAFETY: made by `Gpu::stream` and destroyed once; work in it is waited for first.
             unsafe {
                 let _ = result::stream::synchronize(self.raw);
@@ -233,7 +231,7 @@ impl Stream {
     pub(crate) fn synchronize(&self) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: the stream lives.
-        unsafe { result::stream::synchronize(self.raw) }.of("running the network")
+        unsafe { result::stream::synchronize(self.raw) }.during("running the network")
     }
 
     /// Later work of this stream waits for the event.
@@ -247,7 +245,7 @@ impl Stream {
                 sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT,
             )
         }
-        .of("cuStreamWaitEvent")
+        .during("cuStreamWaitEvent")
     }
 
     /// # Safety
@@ -258,7 +256,7 @@ impl Stream {
         // SAFETY: as the caller says.
         unsafe { sys::cuMemcpyHtoDAsync_v2(to, from.cast(), bytes, self.raw) }
             .result()
-            .of("cuMemcpyHtoD")
+            .during("cuMemcpyHtoD")
     }
 
     /// # Safety
@@ -268,7 +266,7 @@ impl Stream {
         // SAFETY: as the caller says.
         unsafe { sys::cuMemcpyDtoHAsync_v2(to.cast(), from, bytes, self.raw) }
             .result()
-            .of("cuMemcpyDtoH")
+            .during("cuMemcpyDtoH")
     }
 
     /// Fills memory with a byte.
@@ -276,7 +274,7 @@ impl Stream {
         self.gpu.bind()?;
         // SAFETY: the memory is `memory.bytes` long and lives.
         unsafe { result::memset_d8_async(memory.raw, byte, memory.bytes, self.raw) }
-            .of("cuMemsetD8")
+            .during("cuMemsetD8")
     }
 
     /// Copies memory on the device.
@@ -284,14 +282,14 @@ impl Stream {
         self.gpu.bind()?;
         // SAFETY: as many bytes as both have, of memory that lives.
         unsafe { result::memcpy_dtod_async(to.raw, from.raw, to.bytes.min(from.bytes), self.raw) }
-            .of("cuMemcpyDtoD")
+            .during("cuMemcpyDtoD")
     }
 
     /// Memory that belongs to the stream's order: freed by [`Stream::free`].
     pub(crate) fn allocate(&self, bytes: usize) -> Result<u64> {
         self.gpu.bind()?;
         // SAFETY: the plan's steps write every buffer before they read it.
-        unsafe { result::malloc_async(self.raw, bytes.max(1)) }.of("cuMemAllocAsync")
+        unsafe { result::malloc_async(self.raw, bytes.max(1)) }.during("cuMemAllocAsync")
     }
 
     /// # Safety
@@ -299,7 +297,7 @@ impl Stream {
     pub(crate) unsafe fn free(&self, at: u64) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: as the caller says.
-        unsafe { result::free_async(at, self.raw) }.of("cuMemFreeAsync")
+        unsafe { result::free_async(at, self.raw) }.during("cuMemFreeAsync")
     }
 
     /// Queues a kernel.
@@ -371,10 +369,10 @@ impl Stream {
                 sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
             )
         }
-        .of("cuStreamBeginCapture")?;
+        .during("cuStreamBeginCapture")?;
         let worked = work();
         // SAFETY: begun above, on this thread.
-        let graph = unsafe { result::stream::end_capture(self.raw) }.of("cuStreamEndCapture");
+        let graph = unsafe { result::stream::end_capture(self.raw) }.during("cuStreamEndCapture");
         let graph = match (worked, graph) {
             (Ok(()), graph) => graph?,
             (Err(error), graph) => {
@@ -397,7 +395,7 @@ impl Stream {
             unsafe { sys::cuGraphInstantiateWithParams(&raw mut exec, graph, &raw mut params) };
         // SAFETY: an instance does not need the graph that it was made from.
         let _ = unsafe { result::graph::destroy(graph) };
-        made.result().of("cuGraphInstantiate")?;
+        made.result().during("cuGraphInstantiate")?;
         Ok(Graph { gpu: self.gpu.clone(), raw: exec })
     }
 
@@ -405,7 +403,7 @@ impl Stream {
     pub(crate) fn replay(&self, graph: &Graph) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: both live; the addresses that the graph holds live as long as its owner.
-        unsafe { result::graph::launch(graph.raw, self.raw) }.of("cuGraphLaunch")
+        unsafe { result::graph::launch(graph.raw, self.raw) }.during("cuGraphLaunch")
     }
 }
 
@@ -423,7 +421,7 @@ unsafe impl Sync for Event {}
 
 impl Drop for Event {
     fn drop(&mut self) {
-        if self.gpu.binds() {
+        if self.gpu.try_bind() {
             // SAFETY: made by `Gpu::event` and destroyed once.
             let _ = unsafe { result::event::destroy(self.raw) };
         }
@@ -434,20 +432,20 @@ impl Event {
     pub(crate) fn record(&self, stream: &Stream) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: both live.
-        unsafe { result::event::record(self.raw, stream.raw) }.of("cuEventRecord")
+        unsafe { result::event::record(self.raw, stream.raw) }.during("cuEventRecord")
     }
 
     pub(crate) fn synchronize(&self) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: the event lives.
-        unsafe { result::event::synchronize(self.raw) }.of("running the network")
+        unsafe { result::event::synchronize(self.raw) }.during("running the network")
     }
 
     /// Milliseconds from this event to a later one; both made with timing.
     pub(crate) fn until(&self, later: &Self) -> Result<f32> {
         later.synchronize()?;
         // SAFETY: both live and have happened.
-        unsafe { result::event::elapsed(self.raw, later.raw) }.of("cuEventElapsedTime")
+        unsafe { result::event::elapsed(self.raw, later.raw) }.during("cuEventElapsedTime")
     }
 }
 
@@ -461,7 +459,7 @@ pub(crate) struct Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.gpu.binds() {
+        if self.gpu.try_bind() {
             // SAFETY: made by `Gpu::memory` and freed once; the driver waits for work that uses it.
             let _ = unsafe { result::free_sync(self.raw) };
         }
@@ -496,7 +494,7 @@ impl Memory {
         self.gpu.bind()?;
         let n = bytes.len().min(self.bytes);
         // SAFETY: `n` bytes are valid on both sides; the call returns when they are copied.
-        unsafe { result::memcpy_dtoh_sync(&mut bytes[..n], self.raw) }.of("cuMemcpyDtoH")
+        unsafe { result::memcpy_dtoh_sync(&mut bytes[..n], self.raw) }.during("cuMemcpyDtoH")
     }
 }
 
@@ -513,7 +511,7 @@ unsafe impl Send for HostMemory {}
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
-        if self.gpu.binds() {
+        if self.gpu.try_bind() {
             // SAFETY: made by `Gpu::host` and freed once.
             let _ = unsafe { result::free_host(self.raw.cast()) };
         }
@@ -546,7 +544,7 @@ unsafe impl Sync for Module {}
 
 impl Drop for Module {
     fn drop(&mut self) {
-        if self.gpu.binds() {
+        if self.gpu.try_bind() {
             // SAFETY: loaded by `Gpu::module` and unloaded once, when no launch can follow.
             let _ = unsafe { result::module::unload(self.raw) };
         }
@@ -631,7 +629,7 @@ unsafe impl Send for Graph {}
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        if self.gpu.binds() {
+        if self.gpu.try_bind() {
             // SAFETY: instantiated by `Stream::capture` and destroyed once.
             let _ = unsafe { result::graph::exec_destroy(self.raw) };
         }
@@ -650,7 +648,7 @@ pub(crate) mod fault {
     }
 
     /// What fails by it.
-    pub(crate) const NAME: &str = "what a test lets fail";
+    pub(crate) const NAME: &str = "injected failure";
 
     /// Lets this thread's next call but so many into the driver fail, once.
     pub(crate) fn after(calls: usize) {
@@ -667,7 +665,7 @@ pub(crate) mod fault {
             None => Ok(()),
             Some(0) => {
                 LEFT.set(None);
-                Err(Error::Kernel { name: NAME.into(), reason: "it was asked to".into() })
+                Err(Error::Kernel { name: NAME.into(), cause: "a test requested it".into() })
             }
             Some(n) => {
                 LEFT.set(Some(n - 1));
@@ -695,7 +693,7 @@ mod tests {
             E::CUDA_ERROR_DEVICE_UNAVAILABLE,
             E::CUDA_ERROR_UNKNOWN,
         ] {
-            assert!(is_final(code), "{code:?}");
+            assert!(loses_context(code), "{code:?}");
         }
         for code in [
             E::CUDA_ERROR_OUT_OF_MEMORY,
@@ -704,7 +702,7 @@ mod tests {
             E::CUDA_ERROR_NO_BINARY_FOR_GPU,
             E::CUDA_ERROR_NOT_FOUND,
         ] {
-            assert!(!is_final(code), "{code:?}");
+            assert!(!loses_context(code), "{code:?}");
         }
     }
 }

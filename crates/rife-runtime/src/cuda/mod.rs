@@ -2,6 +2,9 @@
 //! looked for when they are needed, so that the program starts without either.
 
 mod abi;
+mod candidates;
+mod context;
+mod cost;
 mod driver;
 mod engine;
 mod kernel;
@@ -9,19 +12,24 @@ mod launch;
 mod library;
 mod nvrtc;
 mod pack;
+mod peak;
 mod plan;
+mod plans;
+mod program;
 mod samples;
 mod session;
+mod source;
+mod tile;
+mod transfer;
 mod tune;
+mod variant;
 mod yuv;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod twin;
 
 use crate::engine::{EngineImpl, Load};
-use crate::machine::{Absent, Probe};
+use crate::probe::{Probe, Unavailable};
 use crate::{Device, Error, Result};
 
 use driver::Gpu;
@@ -38,19 +46,19 @@ pub(crate) fn probe(index: usize) -> Probe {
     library::driver_present().map_err(|reason| without_driver(reason, library::card_present()))?;
     let gpu = open(index)?;
     if let Some(reason) = too_old(&gpu.name, gpu.capability, gpu.driver) {
-        return Err(Absent::Broken(reason));
+        return Err(Unavailable::Broken(reason));
     }
     // Kernels are compiled for the very card, by a compiler that has to know it.
     nvrtc::Nvrtc::load()
         .and_then(|nvrtc| nvrtc.target(arch(gpu.capability)))
-        .map_err(|error| Absent::Broken(error.to_string()))?;
+        .map_err(|error| Unavailable::Broken(error.to_string()))?;
     Ok(gpu.name)
 }
 
 /// What it means that the driver's library cannot be loaded: something is wrong only where there is a
 /// card for it.
-fn without_driver(reason: String, card: bool) -> Absent {
-    if card { Absent::Broken(reason) } else { Absent::Device(reason) }
+fn without_driver(reason: String, card: bool) -> Unavailable {
+    if card { Unavailable::Broken(reason) } else { Unavailable::NoDevice(reason) }
 }
 
 /// Why a card of this compute capability, or its driver, cannot be used; `None` if it can.
@@ -75,14 +83,14 @@ fn arch((major, minor): (u32, u32)) -> nvrtc::Arch {
     nvrtc::Arch { major: major as i32, minor: minor as i32 }
 }
 
-fn open(index: usize) -> Result<Gpu, Absent> {
+fn open(index: usize) -> Result<Gpu, Unavailable> {
     use cudarc::driver::sys::CUresult;
     Gpu::open(index).map_err(|error| match error.0 {
-        CUresult::CUDA_ERROR_NO_DEVICE => Absent::Device("the driver finds no GPU".into()),
+        CUresult::CUDA_ERROR_NO_DEVICE => Unavailable::NoDevice("the driver finds no GPU".into()),
         CUresult::CUDA_ERROR_INVALID_DEVICE => {
-            Absent::Device(format!("the driver finds no GPU of index {index}"))
+            Unavailable::NoDevice(format!("the driver finds no GPU of index {index}"))
         }
-        _ => Absent::Broken(driver::describe(error)),
+        _ => Unavailable::Broken(driver::describe(error)),
     })
 }
 
@@ -97,12 +105,12 @@ pub(crate) fn load(load: &Load<'_>) -> Result<Box<dyn EngineImpl>> {
 
 #[cfg(test)]
 mod refusals {
-    use super::{Absent, too_old, without_driver};
+    use super::{Unavailable, too_old, without_driver};
 
     #[test]
     fn a_missing_driver_is_worth_a_word_only_where_there_is_a_card() {
-        assert_eq!(without_driver("none".into(), true), Absent::Broken("none".into()));
-        assert_eq!(without_driver("none".into(), false), Absent::Device("none".into()));
+        assert_eq!(without_driver("none".into(), true), Unavailable::Broken("none".into()));
+        assert_eq!(without_driver("none".into(), false), Unavailable::NoDevice("none".into()));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::marker::PhantomData;
 
+use super::samples::OwnedSamples;
 use super::yuv::decode::Decoder;
 use super::yuv::encode::Encoder;
 use super::yuv::{Sample, YuvFormat};
-use super::{Frame, FrameSize, FrameView, FrameViewMut, Owned, Samples, SamplesMut, Stride};
+use super::{Frame, FrameSize, FrameView, FrameViewMut, Samples, SamplesMut, Stride};
 
 /// The largest 8- and 16-bit samples, which stand for 1.
 const MAX_8: f32 = 255.0;
@@ -329,17 +330,21 @@ impl FrameViewMut<'_> {
         assert_eq!(self.size, frame.size, "frames of different sizes");
         let (w, h, stride) = (self.size.width, self.size.height, self.stride);
         match (&mut self.samples, &frame.samples) {
-            (SamplesMut::Rgb8(to), Owned::Rgb8(from)) => copy_rows(to, stride.row, from, 3 * w),
-            (SamplesMut::Rgb16(to), Owned::Rgb16(from)) => copy_rows(to, stride.row, from, 3 * w),
-            (SamplesMut::PlanarF32(to), Owned::PlanarF32(from)) => {
+            (SamplesMut::Rgb8(to), OwnedSamples::Rgb8(from)) => {
+                copy_rows(to, stride.row, from, 3 * w)
+            }
+            (SamplesMut::Rgb16(to), OwnedSamples::Rgb16(from)) => {
+                copy_rows(to, stride.row, from, 3 * w)
+            }
+            (SamplesMut::PlanarF32(to), OwnedSamples::PlanarF32(from)) => {
                 for (c, from) in from.chunks_exact(w * h).enumerate() {
                     copy_rows(&mut to[c * stride.plane..], stride.row, from, w);
                 }
             }
-            (SamplesMut::Yuv8(to, to_data), Owned::Yuv8(from, data)) if *to == *from => {
+            (SamplesMut::Yuv8(to, to_data), OwnedSamples::Yuv8(from, data)) if *to == *from => {
                 to_data[..data.len()].copy_from_slice(data);
             }
-            (SamplesMut::Yuv16(to, to_data), Owned::Yuv16(from, data)) if *to == *from => {
+            (SamplesMut::Yuv16(to, to_data), OwnedSamples::Yuv16(from, data)) if *to == *from => {
                 to_data[..data.len()].copy_from_slice(data);
             }
             _ => panic!("frames of different formats"),
@@ -385,7 +390,7 @@ impl Frame {
     /// When the sizes differ or this frame is not planar F32.
     pub(crate) fn copy_from(&mut self, frame: &FrameView<'_>) {
         assert_eq!(self.size, frame.size, "frames of different sizes");
-        let Owned::PlanarF32(planes) = &mut self.samples else {
+        let OwnedSamples::PlanarF32(planes) = &mut self.samples else {
             panic!("the frame is not planar F32");
         };
         frame.write_planes(planes, self.size.width, self.size.height);

@@ -12,9 +12,10 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use super::{Frame, FrameSize, FrameView, FrameViewMut, Owned, PixelFormat, Samples, SamplesMut};
+use super::samples::OwnedSamples;
+use super::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Samples, SamplesMut};
 use crate::{Error, Result};
-use axis::{Axis, Place};
+use axis::{Axis, AxisSiting};
 
 /// Which planes a YUV frame has, one after the other: Y, then U and V.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,19 +123,19 @@ impl YuvFormat {
     /// How chroma lies along columns and along rows.
     pub(crate) fn axes(self, size: FrameSize) -> (Axis, Axis) {
         let (across, down) = match self.siting {
-            Siting::Left => (Place::Even, Place::Between),
-            Siting::Center => (Place::Between, Place::Between),
-            Siting::TopLeft => (Place::Even, Place::Even),
-            Siting::Top => (Place::Between, Place::Even),
-            Siting::BottomLeft => (Place::Even, Place::Odd),
-            Siting::Bottom => (Place::Between, Place::Odd),
+            Siting::Left => (AxisSiting::Even, AxisSiting::Between),
+            Siting::Center => (AxisSiting::Between, AxisSiting::Between),
+            Siting::TopLeft => (AxisSiting::Even, AxisSiting::Even),
+            Siting::Top => (AxisSiting::Between, AxisSiting::Even),
+            Siting::BottomLeft => (AxisSiting::Even, AxisSiting::Odd),
+            Siting::Bottom => (AxisSiting::Between, AxisSiting::Odd),
         };
         let (across, down) = match self.chroma {
             Chroma::Yuv420 => (across, down),
-            Chroma::Yuv422 => (across, Place::Every),
-            Chroma::Gray | Chroma::Yuv444 => (Place::Every, Place::Every),
+            Chroma::Yuv422 => (across, AxisSiting::Every),
+            Chroma::Gray | Chroma::Yuv444 => (AxisSiting::Every, AxisSiting::Every),
         };
-        (Axis { place: across, luma: size.width }, Axis { place: down, luma: size.height })
+        (Axis { siting: across, luma: size.width }, Axis { siting: down, luma: size.height })
     }
 }
 
@@ -259,7 +260,7 @@ macro_rules! yuv {
                 pub fn $name(size: FrameSize, format: YuvFormat, data: &'a [$sample]) -> Result<Self> {
                     check(size, format, size_of::<$sample>(), data.len(), false)?;
                     let stride = super::Stride::packed(size, PixelFormat::Yuv(format));
-                    Ok(Self { size, stride, samples: Samples::$variant(format, data), locked: false })
+                    Ok(Self { size, stride, samples: Samples::$variant(format, data), pinned: false })
                 }
             )*
         }
@@ -278,7 +279,7 @@ macro_rules! yuv {
                     check(size, format, size_of::<$sample>(), data.len(), false)?;
                     let stride = super::Stride::packed(size, PixelFormat::Yuv(format));
                     let samples = SamplesMut::$variant(format, data);
-                    Ok(Self { size, stride, samples, locked: false })
+                    Ok(Self { size, stride, samples, pinned: false })
                 }
             )*
         }
@@ -292,7 +293,7 @@ macro_rules! yuv {
                 /// of another kind, or `data` is not exactly one frame.
                 pub fn $name(size: FrameSize, format: YuvFormat, data: Vec<$sample>) -> Result<Self> {
                     check(size, format, size_of::<$sample>(), data.len(), true)?;
-                    Ok(Self { size, lock: None, samples: Owned::$variant(format, data) })
+                    Ok(Self { size, pin: None, samples: OwnedSamples::$variant(format, data) })
                 }
             )*
         }
@@ -322,23 +323,23 @@ impl Frame {
 
     /// The samples of a YUV frame of 8 bits: Y, U, V.
     pub fn as_yuv8(&self) -> Option<&[u8]> {
-        if let Owned::Yuv8(_, data) = &self.samples { Some(data) } else { None }
+        if let OwnedSamples::Yuv8(_, data) = &self.samples { Some(data) } else { None }
     }
 
     /// The samples of a YUV frame of more than 8 bits: Y, U, V.
     pub fn as_yuv16(&self) -> Option<&[u16]> {
-        if let Owned::Yuv16(_, data) = &self.samples { Some(data) } else { None }
+        if let OwnedSamples::Yuv16(_, data) = &self.samples { Some(data) } else { None }
     }
 
     /// The samples of a YUV frame of 8 bits, taken out.
     pub fn into_yuv8(mut self) -> Option<Vec<u8>> {
-        self.lock = None;
-        if let Owned::Yuv8(_, data) = self.samples { Some(data) } else { None }
+        self.pin = None;
+        if let OwnedSamples::Yuv8(_, data) = self.samples { Some(data) } else { None }
     }
 
     /// The samples of a YUV frame of more than 8 bits, taken out.
     pub fn into_yuv16(mut self) -> Option<Vec<u16>> {
-        self.lock = None;
-        if let Owned::Yuv16(_, data) = self.samples { Some(data) } else { None }
+        self.pin = None;
+        if let OwnedSamples::Yuv16(_, data) = self.samples { Some(data) } else { None }
     }
 }

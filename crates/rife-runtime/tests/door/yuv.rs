@@ -168,8 +168,8 @@ pub(super) fn a_yuv_stream_is_served_like_any_other(on: &Engines) {
             assert_eq!(middle(&unkept, [&frames[0], &frames[1]]), each[0]);
 
             // Page-locked, and longer than the frame that lies in it.
-            let locked = frames.each_ref().map(|frame| rife.lock(frame.clone()));
-            let mut out = rife.lock(Frame::black(size, as_yuv).unwrap());
+            let locked = frames.each_ref().map(|frame| rife.pin(frame.clone()));
+            let mut out = rife.pin(Frame::black(size, as_yuv).unwrap());
             let (a, b) = (locked[0].view(), locked[1].view());
             rife.interpolate_into(&a, &b, 0.5, &mut out.view_mut()).unwrap();
             assert_eq!(out, each[0]);

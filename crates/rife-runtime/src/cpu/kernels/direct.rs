@@ -26,12 +26,12 @@ pub(crate) struct Direct<'a> {
     pub(crate) vectors: usize,
     pub(crate) rows: Range<usize>,
     pub(crate) columns: Range<usize>,
-    pub(crate) to: Outcome,
+    pub(crate) to: Epilogue,
 }
 
 /// What becomes of the sums and the bias.
 #[derive(Clone, Copy)]
-pub(crate) enum Outcome {
+pub(crate) enum Epilogue {
     /// LeakyReLU, into the blocks of a map.
     Leaky(Place),
     /// Added to what lies at the same place of another map; LeakyReLU.
@@ -55,9 +55,9 @@ pub(crate) struct Place {
 }
 
 // SAFETY: addresses; whoever uses them answers for that.
-unsafe impl Send for Outcome {}
+unsafe impl Send for Epilogue {}
 // SAFETY: as above.
-unsafe impl Sync for Outcome {}
+unsafe impl Sync for Epilogue {}
 
 /// Where pixels of interleaved channels lie.
 #[derive(Clone, Copy)]
@@ -90,15 +90,15 @@ pub(crate) unsafe fn direct<I: Isa>(args: &Direct<'_>) {
     // SAFETY: as the caller says.
     unsafe {
         match args.to {
-            Outcome::Leaky(place) => with_groups::<I, _>(args, Leaky(place)),
-            Outcome::Residual { place, add } => {
+            Epilogue::Leaky(place) => with_groups::<I, _>(args, Leaky(place)),
+            Epilogue::Residual { place, add } => {
                 with_groups::<I, _>(args, Residual { place, add });
             }
-            Outcome::Quarters(to) => with_groups::<I, _>(args, Quarters(to)),
-            Outcome::QuartersAndEights { quarters, eights } => {
+            Epilogue::Quarters(to) => with_groups::<I, _>(args, Quarters(to)),
+            Epilogue::QuartersAndEights { quarters, eights } => {
                 with_groups::<I, _>(args, QuartersAndEights { quarters, eights });
             }
-            Outcome::Singles(to) => with_groups::<I, _>(args, Singles(to)),
+            Epilogue::Singles(to) => with_groups::<I, _>(args, Singles(to)),
         }
     }
 }
@@ -110,25 +110,25 @@ trait Store: Copy {
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V);
 }
 
-/// See [`Outcome::Leaky`].
+/// See [`Epilogue::Leaky`].
 #[derive(Clone, Copy)]
 struct Leaky(Place);
-/// See [`Outcome::Residual`].
+/// See [`Epilogue::Residual`].
 #[derive(Clone, Copy)]
 struct Residual {
     place: Place,
     add: *const f32,
 }
-/// See [`Outcome::Quarters`].
+/// See [`Epilogue::Quarters`].
 #[derive(Clone, Copy)]
 struct Quarters(Pixels);
-/// See [`Outcome::QuartersAndEights`].
+/// See [`Epilogue::QuartersAndEights`].
 #[derive(Clone, Copy)]
 struct QuartersAndEights {
     quarters: Pixels,
     eights: Pixels,
 }
-/// See [`Outcome::Singles`].
+/// See [`Epilogue::Singles`].
 #[derive(Clone, Copy)]
 struct Singles(Pixels);
 

@@ -14,7 +14,7 @@ use super::level::Level;
 use direct::Direct;
 use peak::Peak;
 use picture::{Blend, Inputs};
-use winograd::{FromPoints, Multiply, ToPoints};
+use winograd::{InputTransform, Multiply, OutputTransform};
 
 /// Vectors of 16 outputs that are made at once, of `vectors` in all, where `most` fit.
 pub(crate) const fn group(most: usize, vectors: usize) -> usize {
@@ -108,12 +108,12 @@ macro_rules! kernels {
 kernels! {
     /// See [`direct::direct`].
     direct: Direct<'_> = direct;
-    /// See [`winograd::to_points`].
-    to_points: ToPoints = winograd;
+    /// See [`winograd::input_transform`].
+    input_transform: InputTransform = winograd;
     /// See [`winograd::multiply`].
     multiply: Multiply = winograd;
-    /// See [`winograd::from_points`].
-    from_points: FromPoints = winograd;
+    /// See [`winograd::output_transform`].
+    output_transform: OutputTransform = winograd;
     /// See [`picture::inputs`].
     inputs: Inputs<'_> = picture;
     /// See [`picture::blend`].
@@ -125,8 +125,8 @@ kernels! {
 /// The kernels that compute in BF16.
 #[derive(Clone, Copy)]
 pub(crate) struct Bf16Kernels {
-    /// See [`winograd::to_points_bf16`].
-    pub(crate) to_points: unsafe fn(&ToPoints),
+    /// See [`winograd::input_transform_bf16`].
+    pub(crate) input_transform: unsafe fn(&InputTransform),
     /// See [`winograd::multiply_bf16`].
     pub(crate) multiply: unsafe fn(&Multiply),
     /// See [`peak::peak_bf16`].
@@ -139,7 +139,7 @@ impl Bf16Kernels {
         #[cfg(target_arch = "x86_64")]
         if level == Level::Avx512 && is_x86_feature_detected!("avx512bf16") {
             return Some(Self {
-                to_points: avx512_bf16::to_points,
+                input_transform: avx512_bf16::input_transform,
                 multiply: avx512_bf16::multiply,
                 peak: avx512_bf16::peak,
             });
@@ -152,12 +152,12 @@ impl Bf16Kernels {
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16 {
     use super::super::lanes::Avx512;
-    use super::{Multiply, Peak, ToPoints, peak, winograd};
+    use super::{InputTransform, Multiply, Peak, peak, winograd};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-    pub(super) unsafe fn to_points(args: &ToPoints) {
+    pub(super) unsafe fn input_transform(args: &InputTransform) {
         // SAFETY: as the caller says.
-        unsafe { winograd::to_points_bf16::<Avx512>(args) }
+        unsafe { winograd::input_transform_bf16::<Avx512>(args) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]

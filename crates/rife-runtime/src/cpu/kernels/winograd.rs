@@ -17,7 +17,7 @@ const REACH: usize = TILE + 2;
 pub(crate) const POINTS: usize = REACH * REACH;
 
 /// Takes tiles of a map to the points: `to[point][tile][channel]`, or pairs of channels.
-pub(crate) struct ToPoints {
+pub(crate) struct InputTransform {
     /// The first channel of the map's first pixel.
     pub(crate) src: *const f32,
     pub(crate) row: usize,
@@ -52,7 +52,7 @@ pub(crate) struct Multiply {
 }
 
 /// Takes tiles back from the points, with what follows a convolution.
-pub(crate) struct FromPoints {
+pub(crate) struct OutputTransform {
     /// The first tile of the range.
     pub(crate) from: *const f32,
     pub(crate) point: usize,
@@ -163,26 +163,26 @@ fn outputs_of<V: Lanes>(m: [V; REACH], f: OutputFactors<V>) -> [V; TILE] {
 /// The processor has the instructions of `I`. The map's tiles, with one pixel around, may be read,
 /// and all of their points be written by nobody else meanwhile.
 #[inline(always)]
-pub(crate) unsafe fn to_points<I: Isa>(args: &ToPoints) {
+pub(crate) unsafe fn input_transform<I: Isa>(args: &InputTransform) {
     // SAFETY: as the caller says.
-    unsafe { to_points_of::<I, false>(args) }
+    unsafe { input_transform_of::<I, false>(args) }
 }
 
-/// As [`to_points`], in BF16.
+/// As [`input_transform`], in BF16.
 ///
 /// # Safety
-/// As [`to_points`], and the processor has the instructions for BF16.
+/// As [`input_transform`], and the processor has the instructions for BF16.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
-pub(crate) unsafe fn to_points_bf16<I: Isa>(args: &ToPoints) {
+pub(crate) unsafe fn input_transform_bf16<I: Isa>(args: &InputTransform) {
     // SAFETY: as the caller says.
-    unsafe { to_points_of::<I, true>(args) }
+    unsafe { input_transform_of::<I, true>(args) }
 }
 
 /// # Safety
-/// As [`to_points`] and [`to_points_bf16`].
+/// As [`input_transform`] and [`input_transform_bf16`].
 #[inline(always)]
-unsafe fn to_points_of<I: Isa, const PAIRS: bool>(args: &ToPoints) {
+unsafe fn input_transform_of<I: Isa, const PAIRS: bool>(args: &InputTransform) {
     // SAFETY: as the caller says.
     unsafe {
         let factors = InputFactors::new();
@@ -294,7 +294,7 @@ unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Mult
 /// The processor has the instructions of `I`; the points and what is added may be read, and the
 /// tiles' pixels be written by nobody else meanwhile.
 #[inline(always)]
-pub(crate) unsafe fn from_points<I: Isa>(args: &FromPoints) {
+pub(crate) unsafe fn output_transform<I: Isa>(args: &OutputTransform) {
     // SAFETY: as the caller says.
     unsafe {
         let factors = OutputFactors::new();

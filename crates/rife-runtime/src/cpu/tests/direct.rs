@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::kernels::direct::{Direct, Outcome, Pixels, Place};
+use super::super::kernels::direct::{Direct, Epilogue, Pixels, Place};
 use super::super::kernels::{Kernels, group};
 use super::super::pack::TAPS;
 use super::super::tensor::{BLOCK, Floats};
@@ -132,14 +132,14 @@ impl Case {
             rows: rows.clone(),
             columns: columns.clone(),
             to: match self.to {
-                To::Leaky => Outcome::Leaky(place),
-                To::Residual => Outcome::Residual { place, add: add.as_ptr() },
-                To::Quarters => Outcome::Quarters(quarters),
+                To::Leaky => Epilogue::Leaky(place),
+                To::Residual => Epilogue::Residual { place, add: add.as_ptr() },
+                To::Quarters => Epilogue::Quarters(quarters),
                 To::QuartersAndEights => {
                     let eights = Pixels { at: eights.at(), ..pixels };
-                    Outcome::QuartersAndEights { quarters, eights }
+                    Epilogue::QuartersAndEights { quarters, eights }
                 }
-                To::Singles => Outcome::Singles(quarters),
+                To::Singles => Epilogue::Singles(quarters),
             },
         };
         // SAFETY: the source has a margin for every tap, and the outputs room for every output.

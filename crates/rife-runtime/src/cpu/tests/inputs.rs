@@ -63,7 +63,7 @@ impl Case {
         let vector = self.lanes + 1;
         all[vector - 1] = Expected::exactly(timestep);
         if any {
-            let mask = self.resized(at, |at| scene.known(at, 4));
+            let mask = self.resized(at, |at| scene.estimates_before(at, 4));
             let sign = if self.swapped { -1.0 } else { 1.0 };
             all[2 * vector - 1] = Expected::new(sign * mask.value, mask.tolerance);
         }
@@ -72,7 +72,7 @@ impl Case {
         }
         if any {
             for lane in if self.swapped { [2, 3, 0, 1] } else { [0, 1, 2, 3] } {
-                let flow = self.resized(at, |at| scene.known(at, lane));
+                let flow = self.resized(at, |at| scene.estimates_before(at, lane));
                 all.push(Expected::new(flow.value / self.divisor, flow.tolerance / self.divisor));
             }
         }

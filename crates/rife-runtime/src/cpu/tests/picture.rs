@@ -33,7 +33,7 @@ fn check(kernels: &Kernels, scene: &Scene, y: usize, columns: usize, what: &str)
     unsafe { (kernels.blend)(&args) };
 
     for x in 0..columns {
-        let mask = scene.known((y, x), 4);
+        let mask = scene.estimates_before((y, x), 4);
         let weight = sigmoid(mask.value);
         let off = match mask.tolerance {
             f64::INFINITY => f64::INFINITY,
@@ -95,7 +95,7 @@ fn weights_are_the_logistic_function_of_the_mask() {
         // SAFETY: as above.
         unsafe { (kernels.blend)(&args) };
         for x in 0..width {
-            let value = sigmoid(scene.known((0, x), 4).value);
+            let value = sigmoid(scene.estimates_before((0, x), 4).value);
             let expected = Expected::new(value, SIGMOID * 2.0 * super::ROUNDING * value + SMALLEST);
             (0..3).for_each(|channel| out.expect(channel * width + x, expected));
         }

@@ -5,7 +5,7 @@ use rife_model::{ModelVersion, Scale};
 
 use super::super::kernels::picture::{ESTIMATE, Tap};
 use super::super::kernels::winograd::{POINTS, TILE};
-use super::super::plan::{BlockPlan, Body, BufferId, Cut, PATCH, Plan, Request, point_stride};
+use super::super::plan::{BlockPlan, Body, BufferId, PATCH, Plan, Request, Schedule, point_stride};
 use super::super::tensor::{BLOCK, Grid};
 use crate::{FrameSize, Optimization, Optimizations};
 
@@ -61,7 +61,7 @@ impl Events {
     fn body(&mut self, body: &Body) {
         let [first, second] = body.maps;
         let mut writes = vec![(second, body.grid.len())];
-        if let Cut::BySteps { points, products } = body.cut {
+        if let Schedule::BySteps { points, products } = body.schedule {
             let len = points_len(body.tiles, body.grid.channels);
             writes.extend([(points, len), (products, len)]);
         }
@@ -161,14 +161,14 @@ fn check_taps(all: &[Tap], from: usize, to: usize) {
 
 /// What a thread needs for its tiles of one chain.
 fn tiles_need(body: &Body) -> usize {
-    match body.cut {
-        Cut::ByTiles { tiles } => {
+    match body.schedule {
+        Schedule::ByTiles { tiles } => {
             assert!(tiles > 0, "no tile at a time");
             let stride = point_stride(tiles, body.grid.channels);
             assert!(stride >= tiles * body.grid.channels, "points overlap");
             POINTS * stride + points_len(tiles, body.grid.channels)
         }
-        Cut::BySteps { .. } | Cut::Direct => 0,
+        Schedule::BySteps { .. } | Schedule::Direct => 0,
     }
 }
 

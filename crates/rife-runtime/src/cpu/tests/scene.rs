@@ -177,7 +177,7 @@ impl Scene {
     }
 
     /// What the estimates sum to: flow of two frames, and the mask in lane 4.
-    pub(super) fn known(&self, at: (usize, usize), lane: usize) -> Expected {
+    pub(super) fn estimates_before(&self, at: (usize, usize), lane: usize) -> Expected {
         let (mut value, mut magnitude) = (0.0, 0.0);
         for source in &self.sources {
             let (v, m) = source.at(self, at, lane);
@@ -204,7 +204,7 @@ impl Scene {
             return Expected::new(sample(y, x), 0.0);
         }
         let along = |lane: usize, at: usize, len: usize| {
-            let flow = self.known((y, x), lane);
+            let flow = self.estimates_before((y, x), lane);
             let (at, last) = (at as f64 + flow.value, (len - 1) as f64);
             let clamped = |at: f64| at.clamp(0.0, last);
             match flow.tolerance {

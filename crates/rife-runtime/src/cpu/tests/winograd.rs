@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::kernels::direct::Place;
 use super::super::kernels::winograd::{
-    FromPoints, Multiply, POINTS, TILE, ToPoints, transform_weights,
+    InputTransform, Multiply, OutputTransform, POINTS, TILE, transform_weights,
 };
 use super::super::kernels::{Kernels, group};
 use super::super::tensor::{BLOCK, Floats, Grid};
@@ -88,7 +88,7 @@ fn check_to_points(kernels: &Kernels, size: (usize, usize), tiles: Range<usize>,
     let (tile, blocks) = (grid.channels + BLOCK, 1..or_under_miri(3, 2));
     let point = tiles.len() * tile + BLOCK;
     let mut out = Output::new(POINTS * point);
-    let args = ToPoints {
+    let args = InputTransform {
         src: src.as_ptr().wrapping_add(grid.origin()),
         row: grid.row(),
         plane: grid.plane(),
@@ -100,7 +100,7 @@ fn check_to_points(kernels: &Kernels, size: (usize, usize), tiles: Range<usize>,
         tile,
     };
     // SAFETY: the grid's tiles and its margin are there, and room for all points.
-    unsafe { (kernels.to_points)(&args) };
+    unsafe { (kernels.input_transform)(&args) };
 
     let counts = of_inputs();
     for (i, t) in tiles.clone().enumerate() {
@@ -215,7 +215,7 @@ fn check_from_points(
     let add = numbers.floats(grid.len(), kind);
     let mut out = Output::new(grid.len());
     let first = grid.origin();
-    let args = FromPoints {
+    let args = OutputTransform {
         from: from.as_ptr(),
         point,
         tile,
@@ -229,7 +229,7 @@ fn check_from_points(
         to: Place { at: out.at().wrapping_add(first), row: grid.row(), plane: grid.plane() },
     };
     // SAFETY: the tiles' points are there, and room for the whole grid.
-    unsafe { (kernels.from_points)(&args) };
+    unsafe { (kernels.output_transform)(&args) };
 
     let counts = of_outputs();
     for (i, t) in tiles.clone().enumerate() {

@@ -3,7 +3,7 @@
 use super::super::kernels::Kernels;
 use super::super::kernels::direct::Place;
 use super::super::kernels::winograd::{
-    FromPoints, Multiply, POINTS, TILE, ToPoints, transform_weights,
+    InputTransform, Multiply, OutputTransform, POINTS, TILE, transform_weights,
 };
 use super::super::tensor::{BLOCK, Floats, Grid};
 use super::{Expected, Kind, Numbers, Output, ROUNDING, each_level, leaky, or_under_miri};
@@ -40,7 +40,7 @@ fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
     let mut out = Output::new(grid.len());
     let blocks = 0..grid.blocks();
     let origin = src.as_ptr().wrapping_add(first);
-    let to_points = ToPoints {
+    let input_transform = InputTransform {
         src: origin,
         row: grid.row(),
         plane: grid.plane(),
@@ -62,7 +62,7 @@ fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
         to: products.at(),
         to_point: point,
     };
-    let from_points = FromPoints {
+    let output_transform = OutputTransform {
         from: products.at(),
         point,
         tile: channels,
@@ -77,9 +77,9 @@ fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
     };
     // SAFETY: each buffer holds all tiles, the source has its margin.
     unsafe {
-        (kernels.to_points)(&to_points);
+        (kernels.input_transform)(&input_transform);
         (kernels.multiply)(&multiply);
-        (kernels.from_points)(&from_points);
+        (kernels.output_transform)(&output_transform);
     }
 
     // Every input of a tile is in every point, so the largest counts.

@@ -58,7 +58,7 @@ __device__ __forceinline__ void load_first(Operands& o, const Slab& s, const u32
 // Multiplies a slab whose first operands are there, and fetches the first of `next`.
 template <bool MORE>
 __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Operands& o, const Slab& s, const Slab& next, const u32 (&left)[MT]) {
-#if PREC == 2
+#if PRODUCTS == PRODUCTS_3XTF32
     // The tensor cores cut sums off instead of rounding them: they sum one slab only.
     float c[MT][NW / 8][4] = {};
 #else
@@ -89,7 +89,7 @@ __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Opera
             for (int r = 0; r < 4; r++) o.right[0][j][r] = o.right[1][j][r];
     }
     if (MORE && ((SLAB_STEPS * MT) & 1)) o.left[0] = o.left[1];
-#if PREC == 2
+#if PRODUCTS == PRODUCTS_3XTF32
 #pragma unroll
     for (int i = 0; i < MT; i++)
 #pragma unroll
@@ -99,15 +99,15 @@ __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Opera
 #endif
 }
 
-#if SOURCE != 0
+#if INPUT != INPUT_TENSOR
 // Stores channels `first` to `first + 8` of a pixel in shared memory: of three of BF16 as `Left`
 // takes them.
 __device__ __forceinline__ void store8(u32 pixel, int first, const float (&v)[8]) {
     u32 at = pixel + first * ES;
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at), "r"(pack_half2(v[0], v[1])),
                  "r"(pack_half2(v[2], v[3])), "r"(pack_half2(v[4], v[5])), "r"(pack_half2(v[6], v[7])));
-#elif PREC == 3
+#elif PRODUCTS == PRODUCTS_3XBF16
     u32 rounded[4], rests[4];
 #pragma unroll
     for (int i = 0; i < 4; i++) split2(v[i], v[i + 4], rounded[i], rests[i]);
@@ -128,14 +128,14 @@ __device__ __forceinline__ void make_halo(u32 to, const Args& a, const Item& it,
         bool valid = (unsigned)y < (unsigned)a.h && (unsigned)x < (unsigned)a.w;
         u32 at = to + (hy * HALO_W + halo_column(hx)) * PITCH;
         float v[CIN] = {};
-#if SOURCE == 1
+#if INPUT == INPUT_BLOCK
         if (valid) block_input(a, it, item, y, x, v);
 #else
         if (valid) {
             Colours p;
             load(p, it.image0 + (long long)(y * a.full_w + x) * PIXEL_BYTES);
             add_colours(v, p, UNIT);
-#if RESTS != 0
+#if RESIDUALS != RESIDUALS_NONE
 #pragma unroll
             for (int c = 0; c < 3; c++) v[3 + c] = rest(v[c]);
 #endif
@@ -180,7 +180,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
     };
     auto input_of = [&](int item) { return (const elem*)a.src + (long long)item * a.h * a.w * (IN_TERMS * CIN); };
 
-#if RESIDENT && SOURCE == 0
+#if RESIDENT && INPUT == INPUT_TENSOR
     if (tile < total) {
         int item, oy, ox;
         origin(tile, item, oy, ox);
@@ -196,7 +196,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
         Operands operands;
         u32 halo = halos;
 
-#if SOURCE != 0
+#if INPUT != INPUT_TENSOR
         make_halo(halo, a, a.items[item], item, oy, ox);
 #if RESIDENT
         copy_commit();
@@ -290,23 +290,23 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 long long pixel = (long long)y * a.ow + x;
                 int n = first + (lane & 3) * 2;
                 elem* to = dst + pixel * (OUT_TERMS * COUT) + n;
-#if EPILOGUE == 1
+#if EPILOGUE == EPILOGUE_RESIDUAL
                 u32 centre = halo + ((m / TW + 1) * HALO_W + m % TW + 1) * PITCH + n * ES;
 #endif
 #pragma unroll
                 for (int j = 0; j < NW / 8; j++) {
                     float p = c[i][j][2 * half], q = c[i][j][2 * half + 1];
-#if EPILOGUE == 1
+#if EPILOGUE == EPILOGUE_RESIDUAL
                     float r, s;
                     lds2(centre + j * 8 * ES, r, s);
                     p += r;
                     q += s;
 #endif
-#if EPILOGUE != 2
+#if EPILOGUE != EPILOGUE_BIAS
                     p = leaky(p);
                     q = leaky(q);
 #endif
-#if LAYOUT == 0
+#if LAYOUT == LAYOUT_CHANNELS_LAST
                     store2(to + j * 8, p, q);
 #if OUT_TERMS == 2
                     store2(to + COUT + j * 8, rest(p), rest(q));
@@ -324,7 +324,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             }
         }
         __syncthreads();
-#if RESIDENT && SOURCE == 0 && HALOS == 1
+#if RESIDENT && INPUT == INPUT_TENSOR && HALOS == 1
         if (tile + gridDim.x < total) {
             int item, oy, ox;
             origin(tile + gridDim.x, item, oy, ox);

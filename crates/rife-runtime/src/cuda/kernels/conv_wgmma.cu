@@ -1,5 +1,5 @@
 // A 3x3 convolution with stride 1 and padding 1 by `wgmma`. One group of warps fetches tiles with
-// their borders into a ring of `HALOS`; each of `GROUPS` groups multiplies a tile and stores it, in
+// their borders into a ring of `HALOS`; each of `WARPGROUPS` groups multiplies a tile and stores it, in
 // turn, so that the cores work on one's while another's is stored. A block keeps its weights and
 // walks over its tiles.
 //
@@ -9,7 +9,7 @@
 //
 // EPILOGUE 0: bias and LeakyReLU, 1: bias, the input added, LeakyReLU, 2: bias alone.
 
-#define CONSUMERS (GROUPS * 128)
+#define CONSUMERS (WARPGROUPS * 128)
 #define PRODUCERS 128
 #define THREADS (CONSUMERS + PRODUCERS)
 #define HALO_H (TH + 2)
@@ -25,7 +25,7 @@
 #define SQUARES (TH / 8 * SQUARES_ACROSS)
 
 // A group that waits for an input two rounds of the ring ahead could not tell it from the last one.
-static_assert(GROUPS <= HALOS, "more groups than inputs");
+static_assert(WARPGROUPS <= HALOS, "more groups than inputs");
 
 // Four lanes hold two neighbouring channels of each of four chunks of eight; now each holds a chunk.
 __device__ __forceinline__ uint4 gather_chunk(u32 v0, u32 v1, u32 v2, u32 v3, int t) {
@@ -45,7 +45,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
     auto full = [&](int slot) { return barriers + slot * 8; };
     auto empty = [&](int slot) { return barriers + (HALOS + slot) * 8; };
     auto turn = [&](int group) { return barriers + (2 * HALOS + group) * 8; };
-    u32 weighted = barriers + (2 * HALOS + GROUPS) * 8;
+    u32 weighted = barriers + (2 * HALOS + WARPGROUPS) * 8;
     int n0 = blockIdx.y * NT;
     int total = a.tiles * a.batch;
 
@@ -57,7 +57,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             barrier_init(empty(i), 128);
         }
 #pragma unroll 1
-        for (int i = 0; i < GROUPS; i++) barrier_init(turn(i), 4);
+        for (int i = 0; i < WARPGROUPS; i++) barrier_init(turn(i), 4);
         barrier_init(weighted, 1);
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
         barrier_copy(weighted, weights, (const char*)a.weights + (long long)n0 * (9 * CIN * 2), WEIGHT_BYTES);
@@ -66,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
     wait_for_kernel_before();
 
     int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
-    if (group == GROUPS) {
+    if (group == WARPGROUPS) {
         // Neighbouring threads have neighbouring words; a thread has one word of several pixels.
         constexpr int FETCHING = PRODUCERS / WORDS * WORDS;
         int thread = threadIdx.x - CONSUMERS;
@@ -121,7 +121,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
         // The block's tiles are numbered; the groups take them in turn.
         int number = group;
 #pragma unroll 1
-        for (int tile = blockIdx.x + group * gridDim.x; tile < total; tile += GROUPS * gridDim.x, number += GROUPS) {
+        for (int tile = blockIdx.x + group * gridDim.x; tile < total; tile += WARPGROUPS * gridDim.x, number += WARPGROUPS) {
             int item = tile / a.tiles, in_item = tile % a.tiles;
             int oy = in_item / a.tiles_x * TH, ox = in_item % a.tiles_x * TW;
             int slot = number % HALOS;
@@ -137,7 +137,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 }
             }
             barrier_wait(full(slot), number / HALOS & 1);
-#if EPILOGUE == 1
+#if EPILOGUE == EPILOGUE_RESIDUAL
             // What is added: read now, as the cores leave shared memory no time for it later. A warp
             // has two rows of a square; of each, eight pixels over its lanes.
             u32 added[SQUARES][2][CHUNKS / 4][4];
@@ -151,9 +151,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                         ldmatrix4(added[i][half][j], halo + ((n0 / 8 + j * 4 + (lane >> 3)) * PLANE + y * HALO_W + x) * 16);
                 }
 #endif
-#if GROUPS > 1
+#if WARPGROUPS > 1
             // The first tile of all has nobody before it.
-            if (number > 0) barrier_wait(turn(group), (group > 0 ? number / GROUPS : number / GROUPS - 1) & 1);
+            if (number > 0) barrier_wait(turn(group), (group > 0 ? number / WARPGROUPS : number / WARPGROUPS - 1) & 1);
 #endif
             pin(c);
             group_begin();
@@ -172,9 +172,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 }
             }
             group_commit();
-#if GROUPS > 1
+#if WARPGROUPS > 1
             __syncwarp();
-            if (lane == 0 && tile + gridDim.x < total) barrier_arrive(turn(group + 1 < GROUPS ? group + 1 : 0));
+            if (lane == 0 && tile + gridDim.x < total) barrier_arrive(turn(group + 1 < WARPGROUPS ? group + 1 : 0));
 #endif
             group_wait();
             pin(c);
@@ -196,13 +196,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 #pragma unroll
                         for (int k = 0; k < 4; k++) {
                             float p = c[i][j * 4 + k][2 * half], q = c[i][j * 4 + k][2 * half + 1];
-#if EPILOGUE == 1
+#if EPILOGUE == EPILOGUE_RESIDUAL
                             float r, s;
                             unpack_half2(added[i][half][j][k], r, s);
                             p += r;
                             q += s;
 #endif
-#if EPILOGUE != 2
+#if EPILOGUE != EPILOGUE_BIAS
                             p = leaky(p);
                             q = leaky(q);
 #endif

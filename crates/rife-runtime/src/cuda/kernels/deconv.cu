@@ -9,8 +9,8 @@
 // 1: the same of the last block at the frame's own size, blended into the frame at once.
 // 2: an encoder's features, into the frame's own pixels; column n is channel n.
 
-#define GROUPS (4 * NP / NT)       // of phases: each block computes one of them
-#define PG (4 / GROUPS)            // phases of a block
+#define PHASE_GROUPS (4 * NP / NT)       // of phases: each block computes one of them
+#define PG (4 / PHASE_GROUPS)            // phases of a block
 #define PHASES (PG / WN)           // of a warp: all, the two of a row, or one
 #define PHASE_ROWS (PHASES == 4 ? 2 : 1)
 #define PHASE_COLUMNS (PHASES >= 2 ? 2 : 1)
@@ -31,7 +31,7 @@ __device__ __forceinline__ void load_part(u32 to, const char* weights, int part)
 }
 
 __device__ __forceinline__ void multiply_part(float (&sum)[MT][PHASES][NP8][4], u32 halo, u32 weights, const u32 (&left)[MT], int warp_n, int first_phase, int part) {
-#if PREC == 2
+#if PRODUCTS == PRODUCTS_3XTF32
     // The tensor cores cut sums off instead of rounding them: they sum one part only.
     float c[MT][PHASES][NP8][4] = {};
 #else
@@ -63,7 +63,7 @@ __device__ __forceinline__ void multiply_part(float (&sum)[MT][PHASES][NP8][4], 
             }
         }
     }
-#if PREC == 2
+#if PRODUCTS == PRODUCTS_3XTF32
 #pragma unroll
     for (int i = 0; i < MT; i++)
 #pragma unroll
@@ -136,7 +136,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             }
 #endif
         }
-#if EPILOGUE == 1
+#if DECONV_EPILOGUE == DECONV_EPILOGUE_BLEND
         // Over the input, which is no longer needed.
         float4* staged = (float4*)(shared + (RESIDENT ? PARTS : 1) * PART_BYTES);
         float* masks = (float*)(staged + 16 * TH * TW);
@@ -155,7 +155,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 for (int p = 0; p < PHASES; p++) {
                     int phase = first_phase + p;
                     int py = phase / 2, px = phase % 2;
-#if EPILOGUE == 2
+#if DECONV_EPILOGUE == DECONV_EPILOGUE_FEATURES
                     if (t < 2) {
                         float2 bias = __ldg((const float2*)(a.bias + 2 * t));
                         float u = c[i][p][0][2 * half] + bias.x, v = c[i][p][0][2 * half + 1] + bias.y;
@@ -170,14 +170,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                         v[2 * j + 1] = c[i][p][j][2 * half + 1] + __ldg(a.bias + 8 * j + 2 * t + 1);
                     }
                     int Y = 4 * y + 2 * py + (t >> 1), X = 4 * x + 2 * px + (t & 1);
-#if EPILOGUE == 0
+#if DECONV_EPILOGUE == DECONV_EPILOGUE_ESTIMATE
                     long long at = ((long long)item * 4 * a.h + Y) * 4 * a.w + X;
                     float d = a.divisor;
                     a.flow[at] = make_float4(v[0] * d, v[1] * d, v[2] * d, v[3] * d);
                     a.mask[at] = v[4];
 #if NP == 56
                     // The feature, at the width of the convolutions.
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
                     ((uint4*)a.feat)[at] = make_uint4(pack_half2(v[5], v[6]), pack_half2(v[7], v[8]), pack_half2(v[9], v[10]), pack_half2(v[11], v[12]));
 #else
                     ((float4*)a.feat)[2 * at] = make_float4(v[5], v[6], v[7], v[8]);
@@ -194,7 +194,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 }
             }
         }
-#if EPILOGUE == 1
+#if DECONV_EPILOGUE == DECONV_EPILOGUE_BLEND
         __syncthreads();
 #pragma unroll 2
         for (int i = threadIdx.x; i < 16 * TH * TW; i += THREADS) {

@@ -21,7 +21,7 @@ __device__ __forceinline__ int halo_column(int x) {
 template <int COUNT>
 __device__ __forceinline__ void load_halo(u32 to, const elem* src, int h, int w, int oy, int ox, int first) {
     int y0 = oy * STRIDE - 1, x0 = ox * STRIDE - 1;
-#if LAYOUT == 0
+#if LAYOUT == LAYOUT_CHANNELS_LAST
     constexpr int WORDS = COUNT * ES / 16;
     // Most tiles lie inside the image and need no look at its border.
     bool inside = y0 >= 0 && x0 >= 0 && y0 + HALO_H <= h && x0 + HALO_W <= w;
@@ -47,7 +47,7 @@ __device__ __forceinline__ void load_halo(u32 to, const elem* src, int h, int w,
         bool valid = (unsigned)y < (unsigned)h && (unsigned)x < (unsigned)w;
         elem v = valid ? src[((long long)c * h + y) * w + x] : (elem)0;
         u32 at = to + (hy * HALO_W + halo_column(hx)) * PITCH + c * ES;
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
         asm volatile("st.shared.u16 [%0], %1;\n" ::"r"(at), "h"(v));
 #else
         asm volatile("st.shared.f32 [%0], %1;\n" ::"r"(at), "f"(v));

@@ -11,7 +11,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     long long pixel = (long long)y * a.w + x;
 #pragma unroll
     for (int c = 0; c < CIN; c += 2) {
-#if LAYOUT == 0
+#if LAYOUT == LAYOUT_CHANNELS_LAST
         store2(dst + pixel * CIN + c, v[c], v[c + 1]);
 #else
         dst[(long long)c * a.h * a.w + pixel] = to_elem(v[c]);

@@ -5,7 +5,7 @@ extern "C" __global__ void __launch_bounds__(256) kernel(const __grid_constant__
     Left left;
 #pragma unroll
     for (int i = 0; i < 4; i++) left.hi[i] = 0x2c002c00u + threadIdx.x;
-#if PREC == 2
+#if PRODUCTS == PRODUCTS_3XTF32
 #pragma unroll
     for (int i = 0; i < 4; i++) left.lo[i] = left.hi[i];
 #endif

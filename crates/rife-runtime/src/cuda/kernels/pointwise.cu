@@ -7,7 +7,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
 #if OUT_TERMS == 2
         // The rest of a pixel's channels lies behind them, and of an item's planes.
-        long long run = LAYOUT == 0 ? COUT : (long long)COUT * a.oh * a.ow;
+        long long run = LAYOUT == LAYOUT_CHANNELS_LAST ? COUT : (long long)COUT * a.oh * a.ow;
         elem* p = (elem*)a.dst + 2 * i + 2 * i / run * run;
         float u, v, more, and_more;
         load2(p, u, v);

@@ -7,7 +7,7 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
 typedef u16 elem; // IEEE half, as bits
 #define ES 2
 #else
@@ -29,9 +29,6 @@ typedef float elem;
 // Elements of 16 bytes.
 #define E16 (16 / ES)
 
-#define SLOPE 0.2f
-#define MAX_FLOW_PX 8388608.0f
-
 // What one block made, at its own resolution: flow in px of the frame, mask before the sigmoid,
 // and the feature that the next block reads.
 struct Level {
@@ -52,8 +49,6 @@ struct Item {
     long long plane;   // bytes from a plane of `out` to the next
 };
 
-#define MAX_ITEMS 32
-
 struct Items {
     Item* to;
     int count;
@@ -71,7 +66,7 @@ struct Args {
     float* mask;
     void* feat;
     const void* residual;
-    Level level[5];
+    Level level[MAX_LEVELS];
     int h, w;             // of the input
     int oh, ow;           // of the output
     int tiles_x, tiles;   // across, and of one item
@@ -153,7 +148,7 @@ __device__ __forceinline__ void unpack_half2(u32 v, float& lo, float& hi) {
 
 __device__ __forceinline__ float leaky(float x) { return fmaxf(x, x * SLOPE); }
 
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
 __device__ __forceinline__ float to_float(elem v) { return half_to_float(v); }
 __device__ __forceinline__ elem to_elem(float v) { return float_to_half(v); }
 #else
@@ -168,7 +163,7 @@ __device__ __forceinline__ float rest(float v) {
 
 // Two neighbouring channels at once.
 __device__ __forceinline__ void store2(elem* p, float a, float b) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     *(u32*)p = pack_half2(a, b);
 #else
     *(float2*)p = make_float2(a, b);
@@ -176,7 +171,7 @@ __device__ __forceinline__ void store2(elem* p, float a, float b) {
 }
 
 __device__ __forceinline__ void load2(const elem* p, float& a, float& b) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     unpack_half2(*(const u32*)p, a, b);
 #else
     float2 v = *(const float2*)p;
@@ -187,7 +182,7 @@ __device__ __forceinline__ void load2(const elem* p, float& a, float& b) {
 
 // The same from shared memory.
 __device__ __forceinline__ void lds2(u32 addr, float& a, float& b) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     u32 v;
     asm volatile("ld.shared.u32 %0, [%1];\n" : "=r"(v) : "r"(addr));
     unpack_half2(v, a, b);
@@ -196,13 +191,13 @@ __device__ __forceinline__ void lds2(u32 addr, float& a, float& b) {
 #endif
 }
 
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
 __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
-#elif PREC == 3
+#elif PRODUCTS == PRODUCTS_3XBF16
 // Two floats as two of BF16, the first in the low bits, and what is left of both, rounded too.
 __device__ __forceinline__ void split2(float first, float second, u32& rounded, u32& rests) {
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(rounded) : "f"(second), "f"(first));
@@ -234,7 +229,7 @@ __device__ __forceinline__ void mma_tf32(float (&c)[4], const u32 (&a)[4], u32 b
 // channels `t` and `t + 4` of the step, two rows rounded and what is left of both.
 struct Left {
     u32 hi[4];
-#if PREC == 2
+#if PRODUCTS == PRODUCTS_3XTF32
     u32 lo[4];
 #endif
 };
@@ -247,27 +242,27 @@ __device__ __forceinline__ void split(u32 v, u32& hi, u32& lo) {
 
 __device__ __forceinline__ void load_left(Left& a, u32 addr) {
     ldmatrix4(a.hi, addr);
-#if PREC == 3 && (!defined(SOURCE) || SOURCE == 0)
+#if PRODUCTS == PRODUCTS_3XBF16 && (!defined(INPUT) || INPUT == INPUT_TENSOR)
     // An input that the kernel made is stored in parts already.
     u32 v[4] = {a.hi[0], a.hi[1], a.hi[2], a.hi[3]};
 #pragma unroll
     for (int i = 0; i < 2; i++) split2(__uint_as_float(v[i]), __uint_as_float(v[i + 2]), a.hi[i], a.hi[i + 2]);
-#elif PREC == 1
+#elif PRODUCTS == PRODUCTS_TF32
     // The cores cut the mantissa off; half of its last place makes that rounding.
 #pragma unroll
     for (int i = 0; i < 4; i++) a.hi[i] += 0x1000u;
-#elif PREC == 2
+#elif PRODUCTS == PRODUCTS_3XTF32
 #pragma unroll
     for (int i = 0; i < 4; i++) split(a.hi[i], a.hi[i], a.lo[i]);
 #endif
 }
 
 __device__ __forceinline__ void multiply(float (&c)[4], const Left& a, u32 b0, u32 b1) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     mma(c, a.hi, b0, b1);
-#elif PREC == 1
+#elif PRODUCTS == PRODUCTS_TF32
     mma_tf32(c, a.hi, b0, b1);
-#elif PREC == 3
+#elif PRODUCTS == PRODUCTS_3XBF16
     // A step of 16 is both parts of the left operand; the weights come as such parts.
     mma(c, a.hi[0], a.hi[1], b1);
     mma(c, a.hi, b0, b0);

@@ -7,7 +7,7 @@
 #else
 #define PIXEL_CHANNELS 3
 #endif
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
 #define PIXEL_BYTES (FEATURES ? 16 : 8)
 #define UNIT (1.0f / 65535.0f)
 #else
@@ -16,14 +16,14 @@
 #endif
 
 // A pixel as it lies in memory, or its colours alone.
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
 typedef uint2 Colours;
 #else
 typedef float4 Colours;
 #endif
 #if !FEATURES
 typedef Colours Pixel;
-#elif PREC == 0
+#elif PRODUCTS == PRODUCTS_F16
 typedef uint4 Pixel;
 #else
 struct Pixel {
@@ -35,7 +35,7 @@ __device__ __forceinline__ void load(Colours& p, const char* at) { p = __ldg((co
 
 #if FEATURES
 __device__ __forceinline__ void load(Pixel& p, const char* at) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     p = __ldg((const uint4*)at);
 #else
     p.colours = __ldg((const float4*)at);
@@ -51,7 +51,7 @@ __device__ __forceinline__ float small_to_float(u32 v) {
 
 // Adds `weight` times the colours, in units of UNIT.
 __device__ __forceinline__ void add_colours(float* v, const Colours& p, float weight) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     v[0] = fmaf(weight, small_to_float(p.x & 0xffffu), v[0]);
     v[1] = fmaf(weight, small_to_float(p.x >> 16), v[1]);
     v[2] = fmaf(weight, small_to_float(p.y & 0xffffu), v[2]);
@@ -66,7 +66,7 @@ __device__ __forceinline__ void add(float (&v)[3], const Colours& p, float weigh
 
 #if FEATURES
 __device__ __forceinline__ void add(float (&v)[7], const Pixel& p, float weight) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     add_colours(v, make_uint2(p.x, p.y), weight);
     float a, b, c, d;
     unpack_half2(p.z, a, b);
@@ -218,7 +218,7 @@ __device__ __forceinline__ void estimate(const Args& a, int item, int y, int x, 
 
 #if FEATURES
 __device__ __forceinline__ void add_feature(float* v, const void* feat, int index, float weight) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     uint4 q = ((const uint4*)feat)[index];
     u32 words[4] = {q.x, q.y, q.z, q.w};
 #pragma unroll
@@ -313,8 +313,8 @@ __device__ __forceinline__ void block_input(const Args& a, const Item& it, int i
     }
 #endif
     v[AUX] = it.t;
-#if RESTS != 0
-    constexpr int FROM = RESTS == 1 ? AUX + 1 : 0, COUNT = RESTS == 1 ? 2 : USED;
+#if RESIDUALS != RESIDUALS_NONE
+    constexpr int FROM = RESIDUALS == RESIDUALS_FLOW ? AUX + 1 : 0, COUNT = RESIDUALS == RESIDUALS_FLOW ? 2 : USED;
 #pragma unroll
     for (int c = 0; c < COUNT; c++) {
         v[USED + c] = rest(v[FROM + c]);
@@ -330,9 +330,9 @@ __device__ __forceinline__ void store_rgb(const Item& it, int y, int x, const fl
 #pragma unroll
     for (int c = 0; c < 3; c++) {
         float v = fminf(fmaxf(rgb[c], 0.0f), 1.0f);
-        if (it.format == 0)
+        if (it.format == FORMAT_RGB8)
             ((u8*)row)[3 * x + c] = (u8)__float2uint_rn(v * 255.0f);
-        else if (it.format == 1)
+        else if (it.format == FORMAT_RGB16)
             ((u16*)row)[3 * x + c] = (u16)__float2uint_rn(v * 65535.0f);
         else
             ((float*)(row + c * it.plane))[x] = rgb[c] < 0.0f ? 0.0f : rgb[c] > 1.0f ? 1.0f : rgb[c];

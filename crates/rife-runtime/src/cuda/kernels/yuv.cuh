@@ -21,10 +21,6 @@ struct Yuv {
 
 // Chroma lies at each place of luma's, at each even one, between an even one and the next, at each
 // odd one.
-#define EVERY 0
-#define EVEN 1
-#define BETWEEN 2
-#define ODD 3
 
 __device__ __forceinline__ float mul(float a, float b) { return __fmul_rn(a, b); }
 __device__ __forceinline__ float plus(float a, float b) { return __fadd_rn(a, b); }
@@ -40,14 +36,14 @@ __device__ __forceinline__ void tap(int place, int x, int n, int& first, int& se
     first = second = i;
     w0 = 1.0f;
     w1 = 0.0f;
-    if (place == EVERY) {
+    if (place == SITING_EVERY) {
         first = second = x;
-    } else if (place == BETWEEN) {
+    } else if (place == SITING_BETWEEN) {
         w0 = odd ? 0.75f : 0.25f;
         w1 = 1.0f - w0;
         if (odd) second = min(i + 1, n - 1);
         else first = max(i - 1, 0);
-    } else if (odd == (place == EVEN)) {
+    } else if (odd == (place == SITING_EVEN)) {
         w0 = w1 = 0.5f;
         if (odd) second = min(i + 1, n - 1);
         else first = max(i - 1, 0);
@@ -58,15 +54,15 @@ __device__ __forceinline__ void tap(int place, int x, int n, int& first, int& se
 // many.
 __device__ __forceinline__ int taps(int place, int i, int n, int (&at)[5], float (&by)[5]) {
     int x = 2 * i, last = n - 1;
-    if (place == EVERY) {
+    if (place == SITING_EVERY) {
         at[0] = i;
         by[0] = 1.0f;
         return 1;
     }
-    int first = place == EVEN ? x - 2 : x - 1;
+    int first = place == SITING_EVEN ? x - 2 : x - 1;
 #pragma unroll
     for (int k = 0; k < 5; k++) at[k] = min(max(first + k, 0), last);
-    if (place == BETWEEN) {
+    if (place == SITING_BETWEEN) {
         by[0] = by[3] = -0.25f;
         by[1] = by[2] = 0.75f;
         if (x < last) return 4;
@@ -77,7 +73,7 @@ __device__ __forceinline__ int taps(int place, int i, int n, int (&at)[5], float
     by[0] = by[4] = -0.125f;
     by[1] = by[3] = 0.25f;
     by[2] = 0.75f;
-    if (place == EVEN || x + 2 < last) return 5;
+    if (place == SITING_EVEN || x + 2 < last) return 5;
     // The last sample may lie beyond the last place.
     if (x == last) {
         by[0] = -1.0f;

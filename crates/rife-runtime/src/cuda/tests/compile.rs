@@ -4,9 +4,12 @@ use std::collections::HashMap;
 
 use rife_model::{ModelVersion, Scale};
 
-use super::super::kernel::{Card, Extent, Kernel, Layout, Outcome, Source, Tile, Variant, tiles};
+use super::super::candidates::tiles;
+use super::super::kernel::{ConvInput, DeconvEpilogue, Kernel};
 use super::super::nvrtc::{Arch, Compiler, Unit};
 use super::super::plan::{Plan, Request};
+use super::super::tile::{Card, Extent, Tile};
+use super::super::variant::{Layout, Variant};
 use super::{A100, B200, FULL_HD, H100, PRECISIONS, RTX_3090, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
@@ -31,7 +34,7 @@ fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Varia
             let ensemble = version.spec().supports_ensemble && optimizations != all;
             let plan = Plan::new(&Request { optimizations, scale, ensemble, card, ..of });
             let others =
-                [Kernel::Frame, Kernel::YuvIn, Kernel::YuvOut, Kernel::Items, Kernel::Peak];
+                [Kernel::Frame, Kernel::YuvDecode, Kernel::YuvEncode, Kernel::Items, Kernel::Peak];
             for kernel in plan.steps().map(|s| s.kernel).chain(others) {
                 let variant = plan.variant;
                 for (key, size, kernel) in ways(kernel, &variant, scale, card, thorough) {
@@ -60,9 +63,9 @@ fn ways(
     // What is the same text in each precision and layout is told apart in one of each.
     let finely = by_model && variant.precision == Precision::F16;
     let levels = match kernel {
-        Kernel::Conv { source: Source::Input { levels, .. }, .. }
+        Kernel::Conv { source: ConvInput::Block { levels, .. }, .. }
         | Kernel::Input { levels, .. }
-        | Kernel::Deconv { outcome: Outcome::Blend { levels }, .. }
+        | Kernel::Deconv { epilogue: DeconvEpilogue::Blend { levels }, .. }
         | Kernel::Blend { levels } => levels,
         _ => 1,
     };
@@ -75,32 +78,32 @@ fn ways(
     let name = match kernel {
         Kernel::Conv { stride, source, epilogue, terms, .. } => {
             let (source, model) = match source {
-                Source::Input { taps, rests, .. } if finely => {
-                    (format!("input {taps} {rests:?}"), model)
+                ConvInput::Block { taps, residuals, .. } if finely => {
+                    (format!("input {taps} {residuals:?}"), model)
                 }
-                Source::Input { .. } => ("input".into(), model),
+                ConvInput::Block { .. } => ("input".into(), model),
                 other => (format!("{other:?}"), String::new()),
             };
             let stride = if finely { stride } else { 0 };
             let products = variant.products(&kernel);
             format!("conv {stride} {source} {epilogue:?} {terms:?} {products:?} {layout:?} {model}")
         }
-        Kernel::Deconv { columns, outcome, .. } => {
+        Kernel::Deconv { columns, epilogue, .. } => {
             // The same text for any number of levels.
-            let outcome = match outcome {
-                Outcome::Estimate => "estimate".into(),
-                Outcome::Blend { .. } => format!("blend {model}"),
-                Outcome::Features => "features".into(),
+            let epilogue = match epilogue {
+                DeconvEpilogue::Estimate => "estimate".into(),
+                DeconvEpilogue::Blend { .. } => format!("blend {model}"),
+                DeconvEpilogue::Features => "features".into(),
             };
-            format!("deconv {columns} {outcome} {layout:?}")
+            format!("deconv {columns} {epilogue} {layout:?}")
         }
-        Kernel::Input { taps, rests, .. } => {
-            format!("input {} {rests:?} {layout:?} {model}", if finely { taps } else { 0 })
+        Kernel::Input { taps, residuals, .. } => {
+            format!("input {} {residuals:?} {layout:?} {model}", if finely { taps } else { 0 })
         }
         Kernel::Pointwise { terms, .. } => format!("pointwise {terms} {layout:?}"),
         Kernel::Blend { .. } => format!("blend {model}"),
         Kernel::Frame => format!("frame {model}"),
-        Kernel::YuvIn => format!("yuv in {model}"),
+        Kernel::YuvDecode => format!("yuv decode {model}"),
         other => format!("{other:?}"),
     };
     if kernel.tile().is_none() {
@@ -117,7 +120,7 @@ fn ways(
             false => String::new(),
         };
         // The same text for any number of groups but one; their products are one of each width.
-        let how = match tile.groups {
+        let how = match tile.warpgroups {
             0 => how,
             n => format!("{how} {} {}", n.min(2), tile.channels),
         };

@@ -11,13 +11,17 @@ use std::sync::Arc;
 use rife_model::{ModelVersion, Scale};
 
 use super::super::abi::{self, Args, Items, MAX_ITEMS};
+use super::super::candidates::tiles;
+use super::super::context::Shared;
 use super::super::driver::{Gpu, Memory, Stream};
-use super::super::engine::{CudaEngine, Shared};
-use super::super::kernel::{Card, Kernel, Layout, PLAIN_THREADS, Tile, Variant, tiles};
+use super::super::engine::CudaEngine;
+use super::super::kernel::{Kernel, PLAIN_THREADS};
 use super::super::launch::{Addresses, launch};
 use super::super::plan::{Plan, Request, Step};
 use super::super::samples::format_code;
-use super::super::twin::{
+use super::super::tile::{Card, Tile};
+use super::super::variant::{Layout, Variant};
+use super::reference::{
     Approx, Element, Format, Item, Output, POISON, Place, Weights, World, reads, writes,
 };
 use super::{H100, PRECISIONS, Random, published, request};
@@ -51,7 +55,7 @@ impl Bench {
             batch: 1,
             threads: None,
         };
-        let shared = CudaEngine::load(gpu, &load).unwrap().0;
+        let shared = CudaEngine::load(gpu, &load).unwrap().shared;
         Self { shared, stream, weights: Weights::read(bytes.as_slice()) }
     }
 
@@ -82,7 +86,7 @@ impl Bench {
         world: &World<'_>,
         step: &Step,
         encoder: bool,
-        processors: usize,
+        sms: usize,
     ) -> Vec<(Place, Vec<u8>)> {
         let places = places(world, step);
         let memory: Vec<Memory> = places.iter().map(|p| self.holding(world.bytes(*p))).collect();
@@ -115,7 +119,7 @@ impl Bench {
         };
         let variant = &world.plan.variant;
         let function = self.shared.function(step.kernel, &step.name, variant).unwrap();
-        let card = Card { processors, ..self.gpu().card };
+        let card = Card { sms, ..self.gpu().card };
         let launch = launch(world.plan, world.size, step, &function, &addresses, card);
         // SAFETY: the memory lives until it is read, after the launch is done.
         unsafe { launch.queue(&self.stream) }.unwrap();
@@ -280,8 +284,8 @@ fn kind(step: &Step, variant: &Variant, usual: bool) -> String {
         Kernel::Conv { stride, source, epilogue, terms, .. } if !usual => {
             format!("conv {stride} {source:?} {epilogue:?} {terms:?}")
         }
-        Kernel::Deconv { columns, outcome, .. } if !usual => {
-            format!("deconv {columns} {outcome:?}")
+        Kernel::Deconv { columns, epilogue, .. } if !usual => {
+            format!("deconv {columns} {epilogue:?}")
         }
         Kernel::Pointwise { terms, .. } => {
             format!("pointwise {terms} {}", step.residual.is_some())
@@ -336,13 +340,13 @@ fn cases(version: ModelVersion, precision: Precision, card: Card) -> (Vec<Planne
                     if makes_frames != (batch == 3) || !seen.insert((kind, size)) {
                         continue;
                     }
-                    let offered = tiles(&step.kernel, &plan.variant, plan.extent(step), card);
+                    let offered = tiles(&step.kernel, &plan.variant, step.extent(), card);
                     let count = if size == small { TILES } else { 1 };
                     let mut chosen: Vec<Tile> = Vec::new();
                     // Of either kind the first, the last, and some between; and of groups and the
                     // ring that they share whatever there is.
                     let (wgmma, sync): (Vec<Tile>, Vec<Tile>) =
-                        offered.iter().partition(|tile| tile.groups > 0);
+                        offered.iter().partition(|tile| tile.warpgroups > 0);
                     let some = |of: &[Tile]| -> Vec<Tile> {
                         let last = of.len().saturating_sub(1);
                         let at = (0..count).map(|k| k * last / (count - 1).max(1));
@@ -350,7 +354,7 @@ fn cases(version: ModelVersion, precision: Precision, card: Card) -> (Vec<Planne
                     };
                     let mut rings = HashSet::new();
                     let of_each_ring =
-                        wgmma.iter().filter(|t| count > 1 && rings.insert((t.groups, t.halos)));
+                        wgmma.iter().filter(|t| count > 1 && rings.insert((t.warpgroups, t.halos)));
                     for tile in
                         some(&sync).into_iter().chain(some(&wgmma)).chain(of_each_ring.copied())
                     {
@@ -416,7 +420,7 @@ fn every_step_computes_what_its_twin_does(version: ModelVersion, precision: Prec
     assert!(cases.len() > 20, "{}", cases.len());
 
     // Compiled together, on all cores.
-    for layout in [Layout::ChannelsLast, Layout::Planes] {
+    for layout in [Layout::ChannelsLast, Layout::Planar] {
         let of_layout: Vec<&Case> =
             cases.iter().filter(|c| plans[c.plan].0.variant.layout == layout).collect();
         let Some(first) = of_layout.first() else { continue };
@@ -435,7 +439,7 @@ fn every_step_computes_what_its_twin_does(version: ModelVersion, precision: Prec
             let expected = world.run(&case.step);
             let mut first: Option<Vec<(Place, Vec<u8>)>> = None;
             // With one multiprocessor a block that keeps its weights walks over many tiles.
-            let all = bench.gpu().card.processors;
+            let all = bench.gpu().card.sms;
             for (kernel, on) in case.kernels().into_iter().flat_map(|k| [(k, all), (k, 1)]) {
                 let step = Step { kernel, ..case.step.clone() };
                 let made = bench.run(&world, &step, case.encoder, on);
@@ -500,11 +504,11 @@ fn walk(precision: Precision) -> (HashSet<(usize, usize)>, Card) {
             let wrong = compare(&world, &expected, &made);
             assert!(wrong.is_empty(), "{}, {tile:?}: {}", step.name, wrong.join("\n"));
             let function = bench.shared.function(step.kernel, &step.name, &plan.variant).unwrap();
-            let extent = plan.extent(&step);
+            let extent = step.extent();
             let tiles = extent.rows.div_ceil(tile.rows) * extent.columns.div_ceil(tile.columns);
             let blocks = (function.occupancy.max(1) / step.kernel.splits()).max(1);
             if tiles * extent.batch > tile.halos * blocks {
-                walked.insert((tile.groups, tile.halos));
+                walked.insert((tile.warpgroups, tile.halos));
             }
         }
     }

@@ -5,7 +5,7 @@ use rife_model::{IfNet, Input, ModelVersion, Padding, Scale};
 use rife_testkit::tolerance::{F16_IMAGE, TF32_IMAGE, max_error};
 
 use super::super::plan::{Plan, Request};
-use super::super::twin::{Weights, run_plan};
+use super::reference::{Weights, run_plan};
 use super::{published, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 

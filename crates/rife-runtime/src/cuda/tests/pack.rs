@@ -2,10 +2,11 @@
 
 use rife_model::ModelVersion;
 
-use super::super::kernel::{Kernel, Layout, Products, Rests, Variant};
-use super::super::pack::{self, input_channels, output_of, round_together};
-use super::super::plan::{Input, LayerKind, Plan};
-use super::super::twin::{Element, Weights};
+use super::super::kernel::{Kernel, RoundingResiduals};
+use super::super::pack::{self, input_channels, output_of, round_with_error_diffusion};
+use super::super::plan::{ChannelOrder, LayerKind, Plan};
+use super::super::variant::{Layout, Products, Variant};
+use super::reference::{Element, Weights};
 use super::{FULL_HD, PRECISIONS, Random, published, request};
 use crate::Precision;
 
@@ -28,22 +29,24 @@ fn packed_convolutions_multiply_as_published_ones() {
             let variant = &plan.variant;
             let mut random = Random(1);
             for (layer, (weights_at, bias_at)) in plan.layers.iter().zip(offsets) {
-                let LayerKind::Conv { cin, padded, cout, input, .. } = layer.kind else {
+                let LayerKind::Conv { cin, padded, cout, order, .. } = layer.kind else {
                     continue;
                 };
-                let order = input_channels(input, cin, padded);
+                let channels = input_channels(order, cin, padded);
                 // Every published channel has a place, and a second where what rounding leaves of
                 // it is multiplied too.
                 for channel in 0..cin {
-                    let twice = match input {
-                        Input::Colours(rests) | Input::Halves(rests) => match rests {
-                            Rests::None => false,
-                            Rests::Flow => channel + 4 >= cin,
-                            Rests::All => true,
-                        },
-                        Input::Published => false,
+                    let twice = match order {
+                        ChannelOrder::Image(residuals) | ChannelOrder::Block(residuals) => {
+                            match residuals {
+                                RoundingResiduals::None => false,
+                                RoundingResiduals::Flow => channel + 4 >= cin,
+                                RoundingResiduals::All => true,
+                            }
+                        }
+                        ChannelOrder::Published => false,
                     };
-                    let places = order.iter().filter(|at| **at == Some(channel)).count();
+                    let places = channels.iter().filter(|at| **at == Some(channel)).count();
                     assert_eq!(places, 1 + usize::from(twice), "{} {channel}", layer.path);
                 }
 
@@ -65,7 +68,7 @@ fn packed_convolutions_multiply_as_published_ones() {
                         }
                     }
                     for (o, sum) in sums.iter().enumerate() {
-                        let wanted: f64 = order
+                        let wanted: f64 = channels
                             .iter()
                             .zip(&x)
                             .filter_map(|(c, x)| Some(x * expected.at(tap, (*c)?, o)))
@@ -180,7 +183,7 @@ fn layers_are_the_same_in_every_plan_of_a_model() {
         assert_eq!(usual.layers, other.layers);
         assert_eq!(
             (usual.variant.layout, other.variant.layout),
-            (Layout::ChannelsLast, Layout::Planes)
+            (Layout::ChannelsLast, Layout::Planar)
         );
         assert!(other.steps().any(|s| matches!(s.kernel, Kernel::Input { .. })));
     }
@@ -206,7 +209,7 @@ fn rounded_weights_keep_their_sums() {
                 let count = taps.len() * taps[0].len();
                 let exact: Vec<f32> = (0..count).map(|_| random.within(0.3) as f32).collect();
                 let mut rounded = exact.clone();
-                round_together(&mut rounded, precision);
+                round_with_error_diffusion(&mut rounded, precision);
                 for (v, r) in exact.iter().zip(&rounded) {
                     assert_eq!(alone(*r, precision), *r);
                     // Half a unit of its own last place, and half of one of the largest's.
@@ -226,6 +229,6 @@ fn rounded_weights_keep_their_sums() {
         assert!(together < apart / 6.0, "{precision:?}: {together} {apart}");
     }
     let mut huge = [7e4, 1.0, -1e5, 0.0, f32::NAN, 0.1, 0.2, 0.3, 0.4];
-    round_together(&mut huge, Precision::F16);
+    round_with_error_diffusion(&mut huge, Precision::F16);
     assert!(huge[0].is_infinite() && huge[1] == 1.0);
 }

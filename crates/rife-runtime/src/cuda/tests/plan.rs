@@ -3,9 +3,11 @@
 use proptest::prelude::*;
 use rife_model::{ModelVersion, Scale};
 
-use super::super::kernel::{Card, Extent, Kernel, Tile, tiles};
+use super::super::candidates::tiles;
+use super::super::kernel::Kernel;
 use super::super::plan::{Buffer, Plan, Request, Step};
-use super::super::twin::{reads, writes};
+use super::super::tile::{Card, Extent, Tile};
+use super::reference::{reads, writes};
 use super::{A100, B200, FULL_HD, H100, PRECISIONS, RTX_3090, RTX_4090, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
@@ -25,7 +27,7 @@ fn check_tile(kernel: &Kernel, tile: Tile, plan: &Plan, card: Card) -> Result<()
     }
     let shared = kernel.shared(variant);
     // A block costs a KiB beyond what it asks for.
-    if shared > card.shared_per_block || tile.blocks * (shared + 1024) > card.shared_per_processor {
+    if shared > card.shared_per_block || tile.blocks * (shared + 1024) > card.shared_per_sm {
         return fail("shared memory");
     }
     let pixels = tile.rows * tile.columns;
@@ -108,7 +110,7 @@ fn check(plan: &Plan, card: Card) -> Result<(), String> {
     }
     for step in plan.steps() {
         if let Some(tile) = step.kernel.tile() {
-            let best = tiles(&step.kernel, &plan.variant, plan.extent(step), card);
+            let best = tiles(&step.kernel, &plan.variant, step.extent(), card);
             check_tile(&step.kernel, tile, plan, card)
                 .map_err(|e| format!("{}: {e}", step.name))?;
             if best.first() != Some(&tile) {
@@ -266,7 +268,7 @@ fn an_unsound_plan_is_found() {
     assert!(check(&unwritten, card).is_err());
 
     let mut too_large = good;
-    too_large.retile(|step, _| step.kernel.tile().map(|t| Tile { rows: 8 * t.rows, ..t }));
+    too_large.retile(|step| step.kernel.tile().map(|t| Tile { rows: 8 * t.rows, ..t }));
     assert!(check(&too_large, card).is_err());
 }
 

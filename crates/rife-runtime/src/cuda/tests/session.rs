@@ -63,8 +63,12 @@ fn random_weights_give_what_they_give_in_pytorch() {
             let scale: Scale = case.scale.to_string().parse().unwrap();
             let engine = engine(version, scale, Optimizations::all());
             let of = request(version, Precision::F32, FrameSize::new(64, 64));
-            let plan = Plan::new(&super::Request { scale, card: engine.0.gpu.card, ..of });
-            engine.0.weights.write(&pack::pack(&plan, version.spec(), &drawn).unwrap()).unwrap();
+            let plan = Plan::new(&super::Request { scale, card: engine.shared.gpu.card, ..of });
+            engine
+                .shared
+                .weights
+                .write(&pack::pack(&plan, version.spec(), &drawn).unwrap())
+                .unwrap();
 
             let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             let [a, b] = case.frames.each_ref().map(|t| {

@@ -6,9 +6,9 @@ use rife_model::ModelVersion;
 use super::super::abi;
 use super::super::kernel::Kernel;
 use super::super::plan::Plan;
-use super::super::twin::POISON;
-use super::super::yuv::{into_pixels, into_pixels_grid, out_of_planes, out_of_planes_grid};
+use super::super::yuv::{decode_args, decode_grid, encode_args, encode_grid};
 use super::device::Bench;
+use super::reference::POISON;
 use super::{PRECISIONS, Random, request};
 use crate::{Chroma, Frame, FrameSize, Matrix, PixelFormat, Precision, Siting, YuvFormat};
 
@@ -98,15 +98,16 @@ fn yuv_frames_are_taken_in_as_the_host_converts_them() {
             let mut random = Random(5);
             for size in SIZES {
                 let plan = Plan::new(&request(version, precision, size));
-                let function = bench.shared.function(Kernel::YuvIn, "yuv", &plan.variant).unwrap();
+                let function =
+                    bench.shared.function(Kernel::YuvDecode, "yuv", &plan.variant).unwrap();
                 for format in formats() {
                     let (frame, samples) = any(size, format, &mut random);
                     let expected = image(&plan, &frame, precision);
                     let src = bench.holding(&samples);
                     let dst = bench.holding(&vec![POISON; plan.image_bytes()]);
-                    let args = into_pixels(&plan, size, format, src.address(), dst.address());
-                    let grid = into_pixels_grid(&plan);
-                    // SAFETY: `yuv_in` takes `Yuv`; the memory lives until it is read below.
+                    let args = decode_args(&plan, size, format, src.address(), dst.address());
+                    let grid = decode_grid(&plan);
+                    // SAFETY: `yuv_decode` takes `Yuv`; the memory lives until it is read below.
                     unsafe { bench.stream.launch(&function, grid, &args) }.unwrap();
                     let made = bench.read(&dst);
                     assert!(
@@ -127,7 +128,7 @@ fn yuv_frames_are_made_as_the_host_makes_them() {
     let mut random = Random(6);
     for size in SIZES {
         let plan = Plan::new(&request(version, precision, size));
-        let function = bench.shared.function(Kernel::YuvOut, "yuv", &plan.variant).unwrap();
+        let function = bench.shared.function(Kernel::YuvEncode, "yuv", &plan.variant).unwrap();
         for format in formats() {
             let frames: Vec<Vec<f32>> = (0..2)
                 .map(|_| (0..3 * size.pixels()).map(|_| random.unit() as f32).collect())
@@ -143,9 +144,9 @@ fn yuv_frames_are_made_as_the_host_makes_them() {
             let planes: Vec<u8> = frames.iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
             let src = bench.holding(&planes);
             let dst = bench.holding(&vec![POISON; expected.len()]);
-            let args = out_of_planes(size, format, src.address(), dst.address());
-            let grid = out_of_planes_grid(size, format, frames.len());
-            // SAFETY: `yuv_out` takes `Yuv`; the memory lives until it is read below.
+            let args = encode_args(size, format, src.address(), dst.address());
+            let grid = encode_grid(size, format, frames.len());
+            // SAFETY: `yuv_encode` takes `Yuv`; the memory lives until it is read below.
             unsafe { bench.stream.launch(&function, grid, &args) }.unwrap();
             let made = bench.read(&dst);
             assert!(made == expected, "{format:?} at {size}");
@@ -165,13 +166,13 @@ fn kernels_are_told_of_a_frame_what_they_need() {
     };
     let size = FrameSize::new(35, 21);
     let plan = Plan::new(&request(ModelVersion::V4_26, Precision::F16, size));
-    let told = into_pixels(&plan, size, format, 1, 2);
+    let told = decode_args(&plan, size, format, 1, 2);
     let abi::Yuv { src, dst, full_h, full_w, chroma_h, chroma_w, across, down, wide, .. } = told;
     assert_eq!((src, dst, full_h, full_w), (1, 2, 64, 64));
     assert_eq!((chroma_h, chroma_w, across, down, wide), (11, 18, 1, 1, 1));
     assert_eq!((told.luma_zero, told.luma_one, told.chroma_zero), (64.0, 876.0, 512.0));
-    assert_eq!(into_pixels_grid(&plan), (1, 64, 1));
-    let told = out_of_planes(size, format, 1, 2);
+    assert_eq!(decode_grid(&plan), (1, 64, 1));
+    let told = encode_args(size, format, 1, 2);
     assert_eq!((told.src_step, told.dst_step), (12 * 35 * 21, 2 * (35 * 21 + 2 * 18 * 11)));
-    assert_eq!(out_of_planes_grid(size, format, 3), (1, 11, 3));
+    assert_eq!(encode_grid(size, format, 3), (1, 11, 3));
 }

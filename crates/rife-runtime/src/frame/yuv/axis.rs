@@ -2,7 +2,7 @@
 
 /// Where chroma's samples lie among luma's along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum AxisSiting {
     /// One at each.
     Every,
     /// One at each even one.
@@ -16,7 +16,7 @@ pub(crate) enum Place {
 /// One axis of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {
-    pub(crate) place: Place,
+    pub(crate) siting: AxisSiting,
     /// Samples of luma.
     pub(crate) luma: usize,
 }
@@ -24,8 +24,8 @@ pub(crate) struct Axis {
 impl Axis {
     /// Samples of chroma.
     pub(crate) const fn chroma(self) -> usize {
-        match self.place {
-            Place::Every => self.luma,
+        match self.siting {
+            AxisSiting::Every => self.luma,
             _ => self.luma.div_ceil(2),
         }
     }
@@ -35,13 +35,13 @@ impl Axis {
         let (i, last) = (x / 2, self.chroma() - 1);
         let (before, after) = (i.saturating_sub(1), (i + 1).min(last));
         let odd = x % 2 == 1;
-        match (self.place, odd) {
-            (Place::Every, _) => [(x, 1.0), (x, 0.0)],
-            (Place::Even, false) | (Place::Odd, true) => [(i, 1.0), (i, 0.0)],
-            (Place::Even, true) => [(i, 0.5), (after, 0.5)],
-            (Place::Odd, false) => [(before, 0.5), (i, 0.5)],
-            (Place::Between, false) => [(before, 0.25), (i, 0.75)],
-            (Place::Between, true) => [(i, 0.75), (after, 0.25)],
+        match (self.siting, odd) {
+            (AxisSiting::Every, _) => [(x, 1.0), (x, 0.0)],
+            (AxisSiting::Even, false) | (AxisSiting::Odd, true) => [(i, 1.0), (i, 0.0)],
+            (AxisSiting::Even, true) => [(i, 0.5), (after, 0.5)],
+            (AxisSiting::Odd, false) => [(before, 0.5), (i, 0.5)],
+            (AxisSiting::Between, false) => [(before, 0.25), (i, 0.75)],
+            (AxisSiting::Between, true) => [(i, 0.75), (after, 0.25)],
         }
     }
 
@@ -52,24 +52,26 @@ impl Axis {
         let x = 2 * i;
         let near = |back: usize| x.saturating_sub(back).min(last);
         let far = |ahead: usize| (x + ahead).min(last);
-        match self.place {
-            Place::Every => [(i, 1.0), (i, 0.0), (i, 0.0), (i, 0.0), (i, 0.0)],
-            Place::Even => {
+        match self.siting {
+            AxisSiting::Every => [(i, 1.0), (i, 0.0), (i, 0.0), (i, 0.0), (i, 0.0)],
+            AxisSiting::Even => {
                 [(near(2), -0.125), (near(1), 0.25), (x, 0.75), (far(1), 0.25), (far(2), -0.125)]
             }
             // The last one has no pixel after it: what is seen of it before gives it.
-            Place::Between if x == last => {
+            AxisSiting::Between if x == last => {
                 [(near(1), -0.5), (x, 1.5), (x, 0.0), (x, 0.0), (x, 0.0)]
             }
-            Place::Between => {
+            AxisSiting::Between => {
                 [(near(1), -0.25), (x, 0.75), (far(1), 0.75), (far(2), -0.25), (x, 0.0)]
             }
             // The last one lies beyond the last row, which goes on as it came.
-            Place::Odd if x == last => [(near(1), -1.0), (x, 2.0), (x, 0.0), (x, 0.0), (x, 0.0)],
-            Place::Odd if x + 2 == last => {
+            AxisSiting::Odd if x == last => {
+                [(near(1), -1.0), (x, 2.0), (x, 0.0), (x, 0.0), (x, 0.0)]
+            }
+            AxisSiting::Odd if x + 2 == last => {
                 [(near(1), -0.125), (x, 0.25), (x + 1, 0.875), (x, 0.0), (x, 0.0)]
             }
-            Place::Odd => {
+            AxisSiting::Odd => {
                 [(near(1), -0.125), (x, 0.25), (far(1), 0.75), (far(2), 0.25), (far(3), -0.125)]
             }
         }

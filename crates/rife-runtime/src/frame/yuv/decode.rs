@@ -1,7 +1,7 @@
 //! From YUV to RGB, a few columns of a row at a time: what they need stays in the nearest cache,
 //! and nothing is allocated.
 
-use super::axis::{Axis, Place};
+use super::axis::{Axis, AxisSiting};
 use super::{Sample, Scale, YuvFormat};
 use crate::FrameSize;
 use crate::frame::convert::unit;
@@ -93,7 +93,7 @@ impl<'a, T: Sample> Decoder<'a, T> {
         let [(above, over), (below, under)] = self.down.up(y);
         let row = |y: usize| &plane[y * width..][..width];
         let (above, below) = (row(above), row(below));
-        if self.across.place == Place::Every {
+        if self.across.siting == AxisSiting::Every {
             // Chroma lies at each column only where it lies at each row.
             let above = &above[x..][..to.len()];
             to.iter_mut().zip(above).for_each(|(to, v)| *to = v.float() - zero);
@@ -121,8 +121,8 @@ impl<'a, T: Sample> Decoder<'a, T> {
         let (before, own, after) = (&held[..n], &held[1..=n], &held[2..n + 2]);
         let around = before.iter().zip(own).zip(after);
         let (pairs, last) = to.as_chunks_mut::<2>();
-        match self.across.place {
-            Place::Between => {
+        match self.across.siting {
+            AxisSiting::Between => {
                 for (to, ((before, own), after)) in pairs.iter_mut().zip(around) {
                     *to = [0.25 * before + 0.75 * own, 0.75 * own + 0.25 * after];
                 }

@@ -1,7 +1,7 @@
 //! From RGB to YUV. Luma, and chroma as wide as it is stored, come from a row of pixels alone;
 //! where chroma has fewer rows, these are made from its rows when all of those are there.
 
-use super::axis::{Axis, Place};
+use super::axis::{Axis, AxisSiting};
 use super::decode::PIECE;
 use super::{Sample, Scale, YuvFormat};
 use crate::FrameSize;
@@ -38,7 +38,7 @@ impl Encoder {
 
     /// Whether chroma's rows are made from several of luma's.
     pub(crate) fn is_shared(&self) -> bool {
-        self.coloured && self.down.place != Place::Every
+        self.coloured && self.down.siting != AxisSiting::Every
     }
 
     /// Luma of a row of pixels.
@@ -66,7 +66,7 @@ impl Encoder {
             {
                 // Two columns before the piece and two after it, at the border the same again.
                 let mut held = [0.0; PIECE + 4];
-                if self.across.place == Place::Every {
+                if self.across.siting == AxisSiting::Every {
                     of(x, x + n, by, &mut held);
                     take(plane, x, &held[..n]);
                     continue;
@@ -92,8 +92,8 @@ impl Encoder {
             (*even, *odd) = (pair[0], pair[1]);
         }
         let mut narrowed = [0.0; PIECE / 2];
-        match self.across.place {
-            Place::Between => {
+        match self.across.siting {
+            AxisSiting::Between => {
                 for (i, to) in narrowed.iter_mut().enumerate() {
                     *to = odd[i] * -0.25
                         + even[i + 1] * 0.75

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::axis::{Axis, Place};
+use super::axis::{Axis, AxisSiting};
 use super::reference::{exact_samples_reference, planes_reference, samples_reference};
 use super::*;
 
@@ -110,11 +110,11 @@ const SIZES: [FrameSize; 6] = [
 
 #[test]
 fn chroma_is_what_is_made_of_it_at_every_size() {
-    for (place, luma) in [Place::Every, Place::Even, Place::Between, Place::Odd]
+    for (place, luma) in [AxisSiting::Every, AxisSiting::Even, AxisSiting::Between, AxisSiting::Odd]
         .into_iter()
         .flat_map(|place| (1..=9).map(move |luma| (place, luma)))
     {
-        let axis = Axis { place, luma };
+        let axis = Axis { siting: place, luma };
         for one in 0..axis.chroma() {
             let chroma = |i: usize| if i == one { 1.0 } else { 0.0 };
             let up = |x: usize| axis.up(x).iter().map(|(i, by)| chroma(*i) * by).sum::<f32>();
@@ -267,7 +267,7 @@ fn frames_that_do_not_fit_their_format_are_refused() {
     assert_eq!(frame.format(), PixelFormat::Yuv(deep));
     assert_eq!((frame.as_yuv8(), frame.as_yuv16().map(<[u16]>::len)), (None, Some(27)));
     let mut whole = 0;
-    let frame = frame.locked_by(|_, bytes| {
+    let frame = frame.pinned_by(|_, bytes| {
         whole = bytes;
         None
     });

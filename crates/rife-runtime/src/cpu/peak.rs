@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use super::kernels::peak::{OPERANDS, Peak};
 use super::kernels::{Bf16Kernels, Kernels};
 use super::tensor::BLOCK;
-use crate::{Ceilings, Error, Result};
+use crate::profile::PeakThroughput;
+use crate::{Error, Result};
 
 /// A kernel that computes all the time.
 type Kernel = unsafe fn(&Peak<'_>);
@@ -28,9 +29,9 @@ pub(crate) fn measure(
     kernels: &Kernels,
     bf16: Option<&Bf16Kernels>,
     pool: &ThreadPool,
-) -> Result<Ceilings> {
+) -> Result<PeakThroughput> {
     let peak = bf16.map_or(kernels.peak, |kernels| kernels.peak);
-    Ok(Ceilings { flops: flops(peak, pool), bytes: bytes(pool, COPIED)?, transfer: None })
+    Ok(PeakThroughput { flops: flops(peak, pool), bytes: bytes(pool, COPIED)?, transfer: None })
 }
 
 /// Multiplications and additions a second of all threads.

@@ -23,7 +23,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Yuv a) {
     wait_for_kernel_before();
     let_next_kernel_start();
     int i = blockIdx.x * blockDim.x + threadIdx.x, j = blockIdx.y;
-    int columns = a.across == EVERY ? 1 : 2, rows = a.down == EVERY ? 1 : 2;
+    int columns = a.across == SITING_EVERY ? 1 : 2, rows = a.down == SITING_EVERY ? 1 : 2;
     if (i * columns >= a.frame_w) return;
     const float* planes = (const float*)((const char*)a.src + blockIdx.z * a.src_step);
     char* to = (char*)a.dst + blockIdx.z * a.dst_step;

@@ -34,7 +34,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Yuv a) {
         }
     }
     char* pixel = (char*)a.dst + ((long long)y * a.full_w + x) * PIXEL_BYTES;
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     u32 whole[3];
 #pragma unroll
     for (int c = 0; c < 3; c++) whole[c] = __float2uint_rn(mul(rgb[c], 65535.0f));
