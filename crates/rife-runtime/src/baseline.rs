@@ -1,7 +1,6 @@
-//! The honest baseline: the reference network behind the door, run as a plain script runs it.
-//! For every frame made, both frames are converted and uploaded, both are encoded, the network
-//! runs, the result is downloaded. Nothing is kept but the two frames themselves, and what was
-//! submitted and not yet fetched.
+//! The baseline: the reference network, run as a plain script would. For every interpolated frame,
+//! both frames are converted, uploaded and encoded, the network runs, and the result is downloaded.
+//! Only the two frames and submitted results are kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

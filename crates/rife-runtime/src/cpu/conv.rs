@@ -1,4 +1,4 @@
-//! Convolutions of maps, as the kernels are called for them.
+//! Convolutions of feature maps: from maps and weights to kernel arguments.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::plan::Body;
 use super::team::SharedPtr;
 use super::tensor::{BLOCK, Floats, Map};
 
-/// What a convolution reads.
+/// The input of a direct convolution.
 pub(crate) struct ConvInput<'a> {
     pub(crate) at: SharedPtr<f32>,
     pub(crate) row: usize,
@@ -19,7 +19,7 @@ pub(crate) struct ConvInput<'a> {
 }
 
 impl<'a> ConvInput<'a> {
-    /// A map, with that stride.
+    /// A map, read with a stride.
     pub(crate) fn of(map: &Map, segments: &'a [isize], stride: usize) -> Self {
         let (row, column) = (stride * map.grid.row(), stride * BLOCK);
         Self { at: SharedPtr::new(map.origin()), row, column, segments }
@@ -48,10 +48,10 @@ impl<'a> ConvInput<'a> {
     }
 }
 
-/// A convolution by Winograd.
+/// A Winograd convolution.
 pub(crate) struct Winograd<'a> {
     pub(crate) kernels: &'a Kernels,
-    /// For weights in BF16.
+    /// Set if weights are BF16.
     pub(crate) bf16: Option<&'a Bf16Kernels>,
     pub(crate) body: &'a Body,
     pub(crate) from: SharedPtr<f32>,
@@ -62,13 +62,14 @@ pub(crate) struct Winograd<'a> {
 }
 
 impl Winograd<'_> {
-    /// Floats that a tile's channels take at a point.
+    /// Floats of a tile's channels at one point.
     fn channels(&self) -> usize {
         self.body.grid.channels / if self.bf16.is_some() { 2 } else { 1 }
     }
 
     /// # Safety
-    /// See [`Run`]; `points` holds the tiles' points of the blocks, `point` floats apart.
+    /// See [`Run`]; `points` holds the transformed tiles of the blocks, with points `point` floats
+    /// apart.
     pub(crate) unsafe fn input_transform(
         &self,
         points: SharedPtr<f32>,
@@ -94,7 +95,7 @@ impl Winograd<'_> {
     }
 
     /// # Safety
-    /// See [`Run`]; both hold so many tiles' points, `point` floats apart.
+    /// See [`Run`]; both hold the points of `tiles` tiles, `point` floats apart.
     pub(crate) unsafe fn multiply(
         &self,
         from: SharedPtr<f32>,
@@ -120,7 +121,8 @@ impl Winograd<'_> {
     }
 
     /// # Safety
-    /// See [`Run`]; `products` holds the tiles' points of the blocks, `point` floats apart.
+    /// See [`Run`]; `products` holds the products of the blocks' tiles, with points `point` floats
+    /// apart.
     pub(crate) unsafe fn output_transform(
         &self,
         products: SharedPtr<f32>,

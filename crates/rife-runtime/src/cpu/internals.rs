@@ -1,4 +1,4 @@
-//! Each kernel at the shapes of a real frame, for benchmarks: 4.6 at 640×360, on one thread.
+//! Every kernel at the shapes of a real frame, for benchmarks: 4.6 at 640×360, on one thread.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use super::plan::{BlockPlan, PATCH, Plan, Request, Schedule, point_stride};
 use super::tensor::{BLOCK, Floats, Grid};
 use crate::{FrameSize, Optimizations, Result};
 
-/// The frame.
+/// The size of the frame.
 const SIZE: FrameSize = FrameSize::new(640, 360);
-/// The block whose shapes are taken, but for Winograd's: it has the most pixels.
+/// The block whose shapes are used, except for Winograd: it has the most pixels.
 const LARGE: usize = 3;
-/// The block whose shapes Winograd's kernels have.
+/// The block whose shapes are used for Winograd.
 const MIDDLE: usize = 2;
 
-/// A kernel, ready to run again and again.
+/// A kernel that can be run repeatedly.
 pub struct Kernel {
-    /// What it is, and where in the network.
+    /// The kernel, and the layer whose shape it has.
     pub name: &'static str,
-    /// Multiplications and additions of a run; 0 where it is not for them.
+    /// Flops of a run; 0 if they are not the measure of this kernel.
     pub flops: f64,
     run: Box<dyn FnMut()>,
 }
@@ -43,10 +43,10 @@ impl Kernel {
     }
 }
 
-/// Every kernel, at the processor's level.
+/// Every kernel, for the instruction set in use.
 ///
 /// # Errors
-/// When there is no memory.
+/// [`crate::Error::OutOfMemory`] if an allocation fails.
 pub fn kernels() -> Result<Vec<Kernel>> {
     let kernels = Kernels::of(Level::current());
     let (older, newer) = (plan(&ModelSpec::V4_6), plan(&ModelSpec::V4_25));
@@ -93,7 +93,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// The map that it reads, its stride, its segments, and its vectors of outputs.
+    /// Its input map, stride, segments, and vectors of outputs.
     fn source(self, plan: &BlockPlan) -> (Grid, usize, &[isize], usize) {
         let body = &plan.body;
         let all = body.grid.blocks();
@@ -107,7 +107,7 @@ impl Kind {
     }
 }
 
-/// A convolution of a whole picture.
+/// A convolution of a whole map.
 fn convolution(
     kernels: Kernels,
     plan: &Arc<Plan>,
@@ -121,7 +121,7 @@ fn convolution(
     let from = some(from_grid.len())?;
     let weights = some(segments.len() * BLOCK * vectors * BLOCK)?;
     let bias = some(vectors * BLOCK)?;
-    // A pixel of estimates reaches beyond the last one by what singles begin with.
+    // The last pixel's store reaches beyond its end, because singles begin within a pixel.
     let pixels = block.height * block.width * ESTIMATE + BLOCK;
     let mut to = zeros(grid.len().max(pixels))?;
     let mut eights = zeros(pixels)?;
@@ -157,14 +157,14 @@ fn convolution(
                 Kind::Singles => Epilogue::Singles(pixels(to.as_mut_ptr().wrapping_add(4))),
             },
         };
-        // SAFETY: the table is for this processor; every buffer is the closure's own and as large
-        // as its grid or its picture.
+        // SAFETY: the kernels are those of this processor; every buffer is owned by the closure,
+        // and as large as its grid or picture.
         unsafe { (kernels.direct)(&args) };
     });
     Ok(Kernel { name, flops, run })
 }
 
-/// The three steps, of as many tiles as one task takes.
+/// The three steps of Winograd, for as many tiles as one task takes.
 fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
     let body = plan.blocks[MIDDLE].body.clone();
     let (grid, across) = (body.grid, body.across);
@@ -189,8 +189,8 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
             point,
             tile: c,
         };
-        // SAFETY: the table is for this processor; both buffers are the closure's own, as large as
-        // the grid and the points.
+        // SAFETY: the kernels are those of this processor; both buffers are owned by the closure,
+        // and as large as the grid and the points.
         unsafe { (kernels.input_transform)(&args) };
     });
 
@@ -247,7 +247,7 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
     ])
 }
 
-/// What the picture kernels read: both frames, and what each block estimated.
+/// The input of the picture kernels: both frames, and the estimate of each block.
 struct Pictures {
     plan: Arc<Plan>,
     frames: [Floats; 2],
@@ -319,14 +319,14 @@ fn inputs(kernels: Kernels, plan: &Arc<Plan>) -> Result<Kernel> {
             to_pixel: block.pixel,
             scratch: scratch.as_mut_ptr(),
         };
-        // SAFETY: the table is for this processor; frames, estimates and scratch memory are the
-        // closure's own, as large as the plan says.
+        // SAFETY: the kernels are those of this processor; frames, estimates and scratch memory are
+        // owned by the closure, and as large as the plan requires.
         unsafe { (kernels.inputs)(&args) };
     });
     Ok(Kernel { name: "inputs, a patch of block3", flops: 0.0, run })
 }
 
-/// A row of the frame between.
+/// One row of the interpolated frame.
 fn blend(kernels: Kernels, plan: &Arc<Plan>) -> Result<Kernel> {
     let pictures = Pictures::new(plan)?;
     let mut own = zeros(plan.scratch)?;

@@ -1,12 +1,12 @@
-//! Vectors of F32, as plain arrays and as the processor's registers. Kernels are written once
-//! over [`Lanes`] and compiled for each [`Isa`].
+//! Vectors of F32, as plain arrays and as registers. Kernels are written once over [`Lanes`] and
+//! compiled for each [`Isa`].
 //!
-//! Values of a register type are made by `unsafe` functions only, whose callers promise that the
-//! processor has the instructions; whoever holds a value may compute with it.
+//! Values of a register type are created by `unsafe` functions only, whose callers guarantee that
+//! the processor has the instructions. Operations on existing values are therefore safe.
 
 /// A vector of F32.
 pub(crate) trait Lanes: Copy {
-    /// Lanes in it.
+    /// The number of lanes.
     const N: usize;
 
     /// The same value in each lane.
@@ -15,13 +15,13 @@ pub(crate) trait Lanes: Copy {
     /// The processor has the type's instructions.
     unsafe fn splat(v: f32) -> Self;
 
-    /// Lanes from memory, of any alignment.
+    /// Loads from memory of any alignment.
     ///
     /// # Safety
     /// The processor has the type's instructions, and `N` floats at `p` may be read.
     unsafe fn load(p: *const f32) -> Self;
 
-    /// Lanes to memory, of any alignment.
+    /// Stores to memory of any alignment.
     ///
     /// # Safety
     /// `N` floats at `p` may be written.
@@ -35,46 +35,46 @@ pub(crate) trait Lanes: Copy {
     fn mul(self, b: Self) -> Self;
     /// `self / b`
     fn div(self, b: Self) -> Self;
-    /// `self · b + c`, rounded once where the processor has an instruction for it.
+    /// `self · b + c`, rounded once if the processor has an instruction for it.
     fn mul_add(self, b: Self, c: Self) -> Self;
-    /// `self` where it is the larger, else `b`: `b` where either is NaN.
+    /// `self` if it is larger, else `b`: `b` if either is NaN.
     fn max(self, b: Self) -> Self;
-    /// `self` where it is the smaller, else `b`: `b` where either is NaN.
+    /// `self` if it is smaller, else `b`: `b` if either is NaN.
     fn min(self, b: Self) -> Self;
-    /// The next integer down.
+    /// The largest integer that is not larger.
     fn floor(self) -> Self;
     /// `self` where `sign` is not negative, else 0.
     fn zero_where_negative(self, sign: Self) -> Self;
-    /// 2 to the power of an integer of -126 to 127.
+    /// 2 to the power of an integer in -126..=127.
     fn exp2_of_integer(self) -> Self;
 }
 
-/// Sixteen lanes, which activations and weights come in. A lane may also hold two BF16 numbers, the
+/// Sixteen lanes, the vector of activations and weights. A lane may also hold two BF16 numbers, the
 /// first one in its lower half.
 pub(crate) trait Sixteen: Lanes {
-    /// Rounds the lanes to BF16 and stores them, as eight lanes of pairs.
+    /// Rounds the lanes to BF16 and stores them as eight lanes of pairs.
     ///
     /// # Safety
-    /// The processor has the type's instructions, for AVX-512 those for BF16 too; eight floats at
+    /// The processor has the type's instructions, and for AVX-512 those of BF16; eight floats at
     /// `p` may be written.
     unsafe fn store_as_pairs(self, p: *mut f32);
 
-    /// The sum of each lane's products, pair by pair, and of `c`.
+    /// Adds the products of each lane's pairs to `c`.
     ///
     /// # Safety
-    /// The processor has the type's instructions, for AVX-512 those for BF16 too.
+    /// The processor has the type's instructions, and for AVX-512 those of BF16.
     unsafe fn dot_pairs(self, b: Self, c: Self) -> Self;
 
-    /// Four lanes to each of four places.
+    /// Stores four lanes at each of four addresses.
     ///
     /// # Safety
-    /// Four floats at each place may be written.
+    /// Four floats at each address may be written.
     unsafe fn store_quarters(self, to: [*mut f32; 4]);
 }
 
-/// Eight lanes, the first four of which are a vector of their own.
+/// Eight lanes, of which the first four are a vector of their own.
 pub(crate) trait Eight: Lanes {
-    /// Half of it.
+    /// The vector of the first four lanes.
     type Half: Four;
     /// The first four lanes.
     fn low(self) -> Self::Half;
@@ -82,25 +82,25 @@ pub(crate) trait Eight: Lanes {
 
 /// Four lanes.
 pub(crate) trait Four: Lanes {
-    /// Each lane towards zero. Lanes that no `i32` holds give any value.
+    /// Each lane rounded towards zero; an arbitrary value if `i32` cannot hold it.
     fn to_i32(self) -> [i32; 4];
 }
 
-/// A set of instructions that kernels are compiled for.
+/// An instruction set that kernels are compiled for.
 pub(crate) trait Isa {
-    /// Its vectors.
+    /// Its vector of four lanes.
     type V4: Four;
-    /// Its vectors.
+    /// Its vector of eight lanes.
     type V8: Eight<Half = Self::V4>;
-    /// Its vectors.
+    /// Its vector of sixteen lanes.
     type V16: Sixteen;
-    /// Vectors of outputs that a convolution makes at once, at most.
+    /// The most vectors of outputs that a convolution computes at once.
     const MOST_VECTORS: usize;
-    /// Vectors that its accumulators may take.
+    /// The number of vector registers for accumulators.
     const ACCUMULATORS: usize;
 }
 
-/// What every processor can.
+/// Plain Rust, for any processor.
 pub(crate) struct Portable;
 
 impl Isa for Portable {
@@ -209,7 +209,7 @@ impl Sixteen for Array<16> {
 
     #[inline(always)]
     unsafe fn dot_pairs(self, b: Self, c: Self) -> Self {
-        // A BF16 number is the upper half of an F32 one.
+        // A BF16 number is the upper half of an F32.
         let first = |v: f32| f32::from_bits(v.to_bits() << 16);
         let second = |v: f32| f32::from_bits(v.to_bits() & 0xffff_0000);
         let mut sum = c;
@@ -296,7 +296,7 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub(crate) struct X16(__m512);
 
-    // In all of this the processor has the instructions: see the module.
+    // In this module the processor has the instructions: see the module's documentation.
     macro_rules! lanes {
         ($name:ident, $lanes:literal: $set:ident, $load:ident, $store:ident, $add:ident, $sub:ident,
          $mul:ident, $div:ident, $fma:ident, $max:ident, $min:ident,
@@ -498,7 +498,7 @@ mod x86 {
     }
 
     impl Sixteen for X8x2 {
-        // Without instructions for BF16: nothing that matters runs this.
+        // Only BF16 kernels call this, and they are not compiled for AVX2 except in tests.
         #[inline(always)]
         unsafe fn store_as_pairs(self, p: *mut f32) {
             // SAFETY: as the caller says.
@@ -517,7 +517,7 @@ mod x86 {
         #[inline(always)]
         unsafe fn store_quarters(self, to: [*mut f32; 4]) {
             let [low, high] = self.0;
-            // SAFETY: the value exists, and the places are as the caller says.
+            // SAFETY: the value exists, and the addresses are as the caller says.
             unsafe {
                 _mm_storeu_ps(to[0], _mm256_castps256_ps128(low.0));
                 _mm_storeu_ps(to[1], _mm256_extractf128_ps::<1>(low.0));
@@ -549,7 +549,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn store_quarters(self, to: [*mut f32; 4]) {
-            // SAFETY: the value exists, and the places are as the caller says.
+            // SAFETY: the value exists, and the addresses are as the caller says.
             unsafe {
                 _mm_storeu_ps(to[0], _mm512_castps512_ps128(self.0));
                 _mm_storeu_ps(to[1], _mm512_extractf32x4_ps::<1>(self.0));

@@ -1,5 +1,5 @@
-//! Published weights in the order in which the kernels take them. Nothing is rounded but what
-//! Winograd's transform makes of them, computed in F64.
+//! Packs published weights in the order of the kernels. Nothing is rounded except the results of
+//! Winograd's weight transform, which is computed in F64.
 
 use rayon::prelude::*;
 use rife_model::{ENCODER_WIDTH, ModelSpec, RES_CONVS, Scale};
@@ -21,11 +21,11 @@ pub(crate) struct DirectWeights {
     pub(crate) len: usize,
 }
 
-/// A residual convolution.
+/// The weights of a residual convolution.
 #[derive(Debug)]
 pub(crate) enum ResWeights {
-    /// At Winograd's points, see [`super::kernels::winograd::Multiply`], and the bias; pairs of
-    /// channels in BF16 or each in F32.
+    /// Transformed weights, see [`super::kernels::winograd::Multiply`], and the bias; with `pairs`,
+    /// pairs of channels in BF16, else F32.
     Winograd {
         weights: Floats,
         bias: Floats,
@@ -40,7 +40,7 @@ pub(crate) struct BlockWeights {
     /// The two convolutions of stride 2.
     pub(crate) stem: [DirectWeights; 2],
     pub(crate) body: Vec<ResWeights>,
-    /// Of the transposed convolution, for each of the four phases: flow, and the feature if any.
+    /// Each of the four phases of the transposed convolution: flow, and the feature if any.
     pub(crate) phases: [DirectWeights; 4],
     /// The mask of all phases.
     pub(crate) mask: DirectWeights,
@@ -77,7 +77,7 @@ impl ResWeights {
 }
 
 impl Packed {
-    /// Floats of all of it.
+    /// Floats of all weights.
     pub(crate) fn floats(&self) -> usize {
         let of_a_block = |b: &BlockWeights| {
             let direct = b.stem.iter().chain(&b.phases).chain([&b.mask]);
@@ -98,22 +98,22 @@ impl Packed {
 pub(crate) struct Packing {
     pub(crate) spec: &'static ModelSpec,
     pub(crate) scale: Scale,
-    /// [`super::level::Level::most_vectors`].
+    /// See [`super::level::Level::most_vectors`].
     pub(crate) most_vectors: usize,
-    /// Whether convolutions of stride 1 go by Winograd.
+    /// Whether convolutions of stride 1 use Winograd.
     pub(crate) winograd: bool,
-    /// Whether those of the blocks after the first compute in BF16 then.
+    /// Whether those of all blocks after the first use BF16.
     pub(crate) bf16: bool,
 }
 
 impl Published {
-    /// Of a 3×3 convolution.
+    /// A weight of a 3×3 convolution.
     fn tap(&self, output: usize, input: usize, tap: usize) -> f32 {
         self.weights[(output * self.second + input) * 9 + tap]
     }
 
-    /// Of a transposed 4×4 convolution of stride 2: what sub-pixel `(py, px)` takes of the input
-    /// at `(dy, dx)` from its own, if anything.
+    /// A weight of a transposed 4×4 convolution of stride 2: how much sub-pixel `(py, px)` takes
+    /// from the input at `(dy, dx)` relative to its own; `None` if it does not read it.
     fn phase(
         &self,
         (input, output): (usize, usize),
@@ -136,13 +136,13 @@ fn floats(values: &[f32]) -> Result<Floats> {
     })
 }
 
-/// Memory of zeros.
+/// Zeroed memory.
 pub(crate) fn zeros(len: usize) -> Result<Floats> {
     let needed = Some(4 * len as u64);
     Floats::zeros(len).ok_or(Error::OutOfMemory { needed })
 }
 
-/// The taps of a 3×3 convolution, row by row, from the middle.
+/// The taps of a 3×3 convolution, row by row, relative to the centre.
 pub(crate) const TAPS: [(isize, isize); 9] =
     [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0), (0, 1), (1, -1), (1, 0), (1, 1)];
 
@@ -178,14 +178,14 @@ impl Packing {
             let path = format!("block{index}.convblock.{k}");
             let beta = format!("{path}.beta");
             let layer = tensors.layer(&format!("{path}.conv"), Some(&beta))?;
-            // The first block decides for a motion, at little cost: what it is off by, the others
-            // cannot mend.
+            // The first block stays in F32: it decides on the motion, the later blocks cannot
+            // repair its errors, and it costs little.
             self.res(&layer, self.bf16 && index > 0)
         });
         let body = body.collect::<Result<_>>()?;
 
         let last = read("lastconv.0")?;
-        // A block's flow is in px of its own picture: from here on in those of the frame.
+        // A block's flow is in px of its own resolution; scale it to px of the frame.
         let px = self.scale.block_divisor(spec, index) as f32;
         let blocks = c / BLOCK;
         let phase = |p: usize| {
@@ -202,7 +202,7 @@ impl Packing {
             })
         };
         let phases = [phase(0)?, phase(1)?, phase(2)?, phase(3)?];
-        // Lane 4Y + X is the mask of pixel (Y, X) of four by four.
+        // Lane 4Y + X is the mask of pixel (Y, X) of 4×4.
         let output = |lane: usize| 4 * 4 + lane / 4 % 2 * 2 + lane % 2;
         let bias: Vec<f32> = (0..BLOCK).map(|lane| last.bias[output(lane)]).collect();
         let mask = self.direct(9 * blocks, BLOCK, &bias, |segment, channel, lane| {
@@ -238,7 +238,7 @@ impl Packing {
         })
     }
 
-    /// A 3×3 convolution of maps, of stride 1.
+    /// A 3×3 convolution of maps with stride 1.
     fn res(self, layer: &Published, pairs: bool) -> Result<ResWeights> {
         if !self.winograd {
             return Ok(ResWeights::Direct(self.conv(layer)?));
@@ -260,7 +260,7 @@ impl Packing {
         Ok(ResWeights::Winograd { weights, bias, pairs })
     }
 
-    /// Weights by segment, channel and output; as many outputs as biases.
+    /// Packs weights by segment, channel and output, with as many outputs as biases.
     fn direct(
         self,
         segments: usize,
@@ -292,19 +292,20 @@ impl Packing {
     }
 }
 
-/// Channels of the feature that a block hands on: nobody reads the last one's.
+/// Channels of the feature that a block passes to the next; none for the last block.
 pub(crate) fn output_features(spec: &ModelSpec, index: usize) -> usize {
     if index + 1 < spec.block_channels.len() { spec.feature_channels } else { 0 }
 }
 
-/// Floats of a pixel of a frame: its colour and its features.
+/// Floats of a pixel of a frame: RGB and features.
 pub(crate) fn frame_lanes(spec: &ModelSpec) -> usize {
     3 + spec.encoder_channels
 }
 
-/// Which published channel of a block's input each of the engine's is, see
-/// [`super::kernels::picture::Inputs`]. Published: both frames' colours, both frames' features,
-/// the timestep, and after the first block the mask, the feature handed on, the flow.
+/// The published channel of each channel of the engine's block input, see
+/// [`super::kernels::picture::Inputs`]. The published order is: RGB of both frames, features of
+/// both frames, the timestep, and after the first block the mask, the feature of the block before,
+/// the flow.
 pub(crate) fn input_channels(spec: &ModelSpec, index: usize) -> Vec<Option<usize>> {
     let features = spec.encoder_channels;
     let timestep = 6 + 2 * features;
@@ -320,10 +321,10 @@ pub(crate) fn input_channels(spec: &ModelSpec, index: usize) -> Vec<Option<usize
     all
 }
 
-/// Which published output of the transposed convolution each lane of a phase is: flow, four
-/// channels for each of 2×2 pixels; then the feature, eight for each.
+/// The published output of the transposed convolution for each lane of a phase: flow, four channels
+/// for each of 2×2 pixels; then the feature, eight channels for each.
 fn phase_lanes(feature_channels: usize) -> Vec<usize> {
-    // The pixel shuffle makes pixel (i, j) of four of output 4c + 2i + j.
+    // The pixel shuffle takes pixel (i, j) of 2×2 from output 4c + 2i + j.
     let pixels = |first: usize, channels: usize| {
         (0..4).flat_map(move |pixel| (first..first + channels).map(move |c| 4 * c + pixel))
     };

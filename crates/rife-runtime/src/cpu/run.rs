@@ -1,4 +1,4 @@
-//! Runs the steps of a plan on a team of threads.
+//! Runs the steps of a plan on the threads of a team.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -16,12 +16,12 @@ use super::plan::{BlockPlan, Body, BufferId, PATCH, Plan, Schedule, point_stride
 use super::team::{SharedPtr, Team};
 use super::tensor::{BLOCK, Grid, Map};
 
-/// Blocks of a version, at most.
+/// The most blocks of a version.
 const MOST_BLOCKS: usize = 5;
 /// Rows of the frame that one task blends.
 const BLEND_ROWS: usize = 4;
 
-/// What a step of a frame is, and how long it took.
+/// A step of a frame and its time.
 #[derive(Clone, Debug)]
 pub(crate) struct StepTime {
     pub(crate) name: String,
@@ -32,17 +32,17 @@ pub(crate) struct StepTime {
     pub(crate) bytes: f64,
 }
 
-/// Where a run notes how long its steps take.
+/// Collects the times of a run's steps.
 pub(crate) type Clock = Mutex<Vec<StepTime>>;
 
-/// What a run works on. The arena and the frames are the run's own: nobody else reads or writes
-/// them meanwhile, and steps follow one another, so that within a step only its tasks do. Each
-/// kernel call below relies on that, on the plan, which gives buffers that live at once places
-/// apart, and on its task's part of the output being no other task's.
+/// One run of a plan. It has exclusive use of the arena and the frames, and steps run one after
+/// another, so that only the tasks of one step access them at a time. The kernel calls below rely
+/// on that, on the plan, which gives overlapping lifetimes distinct memory, and on each task
+/// writing its own part of the output.
 pub(crate) struct Run<'a> {
     pub(crate) spec: &'static ModelSpec,
     pub(crate) kernels: &'a Kernels,
-    /// Where weights are in BF16.
+    /// Set if weights are BF16.
     pub(crate) bf16: Option<&'a Bf16Kernels>,
     pub(crate) plan: &'a Plan,
     pub(crate) packed: &'a Packed,
@@ -50,7 +50,7 @@ pub(crate) struct Run<'a> {
     pub(crate) arena: SharedPtr<f32>,
     /// The first pixels of the earlier and the later frame.
     pub(crate) frames: [SharedPtr<f32>; 2],
-    /// For who wants to know; nothing is timed else.
+    /// Collects per-step timings when set.
     pub(crate) clock: Option<&'a Clock>,
 }
 
@@ -66,13 +66,13 @@ impl Run<'_> {
 
     fn clear_margins(&self, map: &Map) {
         self.team.each(map.grid.blocks(), |block, _| {
-            // SAFETY: each block is one task's.
+            // SAFETY: each block belongs to one task.
             map.grid.clear_margin(unsafe { map.plane(block) });
         });
     }
 
-    /// Does a step, and notes what it was: its name, its kernel, the multiplications and additions
-    /// and the floats read and written.
+    /// Runs a step and, if there is a clock, records its name, kernel, flops and the floats that it
+    /// reads and writes.
     fn step(
         &self,
         name: impl FnOnce() -> String,
@@ -93,7 +93,7 @@ impl Run<'_> {
         self.plan.frame_columns() * self.plan.lanes
     }
 
-    /// Computes a frame's features, beside its colours.
+    /// Computes a frame's features and stores them next to its RGB.
     pub(crate) fn encode(&self, frame: SharedPtr<f32>) {
         let (Some(plan), Some(weights)) = (&self.plan.encoder, &self.packed.encoder) else {
             return;
@@ -142,7 +142,7 @@ impl Run<'_> {
         );
     }
 
-    /// Makes flow and mask, block by block.
+    /// Estimates flow and mask, block by block.
     pub(crate) fn estimate(&self, timestep: f32) {
         for (index, (plan, weights)) in self.plan.blocks.iter().zip(&self.packed.blocks).enumerate()
         {
@@ -197,7 +197,8 @@ impl Run<'_> {
                 "direct",
                 work,
                 || {
-                    // The band's first row is the body's first one in it, twice.
+                    // The stem computes two rows for each row of the body; move back by those of
+                    // the bands before.
                     let first = stem.origin().wrapping_sub(2 * rows.start * stem.grid.row());
                     let mut source = ConvInput::of(&stem, &plan.stem_segments, 2);
                     source.at = SharedPtr::new(first);
@@ -206,7 +207,7 @@ impl Run<'_> {
                 },
             );
         }
-        // Not before: it may lie where the stem's map was.
+        // Not earlier: this map may use the memory of the stem's map.
         self.clear_margins(&maps[1]);
         for (k, res) in weights.body.iter().enumerate() {
             let name = || name(&format!("res{k}"));
@@ -232,7 +233,8 @@ impl Run<'_> {
         );
     }
 
-    /// What a pixel of the frame knows from the blocks before `index`: as many of the array.
+    /// The estimates of the blocks before `index` at the frame's pixels; the rest of the array is
+    /// unused.
     fn estimates_before(&self, index: usize) -> [Estimates<'_>; MOST_BLOCKS] {
         std::array::from_fn(|i| {
             let counts = self.spec.mask_update == MaskUpdate::Add || i + 1 == index;
@@ -263,7 +265,7 @@ impl Run<'_> {
         }
     }
 
-    /// A convolution, row by row.
+    /// A convolution, one task per row.
     fn rows(
         &self,
         weights: &DirectWeights,
@@ -275,20 +277,20 @@ impl Run<'_> {
         self.team.each(rows.len(), |i, _| {
             let y = rows.start + i;
             let args = source.direct(weights, y..y + 1, 0..width, to);
-            // SAFETY: see [`Run`]; a row of outputs is one task's.
+            // SAFETY: see [`Run`]; each row of outputs belongs to one task.
             unsafe { (self.kernels.direct)(&args) };
         });
     }
 
-    /// The first convolution of a block, with its input made piece by piece, for a band of rows of
-    /// the body: into `to`, the first row of which is the first of theirs.
+    /// The first convolution of a block for a band of rows of the body, with its input computed
+    /// patch by patch. The first row of `to` is the first of the band.
     fn stem(&self, stem: &Stem<'_>, band: &Range<usize>, to: &Map) {
         let Stem { index, plan, weights, timestep, swapped } = *stem;
         let (rows, columns) = PATCH;
         let Map { grid, .. } = *to;
         let at = SharedPtr::new(to.origin());
         let across = grid.width.div_ceil(columns);
-        // The row above the band is the margin's, which is zeros above the first one only.
+        // The row above the band is needed too; for the first band it is the margin of zeros.
         let (start, end) = ((2 * band.start).saturating_sub(1), 2 * band.end);
         self.team.each(across * (end - start).div_ceil(rows), |task, own| {
             let (y, x) = (start + task / across * rows, task % across * columns);
@@ -321,8 +323,8 @@ impl Run<'_> {
                 to_pixel: plan.pixel,
                 scratch: scratch.as_mut_ptr(),
             };
-            // SAFETY: see [`Run`]; the patch is the thread's own, with room for what the largest
-            // one takes.
+            // SAFETY: see [`Run`]; the patch is the thread's own scratch memory, which has room for
+            // the largest patch.
             unsafe { (self.kernels.inputs)(&args) };
             let source = ConvInput {
                 at: SharedPtr::new(patch.as_mut_ptr()),
@@ -336,12 +338,12 @@ impl Run<'_> {
                 plane: grid.plane(),
             };
             let args = source.direct(weights, 0..rows, 0..columns, Epilogue::Leaky(to));
-            // SAFETY: see [`Run`]; a part of the outputs is one task's.
+            // SAFETY: see [`Run`]; each part of the outputs belongs to one task.
             unsafe { (self.kernels.direct)(&args) };
         });
     }
 
-    /// A convolution of stride 1 and LeakyReLU; `residual` adds the input before that.
+    /// A convolution of stride 1 and LeakyReLU. With `residual`, the input is added first.
     fn res_conv(&self, body: &Body, weights: &ResWeights, from: &Map, to: &Map, residual: bool) {
         let (weights, bias, pairs) = match weights {
             ResWeights::Winograd { weights, bias, pairs } => (weights, bias, *pairs),
@@ -375,8 +377,8 @@ impl Run<'_> {
                     let range = task * tiles..(task * tiles + tiles).min(body.tiles);
                     let own = SharedPtr::new(own.as_mut_ptr());
                     let (points, products) = (own, SharedPtr::new(own.at(POINTS * point)));
-                    // SAFETY: see [`Run`]; the thread's own memory holds both, and tiles are one
-                    // task's.
+                    // SAFETY: see [`Run`]; the thread's scratch memory holds both, and each tile
+                    // belongs to one task.
                     unsafe {
                         conv.input_transform(points, point, 0..grid.blocks(), range.clone());
                         conv.multiply(points, products, point, 0..POINTS, range.len());
@@ -389,15 +391,15 @@ impl Run<'_> {
                 let (points, products) = (self.buffer(points), self.buffer(products));
                 let all = 0..body.tiles;
                 self.team.each(grid.blocks(), |block, _| {
-                    // SAFETY: see [`Run`]; a block of channels is one task's.
+                    // SAFETY: see [`Run`]; each block of channels belongs to one task.
                     unsafe { conv.input_transform(points, point, block..block + 1, all.clone()) };
                 });
                 self.team.each(POINTS, |at, _| {
-                    // SAFETY: see [`Run`]; a point is one task's.
+                    // SAFETY: see [`Run`]; each point belongs to one task.
                     unsafe { conv.multiply(points, products, point, at..at + 1, all.len()) };
                 });
                 self.team.each(grid.blocks(), |block, _| {
-                    // SAFETY: see [`Run`]; a block of channels is one task's.
+                    // SAFETY: see [`Run`]; each block of channels belongs to one task.
                     unsafe {
                         conv.output_transform(products, point, block..block + 1, all.clone())
                     };
@@ -407,8 +409,8 @@ impl Run<'_> {
         }
     }
 
-    /// The transposed convolution and the pixel shuffle for one row of its input: four rows of
-    /// flow and mask, and of the feature.
+    /// The transposed convolution and the pixel shuffle for one row of its input, which gives four
+    /// rows of flow, mask and feature.
     fn last_conv(
         &self,
         plan: &BlockPlan,
@@ -438,7 +440,7 @@ impl Run<'_> {
             };
             let source = ConvInput::of(from, &plan.phase_segments[p], 1);
             let args = source.direct(weights, y..y + 1, 0..width, to);
-            // SAFETY: see [`Run`]; the pixels of a row of inputs are one task's.
+            // SAFETY: see [`Run`]; the pixels of a row of inputs belong to one task.
             unsafe { (self.kernels.direct)(&args) };
         }
         let source = ConvInput::of(from, &plan.body.segments, 1);
@@ -448,13 +450,13 @@ impl Run<'_> {
         unsafe { (self.kernels.direct)(&args) };
     }
 
-    /// The mean of a block's estimate and of that for the swapped pair, swapped back.
+    /// Averages a block's estimate with that of the reversed pair.
     fn average(&self, plan: &BlockPlan) {
         let (Some(estimate), Some(mirrored)) = (plan.estimate, plan.mirrored) else { return };
         let (estimate, mirrored) = (self.buffer(estimate), self.buffer(mirrored));
         let row = plan.width * ESTIMATE;
         self.team.each(plan.height, |y, _| {
-            // SAFETY: see [`Run`]; a row is one task's.
+            // SAFETY: see [`Run`]; each row belongs to one task.
             let (ours, theirs) = unsafe {
                 (
                     std::slice::from_raw_parts_mut(estimate.at(y * row), row),
@@ -470,8 +472,8 @@ impl Run<'_> {
         });
     }
 
-    /// Blends the frames by what the blocks made, and hands over rows: `row(y, channels, stride)`
-    /// with each channel at a multiple of `stride`.
+    /// Blends the frames by the blocks' estimates, and passes on each row as `row(y, channels,
+    /// stride)`, with each channel at a multiple of `stride`.
     pub(crate) fn blend(&self, row: impl Fn(usize, &[f32], usize) + Sync) {
         let (height, width) = (self.plan.padding.height, self.plan.padding.width);
         let pixels = height * width;
@@ -511,7 +513,7 @@ impl Run<'_> {
                 let four_rows = 4 * plan.width * ESTIMATE;
                 let (estimate, own) = own.as_mut_slice().split_at_mut(four_rows);
                 let estimate = SharedPtr::new(estimate.as_mut_ptr());
-                // Where the picture would begin that these rows are of.
+                // The start that a whole picture would have, of which these are four rows.
                 let first = SharedPtr::new(estimate.at(0).wrapping_sub(y * four_rows));
                 self.last_conv(plan, weights, &from, y, first, None);
                 let mut known = self.estimates_before(count);
@@ -521,7 +523,7 @@ impl Run<'_> {
         });
     }
 
-    /// Blends some rows, in memory of the thread's own.
+    /// Blends some rows, in scratch memory.
     fn blend_rows(
         &self,
         rows: Range<usize>,
@@ -541,7 +543,8 @@ impl Run<'_> {
                 to: to.as_mut_ptr(),
                 scratch: scratch.as_mut_ptr(),
             };
-            // SAFETY: see [`Run`]; the memory is the thread's own, as large as the plan says.
+            // SAFETY: see [`Run`]; the scratch memory is the thread's own, and of the size that the
+            // plan requires.
             unsafe { (self.kernels.blend)(&args) };
             row(y, to, stride);
         }
@@ -559,7 +562,7 @@ struct Stem<'a> {
 }
 
 impl Place {
-    /// A map's.
+    /// The blocks of a map.
     fn of(map: &Map) -> Self {
         Self { at: map.origin(), row: map.grid.row(), plane: map.grid.plane() }
     }

@@ -21,7 +21,7 @@ const DEPTH: usize = 2;
 struct Image {
     /// See [`Plan::frame_len`].
     floats: Floats,
-    /// Whether its features are in it.
+    /// Whether it includes its features.
     encoded: bool,
 }
 
@@ -30,17 +30,17 @@ pub(crate) struct CpuSession {
     shared: Arc<Shared>,
     plan: Plan,
     team: Team,
-    /// Kept from frame to frame, unless that is switched off.
+    /// `None` if it is allocated for every frame.
     arena: Option<Floats>,
-    /// The earlier and the later frame, and how many there are.
+    /// The earlier and the later frame, and how many were pushed.
     images: [Image; 2],
     frames: usize,
-    /// The frames as they came, where they are converted anew for every frame made.
+    /// The frames before conversion, if they are converted again for every interpolated frame.
     originals: Option<[Frame; 2]>,
     finished: VecDeque<Frame>,
-    /// Frames to make others in.
+    /// Frames to reuse for results.
     spare: Vec<Frame>,
-    /// What is kept of a frame's chroma until all of it is there, see [`FrameViewMut::rows`].
+    /// The chroma rows of a frame in progress, see [`FrameViewMut::rows`].
     chroma: Vec<f32>,
 }
 
@@ -66,15 +66,15 @@ impl CpuSession {
         })
     }
 
-    /// Writes a frame into an image.
+    /// Converts a frame to an image.
     fn convert(team: &Team, plan: &Plan, frame: &FrameView<'_>, image: &mut Image) {
         let (lanes, row) = (plan.lanes, plan.frame_columns() * plan.lanes);
         image.encoded = false;
         let first = SharedPtr::new(image.floats.as_mut_ptr().wrapping_add(plan.frame_origin()));
         team.enter(|| {
             team.each(frame.size().height, |y, _| {
-                // SAFETY: the image has a row of so many pixels for each of the frame's, and each
-                // is one task's.
+                // SAFETY: the image has a row of that many pixels for each row of the frame, and
+                // each row belongs to one task.
                 let row = unsafe {
                     std::slice::from_raw_parts_mut(first.at(y * row), frame.size().width * lanes)
                 };
@@ -136,9 +136,9 @@ impl CpuSession {
                 // SAFETY: each row is blended once, so no other thread writes it.
                 unsafe { rows.write(y, planes) };
             });
-            self.team.each(rows.unsettled(), |row, _| {
-                // SAFETY: all rows are blended, and each of these is one task's.
-                unsafe { rows.settle(row) };
+            self.team.each(rows.remaining_rows(), |row, _| {
+                // SAFETY: all rows have been blended, and each of these belongs to one task.
+                unsafe { rows.write_remaining(row) };
             });
         });
         self.images.iter_mut().for_each(|image| image.encoded = true);
@@ -206,7 +206,7 @@ impl SessionProfiler for CpuSession {
         let mut out = Frame::black(size, PixelFormat::Rgb8)?;
         let mut times = Vec::with_capacity(runs);
         for _ in 0..runs {
-            // As in a stream: the newer frame is new.
+            // As in a stream, where the newer frame is new.
             self.images[1].encoded = false;
             let start = Instant::now();
             self.interpolate(timestep, &mut out.view_mut(), None)?;
@@ -220,7 +220,7 @@ impl SessionProfiler for CpuSession {
         let mut out = Frame::black(size, PixelFormat::Rgb8)?;
         let mut all: Vec<KernelTime> = Vec::new();
         for _ in 0..runs {
-            // As in a stream: the newer frame is new.
+            // As in a stream, where the newer frame is new.
             self.images[1].encoded = false;
             let clock = Clock::default();
             self.interpolate(0.5, &mut out.view_mut(), Some(&clock))?;

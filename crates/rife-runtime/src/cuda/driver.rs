@@ -1,4 +1,4 @@
-//! The few things asked of the CUDA driver, owned: what is made here is freed here.
+//! A safe, owning interface to the parts of the CUDA driver that the engine uses.
 
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use cudarc::driver::{CudaContext, DriverError, result, sys};
 use super::tile::Card;
 use crate::{Error, Result};
 
-/// What the driver says, in its words.
+/// The name and the text of a driver error.
 pub(crate) fn describe(error: DriverError) -> String {
     let text = |found: std::result::Result<&std::ffi::CStr, DriverError>| {
         found.map_or_else(|_| "unknown".into(), |s| s.to_string_lossy().into_owned())
@@ -16,7 +16,7 @@ pub(crate) fn describe(error: DriverError) -> String {
     format!("{} ({})", text(error.error_name()), text(error.error_string()))
 }
 
-/// What the driver says of an operation, as an error of the runtime.
+/// The runtime's error for a failed driver call.
 pub(crate) fn failed(op: &str, error: DriverError) -> Error {
     match error.0 {
         sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::OutOfMemory { needed: None },
@@ -27,7 +27,7 @@ pub(crate) fn failed(op: &str, error: DriverError) -> Error {
     }
 }
 
-/// Whether nothing works in the process's context any more after this.
+/// Whether an error leaves the process's context unusable.
 fn loses_context(code: sys::CUresult) -> bool {
     use sys::CUresult;
     matches!(
@@ -53,7 +53,7 @@ fn loses_context(code: sys::CUresult) -> bool {
     )
 }
 
-/// Gives a driver call's error the name of what was done.
+/// Names the operation in the error of a driver call.
 pub(crate) trait DuringCall<T> {
     fn during(self, op: &str) -> Result<T>;
 }
@@ -64,7 +64,7 @@ impl<T> DuringCall<T> for std::result::Result<T, DriverError> {
     }
 }
 
-/// A GPU, its primary context retained.
+/// A GPU, with its primary context retained.
 #[derive(Clone, Debug)]
 pub(crate) struct Gpu {
     context: Arc<CudaContext>,
@@ -72,7 +72,7 @@ pub(crate) struct Gpu {
     /// Compute capability.
     pub(crate) capability: (u32, u32),
     pub(crate) card: Card,
-    /// The driver's version, as it counts: 13000 is 13.0.
+    /// The driver's version, as 13000 for 13.0.
     pub(crate) driver: i32,
 }
 
@@ -80,7 +80,7 @@ impl Gpu {
     /// Opens the GPU of an index. The driver's library must be present.
     pub(crate) fn open(index: usize) -> std::result::Result<Self, DriverError> {
         use sys::CUdevice_attribute_enum as A;
-        // The driver counts in 32 bits, and so does cudarc, which would cut the rest off.
+        // The driver's device indices are 32-bit, and cudarc would truncate a larger one.
         if i32::try_from(index).is_err() {
             return Err(DriverError(sys::CUresult::CUDA_ERROR_INVALID_DEVICE));
         }
@@ -94,7 +94,7 @@ impl Gpu {
             sms: attribute(A::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.max(1),
             shared_per_block: attribute(A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
             shared_per_sm: attribute(A::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)?,
-            // Of no other capability: what came after Hopper has other instructions.
+            // Only 9.0: later architectures have other instructions.
             wgmma: capability == (9, 0),
         };
         let mut driver = 0;
@@ -103,14 +103,14 @@ impl Gpu {
         Ok(Self { name: context.name()?, context, capability, card, driver })
     }
 
-    /// Makes the context the calling thread's. Before every call into the driver.
+    /// Makes the context current on the calling thread. Required before every driver call.
     pub(crate) fn bind(&self) -> Result<()> {
         #[cfg(test)]
         fault::due()?;
         self.context.bind_to_thread().during("cuCtxSetCurrent")
     }
 
-    /// The same where an error has nobody to be told to: before something is freed.
+    /// As [`Gpu::bind`], where an error cannot be reported: before something is freed.
     fn try_bind(&self) -> bool {
         self.context.bind_to_thread().is_ok()
     }
@@ -132,13 +132,13 @@ impl Gpu {
         Ok(Event { raw: result::event::create(flags).during("cuEventCreate")?, gpu: self.clone() })
     }
 
-    /// Device memory, not cleared.
+    /// Uninitialised device memory.
     pub(crate) fn memory(&self, bytes: usize) -> Result<Memory> {
         self.bind()?;
         let bytes = bytes.max(1);
-        // SAFETY: nothing reads the memory before it was written: the plan's steps write every
-        // buffer before they read it, a frame is uploaded or made before it is read, and
-        // everything else is filled when it is made.
+        // SAFETY: nothing reads the memory before it is written: the plan's steps write every
+        // buffer before they read it, images are uploaded or converted before they are read, and
+        // everything else is filled when it is created.
         let raw = unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
             sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
                 Error::OutOfMemory { needed: Some(bytes as u64) }
@@ -148,46 +148,47 @@ impl Gpu {
         Ok(Memory { gpu: self.clone(), raw, bytes })
     }
 
-    /// Page-locked host memory, zeroed.
+    /// Pinned host memory, zeroed.
     pub(crate) fn host(&self, bytes: usize) -> Result<HostMemory> {
         self.bind()?;
         let bytes = bytes.max(1);
         // SAFETY: the memory is zeroed below, before anything reads it.
         let raw = unsafe { result::malloc_host(bytes, 0) }.during("cuMemHostAlloc")?.cast::<u8>();
-        // SAFETY: `raw` is `bytes` long and nobody else's.
+        // SAFETY: `raw` is `bytes` long and not shared.
         unsafe { raw.write_bytes(0, bytes) };
         Ok(HostMemory { gpu: self.clone(), raw, bytes })
     }
 
     pub(crate) fn module(&self, name: &str, cubin: &[u8]) -> Result<Module> {
         self.bind()?;
-        // SAFETY: the image is whole: the compiler, or the cache that checks digests, gave it.
+        // SAFETY: the image is complete: it comes from the compiler, or from the cache, which
+        // verifies digests.
         let raw = unsafe { result::module::load_data(cubin.as_ptr().cast()) }
             .map_err(|e| failed(&format!("loading the kernel {name}"), e))?;
         Ok(Module { gpu: self.clone(), raw })
     }
 
-    /// Page-locks memory of the caller's until the guard is dropped.
+    /// Pins memory of the caller's until the guard is dropped.
     ///
     /// # Safety
     /// The memory stays valid for as long as the guard lives.
     pub(crate) unsafe fn pin(&self, at: *mut u8, bytes: usize) -> Option<Pinned> {
         self.bind().ok()?;
-        // SAFETY: the caller says that the memory is valid for as long as the guard lives.
+        // SAFETY: the caller guarantees that the memory is valid for as long as the guard lives.
         let done = unsafe { sys::cuMemHostRegister_v2(at.cast(), bytes, 0) };
         done.result().ok()?;
         Some(Pinned { gpu: self.clone(), at: at.cast() })
     }
 }
 
-/// Page-locked memory of somebody else's.
+/// Pinned memory that is owned elsewhere.
 #[derive(Debug)]
 pub(crate) struct Pinned {
     gpu: Gpu,
     at: *mut c_void,
 }
 
-// SAFETY: the pointer is only handed back to the driver, which takes it from any thread.
+// SAFETY: the pointer is only passed back to the driver, which accepts it from any thread.
 unsafe impl Send for Pinned {}
 // SAFETY: as above; nothing is reachable through a shared reference.
 unsafe impl Sync for Pinned {}
@@ -197,13 +198,13 @@ impl crate::engine::HostPin for Pinned {}
 impl Drop for Pinned {
     fn drop(&mut self) {
         if self.gpu.try_bind() {
-            // SAFETY: registered when the guard was made, and not unregistered since.
+            // SAFETY: registered when the guard was created, and not unregistered since.
             let _ = unsafe { sys::cuMemHostUnregister(self.at) };
         }
     }
 }
 
-/// A queue of work.
+/// A stream of queued work.
 #[derive(Debug)]
 pub(crate) struct Stream {
     gpu: Gpu,
@@ -218,7 +219,7 @@ unsafe impl Sync for Stream {}
 impl Drop for Stream {
     fn drop(&mut self) {
         if self.gpu.try_bind() {
-            // SAFETY: made by `Gpu::stream` and destroyed once; work in it is waited for first.
+            // SAFETY: created by `Gpu::stream` and destroyed once, after its work has finished.
             unsafe {
                 let _ = result::stream::synchronize(self.raw);
                 let _ = result::stream::destroy(self.raw);
@@ -234,7 +235,7 @@ impl Stream {
         unsafe { result::stream::synchronize(self.raw) }.during("running the network")
     }
 
-    /// Later work of this stream waits for the event.
+    /// Makes later work of this stream wait for an event.
     pub(crate) fn wait(&self, event: &Event) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: both live.
@@ -249,8 +250,8 @@ impl Stream {
     }
 
     /// # Safety
-    /// Both ranges are valid for `bytes`, `from` until the copy is done, and nothing else writes
-    /// them meanwhile.
+    /// Both ranges are valid for `bytes` until the copy is done, and nothing else writes them
+    /// meanwhile.
     pub(crate) unsafe fn upload(&self, to: u64, from: *const u8, bytes: usize) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: as the caller says.
@@ -260,7 +261,7 @@ impl Stream {
     }
 
     /// # Safety
-    /// As [`Stream::upload`], the other way.
+    /// As [`Stream::upload`], in the other direction.
     pub(crate) unsafe fn download(&self, to: *mut u8, from: u64, bytes: usize) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: as the caller says.
@@ -280,12 +281,12 @@ impl Stream {
     /// Copies memory on the device.
     pub(crate) fn copy(&self, to: &Memory, from: &Memory) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: as many bytes as both have, of memory that lives.
+        // SAFETY: the length is that of the shorter one, and both live.
         unsafe { result::memcpy_dtod_async(to.raw, from.raw, to.bytes.min(from.bytes), self.raw) }
             .during("cuMemcpyDtoD")
     }
 
-    /// Memory that belongs to the stream's order: freed by [`Stream::free`].
+    /// Allocates memory in stream order, to be freed by [`Stream::free`].
     pub(crate) fn allocate(&self, bytes: usize) -> Result<u64> {
         self.gpu.bind()?;
         // SAFETY: the plan's steps write every buffer before they read it.
@@ -303,8 +304,8 @@ impl Stream {
     /// Queues a kernel.
     ///
     /// # Safety
-    /// `P` is what the kernel takes, the addresses in it are valid for what the kernel does with
-    /// them until it is done, and the launch's shape is the one that it was compiled for.
+    /// `P` is the kernel's parameter type, the addresses in it are valid until the kernel has
+    /// finished, and the grid is one that the kernel was compiled for.
     pub(crate) unsafe fn launch<P>(
         &self,
         function: &Function,
@@ -331,9 +332,8 @@ impl Stream {
                 attrs: &raw mut attribute,
                 numAttrs: 1,
             };
-            // SAFETY: as the caller says; every kernel that reads or writes what the one before it
-            // does waits for that one, and the driver copies everything it is given during the
-            // call.
+            // SAFETY: as the caller says; every kernel that depends on the previous one waits for
+            // it, and the driver copies its arguments during the call.
             unsafe {
                 sys::cuLaunchKernelEx(
                     &raw const config,
@@ -359,10 +359,10 @@ impl Stream {
         launched.map_err(|e| failed(&function.name, e))
     }
 
-    /// Records what `work` queues instead of running it.
+    /// Captures what `work` queues as a graph, instead of running it.
     pub(crate) fn capture(&self, work: impl FnOnce() -> Result<()>) -> Result<Graph> {
         self.gpu.bind()?;
-        // SAFETY: the stream lives; whatever `work` queues is ended below, also when it fails.
+        // SAFETY: the stream lives; the capture is ended below, even after an error.
         unsafe {
             result::stream::begin_capture(
                 self.raw,
@@ -377,7 +377,7 @@ impl Stream {
             (Ok(()), graph) => graph?,
             (Err(error), graph) => {
                 if let Ok(graph) = graph {
-                    // SAFETY: it was just made and nobody has it.
+                    // SAFETY: it was just created and is not shared.
                     let _ = unsafe { result::graph::destroy(graph) };
                 }
                 return Err(error);
@@ -390,24 +390,24 @@ impl Stream {
             hErrNode_out: std::ptr::null_mut(),
             result_out: sys::CUgraphInstantiateResult::CUDA_GRAPH_INSTANTIATE_SUCCESS,
         };
-        // SAFETY: the graph was just made; it is destroyed below and the instance by its owner.
+        // SAFETY: the graph was just created; it is destroyed below, and the instance by its owner.
         let made =
             unsafe { sys::cuGraphInstantiateWithParams(&raw mut exec, graph, &raw mut params) };
-        // SAFETY: an instance does not need the graph that it was made from.
+        // SAFETY: an instance does not depend on the graph that it was created from.
         let _ = unsafe { result::graph::destroy(graph) };
         made.result().during("cuGraphInstantiate")?;
         Ok(Graph { gpu: self.gpu.clone(), raw: exec })
     }
 
-    /// Queues everything that a graph holds.
+    /// Queues the work of a graph.
     pub(crate) fn replay(&self, graph: &Graph) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: both live; the addresses that the graph holds live as long as its owner.
+        // SAFETY: both live, as do the addresses in the graph.
         unsafe { result::graph::launch(graph.raw, self.raw) }.during("cuGraphLaunch")
     }
 }
 
-/// A point in a stream's work.
+/// A point in the work of a stream.
 #[derive(Debug)]
 pub(crate) struct Event {
     gpu: Gpu,
@@ -422,7 +422,7 @@ unsafe impl Sync for Event {}
 impl Drop for Event {
     fn drop(&mut self) {
         if self.gpu.try_bind() {
-            // SAFETY: made by `Gpu::event` and destroyed once.
+            // SAFETY: created by `Gpu::event` and destroyed once.
             let _ = unsafe { result::event::destroy(self.raw) };
         }
     }
@@ -441,7 +441,7 @@ impl Event {
         unsafe { result::event::synchronize(self.raw) }.during("running the network")
     }
 
-    /// Milliseconds from this event to a later one; both made with timing.
+    /// Milliseconds from this event to a later one. Both were created with timing.
     pub(crate) fn until(&self, later: &Self) -> Result<f32> {
         later.synchronize()?;
         // SAFETY: both live and have happened.
@@ -460,7 +460,8 @@ pub(crate) struct Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         if self.gpu.try_bind() {
-            // SAFETY: made by `Gpu::memory` and freed once; the driver waits for work that uses it.
+            // SAFETY: created by `Gpu::memory` and freed once; the driver waits for work that uses
+            // it.
             let _ = unsafe { result::free_sync(self.raw) };
         }
     }
@@ -475,12 +476,12 @@ impl Memory {
         self.bytes
     }
 
-    /// Writes the beginning, and waits until it is written.
+    /// Writes the start of the memory, and waits for completion.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
         self.gpu.bind()?;
         let n = bytes.len().min(self.bytes);
-        // On a stream of its own: waiting for all of the context would disturb another session
-        // that is recording its graph.
+        // On a stream of its own: synchronizing the whole context would disturb another session
+        // that is capturing a graph.
         let stream = self.gpu.stream()?;
         // SAFETY: `n` bytes are valid on both sides, and the wait keeps the borrow alive.
         let queued = unsafe { stream.upload(self.raw, bytes.as_ptr(), n) };
@@ -488,7 +489,7 @@ impl Memory {
         queued
     }
 
-    /// Reads the beginning.
+    /// Reads the start of the memory.
     #[cfg(test)]
     pub(crate) fn read(&self, bytes: &mut [u8]) -> Result<()> {
         self.gpu.bind()?;
@@ -498,7 +499,7 @@ impl Memory {
     }
 }
 
-/// Page-locked host memory.
+/// Pinned host memory.
 #[derive(Debug)]
 pub(crate) struct HostMemory {
     gpu: Gpu,
@@ -506,13 +507,13 @@ pub(crate) struct HostMemory {
     bytes: usize,
 }
 
-// SAFETY: the memory is owned, as a `Vec`'s is.
+// SAFETY: the memory is owned, like that of a `Vec`.
 unsafe impl Send for HostMemory {}
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
         if self.gpu.try_bind() {
-            // SAFETY: made by `Gpu::host` and freed once.
+            // SAFETY: created by `Gpu::host` and freed once.
             let _ = unsafe { result::free_host(self.raw.cast()) };
         }
     }
@@ -520,17 +521,17 @@ impl Drop for HostMemory {
 
 impl HostMemory {
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: `bytes` long, initialised when it was made, and borrowed as `self` is.
+        // SAFETY: it is `bytes` long, was initialised when created, and is borrowed as `self` is.
         unsafe { std::slice::from_raw_parts(self.raw, self.bytes) }
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and nobody else borrows it.
+        // SAFETY: as above, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.raw, self.bytes) }
     }
 }
 
-/// A compiled kernel, loaded.
+/// A loaded module: the code of one kernel.
 #[derive(Debug)]
 pub(crate) struct Module {
     gpu: Gpu,
@@ -539,7 +540,7 @@ pub(crate) struct Module {
 
 // SAFETY: modules may be used from any thread.
 unsafe impl Send for Module {}
-// SAFETY: nothing of a module changes after it was loaded.
+// SAFETY: a module does not change after it was loaded.
 unsafe impl Sync for Module {}
 
 impl Drop for Module {
@@ -551,16 +552,16 @@ impl Drop for Module {
     }
 }
 
-/// A kernel as it is launched.
+/// A kernel that can be launched.
 #[derive(Clone, Debug)]
 pub(crate) struct Function {
     raw: sys::CUfunction,
     name: String,
     threads: u32,
     shared: u32,
-    /// Whether it may start before the kernel before it has ended.
+    /// Whether it may start before the previous kernel has ended.
     overlapped: bool,
-    /// Blocks that a multiprocessor holds at once.
+    /// Blocks that an SM holds at once.
     pub(crate) occupancy: usize,
     /// Keeps the code loaded.
     _module: Arc<Module>,
@@ -568,11 +569,11 @@ pub(crate) struct Function {
 
 // SAFETY: a function is an address in a module that is kept.
 unsafe impl Send for Function {}
-// SAFETY: nothing of it changes.
+// SAFETY: it does not change.
 unsafe impl Sync for Function {}
 
 impl Function {
-    /// The module's kernel, with the block that it was compiled for.
+    /// The kernel of a module, with the block size and shared memory that it was compiled for.
     pub(crate) fn of(
         module: &Arc<Module>,
         name: &str,
@@ -617,14 +618,15 @@ impl Function {
     }
 }
 
-/// Launches that were recorded.
+/// A captured graph of launches.
 #[derive(Debug)]
 pub(crate) struct Graph {
     gpu: Gpu,
     raw: sys::CUgraphExec,
 }
 
-// SAFETY: a graph may be launched from any thread, by one at a time: its owner is not shared.
+// SAFETY: a graph may be launched from any thread, but only by one at a time; its owner is not
+// shared.
 unsafe impl Send for Graph {}
 
 impl Drop for Graph {
@@ -636,7 +638,7 @@ impl Drop for Graph {
     }
 }
 
-/// Failures that a test asks for: every call into the driver begins with [`Gpu::bind`].
+/// Injected failures, for tests: every driver call begins with [`Gpu::bind`].
 #[cfg(test)]
 pub(crate) mod fault {
     use std::cell::Cell;
@@ -647,15 +649,15 @@ pub(crate) mod fault {
         static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
     }
 
-    /// What fails by it.
+    /// The name of an injected failure.
     pub(crate) const NAME: &str = "injected failure";
 
-    /// Lets this thread's next call but so many into the driver fail, once.
+    /// Fails this thread's driver call after `calls` more, once.
     pub(crate) fn after(calls: usize) {
         LEFT.set(Some(calls));
     }
 
-    /// Lets nothing fail any more; gives whether something has.
+    /// Cancels the injected failure; returns whether it has happened.
     pub(crate) fn is_over() -> bool {
         LEFT.take().is_none()
     }
@@ -680,9 +682,9 @@ mod tests {
     use super::sys::CUresult as E;
     use super::*;
 
-    /// Told apart by what the user can do: load again, or report it.
+    /// They differ in the remedy: load the model again, or report the error.
     #[test]
-    fn what_ends_a_context_is_told_from_what_fails_alone() {
+    fn errors_that_lose_the_context_are_distinguished() {
         for code in [
             E::CUDA_ERROR_ILLEGAL_ADDRESS,
             E::CUDA_ERROR_ASSERT,

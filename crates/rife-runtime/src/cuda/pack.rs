@@ -1,4 +1,4 @@
-//! Published weights in the order in which the tensor cores take them.
+//! Packs published weights in the order in which the tensor cores read them.
 
 use rayon::prelude::*;
 use rife_model::ModelSpec;
@@ -44,12 +44,12 @@ pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<
     Ok(packed)
 }
 
-/// Bytes of eight columns of a step: two registers for each of 32 lanes.
+/// Bytes of eight columns of a step: two registers of each of 32 lanes.
 const FRAGMENT: usize = 256;
 
-/// From a lane's two registers after each other to all lanes' first and then all lanes' second:
-/// halves of a fragment are eight columns each with 16 bytes of channels, as `ldmatrix` and `wgmma`
-/// read them.
+/// Reorders a fragment from two registers per lane to the first registers of all lanes, followed by
+/// the second ones. Each half of the fragment is then eight columns of 16 bytes of channels, as
+/// `ldmatrix` and `wgmma` read it.
 fn deinterleave_registers(fragment: &mut [u8]) {
     let lanes = fragment.to_vec();
     for (lane, registers) in lanes.chunks_exact(8).enumerate() {
@@ -59,12 +59,13 @@ fn deinterleave_registers(fragment: &mut [u8]) {
     }
 }
 
-/// Rounds a kernel's weights to what the tensor cores are given, such that their errors cancel:
-/// where an image is smooth what counts is the sum of those that meet one output, and that stays
-/// almost what it was. Each takes over what the ones before left, the largest first, so that the
-/// last leaves the least.
+/// Rounds the weights of one kernel with error diffusion, so that their errors cancel: in smooth
+/// parts of an image only the sum of the weights of an output matters, and it stays almost the
+/// same. Weights are rounded in the order of magnitude, and each takes over the error of those
+/// before it.
 ///
-/// Of 3x3 weights all meet one output, of 4x4 transposed ones every second of a row and of a column.
+/// All weights of a 3x3 kernel contribute to one output; of a transposed 4x4 kernel, every second
+/// row and column does.
 pub(crate) fn round_with_error_diffusion(kernel: &mut [f32], precision: Precision) {
     let count = kernel.len();
     let mut round = |taps: &mut [usize]| {
@@ -90,13 +91,13 @@ pub(crate) fn round_with_error_diffusion(kernel: &mut [f32], precision: Precisio
     }
 }
 
-/// To the nearest float of 10 bits of mantissa, ties away from zero, as the kernels round what
-/// they multiply these with.
+/// To the nearest number with 10 bits of mantissa, ties away from zero, as the kernels round the
+/// other operand.
 fn round_to_tf32(v: f32) -> f32 {
     f32::from_bits(v.to_bits().wrapping_add(0x1000) & 0xffff_e000)
 }
 
-/// A lane's two registers of floats as BF16: both rounded, and what is left of both, rounded too.
+/// The hi/lo split of a lane's two registers to BF16: both numbers rounded, then both residuals.
 fn split_bf16(pair: &[f32]) -> [u8; 8] {
     let mut out = [0; 8];
     for (e, v) in pair.iter().enumerate() {
@@ -109,10 +110,11 @@ fn split_bf16(pair: &[f32]) -> [u8; 8] {
 }
 
 impl Published {
-    /// In fragments of eight columns: of a lane `l` with `g = l / 4` and `t = l % 4`, column `g`,
-    /// and channels `2t, 2t + 1` and `2t + 8, 2t + 9` of a step of 16 (`t` and `t + 4` of 8).
+    /// Weights as fragments of eight columns. Lane `l`, with `g = l / 4` and `t = l % 4`, holds
+    /// column `g` and channels `2t, 2t + 1` and `2t + 8, 2t + 9` of a step of 16 (`t` and `t + 4`
+    /// of a step of 8).
     fn fragments(&self, kind: LayerKind, step: usize) -> Vec<f32> {
-        // Channels of one 32-bit register.
+        // Channels per 32-bit register.
         let pair = step / 8;
         let mut out = Vec::with_capacity(kind.weights());
         let mut fragment = |first: usize, k: usize, of: &dyn Fn(usize, usize) -> f32| {
@@ -172,12 +174,12 @@ impl Published {
     }
 }
 
-/// Which published channel each of a kernel's is; none of the zeros that fill it up, and one of two
-/// where the second is what rounding leaves of the first.
+/// The published channel of each input channel of a kernel: `None` for padding, and the same one
+/// twice where the second is the rounding residual of the first.
 ///
-/// Of a block's input there are published: both frames' colours, both frames' features, the
-/// timestep, and after the first block the mask, the feature handed on, the flow. The kernels' have
-/// one half for each frame.
+/// The published order of a block's input is: RGB of both frames, features of both frames, the
+/// timestep, and after the first block the mask, the feature of the block before, the flow. The
+/// kernels' order has one half per frame.
 pub(crate) fn input_channels(order: ChannelOrder, cin: usize, padded: usize) -> Vec<Option<usize>> {
     let mut channels = vec![None; padded];
     let residuals = match order {

@@ -1,5 +1,4 @@
-//! Frames as the runtime takes and gives them: RGB, 8 or 16 bit interleaved, or planar float; or
-//! planar YUV, as video has it.
+//! Frames: interleaved 8- or 16-bit RGB, planar F32 RGB, or YUV.
 
 mod convert;
 mod samples;
@@ -74,7 +73,7 @@ impl FromStr for FrameSize {
     }
 }
 
-/// How a frame's samples are laid out.
+/// The format and layout of a frame's samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PixelFormat {
     /// Interleaved RGB, 8 bit, full range.
@@ -83,7 +82,7 @@ pub enum PixelFormat {
     Rgb16,
     /// Three planes of F32 in [0, 1]: red, green, blue.
     PlanarF32,
-    /// Planes of Y, U and V one after the other without gaps, of 8 bits or of 16.
+    /// Planes of Y, U and V one after the other without gaps, with samples of 8 or 16 bits.
     Yuv(YuvFormat),
 }
 
@@ -96,7 +95,7 @@ impl PixelFormat {
         }
     }
 
-    /// Bytes of a sample.
+    /// Bytes per sample.
     pub(crate) const fn sample_bytes(self) -> usize {
         match self {
             Self::Rgb8 => 1,
@@ -106,7 +105,7 @@ impl PixelFormat {
         }
     }
 
-    /// Whether there can be frames of it.
+    /// Checks that the format is supported.
     pub(crate) fn check(self, op: &'static str) -> Result<()> {
         match self {
             Self::Yuv(format) => format.check(op),
@@ -115,13 +114,13 @@ impl PixelFormat {
     }
 }
 
-/// Where the rows of a frame lie in its buffer, counted in samples. Those of YUV always lie without
-/// gaps, and this tells of luma's.
+/// The layout of the rows of a frame in its buffer, in samples. YUV frames never have gaps; their
+/// stride is that of luma.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stride {
     /// From the start of a row to the start of the next.
     pub row: usize,
-    /// From the start of a plane to the start of the next; read for planar formats only.
+    /// From the start of a plane to the start of the next; only used for planar F32.
     pub plane: usize,
 }
 
@@ -434,7 +433,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_parse_and_print() {
+    fn frame_size_parses_and_prints() {
         assert_eq!("1920x1080".parse::<FrameSize>().unwrap(), FrameSize::new(1920, 1080));
         assert_eq!(FrameSize::new(3, 2).to_string(), "3x2");
         for bad in ["", "x", "1920", "0x5", "5x0", "-1x4", "1e3x4", "99999x1", "3x4x5"] {
@@ -442,7 +441,7 @@ mod tests {
         }
     }
 
-    /// Counts itself out.
+    /// Counts how often it was dropped.
     #[derive(Debug)]
     struct Guard(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
@@ -455,11 +454,11 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_covers_the_samples_and_goes_before_they_do() {
+    fn pin_covers_the_samples_and_is_released_before_them() {
         let dropped = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let count = || dropped.load(std::sync::atomic::Ordering::SeqCst);
         let plain = Frame::rgb16(FrameSize::new(4, 3), (0..36).collect()).unwrap();
-        let lock = |frame: Frame| {
+        let pin = |frame: Frame| {
             frame.pinned_by(|_, _| Some(Box::new(Guard(std::sync::Arc::clone(&dropped)))))
         };
         let mut at = 0;
@@ -471,20 +470,20 @@ mod tests {
         assert_eq!(at, frame.as_rgb16().unwrap().as_ptr().addr());
         assert!(!frame.is_pinned());
 
-        let mut frame = lock(lock(frame));
-        assert_eq!(count(), 1, "the lock there was is given up");
+        let mut frame = pin(pin(frame));
+        assert_eq!(count(), 1, "the previous pin is released");
         assert!(frame.is_pinned() && frame.view().is_pinned() && frame.view_mut().is_pinned());
         assert!(!frame.clone().is_pinned() && !frame.clone().view().is_pinned());
         assert_eq!(frame, plain);
         assert_eq!(count(), 1);
         let samples = frame.into_rgb16().unwrap();
         assert_eq!((count(), samples.len()), (2, 36));
-        drop(lock(plain));
+        drop(pin(plain));
         assert_eq!(count(), 3);
     }
 
     #[test]
-    fn layouts_that_do_not_fit_their_buffer_are_refused() {
+    fn layout_larger_than_its_buffer_is_refused() {
         let size = FrameSize::new(4, 3);
         let stride = |row, plane| Stride { row, plane };
         assert!(FrameView::rgb8(size, &[0; 36], stride(12, 0)).is_ok());

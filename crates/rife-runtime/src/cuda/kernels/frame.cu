@@ -1,4 +1,4 @@
-// A frame as it came, into the pixels that the network reads; zeros beyond its border.
+// Converts an uploaded frame to the pixels that the network reads, with zeros in the padding.
 
 extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     wait_for_kernel_before();

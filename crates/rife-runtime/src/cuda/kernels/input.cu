@@ -1,4 +1,4 @@
-// A block's input as a tensor of its own: what `conv` makes for itself where kernels are fused.
+// A block's input as a tensor, which `conv` computes itself if kernels are fused.
 
 extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     wait_for_kernel_before();

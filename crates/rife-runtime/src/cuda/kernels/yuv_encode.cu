@@ -1,7 +1,7 @@
-// YUV frames from planes of red, green and blue as floats. A thread makes a sample of each plane of
-// chroma, and luma of the pixels that share it.
+// Converts planar F32 frames to YUV. A thread writes one sample of each chroma plane, and the luma
+// of the pixels that share it.
 
-// Red, green and blue, weighted.
+// The weighted sum of red, green and blue.
 __device__ __forceinline__ float weighted(const float (&rgb)[3], const float (&by)[3]) {
     return plus(plus(mul(rgb[0], by[0]), mul(rgb[1], by[1])), mul(rgb[2], by[2]));
 }
@@ -12,7 +12,7 @@ __device__ __forceinline__ void load_rgb(const Yuv& a, const float* planes, int 
     for (int c = 0; c < 3; c++) rgb[c] = planes[c * n + at];
 }
 
-// The nearest sample; of what is not a number, 0.
+// The nearest sample; 0 for NaN.
 __device__ __forceinline__ void store(const Yuv& a, char* to, long long at, float v, float one, float zero) {
     u32 sample = __float2uint_rn(fminf(fmaxf(plus(mul(v, one), zero), 0.0f), a.most));
     if (a.wide) ((u16*)to)[at] = (u16)sample;

@@ -19,7 +19,7 @@ fn unit(name: &str, source: &str) -> Unit {
 
 /// A compiler on a machine that has none.
 fn without_nvrtc(dir: &Path) -> Compiler {
-    let load = || Err(CompileError::Missing { looked: Vec::new(), broken: Vec::new() });
+    let load = || Err(CompileError::Missing { searched: Vec::new(), broken: Vec::new() });
     Compiler { load, ..Compiler::new(Some(dir.to_owned()), arch(8, 9)) }
 }
 

@@ -1,15 +1,16 @@
-//! Where chroma lies along an axis, and what each sample of it and each pixel is made of.
+//! The position of chroma samples along one axis, and the filters between chroma and luma
+//! positions.
 
-/// Where chroma's samples lie among luma's along an axis.
+/// The position of chroma samples among luma samples along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AxisSiting {
-    /// One at each.
+    /// Not subsampled: one per luma sample.
     Every,
-    /// One at each even one.
+    /// At even luma samples.
     Even,
-    /// One between each even one and the next.
+    /// Between even luma samples and the next.
     Between,
-    /// One at each odd one.
+    /// At odd luma samples.
     Odd,
 }
 
@@ -17,12 +18,12 @@ pub(crate) enum AxisSiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {
     pub(crate) siting: AxisSiting,
-    /// Samples of luma.
+    /// Luma samples.
     pub(crate) luma: usize,
 }
 
 impl Axis {
-    /// Samples of chroma.
+    /// Chroma samples.
     pub(crate) const fn chroma(self) -> usize {
         match self.siting {
             AxisSiting::Every => self.luma,
@@ -30,7 +31,7 @@ impl Axis {
         }
     }
 
-    /// The samples of chroma that it is at luma's sample `x`, and their weights.
+    /// The chroma samples that are interpolated at luma sample `x`, and their weights.
     pub(crate) fn up(self, x: usize) -> [(usize, f32); 2] {
         let (i, last) = (x / 2, self.chroma() - 1);
         let (before, after) = (i.saturating_sub(1), (i + 1).min(last));
@@ -45,8 +46,8 @@ impl Axis {
         }
     }
 
-    /// The samples at luma's places that chroma's sample `i` is made of, and their weights. Of
-    /// what [`Axis::up`] made of chroma, they make that chroma again, at the borders too.
+    /// The luma positions that chroma sample `i` is filtered from, and their weights. The inverse
+    /// of [`Axis::up`], including at the borders.
     pub(crate) fn down(self, i: usize) -> [(usize, f32); 5] {
         let last = self.luma - 1;
         let x = 2 * i;
@@ -57,14 +58,14 @@ impl Axis {
             AxisSiting::Even => {
                 [(near(2), -0.125), (near(1), 0.25), (x, 0.75), (far(1), 0.25), (far(2), -0.125)]
             }
-            // The last one has no pixel after it: what is seen of it before gives it.
+            // The last sample has no pixel after it, and is extrapolated.
             AxisSiting::Between if x == last => {
                 [(near(1), -0.5), (x, 1.5), (x, 0.0), (x, 0.0), (x, 0.0)]
             }
             AxisSiting::Between => {
                 [(near(1), -0.25), (x, 0.75), (far(1), 0.75), (far(2), -0.25), (x, 0.0)]
             }
-            // The last one lies beyond the last row, which goes on as it came.
+            // The last sample lies beyond the last row, and is extrapolated.
             AxisSiting::Odd if x == last => {
                 [(near(1), -1.0), (x, 2.0), (x, 0.0), (x, 0.0), (x, 0.0)]
             }

@@ -40,8 +40,8 @@ pub(super) fn writes(step: &Step) -> Vec<BufferId> {
     std::iter::once(step.dst).chain(estimate).flatten().collect()
 }
 
-/// Runs a whole plan over planar frames and gives the frames that it makes, planar: one for each
-/// `(earlier, later, timestep)`, which are as many as the plan's batch.
+/// Runs a whole plan on planar frames and returns the interpolated frames, planar: one per
+/// `(earlier, later, timestep)`, as many as the plan's batch.
 pub(super) fn run_plan(
     plan: &Plan,
     size: FrameSize,

@@ -5,8 +5,8 @@ use crate::Precision;
 use crate::cuda::plan::BufferId;
 use crate::cuda::variant::Variant;
 
-/// A value, and how far from it a kernel's may lie. Infinitely far: nothing is said of it, since
-/// it comes from what is not finite.
+/// A value, and a bound on how far a kernel's result may be off. An infinite bound allows any
+/// result: the value comes from one that is not finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::cuda::tests) struct Approx {
     pub(in crate::cuda::tests) v: f64,
@@ -20,7 +20,7 @@ impl Approx {
 
     pub(super) const ANYTHING: Self = Self { v: f64::NAN, e: f64::INFINITY };
 
-    /// Nothing is said of what is not finite.
+    /// Allows any result if the value is not finite.
     pub(super) const fn of(v: f64, e: f64) -> Self {
         if v.is_finite() && e.is_finite() { Self { v, e } } else { Self::ANYTHING }
     }
@@ -30,14 +30,14 @@ impl Approx {
         Self::of(v, self.e + other.e + U * v.abs())
     }
 
-    /// Times a number that both sides have exactly.
+    /// Times a number that is exact on both sides.
     pub(super) fn times(self, k: f64) -> Self {
         let v = self.v * k;
         Self::of(v, self.e * k.abs() + U * v.abs())
     }
 
-    /// From one to another; in whichever way a kernel writes it, three roundings of numbers no
-    /// larger than the difference.
+    /// Linear interpolation. However a kernel writes it, it rounds three times, numbers no larger
+    /// than the difference.
     pub(super) fn mix(self, to: Self, f: f64) -> Self {
         let v = self.v + (to.v - self.v) * f;
         let most = self.v.abs().max(to.v.abs());
@@ -46,13 +46,13 @@ impl Approx {
     }
 
     pub(super) fn leaky(self) -> Self {
-        // The slope is 1 at most: an error does not grow.
+        // The slope is at most 1, so the error does not grow.
         let v = self.v.max(self.v * SLOPE);
         Self::of(v, self.e + U * v.abs())
     }
 }
 
-/// How one element lies in memory.
+/// The type of a stored element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cuda::tests) enum Element {
     U8,
@@ -70,7 +70,7 @@ impl Element {
         }
     }
 
-    /// Rounded as it is stored. Never falls where its argument rises.
+    /// Rounded as it is stored. Monotonic.
     pub(in crate::cuda::tests) fn round(self, v: f64) -> f64 {
         let whole = |most: f64| {
             if v.is_nan() { 0.0 } else { v.clamp(0.0, most).round_ties_even() }
@@ -103,12 +103,12 @@ impl Element {
     }
 }
 
-/// What an activation is stored as.
+/// The type of stored activations.
 pub(in crate::cuda::tests) const fn activation(v: &Variant) -> Element {
     if matches!(v.precision, Precision::F16) { Element::Half } else { Element::Float }
 }
 
-/// A number as so many halves, see `Terms`. Never falls where its argument rises.
+/// A number as so many F16 values, see `Terms`. Monotonic.
 pub(in crate::cuda::tests) fn in_terms(terms: usize, v: f64) -> f64 {
     let first = Element::Half.round(v);
     if terms == 1 || (v as f32).abs() > 65504.0 || v.is_nan() {
@@ -117,7 +117,7 @@ pub(in crate::cuda::tests) fn in_terms(terms: usize, v: f64) -> f64 {
     first + Element::Half.round(f64::from(v as f32) - first)
 }
 
-/// Somewhere in memory.
+/// A place in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cuda::tests) enum Place {
     Buffer(BufferId),
@@ -125,20 +125,20 @@ pub(in crate::cuda::tests) enum Place {
     Out(usize),
 }
 
-/// What lies somewhere, element by element: where these lie differs with the kind of the place.
+/// The layout of the numbers in a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cuda::tests) enum Format {
     All(Element),
-    /// Frames as the network reads them, in F16: integers, and where there are features halves.
+    /// Frames as the network reads them in F16: integers, and features in F16.
     Pixels {
         features: bool,
     },
-    /// Numbers as two halves: of `run` of them what they are rounded to, then what that leaves.
+    /// Hi/lo splits: the rounded values of `run` numbers, then their residuals.
     Pairs {
         run: usize,
     },
-    /// A block's input: channel `c` of a pixel as two halves where `rest[c]` is another channel,
-    /// which is what the first leaves; channels are `stride` elements apart.
+    /// A block's input: channel `c` of a pixel is a hi/lo split if `rest[c]` is the channel of its
+    /// residual; channels are `stride` elements apart.
     Inputs {
         rest: [u8; MOST_INPUTS],
         channels: usize,
@@ -149,12 +149,12 @@ pub(in crate::cuda::tests) enum Format {
 /// The most channels of a block's input.
 const MOST_INPUTS: usize = 32;
 
-/// A channel that has no other, and one that is another's.
+/// A channel without a residual, and one that is the residual of another.
 const ALONE: u8 = 255;
 const BEHIND: u8 = 254;
 
 impl Format {
-    /// Of a block's input, by the published channel of each of its own.
+    /// The layout of a block's input, from the published channel of each of its channels.
     pub(super) fn inputs(order: &[Option<usize>], stride: usize) -> Self {
         let mut rest = [ALONE; MOST_INPUTS];
         for (place, channel) in order.iter().enumerate() {
@@ -166,7 +166,7 @@ impl Format {
         Self::Inputs { rest, channels: order.len(), stride }
     }
 
-    /// Where the halves of number `index` lie; none of one that is another's second.
+    /// The elements of number `index`; `None` if it is the residual of another.
     fn halves(self, index: usize) -> Option<(usize, Option<usize>)> {
         match self {
             Self::Pairs { run } => {
@@ -194,13 +194,13 @@ impl Format {
         }
     }
 
-    /// How many numbers lie in so many bytes.
+    /// How many numbers fit in so many bytes.
     pub(in crate::cuda::tests) fn count(self, bytes: usize) -> usize {
         let each = if let Self::Pairs { .. } = self { 2 } else { 1 };
         bytes / self.at(0).bytes() / each
     }
 
-    /// Writes numbers, those that there are.
+    /// Writes the numbers that are not `None`.
     pub(in crate::cuda::tests) fn write(self, values: &[Option<f64>], to: &mut [u8]) {
         let size = self.at(0).bytes();
         let known = values.iter().enumerate().filter_map(|(i, v)| Some((i, (*v)?)));
@@ -215,7 +215,7 @@ impl Format {
         }
     }
 
-    /// Every number that lies somewhere, and 0 for what is another's second half.
+    /// Every number of a place, and 0 for residuals.
     pub(super) fn read(self, from: &[u8]) -> Vec<f64> {
         let size = self.at(0).bytes();
         let at = |i: usize, place: usize| self.at(i).read(&from[place * size..][..size]);
@@ -227,7 +227,7 @@ impl Format {
         (0..self.count(from.len())).map(number).collect()
     }
 
-    /// A number as it is stored, never falling where it rises.
+    /// A number as it is stored. Monotonic.
     fn round(self, index: usize, v: f64) -> f64 {
         match self.halves(index) {
             Some((_, Some(_))) => in_terms(2, v),
@@ -243,7 +243,7 @@ impl Format {
     }
 }
 
-/// What a step makes: of a place from its beginning, `None` what it leaves as it was.
+/// The output of a step: the values of a place from its start, `None` where it is not written.
 #[derive(Clone, Debug)]
 pub(in crate::cuda::tests) struct Output {
     pub(in crate::cuda::tests) place: Place,
@@ -262,7 +262,7 @@ impl Output {
         self.format.write(&values, to);
     }
 
-    /// Holds what a kernel made of `before` to this; says where it is worst, if it is wrong.
+    /// Compares what a kernel changed `before` to with this output; describes the worst difference.
     pub(in crate::cuda::tests) fn check(&self, before: &[u8], made: &[u8]) -> Result<(), String> {
         let (mut wrong, mut worst) = (0, (0.0, String::new()));
         let values = self.values.iter().copied().chain(std::iter::repeat(None));
@@ -274,7 +274,7 @@ impl Output {
                 None => f64::INFINITY,
                 Some(value) if value.e == f64::INFINITY => continue,
                 Some(Approx { v, e }) => {
-                    // Rounding keeps the order, so what lies between is rounded in between.
+                    // Rounding is monotonic, so every value between is rounded to one between.
                     let (least, most) = (self.format.round(i, v - e), self.format.round(i, v + e));
                     if (least..=most).contains(&got) {
                         continue;

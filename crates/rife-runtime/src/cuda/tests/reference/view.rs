@@ -12,7 +12,7 @@ pub(super) struct Image {
     pub(super) w: usize,
     pub(super) channels: usize,
     pub(super) values: Vec<f64>,
-    /// The least and the most of each channel.
+    /// The smallest and the largest value of each channel.
     pub(super) range: Vec<(f64, f64)>,
 }
 
@@ -22,10 +22,9 @@ impl Image {
         pixel.iter().map(|v| Approx { v: *v, e: 2.0 * U * v.abs() }).collect()
     }
 
-    /// At `(x + fx, y + fy)`, the border repeated beyond it. Moving a sample by a pixel changes it
-    /// by the image's contrast at most: so much of a flow's error comes through, and no more than
-    /// the contrast. Where the flow is not a number, any value of the image's will do: what counts
-    /// is that the image alone is read.
+    /// The sample at `(x + fx, y + fy)`, with the border repeated. Moving a sample by a pixel
+    /// changes it by at most the image's contrast, which bounds the effect of an error of the flow.
+    /// If the flow is NaN, any value of the image is allowed, but nothing else.
     pub(super) fn sample(&self, y: usize, x: usize, fx: Approx, fy: Approx) -> Vec<Approx> {
         let known = fx.e.is_finite() && fy.e.is_finite();
         let corner = |flow: f64, position: usize, length: usize| {
@@ -51,7 +50,8 @@ impl Image {
                 let above = at(y0, x0, c).mix(at(y0, x1, c), ax);
                 let below = at(y1, x0, c).mix(at(y1, x1, c), ax);
                 let mut v = above.mix(below, ay);
-                // The whole and the fractional part are exact, but a fraction just below 1.
+                // The integer and the fractional part are exact, except for a fraction just below
+                // 1.
                 let moved = fx.e + fy.e + 4.0 * U;
                 v.e += (most - least) * moved.min(1.0) + rounding;
                 v
@@ -69,7 +69,7 @@ pub(super) struct Level {
     pub(super) feat: Option<Vec<f64>>,
 }
 
-/// The two cells of an axis that lie around a position, and how far from the first it is.
+/// The two cells of an axis around a position, and its distance from the first.
 fn between(position: usize, scale: f64, length: usize) -> (usize, usize, f64) {
     // Exact: scales are powers of two.
     let at = ((position as f64 + 0.5) * scale - 0.5).max(0.0);
@@ -78,7 +78,7 @@ fn between(position: usize, scale: f64, length: usize) -> (usize, usize, f64) {
 }
 
 impl Level {
-    /// Channel `c` of the `n` of a tensor of the level, at a pixel of the frame.
+    /// Channel `c` of `n` of a tensor of the level, at a pixel of the frame.
     pub(super) fn at(
         &self,
         of: &[f64],
@@ -94,7 +94,7 @@ impl Level {
     }
 }
 
-/// What a pixel is made from: frames, and what the blocks before made.
+/// The input of a pixel: frames, and the outputs of the blocks before.
 pub(super) struct View {
     pub(super) full: (usize, usize),
     pub(super) variant: Variant,
@@ -120,8 +120,8 @@ impl View {
         (flow, mask)
     }
 
-    /// A pixel of the frame's size as a block is given it, but for flow not yet divided; in the
-    /// published order: colours, features, timestep, mask, feature, flow.
+    /// A pixel of a block's input at the frame's size, with flow not yet divided, in the published
+    /// order: RGB, features, timestep, mask, feature, flow.
     pub(super) fn input_at(&self, of: &Item, item: usize, y: usize, x: usize) -> Vec<Approx> {
         let (image0, image1) = (&self.images[of.image0], &self.images[of.image1]);
         let t = Approx::exact(f64::from(of.t));
@@ -187,7 +187,8 @@ impl View {
             return [Approx::ANYTHING; 3];
         }
         let weight = 1.0 / (1.0 + (-mask.v).exp());
-        // The sigmoid's slope is a quarter at most; `expf` and the division are off by a few units.
+        // The slope of the sigmoid is at most a quarter; `expf` and the division are off by a few
+        // units.
         let weight_off = (mask.e / 4.0).min(1.0) + 8.0 * U;
         std::array::from_fn(|c| {
             let (p, q) = (first[c], second[c]);

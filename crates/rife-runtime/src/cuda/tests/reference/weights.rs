@@ -17,7 +17,7 @@ use crate::cuda::variant::{Products, Variant};
 #[derive(Clone, Debug)]
 pub(in crate::cuda::tests) struct Weights(HashMap<String, Vec<f32>>);
 
-/// A layer's weights as they are multiplied: `[tap][input][output]`, and its bias.
+/// A layer's weights as they are multiplied, `[tap][input][output]`, and its bias.
 pub(in crate::cuda::tests) struct Multiplied {
     weights: Vec<f64>,
     bias: Vec<f64>,
@@ -53,7 +53,7 @@ impl Weights {
         let bias = &self.0[&format!("{}.bias", layer.path)];
         let beta = layer.beta.as_ref().map(|path| &self.0[path]);
         let scaled = |v: f32, output: usize| beta.map_or(v, |beta| v * beta[output]);
-        // Where `(tap, input, output)` lies in the published file.
+        // The index of `(tap, input, output)` in the published tensor.
         let (taps, inputs, outputs, transposed) = match layer.kind {
             LayerKind::Conv { cin, cout, .. } => (9, cin, cout, false),
             LayerKind::Deconv { cin, outputs, .. } => (16, cin, outputs, true),
@@ -83,7 +83,7 @@ impl Weights {
     }
 }
 
-/// A number as the tensor cores are given it.
+/// A number as an operand of the tensor cores.
 pub(super) fn operand(products: Products, terms: usize, v: f64) -> f64 {
     match products {
         Products::F16 => in_terms(terms, v),
@@ -141,8 +141,8 @@ pub(super) struct Sums<'a> {
 }
 
 impl Sums<'_> {
-    /// Every output's sum and bias; `terms` gives the taps of an output pixel and the pixel that
-    /// each reads.
+    /// Every output's sum and bias; `terms` returns the taps of an output pixel and the input pixel
+    /// of each.
     pub(super) fn all<T: Iterator<Item = (usize, usize)>>(
         &self,
         (oh, ow): (usize, usize),

@@ -12,7 +12,7 @@ use crate::cuda::plan::{BufferId, ChannelOrder, Estimate, Layer, LayerKind, Plan
 use crate::cuda::variant::{Layout, Products, Variant};
 use crate::{FrameSize, PixelFormat, Precision};
 
-/// One frame to make.
+/// One frame to interpolate.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cuda::tests) struct Item {
     pub(in crate::cuda::tests) image0: usize,
@@ -20,21 +20,21 @@ pub(in crate::cuda::tests) struct Item {
     pub(in crate::cuda::tests) out: usize,
     pub(in crate::cuda::tests) t: f32,
     pub(in crate::cuda::tests) format: PixelFormat,
-    /// Bytes from a row to the next, and from a plane.
+    /// Bytes from a row to the next, and from a plane to the next.
     pub(in crate::cuda::tests) pitch: usize,
     pub(in crate::cuda::tests) plane: usize,
 }
 
-/// Where a plan's buffers lie.
+/// The memory of a plan's buffers.
 #[derive(Clone, Debug)]
 pub(in crate::cuda::tests) enum Memory {
-    /// Each on its own.
+    /// Separate buffers.
     Apart(Vec<Vec<u8>>),
-    /// At their places in the arena.
+    /// Buffers at their offsets in the arena.
     Arena(Vec<u8>),
 }
 
-/// A plan and all that its steps read and write.
+/// A plan and everything that its steps read and write.
 pub(in crate::cuda::tests) struct World<'a> {
     pub(in crate::cuda::tests) plan: &'a Plan,
     pub(in crate::cuda::tests) size: FrameSize,
@@ -45,11 +45,11 @@ pub(in crate::cuda::tests) struct World<'a> {
     pub(in crate::cuda::tests) items: Vec<Item>,
     /// The image that the encoder works on.
     pub(in crate::cuda::tests) encoded: usize,
-    /// Whether errors are followed; without, it is faster.
+    /// Whether error bounds are computed; it is faster without.
     pub(in crate::cuda::tests) errors: bool,
 }
 
-/// What memory holds before anything is written: as floats and as halves not a number.
+/// The initial content of memory: NaN as F32 and as F16.
 pub(in crate::cuda::tests) const POISON: u8 = 0xff;
 
 impl<'a> World<'a> {
@@ -107,7 +107,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Computes what a step makes.
+    /// Computes the outputs of a step.
     pub(in crate::cuda::tests) fn run(&self, step: &Step) -> Vec<Output> {
         match step.kernel {
             Kernel::Conv { .. } => self.conv(step),
@@ -139,7 +139,7 @@ impl<'a> World<'a> {
         bytes.chunks_exact(element.bytes()).map(|b| element.read(b)).collect()
     }
 
-    /// A tensor of `(batch, h, w, c)`, its channels last whatever they are in memory.
+    /// A tensor of `(batch, h, w, c)`, with channels last whatever the layout in memory.
     fn tensor(&self, id: BufferId, terms: usize, [batch, h, w, c]: [usize; 4]) -> Vec<f64> {
         let format = self.format(terms, [batch, h, w, c]);
         let stored = format.read(self.bytes(Place::Buffer(id)));
@@ -147,7 +147,7 @@ impl<'a> World<'a> {
         self.in_memory([batch, h, w, c]).map(|at| stored[at]).collect()
     }
 
-    /// What a tensor is stored as.
+    /// The format of a stored tensor.
     fn format(&self, terms: usize, [_, h, w, c]: [usize; 4]) -> Format {
         match (terms, self.variant().layout) {
             (1, _) => Format::All(activation(self.variant())),
@@ -156,7 +156,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What an activation that a step reads is stored as.
+    /// The format of an activation that a step reads.
     pub(in crate::cuda::tests) fn activation(&self, step: &Step, id: BufferId) -> Format {
         let ((h, w), (oh, ow), batch) = (step.input, step.output, step.batch);
         match step.kernel {
@@ -175,7 +175,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// How a block's input that a convolution reads lies in memory.
+    /// The format of a block's input that a convolution reads.
     fn inputs(&self, step: &Step, padded: usize) -> Option<Format> {
         let LayerKind::Conv { cin, order: order @ ChannelOrder::Block(_), .. } =
             self.layer(step).kind
@@ -186,12 +186,12 @@ impl<'a> World<'a> {
             .then(|| Format::inputs(&input_channels(order, cin, padded), self.stride(step.input)))
     }
 
-    /// Elements from a channel to the next of an image of a size.
+    /// Elements from a channel to the next, for images of a size.
     fn stride(&self, (h, w): (usize, usize)) -> usize {
         if self.variant().layout == Layout::Planar { h * w } else { 1 }
     }
 
-    /// Where each element of a tensor lies, in the order of channels last.
+    /// The index of each element of a tensor, in channels-last order.
     fn in_memory(&self, [batch, h, w, c]: [usize; 4]) -> impl Iterator<Item = usize> + use<> {
         let planes = self.variant().layout == Layout::Planar;
         (0..batch * h * w * c).map(move |i| {
@@ -232,7 +232,7 @@ impl<'a> World<'a> {
         let mut values = Vec::new();
         let mut range = vec![(f64::INFINITY, f64::NEG_INFINITY); channels];
         for (i, b) in bytes.chunks_exact(size).enumerate() {
-            // Red, green, blue, nothing, features.
+            // Red, green, blue, padding, features.
             let channel = match i % step {
                 3 => continue,
                 c if c > 3 => c - 1,
@@ -248,7 +248,7 @@ impl<'a> World<'a> {
         Image { h, w, channels, values, range }
     }
 
-    /// A frame as it came, made the image `to`: rows `pitch` bytes apart, planes `plane`.
+    /// Converts a frame to the image `to`: rows `pitch` bytes apart, planes `plane`.
     pub(in crate::cuda::tests) fn take(
         &self,
         samples: &[u8],
@@ -282,7 +282,7 @@ impl<'a> World<'a> {
                 } else {
                     0.0
                 };
-                // Single precision on purpose: this is exact, and so is every integer below.
+                // F32 on purpose: the result is exact, as is every integer below.
                 let v = match variant.precision {
                     Precision::F16 => f64::from((v * 65535.0).round_ties_even()),
                     _ => f64::from(v),
@@ -293,14 +293,14 @@ impl<'a> World<'a> {
         Output { place: Place::Image(to), format: Format::image(variant), values }
     }
 
-    /// What a convolution multiplies, with channels in the published order, and how far a kernel's
-    /// may be off.
+    /// The operands of a convolution, with channels in the published order, and the error of a
+    /// kernel's.
     fn operands(&self, step: &Step, batch: usize) -> (Vec<f64>, Option<Vec<f64>>) {
         let Kernel::Conv { cin: padded, source, terms, .. } = step.kernel else { unreachable!() };
         let LayerKind::Conv { cin, order, .. } = self.layer(step).kind else { unreachable!() };
         let products = self.variant().products(&step.kernel);
         let (h, w) = step.input;
-        // Of each published channel its places: two where what rounding leaves has one too.
+        // The channels of each published channel: two if its residual has one.
         let order = input_channels(order, cin, padded);
         let places: Vec<Vec<usize>> = (0..cin)
             .map(|c| (0..padded).filter(|place| order[*place] == Some(c)).collect())
@@ -390,7 +390,7 @@ impl<'a> World<'a> {
         let products = self.variant().products(&step.kernel);
         let mut x = self.tensor(step.src.unwrap(), 1, [batch, h, w, cin]);
         x.iter_mut().for_each(|v| *v = operand(products, 1, *v));
-        // Input pixel `i` and tap `k` of the kernel give output pixel `2 i - 1 + k`.
+        // Input pixel `i` and tap `k` contribute to output pixel `2 i - 1 + k`.
         let terms = |oy: usize, ox: usize| {
             (0..16).filter_map(move |tap| {
                 let of = |o: usize, k: usize| {
@@ -417,7 +417,7 @@ impl<'a> World<'a> {
             let (place, format) = (Place::Image(self.encoded), Format::image(self.variant()));
             return vec![Output { place, format, values }];
         }
-        // Channel `c` of the pixel that the four of a channel are shuffled into.
+        // Channel `c` of the pixel after the pixel shuffle.
         let (rows, across) = (4 * h, 4 * w);
         let shuffled = |item: usize, y: usize, x: usize, c: usize| {
             let pixel = (y / 2) * 2 * w + x / 2;
@@ -434,7 +434,7 @@ impl<'a> World<'a> {
             .collect();
         let mask: Vec<Approx> = positions.clone().map(|(n, y, x)| shuffled(n, y, x, 4)).collect();
         if let DeconvEpilogue::Blend { .. } = epilogue {
-            // The last block works at the frame's own size.
+            // The last block works at the frame's size.
             assert_eq!((rows, across), self.full());
             let view = self.view(&step.levels);
             return (0..batch)
@@ -467,7 +467,7 @@ impl<'a> World<'a> {
         outputs
     }
 
-    /// A block's inputs, each pixel's channels in the published order.
+    /// A block's inputs: each pixel's channels in the published order.
     fn block_inputs(&self, view: &View, step: &Step, taps: usize) -> Vec<Vec<Approx>> {
         let (h, w) = step.input;
         (0..step.batch * h * w)
@@ -528,7 +528,7 @@ impl<'a> World<'a> {
             .collect()
     }
 
-    /// The frame of an item, from the levels' estimate and what `add` makes of it.
+    /// The frame of an item, from the levels' estimate and `add`.
     fn blended(
         &self,
         view: &View,
@@ -566,7 +566,7 @@ impl<'a> World<'a> {
                 values[at] = Some(if most == 1.0 { clamped } else { clamped.times(most) });
             }
         }
-        // A sum that may be below 0 or above 1 is not stored so.
+        // Sums below 0 or above 1 are clamped when stored.
         if element == Element::Float {
             for value in values.iter_mut().flatten().filter(|v| v.e.is_finite()) {
                 let (least, most) = ((value.v - value.e).max(0.0), (value.v + value.e).min(1.0));
