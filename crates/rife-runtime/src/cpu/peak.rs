@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_level_does_the_arithmetic_that_it_counts() {
+    fn peak_kernels_compute_the_counted_flops() {
         for level in Level::ALL.into_iter().filter(|level| *level <= Level::detected()) {
             let kernels = Kernels::of(level);
             // A round maps a sum from 1 + i / 16 to half of it plus 1.

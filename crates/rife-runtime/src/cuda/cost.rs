@@ -160,7 +160,7 @@ pub(super) fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> 
     let weight_bytes = passes * (cin * tile.channels * v.element()) as f64;
     let streamed = if resident { 0.0 } else { weight_bytes };
     // What a kernel computes besides the convolution, on the CUDA cores.
-    let (fetched, made) = match *kernel {
+    let (fetched, computed) = match *kernel {
         Kernel::Conv { source: ConvInput::Block { levels, taps, .. }, .. } => {
             let samples = (halo_h * halo_w * taps) as f64;
             (0.0, fit.input * samples * (180.0 + 90.0 * levels as f64) / 128.0)
@@ -169,8 +169,8 @@ pub(super) fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> 
             (0.0, fit.input * (halo_h * halo_w) as f64 * 40.0 / 128.0)
         }
         Kernel::Deconv { epilogue: DeconvEpilogue::Blend { levels }, .. } => {
-            let made = (16 * pixels) as f64 * (180.0 + 70.0 * levels as f64) / 128.0;
-            (input_bytes, fit.blending * made)
+            let computed = (16 * pixels) as f64 * (180.0 + 70.0 * levels as f64) / 128.0;
+            (input_bytes, fit.blending * computed)
         }
         _ => (input_bytes, 0.0),
     };
@@ -183,7 +183,7 @@ pub(super) fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> 
             + fit.overlap_loss * products.min(reads)
             + instructions
             + fit.memory * (fetched + fit.streamed * streamed)
-            + made * (1.0 + fit.sampling / (warps * together))
+            + computed * (1.0 + fit.sampling / (warps * together))
             + latency);
     let hidden = if tile.halos == 2 { fit.doubled } else { together.powf(-fit.together) };
     let waits = hidden * (fetched / 11.3 + fit.wait)

@@ -1,4 +1,4 @@
-//! What is computed in BF16, held to numbers that are rounded to it one by one.
+//! BF16 kernels, validated against numbers that are rounded one by one.
 
 use half::bf16;
 
@@ -18,8 +18,8 @@ fn of_pair(pair: f32) -> [f32; 2] {
     [bf16::from_bits(bits as u16).to_f32(), bf16::from_bits((bits >> 16) as u16).to_f32()]
 }
 
-/// The kernels without instructions for it, and those of this processor, with the vectors that
-/// each makes at once and the kernels in F32 that sum up alike.
+/// The portable kernels and those of this processor, with the number of vectors that each computes
+/// at once, and the F32 kernels with the same order of sums.
 fn all() -> impl Iterator<Item = (Bf16Kernels, usize, Kernels)> {
     // SAFETY, of both: as the kernels say; any processor will do.
     unsafe fn input_transform(args: &InputTransform) {

@@ -328,16 +328,16 @@ fn builtins_beside(library: &Path) -> Vec<PathBuf> {
         name.starts_with("libnvrtc-builtins.so")
             || (name.starts_with("nvrtc-builtins64_") && !name.contains(".alt"))
     };
-    let beside = |library: &Path| -> Vec<PathBuf> {
+    let builtins_near = |library: &Path| -> Vec<PathBuf> {
         let entries = library.parent().and_then(|folder| fs::read_dir(folder).ok());
         let entries = entries.into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).filter(is_builtins).collect()
     };
-    let found = beside(library);
+    let found = builtins_near(library);
     if !found.is_empty() {
         return found;
     }
-    fs::canonicalize(library).map(|library| beside(&library)).unwrap_or_default()
+    fs::canonicalize(library).map(|library| builtins_near(&library)).unwrap_or_default()
 }
 
 /// The first line of a log that contains an error; its first line if none does.
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_that_is_no_compiler_is_said_with_the_reason() {
+    fn invalid_rife_nvrtc_is_reported_with_the_reason() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("libnvrtc.so");
         fs::write(&path, "not a library").unwrap();
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_library_is_said_with_where_it_was_looked_for_and_what_to_do() {
+    fn missing_library_is_reported_with_searched_places_and_a_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let error = CompileError::Missing {
             searched: searched(&nowhere(dir.path())),

@@ -1,5 +1,5 @@
-//! The CUDA engine, on any machine: its kernels compile, its plans compute the network. And on one
-//! with a GPU: every kernel computes what its twin does.
+//! Tests of the CUDA engine. On any machine: its kernels compile, and its plans compute the
+//! network. On a machine with a GPU: every kernel matches its reference.
 
 mod compile;
 mod device;
@@ -50,7 +50,7 @@ fn published(version: ModelVersion) -> VerifiedBytes {
     weights.read().unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Numbers from a seed, SplitMix64.
+/// Pseudorandom numbers, SplitMix64.
 struct Random(u64);
 
 impl Random {
@@ -62,7 +62,7 @@ impl Random {
         x ^ (x >> 31)
     }
 
-    /// From 0 to 1.
+    /// In [0, 1).
     fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }

@@ -1,4 +1,4 @@
-//! Packed weights, multiplied as the tensor cores multiply them, are the published ones.
+//! Packed weights, multiplied as on the tensor cores, give the published layers.
 
 use rife_model::ModelVersion;
 
@@ -10,14 +10,13 @@ use super::reference::{Element, Weights};
 use super::{FULL_HD, PRECISIONS, Random, published, request};
 use crate::Precision;
 
-/// The weights of every convolution, taken apart as `mma.m16n8k16` (F16) and `m16n8k8` take their
-/// right operand: of a lane `l`, column `l / 4`, and in each of two registers the channels of
-/// `l % 4`. What eight columns of a step are is 256 bytes: all lanes' first registers, then their
-/// second, so that in F16 each column has 16 bytes in either half, as `wgmma` reads them. Three of
-/// BF16 take both channels of a lane rounded in the first register, and what is left of both in the
-/// second.
+/// The weights of every convolution, unpacked as `mma.m16n8k16` (F16) and `m16n8k8` read operand B:
+/// lane `l` has column `l / 4`, and in each of two registers the channels of `l % 4`. Eight columns
+/// of a step are 256 bytes: the first registers of all lanes, then the second ones, so that in F16
+/// each column has 16 bytes in either half, as `wgmma` reads them. For 3xBF16, the first register
+/// holds both channels of a lane rounded, and the second one their residuals.
 #[test]
-fn packed_convolutions_multiply_as_published_ones() {
+fn packed_convolution_weights_match_published_ones() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let bytes = published(version);
         let weights = Weights::read(bytes.as_slice());
@@ -33,8 +32,8 @@ fn packed_convolutions_multiply_as_published_ones() {
                     continue;
                 };
                 let channels = input_channels(order, cin, padded);
-                // Every published channel has a place, and a second where what rounding leaves of
-                // it is multiplied too.
+                // Every published channel has a place, and a second one if its rounding residual is
+                // multiplied.
                 for channel in 0..cin {
                     let twice = match order {
                         ChannelOrder::Image(residuals) | ChannelOrder::Block(residuals) => {
@@ -86,7 +85,7 @@ fn packed_convolutions_multiply_as_published_ones() {
     }
 }
 
-/// One step of the tensor cores for one row and eight columns, of both registers of each lane.
+/// One step of the tensor cores for one row and eight columns, from both registers of each lane.
 fn multiply(products: Products, variant: &Variant, of: &[u8], x: &[f64], sums: &mut [f64]) {
     let element = if products == Products::F16 { Element::Half } else { Element::Float };
     let each = 4 / element.bytes();
@@ -110,10 +109,10 @@ fn multiply(products: Products, variant: &Variant, of: &[u8], x: &[f64], sums: &
     }
 }
 
-/// The same of transposed convolutions: of each phase and tap of its 2x2 eight columns of a step are
-/// 256 bytes, 8 a lane.
+/// The same for transposed convolutions: for each phase and each tap of its 2x2, eight columns of a
+/// step are 256 bytes, 8 per lane.
 #[test]
-fn packed_transposed_convolutions_multiply_as_published_ones() {
+fn packed_transposed_convolution_weights_match_published_ones() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let bytes = published(version);
         let weights = Weights::read(bytes.as_slice());
@@ -166,7 +165,7 @@ fn packed_transposed_convolutions_multiply_as_published_ones() {
     }
 }
 
-/// What is packed does not depend on the size, the fusing or the layout: one copy serves all.
+/// Packing does not depend on the size, fusing or layout: one copy serves all.
 #[test]
 fn layers_are_the_same_in_every_plan_of_a_model() {
     use crate::{FrameSize, Optimizations};
@@ -189,8 +188,8 @@ fn layers_are_the_same_in_every_plan_of_a_model() {
     }
 }
 
-/// Rounded weights stay near what they were, and their sums over what meets one output stay about as
-/// exact as the smallest of them: rounding each on its own is off by far more.
+/// Rounded weights stay close to the originals, and their sum over an output about as exact as the
+/// smallest of them; independent rounding would be off by far more.
 #[test]
 fn rounded_weights_keep_their_sums() {
     let alone = |v: f32, precision| match precision {
@@ -212,7 +211,8 @@ fn rounded_weights_keep_their_sums() {
                 round_with_error_diffusion(&mut rounded, precision);
                 for (v, r) in exact.iter().zip(&rounded) {
                     assert_eq!(alone(*r, precision), *r);
-                    // Half a unit of its own last place, and half of one of the largest's.
+                    // Half a unit in the last place of the weight, and half of one of the largest
+                    // weight.
                     let most = 2.0f32.powi(-11) * v.abs() + 1.01 * 2.0f32.powi(-13);
                     assert!((v - r).abs() <= most, "{v} {r}");
                 }
