@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use super::rounding::{quantize, unit};
 use super::samples::OwnedSamples;
 use super::yuv::decode::Decoder;
 use super::yuv::encode::Encoder;
@@ -11,23 +12,6 @@ use super::{Frame, FrameSize, FrameView, FrameViewMut, Samples, SamplesMut, Stri
 /// The largest 8- and 16-bit samples, which represent 1.
 const MAX_8: f32 = 255.0;
 const MAX_16: f32 = 65535.0;
-
-/// F32 from here on are integers: adding this rounds to the nearest integer without a function
-/// call.
-pub(super) const INTEGERS: f32 = (1 << 23) as f32;
-
-/// Clamps to [0, 1]; NaN becomes 0, so that a network reads only valid colours.
-#[expect(clippy::manual_clamp, reason = "clamp keeps NaN")]
-#[inline]
-pub(super) fn unit(v: f32) -> f32 {
-    v.max(0.0).min(1.0)
-}
-
-/// Rounds to the nearest sample: truncation would darken every interpolated frame by half a step.
-#[inline]
-fn quantize(v: f32, max: f32) -> f32 {
-    (unit(v) * max + INTEGERS) - INTEGERS
-}
 
 impl FrameView<'_> {
     /// Writes the frame as three planes of `plane_width` × `plane_height` F32 in [0, 1], with zeros

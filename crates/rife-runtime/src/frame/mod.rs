@@ -1,6 +1,7 @@
 //! Frames: interleaved 8- or 16-bit RGB, planar F32 RGB, or YUV.
 
 mod convert;
+mod rounding;
 mod samples;
 pub(crate) mod yuv;
 

@@ -3,7 +3,7 @@
 use super::axis::{Axis, AxisSiting};
 use super::{Sample, Scale, YuvFormat};
 use crate::FrameSize;
-use crate::frame::convert::unit;
+use crate::frame::rounding::unit;
 
 /// Columns per piece. Even, so that a piece has its own chroma samples.
 pub(crate) const PIECE: usize = 256;

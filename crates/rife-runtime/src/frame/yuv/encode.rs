@@ -5,7 +5,7 @@ use super::axis::{Axis, AxisSiting};
 use super::decode::PIECE;
 use super::{Sample, Scale, YuvFormat};
 use crate::FrameSize;
-use crate::frame::convert::INTEGERS;
+use crate::frame::rounding::INTEGERS;
 
 /// Converts RGB to the samples of a YUV frame.
 #[derive(Clone, Copy, Debug)]
