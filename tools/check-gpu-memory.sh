@@ -60,7 +60,7 @@ if [ -z "$RIFE_TESTS" ]; then
     cargo test --release -p rife-runtime --lib --no-run
     RIFE_TESTS=$(cargo test --release -p rife-runtime --lib --no-run 2>&1 | sed -n 's/.*Executable[^(]*(\(.*\))/\1/p')
 fi
-WALK=blocks_that_walk
+WALK=keep_their_inputs_apart
 if ! "$RIFE_TESTS" --list | grep -q "$WALK"; then
     say "no test of $WALK in ${RIFE_TESTS:-what cargo built}"
     exit 1

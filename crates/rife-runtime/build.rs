@@ -1,6 +1,6 @@
-//! Tells the tests what is on this machine, for those that need it to be ignored without.
+//! Detects what the tests need on this machine, so that those that cannot run are ignored.
 
-// The test harness can ignore a test at build time only.
+// A test can be ignored only at build time.
 #[path = "src/cuda/nvrtc/find.rs"]
 mod find;
 
@@ -21,8 +21,7 @@ fn main() {
         println!("cargo::rerun-if-env-changed={name}");
     }
     let here = |candidate: &Candidate| match candidate {
-        // SAFETY: the name is that of NVIDIA's compiler, whose initializers ask nothing of the
-        // caller.
+        // SAFETY: the library is NVIDIA's compiler, whose initialisers have no preconditions.
         Candidate::Named(name) => unsafe { libloading::Library::new(*name) }.is_ok(),
         Candidate::File(path) => path.is_file(),
     };

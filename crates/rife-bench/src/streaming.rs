@@ -148,7 +148,7 @@ fn job(rife: Interpolator, size: Size, frames: usize) -> Result<Job> {
     // The first frames tune and compile what is kept.
     let engine_frames = frames.min(600);
     engine(&rife, &clip, DISTINCT.min(frames))?;
-    let clip: Vec<Frame> = clip.into_iter().map(|frame| rife.lock(frame)).collect();
+    let clip: Vec<Frame> = clip.into_iter().map(|frame| rife.pin(frame)).collect();
     let engine_fps = engine(&rife, &clip, engine_frames)?;
     let pipe_fps = pipe(frame_bytes)? / 2.0;
 
@@ -189,7 +189,7 @@ fn engine(rife: &Interpolator, clip: &[Frame], frames: usize) -> Result<f64> {
     let first = clip.first().context("no frames")?;
     let of = |n: usize| clip.get(nth(n)).unwrap_or(first);
     let mut session = rife.session(first.size())?;
-    let mut out = rife.lock(first.clone());
+    let mut out = rife.pin(first.clone());
     session.push(&first.view())?;
     let start = Instant::now();
     for n in 1..frames {

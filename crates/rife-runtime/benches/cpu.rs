@@ -16,7 +16,8 @@ const SIZE: FrameSize = FrameSize::new(640, 360);
 
 fn kernels(criterion: &mut Criterion) {
     let mut kernels = internals::kernels().unwrap_or_else(|e| panic!("{e}"));
-    // A throughput, once said, is said of all that follow: those without one go first.
+    // Criterion applies a throughput to all later benchmarks of a group, so those without one come
+    // first.
     kernels.sort_by(|a, b| a.flops.total_cmp(&b.flops));
     let mut group = criterion.benchmark_group("kernels");
     for mut kernel in kernels {
@@ -28,7 +29,7 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
-/// A frame of lines, panned.
+/// A frame of lines, shifted.
 fn frame(pan: i64) -> Frame {
     let (width, height) = (SIZE.width, SIZE.height);
     let planar = lines(width, height, pan, 0);

@@ -6,7 +6,7 @@
 //!
 //! Each line is `version engine device precision size timestep scale batch options: SHA-256`. The
 //! input is four synthetic frames with published weights from the folder `WEIGHTS` (default:
-//! `weights`; missing weights are fetched). Save the output of one build, and `diff` it with
+//! `weights`, see `rife weights fetch`). Save the output of one build, and `diff` it with
 //! that of another on the same machine. On the CPU, every instruction set up to that of the
 //! processor runs (the program starts itself again with `RIFE_CPU` set). Kernels are not tuned,
 //! because the choice of tiles does not change a result; `--tuned` tunes them nevertheless.
@@ -15,10 +15,11 @@ use std::process::{Command, ExitCode};
 
 use rife_runtime::{
     Chroma, Device, Engine, Frame, FrameSize, Interpolator, InterpolatorBuilder, Matrix,
-    ModelVersion, Optimization, Optimizations, PixelFormat, Precision, Result, Scale, Siting,
-    YuvFormat,
+    ModelVersion, Optimization, Optimizations, PixelFormat, Precision, Scale, Siting, YuvFormat,
 };
 use sha2::{Digest, Sha256};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const SIZES: [FrameSize; 2] = [FrameSize::new(64, 64), FrameSize::new(150, 102)];
 const TIMESTEPS: [f32; 2] = [0.5, 0.3];
@@ -67,7 +68,12 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("error: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  caused by: {cause}");
+                source = cause.source();
+            }
             ExitCode::FAILURE
         }
     }
@@ -235,8 +241,7 @@ fn run(
             for frame in &frames[1..] {
                 session.push(&frame.view())?;
                 if options.batch > 1 {
-                    let timesteps: Vec<f32> =
-                        (0..5).map(|i| timestep + 0.1 * i as f32).collect();
+                    let timesteps: Vec<f32> = (0..5).map(|i| timestep + 0.1 * i as f32).collect();
                     for made in session.at_many(&timesteps)? {
                         digest.update(made.as_bytes());
                     }
@@ -268,7 +273,8 @@ fn frames(size: FrameSize, format: PixelFormat) -> Result<Vec<Frame>> {
                 let v = u16::from(planar[i % 3 * pixels + i / 3]);
                 v * 256 + (i as u16).wrapping_mul(40503) / 256
             };
-            Frame::rgb16(size, (0..3 * pixels).map(sample).collect())?.converted(format)
+            let frame = Frame::rgb16(size, (0..3 * pixels).map(sample).collect())?;
+            Ok(frame.converted(format)?)
         })
         .collect()
 }

@@ -1,6 +1,6 @@
-//! Buffers that share memory where their lives allow.
+//! Places buffers in one arena, where they share memory if their lifetimes allow.
 
-/// A buffer's length, and the steps that use it first and last.
+/// A buffer's length, and the first and the last step that uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
     pub(crate) len: usize,
@@ -8,9 +8,9 @@ pub(crate) struct Life {
     pub(crate) last: usize,
 }
 
-/// Where each buffer begins, at a multiple of `alignment`, and the length of them all. Buffers
-/// that live at the same time do not overlap. The largest are placed first, each at the lowest
-/// place that is free.
+/// The offset of each buffer, a multiple of `alignment`, and the total length. Buffers that are in
+/// use at the same time do not overlap. The largest are placed first, each at the lowest free
+/// offset.
 pub(crate) fn place(lives: &[Life], alignment: usize) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..lives.len()).collect();
     order.sort_by_key(|i| std::cmp::Reverse(lives[*i].len));
@@ -39,7 +39,7 @@ pub(crate) fn place(lives: &[Life], alignment: usize) -> (Vec<usize>, usize) {
     (offsets, end.next_multiple_of(alignment))
 }
 
-/// As [`place`], but nothing shares.
+/// As [`place`], without sharing.
 pub(crate) fn place_apart(lives: &[Life], alignment: usize) -> (Vec<usize>, usize) {
     let mut end = 0;
     let mut next = |life: &Life| {
@@ -59,7 +59,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_lives_at_once_lies_apart(
+        fn buffers_in_use_at_once_do_not_overlap(
             lives in prop::collection::vec((1usize..2000, 0usize..20, 0usize..8), 1..30),
         ) {
             let lives: Vec<Life> = lives

@@ -1,22 +1,21 @@
-//! The honest baseline: the reference network behind the door, run as a plain script runs it.
-//! For every frame made, both frames are converted and uploaded, both are encoded, the network
-//! runs, the result is downloaded. Nothing is kept but the two frames themselves, and what was
-//! submitted and not yet fetched.
+//! The baseline: the reference network, run as a plain script would. For every interpolated frame,
+//! both frames are converted, uploaded and encoded, the network runs, and the result is downloaded.
+//! Only the two frames and submitted results are kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use candle_core::{DType, Device as Candle, Tensor};
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use rife_model::{IfNet, Input, Padding, Scale};
+use rife_model::{IfNet, Input, ModelError, Padding, Scale};
 
 use crate::engine::{Description, EngineImpl, EngineSession, Load};
-use crate::machine::{Absent, Probe};
+use crate::probe::{Probe, Unavailable};
 use crate::{
     Error, Frame, FrameSize, FrameView, FrameViewMut, Optimizations, PixelFormat, Precision, Result,
 };
 
-/// How the baseline runs its network.
+/// How the network runs.
 #[derive(Clone, Copy, Debug)]
 struct Recipe {
     scale: Scale,
@@ -33,8 +32,8 @@ struct Baseline {
 /// Whether candle can use the GPU of this index.
 pub(crate) fn probe_cuda(index: usize) -> Probe {
     if !candle_core::utils::cuda_is_available() {
-        let reason = "this build has none for GPUs (the feature candle-cuda brings it)";
-        return Err(Absent::Build(reason.into()));
+        let reason = "this build has no GPU support for it (feature candle-cuda)";
+        return Err(Unavailable::NotBuilt(reason.into()));
     }
     match Candle::new_cuda(index) {
         Ok(_) => Ok("candle's own CUDA kernels".into()),
@@ -43,15 +42,15 @@ pub(crate) fn probe_cuda(index: usize) -> Probe {
             let reason = error.lines().next().unwrap_or("unknown reason").to_owned();
             let none = ["CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_INVALID_DEVICE"];
             let none = none.iter().any(|name| error.contains(name));
-            Err(if none { Absent::Device(reason) } else { Absent::Broken(reason) })
+            Err(if none { Unavailable::NoDevice(reason) } else { Unavailable::Broken(reason) })
         }
     }
 }
 
 pub(crate) fn load(load: &Load<'_>, device: Candle) -> Result<Box<dyn EngineImpl>> {
     let dtype = if load.precision == Precision::F16 { DType::F16 } else { DType::F32 };
-    // What candle and its matrix products share among threads they share among those of the pool
-    // that they are called in; a GPU has no use for one.
+    // Candle and its matrix products run on the rayon pool that they are called in. A GPU needs
+    // none.
     let pool = device.is_cpu().then(|| pool(load.threads)).transpose()?;
     let net = IfNet::from_weights(load.weights, load.version, dtype, &device)?;
     Ok(Box::new(Baseline {
@@ -62,8 +61,8 @@ pub(crate) fn load(load: &Load<'_>, device: Candle) -> Result<Box<dyn EngineImpl
     }))
 }
 
-/// So many threads; unless chosen, as many as rayon takes: one for each processor, or what
-/// `RAYON_NUM_THREADS` says.
+/// A pool of that many threads; by default rayon's choice: one per processor, or
+/// `RAYON_NUM_THREADS`.
 fn pool(threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     let pool = ThreadPoolBuilder::new()
         .num_threads(threads.unwrap_or(0))
@@ -71,7 +70,7 @@ fn pool(threads: Option<usize>) -> Result<Arc<ThreadPool>> {
         .build()
         .map_err(|cause| {
             let threads = threads.unwrap_or_else(rayon::current_num_threads);
-            Error::Threads { threads, reason: cause.to_string() }
+            Error::Threads { threads, cause: cause.into() }
         })?;
     Ok(Arc::new(pool))
 }
@@ -100,7 +99,7 @@ impl EngineImpl for Baseline {
             recipe: self.recipe,
             padding,
             frames: [None, None],
-            made: VecDeque::new(),
+            finished: VecDeque::new(),
         }))
     }
 }
@@ -112,19 +111,24 @@ struct BaselineSession {
     padding: Padding,
     /// The earlier and the later frame, as planar F32.
     frames: [Option<Frame>; 2],
-    /// What was submitted, made at once: planes of the padded size.
-    made: VecDeque<Vec<f32>>,
+    /// Submitted frames, which are computed at once: planes of the padded size.
+    finished: VecDeque<Vec<f32>>,
 }
 
 impl BaselineSession {
-    fn upload(&self, frame: &Frame) -> Result<Tensor> {
+    fn upload(&self, frame: &Frame) -> Result<Tensor, ModelError> {
         let Padding { padded_height: h, padded_width: w, .. } = self.padding;
         let mut planes = vec![0.0; 3 * h * w];
         frame.view().write_planes(&mut planes, w, h);
         Ok(Tensor::from_vec(planes, (1, 3, h, w), self.net.device())?)
     }
 
-    fn make(&self, frame0: &Frame, frame1: &Frame, timestep: f32) -> Result<Vec<f32>> {
+    fn interpolate(
+        &self,
+        frame0: &Frame,
+        frame1: &Frame,
+        timestep: f32,
+    ) -> Result<Vec<f32>, ModelError> {
         let image0 = self.upload(frame0)?;
         let image1 = self.upload(frame1)?;
         let timesteps = [timestep];
@@ -148,7 +152,7 @@ impl EngineSession for BaselineSession {
 
     fn reset(&mut self) {
         self.frames = [None, None];
-        self.made.clear();
+        self.finished.clear();
     }
 
     fn depth(&self) -> usize {
@@ -159,17 +163,17 @@ impl EngineSession for BaselineSession {
         let [Some(frame0), Some(frame1)] = &self.frames else {
             return Err(Error::NotReady(self.frames.iter().flatten().count()));
         };
-        let make = || self.make(frame0, frame1, timestep);
-        let made = match &self.pool {
-            Some(pool) => pool.install(make),
-            None => make(),
+        let run = || self.interpolate(frame0, frame1, timestep);
+        let planes = match &self.pool {
+            Some(pool) => pool.install(run),
+            None => run(),
         }?;
-        self.made.push_back(made);
+        self.finished.push_back(planes);
         Ok(())
     }
 
     fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()> {
-        let planes = self.made.pop_front().ok_or(Error::NothingPending)?;
+        let planes = self.finished.pop_front().ok_or(Error::NothingPending)?;
         out.read_planes(&planes, self.padding.padded_width, self.padding.padded_height);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What every engine is to the door in front of it.
+//! The interface between the public types and the engines behind them.
 
 use std::fmt::Debug;
 use std::ptr::NonNull;
@@ -6,94 +6,62 @@ use std::ptr::NonNull;
 use rife_model::weights::VerifiedBytes;
 use rife_model::{ModelVersion, Scale};
 
+use crate::profile::{PeakThroughput, SessionProfiler};
 use crate::{FrameSize, FrameView, FrameViewMut, Optimizations, PixelFormat, Precision, Result};
 
-/// What an engine is loaded from: everything chosen and resolved, and checked by the door.
+/// What an engine is loaded from: every choice resolved and checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load<'a> {
-    /// The version, and through it the spec.
+    /// The model version.
     pub(crate) version: ModelVersion,
-    /// The weights, verified.
+    /// The verified weights.
     pub(crate) weights: &'a VerifiedBytes,
-    /// The device among those of its kind; 0 for the CPU.
+    /// The index of the device among those of its kind; 0 for the CPU.
     pub(crate) index: usize,
-    /// One that the engine offers, never [`Precision::Auto`].
+    /// A precision that the engine supports, never [`Precision::Auto`].
     pub(crate) precision: Precision,
-    /// The flow's scale.
+    /// The scale of the flow.
     pub(crate) scale: Scale,
     /// Whether the ensemble runs.
     pub(crate) ensemble: bool,
-    /// What is switched on; what does not apply is ignored.
+    /// The enabled optimizations; those that do not apply are ignored.
     pub(crate) optimizations: Optimizations,
-    /// The frames to make in one launch, 1 to [`crate::InterpolatorBuilder::MAX_BATCH`].
+    /// Frames per launch, 1 to [`crate::InterpolatorBuilder::MAX_BATCH`].
     pub(crate) batch: usize,
-    /// Threads of a CPU; as many as there are processors unless chosen.
+    /// CPU threads; `None` for one per processor.
     pub(crate) threads: Option<usize>,
 }
 
-/// What an engine says of itself once it is loaded.
+/// An engine's description of itself, once loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
-    /// The device's own name, as `NVIDIA H100 80GB HBM3`, or `cpu`.
+    /// The name of the device, as `NVIDIA H100 80GB HBM3`, or `cpu`.
     pub device: String,
     /// The precision, never [`Precision::Auto`].
     pub precision: Precision,
-    /// What is computed in what, as `F16 convolutions, F32 accumulation`.
+    /// The number formats in use, as `F16 convolutions, F32 accumulation`.
     pub arithmetic: String,
-    /// The optimizations in effect: of those chosen, the ones that apply.
+    /// The enabled optimizations that apply.
     pub optimizations: Optimizations,
-    /// The threads that it computes on; `None` where that is not the CPU.
+    /// The CPU threads it runs on; `None` on other devices.
     pub threads: Option<usize>,
 }
 
-/// Memory that a session holds.
+/// The memory that a session holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryUse {
-    /// On the device, the weights and whatever else sessions share included.
+    /// Bytes on the device, including the weights and whatever else sessions share.
     pub device_bytes: u64,
-    /// Page-locked, on the host.
+    /// Bytes of pinned (page-locked) host memory.
     pub pinned_host_bytes: u64,
 }
 
-/// How long one launch of a frame takes, which is a step of it on a CPU.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct KernelTime {
-    /// The layer or the step of the network, as `block2.res5`.
-    pub name: String,
-    /// The kernel, and how it is cut.
-    pub kernel: String,
-    /// The mean of many, in ms: of launches one right after the other on a GPU, of the step within
-    /// whole frames on a CPU.
-    pub milliseconds: f32,
-    /// Multiplications and additions of the layer as it is published; 0 where it has none.
-    pub flops: f64,
-    /// Bytes of the tensors that it reads and writes, each once; weights included.
-    pub bytes: f64,
-}
+/// Keeps a range of host memory pinned until it is dropped.
+pub(crate) trait HostPin: Debug + Send + Sync {}
 
-/// The most that a device gives, measured on it, without any network: what the times of launches
-/// are held against, see [`KernelTime`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Ceilings {
-    /// Multiplications and additions a second in the engine's precision: of a GPU's tensor cores,
-    /// of all threads of an engine on the CPU.
-    pub flops: f64,
-    /// Bytes a second of the device's memory, which is a CPU's main memory: read and written, by a
-    /// copy within it.
-    pub bytes: f64,
-    /// Bytes a second between page-locked host memory and the device, the slower way of both;
-    /// `None` where the device computes in host memory.
-    pub transfer: Option<f64>,
-}
-
-/// Keeps a range of host memory page-locked until it is dropped.
-pub(crate) trait HostLock: Debug + Send + Sync {}
-
-/// A pair, and when the frame between lies.
+/// A pair of frames, and the timestep to interpolate at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pair<'a> {
     pub(crate) earlier: FrameView<'a>,
@@ -103,90 +71,90 @@ pub(crate) struct Pair<'a> {
 
 /// A network with its weights, ready to run on a device.
 pub(crate) trait EngineImpl: Send + Sync {
-    /// What it is.
+    /// Describes the engine.
     fn info(&self) -> Description;
 
     /// Starts a stream of frames of one size. It may outlive the engine.
     fn session(&self, size: FrameSize) -> Result<Box<dyn EngineSession>>;
 
-    /// The most that the device gives; `None` where the engine cannot measure it.
-    fn ceilings(&self) -> Result<Option<Ceilings>> {
+    /// Measures the peak throughput of the device; `None` if the engine cannot.
+    fn peak_throughput(&self) -> Result<Option<PeakThroughput>> {
         Ok(None)
     }
 
-    /// Page-locks memory, so that copies between it and the device need no staging. `None` where
-    /// that is of no use or fails. A locked frame's views say so, see [`FrameView::is_locked`]. The
-    /// guard may outlive the engine, and be dropped on any thread.
+    /// Pins (page-locks) memory, so that copies between it and the device need no staging. `None`
+    /// if that is of no use or fails. Views of a pinned frame say so, see
+    /// [`FrameView::is_pinned`]. The guard may outlive the engine, and be dropped on any thread.
     ///
     /// # Safety
-    /// The `len` bytes at `ptr` are one allocation's, and stay allocated until the guard is
-    /// dropped. The guard must not read or write them.
-    unsafe fn lock(&self, _ptr: NonNull<u8>, _len: usize) -> Option<Box<dyn HostLock>> {
+    /// The `len` bytes at `ptr` belong to one allocation, which lives until the guard is dropped.
+    unsafe fn pin(&self, _ptr: NonNull<u8>, _len: usize) -> Option<Box<dyn HostPin>> {
         None
     }
 }
 
-/// A stream of frames of one size. The door has checked sizes, formats, order, counts, timesteps
-/// and the queue's depth. After an error a session holds the frames that it held before, and goes
-/// on.
+/// A stream of frames of one size. The caller checks sizes, formats, order, counts, timesteps and
+/// the depth of the queue. After an error, a session holds the same frames as before and can be
+/// used again.
 pub(crate) trait EngineSession: Send {
-    /// Takes the next frame; the one before stays as the earlier of the pair. When it returns, the
-    /// view is no longer needed. Frames submitted before are made as if it had not happened.
+    /// Takes the next frame; the previous one becomes the earlier of the pair. The view is not
+    /// used after the return. Frames that were submitted are not affected.
     fn push(&mut self, frame: &FrameView<'_>) -> Result<()>;
 
-    /// Forgets every frame, whatever was kept of it, and what was submitted.
+    /// Drops all frames, their features, and what was submitted.
     fn reset(&mut self);
 
-    /// How many frames may be submitted and not finished, 1 or more; always the same.
+    /// How many frames may be submitted and not finished: at least 1, and constant.
     fn depth(&self) -> usize;
 
-    /// Starts making the frame at `timestep` between the last two pushed. Called after two pushes
-    /// only, and with fewer than `depth` frames submitted. After an error nothing was submitted.
+    /// Starts to interpolate at `timestep` between the last two frames pushed. Called after two
+    /// pushes, and with fewer than `depth` frames submitted. After an error nothing was submitted.
     fn submit(&mut self, timestep: f32, format: PixelFormat) -> Result<()>;
 
     /// Waits for the frame submitted first and writes it, in the format it was submitted in.
-    /// Called with a frame submitted only. That frame is gone then, also after an error.
+    /// Called with a frame submitted, which is gone then, even after an error.
     fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()>;
 
-    /// Makes the frame at `timestep` between the last two pushed. Called with nothing submitted.
+    /// Interpolates at `timestep` between the last two frames pushed. Called with nothing
+    /// submitted.
     fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
         self.submit(timestep, out.format())?;
         self.finish_into(out)
     }
 
-    /// Makes a frame at each timestep, any number of them and of any formats, between the last two
-    /// pushed. Called with nothing submitted. For an engine that batches to override.
+    /// Interpolates at each timestep, in any number and formats, between the last two frames
+    /// pushed. Called with nothing submitted. Engines that batch override it.
     fn at_many_into(&mut self, timesteps: &[f32], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
         timesteps.iter().zip(outs).try_for_each(|(t, out)| self.at_into(*t, out))
     }
 
-    /// Makes a frame between each pair, any number of them and of any formats. The session's own
-    /// frames need not survive. For an engine that batches to override.
+    /// Interpolates between the frames of each pair, in any number and formats. The session's own
+    /// frames may be lost. Engines that batch override it.
     fn pairs_into(&mut self, pairs: &[Pair<'_>], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
-        pairs.iter().zip(outs).try_for_each(|(pair, out)| {
-            self.reset();
-            self.push(&pair.earlier)?;
-            self.push(&pair.later)?;
-            self.at_into(pair.timestep, out)
-        })
+        pairs_one_by_one(self, pairs, outs)
     }
 
-    /// Makes the frame at `timestep` between the last two pushed `runs` times, without any copy
-    /// between host and device, as a stream would: the newest frame is encoded each time. The
-    /// device's time of each in ms, by its own clock, which is the host's for a CPU; `None` where
-    /// there is no such clock. Called with nothing submitted.
-    fn time_on_device(&mut self, _timestep: f32, _runs: usize) -> Result<Option<Vec<f32>>> {
-        Ok(None)
+    /// The profiler of the session, if it has one.
+    fn profiler(&mut self) -> Option<&mut dyn SessionProfiler> {
+        None
     }
 
-    /// How long each launch of a frame takes, over `runs` of each; empty where that is not known.
-    /// Called after two pushes and with nothing submitted.
-    fn kernel_times(&mut self, _runs: usize) -> Result<Vec<KernelTime>> {
-        Ok(Vec::new())
-    }
-
-    /// The memory it holds, where that is known.
+    /// The memory it holds, if known.
     fn memory(&self) -> Option<MemoryUse> {
         None
     }
+}
+
+/// Pushes the frames of each pair and interpolates between them.
+pub(crate) fn pairs_one_by_one<S: EngineSession + ?Sized>(
+    session: &mut S,
+    pairs: &[Pair<'_>],
+    outs: &mut [FrameViewMut<'_>],
+) -> Result<()> {
+    pairs.iter().zip(outs).try_for_each(|(pair, out)| {
+        session.reset();
+        session.push(&pair.earlier)?;
+        session.push(&pair.later)?;
+        session.at_into(pair.timestep, out)
+    })
 }

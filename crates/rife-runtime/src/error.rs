@@ -3,190 +3,202 @@
 use rife_model::weights::WeightsError;
 use rife_model::{ModelError, ModelVersion};
 
-use crate::{Device, Engine, FrameSize, InterpolatorBuilder, PixelFormat, Precision};
+use crate::options::{MAX_BATCH, MAX_THREADS};
+use crate::{Device, Engine, FrameSize, PixelFormat, Precision};
 
-/// What can go wrong between a frame and the frame made from it.
+/// The cause of an [`Error`], of a type that is not part of this crate's interface.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// An error of the runtime.
 ///
-/// A device fails with [`Error::OutOfMemory`], [`Error::Kernel`] or [`Error::Model`], after which a
-/// session and its interpolator can be used on, or with [`Error::DeviceLost`], after which they
-/// cannot.
+/// Devices fail with [`Error::OutOfMemory`], [`Error::Kernel`] or [`Error::Model`], after which a
+/// session and its interpolator remain usable, or with [`Error::DeviceLost`], after which they do
+/// not.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A frame's buffer does not hold a frame of the size it claims.
+    /// A buffer does not hold a frame of the size that it claims.
     #[error("{op}: expected {expected}, got {got}")]
     Frame {
-        /// The operation that was asked for.
+        /// The operation.
         op: &'static str,
-        /// What it takes.
+        /// What it expected.
         expected: String,
-        /// What it was given.
+        /// What it got.
         got: String,
     },
-    /// A frame is not of the session's, or of the other frame's, size.
+    /// A frame's size differs from that of the session or of the other frame.
     #[error("{op}: expected a frame of {expected}, got {got}")]
     Size {
-        /// The operation that was asked for.
+        /// The operation.
         op: &'static str,
-        /// The size it takes.
+        /// The size it expected.
         expected: FrameSize,
-        /// The size it was given.
+        /// The size it got.
         got: FrameSize,
     },
     /// A timestep outside (0, 1).
-    #[error("a timestep lies between 0 and 1, both excluded; got {0}")]
+    #[error("timestep must be in (0, 1), got {0}")]
     Timestep(f32),
-    /// A frame was asked of a session that has not seen two.
-    #[error("a session needs two frames before it can make one between them; it has {0}")]
+    /// A session has fewer than two frames to interpolate between.
+    #[error("cannot interpolate: a session needs two frames, and has {0}")]
     NotReady(usize),
-    /// As many frames are being made as the session can have in its queue.
-    #[error("the session's queue is full with {0} frames: finish one first")]
+    /// The session's queue is full.
+    #[error("the session's queue is full ({0} frames): finish one first")]
     Busy(usize),
     /// A frame was to be finished and none was submitted.
-    #[error("there is no frame to finish: submit one first")]
+    #[error("no frame to finish: submit one first")]
     NothingPending,
-    /// A frame was asked for at once while submitted ones are pending.
+    /// The operation is not possible while submitted frames are pending.
     #[error("{0} submitted frames are pending: finish them first, or reset the session")]
     Pending(usize),
     /// A frame is finished in another format than it was submitted in.
-    #[error("the frame was submitted as {expected:?} and cannot be finished as {got:?}")]
+    #[error("cannot finish a frame as {got:?}: it was submitted as {expected:?}")]
     Format {
         /// The format that it was submitted in.
         expected: PixelFormat,
-        /// The format of the buffer given.
+        /// The format of the buffer.
         got: PixelFormat,
     },
-    /// There are more or fewer buffers than frames to make.
+    /// The number of buffers differs from that of the frames to interpolate.
     #[error("{op}: expected {expected} buffers, got {got}")]
     Count {
-        /// The operation that was asked for.
+        /// The operation.
         op: &'static str,
-        /// The frames to make.
+        /// The number of frames.
         expected: usize,
-        /// The buffers given.
+        /// The number of buffers.
         got: usize,
     },
     /// A batch that is out of range.
-    #[error("a batch is of 1 to {max} frames; got {0}", max = InterpolatorBuilder::MAX_BATCH)]
+    #[error("invalid batch {0}: expected 1 to {MAX_BATCH} frames")]
     Batch(usize),
     /// A number of threads that is out of range.
-    #[error("threads: expected 1 to {max}, got {0}", max = InterpolatorBuilder::MAX_THREADS)]
+    #[error("invalid number of threads {0}: expected 1 to {MAX_THREADS}")]
     ThreadCount(usize),
-    /// The system does not give the threads asked for.
-    #[error("{threads} threads could not be started: {reason}; ask for fewer (--threads)")]
+    /// The system cannot start the threads.
+    #[error("cannot start {threads} threads; use fewer")]
     Threads {
-        /// What was asked for.
+        /// The number of threads.
         threads: usize,
         /// What the system says.
-        reason: String,
+        #[source]
+        cause: Cause,
     },
-    /// The engine asked for cannot run on the device, which another engine can use.
-    #[error("the {engine} engine cannot run on {device}: {reason}; {instead} runs there")]
+    /// The engine cannot run on the device, and another one can.
+    #[error("the {engine} engine is not supported on {device}: {reason}; use {instead}")]
     NoEngine {
-        /// What was asked for.
+        /// The engine.
         engine: Engine,
-        /// Where it was to run.
+        /// The device.
         device: Device,
         /// Why not.
         reason: String,
-        /// What runs there.
+        /// What is supported there.
         instead: String,
     },
-    /// The precision asked for does not exist with that engine on that device.
-    #[error("nothing computes in {precision} on {device}: {instead} there")]
+    /// The precision is not supported by the engine on the device.
+    #[error("{precision} is not supported on {device}: {instead}")]
     NoPrecision {
-        /// What was asked for.
+        /// The precision.
         precision: Precision,
-        /// Where it was to run.
+        /// The device.
         device: Device,
-        /// What runs there.
+        /// What is supported there.
         instead: String,
     },
-    /// The device asked for cannot be used.
-    #[error("{device} cannot be used: {reason}; the CPU can")]
+    /// The device is unavailable.
+    #[error("{device} is unavailable: {reason}")]
     NoDevice {
-        /// What was asked for.
+        /// The device.
         device: Device,
-        /// Why not.
+        /// Why.
         reason: String,
     },
     /// The device has too little memory.
     #[error(
-        "there is too little free memory{}: take smaller frames, scale 0.5, F16 or a smaller \
-         batch, or end other programs",
-        of_size(*needed)
+        "out of memory{}; use smaller frames, scale 0.5, F16 or a smaller batch, or close other \
+         programs",
+        allocating(*needed)
     )]
     OutOfMemory {
-        /// Bytes that were asked for, where that is known.
+        /// The bytes of the failed allocation, if known.
         needed: Option<u64>,
     },
-    /// The device stopped working. The interpolator and its sessions are of no more use.
+    /// The device stopped working. The interpolator and its sessions cannot be used any more.
     #[error(
-        "the GPU stopped working ({reason}): load again; if that does not help, restart the \
-         program, and look into the driver's messages (dmesg)"
+        "the GPU stopped working; load the model again, and if that does not help, restart the \
+         program and check the driver's messages (dmesg)"
     )]
     DeviceLost {
         /// What the driver says.
-        reason: String,
+        #[source]
+        cause: Cause,
     },
-    /// A kernel could not be compiled or launched, or the driver refused something else.
-    #[error(
-        "the GPU engine failed at {name} ({reason}): update the driver; if that does not help, take \
-         the CPU (--device cpu) and report it"
-    )]
+    /// A kernel could not be compiled or launched, or another call to the driver failed.
+    #[error("{name}; update the GPU driver, or use the CPU and report this error")]
     Kernel {
-        /// What was done: the kernel, or the driver's function.
+        /// The kernel or the operation that failed.
         name: String,
-        /// What the compiler or the driver says, in one line.
-        reason: String,
+        /// What the compiler or the driver says.
+        #[source]
+        cause: Cause,
     },
-    /// The network could not be built or run.
+    /// The network cannot be built or run.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The weights could not be had.
-    #[error("cannot load RIFE {version}")]
+    /// The weights cannot be loaded.
+    #[error("cannot load the weights of RIFE {version}")]
     Weights {
-        /// The requested version.
+        /// The version.
         version: ModelVersion,
-        /// The reason.
-        source: WeightsError,
+        /// Why.
+        #[source]
+        cause: WeightsError,
     },
-    /// The weights offered are another version's.
-    #[error("these weights belong to RIFE {got}, expected RIFE {expected}")]
+    /// The weights are those of another version.
+    #[error("expected the weights of RIFE {expected}, got those of RIFE {got}")]
     OtherWeights {
         /// The version that is to run.
         expected: ModelVersion,
-        /// The version that the weights were asked for.
+        /// The version that the weights were requested for.
         got: ModelVersion,
     },
 }
 
-fn of_size(bytes: Option<u64>) -> String {
-    bytes.map(|bytes| format!(" for {} MiB more", bytes.div_ceil(1 << 20))).unwrap_or_default()
+fn allocating(bytes: Option<u64>) -> String {
+    bytes.map(|bytes| format!(" allocating {} MiB", bytes.div_ceil(1 << 20))).unwrap_or_default()
 }
 
 /// The runtime's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-impl From<candle_core::Error> for Error {
-    fn from(error: candle_core::Error) -> Self {
-        Self::Model(ModelError::Candle(error))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
 
     #[test]
-    fn what_a_device_fails_at_is_one_line_with_a_remedy() {
+    fn device_errors_are_one_line_with_a_remedy() {
         let memory = |needed| Error::OutOfMemory { needed }.to_string();
-        assert!(memory(None).starts_with("there is too little free memory: take smaller"));
-        assert!(memory(Some((3 << 20) - 1)).contains("memory for 3 MiB more: take"));
-        let lost = Error::DeviceLost { reason: "an ECC error".into() };
-        let kernel = Error::Kernel { name: "the kernel warp".into(), reason: "no image".into() };
+        assert!(memory(None).starts_with("out of memory; use smaller"));
+        assert!(memory(Some((3 << 20) - 1)).contains("out of memory allocating 3 MiB; use"));
+        let lost = Error::DeviceLost { cause: "an ECC error".into() };
+        let kernel = Error::Kernel { name: "cannot run warp".into(), cause: "no image".into() };
         for error in [memory(Some(1)), lost.to_string(), kernel.to_string()] {
             assert!(!error.contains('\n') && !error.contains("  "), "{error}");
+            assert!(!error.contains("--"), "a library does not name flags: {error}");
+        }
+    }
+
+    #[test]
+    fn a_cause_is_the_source_and_not_part_of_the_message() {
+        let kernel = Error::Kernel { name: "cannot run warp".into(), cause: "no image".into() };
+        let threads = Error::Threads { threads: 9, cause: "no image".into() };
+        for error in [kernel, threads, Error::DeviceLost { cause: "no image".into() }] {
+            assert!(!error.to_string().contains("no image"), "{error}");
+            assert_eq!(error.source().map(ToString::to_string), Some("no image".to_owned()));
         }
     }
 }

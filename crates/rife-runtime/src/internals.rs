@@ -1,4 +1,3 @@
-//! What benchmarks of this crate look at from outside. No part of the interface: it changes with
-//! the engines.
+//! Kernels for this crate's benchmarks. Not part of the interface.
 
 pub use crate::cpu::internals::{Kernel, kernels};

@@ -1,13 +1,27 @@
-//! Runs RIFE behind one door: an [`Interpolator`] for pairs, a [`Session`] for streams, whatever
-//! engine is behind them.
+//! Runs RIFE video frame interpolation: an [`Interpolator`] for pairs of frames, and a [`Session`]
+//! for streams, on the CPU or an NVIDIA GPU.
 //!
-//! The crate knows nothing of files and containers: frames come and go as buffers.
+//! ```no_run
+//! use rife_runtime::{Frame, FrameSize, Interpolator, ModelVersion, PixelFormat};
+//!
+//! # fn main() -> rife_runtime::Result<()> {
+//! let rife = Interpolator::builder(ModelVersion::V4_6).load("weights")?;
+//! let size = FrameSize::new(1920, 1080);
+//! let (a, b) = (Frame::black(size, PixelFormat::Rgb8)?, Frame::black(size, PixelFormat::Rgb8)?);
+//! let middle = rife.interpolate(&a.view(), &b.view(), 0.5)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Frames are buffers: the crate does not read or write files or containers.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 #![doc = include_str!("../README.md")]
 
 mod arena;
 mod baseline;
+mod builder;
+mod check;
 mod cpu;
 mod cuda;
 mod engine;
@@ -20,15 +34,25 @@ mod interpolator;
 mod machine;
 mod optimizations;
 mod options;
+mod probe;
+pub mod profile;
+mod published;
+mod session;
 
-pub use engine::{Ceilings, Description, KernelTime, MemoryUse};
-pub use error::{Error, Result};
+pub use builder::{EngineInfo, InterpolatorBuilder};
+pub use engine::{Description, MemoryUse};
+pub use error::{Cause, Error, Result};
 pub use frame::{
     Chroma, Frame, FrameSize, FrameView, FrameViewMut, Matrix, PixelFormat, Siting, Stride,
     YuvFormat,
 };
-pub use interpolator::{EngineInfo, Interpolator, InterpolatorBuilder, Session};
+pub use interpolator::Interpolator;
 pub use machine::{Availability, engines};
 pub use optimizations::{Optimization, Optimizations};
 pub use options::{Device, Engine, Precision, UnknownChoice};
 pub use rife_model::{ModelVersion, Scale};
+pub use session::Session;
+
+/// Flow is clamped to this, in px: more than any frame is wide, and an integer that F32 holds
+/// exactly.
+pub(crate) const MAX_FLOW_PX: f32 = (1 << 23) as f32;

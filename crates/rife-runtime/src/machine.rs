@@ -1,47 +1,27 @@
-//! What this machine and build can run: the table of engines, and what a choice comes down to.
+//! The table of engines, and how a request is resolved to one of them on this machine.
 
 use std::sync::{Once, OnceLock};
 
 use candle_core::Device as Candle;
+use rife_model::ModelError;
 
 use crate::engine::{EngineImpl, Load};
+use crate::probe::{Probe, Unavailable, count_of_threads};
 use crate::{Device, Engine, Error, Precision, Result};
 use crate::{baseline, cpu, cuda};
 
-/// Why an engine cannot run on a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Absent {
-    /// This build lacks it.
-    Build(String),
-    /// There is no such device or no driver at all: nothing is wrong with the machine.
-    Device(String),
-    /// The device or its driver is there and does not work.
-    Broken(String),
-}
-
-impl Absent {
-    pub(crate) fn reason(self) -> String {
-        match self {
-            Self::Build(reason) | Self::Device(reason) | Self::Broken(reason) => reason,
-        }
-    }
-}
-
-/// What an engine would run on, or why it cannot.
-pub(crate) type Probe = Result<String, Absent>;
-
-/// How an engine is had for a kind of device.
+/// How an engine is probed and loaded on a kind of device.
 pub(crate) struct Factory {
     engine: Engine,
-    /// Any device of the kind.
+    /// Any device of that kind.
     kind: Device,
     precisions: fn() -> &'static [Precision],
-    /// Whether it can run on the device of this index: quick, asked once, does not panic.
+    /// Whether it can run on the device of this index. Quick, called once, and does not panic.
     probe: fn(usize) -> Probe,
     pub(crate) load: fn(&Load<'_>) -> Result<Box<dyn EngineImpl>>,
 }
 
-/// Every engine; of those of a kind of device the one that is preferred first.
+/// Every engine, in the order of preference for each kind of device.
 const FACTORIES: [Factory; 4] = [
     Factory {
         engine: Engine::Optimized,
@@ -72,139 +52,139 @@ const FACTORIES: [Factory; 4] = [
         kind: Device::Cuda(0),
         precisions: || &[Precision::F32, Precision::F16],
         probe: baseline::probe_cuda,
-        load: |load| baseline::load(load, Candle::new_cuda(load.index)?),
+        load: |load| {
+            let device = Candle::new_cuda(load.index).map_err(ModelError::from)?;
+            baseline::load(load, device)
+        },
     },
 ];
 
-/// So many threads, for people.
-pub(crate) fn count_of_threads(threads: usize) -> String {
-    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
-}
-
-/// GPUs that are looked for.
+/// The most GPUs that are probed.
 const GPUS: usize = 64;
 
-/// What is here: each engine is asked once a device.
-fn here(row: usize, device: Device) -> Probe {
+/// Probes an engine on a device, once.
+fn probe(row: usize, device: Device) -> Probe {
     static FOUND: [[OnceLock<Probe>; GPUS]; FACTORIES.len()] =
         [const { [const { OnceLock::new() }; GPUS] }; FACTORIES.len()];
     let index = device.index();
-    let probe = || (FACTORIES[row].probe)(index);
-    FOUND[row].get(index).map_or_else(probe, |found| found.get_or_init(probe).clone())
+    let run = || (FACTORIES[row].probe)(index);
+    FOUND[row].get(index).map_or_else(run, |found| found.get_or_init(run).clone())
 }
 
-/// What was asked for.
+/// The choices of a caller.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Request {
     pub(crate) engine: Engine,
     pub(crate) device: Device,
     pub(crate) precision: Precision,
 }
 
-/// What it comes down to, without any `Auto`.
+/// A request with every `Auto` resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Chosen {
+pub(crate) struct Resolved {
     row: usize,
     pub(crate) engine: Engine,
     pub(crate) device: Device,
     pub(crate) precision: Precision,
-    /// Why no GPU was chosen, where one should have done.
+    /// Why a GPU that is present was not chosen, if any.
     warning: Option<String>,
 }
 
-impl Chosen {
+impl Resolved {
     pub(crate) fn factory(&self) -> &'static Factory {
         &FACTORIES[self.row]
     }
 }
 
-/// Chooses on this machine.
-pub(crate) fn choose(asked: Asked) -> Result<Chosen> {
-    static SAID: Once = Once::new();
-    let chosen = choose_among(asked, &here)?;
-    if let Some(reason) = &chosen.warning {
-        SAID.call_once(|| tracing::warn!("no usable GPU ({reason}); using the CPU"));
+/// Resolves a request on this machine.
+pub(crate) fn resolve(request: Request) -> Result<Resolved> {
+    static WARNED: Once = Once::new();
+    let resolved = resolve_with(request, &probe)?;
+    if let Some(reason) = &resolved.warning {
+        WARNED.call_once(|| {
+            tracing::warn!("running on the CPU, which is slower: no usable GPU ({reason})")
+        });
     }
-    Ok(chosen)
+    Ok(resolved)
 }
 
-/// Chooses among what `here` says there is, of a row of the table and a device.
-fn choose_among(asked: Asked, here: &dyn Fn(usize, Device) -> Probe) -> Result<Chosen> {
-    let (device, broken) = match asked.device {
-        Device::Auto => match first_gpu(asked, here) {
+/// Resolves a request by what `probe` returns for a row of the table and a device.
+fn resolve_with(request: Request, probe: &dyn Fn(usize, Device) -> Probe) -> Result<Resolved> {
+    let (device, broken) = match request.device {
+        Device::Auto => match first_gpu(request, probe) {
             Ok(gpu) => (gpu, None),
             Err(broken) => (Device::Cpu, broken),
         },
         device => (device, None),
     };
-    let precision = asked.precision_on(device);
-    let (mut there, mut absent) = (Vec::new(), Vec::new());
+    let precision = request.precision_on(device);
+    let (mut available, mut unavailable) = (Vec::new(), Vec::new());
     for row in rows(device) {
-        match here(row, device) {
-            Ok(_) if asked.fits(row, device) => {
+        match probe(row, device) {
+            Ok(_) if request.fits(row, device) => {
                 let engine = FACTORIES[row].engine;
-                return Ok(Chosen { row, engine, device, precision, warning: broken });
+                return Ok(Resolved { row, engine, device, precision, warning: broken });
             }
-            Ok(_) => there.push(&FACTORIES[row]),
-            Err(why) => absent.push((FACTORIES[row].engine, why)),
+            Ok(_) => available.push(&FACTORIES[row]),
+            Err(why) => unavailable.push((FACTORIES[row].engine, why)),
         }
     }
-    if there.is_empty() {
-        // What is wrong with the machine says more than what the build lacks; what is said of the
-        // engine that was asked for more than what is said of another.
-        absent.sort_by_key(|(engine, why)| {
+    if available.is_empty() {
+        // A fault of the machine is more useful to report than what the build lacks, and a fault
+        // of the requested engine more than that of another.
+        unavailable.sort_by_key(|(engine, why)| {
             let rank = match why {
-                Absent::Broken(_) => 0,
-                Absent::Device(_) => 1,
-                Absent::Build(_) => 2,
+                Unavailable::Broken(_) => 0,
+                Unavailable::NoDevice(_) => 1,
+                Unavailable::NotBuilt(_) => 2,
             };
-            (rank, !asked.takes(*engine))
+            (rank, !request.accepts(*engine))
         });
-        let why = absent.into_iter().next().map(|(_, why)| why.reason());
+        let why = unavailable.into_iter().next().map(|(_, why)| why.reason());
         return Err(Error::NoDevice { device, reason: why.unwrap_or_default() });
     }
     let list = |all: Vec<String>| all.join(" and ");
-    if there.iter().any(|f| asked.takes(f.engine)) {
-        let instead = there.iter().filter(|f| asked.takes(f.engine)).map(|f| {
+    if available.iter().any(|f| request.accepts(f.engine)) {
+        let instead = available.iter().filter(|f| request.accepts(f.engine)).map(|f| {
             let precisions = (f.precisions)().iter().map(ToString::to_string).collect();
-            format!("the {} engine computes in {}", f.engine, list(precisions))
+            format!("the {} engine supports {}", f.engine, list(precisions))
         });
         let instead = list(instead.collect());
         return Err(Error::NoPrecision { precision, device, instead });
     }
-    let why = absent.into_iter().find(|(engine, _)| asked.takes(*engine));
+    let why = unavailable.into_iter().find(|(engine, _)| request.accepts(*engine));
     Err(Error::NoEngine {
-        engine: asked.engine,
+        engine: request.engine,
         device,
         reason: match (why, broken) {
             (Some((_, why)), _) => why.reason(),
-            (None, Some(broken)) => format!("it runs on a GPU, and none is usable ({broken})"),
-            (None, None) => "it runs on a GPU".into(),
+            (None, Some(broken)) => format!("it needs a GPU, and none is usable ({broken})"),
+            (None, None) => "it needs a GPU".into(),
         },
-        instead: list(there.iter().map(|f| format!("the {} engine", f.engine)).collect()),
+        instead: list(available.iter().map(|f| format!("the {} engine", f.engine)).collect()),
     })
 }
 
-/// The first GPU that serves, else what is wrong with one that is there.
+/// The first GPU that satisfies a request, else what is wrong with one that is present.
 fn first_gpu(
-    asked: Asked,
-    here: &dyn Fn(usize, Device) -> Probe,
+    request: Request,
+    probe: &dyn Fn(usize, Device) -> Probe,
 ) -> Result<Device, Option<String>> {
     let mut broken = None;
     for device in (0..GPUS).map(Device::Cuda) {
-        let mut there = false;
+        let mut present = false;
         for row in rows(device) {
-            match here(row, device) {
-                Ok(_) if asked.fits(row, device) => return Ok(device),
-                Ok(_) => there = true,
-                Err(Absent::Broken(reason)) => {
-                    there = true;
+            match probe(row, device) {
+                Ok(_) if request.fits(row, device) => return Ok(device),
+                Ok(_) => present = true,
+                Err(Unavailable::Broken(reason)) => {
+                    present = true;
                     broken.get_or_insert(reason);
                 }
-                Err(Absent::Build(_) | Absent::Device(_)) => {}
+                Err(Unavailable::NotBuilt(_) | Unavailable::NoDevice(_)) => {}
             }
         }
-        if !there {
+        if !present {
             break;
         }
     }
@@ -216,11 +196,11 @@ fn rows(device: Device) -> impl Iterator<Item = usize> {
     (0..FACTORIES.len()).filter(move |row| FACTORIES[*row].kind.same_kind(device))
 }
 
-impl Asked {
+impl Request {
     const ANY: Self =
         Self { engine: Engine::Auto, device: Device::Auto, precision: Precision::Auto };
 
-    fn takes(self, engine: Engine) -> bool {
+    fn accepts(self, engine: Engine) -> bool {
         self.engine == Engine::Auto || self.engine == engine
     }
 
@@ -234,25 +214,25 @@ impl Asked {
 
     fn fits(self, row: usize, device: Device) -> bool {
         let Factory { engine, precisions, .. } = &FACTORIES[row];
-        self.takes(*engine) && precisions().contains(&self.precision_on(device))
+        self.accepts(*engine) && precisions().contains(&self.precision_on(device))
     }
 }
 
 impl Device {
-    /// The device that this choice comes down to here, never [`Device::Auto`].
+    /// The device that this choice resolves to on this machine, never [`Device::Auto`].
     ///
     /// # Errors
-    /// [`crate::Error::NoDevice`] when the device asked for cannot be used.
+    /// [`crate::Error::NoDevice`] if the device is unavailable.
     pub fn resolve(self) -> Result<Self> {
-        Ok(choose(Asked { device: self, ..Asked::ANY })?.device)
+        Ok(resolve(Request { device: self, ..Request::ANY })?.device)
     }
 
-    /// Whether both are CPUs or both are GPUs.
+    /// Whether both are CPUs, or both are GPUs.
     pub fn same_kind(self, other: Self) -> bool {
         matches!((self, other), (Self::Cpu, Self::Cpu) | (Self::Cuda(_), Self::Cuda(_)))
     }
 
-    /// The device among those of its kind.
+    /// The index of the device among those of its kind.
     pub(crate) fn index(self) -> usize {
         match self {
             Self::Auto | Self::Cpu => 0,
@@ -261,7 +241,7 @@ impl Device {
     }
 }
 
-/// Whether an engine can run on a device here.
+/// Whether an engine can run on a device of this machine.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Availability {
@@ -269,23 +249,23 @@ pub struct Availability {
     pub engine: Engine,
     /// The device.
     pub device: Device,
-    /// What it computes in.
+    /// The precisions that it supports.
     pub precisions: Vec<Precision>,
     /// What it would run on, or why it cannot.
     pub state: Result<String, String>,
 }
 
-/// Every engine and whether it can run here, on the CPU and on the GPU that [`Device::Auto`] takes
-/// (the first, where it takes none).
+/// Every engine, and whether it can run on this machine: on the CPU, and on the GPU that
+/// [`Device::Auto`] chooses, or the first GPU if it chooses none.
 pub fn engines() -> Vec<Availability> {
-    let gpu = first_gpu(Asked::ANY, &here).unwrap_or(Device::Cuda(0));
+    let gpu = first_gpu(Request::ANY, &probe).unwrap_or(Device::Cuda(0));
     let all = FACTORIES.iter().enumerate().map(|(row, factory)| {
         let device = if factory.kind == Device::Cpu { Device::Cpu } else { gpu };
         Availability {
             engine: factory.engine,
             device,
             precisions: (factory.precisions)().to_vec(),
-            state: here(row, device).map_err(Absent::reason),
+            state: probe(row, device).map_err(Unavailable::reason),
         }
     });
     all.collect()
@@ -299,32 +279,32 @@ mod tests {
     const GPU: Device = Device::Cuda(0);
 
     /// A machine's GPUs, first to last: the state of the optimized engine and of the baseline.
-    type Gpus<'a> = &'a [[Result<(), Absent>; 2]];
+    type Gpus<'a> = &'a [[Result<(), Unavailable>; 2]];
 
     fn choose(
         gpus: Gpus<'_>,
         engine: Engine,
         device: Device,
         precision: Precision,
-    ) -> Result<Chosen> {
-        choose_among(Asked { engine, device, precision }, &|row, device| {
+    ) -> Result<Resolved> {
+        resolve_with(Request { engine, device, precision }, &|row, device| {
             let Device::Cuda(index) = device else { return Ok("2 threads".into()) };
-            let none = || Absent::Device(format!("there is no GPU {index}"));
+            let none = || Unavailable::NoDevice(format!("there is no GPU {index}"));
             let engine = usize::from(FACTORIES[row].engine == Engine::Baseline);
             gpus.get(index).ok_or_else(none)?[engine].clone().map(|()| "a GPU".into())
         })
     }
 
-    fn not_built() -> Result<(), Absent> {
-        Err(Absent::Build("not built".into()))
+    fn not_built() -> Result<(), Unavailable> {
+        Err(Unavailable::NotBuilt("not built".into()))
     }
 
-    fn broken() -> Result<(), Absent> {
-        Err(Absent::Broken("a driver of 2009".into()))
+    fn broken() -> Result<(), Unavailable> {
+        Err(Unavailable::Broken("a driver of 2009".into()))
     }
 
     #[test]
-    fn auto_takes_the_fastest_that_fits() {
+    fn auto_chooses_the_fastest_available_engine() {
         let (any, base, fast) = (Engine::Auto, Engine::Baseline, Engine::Optimized);
         let (auto, f32, tf32, f16) =
             (Precision::Auto, Precision::F32, Precision::Tf32, Precision::F16);
@@ -357,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_gpu_that_should_work_is_warned_about() {
+    fn falling_back_to_the_cpu_warns_only_about_a_broken_gpu() {
         let auto =
             |gpus: Gpus<'_>| choose(gpus, Engine::Auto, Device::Auto, Precision::Auto).unwrap();
         assert_eq!(auto(&[]).warning, None);
@@ -371,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_run_is_refused_with_what_can() {
+    fn unsupported_request_is_refused_with_an_alternative() {
         let (any, base, fast) = (Engine::Auto, Engine::Baseline, Engine::Optimized);
         let (auto, tf32, f16) = (Precision::Auto, Precision::Tf32, Precision::F16);
         let no_gpu: Gpus<'_> = &[];
@@ -379,16 +359,34 @@ mod tests {
         let candle: Gpus<'_> = &[[broken(), Ok(())]];
         let wreck: Gpus<'_> = &[[not_built(), broken()]];
         for (gpus, engine, device, precision, says) in [
-            (no_gpu, any, GPU, auto, "cuda:0 cannot be used: there is no GPU 0; the CPU can"),
-            (plain, any, Device::Cuda(1), auto, "cuda:1 cannot be used: there is no GPU 1"),
-            (wreck, fast, GPU, auto, "cuda:0 cannot be used: a driver of 2009"),
-            (no_gpu, fast, CPU, f16, "f16 on cpu: the optimized engine computes in f32"),
-            (no_gpu, fast, Device::Auto, f16, "f16 on cpu: the optimized engine computes in f32"),
-            (plain, base, GPU, auto, "not built; the optimized engine runs there"),
-            (candle, fast, GPU, auto, "a driver of 2009; the baseline engine runs there"),
-            (no_gpu, any, CPU, tf32, " and the baseline engine computes in f32 and f16 there"),
-            (candle, any, GPU, tf32, "tf32 on cuda:0: the baseline engine computes in f32"),
-            (no_gpu, any, Device::Auto, tf32, "tf32 on cpu"),
+            (no_gpu, any, GPU, auto, "cuda:0 is unavailable: there is no GPU 0"),
+            (plain, any, Device::Cuda(1), auto, "cuda:1 is unavailable: there is no GPU 1"),
+            (wreck, fast, GPU, auto, "cuda:0 is unavailable: a driver of 2009"),
+            (
+                no_gpu,
+                fast,
+                CPU,
+                f16,
+                "f16 is not supported on cpu: the optimized engine supports f32",
+            ),
+            (
+                no_gpu,
+                fast,
+                Device::Auto,
+                f16,
+                "f16 is not supported on cpu: the optimized engine supports f32",
+            ),
+            (plain, base, GPU, auto, "not built; use the optimized engine"),
+            (candle, fast, GPU, auto, "a driver of 2009; use the baseline engine"),
+            (no_gpu, any, CPU, tf32, " and the baseline engine supports f32 and f16"),
+            (
+                candle,
+                any,
+                GPU,
+                tf32,
+                "tf32 is not supported on cuda:0: the baseline engine supports f32",
+            ),
+            (no_gpu, any, Device::Auto, tf32, "tf32 is not supported on cpu"),
         ] {
             let error = choose(gpus, engine, device, precision).unwrap_err().to_string();
             assert!(error.contains(says) && !error.contains('\n'), "{error}\nlacks {says}");
@@ -396,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_answers() {
+    fn cpu_is_available_on_this_machine() {
         let all = engines();
         assert!(all.iter().any(|a| a.device == CPU && a.state.is_ok()), "{all:?}");
         assert_eq!(Device::Cpu.resolve().unwrap(), CPU);

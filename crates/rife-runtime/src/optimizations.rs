@@ -1,4 +1,4 @@
-//! What an optimized engine does for speed, each of it to be switched off.
+//! The optimizations of the optimized engines, each of which can be disabled.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use crate::UnknownChoice;
 
 macro_rules! optimizations {
     ($($(#[$doc:meta])* $field:ident, $variant:ident, $name:literal;)*) => {
-        /// One thing that an optimized engine does for speed; see [`Optimizations`].
+        /// One optimization; see [`Optimizations`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Optimization {
@@ -15,7 +15,7 @@ macro_rules! optimizations {
         }
 
         impl Optimization {
-            /// Each of them.
+            /// Every optimization.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
 
             /// Its name, in kebab case.
@@ -38,9 +38,9 @@ macro_rules! optimizations {
             }
         }
 
-        /// What an optimized engine does for speed. All of it is on unless switched off, to see
-        /// what each is worth or to find which one is at fault. An engine to which one does not
-        /// apply ignores it.
+        /// The enabled optimizations. By default all of them are on; switch one off to measure its
+        /// effect, or to find the cause of a fault. An engine ignores those that do not apply to
+        /// it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub struct Optimizations {
@@ -67,6 +67,11 @@ macro_rules! optimizations {
                 self
             }
 
+            /// Those that `applies` accepts.
+            pub(crate) fn filtered(self, applies: impl Fn(Optimization) -> bool) -> Self {
+                Self { $($field: self.$field && applies(Optimization::$variant),)* }
+            }
+
             /// Whether one is on.
             pub const fn has(self, one: Optimization) -> bool {
                 match one {
@@ -78,42 +83,42 @@ macro_rules! optimizations {
 }
 
 optimizations! {
-    /// Activations lie with their channels innermost, NHWC (PyTorch: `memory_format=
+    /// Activations are stored with channels innermost, NHWC (PyTorch: `memory_format=
     /// torch.channels_last`).
     channels_last, ChannelsLast, "channels-last";
-    /// A frame is uploaded once, for both its pairs (PyTorch: keeping the tensor on the device).
+    /// A frame is uploaded once for both of its pairs (PyTorch: keeping the tensor on the device).
     cached_frames, CachedFrames, "cached-frames";
-    /// 3×3 convolutions of stride 1 run as Winograd's F(4×4, 3×3), with a quarter of the products
-    /// (PyTorch: what cuDNN and oneDNN may choose by themselves). CPU only.
+    /// 3×3 convolutions of stride 1 run as Winograd's F(4×4, 3×3), with a quarter of the
+    /// multiplications (PyTorch: cuDNN and oneDNN may choose it). CPU only.
     winograd, Winograd, "winograd";
-    /// A frame's encoder features are computed once, for both its pairs (PyTorch: keeping the
+    /// A frame's encoder features are computed once for both of its pairs (PyTorch: keeping the
     /// encoder's output).
     cached_features, CachedFeatures, "cached-features";
-    /// Chains of element-wise work run as one kernel, or within a convolution (PyTorch:
+    /// Element-wise operations are fused into one kernel, or into a convolution (PyTorch:
     /// `torch.compile`).
     fused_kernels, FusedKernels, "fused-kernels";
-    /// One arena, planned when a session starts, instead of allocating for every frame (PyTorch:
+    /// One arena is planned when a session starts, instead of allocating for every frame (PyTorch:
     /// `out=` arguments, the caching allocator).
     preallocated_buffers, PreallocatedBuffers, "preallocated-buffers";
-    /// Flow and activations share memory where their lifetimes allow, instead of each having its
-    /// own (PyTorch: in-place operations, inductor's memory planning).
+    /// Buffers whose lifetimes do not overlap share memory (PyTorch: in-place operations,
+    /// inductor's memory planning).
     reused_buffers, ReusedBuffers, "reused-buffers";
-    /// Frames go through page-locked, double-buffered staging (PyTorch: `pin_memory`,
+    /// Frames are copied through pinned (page-locked), double-buffered staging memory (PyTorch: `pin_memory`,
     /// `non_blocking=True`).
     pinned_memory, PinnedMemory, "pinned-memory";
-    /// Copies run on streams of their own and overlap the computing (PyTorch:
+    /// Copies run on streams of their own and overlap computation (PyTorch:
     /// `torch.cuda.Stream`).
     streams, Streams, "streams";
     /// A frame's kernels are recorded once and launched as one graph (PyTorch:
     /// `torch.cuda.CUDAGraph`).
     cuda_graph, CudaGraph, "cuda-graph";
-    /// A kernel starts, and fetches its weights, before the one before it has ended, on cards that
-    /// can (compute capability 9.0; PyTorch: none).
+    /// Programmatic dependent launch: a kernel starts, and fetches its weights, before the previous
+    /// one has ended (compute capability 9.0; PyTorch: none).
     overlapped_launches, OverlappedLaunches, "overlapped-launches";
-    /// F16's residual convolutions run on Hopper's asynchronous tensor-core instructions, `wgmma`
-    /// (compute capability 9.0, with `channels-last`; PyTorch: what cuDNN may choose by itself).
+    /// Residual convolutions in F16 use Hopper's asynchronous tensor-core instructions, `wgmma`
+    /// (compute capability 9.0, with `channels-last`; PyTorch: cuDNN may choose it).
     wgmma, Wgmma, "wgmma";
-    /// Each convolution runs the kernel that was measured to be the fastest (PyTorch:
+    /// Each convolution runs with the tile that was measured to be the fastest (PyTorch:
     /// `torch.backends.cudnn.benchmark`).
     autotune, Autotune, "autotune";
 }
@@ -143,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_parse_and_each_switches_itself_alone() {
+    fn each_name_parses_and_toggles_only_its_own_field() {
         assert_eq!(Optimizations::default(), Optimizations::all());
         for one in Optimization::ALL {
             assert_eq!(one.to_string().parse(), Ok(one));

@@ -1,9 +1,14 @@
-//! What a caller can choose.
+//! The choices of a caller.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A choice that is not one of those offered.
+/// The largest batch.
+pub(crate) const MAX_BATCH: usize = 16;
+/// The largest number of threads.
+pub(crate) const MAX_THREADS: usize = 1024;
+
+/// A value that is not one of the valid choices.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {what} {got:?}: expected {expected}")]
 pub struct UnknownChoice {
@@ -12,23 +17,25 @@ pub struct UnknownChoice {
     pub(crate) got: String,
 }
 
-/// Which implementation runs the network.
+/// The implementation that runs the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Engine {
-    /// The optimized one where it runs on the device in the precision asked for, else the baseline.
+    /// The optimized engine if it supports the device and the precision, else the baseline.
     #[default]
     Auto,
-    /// The reference network, run as a plain script would: both frames uploaded and encoded for
-    /// every frame made, nothing kept.
+    /// The reference network, run as a plain script would: for every interpolated frame, both
+    /// frames are uploaded and encoded again.
     Baseline,
-    /// The fast pipeline of the device.
+    /// The optimized engine of the device.
     Optimized,
 }
 
-/// Where the network runs.
+/// The device that the network runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Device {
-    /// The first GPU that an engine can use, else the CPU.
+    /// The first GPU that an engine supports, else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -37,21 +44,22 @@ pub enum Device {
     Cuda(usize),
 }
 
-/// What convolutions compute in. Coordinates, flow, mask and blend are F32 always.
+/// The precision of convolutions. Coordinates, flow, mask and blending are always F32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Precision {
     /// F32 on a CPU, F16 on a GPU.
     #[default]
     Auto,
     /// 32-bit floats.
     F32,
-    /// 32-bit floats whose products are rounded to TF32 (10 bits of mantissa) on tensor cores, and
-    /// where that would show to 16 bits.
+    /// 32-bit floats, with products in TF32 (10 bits of mantissa) on tensor cores; sensitive layers
+    /// keep 16 bits.
     Tf32,
     /// 16-bit floats.
     F16,
-    /// The products of 3×3 convolutions in BF16 (8 bits of mantissa), where a CPU has instructions
-    /// for it (AVX512-BF16); all else in F32.
+    /// The products of 3×3 convolutions in BF16 (8 bits of mantissa), on CPUs with AVX512-BF16; all
+    /// else in F32.
     Bf16,
 }
 
@@ -142,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_parse_as_they_print() {
+    fn choices_round_trip_through_their_names() {
         for v in [Engine::Auto, Engine::Baseline, Engine::Optimized] {
             assert_eq!(v.to_string().parse(), Ok(v));
         }

@@ -8,7 +8,7 @@ use rife_runtime::{
     Chroma, Device, Engine, Frame, FrameSize, Interpolator, Matrix, ModelVersion, Siting, YuvFormat,
 };
 
-/// The system's allocator, and how often it was asked for memory.
+/// The system's allocator with a count of allocations.
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -30,12 +30,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Frames that are made while allocations are counted.
+/// Frames that are interpolated while allocations are counted.
 const FRAMES: usize = 60;
-/// Work that a frame hands to the threads' pool: two are converted, one is made.
+/// Jobs that a frame submits to the thread pool: two conversions and one interpolation.
 const HANDED_OVER: usize = 3;
-/// Rayon's queue for work from outside of the pool allocates for so many pieces at a time, and
-/// frees what is done.
+/// Rayon's queue for jobs from outside of the pool allocates once for many jobs, and frees finished
+/// ones.
 const PIECES: usize = 63;
 
 const VIDEO: YuvFormat = YuvFormat {
@@ -47,7 +47,7 @@ const VIDEO: YuvFormat = YuvFormat {
 };
 
 #[test]
-fn a_frame_allocates_nothing_itself() {
+fn interpolation_does_not_allocate() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let weights = Store::locate(None)
             .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))

@@ -1,5 +1,5 @@
-//! What every engine must do, whatever is behind the door: each behaviour is held by the engines
-//! of the CPU and, where there is a GPU, by those that can use it.
+//! The behaviour of every engine through the public interface: on the CPU and, if there is one, on
+//! a GPU.
 
 #[path = "door/yuv.rs"]
 mod yuv;
@@ -21,11 +21,11 @@ use rife_testkit::tolerance::{
 };
 use rife_testkit::{Golden, GoldenCase, lines};
 use yuv::{
-    a_yuv_stream_is_served_like_any_other, any_format_goes_in_and_any_comes_out,
-    yuv_frames_give_what_converting_them_gives,
+    input_and_output_formats_can_be_mixed, yuv_output_matches_explicit_conversion,
+    yuv_stream_matches_separate_pairs,
 };
 
-/// Engines, each on a device and with the precisions that it offers there.
+/// Engines, each on a device and with the precisions that it supports there.
 type Engines = [Availability];
 
 /// The engines that run here on a kind of device.
@@ -37,7 +37,7 @@ fn engines_on(kind: Device) -> Vec<Availability> {
     here
 }
 
-/// Holds the engines of the CPU to each behaviour, and those of the GPU where there is one.
+/// Runs each test on the engines of the CPU and, if there is one, on those of a GPU.
 macro_rules! behaviours {
     ($($name:ident)*) => {
         mod on_the_cpu {
@@ -62,26 +62,26 @@ macro_rules! behaviours {
 }
 
 behaviours! {
-    the_door_gives_what_the_network_gives_at_any_size
-    every_engine_equals_pytorch_in_f32
-    every_engine_is_within_two_eight_bit_steps_and_70_db_in_f16
-    formats_agree_to_the_rounding_of_the_coarser
-    a_strided_frame_is_the_same_frame
-    a_stream_gives_what_its_pairs_give_alone
-    caching_changes_nothing
-    each_optimization_changes_time_alone
-    nothing_is_left_of_a_frame_after_a_reset
-    a_session_survives_what_it_refuses
-    submitted_frames_come_back_in_order_whatever_is_pushed_meanwhile
-    a_queue_refuses_what_it_cannot_do
-    many_timesteps_give_what_each_gives
-    many_pairs_give_what_each_gives
-    a_locked_frame_is_the_same_frame
-    an_engine_says_what_it_is
+    interpolator_matches_the_network_at_any_size
+    f32_matches_pytorch
+    f16_is_within_two_8_bit_steps_and_70_db
+    formats_agree_within_rounding
+    strides_do_not_change_the_output
+    stream_matches_separate_pairs
+    caching_does_not_change_the_output
+    optimizations_do_not_change_the_output
+    reset_drops_all_frames
+    session_remains_usable_after_a_refused_call
+    submitted_frames_finish_in_order
+    queue_refuses_invalid_calls
+    batched_timesteps_match_single_ones
+    batched_pairs_match_single_ones
+    pinning_does_not_change_the_output
+    engine_describes_itself
     equal_frames_give_nearly_the_same_frame
-    yuv_frames_give_what_converting_them_gives
-    any_format_goes_in_and_any_comes_out
-    a_yuv_stream_is_served_like_any_other
+    yuv_output_matches_explicit_conversion
+    input_and_output_formats_can_be_mixed
+    yuv_stream_matches_separate_pairs
 }
 
 fn weights(version: ModelVersion) -> Weights {
@@ -102,8 +102,7 @@ fn each_engine(on: &Engines, version: ModelVersion, check: impl Fn(&Interpolator
     }
 }
 
-/// Every engine in every precision that it may have code of its own for: for what must hold bit
-/// for bit.
+/// Every engine in every precision with code of its own, for what must hold bit for bit.
 fn each_arithmetic(on: &Engines, version: ModelVersion, check: impl Fn(InterpolatorBuilder)) {
     for on in on {
         let all = on.precisions.iter().copied();
@@ -129,7 +128,7 @@ fn values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The network itself on zero-padded frames, cropped back.
+/// The network itself on zero-padded frames, cropped.
 fn network(net: &IfNet, a: &Frame, b: &Frame, t: f32) -> Vec<f32> {
     let FrameSize { width: w, height: h, .. } = a.size();
     let padding = Padding::new(h, w, net.spec(), Scale::One);
@@ -141,7 +140,7 @@ fn network(net: &IfNet, a: &Frame, b: &Frame, t: f32) -> Vec<f32> {
     values(&padding.crop(&image).unwrap())
 }
 
-fn the_door_gives_what_the_network_gives_at_any_size(on: &Engines) {
+fn interpolator_matches_the_network_at_any_size(on: &Engines) {
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
         let bytes = weights(version).read().unwrap();
         let net = IfNet::from_weights(&bytes, version, DType::F32, &CandleDevice::Cpu).unwrap();
@@ -158,8 +157,8 @@ fn the_door_gives_what_the_network_gives_at_any_size(on: &Engines) {
     }
 }
 
-/// Every golden case of the published weights through every engine: name, whether it is one that
-/// halves are held to (see [`GoldenCase::f16`]), made and golden values.
+/// Every golden case with published weights through every engine: its name, whether F16 is
+/// validated with it (see [`GoldenCase::f16`]), the computed and the golden values.
 fn each_golden(on: &Engines, precision: Precision, check: impl Fn(&str, bool, &[f32], &[f32])) {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rife-model/tests/data");
     for (version, file) in [(ModelVersion::V4_6, "rife46"), (ModelVersion::V4_26, "rife426")] {
@@ -192,14 +191,14 @@ fn each_golden(on: &Engines, precision: Precision, check: impl Fn(&str, bool, &[
     }
 }
 
-fn every_engine_equals_pytorch_in_f32(on: &Engines) {
+fn f32_matches_pytorch(on: &Engines) {
     each_golden(on, Precision::F32, |name, _, got, expected| {
         let off = max_error(got, expected);
         assert!(off <= F32_IMAGE, "{name}: off by {off}");
     });
 }
 
-fn every_engine_is_within_two_eight_bit_steps_and_70_db_in_f16(on: &Engines) {
+fn f16_is_within_two_8_bit_steps_and_70_db(on: &Engines) {
     each_golden(on, Precision::F16, |name, held, got, expected| {
         let (off, psnr) = (max_error(got, expected), psnr_db(got, expected));
         println!("{name}: off by {off:.2e}, {psnr:.1} dB");
@@ -210,7 +209,7 @@ fn every_engine_is_within_two_eight_bit_steps_and_70_db_in_f16(on: &Engines) {
     });
 }
 
-/// No engine of a CPU computes in it.
+/// No CPU engine supports it.
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
 fn every_engine_is_within_two_eight_bit_steps_and_75_db_in_tf32() {
@@ -223,7 +222,7 @@ fn every_engine_is_within_two_eight_bit_steps_and_75_db_in_tf32() {
     });
 }
 
-/// No engine of a GPU computes in it.
+/// No GPU engine supports it.
 #[test]
 #[cfg_attr(not(bf16_here), ignore = "this processor has no AVX512-BF16")]
 fn the_cpu_is_within_60_db_in_bf16() {
@@ -246,7 +245,7 @@ fn the_cpu_is_within_60_db_in_bf16() {
     assert!(psnr >= BF16_PSNR_DB, "together: {psnr} dB");
 }
 
-fn formats_agree_to_the_rounding_of_the_coarser(on: &Engines) {
+fn formats_agree_within_rounding(on: &Engines) {
     each_engine(on, ModelVersion::V4_26, |rife| {
         let (a, b) = (rgb8(64, 50, 0), rgb8(64, 50, 3));
         let deep = |f: &Frame| {
@@ -270,9 +269,9 @@ fn formats_agree_to_the_rounding_of_the_coarser(on: &Engines) {
     });
 }
 
-fn a_strided_frame_is_the_same_frame(on: &Engines) {
+fn strides_do_not_change_the_output(on: &Engines) {
     each_engine(on, ModelVersion::V4_6, a_strided_frame_is_the_same_frame_to);
-    // Without memory of its own to gather it in.
+    // Without memory to gather it in.
     let version = ModelVersion::V4_6;
     let weights = weights(version);
     for on in on.iter().filter(|on| on.engine == Engine::Optimized) {
@@ -305,9 +304,9 @@ fn a_strided_frame_is_the_same_frame_to(rife: &Interpolator) {
     assert_eq!(made, strided(&expected), "between its rows nothing is written");
 }
 
-/// Whatever an engine keeps from frame to frame, a stream gives what its pairs give alone, bit
-/// for bit: at twice the rate, at three times, at two and a half, in any order.
-fn a_stream_gives_what_its_pairs_give_alone(on: &Engines) {
+/// Whatever an engine keeps from frame to frame, a stream gives the same results as separate pairs,
+/// bit for bit, at various rates and in any order.
+fn stream_matches_separate_pairs(on: &Engines) {
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
         let weights = weights(version);
         each_arithmetic(on, version, |builder| {
@@ -328,9 +327,9 @@ fn a_stream_gives_what_its_pairs_give_alone(on: &Engines) {
     }
 }
 
-/// A stream with a reset in its midst, with every optimization and without any that keeps
+/// A stream with a reset in the middle, with all optimizations and without those that keep
 /// something of a frame.
-fn caching_changes_nothing(on: &Engines) {
+fn caching_does_not_change_the_output(on: &Engines) {
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
         nothing_is_changed_by_caching(on, version);
     }
@@ -363,9 +362,9 @@ fn nothing_is_changed_by_caching(on: &Engines, version: ModelVersion) {
     });
 }
 
-/// Each optimization off alone, each on alone, and none: the same frames bit for bit, but where
-/// another order of the arithmetic rounds otherwise.
-fn each_optimization_changes_time_alone(on: &Engines) {
+/// Each optimization off, each on alone, and none: the same frames bit for bit, except where
+/// another order of operations rounds differently.
+fn optimizations_do_not_change_the_output(on: &Engines) {
     let rounds = [Optimization::Winograd, Optimization::FusedKernels];
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
         let weights = weights(version);
@@ -409,7 +408,7 @@ fn each_optimization_changes_time_alone(on: &Engines) {
     }
 }
 
-fn nothing_is_left_of_a_frame_after_a_reset(on: &Engines) {
+fn reset_drops_all_frames(on: &Engines) {
     each_engine(on, ModelVersion::V4_25, |rife| {
         let [before, a, b] = [17, 0, 2].map(|pan| rgb8(64, 40, pan));
         let mut session = rife.session(a.size()).unwrap();
@@ -425,7 +424,7 @@ fn nothing_is_left_of_a_frame_after_a_reset(on: &Engines) {
     });
 }
 
-fn a_session_survives_what_it_refuses(on: &Engines) {
+fn session_remains_usable_after_a_refused_call(on: &Engines) {
     each_engine(on, ModelVersion::V4_6, |rife| {
         let (a, b) = (rgb8(32, 32, 0), rgb8(32, 32, 1));
         let mut session = rife.session(a.size()).unwrap();
@@ -446,7 +445,7 @@ fn a_session_survives_what_it_refuses(on: &Engines) {
     });
 }
 
-fn submitted_frames_come_back_in_order_whatever_is_pushed_meanwhile(on: &Engines) {
+fn submitted_frames_finish_in_order(on: &Engines) {
     let version = ModelVersion::V4_25;
     let weights = weights(version);
     each_arithmetic(on, version, |builder| {
@@ -473,7 +472,7 @@ fn submitted_frames_come_back_in_order_whatever_is_pushed_meanwhile(on: &Engines
             session.push(&a.view()).unwrap();
             session.push(&b.view()).unwrap();
         }
-        // As a player runs it: one frame is made while the next is pushed.
+        // As a player does: one frame is computed while the next one is pushed.
         session.reset();
         let stream = [&a, &b, &c, &d];
         session.push(&a.view()).unwrap();
@@ -491,7 +490,7 @@ fn submitted_frames_come_back_in_order_whatever_is_pushed_meanwhile(on: &Engines
     });
 }
 
-fn a_queue_refuses_what_it_cannot_do(on: &Engines) {
+fn queue_refuses_invalid_calls(on: &Engines) {
     each_engine(on, ModelVersion::V4_6, |rife| {
         let (a, b) = (rgb8(32, 32, 0), rgb8(32, 32, 1));
         let expected = rife.interpolate(&a.view(), &b.view(), 0.5).unwrap();
@@ -528,7 +527,7 @@ fn a_queue_refuses_what_it_cannot_do(on: &Engines) {
     });
 }
 
-fn many_timesteps_give_what_each_gives(on: &Engines) {
+fn batched_timesteps_match_single_ones(on: &Engines) {
     let version = ModelVersion::V4_25;
     let weights = weights(version);
     each_arithmetic(on, version, |builder| {
@@ -563,7 +562,7 @@ fn many_timesteps_give_what_each_gives(on: &Engines) {
     });
 }
 
-fn many_pairs_give_what_each_gives(on: &Engines) {
+fn batched_pairs_match_single_ones(on: &Engines) {
     let version = ModelVersion::V4_25;
     let weights = weights(version);
     each_arithmetic(on, version, |builder| {
@@ -586,13 +585,13 @@ fn many_pairs_give_what_each_gives(on: &Engines) {
     });
 }
 
-fn a_locked_frame_is_the_same_frame(on: &Engines) {
+fn pinning_does_not_change_the_output(on: &Engines) {
     each_engine(on, ModelVersion::V4_25, |rife| {
         for format in [PixelFormat::Rgb8, PixelFormat::Rgb16, PixelFormat::PlanarF32] {
             let [a, b, c] = [0, 2, 4].map(|pan| rgb8(66, 40, pan));
-            let lock = |f: &Frame| rife.lock(rife.lock(f.clone()));
+            let lock = |f: &Frame| rife.pin(rife.pin(f.clone()));
             let [la, lb, lc] = [&a, &b, &c].map(lock);
-            assert!(la == a && !la.clone().is_locked());
+            assert!(la == a && !la.clone().is_pinned());
             let run = |frames: [&Frame; 3], mut out: Frame| {
                 let mut session = rife.session(a.size()).unwrap();
                 session.push(&frames[0].view()).unwrap();
@@ -605,14 +604,14 @@ fn a_locked_frame_is_the_same_frame(on: &Engines) {
                 (first, out)
             };
             let blank = Frame::black(a.size(), format).unwrap();
-            let locked = run([&la, &lb, &lc], rife.lock(blank.clone()));
+            let locked = run([&la, &lb, &lc], rife.pin(blank.clone()));
             assert!(locked == run([&a, &b, &c], blank));
             assert_eq!(lb.into_rgb8(), b.into_rgb8());
         }
     });
 }
 
-fn an_engine_says_what_it_is(on: &Engines) {
+fn engine_describes_itself(on: &Engines) {
     let version = ModelVersion::V4_6;
     let weights = weights(version);
     for on in on {
@@ -648,7 +647,7 @@ fn equal_frames_give_nearly_the_same_frame(on: &Engines) {
 }
 
 #[test]
-fn what_cannot_run_is_refused_when_loading() {
+fn unsupported_choices_are_refused_when_loading() {
     let version = ModelVersion::V4_25;
     let weights = weights(version);
     let builder = || Interpolator::builder(version).device(Device::Cpu);
@@ -672,7 +671,7 @@ fn what_cannot_run_is_refused_when_loading() {
 }
 
 #[test]
-fn four_twenty_five_says_whose_weights_it_runs_with() {
+fn version_4_25_reports_the_weights_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let held = weights(ModelVersion::V4_26).path;
     std::fs::copy(&held, folder.path().join("rife426.safetensors")).unwrap();
@@ -707,7 +706,7 @@ fn weights_that_change_between_verifying_and_loading_are_refused() {
     assert!(matches!(loaded, Err(Error::Weights { .. })));
 }
 
-/// The engine that is made for GPUs, in a precision.
+/// The optimized GPU engine in a precision.
 fn optimized(version: ModelVersion, precision: Precision) -> Interpolator {
     Interpolator::builder(version)
         .engine(Engine::Optimized)
@@ -717,8 +716,8 @@ fn optimized(version: ModelVersion, precision: Precision) -> Interpolator {
         .unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Coordinates are exact at the far edge of a wide frame, whatever the convolutions run in: held to
-/// the reference on the CPU.
+/// Coordinates are exact at the far edge of a wide frame in every precision, validated against the
+/// reference on the CPU.
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
 fn every_precision_is_exact_at_the_far_edge_of_a_wide_frame() {
@@ -745,10 +744,10 @@ fn every_precision_is_exact_at_the_far_edge_of_a_wide_frame() {
     }
 }
 
-/// The largest frames in F32 need more memory than any card of today has.
+/// The largest frames in F32 need more memory than any GPU has today.
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
-fn too_large_a_frame_is_an_error_and_the_rest_goes_on() {
+fn oversized_frame_fails_without_affecting_other_sessions() {
     let rife = optimized(ModelVersion::V4_25, Precision::F32);
     let (a, b) = (rgb8(64, 64, 0), rgb8(64, 64, 2));
     let expected = rife.interpolate(&a.view(), &b.view(), 0.5).unwrap();

@@ -1,5 +1,5 @@
-//! A stream on a GPU needs no more memory for many frames than for a few, by the driver's account and
-//! by the system's. Alone in its process, as other work would show.
+//! A stream on a GPU needs no more memory for many frames than for a few, as reported by the driver
+//! and the system. In a process of its own, because other work would show.
 
 use rife_model::weights::Store;
 use rife_runtime::{
@@ -8,12 +8,12 @@ use rife_runtime::{
 };
 use rife_testkit::lines;
 
-/// What the driver's own bookkeeping may take meanwhile, and what a program beside this one.
+/// What the driver's bookkeeping, and other programs, may take meanwhile.
 const DEVICE_SLACK: usize = 4 << 20;
-/// Where every frame allocates: the driver's pool grows and shrinks by pieces of 32 MiB. Five hundred
-/// frames that kept their memory would hold gigabytes.
+/// With allocations per frame, the driver's pool grows and shrinks in steps of 32 MiB. A leak over
+/// five hundred frames would be gigabytes.
 const POOL_SLACK: usize = 64 << 20;
-/// The same of the allocator's: what is found is a loss of more than 8 KiB a frame.
+/// The same for the allocator: a leak of more than 8 KiB per frame is detected.
 const HOST_SLACK: usize = 4 << 20;
 
 const SIZE: FrameSize = FrameSize::new(640, 360);
@@ -24,7 +24,7 @@ fn frame(pan: i64) -> Frame {
     Frame::rgb8(SIZE, samples).unwrap()
 }
 
-/// Bytes that are in use: of the device's memory, and of the host's by this process.
+/// Bytes in use: of the device's memory, and of the host's by this process.
 fn in_use() -> (usize, usize) {
     let (free, total) = cudarc::driver::result::mem_get_info().unwrap();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -33,7 +33,7 @@ fn in_use() -> (usize, usize) {
     (total - free, kib << 10)
 }
 
-/// So many frames, at once or submitted and finished, and a reset now and then.
+/// Interpolates that many frames, at once or submitted and finished, with an occasional reset.
 fn run(session: &mut Session, frames: &[Frame; 4], count: usize) {
     let mut out = Frame::black(SIZE, PixelFormat::Rgb8).unwrap();
     session.reset();
@@ -56,7 +56,7 @@ fn run(session: &mut Session, frames: &[Frame; 4], count: usize) {
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
 fn five_hundred_frames_need_no_more_memory_than_twenty() {
-    // What `mem_get_info` is asked of is the calling thread's context, which the engine shares.
+    // `mem_get_info` reports on the calling thread's context, which the engine shares.
     let context = cudarc::driver::CudaContext::new(0).unwrap();
     context.bind_to_thread().unwrap();
     let frames = [0, 3, 5, 40].map(frame);

@@ -33,7 +33,7 @@ impl<'a> Pool<'a> {
         }
         let frame = Frame::black(self.size, self.format)?;
         Ok(match self.device {
-            Some(device) => device.lock(frame),
+            Some(device) => device.pin(frame),
             None => frame,
         })
     }

@@ -78,7 +78,7 @@ impl Engines for RuntimeEngines {
                     rt::Precision::Tf32 => Some((engine, Precision::Tf32)),
                     rt::Precision::F16 => Some((engine, Precision::F16)),
                     rt::Precision::Bf16 => Some((engine, Precision::Bf16)),
-                    rt::Precision::Auto => None,
+                    _ => None,
                 })
             })
             .collect();
@@ -149,7 +149,7 @@ impl Subject for RuntimeSubject {
         let session = self.0.session(size)?;
         // Without pinned memory an application has none of its own either.
         let pinned = self.0.info().description.optimizations.has(Optimization::PinnedMemory);
-        let lock = |frame| if pinned { self.0.lock(frame) } else { frame };
+        let lock = |frame| if pinned { self.0.pin(frame) } else { frame };
         let filled = |rgb: &[u8]| Ok(lock(rt::Frame::rgb8(size, rgb.to_vec())?));
         let blank = || Ok(lock(rt::Frame::black(size, rt::PixelFormat::Rgb8)?));
         let inputs = frames.iter().map(|rgb| filled(rgb)).collect::<Result<_>>()?;
@@ -177,7 +177,7 @@ impl Subject for RuntimeSubject {
     }
 
     fn ceilings(&self) -> Result<Option<Ceilings>> {
-        Ok(self.0.ceilings()?.map(|c| Ceilings {
+        Ok(self.0.peak_throughput()?.map(|c| Ceilings {
             flops: c.flops,
             bytes: c.bytes,
             transfer: c.transfer,
@@ -250,7 +250,7 @@ struct RuntimePipeline {
 
 impl Pipeline for RuntimePipeline {
     fn is_locked(&self) -> bool {
-        self.inputs.iter().chain(&self.outs).all(rt::Frame::is_locked)
+        self.inputs.iter().chain(&self.outs).all(rt::Frame::is_pinned)
     }
 
     fn depth(&self) -> usize {

@@ -1,28 +1,28 @@
-//! Convolutions of maps, as the kernels are called for them.
+//! Convolutions of feature maps: from maps and weights to kernel arguments.
 
 use std::ops::Range;
 
-use super::kernels::direct::{Direct, Outcome, Place};
-use super::kernels::winograd::{FromPoints, Multiply, ToPoints};
+use super::kernels::direct::{Direct, Epilogue, Place};
+use super::kernels::winograd::{InputTransform, Multiply, OutputTransform};
 use super::kernels::{Bf16Kernels, Kernels};
 use super::pack::DirectWeights;
 use super::plan::Body;
-use super::team::Shared;
+use super::team::SharedPtr;
 use super::tensor::{BLOCK, Floats, Map};
 
-/// What a convolution reads.
-pub(crate) struct Source<'a> {
-    pub(crate) at: Shared<f32>,
+/// The input of a direct convolution.
+pub(crate) struct ConvInput<'a> {
+    pub(crate) at: SharedPtr<f32>,
     pub(crate) row: usize,
     pub(crate) column: usize,
     pub(crate) segments: &'a [isize],
 }
 
-impl<'a> Source<'a> {
-    /// A map, with that stride.
+impl<'a> ConvInput<'a> {
+    /// A map, read with a stride.
     pub(crate) fn of(map: &Map, segments: &'a [isize], stride: usize) -> Self {
         let (row, column) = (stride * map.grid.row(), stride * BLOCK);
-        Self { at: Shared::new(map.origin()), row, column, segments }
+        Self { at: SharedPtr::new(map.origin()), row, column, segments }
     }
 
     pub(crate) fn direct(
@@ -30,7 +30,7 @@ impl<'a> Source<'a> {
         weights: &'a DirectWeights,
         rows: Range<usize>,
         columns: Range<usize>,
-        to: Outcome,
+        to: Epilogue,
     ) -> Direct<'a> {
         Direct {
             src: self.at.at(0),
@@ -48,36 +48,37 @@ impl<'a> Source<'a> {
     }
 }
 
-/// A convolution by Winograd.
+/// A Winograd convolution.
 pub(crate) struct Winograd<'a> {
     pub(crate) kernels: &'a Kernels,
-    /// For weights in BF16.
+    /// Set if weights are BF16.
     pub(crate) bf16: Option<&'a Bf16Kernels>,
     pub(crate) body: &'a Body,
-    pub(crate) from: Shared<f32>,
-    pub(crate) to: Shared<f32>,
+    pub(crate) from: SharedPtr<f32>,
+    pub(crate) to: SharedPtr<f32>,
     pub(crate) residual: bool,
     pub(crate) weights: &'a Floats,
     pub(crate) bias: &'a Floats,
 }
 
 impl Winograd<'_> {
-    /// Floats that a tile's channels take at a point.
+    /// Floats of a tile's channels at one point.
     fn channels(&self) -> usize {
         self.body.grid.channels / if self.bf16.is_some() { 2 } else { 1 }
     }
 
     /// # Safety
-    /// See [`Run`]; `points` holds the tiles' points of the blocks, `point` floats apart.
-    pub(crate) unsafe fn to_points(
+    /// See [`Run`]; `points` holds the transformed tiles of the blocks, with points `point` floats
+    /// apart.
+    pub(crate) unsafe fn input_transform(
         &self,
-        points: Shared<f32>,
+        points: SharedPtr<f32>,
         point: usize,
         blocks: Range<usize>,
         tiles: Range<usize>,
     ) {
         let grid = self.body.grid;
-        let args = ToPoints {
+        let args = InputTransform {
             src: self.from.at(0),
             row: grid.row(),
             plane: grid.plane(),
@@ -88,17 +89,17 @@ impl Winograd<'_> {
             point,
             tile: self.channels(),
         };
-        let to_points = self.bf16.map_or(self.kernels.to_points, |k| k.to_points);
+        let input_transform = self.bf16.map_or(self.kernels.input_transform, |k| k.input_transform);
         // SAFETY: as the caller says.
-        unsafe { to_points(&args) }
+        unsafe { input_transform(&args) }
     }
 
     /// # Safety
-    /// See [`Run`]; both hold so many tiles' points, `point` floats apart.
+    /// See [`Run`]; both hold the points of `tiles` tiles, `point` floats apart.
     pub(crate) unsafe fn multiply(
         &self,
-        from: Shared<f32>,
-        to: Shared<f32>,
+        from: SharedPtr<f32>,
+        to: SharedPtr<f32>,
         point: usize,
         points: Range<usize>,
         tiles: usize,
@@ -120,16 +121,17 @@ impl Winograd<'_> {
     }
 
     /// # Safety
-    /// See [`Run`]; `products` holds the tiles' points of the blocks, `point` floats apart.
-    pub(crate) unsafe fn back(
+    /// See [`Run`]; `products` holds the products of the blocks' tiles, with points `point` floats
+    /// apart.
+    pub(crate) unsafe fn output_transform(
         &self,
-        products: Shared<f32>,
+        products: SharedPtr<f32>,
         point: usize,
         blocks: Range<usize>,
         tiles: Range<usize>,
     ) {
         let grid = self.body.grid;
-        let args = FromPoints {
+        let args = OutputTransform {
             from: products.at(0),
             point,
             tile: grid.channels,
@@ -143,6 +145,6 @@ impl Winograd<'_> {
             to: Place { at: self.to.at(0), row: grid.row(), plane: grid.plane() },
         };
         // SAFETY: as the caller says.
-        unsafe { (self.kernels.from_points)(&args) }
+        unsafe { (self.kernels.output_transform)(&args) }
     }
 }

@@ -1,31 +1,31 @@
-//! Each kernel at the shapes of a real frame, for benchmarks: 4.6 at 640×360, on one thread.
+//! Every kernel at the shapes of a real frame, for benchmarks: 4.6 at 640×360, on one thread.
 
 use std::sync::Arc;
 
 use rife_model::{ModelSpec, Scale};
 
 use super::kernels::Kernels;
-use super::kernels::direct::{Direct, Outcome, Pixels, Place};
+use super::kernels::direct::{Direct, Epilogue, Pixels, Place};
 use super::kernels::picture::{Blend, ESTIMATE, Estimates, Frames, Inputs};
-use super::kernels::winograd::{FromPoints, Multiply, POINTS, ToPoints};
+use super::kernels::winograd::{InputTransform, Multiply, OutputTransform, POINTS};
 use super::level::Level;
 use super::pack::zeros;
-use super::plan::{BlockPlan, Cut, PATCH, Plan, Request, point_stride};
+use super::plan::{BlockPlan, PATCH, Plan, Request, Schedule, point_stride};
 use super::tensor::{BLOCK, Floats, Grid};
 use crate::{FrameSize, Optimizations, Result};
 
-/// The frame.
+/// The size of the frame.
 const SIZE: FrameSize = FrameSize::new(640, 360);
-/// The block whose shapes are taken, but for Winograd's: it has the most pixels.
+/// The block whose shapes are used, except for Winograd: it has the most pixels.
 const LARGE: usize = 3;
-/// The block whose shapes Winograd's kernels have.
+/// The block whose shapes are used for Winograd.
 const MIDDLE: usize = 2;
 
-/// A kernel, ready to run again and again.
+/// A kernel that can be run repeatedly.
 pub struct Kernel {
-    /// What it is, and where in the network.
+    /// The kernel, and the layer whose shape it has.
     pub name: &'static str,
-    /// Multiplications and additions of a run; 0 where it is not for them.
+    /// Flops of a run; 0 if they are not the measure of this kernel.
     pub flops: f64,
     run: Box<dyn FnMut()>,
 }
@@ -43,10 +43,10 @@ impl Kernel {
     }
 }
 
-/// Every kernel, at the processor's level.
+/// Every kernel, for the instruction set in use.
 ///
 /// # Errors
-/// When there is no memory.
+/// [`crate::Error::OutOfMemory`] if an allocation fails.
 pub fn kernels() -> Result<Vec<Kernel>> {
     let kernels = Kernels::of(Level::current());
     let (older, newer) = (plan(&ModelSpec::V4_6), plan(&ModelSpec::V4_25));
@@ -93,7 +93,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// The map that it reads, its stride, its segments, and its vectors of outputs.
+    /// Its input map, stride, segments, and vectors of outputs.
     fn source(self, plan: &BlockPlan) -> (Grid, usize, &[isize], usize) {
         let body = &plan.body;
         let all = body.grid.blocks();
@@ -107,7 +107,7 @@ impl Kind {
     }
 }
 
-/// A convolution of a whole picture.
+/// A convolution of a whole map.
 fn convolution(
     kernels: Kernels,
     plan: &Arc<Plan>,
@@ -121,7 +121,7 @@ fn convolution(
     let from = some(from_grid.len())?;
     let weights = some(segments.len() * BLOCK * vectors * BLOCK)?;
     let bias = some(vectors * BLOCK)?;
-    // A pixel of estimates reaches beyond the last one by what singles begin with.
+    // The last pixel's store reaches beyond its end, because singles begin within a pixel.
     let pixels = block.height * block.width * ESTIMATE + BLOCK;
     let mut to = zeros(grid.len().max(pixels))?;
     let mut eights = zeros(pixels)?;
@@ -148,37 +148,37 @@ fn convolution(
             rows: 0..grid.height,
             columns: 0..grid.width,
             to: match kind {
-                Kind::Leaky => Outcome::Leaky(place),
-                Kind::Residual => Outcome::Residual { place, add: first },
-                Kind::Quarters => Outcome::Quarters(quarters),
+                Kind::Leaky => Epilogue::Leaky(place),
+                Kind::Residual => Epilogue::Residual { place, add: first },
+                Kind::Quarters => Epilogue::Quarters(quarters),
                 Kind::Eights => {
-                    Outcome::QuartersAndEights { quarters, eights: pixels(eights.as_mut_ptr()) }
+                    Epilogue::QuartersAndEights { quarters, eights: pixels(eights.as_mut_ptr()) }
                 }
-                Kind::Singles => Outcome::Singles(pixels(to.as_mut_ptr().wrapping_add(4))),
+                Kind::Singles => Epilogue::Singles(pixels(to.as_mut_ptr().wrapping_add(4))),
             },
         };
-        // SAFETY: the table is for this processor; every buffer is the closure's own and as large
-        // as its grid or its picture.
+        // SAFETY: the kernels are those of this processor; every buffer is owned by the closure,
+        // and as large as its grid or picture.
         unsafe { (kernels.direct)(&args) };
     });
     Ok(Kernel { name, flops, run })
 }
 
-/// The three steps, of as many tiles as one task takes.
+/// The three steps of Winograd, for as many tiles as one task takes.
 fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
     let body = plan.blocks[MIDDLE].body.clone();
     let (grid, across) = (body.grid, body.across);
-    let tiles = match body.cut {
-        Cut::ByTiles { tiles } => tiles.min(body.tiles),
-        Cut::BySteps { .. } | Cut::Direct => body.tiles,
+    let tiles = match body.schedule {
+        Schedule::ByTiles { tiles } => tiles.min(body.tiles),
+        Schedule::BySteps { .. } | Schedule::Direct => body.tiles,
     };
     let c = grid.channels;
     let point = point_stride(tiles, c);
 
     let map = some(grid.len())?;
     let mut points = zeros(POINTS * point)?;
-    let to_points = Box::new(move || {
-        let args = ToPoints {
+    let input_transform = Box::new(move || {
+        let args = InputTransform {
             src: map.as_ptr().wrapping_add(grid.origin()),
             row: grid.row(),
             plane: grid.plane(),
@@ -189,9 +189,9 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
             point,
             tile: c,
         };
-        // SAFETY: the table is for this processor; both buffers are the closure's own, as large as
-        // the grid and the points.
-        unsafe { (kernels.to_points)(&args) };
+        // SAFETY: the kernels are those of this processor; both buffers are owned by the closure,
+        // and as large as the grid and the points.
+        unsafe { (kernels.input_transform)(&args) };
     });
 
     let (from, weights) = (some(POINTS * point)?, some(POINTS * c * c)?);
@@ -214,9 +214,9 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
 
     let (from, bias, add) = (some(POINTS * point)?, some(c)?, some(grid.len())?);
     let mut to = zeros(grid.len())?;
-    let from_points = Box::new(move || {
+    let output_transform = Box::new(move || {
         let origin = grid.origin();
-        let args = FromPoints {
+        let args = OutputTransform {
             from: from.as_ptr(),
             point,
             tile: c,
@@ -234,20 +234,20 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
             },
         };
         // SAFETY: as above.
-        unsafe { (kernels.from_points)(&args) };
+        unsafe { (kernels.output_transform)(&args) };
     });
     Ok([
-        Kernel { name: "to_points, block2.res", flops: 0.0, run: to_points },
+        Kernel { name: "input_transform, block2.res", flops: 0.0, run: input_transform },
         Kernel {
             name: "multiply, block2.res",
             flops: (2 * POINTS * tiles * c * c) as f64,
             run: multiply,
         },
-        Kernel { name: "from_points, block2.res", flops: 0.0, run: from_points },
+        Kernel { name: "output_transform, block2.res", flops: 0.0, run: output_transform },
     ])
 }
 
-/// What the picture kernels read: both frames, and what each block estimated.
+/// The input of the picture kernels: both frames, and the estimate of each block.
 struct Pictures {
     plan: Arc<Plan>,
     frames: [Floats; 2],
@@ -319,14 +319,14 @@ fn inputs(kernels: Kernels, plan: &Arc<Plan>) -> Result<Kernel> {
             to_pixel: block.pixel,
             scratch: scratch.as_mut_ptr(),
         };
-        // SAFETY: the table is for this processor; frames, estimates and scratch memory are the
-        // closure's own, as large as the plan says.
+        // SAFETY: the kernels are those of this processor; frames, estimates and scratch memory are
+        // owned by the closure, and as large as the plan requires.
         unsafe { (kernels.inputs)(&args) };
     });
     Ok(Kernel { name: "inputs, a patch of block3", flops: 0.0, run })
 }
 
-/// A row of the frame between.
+/// One row of the interpolated frame.
 fn blend(kernels: Kernels, plan: &Arc<Plan>) -> Result<Kernel> {
     let pictures = Pictures::new(plan)?;
     let mut own = zeros(plan.scratch)?;

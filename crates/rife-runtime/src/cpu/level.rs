@@ -1,15 +1,15 @@
-//! Which instructions are used: the most that the processor has, or fewer by request.
+//! The instruction set in use: the best that the processor has, or a lower one by request.
 
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The variable that lowers the level, for tests and to find which kernel is at fault.
+/// The environment variable that lowers the level, for tests and to find a faulty kernel.
 pub(crate) const OVERRIDE: &str = "RIFE_CPU";
 
-/// A set of instructions, each level with all of those before.
+/// An instruction set. Each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Level {
-    /// What the build's target has.
+    /// The instructions of the build's target.
     Scalar,
     /// AVX2 and FMA.
     Avx2,
@@ -47,30 +47,34 @@ impl Level {
         Self::Scalar
     }
 
-    /// The level to use: what the processor has, lowered by the override. Decided once.
+    /// The level in use: that of the processor, lowered by the override. Read once.
     pub(crate) fn current() -> Self {
         static CURRENT: OnceLock<Level> = OnceLock::new();
         *CURRENT.get_or_init(|| {
             let wanted = std::env::var(OVERRIDE).ok();
-            let (level, complaint) = Self::lowered(Self::detected(), wanted.as_deref());
-            if let Some(complaint) = complaint {
-                tracing::warn!("{complaint}");
+            let (level, warning) = Self::lowered(Self::detected(), wanted.as_deref());
+            if let Some(warning) = warning {
+                tracing::warn!("{warning}");
             }
             level
         })
     }
 
-    /// What `wanted` makes of a processor's level, and what is wrong with it.
+    /// The level for a value of the override, and a warning if the value is invalid.
     fn lowered(detected: Self, wanted: Option<&str>) -> (Self, Option<String>) {
         let Some(wanted) = wanted.filter(|w| !w.is_empty()) else { return (detected, None) };
         match Self::ALL.into_iter().find(|l| l.as_str() == wanted) {
             Some(level) if level <= detected => (level, None),
             Some(level) => {
-                let says = format!("{OVERRIDE}={level}: this processor has {detected} at most");
+                let says = format!(
+                    "{OVERRIDE}={level} is not supported by this processor; using {detected}"
+                );
                 (detected, Some(says))
             }
             None => {
-                let says = format!("{OVERRIDE}={wanted:?} is none of scalar, avx2 and avx512");
+                let says = format!(
+                    "invalid {OVERRIDE} {wanted:?}: expected scalar, avx2 or avx512; using {detected}"
+                );
                 (detected, Some(says))
             }
         }
@@ -88,9 +92,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_override_only_lowers() {
+    fn override_lowers_the_level_and_an_invalid_value_warns() {
         let (scalar, avx2, avx512) = (Level::Scalar, Level::Avx2, Level::Avx512);
-        for (detected, wanted, expected, complains) in [
+        for (detected, wanted, expected, warns) in [
             (avx512, None, avx512, false),
             (avx512, Some(""), avx512, false),
             (avx512, Some("avx2"), avx2, false),
@@ -100,8 +104,8 @@ mod tests {
             (scalar, Some("avx2"), scalar, true),
             (avx2, Some("sse9"), avx2, true),
         ] {
-            let (got, complaint) = Level::lowered(detected, wanted);
-            assert_eq!((got, complaint.is_some()), (expected, complains), "{wanted:?}");
+            let (got, warning) = Level::lowered(detected, wanted);
+            assert_eq!((got, warning.is_some()), (expected, warns), "{wanted:?}");
         }
     }
 }

@@ -1,15 +1,14 @@
-//! The optimized engine for CPUs: F32 throughout, on AVX-512, AVX2 and FMA, or whatever the
-//! processor is.
+//! The optimized engine for CPUs: F32 throughout (or BF16 products), on AVX-512, on AVX2 and FMA,
+//! or portable.
 //!
-//! - [`lanes`], [`level`]: vectors, and which ones are used.
-//! - [`kernels`]: what is computed, once for all levels.
-//! - [`plan`]: shapes, and where every buffer lies.
+//! - [`lanes`], [`level`]: vectors, and the instruction set in use.
+//! - [`kernels`]: the kernels, written once for all instruction sets.
+//! - [`plan`]: shapes, and the place of every buffer.
 //! - [`pack`]: weights in the kernels' order.
-//! - [`run`], [`conv`], [`team`]: a plan's steps, on threads.
-//! - [`engine`], [`session`]: what the door sees.
-//! - [`ceilings`]: what it could be at most.
+//! - [`run`], [`conv`], [`team`]: the steps of a plan, on threads.
+//! - [`engine`], [`session`], [`shared`]: the implementation of the engine interface.
+//! - [`peak`]: the peak throughput of the processor.
 
-mod ceilings;
 mod conv;
 mod engine;
 #[cfg(feature = "internals")]
@@ -18,25 +17,27 @@ mod kernels;
 mod lanes;
 mod level;
 mod pack;
+mod peak;
 mod plan;
 mod run;
 mod session;
+mod shared;
 mod team;
 mod tensor;
 #[cfg(test)]
 mod tests;
 
 use crate::engine::{EngineImpl, Load};
-use crate::machine::{self, Probe};
+use crate::probe::{self, Probe};
 use crate::{Precision, Result};
 
-/// It runs on any CPU.
+/// The engine runs on any CPU.
 pub(crate) fn probe(_index: usize) -> Probe {
-    let threads = machine::count_of_threads(engine::default_threads());
+    let threads = probe::count_of_threads(shared::default_threads());
     Ok(format!("{}, {threads}", level::Level::current()))
 }
 
-/// What it computes in, on this CPU.
+/// The precisions that this CPU supports.
 pub(crate) fn precisions() -> &'static [Precision] {
     let bf16 = kernels::Bf16Kernels::of(level::Level::current()).is_some();
     if bf16 { &[Precision::F32, Precision::Bf16] } else { &[Precision::F32] }

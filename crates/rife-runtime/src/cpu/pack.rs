@@ -1,16 +1,14 @@
-//! Published weights in the order in which the kernels take them. Nothing is rounded but what
-//! Winograd's transform makes of them, computed in F64.
+//! Packs published weights in the order of the kernels. Nothing is rounded except the results of
+//! Winograd's weight transform, which is computed in F64.
 
-use std::collections::HashMap;
-
-use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use rife_model::{ENCODER_WIDTH, ModelError, ModelSpec, RES_CONVS, Scale, check_state_dict};
+use rife_model::{ENCODER_WIDTH, ModelSpec, RES_CONVS, Scale};
 
 use super::kernels::group;
 use super::kernels::winograd::transform_weights;
 use super::lanes::pair_of;
 use super::tensor::{BLOCK, Floats};
+use crate::published::{Published, StateDict};
 use crate::{Error, Result};
 
 /// The weights of a [`super::kernels::direct::Direct`].
@@ -23,11 +21,11 @@ pub(crate) struct DirectWeights {
     pub(crate) len: usize,
 }
 
-/// A residual convolution.
+/// The weights of a residual convolution.
 #[derive(Debug)]
 pub(crate) enum ResWeights {
-    /// At Winograd's points, see [`super::kernels::winograd::Multiply`], and the bias; pairs of
-    /// channels in BF16 or each in F32.
+    /// Transformed weights, see [`super::kernels::winograd::Multiply`], and the bias; with `pairs`,
+    /// pairs of channels in BF16, else F32.
     Winograd {
         weights: Floats,
         bias: Floats,
@@ -42,7 +40,7 @@ pub(crate) struct BlockWeights {
     /// The two convolutions of stride 2.
     pub(crate) stem: [DirectWeights; 2],
     pub(crate) body: Vec<ResWeights>,
-    /// Of the transposed convolution, for each of the four phases: flow, and the feature if any.
+    /// Each of the four phases of the transposed convolution: flow, and the feature if any.
     pub(crate) phases: [DirectWeights; 4],
     /// The mask of all phases.
     pub(crate) mask: DirectWeights,
@@ -79,7 +77,7 @@ impl ResWeights {
 }
 
 impl Packed {
-    /// Floats of all of it.
+    /// Floats of all weights.
     pub(crate) fn floats(&self) -> usize {
         let of_a_block = |b: &BlockWeights| {
             let direct = b.stem.iter().chain(&b.phases).chain([&b.mask]);
@@ -100,51 +98,22 @@ impl Packed {
 pub(crate) struct Packing {
     pub(crate) spec: &'static ModelSpec,
     pub(crate) scale: Scale,
-    /// [`super::level::Level::most_vectors`].
+    /// See [`super::level::Level::most_vectors`].
     pub(crate) most_vectors: usize,
-    /// Whether convolutions of stride 1 go by Winograd.
+    /// Whether convolutions of stride 1 use Winograd.
     pub(crate) winograd: bool,
-    /// Whether those of the blocks after the first compute in BF16 then.
+    /// Whether those of all blocks after the first use BF16.
     pub(crate) bf16: bool,
 }
 
-/// A layer as it was published, its scale multiplied in.
-struct Published {
-    /// `[outputs][inputs][3][3]`, or `[inputs][outputs][4][4]` of a transposed one.
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    /// The second dimension.
-    second: usize,
-}
-
 impl Published {
-    fn read(tensors: &HashMap<String, Tensor>, path: &str, beta: Option<&str>) -> Result<Self> {
-        let tensor = |name: String| {
-            let found = tensors.get(&name);
-            found.ok_or(candle_core::Error::CannotFindTensor { path: name })?.to_dtype(DType::F32)
-        };
-        let weight = tensor(format!("{path}.weight"))?;
-        let second = weight.dim(1)?;
-        let mut weights = weight.flatten_all()?.to_vec1::<f32>()?;
-        let mut bias = tensor(format!("{path}.bias"))?.to_vec1::<f32>()?;
-        if let Some(beta) = beta {
-            let beta = tensor(beta.into())?.flatten_all()?.to_vec1::<f32>()?;
-            let each = (weights.len() / beta.len().max(1)).max(1);
-            for (of_an_output, scale) in weights.chunks_exact_mut(each).zip(&beta) {
-                of_an_output.iter_mut().for_each(|w| *w *= scale);
-            }
-            bias.iter_mut().zip(&beta).for_each(|(b, scale)| *b *= scale);
-        }
-        Ok(Self { weights, bias, second })
-    }
-
-    /// Of a 3×3 convolution.
+    /// A weight of a 3×3 convolution.
     fn tap(&self, output: usize, input: usize, tap: usize) -> f32 {
         self.weights[(output * self.second + input) * 9 + tap]
     }
 
-    /// Of a transposed 4×4 convolution of stride 2: what sub-pixel `(py, px)` takes of the input
-    /// at `(dy, dx)` from its own, if anything.
+    /// A weight of a transposed 4×4 convolution of stride 2: how much sub-pixel `(py, px)` takes
+    /// from the input at `(dy, dx)` relative to its own; `None` if it does not read it.
     fn phase(
         &self,
         (input, output): (usize, usize),
@@ -167,13 +136,13 @@ fn floats(values: &[f32]) -> Result<Floats> {
     })
 }
 
-/// Memory of zeros.
+/// Zeroed memory.
 pub(crate) fn zeros(len: usize) -> Result<Floats> {
     let needed = Some(4 * len as u64);
     Floats::zeros(len).ok_or(Error::OutOfMemory { needed })
 }
 
-/// The taps of a 3×3 convolution, row by row, from the middle.
+/// The taps of a 3×3 convolution, row by row, relative to the centre.
 pub(crate) const TAPS: [(isize, isize); 9] =
     [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0), (0, 1), (1, -1), (1, 0), (1, 1)];
 
@@ -187,9 +156,7 @@ pub(crate) fn phase_taps((py, px): (usize, usize)) -> [(isize, isize); 4] {
 impl Packing {
     /// Packs a version's weights file.
     pub(crate) fn pack(self, weights: &[u8]) -> Result<Packed> {
-        let tensors = candle_core::safetensors::load_buffer(weights, &Device::Cpu)?;
-        check_state_dict(self.spec, tensors.iter().map(|(name, t)| (name.as_str(), t.dims())))
-            .map_err(ModelError::from)?;
+        let tensors = StateDict::read(self.spec, weights)?;
         let blocks = (0..self.spec.block_channels.len()).map(|i| self.block(&tensors, i));
         Ok(Packed {
             blocks: blocks.collect::<Result<_>>()?,
@@ -197,10 +164,10 @@ impl Packing {
         })
     }
 
-    fn block(self, tensors: &HashMap<String, Tensor>, index: usize) -> Result<BlockWeights> {
+    fn block(self, tensors: &StateDict, index: usize) -> Result<BlockWeights> {
         let spec = self.spec;
         let c = spec.block_channels[index];
-        let read = |path: &str| Published::read(tensors, &format!("block{index}.{path}"), None);
+        let read = |path: &str| tensors.layer(&format!("block{index}.{path}"), None);
         let first = read("conv0.0.0")?;
         let channels = input_channels(spec, index);
         let stem0 = self.direct(9, channels.len(), &first.bias, |tap, lane, output| {
@@ -210,20 +177,20 @@ impl Packing {
         let body = (0..RES_CONVS).into_par_iter().map(|k| {
             let path = format!("block{index}.convblock.{k}");
             let beta = format!("{path}.beta");
-            let layer = Published::read(tensors, &format!("{path}.conv"), Some(&beta))?;
-            // The first block decides for a motion, at little cost: what it is off by, the others
-            // cannot mend.
+            let layer = tensors.layer(&format!("{path}.conv"), Some(&beta))?;
+            // The first block stays in F32: it decides on the motion, the later blocks cannot
+            // repair its errors, and it costs little.
             self.res(&layer, self.bf16 && index > 0)
         });
         let body = body.collect::<Result<_>>()?;
 
         let last = read("lastconv.0")?;
-        // A block's flow is in px of its own picture: from here on in those of the frame.
+        // A block's flow is in px of its own resolution; scale it to px of the frame.
         let px = self.scale.block_divisor(spec, index) as f32;
         let blocks = c / BLOCK;
         let phase = |p: usize| {
             let phase = (p / 2, p % 2);
-            let lanes = phase_lanes(handed_on(spec, index));
+            let lanes = phase_lanes(output_features(spec, index));
             let scale = |lane: usize| if lane < BLOCK { px } else { 1.0 };
             let bias: Vec<f32> =
                 lanes.iter().enumerate().map(|(i, o)| last.bias[*o] * scale(i)).collect();
@@ -235,7 +202,7 @@ impl Packing {
             })
         };
         let phases = [phase(0)?, phase(1)?, phase(2)?, phase(3)?];
-        // Lane 4Y + X is the mask of pixel (Y, X) of four by four.
+        // Lane 4Y + X is the mask of pixel (Y, X) of 4×4.
         let output = |lane: usize| 4 * 4 + lane / 4 % 2 * 2 + lane % 2;
         let bias: Vec<f32> = (0..BLOCK).map(|lane| last.bias[output(lane)]).collect();
         let mask = self.direct(9 * blocks, BLOCK, &bias, |segment, channel, lane| {
@@ -246,8 +213,8 @@ impl Packing {
         Ok(BlockWeights { stem: [stem0, stem1], body, phases, mask })
     }
 
-    fn encoder(self, tensors: &HashMap<String, Tensor>) -> Result<EncoderWeights> {
-        let read = |i: usize| Published::read(tensors, &format!("encode.cnn{i}"), None);
+    fn encoder(self, tensors: &StateDict) -> Result<EncoderWeights> {
+        let read = |i: usize| tensors.layer(&format!("encode.cnn{i}"), None);
         let first = read(0)?;
         let last = read(3)?;
         let features = self.spec.encoder_channels;
@@ -271,7 +238,7 @@ impl Packing {
         })
     }
 
-    /// A 3×3 convolution of maps, of stride 1.
+    /// A 3×3 convolution of maps with stride 1.
     fn res(self, layer: &Published, pairs: bool) -> Result<ResWeights> {
         if !self.winograd {
             return Ok(ResWeights::Direct(self.conv(layer)?));
@@ -293,7 +260,7 @@ impl Packing {
         Ok(ResWeights::Winograd { weights, bias, pairs })
     }
 
-    /// Weights by segment, channel and output; as many outputs as biases.
+    /// Packs weights by segment, channel and output, with as many outputs as biases.
     fn direct(
         self,
         segments: usize,
@@ -325,19 +292,20 @@ impl Packing {
     }
 }
 
-/// Channels of the feature that a block hands on: nobody reads the last one's.
-pub(crate) fn handed_on(spec: &ModelSpec, index: usize) -> usize {
+/// Channels of the feature that a block passes to the next; none for the last block.
+pub(crate) fn output_features(spec: &ModelSpec, index: usize) -> usize {
     if index + 1 < spec.block_channels.len() { spec.feature_channels } else { 0 }
 }
 
-/// Floats of a pixel of a frame: its colour and its features.
+/// Floats of a pixel of a frame: RGB and features.
 pub(crate) fn frame_lanes(spec: &ModelSpec) -> usize {
     3 + spec.encoder_channels
 }
 
-/// Which published channel of a block's input each of the engine's is, see
-/// [`super::kernels::picture::Inputs`]. Published: both frames' colours, both frames' features,
-/// the timestep, and after the first block the mask, the feature handed on, the flow.
+/// The published channel of each channel of the engine's block input, see
+/// [`super::kernels::picture::Inputs`]. The published order is: RGB of both frames, features of
+/// both frames, the timestep, and after the first block the mask, the feature of the block before,
+/// the flow.
 pub(crate) fn input_channels(spec: &ModelSpec, index: usize) -> Vec<Option<usize>> {
     let features = spec.encoder_channels;
     let timestep = 6 + 2 * features;
@@ -353,10 +321,10 @@ pub(crate) fn input_channels(spec: &ModelSpec, index: usize) -> Vec<Option<usize
     all
 }
 
-/// Which published output of the transposed convolution each lane of a phase is: flow, four
-/// channels for each of 2×2 pixels; then the feature, eight for each.
+/// The published output of the transposed convolution for each lane of a phase: flow, four channels
+/// for each of 2×2 pixels; then the feature, eight channels for each.
 fn phase_lanes(feature_channels: usize) -> Vec<usize> {
-    // The pixel shuffle makes pixel (i, j) of four of output 4c + 2i + j.
+    // The pixel shuffle takes pixel (i, j) of 2×2 from output 4c + 2i + j.
     let pixels = |first: usize, channels: usize| {
         (0..4).flat_map(move |pixel| (first..first + channels).map(move |c| 4 * c + pixel))
     };

@@ -1,28 +1,27 @@
-//! What is computed for frames of one size: shapes, and where every buffer lies. Plain
-//! arithmetic.
+//! The plan for frames of one size: shapes, and the place of every buffer. Plain arithmetic.
 
 use rife_model::{ENCODER_WIDTH, ModelSpec, Padding, RES_CONVS, Scale};
 
 use super::kernels::picture::{ESTIMATE, Tap, scratch_len, taps};
 use super::kernels::winograd::{POINTS, TILE};
-use super::pack::{TAPS, frame_lanes, handed_on, input_channels, phase_taps};
+use super::pack::{TAPS, frame_lanes, input_channels, output_features, phase_taps};
 use super::tensor::{BLOCK, Grid};
 use crate::arena::{self, Life};
 use crate::{FrameSize, Optimization, Optimizations};
 
-/// Every buffer begins at a multiple of so many floats: those of a cache line.
+/// The alignment of every buffer in floats: a cache line.
 const ALIGNMENT: usize = 16;
-/// Outputs of the first convolution of a block that one task makes.
+/// Outputs of a block's first convolution that one task computes (rows, columns).
 pub(crate) const PATCH: (usize, usize) = (8, 48);
-/// Tiles that a thread takes to the points and back on its own, about: their points stay in its
-/// cache.
+/// About how many Winograd tiles a thread transforms, multiplies and transforms back at a time, so
+/// that they stay in its cache.
 const TILES: usize = 24;
-/// Tiles of a picture up to which each step of Winograd's is shared among threads by itself: the
-/// weights, which are more than the picture then, are read once.
+/// Up to this many tiles, threads share each step of Winograd separately: the weights are then
+/// larger than the map, and are read only once.
 const FEW_TILES: usize = 96;
 
-/// Floats of what lies between the two convolutions of stride 2, about, at most: where it is more,
-/// it is made band by band, and each stays in the cache until it is read.
+/// About the most floats between the two convolutions of stride 2. A larger map is computed in
+/// bands, each of which stays in the cache until it is read.
 const BAND: usize = 2 << 20;
 
 /// Everything that a plan depends on.
@@ -36,17 +35,17 @@ pub(crate) struct Request {
     pub(crate) optimizations: Optimizations,
 }
 
-/// A buffer of the arena, by its place in [`Plan::buffers`].
+/// A buffer of the arena: an index into [`Plan::offsets`].
 pub(crate) type BufferId = usize;
 
-/// How a convolution by Winograd is cut.
+/// How a chain of convolutions is divided into tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
-    /// Each thread takes so many tiles all the way.
+pub(crate) enum Schedule {
+    /// Winograd: each task takes this many tiles through all steps.
     ByTiles { tiles: usize },
-    /// Each step is shared, through these buffers.
+    /// Winograd: threads share each step, with these buffers in between.
     BySteps { points: BufferId, products: BufferId },
-    /// Without Winograd.
+    /// Direct convolution.
     Direct,
 }
 
@@ -54,28 +53,28 @@ pub(crate) enum Cut {
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
     pub(crate) grid: Grid,
-    /// Tiles across and in all.
+    /// Winograd tiles per row, and in all.
     pub(crate) across: usize,
     pub(crate) tiles: usize,
-    pub(crate) cut: Cut,
-    /// Two maps: the first one is read first, and holds the result of an even number.
+    pub(crate) schedule: Schedule,
+    /// Two maps that are read and written in turn. The first one holds the input, and the output of
+    /// an even number of convolutions.
     pub(crate) maps: [BufferId; 2],
-    /// The nine taps.
+    /// The offsets of the nine taps.
     pub(crate) segments: Vec<isize>,
 }
 
 impl Body {
-    /// What its convolutions are, for people.
+    /// The name of its kernels in reports.
     pub(crate) fn kernel(&self) -> &'static str {
-        match self.cut {
-            Cut::ByTiles { .. } => "winograd by tiles",
-            Cut::BySteps { .. } => "winograd by steps",
-            Cut::Direct => "direct",
+        match self.schedule {
+            Schedule::ByTiles { .. } => "winograd by tiles",
+            Schedule::BySteps { .. } => "winograd by steps",
+            Schedule::Direct => "direct",
         }
     }
 
-    /// Multiplications and additions of one of its convolutions as published, and the floats of
-    /// what it reads and writes.
+    /// Flops of one of its convolutions as published, and the floats that it reads and writes.
     pub(crate) fn work(&self) -> (usize, usize) {
         let Grid { channels, height, width } = self.grid;
         let pixels = height * width;
@@ -84,30 +83,30 @@ impl Body {
     }
 }
 
-/// What a block makes, and where.
+/// The shapes and the buffers of a block.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockPlan {
-    /// Its picture.
+    /// The size at which it works.
     pub(crate) height: usize,
     pub(crate) width: usize,
     pub(crate) divisor: f64,
     /// Floats of a pixel of its input.
     pub(crate) pixel: usize,
-    /// Between the two convolutions of stride 2, or a band of that.
+    /// The map, or one band of it, between the two convolutions of stride 2.
     pub(crate) stem: Grid,
-    /// Rows of the body that a band is for.
+    /// Rows of the body per band.
     pub(crate) band: usize,
     pub(crate) stem_map: BufferId,
     pub(crate) patch_segments: Vec<isize>,
     pub(crate) stem_segments: Vec<isize>,
     pub(crate) body: Body,
     pub(crate) phase_segments: [Vec<isize>; 4],
-    /// `None` where it is blended as it is made: see [`Plan::fused`].
+    /// `None` if it is blended as soon as it is computed, see [`Plan::fused`].
     pub(crate) estimate: Option<BufferId>,
     pub(crate) feature: Option<BufferId>,
-    /// The estimate of the swapped pair, with the ensemble.
+    /// The estimate of the reversed pair, with the ensemble.
     pub(crate) mirrored: Option<BufferId>,
-    /// From the frame to its picture, and back.
+    /// Resampling from the frame's size to the block's, and back.
     pub(crate) to_picture: [Vec<Tap>; 2],
     pub(crate) to_frame: [Vec<Tap>; 2],
 }
@@ -127,9 +126,9 @@ pub(crate) struct Plan {
     pub(crate) lanes: usize,
     pub(crate) blocks: Vec<BlockPlan>,
     pub(crate) encoder: Option<EncoderPlan>,
-    /// Where each buffer lies in the arena.
+    /// The offset of each buffer in the arena, in floats.
     pub(crate) offsets: Vec<usize>,
-    /// Floats of the arena, and of each thread's own memory.
+    /// Floats of the arena, and of each thread's scratch memory.
     pub(crate) arena: usize,
     pub(crate) scratch: usize,
 }
@@ -139,23 +138,23 @@ impl Plan {
         Builder { request, lives: Vec::new(), scratch: 0 }.build()
     }
 
-    /// Whether the last block's estimate is blended as it is made.
+    /// Whether the last block's estimate is blended as soon as it is computed.
     pub(crate) fn fused(&self) -> bool {
         self.blocks.last().is_some_and(|block| block.estimate.is_none())
     }
 
-    /// Pixels of a row of a frame, the margin at the left included.
+    /// Pixels of a row of a frame, including the margin at the left.
     pub(crate) fn frame_columns(&self) -> usize {
         self.padding.padded_width + 1
     }
 
     /// Floats of a frame: a row and a column of zeros, then the pixels.
     pub(crate) fn frame_len(&self) -> usize {
-        // A pixel is read as a vector, a lane of which is the next one's first.
+        // A pixel is loaded as a vector that is one lane longer.
         self.frame_columns() * (self.padding.padded_height + 1) * self.lanes + 1
     }
 
-    /// Where a frame's first pixel lies.
+    /// The offset of a frame's first pixel.
     pub(crate) fn frame_origin(&self) -> usize {
         (self.frame_columns() + 1) * self.lanes
     }
@@ -167,8 +166,8 @@ struct Builder<'a> {
     scratch: usize,
 }
 
-/// Floats from point to point, for tiles of so many channels: a line more than they take, so that
-/// points do not meet in one set of the cache.
+/// Floats from one point to the next for tiles of so many channels: a cache line more than they
+/// take, so that points do not share a set of the cache.
 pub(crate) fn point_stride(tiles: usize, channels: usize) -> usize {
     tiles * channels + BLOCK
 }
@@ -205,13 +204,14 @@ impl Builder<'_> {
         }
     }
 
-    /// A buffer for some of the steps, and its place after `base` others.
+    /// Adds a buffer that lives during some of the steps, and returns its id after `base` others.
     fn buffer(&mut self, base: usize, len: usize, (first, last): (usize, usize)) -> BufferId {
         self.lives.push(Life { len, first, last });
         base + self.lives.len() - 1
     }
 
-    /// A chain whose first map is written in step `first`, and the other not before `first + 1`.
+    /// A chain whose first map is written in step `first`, and the other one not before `first +
+    /// 1`.
     fn body(&mut self, base: usize, grid: Grid, (first, last): (usize, usize)) -> Body {
         let across = grid.width.div_ceil(TILE);
         let tiles = across * grid.height.div_ceil(TILE);
@@ -220,21 +220,21 @@ impl Builder<'_> {
             self.buffer(base, grid.len(), (first + 1, last)),
         ];
         let threads = self.request.threads;
-        let cut = if !self.request.optimizations.has(Optimization::Winograd) {
-            Cut::Direct
+        let schedule = if !self.request.optimizations.has(Optimization::Winograd) {
+            Schedule::Direct
         } else if threads > 1 && tiles <= FEW_TILES {
             let len = POINTS * point_stride(tiles, grid.channels);
             let mut points = || self.buffer(base, len, (first + 1, last));
-            Cut::BySteps { points: points(), products: points() }
+            Schedule::BySteps { points: points(), products: points() }
         } else {
-            // At least two tasks a thread, where there are tiles enough.
+            // At least two tasks per thread, if there are enough tiles.
             let most = TILES * (64 / grid.channels).max(1);
             let tiles = tiles.div_ceil(2 * threads).clamp(6, most).next_multiple_of(6);
             let points = POINTS * point_stride(tiles, grid.channels);
             self.scratch = self.scratch.max(2 * points);
-            Cut::ByTiles { tiles }
+            Schedule::ByTiles { tiles }
         };
-        Body { grid, across, tiles, cut, maps, segments: segments(&grid, &TAPS) }
+        Body { grid, across, tiles, schedule, maps, segments: segments(&grid, &TAPS) }
     }
 
     fn encoder(&mut self, padding: &Padding) -> EncoderPlan {
@@ -259,13 +259,13 @@ impl Builder<'_> {
         let bands = (height * width / 4 * channels / 2).div_ceil(BAND).min(rows);
         let band = rows.div_ceil(bands);
         let stem = Grid::new(channels / 2, (2 * band, width / 2));
-        // Three steps a block: its input and the stem, the body, the estimate. Then the blending.
+        // Three steps per block: input and stem, body, estimate. Then blending.
         let at = 3 * index;
         let stem_map = self.buffer(base, stem.len(), (at, at));
         let body = self.body(base, Grid::new(channels, (rows, columns)), (at, at + 2));
         let pixels = height * width * ESTIMATE;
         let end = 3 * count;
-        // With the ensemble, the steps run again when the estimate is made.
+        // With the ensemble, all steps run again after the first estimate.
         let made = if ensemble { at } else { at + 2 };
         let fused = fused(self.request, index);
         let estimate = (!fused).then(|| self.buffer(base, pixels, (made, end)));
@@ -277,13 +277,13 @@ impl Builder<'_> {
             );
         }
         let feature =
-            (handed_on(spec, index) > 0).then(|| self.buffer(base, pixels, (at + 2, at + 3)));
+            (output_features(spec, index) > 0).then(|| self.buffer(base, pixels, (at + 2, at + 3)));
         let mirrored = ensemble.then(|| self.buffer(base, pixels, (at, at + 2)));
 
         let pixel = input_channels(spec, index).len();
         let patch_columns = (2 * PATCH.1 + 1) as isize;
         let patch = (2 * PATCH.0 + 1) * (2 * PATCH.1 + 1) * pixel;
-        // Pictures of the blocks before are no larger: no more of their columns than of its own.
+        // Earlier blocks work at a lower resolution: a patch covers no more of their columns.
         let sources = (0..=count).map(|_| 2 * PATCH.1 + 8);
         self.scratch = self.scratch.max(patch.next_multiple_of(BLOCK) + scratch_len(sources, 0));
         BlockPlan {
@@ -310,15 +310,15 @@ impl Builder<'_> {
     }
 }
 
-/// Whether a block's estimate is blended as it is made, and never stored as a whole: the last
-/// one's, where its picture is the frame.
+/// Whether a block's estimate is blended as soon as it is computed, and never stored as a whole:
+/// that of the last block, if it works at the frame's size.
 fn fused(request: &Request, index: usize) -> bool {
     let last = index + 1 == request.spec.block_channels.len();
     let whole = request.scale.block_divisor(request.spec, index) == 1.0;
     last && whole && !request.ensemble && request.optimizations.has(Optimization::FusedKernels)
 }
 
-/// The segments of a convolution of a map: each tap's blocks of channels.
+/// The segments of a convolution of a map: the blocks of channels of each tap.
 fn segments(grid: &Grid, taps: &[(isize, isize)]) -> Vec<isize> {
     let (row, plane) = (grid.row() as isize, grid.plane() as isize);
     let blocks = 0..grid.blocks() as isize;
@@ -327,5 +327,5 @@ fn segments(grid: &Grid, taps: &[(isize, isize)]) -> Vec<isize> {
         .collect()
 }
 
-// Residual convolutions come in pairs: the result is where the first one read.
+// The number of residual convolutions is even, so that the result is in the first map.
 const _: () = assert!(RES_CONVS.is_multiple_of(2));

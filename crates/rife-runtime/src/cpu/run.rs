@@ -1,4 +1,4 @@
-//! Runs the steps of a plan on a team of threads.
+//! Runs the steps of a plan on the threads of a team.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -6,24 +6,24 @@ use std::time::{Duration, Instant};
 
 use rife_model::{MaskUpdate, ModelSpec};
 
-use super::conv::{Source, Winograd};
-use super::kernels::direct::{Outcome, Pixels, Place};
+use super::conv::{ConvInput, Winograd};
+use super::kernels::direct::{Epilogue, Pixels, Place};
 use super::kernels::picture::{Blend, ESTIMATE, Estimates, Frames, Inputs};
 use super::kernels::winograd::POINTS;
 use super::kernels::{Bf16Kernels, Kernels};
 use super::pack::{BlockWeights, DirectWeights, EncoderWeights, Packed, ResWeights};
-use super::plan::{BlockPlan, Body, BufferId, Cut, PATCH, Plan, point_stride};
-use super::team::{Shared, Team};
+use super::plan::{BlockPlan, Body, BufferId, PATCH, Plan, Schedule, point_stride};
+use super::team::{SharedPtr, Team};
 use super::tensor::{BLOCK, Grid, Map};
 
-/// Blocks of a version, at most.
+/// The most blocks of a version.
 const MOST_BLOCKS: usize = 5;
 /// Rows of the frame that one task blends.
 const BLEND_ROWS: usize = 4;
 
-/// What a step of a frame is, and how long it took.
+/// A step of a frame and its time.
 #[derive(Clone, Debug)]
-pub(crate) struct Timed {
+pub(crate) struct StepTime {
     pub(crate) name: String,
     pub(crate) kernel: &'static str,
     pub(crate) took: Duration,
@@ -32,31 +32,31 @@ pub(crate) struct Timed {
     pub(crate) bytes: f64,
 }
 
-/// Where a run notes how long its steps take.
-pub(crate) type Clock = Mutex<Vec<Timed>>;
+/// Collects the times of a run's steps.
+pub(crate) type Clock = Mutex<Vec<StepTime>>;
 
-/// What a run works on. The arena and the frames are the run's own: nobody else reads or writes
-/// them meanwhile, and steps follow one another, so that within a step only its tasks do. Each
-/// kernel call below relies on that, on the plan, which gives buffers that live at once places
-/// apart, and on its task's part of the output being no other task's.
+/// One run of a plan. It has exclusive use of the arena and the frames, and steps run one after
+/// another, so that only the tasks of one step access them at a time. The kernel calls below rely
+/// on that, on the plan, which gives overlapping lifetimes distinct memory, and on each task
+/// writing its own part of the output.
 pub(crate) struct Run<'a> {
     pub(crate) spec: &'static ModelSpec,
     pub(crate) kernels: &'a Kernels,
-    /// Where weights are in BF16.
+    /// Set if weights are BF16.
     pub(crate) bf16: Option<&'a Bf16Kernels>,
     pub(crate) plan: &'a Plan,
     pub(crate) packed: &'a Packed,
     pub(crate) team: &'a Team,
-    pub(crate) arena: Shared<f32>,
+    pub(crate) arena: SharedPtr<f32>,
     /// The first pixels of the earlier and the later frame.
-    pub(crate) frames: [Shared<f32>; 2],
-    /// For who wants to know; nothing is timed else.
+    pub(crate) frames: [SharedPtr<f32>; 2],
+    /// Collects per-step timings when set.
     pub(crate) clock: Option<&'a Clock>,
 }
 
 impl Run<'_> {
-    fn buffer(&self, id: BufferId) -> Shared<f32> {
-        Shared::new(self.arena.at(self.plan.offsets[id]))
+    fn buffer(&self, id: BufferId) -> SharedPtr<f32> {
+        SharedPtr::new(self.arena.at(self.plan.offsets[id]))
     }
 
     fn maps(&self, body: &Body) -> [Map; 2] {
@@ -66,13 +66,13 @@ impl Run<'_> {
 
     fn clear_margins(&self, map: &Map) {
         self.team.each(map.grid.blocks(), |block, _| {
-            // SAFETY: each block is one task's.
+            // SAFETY: each block belongs to one task.
             map.grid.clear_margin(unsafe { map.plane(block) });
         });
     }
 
-    /// Does a step, and notes what it was: its name, its kernel, the multiplications and additions
-    /// and the floats read and written.
+    /// Runs a step and, if there is a clock, records its name, kernel, flops and the floats that it
+    /// reads and writes.
     fn step(
         &self,
         name: impl FnOnce() -> String,
@@ -85,7 +85,7 @@ impl Run<'_> {
         work();
         let took = start.elapsed();
         let (flops, bytes) = (flops as f64, 4.0 * floats as f64);
-        let timed = Timed { name: name(), kernel, took, flops, bytes };
+        let timed = StepTime { name: name(), kernel, took, flops, bytes };
         clock.lock().unwrap_or_else(PoisonError::into_inner).push(timed);
     }
 
@@ -93,8 +93,8 @@ impl Run<'_> {
         self.plan.frame_columns() * self.plan.lanes
     }
 
-    /// Computes a frame's features, beside its colours.
-    pub(crate) fn encode(&self, frame: Shared<f32>) {
+    /// Computes a frame's features and stores them next to its RGB.
+    pub(crate) fn encode(&self, frame: SharedPtr<f32>) {
         let (Some(plan), Some(weights)) = (&self.plan.encoder, &self.packed.encoder) else {
             return;
         };
@@ -102,8 +102,8 @@ impl Run<'_> {
         let maps = self.maps(&plan.body);
         let lanes = self.plan.lanes;
         maps.iter().for_each(|map| self.clear_margins(map));
-        let source = Source {
-            at: Shared::new(frame.at(0)),
+        let source = ConvInput {
+            at: SharedPtr::new(frame.at(0)),
             row: 2 * self.frame_row(),
             column: 2 * lanes,
             segments: &plan.first_segments,
@@ -116,7 +116,7 @@ impl Run<'_> {
             "direct",
             work,
             || {
-                let to = Outcome::Leaky(Place::of(&maps[0]));
+                let to = Epilogue::Leaky(Place::of(&maps[0]));
                 self.rows(first, &source, 0..grid.height, grid.width, to);
             },
         );
@@ -128,7 +128,7 @@ impl Run<'_> {
             });
         }
         let map = &maps[body.len() % 2];
-        let source = Source::of(map, &plan.body.segments, 1);
+        let source = ConvInput::of(map, &plan.body.segments, 1);
         let to = Pixels { at: frame.at(3), row: self.frame_row(), pixel: lanes, step: 2 };
         let features = self.spec.encoder_channels;
         let work = (pixels * 16 * c * features * 2, pixels * (c + 4 * features));
@@ -137,12 +137,12 @@ impl Run<'_> {
             "direct",
             work,
             || {
-                self.rows(last, &source, 0..grid.height, grid.width, Outcome::Quarters(to));
+                self.rows(last, &source, 0..grid.height, grid.width, Epilogue::Quarters(to));
             },
         );
     }
 
-    /// Makes flow and mask, block by block.
+    /// Estimates flow and mask, block by block.
     pub(crate) fn estimate(&self, timestep: f32) {
         for (index, (plan, weights)) in self.plan.blocks.iter().zip(&self.packed.blocks).enumerate()
         {
@@ -197,16 +197,17 @@ impl Run<'_> {
                 "direct",
                 work,
                 || {
-                    // The band's first row is the body's first one in it, twice.
+                    // The stem computes two rows for each row of the body; move back by those of
+                    // the bands before.
                     let first = stem.origin().wrapping_sub(2 * rows.start * stem.grid.row());
-                    let mut source = Source::of(&stem, &plan.stem_segments, 2);
-                    source.at = Shared::new(first);
-                    let to = Outcome::Leaky(Place::of(&maps[0]));
+                    let mut source = ConvInput::of(&stem, &plan.stem_segments, 2);
+                    source.at = SharedPtr::new(first);
+                    let to = Epilogue::Leaky(Place::of(&maps[0]));
                     self.rows(&weights.stem[1], &source, rows.clone(), grid.width, to);
                 },
             );
         }
-        // Not before: it may lie where the stem's map was.
+        // Not earlier: this map may use the memory of the stem's map.
         self.clear_margins(&maps[1]);
         for (k, res) in weights.body.iter().enumerate() {
             let name = || name(&format!("res{k}"));
@@ -232,8 +233,9 @@ impl Run<'_> {
         );
     }
 
-    /// What a pixel of the frame knows from the blocks before `index`: as many of the array.
-    fn known(&self, index: usize) -> [Estimates<'_>; MOST_BLOCKS] {
+    /// The estimates of the blocks before `index` at the frame's pixels; the rest of the array is
+    /// unused.
+    fn estimates_before(&self, index: usize) -> [Estimates<'_>; MOST_BLOCKS] {
         std::array::from_fn(|i| {
             let counts = self.spec.mask_update == MaskUpdate::Add || i + 1 == index;
             let mask = if counts { 1.0 } else { 0.0 };
@@ -243,7 +245,7 @@ impl Run<'_> {
         })
     }
 
-    fn estimates(plan: &BlockPlan, at: Shared<f32>, keep: [f32; ESTIMATE]) -> Estimates<'_> {
+    fn estimates(plan: &BlockPlan, at: SharedPtr<f32>, keep: [f32; ESTIMATE]) -> Estimates<'_> {
         Estimates {
             at: at.at(0),
             row: plan.width * ESTIMATE,
@@ -263,32 +265,32 @@ impl Run<'_> {
         }
     }
 
-    /// A convolution, row by row.
+    /// A convolution, one task per row.
     fn rows(
         &self,
         weights: &DirectWeights,
-        source: &Source<'_>,
+        source: &ConvInput<'_>,
         rows: Range<usize>,
         width: usize,
-        to: Outcome,
+        to: Epilogue,
     ) {
         self.team.each(rows.len(), |i, _| {
             let y = rows.start + i;
             let args = source.direct(weights, y..y + 1, 0..width, to);
-            // SAFETY: see [`Run`]; a row of outputs is one task's.
+            // SAFETY: see [`Run`]; each row of outputs belongs to one task.
             unsafe { (self.kernels.direct)(&args) };
         });
     }
 
-    /// The first convolution of a block, with its input made piece by piece, for a band of rows of
-    /// the body: into `to`, the first row of which is the first of theirs.
+    /// The first convolution of a block for a band of rows of the body, with its input computed
+    /// patch by patch. The first row of `to` is the first of the band.
     fn stem(&self, stem: &Stem<'_>, band: &Range<usize>, to: &Map) {
         let Stem { index, plan, weights, timestep, swapped } = *stem;
         let (rows, columns) = PATCH;
         let Map { grid, .. } = *to;
-        let at = Shared::new(to.origin());
+        let at = SharedPtr::new(to.origin());
         let across = grid.width.div_ceil(columns);
-        // The row above the band is the margin's, which is zeros above the first one only.
+        // The row above the band is needed too; for the first band it is the margin of zeros.
         let (start, end) = ((2 * band.start).saturating_sub(1), 2 * band.end);
         self.team.each(across * (end - start).div_ceil(rows), |task, own| {
             let (y, x) = (start + task / across * rows, task % across * columns);
@@ -297,7 +299,7 @@ impl Run<'_> {
             let patch_row = (2 * PATCH.1 + 1) * plan.pixel;
             let patch = (2 * PATCH.0 + 1) * patch_row;
             let (patch, scratch) = own.as_mut_slice().split_at_mut(patch.next_multiple_of(BLOCK));
-            let known = self.known(index);
+            let known = self.estimates_before(index);
             let feature = match index.checked_sub(1).map(|i| &self.plan.blocks[i]) {
                 Some(before) => {
                     let of = |id| Self::estimates(before, self.buffer(id), [1.0; ESTIMATE]);
@@ -321,11 +323,11 @@ impl Run<'_> {
                 to_pixel: plan.pixel,
                 scratch: scratch.as_mut_ptr(),
             };
-            // SAFETY: see [`Run`]; the patch is the thread's own, with room for what the largest
-            // one takes.
+            // SAFETY: see [`Run`]; the patch is the thread's own scratch memory, which has room for
+            // the largest patch.
             unsafe { (self.kernels.inputs)(&args) };
-            let source = Source {
-                at: Shared::new(patch.as_mut_ptr()),
+            let source = ConvInput {
+                at: SharedPtr::new(patch.as_mut_ptr()),
                 row: 2 * patch_row,
                 column: 2 * plan.pixel,
                 segments: &plan.patch_segments,
@@ -335,23 +337,23 @@ impl Run<'_> {
                 row: grid.row(),
                 plane: grid.plane(),
             };
-            let args = source.direct(weights, 0..rows, 0..columns, Outcome::Leaky(to));
-            // SAFETY: see [`Run`]; a part of the outputs is one task's.
+            let args = source.direct(weights, 0..rows, 0..columns, Epilogue::Leaky(to));
+            // SAFETY: see [`Run`]; each part of the outputs belongs to one task.
             unsafe { (self.kernels.direct)(&args) };
         });
     }
 
-    /// A convolution of stride 1 and LeakyReLU; `residual` adds the input before that.
+    /// A convolution of stride 1 and LeakyReLU. With `residual`, the input is added first.
     fn res_conv(&self, body: &Body, weights: &ResWeights, from: &Map, to: &Map, residual: bool) {
         let (weights, bias, pairs) = match weights {
             ResWeights::Winograd { weights, bias, pairs } => (weights, bias, *pairs),
             ResWeights::Direct(weights) => {
-                let source = Source::of(from, &body.segments, 1);
+                let source = ConvInput::of(from, &body.segments, 1);
                 let place = Place::of(to);
                 let to = if residual {
-                    Outcome::Residual { place, add: from.origin() }
+                    Epilogue::Residual { place, add: from.origin() }
                 } else {
-                    Outcome::Leaky(place)
+                    Epilogue::Leaky(place)
                 };
                 self.rows(weights, &source, 0..body.grid.height, body.grid.width, to);
                 return;
@@ -362,62 +364,64 @@ impl Run<'_> {
             kernels: self.kernels,
             bf16: self.bf16.filter(|_| pairs),
             body,
-            from: Shared::new(from.origin()),
-            to: Shared::new(to.origin()),
+            from: SharedPtr::new(from.origin()),
+            to: SharedPtr::new(to.origin()),
             residual,
             weights,
             bias,
         };
-        match body.cut {
-            Cut::ByTiles { tiles } => {
+        match body.schedule {
+            Schedule::ByTiles { tiles } => {
                 let point = point_stride(tiles, grid.channels);
                 self.team.each(body.tiles.div_ceil(tiles), |task, own| {
                     let range = task * tiles..(task * tiles + tiles).min(body.tiles);
-                    let own = Shared::new(own.as_mut_ptr());
-                    let (points, products) = (own, Shared::new(own.at(POINTS * point)));
-                    // SAFETY: see [`Run`]; the thread's own memory holds both, and tiles are one
-                    // task's.
+                    let own = SharedPtr::new(own.as_mut_ptr());
+                    let (points, products) = (own, SharedPtr::new(own.at(POINTS * point)));
+                    // SAFETY: see [`Run`]; the thread's scratch memory holds both, and each tile
+                    // belongs to one task.
                     unsafe {
-                        conv.to_points(points, point, 0..grid.blocks(), range.clone());
+                        conv.input_transform(points, point, 0..grid.blocks(), range.clone());
                         conv.multiply(points, products, point, 0..POINTS, range.len());
-                        conv.back(products, point, 0..grid.blocks(), range);
+                        conv.output_transform(products, point, 0..grid.blocks(), range);
                     }
                 });
             }
-            Cut::BySteps { points, products } => {
+            Schedule::BySteps { points, products } => {
                 let point = point_stride(body.tiles, grid.channels);
                 let (points, products) = (self.buffer(points), self.buffer(products));
                 let all = 0..body.tiles;
                 self.team.each(grid.blocks(), |block, _| {
-                    // SAFETY: see [`Run`]; a block of channels is one task's.
-                    unsafe { conv.to_points(points, point, block..block + 1, all.clone()) };
+                    // SAFETY: see [`Run`]; each block of channels belongs to one task.
+                    unsafe { conv.input_transform(points, point, block..block + 1, all.clone()) };
                 });
                 self.team.each(POINTS, |at, _| {
-                    // SAFETY: see [`Run`]; a point is one task's.
+                    // SAFETY: see [`Run`]; each point belongs to one task.
                     unsafe { conv.multiply(points, products, point, at..at + 1, all.len()) };
                 });
                 self.team.each(grid.blocks(), |block, _| {
-                    // SAFETY: see [`Run`]; a block of channels is one task's.
-                    unsafe { conv.back(products, point, block..block + 1, all.clone()) };
+                    // SAFETY: see [`Run`]; each block of channels belongs to one task.
+                    unsafe {
+                        conv.output_transform(products, point, block..block + 1, all.clone())
+                    };
                 });
             }
-            Cut::Direct => unreachable!("weights are packed as the plan cuts"),
+            Schedule::Direct => unreachable!("weights are packed as the plan cuts"),
         }
     }
 
-    /// The transposed convolution and the pixel shuffle for one row of its input: four rows of
-    /// flow and mask, and of the feature.
+    /// The transposed convolution and the pixel shuffle for one row of its input, which gives four
+    /// rows of flow, mask and feature.
     fn last_conv(
         &self,
         plan: &BlockPlan,
         weights: &BlockWeights,
         from: &Map,
         y: usize,
-        estimate: Shared<f32>,
-        feature: Option<Shared<f32>>,
+        estimate: SharedPtr<f32>,
+        feature: Option<SharedPtr<f32>>,
     ) {
         let row = plan.width * ESTIMATE;
-        let pixels = |base: Shared<f32>, at: usize| Pixels {
+        let pixels = |base: SharedPtr<f32>, at: usize| Pixels {
             at: base.at(at),
             row,
             pixel: ESTIMATE,
@@ -430,29 +434,29 @@ impl Run<'_> {
             let to = match feature {
                 Some(feature) => {
                     let eights = pixels(feature, at);
-                    Outcome::QuartersAndEights { quarters, eights }
+                    Epilogue::QuartersAndEights { quarters, eights }
                 }
-                None => Outcome::Quarters(quarters),
+                None => Epilogue::Quarters(quarters),
             };
-            let source = Source::of(from, &plan.phase_segments[p], 1);
+            let source = ConvInput::of(from, &plan.phase_segments[p], 1);
             let args = source.direct(weights, y..y + 1, 0..width, to);
-            // SAFETY: see [`Run`]; the pixels of a row of inputs are one task's.
+            // SAFETY: see [`Run`]; the pixels of a row of inputs belong to one task.
             unsafe { (self.kernels.direct)(&args) };
         }
-        let source = Source::of(from, &plan.body.segments, 1);
-        let to = Outcome::Singles(pixels(estimate, 4));
+        let source = ConvInput::of(from, &plan.body.segments, 1);
+        let to = Epilogue::Singles(pixels(estimate, 4));
         let args = source.direct(&weights.mask, y..y + 1, 0..width, to);
         // SAFETY: as above.
         unsafe { (self.kernels.direct)(&args) };
     }
 
-    /// The mean of a block's estimate and of that for the swapped pair, swapped back.
+    /// Averages a block's estimate with that of the reversed pair.
     fn average(&self, plan: &BlockPlan) {
         let (Some(estimate), Some(mirrored)) = (plan.estimate, plan.mirrored) else { return };
         let (estimate, mirrored) = (self.buffer(estimate), self.buffer(mirrored));
         let row = plan.width * ESTIMATE;
         self.team.each(plan.height, |y, _| {
-            // SAFETY: see [`Run`]; a row is one task's.
+            // SAFETY: see [`Run`]; each row belongs to one task.
             let (ours, theirs) = unsafe {
                 (
                     std::slice::from_raw_parts_mut(estimate.at(y * row), row),
@@ -468,8 +472,8 @@ impl Run<'_> {
         });
     }
 
-    /// Blends the frames by what the blocks made, and hands over rows: `row(y, channels, stride)`
-    /// with each channel at a multiple of `stride`.
+    /// Blends the frames by the blocks' estimates, and passes on each row as `row(y, channels,
+    /// stride)`, with each channel at a multiple of `stride`.
     pub(crate) fn blend(&self, row: impl Fn(usize, &[f32], usize) + Sync) {
         let (height, width) = (self.plan.padding.height, self.plan.padding.width);
         let pixels = height * width;
@@ -489,7 +493,7 @@ impl Run<'_> {
                         let rows = task * BLEND_ROWS..(task * BLEND_ROWS + BLEND_ROWS).min(height);
                         self.blend_rows(
                             rows,
-                            &self.known(count)[..count],
+                            &self.estimates_before(count)[..count],
                             own.as_mut_slice(),
                             &row,
                         );
@@ -508,18 +512,18 @@ impl Run<'_> {
             self.team.each(height.div_ceil(4), |y, own| {
                 let four_rows = 4 * plan.width * ESTIMATE;
                 let (estimate, own) = own.as_mut_slice().split_at_mut(four_rows);
-                let estimate = Shared::new(estimate.as_mut_ptr());
-                // Where the picture would begin that these rows are of.
-                let first = Shared::new(estimate.at(0).wrapping_sub(y * four_rows));
+                let estimate = SharedPtr::new(estimate.as_mut_ptr());
+                // The start that a whole picture would have, of which these are four rows.
+                let first = SharedPtr::new(estimate.at(0).wrapping_sub(y * four_rows));
                 self.last_conv(plan, weights, &from, y, first, None);
-                let mut known = self.known(count);
+                let mut known = self.estimates_before(count);
                 known[count - 1].at = first.at(0);
                 self.blend_rows(4 * y..(4 * y + 4).min(height), &known[..count], own, &row);
             });
         });
     }
 
-    /// Blends some rows, in memory of the thread's own.
+    /// Blends some rows, in scratch memory.
     fn blend_rows(
         &self,
         rows: Range<usize>,
@@ -539,7 +543,8 @@ impl Run<'_> {
                 to: to.as_mut_ptr(),
                 scratch: scratch.as_mut_ptr(),
             };
-            // SAFETY: see [`Run`]; the memory is the thread's own, as large as the plan says.
+            // SAFETY: see [`Run`]; the scratch memory is the thread's own, and of the size that the
+            // plan requires.
             unsafe { (self.kernels.blend)(&args) };
             row(y, to, stride);
         }
@@ -557,7 +562,7 @@ struct Stem<'a> {
 }
 
 impl Place {
-    /// A map's.
+    /// The blocks of a map.
     fn of(map: &Map) -> Self {
         Self { at: map.origin(), row: map.grid.row(), plane: map.grid.plane() }
     }

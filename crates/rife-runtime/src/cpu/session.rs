@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use super::engine::Shared;
 use super::pack::zeros;
 use super::plan::Plan;
 use super::run::{Clock, Run};
-use super::team::{Shared as Address, Team};
+use super::shared::Shared;
+use super::team::{SharedPtr, Team};
 use super::tensor::Floats;
-use crate::engine::{EngineSession, KernelTime, MemoryUse};
+use crate::engine::{EngineSession, MemoryUse};
+use crate::profile::{KernelTime, SessionProfiler};
 use crate::{Error, Frame, FrameSize, FrameView, FrameViewMut, Optimization, PixelFormat, Result};
 
 /// Frames that may be submitted and not finished.
@@ -20,7 +21,7 @@ const DEPTH: usize = 2;
 struct Image {
     /// See [`Plan::frame_len`].
     floats: Floats,
-    /// Whether its features are in it.
+    /// Whether it includes its features.
     encoded: bool,
 }
 
@@ -29,17 +30,17 @@ pub(crate) struct CpuSession {
     shared: Arc<Shared>,
     plan: Plan,
     team: Team,
-    /// Kept from frame to frame, unless that is switched off.
+    /// `None` if it is allocated for every frame.
     arena: Option<Floats>,
-    /// The earlier and the later frame, and how many there are.
+    /// The earlier and the later frame, and how many were pushed.
     images: [Image; 2],
-    held: usize,
-    /// The frames as they came, where they are converted anew for every frame made.
+    frames: usize,
+    /// The frames before conversion, if they are converted again for every interpolated frame.
     originals: Option<[Frame; 2]>,
-    made: VecDeque<Frame>,
-    /// Frames to make others in.
+    finished: VecDeque<Frame>,
+    /// Frames to reuse for results.
     spare: Vec<Frame>,
-    /// What is kept of a frame's chroma until all of it is there, see [`FrameViewMut::rows`].
+    /// The chroma rows of a frame in progress, see [`FrameViewMut::rows`].
     chroma: Vec<f32>,
 }
 
@@ -55,9 +56,9 @@ impl CpuSession {
             team: Team::new(&shared.pool, plan.scratch)?,
             arena: kept.then(|| zeros(plan.arena)).transpose()?,
             images: [image()?, image()?],
-            held: 0,
+            frames: 0,
             originals: (!cached).then(|| Ok::<_, Error>([blank()?, blank()?])).transpose()?,
-            made: VecDeque::with_capacity(DEPTH),
+            finished: VecDeque::with_capacity(DEPTH),
             spare: Vec::with_capacity(DEPTH),
             chroma: Vec::new(),
             plan,
@@ -65,15 +66,15 @@ impl CpuSession {
         })
     }
 
-    /// Writes a frame into an image.
+    /// Converts a frame to an image.
     fn convert(team: &Team, plan: &Plan, frame: &FrameView<'_>, image: &mut Image) {
         let (lanes, row) = (plan.lanes, plan.frame_columns() * plan.lanes);
         image.encoded = false;
-        let first = Address::new(image.floats.as_mut_ptr().wrapping_add(plan.frame_origin()));
+        let first = SharedPtr::new(image.floats.as_mut_ptr().wrapping_add(plan.frame_origin()));
         team.enter(|| {
             team.each(frame.size().height, |y, _| {
-                // SAFETY: the image has a row of so many pixels for each of the frame's, and each
-                // is one task's.
+                // SAFETY: the image has a row of that many pixels for each row of the frame, and
+                // each row belongs to one task.
                 let row = unsafe {
                     std::slice::from_raw_parts_mut(first.at(y * row), frame.size().width * lanes)
                 };
@@ -82,14 +83,14 @@ impl CpuSession {
         });
     }
 
-    fn make(
+    fn interpolate(
         &mut self,
         timestep: f32,
         out: &mut FrameViewMut<'_>,
         clock: Option<&Clock>,
     ) -> Result<()> {
-        if self.held < 2 {
-            return Err(Error::NotReady(self.held));
+        if self.frames < 2 {
+            return Err(Error::NotReady(self.frames));
         }
         let mut passing = None;
         let arena = match &mut self.arena {
@@ -108,7 +109,7 @@ impl CpuSession {
         let frames = self
             .images
             .each_mut()
-            .map(|i| Address::new(i.floats.as_mut_ptr().wrapping_add(origin)));
+            .map(|i| SharedPtr::new(i.floats.as_mut_ptr().wrapping_add(origin)));
         let run = Run {
             spec: self.shared.spec,
             kernels: &self.shared.kernels,
@@ -116,7 +117,7 @@ impl CpuSession {
             plan: &self.plan,
             packed: &self.shared.packed,
             team: &self.team,
-            arena: Address::new(arena.as_mut_ptr()),
+            arena: SharedPtr::new(arena.as_mut_ptr()),
             frames,
             clock,
         };
@@ -135,9 +136,9 @@ impl CpuSession {
                 // SAFETY: each row is blended once, so no other thread writes it.
                 unsafe { rows.write(y, planes) };
             });
-            self.team.each(rows.unsettled(), |row, _| {
-                // SAFETY: all rows are blended, and each of these is one task's.
-                unsafe { rows.settle(row) };
+            self.team.each(rows.remaining_rows(), |row, _| {
+                // SAFETY: all rows have been blended, and each of these belongs to one task.
+                unsafe { rows.write_remaining(row) };
             });
         });
         self.images.iter_mut().for_each(|image| image.encoded = true);
@@ -154,13 +155,13 @@ impl EngineSession for CpuSession {
         } else {
             Self::convert(&self.team, &self.plan, frame, &mut self.images[1]);
         }
-        self.held = (self.held + 1).min(2);
+        self.frames = (self.frames + 1).min(2);
         Ok(())
     }
 
     fn reset(&mut self) {
-        self.held = 0;
-        self.made.clear();
+        self.frames = 0;
+        self.finished.clear();
     }
 
     fn depth(&self) -> usize {
@@ -171,34 +172,47 @@ impl EngineSession for CpuSession {
         let size = FrameSize::new(self.plan.padding.width, self.plan.padding.height);
         let spare = self.spare.pop().filter(|frame| frame.format() == format);
         let mut frame = spare.map_or_else(|| Frame::black(size, format), Ok)?;
-        self.make(timestep, &mut frame.view_mut(), None)?;
-        self.made.push_back(frame);
+        self.interpolate(timestep, &mut frame.view_mut(), None)?;
+        self.finished.push_back(frame);
         Ok(())
     }
 
     fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()> {
-        let frame = self.made.pop_front().ok_or(Error::NothingPending)?;
+        let frame = self.finished.pop_front().ok_or(Error::NothingPending)?;
         out.copy_from(&frame);
         self.spare.push(frame);
         Ok(())
     }
 
     fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
-        self.make(timestep, out, None)
+        self.interpolate(timestep, out, None)
     }
 
-    fn time_on_device(&mut self, timestep: f32, runs: usize) -> Result<Option<Vec<f32>>> {
+    fn memory(&self) -> Option<MemoryUse> {
+        let images = self.images.iter().map(|i| i.floats.len());
+        let arena = self.arena.as_ref().map_or(0, Floats::len);
+        let floats = images.sum::<usize>() + arena + self.team.floats() + self.chroma.len();
+        let packed = self.shared.packed.floats();
+        Some(MemoryUse { device_bytes: 4 * (floats + packed) as u64, pinned_host_bytes: 0 })
+    }
+    fn profiler(&mut self) -> Option<&mut dyn SessionProfiler> {
+        Some(self)
+    }
+}
+
+impl SessionProfiler for CpuSession {
+    fn time_on_device(&mut self, timestep: f32, runs: usize) -> Result<Vec<f32>> {
         let size = FrameSize::new(self.plan.padding.width, self.plan.padding.height);
         let mut out = Frame::black(size, PixelFormat::Rgb8)?;
         let mut times = Vec::with_capacity(runs);
         for _ in 0..runs {
-            // As in a stream: the newer frame is new.
+            // As in a stream, where the newer frame is new.
             self.images[1].encoded = false;
             let start = Instant::now();
-            self.make(timestep, &mut out.view_mut(), None)?;
+            self.interpolate(timestep, &mut out.view_mut(), None)?;
             times.push(start.elapsed().as_secs_f32() * 1e3);
         }
-        Ok(Some(times))
+        Ok(times)
     }
 
     fn kernel_times(&mut self, runs: usize) -> Result<Vec<KernelTime>> {
@@ -206,10 +220,10 @@ impl EngineSession for CpuSession {
         let mut out = Frame::black(size, PixelFormat::Rgb8)?;
         let mut all: Vec<KernelTime> = Vec::new();
         for _ in 0..runs {
-            // As in a stream: the newer frame is new.
+            // As in a stream, where the newer frame is new.
             self.images[1].encoded = false;
             let clock = Clock::default();
-            self.make(0.5, &mut out.view_mut(), Some(&clock))?;
+            self.interpolate(0.5, &mut out.view_mut(), Some(&clock))?;
             let steps = clock.into_inner().unwrap_or_else(PoisonError::into_inner);
             all.resize_with(steps.len(), || KernelTime {
                 name: String::new(),
@@ -225,13 +239,5 @@ impl EngineSession for CpuSession {
             }
         }
         Ok(all)
-    }
-
-    fn memory(&self) -> Option<MemoryUse> {
-        let images = self.images.iter().map(|i| i.floats.len());
-        let arena = self.arena.as_ref().map_or(0, Floats::len);
-        let floats = images.sum::<usize>() + arena + self.team.floats() + self.chroma.len();
-        let packed = self.shared.packed.floats();
-        Some(MemoryUse { device_bytes: 4 * (floats + packed) as u64, pinned_host_bytes: 0 })
     }
 }

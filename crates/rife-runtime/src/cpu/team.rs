@@ -1,4 +1,4 @@
-//! Threads, and what they share.
+//! Worker threads, and the memory that they share.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use super::pack::zeros;
 use super::tensor::Floats;
 use crate::Result;
 
-/// Threads, with memory of their own.
+/// Threads with scratch memory of their own.
 pub(crate) struct Team {
     pool: Arc<ThreadPool>,
     scratch: Vec<Mutex<Floats>>,
@@ -22,7 +22,7 @@ impl Team {
         Ok(Self { pool: Arc::clone(pool), scratch })
     }
 
-    /// Floats that the threads have for themselves.
+    /// Floats of scratch memory of all threads.
     pub(crate) fn floats(&self) -> usize {
         let held = |m: &Mutex<Floats>| m.lock().unwrap_or_else(PoisonError::into_inner).len();
         self.scratch.iter().map(held).sum()
@@ -33,12 +33,12 @@ impl Team {
         self.pool.install(work)
     }
 
-    /// Runs `task` for each number below `count`, with the memory of the thread that it runs on.
-    /// Called within [`Team::enter`].
+    /// Runs `task` for each number below `count`, with the scratch memory of the thread that runs
+    /// it. Called within [`Team::enter`].
     pub(crate) fn each(&self, count: usize, task: impl Fn(usize, &mut Floats) + Sync) {
         (0..count).into_par_iter().with_max_len(1).for_each(|i| {
             let thread = rayon::current_thread_index().unwrap_or(0);
-            // Nothing within a task waits for another one, so the memory is free.
+            // A task never waits for another one on the same thread, so the lock is free.
             let own = self.scratch[thread].lock();
             task(i, &mut own.unwrap_or_else(PoisonError::into_inner));
         });
@@ -47,14 +47,14 @@ impl Team {
 
 /// An address that threads share.
 #[derive(Clone, Copy)]
-pub(crate) struct Shared<T>(*mut T);
+pub(crate) struct SharedPtr<T>(*mut T);
 
-// SAFETY: an address; whoever reads or writes through it answers for that.
-unsafe impl<T> Send for Shared<T> {}
+// SAFETY: it is an address; each access through it states its own invariant.
+unsafe impl<T> Send for SharedPtr<T> {}
 // SAFETY: as above.
-unsafe impl<T> Sync for Shared<T> {}
+unsafe impl<T> Sync for SharedPtr<T> {}
 
-impl<T> Shared<T> {
+impl<T> SharedPtr<T> {
     pub(crate) fn new(at: *mut T) -> Self {
         Self(at)
     }

@@ -1,23 +1,23 @@
-//! Memory of the engine, and how activations lie in it.
+//! The memory of the engine, and the layout of activations in it.
 
 use std::fmt;
 
-/// Channels that lie side by side: those of one vector.
+/// Channels stored side by side: those of one vector.
 pub(crate) const BLOCK: usize = 16;
 
-/// Sixteen floats of one cache line.
+/// Sixteen floats: one cache line.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Line(#[expect(dead_code, reason = "read through pointers")] [f32; BLOCK]);
 
-/// Floats that begin at a cache line.
+/// Floats aligned to a cache line.
 pub(crate) struct Floats {
     lines: Vec<Line>,
     len: usize,
 }
 
 impl Floats {
-    /// So many zeros; `None` where there is no memory for them.
+    /// `len` zeros; `None` if the allocation fails.
     pub(crate) fn zeros(len: usize) -> Option<Self> {
         let count = len.div_ceil(BLOCK);
         let mut lines = Vec::new();
@@ -56,8 +56,8 @@ impl fmt::Debug for Floats {
     }
 }
 
-/// How a feature map lies: blocks of 16 channels, each a picture whose pixels are the 16 channels,
-/// with a margin of zeros that 3×3 convolutions and tiles of 4×4 reach into.
+/// The layout of a feature map: blocks of 16 channels. Each block is a picture whose pixels are 16
+/// channels, with a margin of zeros that 3×3 convolutions and 4×4 tiles read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Grid {
     pub(crate) channels: usize,
@@ -75,7 +75,7 @@ impl Grid {
         self.channels / BLOCK
     }
 
-    /// Pixels of a row and rows, the margin included.
+    /// Pixels per row, and rows, including the margin.
     fn columns(&self) -> usize {
         self.width.next_multiple_of(4) + 2
     }
@@ -99,12 +99,12 @@ impl Grid {
         self.blocks() * self.plane()
     }
 
-    /// Where the first channel of the first pixel lies.
+    /// The offset of the first channel of the first pixel.
     pub(crate) fn origin(&self) -> usize {
         self.row() + BLOCK
     }
 
-    /// Zeros for the margin of one block of channels; the floats between stay.
+    /// Clears the margin of one block of channels.
     pub(crate) fn clear_margin(&self, plane: &mut [f32]) {
         let (row, width) = (self.row(), self.width * BLOCK);
         assert_eq!(plane.len(), self.plane(), "a plane of another grid");
@@ -127,15 +127,15 @@ pub(crate) struct Map {
     pub(crate) grid: Grid,
 }
 
-// SAFETY: a map is an address; whoever reads or writes through it answers for that.
+// SAFETY: a map is an address; each access through it states its own invariant.
 unsafe impl Send for Map {}
 // SAFETY: as above.
 unsafe impl Sync for Map {}
 
 impl Map {
     /// # Safety
-    /// `start` is followed by [`Grid::len`] floats that live as long as the map is used, and are
-    /// not used otherwise meanwhile.
+    /// `start` points to [`Grid::len`] floats that live as long as the map is used, and are not
+    /// accessed otherwise meanwhile.
     pub(crate) unsafe fn new(start: *mut f32, grid: Grid) -> Self {
         Self { start, grid }
     }
@@ -145,15 +145,15 @@ impl Map {
         self.start.wrapping_add(self.grid.origin())
     }
 
-    /// One block of channels, margin and all.
+    /// One block of channels with its margin.
     ///
     /// # Safety
-    /// Nobody else uses that block meanwhile.
+    /// Nothing else accesses that block meanwhile.
     #[expect(clippy::mut_from_ref, reason = "the caller answers for that")]
     pub(crate) unsafe fn plane(&self, block: usize) -> &mut [f32] {
         assert!(block < self.grid.blocks(), "a block outside the map");
         let plane = self.grid.plane();
-        // SAFETY: within the map's floats, and as the caller says.
+        // SAFETY: it is within the map, and the caller has exclusive access.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(block * plane), plane) }
     }
 }
@@ -176,7 +176,7 @@ mod tests {
         for (y, x) in [(0, 0), (4, 5)] {
             assert_eq!(floats.as_slice()[grid.origin() + y * grid.row() + x * BLOCK], 1.0);
         }
-        // Tiles of 4 by 4 reach one pixel further: 8 by 8 here, and one around.
+        // Tiles of 4×4 cover 8×8 pixels, and read one more on each side.
         assert_eq!((grid.rows(), grid.columns()), (10, 10));
     }
 }

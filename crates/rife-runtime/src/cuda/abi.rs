@@ -1,6 +1,6 @@
-//! The structures that the kernels take, as `kernels/prelude.cuh` declares them.
+//! The kernels' parameters, as `kernels/prelude.cuh` declares them.
 
-/// What one block made, at its own resolution.
+/// The output of one block, at its own resolution.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Level {
@@ -11,7 +11,7 @@ pub(crate) struct Level {
     pub(crate) w: i32,
 }
 
-/// One frame to make.
+/// One frame to interpolate.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Item {
@@ -19,16 +19,19 @@ pub(crate) struct Item {
     pub(crate) image1: u64,
     pub(crate) out: u64,
     pub(crate) t: f32,
-    /// See [`crate::cuda::format_code`].
+    /// See [`super::samples::format_code`].
     pub(crate) format: i32,
     pub(crate) pitch: i64,
     pub(crate) plane: i64,
 }
 
-/// Frames that can be made in one go, the ensemble's swapped pairs included.
+/// The most items of a run, including the ensemble's reversed pairs.
 pub(crate) const MAX_ITEMS: usize = 32;
 
-/// What the kernel `items` takes: the items to write where the other kernels read them.
+/// The most blocks before the end of the network.
+pub(crate) const MAX_LEVELS: usize = 5;
+
+/// The parameters of the kernel `items`: the items to write where the other kernels read them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Items {
@@ -38,7 +41,7 @@ pub(crate) struct Items {
     pub(crate) item: [Item; MAX_ITEMS],
 }
 
-/// What every other kernel takes.
+/// The parameters of every other kernel.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Args {
@@ -51,7 +54,7 @@ pub(crate) struct Args {
     pub(crate) mask: u64,
     pub(crate) feat: u64,
     pub(crate) residual: u64,
-    pub(crate) level: [Level; 5],
+    pub(crate) level: [Level; MAX_LEVELS],
     pub(crate) h: i32,
     pub(crate) w: i32,
     pub(crate) oh: i32,
@@ -65,13 +68,13 @@ pub(crate) struct Args {
     pub(crate) frame_h: i32,
     pub(crate) frame_w: i32,
     pub(crate) source: i32,
-    /// Items from one frame to the next: 2 with the ensemble.
+    /// Items per frame: 2 with the ensemble.
     pub(crate) step: i32,
     pub(crate) pitch: i64,
     pub(crate) plane: i64,
 }
 
-/// What the kernels `yuv_in` and `yuv_out` take, as `kernels/yuv.cuh` declares it.
+/// The parameters of the kernels `yuv_decode` and `yuv_encode`, as `kernels/yuv.cuh` declares them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Yuv {
@@ -100,4 +103,4 @@ pub(crate) struct Yuv {
 
 const _: () = assert!(size_of::<Yuv>() == 4 * 8 + 15 * 4 + 15 * 4);
 const _: () = assert!(size_of::<Level>() == 32 && size_of::<Item>() == 48);
-const _: () = assert!(size_of::<Args>() == 9 * 8 + 5 * 32 + 14 * 4 + 2 * 8);
+const _: () = assert!(size_of::<Args>() == 9 * 8 + MAX_LEVELS * 32 + 14 * 4 + 2 * 8);

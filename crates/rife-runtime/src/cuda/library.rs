@@ -1,4 +1,4 @@
-//! Libraries that are loaded at run time, and whether NVIDIA's driver is one of them here.
+//! Loading the NVIDIA driver's library at run time.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -6,37 +6,37 @@ use std::sync::LazyLock;
 
 use libloading::Library;
 
-/// What the driver's library is called.
+/// The names of the driver's library.
 const NAMES: [&str; 2] =
     if cfg!(windows) { ["nvcuda.dll", "nvcuda64.dll"] } else { ["libcuda.so.1", "libcuda.so"] };
 
-/// Whether the driver's library can be loaded, or why not. To be asked before anything of cudarc
-/// is called, which panics without a driver.
+/// Checks that the driver's library can be loaded. Required before any call to cudarc, which panics
+/// without a driver.
 pub(crate) fn driver_present() -> Result<(), String> {
-    // A driver does not come or go while a program runs; the handle is kept so that it stays.
+    // A driver does not come or go while a program runs; the handle keeps it loaded.
     static DRIVER: LazyLock<Result<Library, String>> = LazyLock::new(|| {
         let mut first = String::new();
         for name in NAMES {
-            // SAFETY: the name is that of NVIDIA's driver, whose initializers may run on any
-            // thread and ask nothing of the caller.
+            // SAFETY: the library is NVIDIA's driver, whose initialisers may run on any thread and
+            // have no preconditions.
             match unsafe { Library::new(name) } {
                 Ok(library) => return Ok(library),
                 Err(error) if first.is_empty() => first = reason(&error),
                 Err(_) => {}
             }
         }
-        Err(format!("NVIDIA's driver is not installed, or not for this program to see: {first}"))
+        Err(format!("the NVIDIA driver is not installed or not visible to this program: {first}"))
     });
     DRIVER.as_ref().map(drop).map_err(Clone::clone)
 }
 
-/// Whether the system knows a card of NVIDIA's, be the driver's library there or not: the kernel's part
-/// of the driver is, as in a container that was not given the rest.
+/// Whether the system has an NVIDIA GPU, even if the driver's library is missing, as in a container
+/// that was started without it.
 pub(crate) fn card_present() -> bool {
     ["/dev/nvidiactl", "/dev/nvidia0"].iter().any(|device| Path::new(device).exists())
 }
 
-/// What the system's loader says of a library or a symbol that it did not load.
+/// The loader's reason for not loading a library or symbol.
 pub(crate) fn reason(error: &libloading::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }

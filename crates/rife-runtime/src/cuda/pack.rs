@@ -1,42 +1,39 @@
-//! Published weights in the order in which the tensor cores take them.
+//! Packs published weights in the order in which the tensor cores read them.
 
-use std::collections::HashMap;
-
-use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use rife_model::{ModelError, ModelSpec, check_state_dict};
+use rife_model::ModelSpec;
 
-use super::kernel::{Products, Rests};
-use super::plan::{Input, Layer, LayerKind, Plan};
+use super::kernel::RoundingResiduals;
+use super::plan::{ChannelOrder, Layer, LayerKind, Plan};
+use super::variant::Products;
+use crate::published::{Published, StateDict};
 use crate::{Precision, Result};
 
 /// The packed weights and biases of a plan's layers, at [`Plan::weight_offsets`].
 pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<u8>> {
-    let tensors = candle_core::safetensors::load_buffer(weights, &Device::Cpu)?;
-    check_state_dict(spec, tensors.iter().map(|(name, t)| (name.as_str(), t.dims())))
-        .map_err(ModelError::from)?;
+    let tensors = StateDict::read(spec, weights)?;
     let (offsets, bytes) = plan.weight_offsets();
     let precision = plan.variant.precision;
     let pack = |layer: &Layer| -> Result<[Vec<u8>; 2]> {
-        let mut source = Published::read(&tensors, layer)?;
+        let mut source = tensors.layer(&layer.path, layer.beta.as_deref())?;
         let products = layer.kind.products(precision);
         if matches!(products, Products::F16 | Products::Tf32) {
             let each = source.weights.chunks_exact_mut(layer.kind.taps());
-            each.for_each(|kernel| round_together(kernel, precision));
+            each.for_each(|kernel| round_with_error_diffusion(kernel, precision));
         }
         let floats = |values: Vec<f32>| values.into_iter().flat_map(f32::to_le_bytes).collect();
-        let weights = source.weights(layer.kind, plan.variant.step());
+        let weights = source.fragments(layer.kind, plan.variant.step());
         let mut weights: Vec<u8> = match products {
             Products::F16 => {
                 weights.into_iter().flat_map(|v| half::f16::from_f32(v).to_le_bytes()).collect()
             }
-            Products::ThreeOfBf16 => weights.chunks_exact(2).flat_map(in_two_bf16).collect(),
+            Products::ThreeOfBf16 => weights.chunks_exact(2).flat_map(split_bf16).collect(),
             Products::Tf32 | Products::ThreeOfTf32 => floats(weights),
         };
         if let LayerKind::Conv { .. } = layer.kind {
-            weights.chunks_exact_mut(FRAGMENT).for_each(set_registers_apart);
+            weights.chunks_exact_mut(FRAGMENT).for_each(deinterleave_registers);
         }
-        Ok([weights, floats(source.biases(layer.kind))])
+        Ok([weights, floats(source.columns_bias(layer.kind))])
     };
     let layers: Vec<[Vec<u8>; 2]> = plan.layers.par_iter().map(pack).collect::<Result<_>>()?;
     let mut packed = vec![0; bytes];
@@ -47,13 +44,13 @@ pub(crate) fn pack(plan: &Plan, spec: &ModelSpec, weights: &[u8]) -> Result<Vec<
     Ok(packed)
 }
 
-/// Bytes of eight columns of a step: two registers for each of 32 lanes.
+/// Bytes of eight columns of a step: two registers of each of 32 lanes.
 const FRAGMENT: usize = 256;
 
-/// From a lane's two registers after each other to all lanes' first and then all lanes' second:
-/// halves of a fragment are eight columns each with 16 bytes of channels, as `ldmatrix` and `wgmma`
-/// read them.
-fn set_registers_apart(fragment: &mut [u8]) {
+/// Reorders a fragment from two registers per lane to the first registers of all lanes, followed by
+/// the second ones. Each half of the fragment is then eight columns of 16 bytes of channels, as
+/// `ldmatrix` and `wgmma` read it.
+fn deinterleave_registers(fragment: &mut [u8]) {
     let lanes = fragment.to_vec();
     for (lane, registers) in lanes.chunks_exact(8).enumerate() {
         for (half, register) in registers.chunks_exact(4).enumerate() {
@@ -62,13 +59,14 @@ fn set_registers_apart(fragment: &mut [u8]) {
     }
 }
 
-/// Rounds a kernel's weights to what the tensor cores are given, such that their errors cancel:
-/// where an image is smooth what counts is the sum of those that meet one output, and that stays
-/// almost what it was. Each takes over what the ones before left, the largest first, so that the
-/// last leaves the least.
+/// Rounds the weights of one kernel with error diffusion, so that their errors cancel: in smooth
+/// parts of an image only the sum of the weights of an output matters, and it stays almost the
+/// same. Weights are rounded in the order of magnitude, and each takes over the error of those
+/// before it.
 ///
-/// Of 3x3 weights all meet one output, of 4x4 transposed ones every second of a row and of a column.
-pub(crate) fn round_together(kernel: &mut [f32], precision: Precision) {
+/// All weights of a 3x3 kernel contribute to one output; of a transposed 4x4 kernel, every second
+/// row and column does.
+pub(crate) fn round_with_error_diffusion(kernel: &mut [f32], precision: Precision) {
     let count = kernel.len();
     let mut round = |taps: &mut [usize]| {
         taps.sort_by(|a, b| kernel[*b].abs().total_cmp(&kernel[*a].abs()));
@@ -93,14 +91,14 @@ pub(crate) fn round_together(kernel: &mut [f32], precision: Precision) {
     }
 }
 
-/// To the nearest float of 10 bits of mantissa, ties away from zero, as the kernels round what
-/// they multiply these with.
+/// To the nearest number with 10 bits of mantissa, ties away from zero, as the kernels round the
+/// other operand.
 fn round_to_tf32(v: f32) -> f32 {
     f32::from_bits(v.to_bits().wrapping_add(0x1000) & 0xffff_e000)
 }
 
-/// A lane's two registers of floats as BF16: both rounded, and what is left of both, rounded too.
-fn in_two_bf16(pair: &[f32]) -> [u8; 8] {
+/// The hi/lo split of a lane's two registers to BF16: both numbers rounded, then both residuals.
+fn split_bf16(pair: &[f32]) -> [u8; 8] {
     let mut out = [0; 8];
     for (e, v) in pair.iter().enumerate() {
         let rounded = half::bf16::from_f32(*v);
@@ -111,40 +109,12 @@ fn in_two_bf16(pair: &[f32]) -> [u8; 8] {
     out
 }
 
-/// A layer as it was published, its scale multiplied in.
-struct Published {
-    /// `[cout][cin][3][3]`, or `[cin][outputs][4][4]` of a transposed one.
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    second: usize,
-}
-
 impl Published {
-    fn read(tensors: &HashMap<String, Tensor>, layer: &Layer) -> Result<Self> {
-        let tensor = |name: String| {
-            let found = tensors.get(&name);
-            let found = found.ok_or(candle_core::Error::CannotFindTensor { path: name })?;
-            found.to_dtype(DType::F32)
-        };
-        let weight = tensor(format!("{}.weight", layer.path))?;
-        let second = weight.dim(1)?;
-        let mut weights = weight.flatten_all()?.to_vec1::<f32>()?;
-        let mut bias = tensor(format!("{}.bias", layer.path))?.to_vec1::<f32>()?;
-        if let Some(beta) = &layer.beta {
-            let beta = tensor(beta.clone())?.flatten_all()?.to_vec1::<f32>()?;
-            let each = weights.len() / beta.len().max(1);
-            for (row, scale) in weights.chunks_exact_mut(each.max(1)).zip(&beta) {
-                row.iter_mut().for_each(|w| *w *= scale);
-            }
-            bias.iter_mut().zip(&beta).for_each(|(b, scale)| *b *= scale);
-        }
-        Ok(Self { weights, bias, second })
-    }
-
-    /// In fragments of eight columns: of a lane `l` with `g = l / 4` and `t = l % 4`, column `g`,
-    /// and channels `2t, 2t + 1` and `2t + 8, 2t + 9` of a step of 16 (`t` and `t + 4` of 8).
-    fn weights(&self, kind: LayerKind, step: usize) -> Vec<f32> {
-        // Channels of one 32-bit register.
+    /// Weights as fragments of eight columns. Lane `l`, with `g = l / 4` and `t = l % 4`, holds
+    /// column `g` and channels `2t, 2t + 1` and `2t + 8, 2t + 9` of a step of 16 (`t` and `t + 4`
+    /// of a step of 8).
+    fn fragments(&self, kind: LayerKind, step: usize) -> Vec<f32> {
+        // Channels per 32-bit register.
         let pair = step / 8;
         let mut out = Vec::with_capacity(kind.weights());
         let mut fragment = |first: usize, k: usize, of: &dyn Fn(usize, usize) -> f32| {
@@ -159,8 +129,8 @@ impl Published {
             }
         };
         match kind {
-            LayerKind::Conv { cin, padded, cout, input, .. } => {
-                let published = input_channels(input, cin, padded);
+            LayerKind::Conv { cin, padded, cout, order, .. } => {
+                let published = input_channels(order, cin, padded);
                 for n in 0..cout / 8 {
                     for tap in 0..9 {
                         for k in 0..padded / step {
@@ -194,7 +164,7 @@ impl Published {
         out
     }
 
-    fn biases(&self, kind: LayerKind) -> Vec<f32> {
+    fn columns_bias(&self, kind: LayerKind) -> Vec<f32> {
         match kind {
             LayerKind::Conv { .. } => self.bias.clone(),
             LayerKind::Deconv { outputs, columns, shuffled, .. } => (0..columns)
@@ -204,26 +174,26 @@ impl Published {
     }
 }
 
-/// Which published channel each of a kernel's is; none of the zeros that fill it up, and one of two
-/// where the second is what rounding leaves of the first.
+/// The published channel of each input channel of a kernel: `None` for padding, and the same one
+/// twice where the second is the rounding residual of the first.
 ///
-/// Of a block's input there are published: both frames' colours, both frames' features, the
-/// timestep, and after the first block the mask, the feature handed on, the flow. The kernels' have
-/// one half for each frame.
-pub(crate) fn input_channels(input: Input, cin: usize, padded: usize) -> Vec<Option<usize>> {
+/// The published order of a block's input is: RGB of both frames, features of both frames, the
+/// timestep, and after the first block the mask, the feature of the block before, the flow. The
+/// kernels' order has one half per frame.
+pub(crate) fn input_channels(order: ChannelOrder, cin: usize, padded: usize) -> Vec<Option<usize>> {
     let mut channels = vec![None; padded];
-    let rests = match input {
-        Input::Published => {
+    let residuals = match order {
+        ChannelOrder::Published => {
             channels.iter_mut().zip(0..cin).for_each(|(to, c)| *to = Some(c));
             return channels;
         }
-        Input::Colours(rests) => {
-            let again = if rests == Rests::None { 0 } else { cin };
+        ChannelOrder::Image(residuals) => {
+            let again = if residuals == RoundingResiduals::None { 0 } else { cin };
             let all = (0..cin).chain(0..again);
             channels.iter_mut().zip(all).for_each(|(to, c)| *to = Some(c));
             return channels;
         }
-        Input::Halves(rests) => rests,
+        ChannelOrder::Block(residuals) => residuals,
     };
     let (features, handed_on) = match cin {
         7 => (0, None),
@@ -245,10 +215,10 @@ pub(crate) fn input_channels(input: Input, cin: usize, padded: usize) -> Vec<Opt
             order.extend((0..2).map(|c| Some(flow + 2 * side + c)));
             order.extend((0..feature / 2).map(|c| Some(timestep + 2 + feature / 2 * side + c)));
         }
-        match rests {
-            Rests::None => {}
-            Rests::Flow => order.extend_from_within(4 + features..6 + features),
-            Rests::All => order.extend_from_within(..),
+        match residuals {
+            RoundingResiduals::None => {}
+            RoundingResiduals::Flow => order.extend_from_within(4 + features..6 + features),
+            RoundingResiduals::All => order.extend_from_within(..),
         }
         half.iter_mut().zip(order).for_each(|(to, channel)| *to = channel);
     }

@@ -1,5 +1,5 @@
 //! Times the ways in which a kernel can be cut and keeps the fastest, on disk too. Which one it is
-//! never changes a result, see [`super::kernel::Tile`].
+//! never changes a result, see [`Tile`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +10,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::abi::Item;
+use super::candidates::tiles;
+use super::context::Shared;
 use super::driver::{Gpu, Memory};
-use super::engine::Shared;
-use super::kernel::{Extent, Kernel, Products, Tile, Variant, tiles};
+use super::kernel::Kernel;
 use super::launch::{Addresses, launch};
 use super::plan::{Plan, Step};
+use super::tile::{Extent, Tile};
+use super::variant::{Products, Variant};
 use crate::{Error, FrameSize, Result};
 
 /// Candidates that are timed, the most promising first; [`ENV`] asks for more. A kernel that is not
@@ -100,7 +103,7 @@ impl Tuner {
             if step.kernel.tile().is_none() {
                 continue;
             }
-            let extent = plan.extent(step);
+            let extent = step.extent();
             let key = self.key(&step.kernel, &variant, extent);
             let offered = tiles(&step.kernel, &variant, extent, shared.gpu.card);
             let known = table.answers(&key, &offered, asked);
@@ -124,7 +127,8 @@ impl Tuner {
             }
             self.save(&table);
         }
-        plan.retile(|step, extent| {
+        plan.retile(|step| {
+            let extent = step.extent();
             let found = table.0.get(&self.key(&step.kernel, &variant, extent))?.tile;
             // One that an older version of this program found may be offered no longer.
             let offered = tiles(&step.kernel, &variant, extent, shared.gpu.card);
@@ -180,8 +184,8 @@ fn time(
         let mut best: Option<(f32, Tile)> = None;
         for tile in open.tiles {
             let time = match bench.time(shared, plan, size, step, tile) {
-                Err(Error::Kernel { reason, .. }) => {
-                    tracing::debug!("{}: {reason} with {tile:?}", step.name);
+                Err(Error::Kernel { cause, .. }) => {
+                    tracing::debug!("{}: {cause} with {tile:?}", step.name);
                     continue;
                 }
                 timed => timed?,
@@ -228,8 +232,15 @@ fn promising(offered: Vec<Tile>, count: usize) -> Vec<Tile> {
     let mut kept: Vec<Tile> = Vec::new();
     for tile in offered {
         let alike = |t: &&Tile| {
-            (t.rows, t.columns, t.channels, t.warps_m, t.warps_n, t.groups)
-                == (tile.rows, tile.columns, tile.channels, tile.warps_m, tile.warps_n, tile.groups)
+            (t.rows, t.columns, t.channels, t.warps_m, t.warps_n, t.warpgroups)
+                == (
+                    tile.rows,
+                    tile.columns,
+                    tile.channels,
+                    tile.warps_m,
+                    tile.warps_n,
+                    tile.warpgroups,
+                )
         };
         if kept.iter().filter(alike).count() < 2 {
             kept.push(tile);

@@ -1,29 +1,30 @@
-//! YUV frames on the card: what the kernels that convert them are told, and how they are launched.
+//! Conversion of YUV frames on the GPU.
 
 use super::abi::Yuv;
+use super::context::Shared;
 use super::driver::{Function, Stream};
-use super::engine::Shared;
-use super::kernel::{Kernel, PLAIN_THREADS, Variant};
+use super::kernel::{Kernel, PLAIN_THREADS};
 use super::plan::Plan;
 use super::samples::frame_bytes;
+use super::source::Shared as _;
+use super::variant::Variant;
 use crate::frame::yuv::Scale;
-use crate::frame::yuv::axis::{Axis, Place};
 use crate::{FrameSize, PixelFormat, Result, YuvFormat};
 
-/// The kernels that convert, loaded when the first frame needs one.
+/// The conversion kernels, loaded when the first frame needs one.
 #[derive(Default)]
 pub(crate) struct Converters {
-    into_pixels: Option<Function>,
-    out_of_planes: Option<Function>,
+    decode: Option<Function>,
+    encode: Option<Function>,
 }
 
 impl Converters {
-    /// Queues a frame at `src` to be made the pixels at `dst` that the network reads.
+    /// Queues the conversion of a frame at `src` to the pixels at `dst` that the network reads.
     ///
     /// # Safety
-    /// A frame of that size and format lies at `src` and an image of the plan's at `dst`, until
-    /// this is done.
-    pub(crate) unsafe fn take_in(
+    /// `src` holds a frame of that size and format, and `dst` an image of the plan, until the
+    /// conversion is done.
+    pub(crate) unsafe fn decode(
         &mut self,
         shared: &Shared,
         stream: &Stream,
@@ -31,18 +32,17 @@ impl Converters {
         (size, format): (FrameSize, YuvFormat),
         (src, dst): (u64, u64),
     ) -> Result<()> {
-        let function = loaded(&mut self.into_pixels, shared, Kernel::YuvIn, &plan.variant)?;
-        let args = into_pixels(plan, size, format, src, dst);
-        // SAFETY: `yuv_in` takes `Yuv`; the rest is the caller's.
-        unsafe { stream.launch(function, into_pixels_grid(plan), &args) }
+        let function = loaded(&mut self.decode, shared, Kernel::YuvDecode, &plan.variant)?;
+        let args = decode_args(plan, size, format, src, dst);
+        // SAFETY: `yuv_decode` takes `Yuv`; the rest is the caller's.
+        unsafe { stream.launch(function, decode_grid(plan), &args) }
     }
 
-    /// Queues `count` planar F32 frames, which lie at `src` one after the other, to be made frames
-    /// of a format at `dst`.
+    /// Queues the conversion of `count` consecutive planar F32 frames at `src` to YUV frames at `dst`.
     ///
     /// # Safety
-    /// So many frames lie at `src` and have room at `dst`, until this is done.
-    pub(crate) unsafe fn give_out(
+    /// `src` holds that many frames, and `dst` has room for them, until the conversion is done.
+    pub(crate) unsafe fn encode(
         &mut self,
         shared: &Shared,
         stream: &Stream,
@@ -50,28 +50,28 @@ impl Converters {
         (size, format): (FrameSize, YuvFormat),
         (src, dst, count): (u64, u64, usize),
     ) -> Result<()> {
-        let function = loaded(&mut self.out_of_planes, shared, Kernel::YuvOut, variant)?;
-        let args = out_of_planes(size, format, src, dst);
-        // SAFETY: `yuv_out` takes `Yuv`; the rest is the caller's.
-        unsafe { stream.launch(function, out_of_planes_grid(size, format, count), &args) }
+        let function = loaded(&mut self.encode, shared, Kernel::YuvEncode, variant)?;
+        let args = encode_args(size, format, src, dst);
+        // SAFETY: `yuv_encode` takes `Yuv`; the rest is the caller's.
+        unsafe { stream.launch(function, encode_grid(size, format, count), &args) }
     }
 }
 
 fn loaded<'a>(
-    held: &'a mut Option<Function>,
+    slot: &'a mut Option<Function>,
     shared: &Shared,
     kernel: Kernel,
     variant: &Variant,
 ) -> Result<&'a Function> {
-    let function = match held.take() {
+    let function = match slot.take() {
         Some(function) => function,
         None => shared.function(kernel, "yuv", variant)?,
     };
-    Ok(held.insert(function))
+    Ok(slot.insert(function))
 }
 
-/// What `yuv_in` is told.
-pub(crate) fn into_pixels(
+/// The parameters of `yuv_decode`.
+pub(crate) fn decode_args(
     plan: &Plan,
     size: FrameSize,
     format: YuvFormat,
@@ -87,14 +87,14 @@ pub(crate) fn into_pixels(
     }
 }
 
-/// A thread for each pixel of the padded frame.
-pub(crate) fn into_pixels_grid(plan: &Plan) -> (u32, u32, u32) {
+/// The grid of `yuv_decode`: a thread per pixel of the padded frame.
+pub(crate) fn decode_grid(plan: &Plan) -> (u32, u32, u32) {
     let (h, w) = (plan.padding.padded_height, plan.padding.padded_width);
     (w.div_ceil(PLAIN_THREADS) as u32, h as u32, 1)
 }
 
-/// What `yuv_out` is told.
-pub(crate) fn out_of_planes(size: FrameSize, format: YuvFormat, src: u64, dst: u64) -> Yuv {
+/// The parameters of `yuv_encode`.
+pub(crate) fn encode_args(size: FrameSize, format: YuvFormat, src: u64, dst: u64) -> Yuv {
     Yuv {
         src,
         dst,
@@ -104,12 +104,8 @@ pub(crate) fn out_of_planes(size: FrameSize, format: YuvFormat, src: u64, dst: u
     }
 }
 
-/// A thread for each sample of a plane of chroma, or of luma where there is none.
-pub(crate) fn out_of_planes_grid(
-    size: FrameSize,
-    format: YuvFormat,
-    frames: usize,
-) -> (u32, u32, u32) {
+/// The grid of `yuv_encode`: a thread per chroma sample, or per luma sample of a gray frame.
+pub(crate) fn encode_grid(size: FrameSize, format: YuvFormat, frames: usize) -> (u32, u32, u32) {
     let (across, down) = format.axes(size);
     (across.chroma().div_ceil(PLAIN_THREADS) as u32, down.chroma() as u32, frames as u32)
 }
@@ -117,20 +113,14 @@ pub(crate) fn out_of_planes_grid(
 fn of(size: FrameSize, format: YuvFormat) -> Yuv {
     let chroma = format.chroma_size(size);
     let (across, down) = format.axes(size);
-    let place = |axis: Axis| match axis.place {
-        Place::Every => 0,
-        Place::Even => 1,
-        Place::Between => 2,
-        Place::Odd => 3,
-    };
     let scale = Scale::of(format);
     Yuv {
         frame_h: size.height as i32,
         frame_w: size.width as i32,
         chroma_h: chroma.height as i32,
         chroma_w: chroma.width as i32,
-        across: place(across),
-        down: place(down),
+        across: across.siting.code(),
+        down: down.siting.code(),
         wide: i32::from(format.sample_bytes() == 2),
         luma_zero: scale.luma_zero,
         luma_one: scale.luma_one,

@@ -1,38 +1,24 @@
-//! Between a frame's samples and the planes of F32 that the networks work on.
+//! Conversion between frames and the planes or pixels of F32 that the networks use.
 
 use std::marker::PhantomData;
 
+use super::rounding::{quantize, unit};
+use super::samples::OwnedSamples;
 use super::yuv::decode::Decoder;
 use super::yuv::encode::Encoder;
 use super::yuv::{Sample, YuvFormat};
-use super::{Frame, FrameSize, FrameView, FrameViewMut, Owned, Samples, SamplesMut, Stride};
+use super::{Frame, FrameSize, FrameView, FrameViewMut, Samples, SamplesMut, Stride};
 
-/// The largest 8- and 16-bit samples, which stand for 1.
+/// The largest 8- and 16-bit samples, which represent 1.
 const MAX_8: f32 = 255.0;
 const MAX_16: f32 = 65535.0;
 
-/// From here on floats are integers: a sum with it is rounded to the nearest, without a call.
-pub(super) const INTEGERS: f32 = (1 << 23) as f32;
-
-/// Into [0, 1]; NaN becomes 0, so that nothing which is not a colour reaches a network.
-#[expect(clippy::manual_clamp, reason = "clamp keeps NaN")]
-#[inline]
-pub(super) fn unit(v: f32) -> f32 {
-    v.max(0.0).min(1.0)
-}
-
-/// Rounds to the nearest sample: truncating would darken every made frame by half a step.
-#[inline]
-fn quantize(v: f32, max: f32) -> f32 {
-    (unit(v) * max + INTEGERS) - INTEGERS
-}
-
 impl FrameView<'_> {
-    /// Writes the frame as three planes of `plane_width` × `plane_height` F32 in [0, 1], zero at
-    /// the right and at the bottom where the planes are larger than the frame.
+    /// Writes the frame as three planes of `plane_width` × `plane_height` F32 in [0, 1], with zeros
+    /// at the right and at the bottom where the planes are larger than the frame.
     ///
     /// # Panics
-    /// When the planes are smaller than the frame or `planes` is not three of them.
+    /// If the planes are smaller than the frame, or `planes` is not three of them.
     pub(crate) fn write_planes(&self, planes: &mut [f32], plane_width: usize, plane_height: usize) {
         let (w, h) = (self.size.width, self.size.height);
         assert!(w <= plane_width && h <= plane_height, "planes smaller than the frame");
@@ -100,10 +86,10 @@ fn write_yuv<T: Sample>(
 
 impl FrameView<'_> {
     /// Writes row `y` as pixels of `lanes` floats: red, green and blue in [0, 1]; the other lanes
-    /// stay.
+    /// are left unchanged.
     ///
     /// # Panics
-    /// When there is no such row, or `pixels` is not one of the frame's width.
+    /// If there is no such row, or `pixels` is not as wide as the frame.
     pub(crate) fn write_pixels(&self, y: usize, pixels: &mut [f32], lanes: usize) {
         let w = self.size.width;
         assert!(y < self.size.height && pixels.len() == w * lanes, "a row of another frame");
@@ -145,13 +131,13 @@ impl FrameView<'_> {
     }
 }
 
-/// The rows of a frame, for several threads to write.
+/// The rows of a frame, to be written by several threads.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     size: FrameSize,
     stride: Stride,
     at: RowsAt,
-    /// Chroma as wide as it is stored, a row for each of luma's, where its rows are fewer.
+    /// Subsampled chroma in F32: as wide as it is stored, with a row per luma row.
     chroma: *mut f32,
     _frame: PhantomData<&'a mut f32>,
 }
@@ -165,7 +151,7 @@ enum RowsAt {
     Yuv16(Encoder, *mut u16),
 }
 
-// SAFETY: whoever writes a row answers for it being the only one.
+// SAFETY: the methods that write require that no row has two writers.
 unsafe impl Send for Rows<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Rows<'_> {}
@@ -175,10 +161,10 @@ impl Rows<'_> {
     /// sample.
     ///
     /// # Safety
-    /// Nobody else writes that row meanwhile.
+    /// Nothing else accesses that row meanwhile.
     ///
     /// # Panics
-    /// When there is no such row, or what is given is shorter.
+    /// If there is no such row, or `planes` are shorter.
     pub(crate) unsafe fn write(&self, y: usize, planes: [&[f32]; 3]) {
         let w = self.size.width;
         assert!(y < self.size.height, "a row below the frame");
@@ -186,7 +172,7 @@ impl Rows<'_> {
         let at = y * self.stride.row;
         match self.at {
             RowsAt::Rgb8(data) => {
-                // SAFETY: the row is within the frame, and the caller's alone.
+                // SAFETY: the row is within the frame, and the caller has exclusive access to it.
                 let row = unsafe { std::slice::from_raw_parts_mut(data.add(at), 3 * w) };
                 write_interleaved(planes, row, |v| quantize(v, MAX_8) as u8);
             }
@@ -201,7 +187,7 @@ impl Rows<'_> {
                     let row = unsafe {
                         std::slice::from_raw_parts_mut(data.add(at + c * self.stride.plane), w)
                     };
-                    // NaN stays: whoever asks for floats is to see that a network failed.
+                    // NaN is kept: a caller who reads floats should see that the network failed.
                     row.iter_mut().zip(plane).for_each(|(o, v)| *o = v.clamp(0.0, 1.0));
                 }
             }
@@ -212,10 +198,11 @@ impl Rows<'_> {
         }
     }
 
-    /// Row `y` of luma, and of chroma where it has as many rows; else what those are made from.
+    /// Writes luma row `y`, and the chroma row if there are as many; else the values that chroma is
+    /// computed from.
     ///
     /// # Safety
-    /// As of [`Rows::write`]; `data` is the frame's.
+    /// As [`Rows::write`]; `data` is the frame's.
     unsafe fn write_yuv<T: Sample>(
         &self,
         encoder: &Encoder,
@@ -224,22 +211,22 @@ impl Rows<'_> {
         planes: [&[f32]; 3],
     ) {
         let FrameSize { width: w, height: h, .. } = self.size;
-        // SAFETY: the row is within the frame, and the caller's alone.
+        // SAFETY: the row is within the frame, and the caller has exclusive access to it.
         encoder.luma(planes, unsafe { std::slice::from_raw_parts_mut(data.add(y * w), w) });
-        if !encoder.coloured {
+        if !encoder.has_chroma {
             return;
         }
         let width = encoder.across.chroma();
         encoder.chroma(planes, |plane, x, values| {
             let at = (plane * h + y) * width + x;
-            if encoder.is_shared() {
-                // SAFETY: there is so much room, see `FrameViewMut::rows`, and the row of it is
-                // the caller's as the frame's is.
+            if encoder.is_subsampled_vertically() {
+                // SAFETY: `FrameViewMut::rows` reserved that much, and this row of it belongs to
+                // the caller like that of the frame.
                 let to =
                     unsafe { std::slice::from_raw_parts_mut(self.chroma.add(at), values.len()) };
                 to.copy_from_slice(values);
             } else {
-                // SAFETY: chroma has a row for each of luma's, which lie behind that.
+                // SAFETY: chroma has as many rows as luma, and follows it.
                 let to =
                     unsafe { std::slice::from_raw_parts_mut(data.add(w * h + at), values.len()) };
                 encoder.samples(values, to);
@@ -247,48 +234,53 @@ impl Rows<'_> {
         });
     }
 
-    /// Rows that have to be made by [`Rows::settle`] when all others are written: none but where
-    /// chroma has fewer of them than luma.
-    pub(crate) fn unsettled(&self) -> usize {
+    /// Rows that [`Rows::write_remaining`] must write after all others: only if chroma has fewer rows than
+    /// luma.
+    pub(crate) fn remaining_rows(&self) -> usize {
         match self.at {
-            RowsAt::Yuv8(encoder, _) | RowsAt::Yuv16(encoder, _) if encoder.is_shared() => {
+            RowsAt::Yuv8(encoder, _) | RowsAt::Yuv16(encoder, _)
+                if encoder.is_subsampled_vertically() =>
+            {
                 2 * encoder.down.chroma()
             }
             _ => 0,
         }
     }
 
-    /// Makes one of the rows that are left.
+    /// Writes one of the remaining rows.
     ///
     /// # Safety
-    /// Every row was written, and nobody writes any, nor makes this one, meanwhile.
+    /// Every row has been written; nothing writes any of them, or this row, meanwhile.
     ///
     /// # Panics
-    /// When there is no such row.
-    pub(crate) unsafe fn settle(&self, row: usize) {
-        assert!(row < self.unsettled(), "a row below the frame");
+    /// If there is no such row.
+    pub(crate) unsafe fn write_remaining(&self, row: usize) {
+        assert!(row < self.remaining_rows(), "a row below the frame");
         match self.at {
             // SAFETY: as the caller says.
-            RowsAt::Yuv8(encoder, data) => unsafe { self.settle_yuv(&encoder, data, row) },
+            RowsAt::Yuv8(encoder, data) => unsafe { self.write_remaining_yuv(&encoder, data, row) },
             // SAFETY: as above.
-            RowsAt::Yuv16(encoder, data) => unsafe { self.settle_yuv(&encoder, data, row) },
+            RowsAt::Yuv16(encoder, data) => unsafe {
+                self.write_remaining_yuv(&encoder, data, row)
+            },
             _ => {}
         }
     }
 
     /// # Safety
-    /// As of [`Rows::settle`]; `data` is the frame's.
-    unsafe fn settle_yuv<T: Sample>(&self, encoder: &Encoder, data: *mut T, row: usize) {
+    /// As [`Rows::write_remaining`]; `data` is the frame's.
+    unsafe fn write_remaining_yuv<T: Sample>(&self, encoder: &Encoder, data: *mut T, row: usize) {
         let (width, rows) = (encoder.across.chroma(), encoder.down.chroma());
         let (plane, of_plane) = (row / rows, width * self.size.height);
-        // SAFETY: there is so much room, it was written, and nobody writes it now.
+        // SAFETY: `FrameViewMut::rows` reserved that much, it was written, and nothing writes it
+        // now.
         let from =
             unsafe { std::slice::from_raw_parts(self.chroma.add(plane * of_plane), of_plane) };
-        // SAFETY: chroma's rows lie behind luma, one after the other, those of V behind those of U.
+        // SAFETY: the rows of U follow luma, and those of V follow U.
         let to = unsafe {
             std::slice::from_raw_parts_mut(data.add(self.size.pixels() + row * width), width)
         };
-        encoder.lowered(row % rows, from, to);
+        encoder.subsampled_row(row % rows, from, to);
     }
 }
 
@@ -302,7 +294,7 @@ fn write_interleaved<T>(planes: [&[f32]; 3], row: &mut [T], sample: impl Fn(f32)
 }
 
 impl FrameViewMut<'_> {
-    /// Its rows. What has to be kept between rows is kept in `chroma`, which grows to that.
+    /// The rows of the frame. Subsampled chroma is collected in `chroma`, which grows as needed.
     pub(crate) fn rows<'a>(&'a mut self, chroma: &'a mut Vec<f32>) -> Rows<'a> {
         let encoder = |format: YuvFormat| Encoder::new(self.size, format);
         let at = match &mut self.samples {
@@ -313,7 +305,7 @@ impl FrameViewMut<'_> {
             SamplesMut::Yuv16(format, data) => RowsAt::Yuv16(encoder(*format), data.as_mut_ptr()),
         };
         if let RowsAt::Yuv8(encoder, _) | RowsAt::Yuv16(encoder, _) = &at
-            && encoder.is_shared()
+            && encoder.is_subsampled_vertically()
         {
             chroma.resize(2 * encoder.across.chroma() * self.size.height, 0.0);
         }
@@ -324,22 +316,26 @@ impl FrameViewMut<'_> {
     /// Copies a packed frame of the same size and format.
     ///
     /// # Panics
-    /// When size or format differ.
+    /// If the size or the format differs.
     pub(crate) fn copy_from(&mut self, frame: &Frame) {
         assert_eq!(self.size, frame.size, "frames of different sizes");
         let (w, h, stride) = (self.size.width, self.size.height, self.stride);
         match (&mut self.samples, &frame.samples) {
-            (SamplesMut::Rgb8(to), Owned::Rgb8(from)) => copy_rows(to, stride.row, from, 3 * w),
-            (SamplesMut::Rgb16(to), Owned::Rgb16(from)) => copy_rows(to, stride.row, from, 3 * w),
-            (SamplesMut::PlanarF32(to), Owned::PlanarF32(from)) => {
+            (SamplesMut::Rgb8(to), OwnedSamples::Rgb8(from)) => {
+                copy_rows(to, stride.row, from, 3 * w)
+            }
+            (SamplesMut::Rgb16(to), OwnedSamples::Rgb16(from)) => {
+                copy_rows(to, stride.row, from, 3 * w)
+            }
+            (SamplesMut::PlanarF32(to), OwnedSamples::PlanarF32(from)) => {
                 for (c, from) in from.chunks_exact(w * h).enumerate() {
                     copy_rows(&mut to[c * stride.plane..], stride.row, from, w);
                 }
             }
-            (SamplesMut::Yuv8(to, to_data), Owned::Yuv8(from, data)) if *to == *from => {
+            (SamplesMut::Yuv8(to, to_data), OwnedSamples::Yuv8(from, data)) if *to == *from => {
                 to_data[..data.len()].copy_from_slice(data);
             }
-            (SamplesMut::Yuv16(to, to_data), Owned::Yuv16(from, data)) if *to == *from => {
+            (SamplesMut::Yuv16(to, to_data), OwnedSamples::Yuv16(from, data)) if *to == *from => {
                 to_data[..data.len()].copy_from_slice(data);
             }
             _ => panic!("frames of different formats"),
@@ -350,7 +346,7 @@ impl FrameViewMut<'_> {
     /// clamped to [0, 1] and rounded to the nearest sample.
     ///
     /// # Panics
-    /// When the planes are smaller than the frame or `planes` is not three of them.
+    /// If the planes are smaller than the frame, or `planes` is not three of them.
     pub(crate) fn read_planes(&mut self, planes: &[f32], plane_width: usize, plane_height: usize) {
         let (w, h) = (self.size.width, self.size.height);
         assert!(w <= plane_width && h <= plane_height, "planes smaller than the frame");
@@ -364,14 +360,14 @@ impl FrameViewMut<'_> {
             // SAFETY: the frame is borrowed, and this is the only thread that writes it.
             unsafe { rows.write(y, [&r[row(r)], &g[row(g)], &b[row(b)]]) };
         }
-        for row in 0..rows.unsettled() {
-            // SAFETY: all rows are written, by this thread alone.
-            unsafe { rows.settle(row) };
+        for row in 0..rows.remaining_rows() {
+            // SAFETY: all rows have been written, by this thread alone.
+            unsafe { rows.write_remaining(row) };
         }
     }
 }
 
-/// Copies packed rows of `len` samples to rows `stride` apart.
+/// Copies packed rows of `len` samples to rows that are `stride` apart.
 fn copy_rows<T: Copy>(to: &mut [T], stride: usize, from: &[T], len: usize) {
     for (to, from) in to.chunks_mut(stride).zip(from.chunks_exact(len)) {
         to[..len].copy_from_slice(from);
@@ -379,13 +375,13 @@ fn copy_rows<T: Copy>(to: &mut [T], stride: usize, from: &[T], len: usize) {
 }
 
 impl Frame {
-    /// Copies a frame of the same size into this planar F32 one.
+    /// Copies a frame of the same size into this planar F32 frame.
     ///
     /// # Panics
-    /// When the sizes differ or this frame is not planar F32.
+    /// If the sizes differ, or this frame is not planar F32.
     pub(crate) fn copy_from(&mut self, frame: &FrameView<'_>) {
         assert_eq!(self.size, frame.size, "frames of different sizes");
-        let Owned::PlanarF32(planes) = &mut self.samples else {
+        let OwnedSamples::PlanarF32(planes) = &mut self.samples else {
             panic!("the frame is not planar F32");
         };
         frame.write_planes(planes, self.size.width, self.size.height);
@@ -400,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sample_survives_the_way_to_float_and_back() {
+    fn every_sample_round_trips_through_f32() {
         let size = FrameSize::new(256, 1);
         let samples: Vec<u8> = (0..=255).flat_map(|v| [v, 255 - v, v ^ 0x55]).collect();
         let frame = Frame::rgb8(size, samples).unwrap();
@@ -421,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_plane_is_red() {
+    fn first_plane_is_red() {
         let frame = Frame::rgb8(FrameSize::new(2, 1), vec![255, 0, 0, 51, 102, 153]).unwrap();
         let mut planes = [0.0; 6];
         frame.view().write_planes(&mut planes, 2, 1);

@@ -1,16 +1,19 @@
-//! Frames as the runtime takes and gives them: RGB, 8 or 16 bit interleaved, or planar float; or
-//! planar YUV, as video has it.
+//! Frames: interleaved 8- or 16-bit RGB, planar F32 RGB, or YUV.
 
 mod convert;
+mod rounding;
+mod samples;
 pub(crate) mod yuv;
 
 use std::fmt;
 use std::ptr::NonNull;
 use std::str::FromStr;
 
-use crate::engine::HostLock;
+use crate::engine::HostPin;
 use crate::{Error, Result};
+use samples::OwnedSamples;
 
+pub(crate) use samples::{Samples, SamplesMut};
 pub use yuv::{Chroma, Matrix, Siting, YuvFormat};
 
 /// A frame's size in px.
@@ -71,7 +74,7 @@ impl FromStr for FrameSize {
     }
 }
 
-/// How a frame's samples are laid out.
+/// The format and layout of a frame's samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PixelFormat {
     /// Interleaved RGB, 8 bit, full range.
@@ -80,7 +83,7 @@ pub enum PixelFormat {
     Rgb16,
     /// Three planes of F32 in [0, 1]: red, green, blue.
     PlanarF32,
-    /// Planes of Y, U and V one after the other without gaps, of 8 bits or of 16.
+    /// Planes of Y, U and V one after the other without gaps, with samples of 8 or 16 bits.
     Yuv(YuvFormat),
 }
 
@@ -93,7 +96,7 @@ impl PixelFormat {
         }
     }
 
-    /// Bytes of a sample.
+    /// Bytes per sample.
     pub(crate) const fn sample_bytes(self) -> usize {
         match self {
             Self::Rgb8 => 1,
@@ -103,7 +106,7 @@ impl PixelFormat {
         }
     }
 
-    /// Whether there can be frames of it.
+    /// Checks that the format is supported.
     pub(crate) fn check(self, op: &'static str) -> Result<()> {
         match self {
             Self::Yuv(format) => format.check(op),
@@ -112,13 +115,13 @@ impl PixelFormat {
     }
 }
 
-/// Where the rows of a frame lie in its buffer, counted in samples. Those of YUV always lie without
-/// gaps, and this tells of luma's.
+/// The layout of the rows of a frame in its buffer, in samples. YUV frames never have gaps; their
+/// stride is that of luma.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stride {
     /// From the start of a row to the start of the next.
     pub row: usize,
-    /// From the start of a plane to the start of the next; read for planar formats only.
+    /// From the start of a plane to the start of the next; only used for planar F32.
     pub plane: usize,
 }
 
@@ -134,54 +137,36 @@ impl Stride {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Samples<'a> {
-    Rgb8(&'a [u8]),
-    Rgb16(&'a [u16]),
-    PlanarF32(&'a [f32]),
-    Yuv8(YuvFormat, &'a [u8]),
-    Yuv16(YuvFormat, &'a [u16]),
-}
-
-#[derive(Debug)]
-pub(crate) enum SamplesMut<'a> {
-    Rgb8(&'a mut [u8]),
-    Rgb16(&'a mut [u16]),
-    PlanarF32(&'a mut [f32]),
-    Yuv8(YuvFormat, &'a mut [u8]),
-    Yuv16(YuvFormat, &'a mut [u16]),
-}
-
-/// A frame in somebody else's buffer.
+/// A frame in a buffer of the caller's.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
     size: FrameSize,
     stride: Stride,
     samples: Samples<'a>,
-    locked: bool,
+    pinned: bool,
 }
 
-/// A frame in somebody else's buffer, to be written.
+/// A frame in a buffer of the caller's, to be written.
 #[derive(Debug)]
 pub struct FrameViewMut<'a> {
     size: FrameSize,
     stride: Stride,
     samples: SamplesMut<'a>,
-    locked: bool,
+    pinned: bool,
 }
 
-macro_rules! views {
+macro_rules! rgb_constructors {
     ($($name:ident: $variant:ident, $sample:ty, $doc:literal;)*) => {
         impl<'a> FrameView<'a> {
             $(
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// When the size is out of range, rows or planes overlap, or the buffer is too
-                /// short for them.
+                /// [`Error::Frame`] if the size is out of range, rows or planes overlap, or the
+                /// buffer is too short.
                 pub fn $name(size: FrameSize, data: &'a [$sample], stride: Stride) -> Result<Self> {
                     check_layout(size, PixelFormat::$variant, stride, data.len())?;
-                    Ok(Self { size, stride, samples: Samples::$variant(data), locked: false })
+                    Ok(Self { size, stride, samples: Samples::$variant(data), pinned: false })
                 }
             )*
         }
@@ -191,11 +176,11 @@ macro_rules! views {
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// As [`FrameView`]'s.
+                /// As for [`FrameView`].
                 pub fn $name(size: FrameSize, data: &'a mut [$sample], stride: Stride) -> Result<Self> {
                     check_layout(size, PixelFormat::$variant, stride, data.len())?;
                     let samples = SamplesMut::$variant(data);
-                    Ok(Self { size, stride, samples, locked: false })
+                    Ok(Self { size, stride, samples, pinned: false })
                 }
             )*
         }
@@ -205,7 +190,8 @@ macro_rules! views {
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// When the size is out of range or `data` is not exactly one packed frame.
+                /// [`Error::Frame`] if the size is out of range, or `data` is not exactly one
+                /// packed frame.
                 pub fn $name(size: FrameSize, data: Vec<$sample>) -> Result<Self> {
                     size.check("frame")?;
                     if data.len() != 3 * size.pixels() {
@@ -215,120 +201,38 @@ macro_rules! views {
                             got: data.len().to_string(),
                         });
                     }
-                    Ok(Self { size, lock: None, samples: Owned::$variant(data) })
+                    Ok(Self { size, pin: None, samples: OwnedSamples::$variant(data) })
                 }
             )*
-
-            /// The frame, to be read.
-            pub fn view(&self) -> FrameView<'_> {
-                let stride = Stride::packed(self.size, self.format());
-                let samples = match &self.samples {
-                    $( Owned::$variant(data) => Samples::$variant(data), )*
-                    Owned::Yuv8(format, data) => Samples::Yuv8(*format, data),
-                    Owned::Yuv16(format, data) => Samples::Yuv16(*format, data),
-                };
-                FrameView { size: self.size, stride, samples, locked: self.lock.is_some() }
-            }
-
-            /// The frame, to be written.
-            pub fn view_mut(&mut self) -> FrameViewMut<'_> {
-                let stride = Stride::packed(self.size, self.format());
-                let samples = match &mut self.samples {
-                    $( Owned::$variant(data) => SamplesMut::$variant(data), )*
-                    Owned::Yuv8(format, data) => SamplesMut::Yuv8(*format, data),
-                    Owned::Yuv16(format, data) => SamplesMut::Yuv16(*format, data),
-                };
-                FrameViewMut { size: self.size, stride, samples, locked: self.lock.is_some() }
-            }
-
-            /// The layout of the samples.
-            pub fn format(&self) -> PixelFormat {
-                match self.samples {
-                    $( Owned::$variant(_) => PixelFormat::$variant, )*
-                    Owned::Yuv8(format, _) | Owned::Yuv16(format, _) => PixelFormat::Yuv(format),
-                }
-            }
-
-            /// A black frame.
-            ///
-            /// # Errors
-            /// When the size is out of range, or the depth of a YUV format.
-            pub fn black(size: FrameSize, format: PixelFormat) -> Result<Self> {
-                let samples = 3 * size.check("frame")?.pixels();
-                match format {
-                    $( PixelFormat::$variant => Self::$name(size, vec![<$sample>::default(); samples]), )*
-                    PixelFormat::Yuv(format) => Self::black_yuv(size, format),
-                }
-            }
-        }
-
-        impl FrameView<'_> {
-            /// The layout of the samples.
-            pub fn format(&self) -> PixelFormat {
-                match self.samples {
-                    $( Samples::$variant(_) => PixelFormat::$variant, )*
-                    Samples::Yuv8(format, _) | Samples::Yuv16(format, _) => PixelFormat::Yuv(format),
-                }
-            }
-        }
-
-        impl FrameViewMut<'_> {
-            /// The layout of the samples.
-            pub fn format(&self) -> PixelFormat {
-                match self.samples {
-                    $( SamplesMut::$variant(_) => PixelFormat::$variant, )*
-                    SamplesMut::Yuv8(format, _) | SamplesMut::Yuv16(format, _) => PixelFormat::Yuv(format),
-                }
-            }
-        }
-
-        impl Frame {
-            /// Page-locks the samples with `lock`, which gets their address and length in bytes;
-            /// the frame stays as it is where that gives nothing. A lock there was is given up.
-            pub(crate) fn locked_by(
-                mut self,
-                lock: impl FnOnce(NonNull<u8>, usize) -> Option<Box<dyn HostLock>>,
-            ) -> Self {
-                self.lock = None;
-                let (data, len) = match &mut self.samples {
-                    $( Owned::$variant(data) => (
-                        data.as_mut_ptr().cast(),
-                        size_of_val(data.as_slice()),
-                    ), )*
-                    Owned::Yuv8(_, data) => {
-                        (data.as_mut_ptr(), size_of_val(data.as_slice()))
-                    }
-                    Owned::Yuv16(_, data) => {
-                        (data.as_mut_ptr().cast(), size_of_val(data.as_slice()))
-                    }
-                };
-                self.lock = NonNull::new(data).and_then(|data| lock(data, len));
-                self
-            }
         }
     };
 }
 
-views! {
+rgb_constructors! {
     rgb8: Rgb8, u8, "8-bit interleaved RGB.";
     rgb16: Rgb16, u16, "16-bit interleaved RGB.";
     planar_f32: PlanarF32, f32, "Planar F32 RGB in [0, 1]. Values outside are clamped and NaN is read as 0.";
 }
 
 impl FrameView<'_> {
-    /// The frame's size.
+    /// The size of the frame.
     pub fn size(&self) -> FrameSize {
         self.size
     }
 
-    /// Where its rows lie.
+    /// The layout of its rows.
     pub fn stride(&self) -> Stride {
         self.stride
     }
 
-    /// Whether its memory is page-locked, see [`crate::Interpolator::lock`].
-    pub fn is_locked(&self) -> bool {
-        self.locked
+    /// The format of its samples.
+    pub fn format(&self) -> PixelFormat {
+        self.samples.format()
+    }
+
+    /// Whether its memory is pinned (page-locked), see [`crate::Interpolator::pin`].
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
     }
 
     pub(crate) fn samples(&self) -> Samples<'_> {
@@ -337,19 +241,24 @@ impl FrameView<'_> {
 }
 
 impl<'a> FrameViewMut<'a> {
-    /// The frame's size.
+    /// The size of the frame.
     pub fn size(&self) -> FrameSize {
         self.size
     }
 
-    /// Where its rows lie.
+    /// The layout of its rows.
     pub fn stride(&self) -> Stride {
         self.stride
     }
 
-    /// Whether its memory is page-locked, see [`crate::Interpolator::lock`].
-    pub fn is_locked(&self) -> bool {
-        self.locked
+    /// The format of its samples.
+    pub fn format(&self) -> PixelFormat {
+        self.samples.format()
+    }
+
+    /// Whether its memory is pinned (page-locked), see [`crate::Interpolator::pin`].
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
     }
 
     pub(crate) fn samples_mut(&mut self) -> &mut SamplesMut<'a> {
@@ -357,29 +266,20 @@ impl<'a> FrameViewMut<'a> {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Owned {
-    Rgb8(Vec<u8>),
-    Rgb16(Vec<u16>),
-    PlanarF32(Vec<f32>),
-    Yuv8(YuvFormat, Vec<u8>),
-    Yuv16(YuvFormat, Vec<u16>),
-}
-
-/// A frame that owns its samples, packed. A clone of a page-locked frame is not page-locked, and
-/// frames are equal whether they are or not.
+/// A frame that owns its samples, packed. A clone of a pinned frame is not pinned, and pinning does
+/// not matter to equality.
 #[derive(Debug)]
 pub struct Frame {
     size: FrameSize,
-    /// Of the memory of `samples`, so: declared, and with that dropped, before it; and while there
-    /// is one, `samples` neither changes its length nor leaves the frame.
-    lock: Option<Box<dyn HostLock>>,
-    samples: Owned,
+    /// Pins the memory of `samples`. Declared, and so dropped, before it; while it is set,
+    /// `samples` neither changes its length nor leaves the frame.
+    pin: Option<Box<dyn HostPin>>,
+    samples: OwnedSamples,
 }
 
 impl Clone for Frame {
     fn clone(&self) -> Self {
-        Self { size: self.size, lock: None, samples: self.samples.clone() }
+        Self { size: self.size, pin: None, samples: self.samples.clone() }
     }
 }
 
@@ -390,69 +290,104 @@ impl PartialEq for Frame {
 }
 
 impl Frame {
-    /// The frame's size.
+    /// A black frame.
+    ///
+    /// # Errors
+    /// [`Error::Frame`] if the size, or the depth of a YUV format, is out of range.
+    pub fn black(size: FrameSize, format: PixelFormat) -> Result<Self> {
+        let samples = 3 * size.check("frame")?.pixels();
+        match format {
+            PixelFormat::Rgb8 => Self::rgb8(size, vec![0; samples]),
+            PixelFormat::Rgb16 => Self::rgb16(size, vec![0; samples]),
+            PixelFormat::PlanarF32 => Self::planar_f32(size, vec![0.0; samples]),
+            PixelFormat::Yuv(format) => Self::black_yuv(size, format),
+        }
+    }
+
+    /// The size of the frame.
     pub fn size(&self) -> FrameSize {
         self.size
     }
 
-    /// Whether its memory is page-locked, see [`crate::Interpolator::lock`].
-    pub fn is_locked(&self) -> bool {
-        self.lock.is_some()
+    /// The format of its samples.
+    pub fn format(&self) -> PixelFormat {
+        self.samples.format()
     }
 
-    /// The samples of an 8-bit frame.
+    /// A view to read the frame.
+    pub fn view(&self) -> FrameView<'_> {
+        let stride = Stride::packed(self.size, self.format());
+        let samples = self.samples.borrow();
+        FrameView { size: self.size, stride, samples, pinned: self.is_pinned() }
+    }
+
+    /// A view to write the frame.
+    pub fn view_mut(&mut self) -> FrameViewMut<'_> {
+        let (stride, pinned) = (Stride::packed(self.size, self.format()), self.is_pinned());
+        FrameViewMut { size: self.size, stride, samples: self.samples.borrow_mut(), pinned }
+    }
+
+    /// Whether its memory is pinned (page-locked), see [`crate::Interpolator::pin`].
+    pub fn is_pinned(&self) -> bool {
+        self.pin.is_some()
+    }
+
+    /// Pins the samples with `pin`, which gets their address and length in bytes. If it returns
+    /// `None`, the frame is not pinned. A previous pin is released first.
+    pub(crate) fn pinned_by(
+        mut self,
+        pin: impl FnOnce(NonNull<u8>, usize) -> Option<Box<dyn HostPin>>,
+    ) -> Self {
+        self.pin = None;
+        let bytes = self.samples.as_bytes_mut();
+        let (data, len) = (NonNull::from(&mut *bytes).cast(), bytes.len());
+        self.pin = pin(data, len);
+        self
+    }
+
+    /// The samples of an 8-bit RGB frame.
     pub fn as_rgb8(&self) -> Option<&[u8]> {
-        if let Owned::Rgb8(data) = &self.samples { Some(data) } else { None }
+        if let OwnedSamples::Rgb8(data) = &self.samples { Some(data) } else { None }
     }
 
-    /// The samples of a 16-bit frame.
+    /// The samples of a 16-bit RGB frame.
     pub fn as_rgb16(&self) -> Option<&[u16]> {
-        if let Owned::Rgb16(data) = &self.samples { Some(data) } else { None }
+        if let OwnedSamples::Rgb16(data) = &self.samples { Some(data) } else { None }
     }
 
-    /// The samples of a planar float frame.
+    /// The samples of a planar F32 frame.
     pub fn as_planar_f32(&self) -> Option<&[f32]> {
-        if let Owned::PlanarF32(data) = &self.samples { Some(data) } else { None }
+        if let OwnedSamples::PlanarF32(data) = &self.samples { Some(data) } else { None }
     }
 
-    /// The samples of an 8-bit frame, taken out.
+    /// Takes the samples out of an 8-bit RGB frame.
     pub fn into_rgb8(mut self) -> Option<Vec<u8>> {
-        self.lock = None;
-        if let Owned::Rgb8(data) = self.samples { Some(data) } else { None }
+        self.pin = None;
+        if let OwnedSamples::Rgb8(data) = self.samples { Some(data) } else { None }
     }
 
-    /// The samples of a 16-bit frame, taken out.
+    /// Takes the samples out of a 16-bit RGB frame.
     pub fn into_rgb16(mut self) -> Option<Vec<u16>> {
-        self.lock = None;
-        if let Owned::Rgb16(data) = self.samples { Some(data) } else { None }
+        self.pin = None;
+        if let OwnedSamples::Rgb16(data) = self.samples { Some(data) } else { None }
     }
-}
 
-impl Frame {
-    /// The samples as bytes, in native order: what a raw video file holds, where integers are
-    /// little-endian.
+    /// The samples as bytes in native order: the contents of a raw video file, in which integers
+    /// are little-endian.
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.samples {
-            Owned::Rgb8(data) | Owned::Yuv8(_, data) => data,
-            Owned::Rgb16(data) | Owned::Yuv16(_, data) => bytemuck::cast_slice(data),
-            Owned::PlanarF32(data) => bytemuck::cast_slice(data),
-        }
+        self.samples.as_bytes()
     }
 
-    /// As [`Frame::as_bytes`], to be written.
+    /// As [`Frame::as_bytes`], mutable.
     pub fn as_bytes_mut(&mut self) -> &mut [u8] {
-        match &mut self.samples {
-            Owned::Rgb8(data) | Owned::Yuv8(_, data) => data,
-            Owned::Rgb16(data) | Owned::Yuv16(_, data) => bytemuck::cast_slice_mut(data),
-            Owned::PlanarF32(data) => bytemuck::cast_slice_mut(data),
-        }
+        self.samples.as_bytes_mut()
     }
 
-    /// The frame in another format, by way of floats: rounded to the nearest sample. One that is
-    /// in the format already is copied.
+    /// The frame in another format, converted by way of F32 and rounded to the nearest sample. A
+    /// frame that already has the format is copied.
     ///
     /// # Errors
-    /// When the format cannot be, see [`Frame::black`].
+    /// [`Error::Frame`] if the format is not supported, see [`Frame::black`].
     pub fn converted(&self, format: PixelFormat) -> Result<Self> {
         if self.format() == format {
             return Ok(self.clone());
@@ -499,7 +434,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_parse_and_print() {
+    fn frame_size_parses_and_prints() {
         assert_eq!("1920x1080".parse::<FrameSize>().unwrap(), FrameSize::new(1920, 1080));
         assert_eq!(FrameSize::new(3, 2).to_string(), "3x2");
         for bad in ["", "x", "1920", "0x5", "5x0", "-1x4", "1e3x4", "99999x1", "3x4x5"] {
@@ -507,11 +442,11 @@ mod tests {
         }
     }
 
-    /// Counts itself out.
+    /// Counts how often it was dropped.
     #[derive(Debug)]
     struct Guard(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
-    impl HostLock for Guard {}
+    impl HostPin for Guard {}
 
     impl Drop for Guard {
         fn drop(&mut self) {
@@ -520,36 +455,36 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_covers_the_samples_and_goes_before_they_do() {
+    fn pin_covers_the_samples_and_is_released_before_them() {
         let dropped = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let count = || dropped.load(std::sync::atomic::Ordering::SeqCst);
         let plain = Frame::rgb16(FrameSize::new(4, 3), (0..36).collect()).unwrap();
-        let lock = |frame: Frame| {
-            frame.locked_by(|_, _| Some(Box::new(Guard(std::sync::Arc::clone(&dropped)))))
+        let pin = |frame: Frame| {
+            frame.pinned_by(|_, _| Some(Box::new(Guard(std::sync::Arc::clone(&dropped)))))
         };
         let mut at = 0;
-        let frame = plain.clone().locked_by(|ptr, len| {
+        let frame = plain.clone().pinned_by(|ptr, len| {
             at = ptr.addr().get();
             assert_eq!(len, 72);
             None
         });
         assert_eq!(at, frame.as_rgb16().unwrap().as_ptr().addr());
-        assert!(!frame.is_locked());
+        assert!(!frame.is_pinned());
 
-        let mut frame = lock(lock(frame));
-        assert_eq!(count(), 1, "the lock there was is given up");
-        assert!(frame.is_locked() && frame.view().is_locked() && frame.view_mut().is_locked());
-        assert!(!frame.clone().is_locked() && !frame.clone().view().is_locked());
+        let mut frame = pin(pin(frame));
+        assert_eq!(count(), 1, "the previous pin is released");
+        assert!(frame.is_pinned() && frame.view().is_pinned() && frame.view_mut().is_pinned());
+        assert!(!frame.clone().is_pinned() && !frame.clone().view().is_pinned());
         assert_eq!(frame, plain);
         assert_eq!(count(), 1);
         let samples = frame.into_rgb16().unwrap();
         assert_eq!((count(), samples.len()), (2, 36));
-        drop(lock(plain));
+        drop(pin(plain));
         assert_eq!(count(), 3);
     }
 
     #[test]
-    fn layouts_that_do_not_fit_their_buffer_are_refused() {
+    fn layout_larger_than_its_buffer_is_refused() {
         let size = FrameSize::new(4, 3);
         let stride = |row, plane| Stride { row, plane };
         assert!(FrameView::rgb8(size, &[0; 36], stride(12, 0)).is_ok());

@@ -1,8 +1,7 @@
-//! Frames of video as it is stored: a plane of luma and, unless it is gray, two of chroma.
+//! YUV frames as video stores them: a plane of luma and, unless the frame is gray, two of chroma.
 //!
-//! Between chroma's samples and the pixels lie two filters that are each other's inverse: what is
-//! interpolated from chroma gives that chroma again. So a frame that is only converted to RGB and
-//! back is the same frame, as long as its colours are within RGB.
+//! Chroma is interpolated and subsampled by filters that are inverse to each other, so that a frame
+//! that is converted to RGB and back does not change, as long as its colours are within RGB.
 
 pub(crate) mod axis;
 pub(crate) mod decode;
@@ -12,14 +11,15 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use super::{Frame, FrameSize, FrameView, FrameViewMut, Owned, PixelFormat, Samples, SamplesMut};
+use super::samples::OwnedSamples;
+use super::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Samples, SamplesMut};
 use crate::{Error, Result};
-use axis::{Axis, Place};
+use axis::{Axis, AxisSiting};
 
-/// Which planes a YUV frame has, one after the other: Y, then U and V.
+/// The planes of a YUV frame, one after the other: Y, then U and V.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Chroma {
-    /// Y alone.
+    /// Y only.
     Gray,
     /// U and V of half the width and half the height, rounded up.
     Yuv420,
@@ -29,7 +29,7 @@ pub enum Chroma {
     Yuv444,
 }
 
-/// How luma and chroma are made from RGB.
+/// The matrix between RGB and YUV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Matrix {
     /// BT.601: SMPTE 170M and BT.470 BG.
@@ -42,49 +42,49 @@ pub enum Matrix {
     Smpte240m,
     /// FCC, title 47.
     Fcc,
-    /// YCgCo: U is Cg, the green one, and V is Co, the orange one.
+    /// YCgCo: U is Cg (green), and V is Co (orange).
     YCgCo,
 }
 
-/// Where chroma of 4:2:0 lies between luma's columns and rows; of 4:2:2 the columns alone matter.
+/// The position of chroma samples relative to luma for 4:2:0. For 4:2:2 only the horizontal
+/// position matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Siting {
-    /// On even columns, between rows: MPEG-2 and what came after it.
+    /// Horizontally at even columns, vertically between rows: MPEG-2 and later.
     Left,
     /// Between columns, between rows: JPEG and MPEG-1.
     Center,
-    /// On even columns, on even rows: BT.2020.
+    /// At even columns, at even rows: BT.2020.
     TopLeft,
-    /// Between columns, on even rows.
+    /// Between columns, at even rows.
     Top,
-    /// On even columns, on odd rows.
+    /// At even columns, at odd rows.
     BottomLeft,
-    /// Between columns, on odd rows.
+    /// Between columns, at odd rows.
     Bottom,
 }
 
-/// What the samples of a planar YUV frame are, and what they mean.
+/// The format of a YUV frame with separate planes: the type and the meaning of its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct YuvFormat {
     /// The planes.
     pub chroma: Chroma,
-    /// Bits of a sample: 8, 10, 12 or 16. Samples of 8 bits are bytes; others are in the low bits
-    /// of 16.
+    /// Bits per sample: 8, 10, 12 or 16. 8-bit samples are bytes; others are in the low bits of 16.
     pub depth: u8,
-    /// How they come from RGB.
+    /// The matrix between RGB and YUV.
     pub matrix: Matrix,
-    /// Whether luma uses all values, or those from 16 to 235 (of 8 bits; of more, as many times
-    /// that).
+    /// Full range if set, else limited range: luma in 16..=235 for 8 bits, and in proportion for
+    /// more.
     pub full_range: bool,
-    /// Where chroma lies.
+    /// The position of chroma samples.
     pub siting: Siting,
 }
 
 impl YuvFormat {
-    /// The depths that there are, in bits.
+    /// The supported depths, in bits.
     pub const DEPTHS: [u8; 4] = [8, 10, 12, 16];
 
-    /// Columns and rows of a plane of chroma, none where the frame is gray.
+    /// Columns and rows of a chroma plane; zero if the frame is gray.
     pub const fn chroma_size(self, size: FrameSize) -> FrameSize {
         let FrameSize { width, height } = size;
         match self.chroma {
@@ -95,12 +95,12 @@ impl YuvFormat {
         }
     }
 
-    /// Samples of a frame, all planes together.
+    /// Samples of a frame, in all planes.
     pub const fn samples(self, size: FrameSize) -> usize {
         size.pixels() + 2 * self.chroma_size(size).pixels()
     }
 
-    /// Bytes of a sample.
+    /// Bytes per sample.
     pub const fn sample_bytes(self) -> usize {
         if self.depth > 8 { 2 } else { 1 }
     }
@@ -113,46 +113,46 @@ impl YuvFormat {
         Err(Error::Frame { op, expected, got: self.depth.to_string() })
     }
 
-    /// Luma and chroma of black.
+    /// The luma and chroma samples of black.
     pub(crate) fn black(self) -> (u16, u16) {
         let extra = u32::from(self.depth.saturating_sub(8));
         (if self.full_range { 0 } else { 16 << extra }, 128 << extra)
     }
 
-    /// How chroma lies along columns and along rows.
+    /// The chroma positions along columns and along rows.
     pub(crate) fn axes(self, size: FrameSize) -> (Axis, Axis) {
         let (across, down) = match self.siting {
-            Siting::Left => (Place::Even, Place::Between),
-            Siting::Center => (Place::Between, Place::Between),
-            Siting::TopLeft => (Place::Even, Place::Even),
-            Siting::Top => (Place::Between, Place::Even),
-            Siting::BottomLeft => (Place::Even, Place::Odd),
-            Siting::Bottom => (Place::Between, Place::Odd),
+            Siting::Left => (AxisSiting::Even, AxisSiting::Between),
+            Siting::Center => (AxisSiting::Between, AxisSiting::Between),
+            Siting::TopLeft => (AxisSiting::Even, AxisSiting::Even),
+            Siting::Top => (AxisSiting::Between, AxisSiting::Even),
+            Siting::BottomLeft => (AxisSiting::Even, AxisSiting::Odd),
+            Siting::Bottom => (AxisSiting::Between, AxisSiting::Odd),
         };
         let (across, down) = match self.chroma {
             Chroma::Yuv420 => (across, down),
-            Chroma::Yuv422 => (across, Place::Every),
-            Chroma::Gray | Chroma::Yuv444 => (Place::Every, Place::Every),
+            Chroma::Yuv422 => (across, AxisSiting::Every),
+            Chroma::Gray | Chroma::Yuv444 => (AxisSiting::Every, AxisSiting::Every),
         };
-        (Axis { place: across, luma: size.width }, Axis { place: down, luma: size.height })
+        (Axis { siting: across, luma: size.width }, Axis { siting: down, luma: size.height })
     }
 }
 
-/// The numbers between a format's samples and RGB.
+/// The constants of the conversion between a format's samples and RGB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Scale {
-    /// Luma's sample that stands for 0, how many above it stand for 1, and what one stands for.
+    /// The luma sample of 0, the number of samples from it to 1, and the reciprocal of that.
     pub(crate) luma_zero: f32,
     pub(crate) luma_one: f32,
     pub(crate) per_luma: f32,
-    /// As luma's.
+    /// The same for chroma.
     pub(crate) chroma_zero: f32,
     pub(crate) chroma_one: f32,
     /// The largest sample.
     pub(crate) most: f32,
-    /// Red, green and blue, added to luma, from U and V in samples above their zero.
+    /// Added to luma for red, green and blue: the factors of U and V, in samples from their zero.
     pub(crate) to_rgb: [[f32; 2]; 3],
-    /// Y, U and V from red, green and blue.
+    /// The factors of red, green and blue in Y, U and V.
     pub(crate) to_yuv: [[f32; 3]; 3],
 }
 
@@ -178,8 +178,7 @@ impl Scale {
 }
 
 impl Matrix {
-    /// Red, green and blue from U and V; Y, U and V from red, green and blue. Luma is in [0, 1],
-    /// chroma in [-0.5, 0.5].
+    /// RGB from U and V, and YUV from RGB. Luma is in [0, 1], chroma in [-0.5, 0.5].
     fn coefficients(self) -> ([[f64; 2]; 3], [[f64; 3]; 3]) {
         let (red, blue) = match self {
             Self::Bt601 => (0.299, 0.114),
@@ -205,7 +204,7 @@ impl Matrix {
 pub(crate) trait Sample: Copy + Send + Sync {
     fn float(self) -> f32;
 
-    /// Of a float that is an integer from 2^23 on: its lowest bits.
+    /// The low bits of a float of at least 2^23, which is an integer.
     fn low_bits(v: f32) -> Self;
 }
 
@@ -229,7 +228,7 @@ impl Sample for u16 {
     }
 }
 
-/// Checks that so many samples of `bytes` each hold a frame.
+/// Checks that `len` samples of `bytes` each hold a frame.
 fn check(size: FrameSize, format: YuvFormat, bytes: usize, len: usize, whole: bool) -> Result<()> {
     const OP: &str = "YUV frame";
     size.check(OP)?;
@@ -254,12 +253,12 @@ macro_rules! yuv {
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// When the size or the format's depth is out of range, the depth needs samples
-                /// of another kind, or the buffer is too short.
+                /// [`Error::Frame`] if the size or the depth is out of range, the depth requires
+                /// samples of another type, or the buffer is too short.
                 pub fn $name(size: FrameSize, format: YuvFormat, data: &'a [$sample]) -> Result<Self> {
                     check(size, format, size_of::<$sample>(), data.len(), false)?;
                     let stride = super::Stride::packed(size, PixelFormat::Yuv(format));
-                    Ok(Self { size, stride, samples: Samples::$variant(format, data), locked: false })
+                    Ok(Self { size, stride, samples: Samples::$variant(format, data), pinned: false })
                 }
             )*
         }
@@ -269,7 +268,7 @@ macro_rules! yuv {
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// As [`FrameView`]'s.
+                /// As for [`FrameView`].
                 pub fn $name(
                     size: FrameSize,
                     format: YuvFormat,
@@ -278,7 +277,7 @@ macro_rules! yuv {
                     check(size, format, size_of::<$sample>(), data.len(), false)?;
                     let stride = super::Stride::packed(size, PixelFormat::Yuv(format));
                     let samples = SamplesMut::$variant(format, data);
-                    Ok(Self { size, stride, samples, locked: false })
+                    Ok(Self { size, stride, samples, pinned: false })
                 }
             )*
         }
@@ -288,11 +287,11 @@ macro_rules! yuv {
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// When the size or the format's depth is out of range, the depth needs samples
-                /// of another kind, or `data` is not exactly one frame.
+                /// [`Error::Frame`] if the size or the depth is out of range, the depth requires
+                /// samples of another type, or `data` is not exactly one frame.
                 pub fn $name(size: FrameSize, format: YuvFormat, data: Vec<$sample>) -> Result<Self> {
                     check(size, format, size_of::<$sample>(), data.len(), true)?;
-                    Ok(Self { size, lock: None, samples: Owned::$variant(format, data) })
+                    Ok(Self { size, pin: None, samples: OwnedSamples::$variant(format, data) })
                 }
             )*
         }
@@ -306,7 +305,7 @@ yuv! {
 
 impl Frame {
     pub(super) fn black_yuv(size: FrameSize, format: YuvFormat) -> Result<Self> {
-        // The depth is checked before anything is computed from it.
+        // The depth must be valid before anything is computed from it.
         format.check("YUV frame")?;
         let pixels = size.check("YUV frame")?.pixels();
         let (luma, chroma) = format.black();
@@ -320,25 +319,25 @@ impl Frame {
         }
     }
 
-    /// The samples of a YUV frame of 8 bits: Y, U, V.
+    /// The samples of an 8-bit YUV frame: Y, U, V.
     pub fn as_yuv8(&self) -> Option<&[u8]> {
-        if let Owned::Yuv8(_, data) = &self.samples { Some(data) } else { None }
+        if let OwnedSamples::Yuv8(_, data) = &self.samples { Some(data) } else { None }
     }
 
     /// The samples of a YUV frame of more than 8 bits: Y, U, V.
     pub fn as_yuv16(&self) -> Option<&[u16]> {
-        if let Owned::Yuv16(_, data) = &self.samples { Some(data) } else { None }
+        if let OwnedSamples::Yuv16(_, data) = &self.samples { Some(data) } else { None }
     }
 
-    /// The samples of a YUV frame of 8 bits, taken out.
+    /// Takes the samples out of an 8-bit YUV frame.
     pub fn into_yuv8(mut self) -> Option<Vec<u8>> {
-        self.lock = None;
-        if let Owned::Yuv8(_, data) = self.samples { Some(data) } else { None }
+        self.pin = None;
+        if let OwnedSamples::Yuv8(_, data) = self.samples { Some(data) } else { None }
     }
 
-    /// The samples of a YUV frame of more than 8 bits, taken out.
+    /// Takes the samples out of a YUV frame of more than 8 bits.
     pub fn into_yuv16(mut self) -> Option<Vec<u16>> {
-        self.lock = None;
-        if let Owned::Yuv16(_, data) = self.samples { Some(data) } else { None }
+        self.pin = None;
+        if let OwnedSamples::Yuv16(_, data) = self.samples { Some(data) } else { None }
     }
 }

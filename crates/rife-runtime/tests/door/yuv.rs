@@ -1,4 +1,4 @@
-//! Frames of video: planar YUV in and out of every engine.
+//! YUV frames as input and output of every engine.
 
 #[path = "../../src/frame/yuv/reference.rs"]
 mod reference;
@@ -22,7 +22,7 @@ const VIDEO: YuvFormat = YuvFormat {
 const HDR: YuvFormat =
     YuvFormat { depth: 10, matrix: Matrix::Bt2020, siting: Siting::TopLeft, ..VIDEO };
 
-/// One of everything that there is.
+/// At least one of each property.
 const FORMATS: [YuvFormat; 6] = [
     VIDEO,
     HDR,
@@ -63,7 +63,7 @@ fn to_rgb16(yuv: &Frame) -> Frame {
     Frame::rgb16(yuv.size(), (0..3 * n).map(sample).collect()).unwrap()
 }
 
-/// A frame of 16-bit RGB as the reference converts it back.
+/// A 16-bit RGB frame as the reference converts it back.
 fn of_rgb16(rgb: &Frame, format: YuvFormat) -> Vec<u16> {
     let (rgb16, n) = (rgb.as_rgb16().unwrap(), rgb.size().pixels());
     let planes: Vec<f32> =
@@ -81,10 +81,10 @@ fn middle(rife: &Interpolator, [a, b]: [&Frame; 2]) -> Frame {
     rife.interpolate(&a.view(), &b.view(), 0.5).unwrap()
 }
 
-pub(super) fn yuv_frames_give_what_converting_them_gives(on: &Engines) {
+pub(super) fn yuv_output_matches_explicit_conversion(on: &Engines) {
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
         each_engine(on, version, |rife| {
-            // Odd and even, as narrow as can be, and with an edge that is far away.
+            // Odd and even sizes, very narrow ones, and one with a distant edge.
             for (w, h) in [(64, 48), (75, 41), (1, 1), (2, 35), (1283, 33)] {
                 for format in FORMATS {
                     let yuv = [0, 3].map(|pan| of_rgb(&rgb8(w, h, pan), format));
@@ -100,7 +100,7 @@ pub(super) fn yuv_frames_give_what_converting_them_gives(on: &Engines) {
     }
 }
 
-pub(super) fn any_format_goes_in_and_any_comes_out(on: &Engines) {
+pub(super) fn input_and_output_formats_can_be_mixed(on: &Engines) {
     each_engine(on, ModelVersion::V4_26, |rife| {
         let frames = [0, 2].map(|pan| rgb8(75, 41, pan));
         let size = frames[0].size();
@@ -123,7 +123,7 @@ pub(super) fn any_format_goes_in_and_any_comes_out(on: &Engines) {
                 let off = furthest(&samples(&got), &samples(&expected));
                 assert!(off <= 2, "{format:?} as {to:?}: {off}");
             }
-            // Frames of two formats are a pair like any other.
+            // The frames of a pair may have different formats.
             let mixed = middle(rife, [&yuv[0], &rgb[1]]);
             let off = furthest(&samples(&mixed), &of_rgb16(&middle(rife, rgb.each_ref()), format));
             assert!(off <= 2, "{format:?} and RGB: {off}");
@@ -131,7 +131,7 @@ pub(super) fn any_format_goes_in_and_any_comes_out(on: &Engines) {
     });
 }
 
-pub(super) fn a_yuv_stream_is_served_like_any_other(on: &Engines) {
+pub(super) fn yuv_stream_matches_separate_pairs(on: &Engines) {
     let version = ModelVersion::V4_25;
     let weights = weights(version);
     each_arithmetic(on, version, |builder| {
@@ -167,9 +167,9 @@ pub(super) fn a_yuv_stream_is_served_like_any_other(on: &Engines) {
             assert!(many == each);
             assert_eq!(middle(&unkept, [&frames[0], &frames[1]]), each[0]);
 
-            // Page-locked, and longer than the frame that lies in it.
-            let locked = frames.each_ref().map(|frame| rife.lock(frame.clone()));
-            let mut out = rife.lock(Frame::black(size, as_yuv).unwrap());
+            // Pinned, and in a buffer longer than the frame.
+            let locked = frames.each_ref().map(|frame| rife.pin(frame.clone()));
+            let mut out = rife.pin(Frame::black(size, as_yuv).unwrap());
             let (a, b) = (locked[0].view(), locked[1].view());
             rife.interpolate_into(&a, &b, 0.5, &mut out.view_mut()).unwrap();
             assert_eq!(out, each[0]);
@@ -184,7 +184,7 @@ pub(super) fn a_yuv_stream_is_served_like_any_other(on: &Engines) {
                 assert_eq!(long[own.len()..], [7; 9]);
             }
 
-            // What is refused costs nothing.
+            // A refused call has no effect.
             let none = PixelFormat::Yuv(YuvFormat { depth: 9, ..format });
             assert!(matches!(session.at_as(0.5, none), Err(Error::Frame { .. })));
             assert!(matches!(session.submit_as(0.5, none), Err(Error::Frame { .. })));

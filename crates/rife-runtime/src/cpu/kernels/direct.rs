@@ -1,78 +1,79 @@
-//! Convolutions as they are defined: a sum over taps and channels for every output.
+//! Direct convolutions: for every output, a sum over taps and channels.
 
 use std::ops::Range;
 
 use super::super::lanes::{Isa, Lanes, Sixteen};
 use super::super::tensor::BLOCK;
 
-/// A convolution of a part of a picture. An output's inputs are `segments` of `len` channels each,
-/// which lie at the same distances from the output's source pixel wherever that is.
+/// A convolution of a part of a map. The inputs of an output are `segments` of `len` channels each,
+/// at fixed offsets from the output's source pixel.
 pub(crate) struct Direct<'a> {
-    /// The source pixel of the output of row 0 and column 0.
+    /// The source pixel of the output at row 0 and column 0.
     pub(crate) src: *const f32,
     /// Floats from one output's source pixel to that of the next row and column.
     pub(crate) src_row: usize,
     pub(crate) src_column: usize,
-    /// Floats from the source pixel to each segment.
+    /// The offset of each segment from the source pixel, in floats.
     pub(crate) segments: &'a [isize],
     /// Channels of a segment.
     pub(crate) len: usize,
     /// `[group of vectors][segment][channel][vector of the group][16]`, the groups of
     /// [`super::group`].
     pub(crate) weights: *const f32,
-    /// 16 for each vector.
+    /// 16 per vector.
     pub(crate) bias: *const f32,
     /// Vectors of 16 outputs.
     pub(crate) vectors: usize,
     pub(crate) rows: Range<usize>,
     pub(crate) columns: Range<usize>,
-    pub(crate) to: Outcome,
+    pub(crate) to: Epilogue,
 }
 
-/// What becomes of the sums and the bias.
+/// What follows the sums and the bias.
 #[derive(Clone, Copy)]
-pub(crate) enum Outcome {
-    /// LeakyReLU, into the blocks of a map.
+pub(crate) enum Epilogue {
+    /// LeakyReLU, stored in the blocks of a map.
     Leaky(Place),
-    /// Added to what lies at the same place of another map; LeakyReLU.
+    /// The same position of another map is added; LeakyReLU.
     Residual { place: Place, add: *const f32 },
-    /// Of a transposed convolution: four channels for each of 2×2 pixels of pictures of
-    /// interleaved channels. Vector 0 only.
+    /// Transposed convolution: four channels for each of 2×2 pixels, stored as interleaved pixels.
+    /// Vector 0 only.
     Quarters(Pixels),
-    /// The same, and two rows of two pixels of eight channels for vectors 1 and 2.
+    /// The same, and eight channels for each of 2×2 pixels from vectors 1 and 2, a row of two
+    /// pixels each.
     QuartersAndEights { quarters: Pixels, eights: Pixels },
-    /// One channel for each of 4×4 pixels; three zeros follow each.
+    /// One channel for each of 4×4 pixels, followed by three zeros.
     Singles(Pixels),
 }
 
-/// Where blocks of 16 channels lie.
+/// The memory of blocks of 16 channels.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
-    /// The output of row 0 and column 0, of the first block.
+    /// The output at row 0 and column 0 of the first block.
     pub(crate) at: *mut f32,
     pub(crate) row: usize,
     pub(crate) plane: usize,
 }
 
-// SAFETY: addresses; whoever uses them answers for that.
-unsafe impl Send for Outcome {}
+// SAFETY: these are addresses; each access through them states its own invariant.
+unsafe impl Send for Epilogue {}
 // SAFETY: as above.
-unsafe impl Sync for Outcome {}
+unsafe impl Sync for Epilogue {}
 
-/// Where pixels of interleaved channels lie.
+/// The memory of pixels with interleaved channels.
 #[derive(Clone, Copy)]
 pub(crate) struct Pixels {
-    /// What the output of row 0 and column 0 makes.
+    /// The first pixel of the output at row 0 and column 0.
     pub(crate) at: *mut f32,
     /// Floats from one row of pixels to the next, and from pixel to pixel.
     pub(crate) row: usize,
     pub(crate) pixel: usize,
-    /// Rows and columns of pixels that an output makes.
+    /// Rows and columns of pixels per output.
     pub(crate) step: usize,
 }
 
 impl Pixels {
-    /// The pixel `(dy, dx)` of an output's.
+    /// The address of pixel `(dy, dx)` of an output.
     #[inline(always)]
     fn of(&self, y: usize, x: usize, dy: usize, dx: usize) -> *mut f32 {
         self.at.wrapping_add((self.step * y + dy) * self.row + (self.step * x + dx) * self.pixel)
@@ -82,53 +83,53 @@ impl Pixels {
 /// Runs a convolution.
 ///
 /// # Safety
-/// The processor has the instructions of `I`. All that `args` points to, at every output of its
-/// rows and columns, is memory that may be read, or written by nobody else meanwhile; sources and
-/// outputs do not overlap.
+/// The processor has the instructions of `I`. For every output of the rows and columns, the sources
+/// may be read, and the destinations are not accessed by anything else meanwhile; sources and
+/// destinations do not overlap.
 #[inline(always)]
 pub(crate) unsafe fn direct<I: Isa>(args: &Direct<'_>) {
     // SAFETY: as the caller says.
     unsafe {
         match args.to {
-            Outcome::Leaky(place) => with_groups::<I, _>(args, Leaky(place)),
-            Outcome::Residual { place, add } => {
+            Epilogue::Leaky(place) => with_groups::<I, _>(args, Leaky(place)),
+            Epilogue::Residual { place, add } => {
                 with_groups::<I, _>(args, Residual { place, add });
             }
-            Outcome::Quarters(to) => with_groups::<I, _>(args, Quarters(to)),
-            Outcome::QuartersAndEights { quarters, eights } => {
+            Epilogue::Quarters(to) => with_groups::<I, _>(args, Quarters(to)),
+            Epilogue::QuartersAndEights { quarters, eights } => {
                 with_groups::<I, _>(args, QuartersAndEights { quarters, eights });
             }
-            Outcome::Singles(to) => with_groups::<I, _>(args, Singles(to)),
+            Epilogue::Singles(to) => with_groups::<I, _>(args, Singles(to)),
         }
     }
 }
 
-/// What becomes of a sum. Not a closure: see [`super`].
+/// Stores a sum. Not a closure: see [`super`].
 trait Store: Copy {
     /// # Safety
-    /// The output's place may be written.
+    /// The output's memory may be written.
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V);
 }
 
-/// See [`Outcome::Leaky`].
+/// See [`Epilogue::Leaky`].
 #[derive(Clone, Copy)]
 struct Leaky(Place);
-/// See [`Outcome::Residual`].
+/// See [`Epilogue::Residual`].
 #[derive(Clone, Copy)]
 struct Residual {
     place: Place,
     add: *const f32,
 }
-/// See [`Outcome::Quarters`].
+/// See [`Epilogue::Quarters`].
 #[derive(Clone, Copy)]
 struct Quarters(Pixels);
-/// See [`Outcome::QuartersAndEights`].
+/// See [`Epilogue::QuartersAndEights`].
 #[derive(Clone, Copy)]
 struct QuartersAndEights {
     quarters: Pixels,
     eights: Pixels,
 }
-/// See [`Outcome::Singles`].
+/// See [`Epilogue::Singles`].
 #[derive(Clone, Copy)]
 struct Singles(Pixels);
 
@@ -144,7 +145,7 @@ impl Store for Residual {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
         let at = y * self.place.row + x * BLOCK + vector * self.place.plane;
-        // SAFETY: as the caller says; what is added lies as the outputs do.
+        // SAFETY: as the caller says; the residual has the layout of the outputs.
         unsafe {
             let sum = sum.add(V::load(self.add.wrapping_add(at)));
             store_leaky(self.place, y, x, vector, sum);
@@ -215,10 +216,10 @@ pub(crate) fn leaky<V: Lanes>(x: V) -> V {
     x.max(x.mul(slope))
 }
 
-/// Every output, in the groups of vectors that the instructions are best at.
+/// Computes every output, in groups of as many vectors as suit the instruction set.
 ///
 /// # Safety
-/// As [`direct`], with `to` in the place of [`Direct::to`].
+/// As [`direct`], with `to` instead of [`Direct::to`].
 #[inline(always)]
 unsafe fn with_groups<I: Isa, S: Store>(args: &Direct<'_>, to: S) {
     // SAFETY: as the caller says.
@@ -271,11 +272,12 @@ unsafe fn groups<I: Isa, S: Store, const O: usize>(args: &Direct<'_>, to: S) {
     }
 }
 
-/// Adds `len` channels, or pairs of them, of `P` pixels, `step` floats apart, times the weights of
-/// `O` vectors.
+/// Adds the products of `len` channels (or pairs of them) of `P` pixels, `step` floats apart, and
+/// the weights of `O` vectors.
 ///
 /// # Safety
-/// The processor has the instructions of `V`, with pairs those for BF16 too; the pixels' channels and the weights may be read.
+/// The processor has the instructions of `V`, and with pairs those of BF16; the pixels' channels
+/// and the weights may be read.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<V: Sixteen, const P: usize, const O: usize, const PAIRS: bool>(
     sums: &mut [[V; O]; P],

@@ -1,8 +1,8 @@
-//! The kernels, each written once over [`super::lanes`] and compiled for every level.
+//! The kernels, each written once over [`super::lanes`] and compiled for every instruction set.
 //!
-//! A kernel and all that it calls is `#[inline(always)]`, so that it ends up in a function that has
-//! the instructions. A closure is a function of its own without them: where one computes with
-//! vectors, each operation becomes a call. So there are none.
+//! A kernel and everything that it calls is `#[inline(always)]`, so that it becomes part of a
+//! function that has the instructions enabled. Closures are separate functions without them: vector
+//! operations in a closure would become calls. So kernels use none.
 
 pub(crate) mod direct;
 pub(crate) mod peak;
@@ -14,9 +14,9 @@ use super::level::Level;
 use direct::Direct;
 use peak::Peak;
 use picture::{Blend, Inputs};
-use winograd::{FromPoints, Multiply, ToPoints};
+use winograd::{InputTransform, Multiply, OutputTransform};
 
-/// Vectors of 16 outputs that are made at once, of `vectors` in all, where `most` fit.
+/// How many of `vectors` vectors of 16 outputs are computed at once, if at most `most` fit.
 pub(crate) const fn group(most: usize, vectors: usize) -> usize {
     let mut group = if most < 4 { most } else { 4 };
     while group > 1 && !vectors.is_multiple_of(group) {
@@ -26,7 +26,8 @@ pub(crate) const fn group(most: usize, vectors: usize) -> usize {
 }
 
 /// Runs a body for as many pixels at once as the accumulators of `$isa` hold with `$vectors`
-/// vectors each, then for the rest in smaller strips; `$strip` is the number, a constant.
+/// vectors each, then for the remaining pixels in smaller strips. `$strip` is the number of pixels,
+/// a constant.
 macro_rules! strips {
     ($isa:ident, $vectors:ident, $at:ident, $end:expr, $strip:ident => $body:expr) => {{
         let most = $isa::ACCUMULATORS / $vectors;
@@ -49,8 +50,8 @@ pub(crate) use strips;
 
 macro_rules! kernels {
     ($($(#[$doc:meta])* $name:ident: $args:ty = $module:ident;)*) => {
-        /// The kernels of one level. Each is `unsafe` for what its own documentation says; that
-        /// the processor has the instructions is known where the table comes from.
+        /// The kernels of one level. Each is `unsafe` for the reasons in its own documentation; the
+        /// table exists only if the processor has the instructions.
         #[derive(Clone, Copy)]
         pub(crate) struct Kernels {
             pub(crate) level: Level,
@@ -59,7 +60,7 @@ macro_rules! kernels {
 
         mod portable {
             use super::*;
-            // SAFETY, for each: as the kernel says; any processor will do.
+            // SAFETY, for each: as the kernel says; it runs on any processor.
             $(pub(super) unsafe fn $name(args: &$args) {
                 // SAFETY: as the caller says.
                 unsafe { $module::$name::<Portable>(args) }
@@ -90,7 +91,7 @@ macro_rules! kernels {
             /// The kernels of a level.
             ///
             /// # Panics
-            /// When the processor lacks it.
+            /// If the processor does not support it.
             pub(crate) fn of(level: Level) -> Self {
                 assert!(level <= Level::detected(), "this processor has no {level}");
                 match level {
@@ -108,12 +109,12 @@ macro_rules! kernels {
 kernels! {
     /// See [`direct::direct`].
     direct: Direct<'_> = direct;
-    /// See [`winograd::to_points`].
-    to_points: ToPoints = winograd;
+    /// See [`winograd::input_transform`].
+    input_transform: InputTransform = winograd;
     /// See [`winograd::multiply`].
     multiply: Multiply = winograd;
-    /// See [`winograd::from_points`].
-    from_points: FromPoints = winograd;
+    /// See [`winograd::output_transform`].
+    output_transform: OutputTransform = winograd;
     /// See [`picture::inputs`].
     inputs: Inputs<'_> = picture;
     /// See [`picture::blend`].
@@ -125,8 +126,8 @@ kernels! {
 /// The kernels that compute in BF16.
 #[derive(Clone, Copy)]
 pub(crate) struct Bf16Kernels {
-    /// See [`winograd::to_points_bf16`].
-    pub(crate) to_points: unsafe fn(&ToPoints),
+    /// See [`winograd::input_transform_bf16`].
+    pub(crate) input_transform: unsafe fn(&InputTransform),
     /// See [`winograd::multiply_bf16`].
     pub(crate) multiply: unsafe fn(&Multiply),
     /// See [`peak::peak_bf16`].
@@ -134,12 +135,12 @@ pub(crate) struct Bf16Kernels {
 }
 
 impl Bf16Kernels {
-    /// Those of a level, where the processor has instructions for BF16.
+    /// Those of a level, if the processor has BF16 instructions.
     pub(crate) fn of(level: Level) -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if level == Level::Avx512 && is_x86_feature_detected!("avx512bf16") {
             return Some(Self {
-                to_points: avx512_bf16::to_points,
+                input_transform: avx512_bf16::input_transform,
                 multiply: avx512_bf16::multiply,
                 peak: avx512_bf16::peak,
             });
@@ -152,12 +153,12 @@ impl Bf16Kernels {
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16 {
     use super::super::lanes::Avx512;
-    use super::{Multiply, Peak, ToPoints, peak, winograd};
+    use super::{InputTransform, Multiply, Peak, peak, winograd};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-    pub(super) unsafe fn to_points(args: &ToPoints) {
+    pub(super) unsafe fn input_transform(args: &InputTransform) {
         // SAFETY: as the caller says.
-        unsafe { winograd::to_points_bf16::<Avx512>(args) }
+        unsafe { winograd::input_transform_bf16::<Avx512>(args) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
@@ -174,7 +175,7 @@ mod avx512_bf16 {
 }
 
 impl Level {
-    /// Vectors of outputs that a convolution makes at once, at most: weights are packed for it.
+    /// The most vectors of outputs that a convolution computes at once; weights are packed for it.
     pub(crate) const fn most_vectors(self) -> usize {
         match self {
             Self::Avx512 => 4,

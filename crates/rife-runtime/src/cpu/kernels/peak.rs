@@ -1,4 +1,4 @@
-//! Multiplying and adding without any memory: what the processor can at most.
+//! Multiply-adds without memory accesses, to measure the peak throughput of the processor.
 
 use std::cell::Cell;
 
@@ -7,19 +7,19 @@ use super::super::lanes::Sixteen;
 use super::super::lanes::{Isa, Lanes};
 use super::super::tensor::BLOCK;
 
-/// Sums that no other depends on, at most.
+/// The most independent sums.
 const MOST_CHAINS: usize = 24;
-/// Floats that the kernel begins with: a factor, a term, and each sum. They come from memory, and
-/// sums begin differently, so that a compiler has no sum to spare.
+/// Floats that the kernel starts from: a factor, a term, and each sum. They come from memory and
+/// differ, so that the compiler cannot remove a sum.
 pub(crate) const OPERANDS: usize = (2 + MOST_CHAINS) * BLOCK;
 
-/// Many steps of `sum = sum · factor + term`.
+/// Many rounds of `sum = sum · factor + term`.
 pub(crate) struct Peak<'a> {
     pub(crate) operands: &'a [f32; OPERANDS],
     pub(crate) rounds: usize,
-    /// The total of all sums; zeros where vectors are shorter.
+    /// The total of all sums; zeros in the lanes that a vector does not have.
     pub(crate) to: &'a Cell<[f32; BLOCK]>,
-    /// Multiplications and additions that it took, to be told.
+    /// Receives the multiplications and additions.
     pub(crate) flops: &'a Cell<f64>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Peak<'a> {
 /// The processor has the instructions of `I`.
 #[inline(always)]
 pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
-    // As many sums as registers hold, for a step to begin before those before it are done.
+    // As many sums as registers hold, so that multiply-adds overlap.
     // SAFETY: as the caller says.
     unsafe {
         if I::ACCUMULATORS >= MOST_CHAINS {
@@ -43,12 +43,12 @@ pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
 /// As [`peak`], in BF16: each step adds two products.
 ///
 /// # Safety
-/// The processor has the instructions of `I`, and those for BF16.
+/// The processor has the instructions of `I`, and those of BF16.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn peak_bf16<I: Isa>(args: &Peak<'_>) {
     let from = args.operands.as_ptr();
-    // SAFETY: as the caller says, and within the operands. Sums grow, far from what F32 holds.
+    // SAFETY: as the caller says, and within the operands. Sums stay far below the limits of F32.
     let total = unsafe {
         let (factor, term) = (I::V16::load(from), I::V16::load(from.add(BLOCK)));
         let mut sums = [term; MOST_CHAINS];

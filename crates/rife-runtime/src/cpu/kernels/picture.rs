@@ -1,86 +1,85 @@
-//! What is done with pictures: a block's inputs, and the frame in the end. Frames and estimates
-//! lie as pixels of interleaved channels, so that a pixel is one vector.
+//! Kernels on pictures: the inputs of a block, and the final blending. Frames and estimates are
+//! pixels of interleaved channels, so that a pixel is one vector.
 
 use std::ops::Range;
 
 use super::super::lanes::{Eight, Four, Isa, Lanes};
 use super::super::tensor::BLOCK;
+use crate::MAX_FLOW_PX;
 
 /// Floats of a pixel of an [`Estimates`].
 pub(crate) const ESTIMATE: usize = 8;
-/// More than any frame is wide, and within the integers that F32 counts.
-const MAX_FLOW_PX: f32 = (1 << 23) as f32;
 
-/// Where a picture is sampled along one axis, for one position in another.
+/// The two samples of a linear interpolation along one axis, for one position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Tap {
     /// The two samples.
     pub(crate) first: u32,
     pub(crate) second: u32,
-    /// What the second one counts; the first one counts the rest.
+    /// The weight of the second one; the first one has the rest.
     pub(crate) weight: f32,
 }
 
-/// Bilinear resizing along one axis of `from` samples to `to`, as PyTorch's `interpolate` without
-/// aligned corners.
+/// Bilinear resampling along one axis from `from` samples to `to`, as PyTorch's `interpolate`
+/// without `align_corners`.
 pub(crate) fn taps(from: usize, to: usize) -> Vec<Tap> {
     let step = from as f64 / to as f64;
     let tap = |i: usize| {
         let at = ((i as f64 + 0.5) * step - 0.5).max(0.0);
         let first = (at as usize).min(from - 1);
         let weight = (at - first as f64) as f32;
-        // What counts nothing is not read: it need not be a number, or be there.
+        // A sample of weight 0 is not read: it may be NaN or outside.
         let second = if weight == 0.0 { first } else { (first + 1).min(from - 1) };
         Tap { first: first as u32, second: second as u32, weight }
     };
     (0..to).map(tap).collect()
 }
 
-/// What a block estimated, of 8 floats a pixel: flow to each frame in px of the frame, the mask,
-/// and three zeros; or the feature.
+/// The estimate of a block, 8 floats per pixel: flow to each frame in px of the frame, the mask,
+/// and three zeros; or its feature.
 #[derive(Clone, Copy)]
 pub(crate) struct Estimates<'a> {
-    /// The first pixel of row 0, which need not be there where no tap of a row to be made reads it.
+    /// The first pixel of row 0. The row itself may be missing if no tap reads it.
     pub(crate) at: *const f32,
     /// Floats from row to row.
     pub(crate) row: usize,
-    /// For each row and each column of the frame.
+    /// Taps for each row and each column of the frame.
     pub(crate) down: &'a [Tap],
     pub(crate) across: &'a [Tap],
-    /// What the lanes count.
+    /// The factor of each lane.
     pub(crate) keep: [f32; ESTIMATE],
 }
 
-/// The two frames: pixels of `lanes` floats, colour first, zeros where they are padded, and a float
-/// after the last pixel.
+/// The two frames: pixels of `lanes` floats, RGB first, zeros in the padding, and one float after
+/// the last pixel.
 #[derive(Clone, Copy)]
 pub(crate) struct Frames {
     pub(crate) at: [*const f32; 2],
     /// Floats from row to row.
     pub(crate) row: usize,
-    /// 3, or 7 with features: one less than those of the vector that a pixel is read as.
+    /// 3, or 7 with features: one less than the vector that a pixel is loaded as.
     pub(crate) lanes: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
 }
 
-/// Makes a part of a block's input: both frames, warped where there is flow, with the timestep in
+/// Computes a part of a block's input: both frames, warped if there is flow, with the timestep in
 /// the last lane of the first and the mask in that of the second; the feature; the flow.
 pub(crate) struct Inputs<'a> {
     pub(crate) frames: Frames,
-    /// Of the blocks before; their sum is what is known.
+    /// The estimates of the blocks before, which are summed.
     pub(crate) estimates: &'a [Estimates<'a>],
-    /// Of the block before, where blocks hand one on.
+    /// The feature of the block before, if any.
     pub(crate) feature: Option<Estimates<'a>>,
-    /// For each row and each column of the block's picture, where it is in the frame.
+    /// Taps for each row and each column of the block's picture.
     pub(crate) down: &'a [Tap],
     pub(crate) across: &'a [Tap],
     pub(crate) timestep: f32,
-    /// What flow is multiplied by.
+    /// The factor of the flow.
     pub(crate) flow_scale: f32,
-    /// Whether the frames change places.
+    /// Whether the frames are exchanged.
     pub(crate) swapped: bool,
-    /// The part; outside of the block's picture all is 0.
+    /// The rows and columns to compute; outside of the block's picture, the input is 0.
     pub(crate) rows: Range<isize>,
     pub(crate) columns: Range<isize>,
     pub(crate) to: *mut f32,
@@ -91,21 +90,21 @@ pub(crate) struct Inputs<'a> {
     pub(crate) scratch: *mut f32,
 }
 
-/// Makes a row of the frame between.
+/// Computes a row of the interpolated frame.
 pub(crate) struct Blend<'a> {
     pub(crate) frames: Frames,
     pub(crate) estimates: &'a [Estimates<'a>],
     pub(crate) y: usize,
-    /// Columns from the left.
+    /// The number of columns, from the left.
     pub(crate) columns: usize,
-    /// Red, green and blue, `columns` rounded up to 16 floats each.
+    /// Red, green and blue, each `columns` floats rounded up to 16.
     pub(crate) to: *mut f32,
     /// [`scratch_len`] floats.
     pub(crate) scratch: *mut f32,
 }
 
-/// Floats that the kernels need to work with, for a frame that wide and so many estimates, the
-/// feature included.
+/// Floats of scratch memory for a frame of that width and for the given widths of the estimates,
+/// including the feature.
 pub(crate) fn scratch_len(widths: impl Iterator<Item = usize>, columns: usize) -> usize {
     let rows: usize = widths.map(|w| 2 * ESTIMATE * w).sum();
     rows + 9 * columns.next_multiple_of(BLOCK)
@@ -113,8 +112,9 @@ pub(crate) fn scratch_len(widths: impl Iterator<Item = usize>, columns: usize) -
 
 /// # Safety
 /// The processor has the instructions of `I`. Estimates, taps and frames are as their fields say
-/// and may be read; `scratch`, and `to` at the part's pixels, may be written by nobody else
-/// meanwhile. `to_pixel` holds both frames' vectors, 8 with a feature, and 4 with estimates.
+/// and may be read; `scratch` and the part's pixels at `to` are not accessed by anything else
+/// meanwhile. `to_pixel` has room for the vectors of both frames, 8 more with a feature, and 4 more
+/// with estimates.
 #[inline(always)]
 pub(crate) unsafe fn inputs<I: Isa>(args: &Inputs<'_>) {
     // SAFETY: as the caller says.
@@ -128,7 +128,7 @@ pub(crate) unsafe fn inputs<I: Isa>(args: &Inputs<'_>) {
 }
 
 /// # Safety
-/// As [`inputs`], with frames of the lanes of `F`.
+/// As [`inputs`], with frames whose pixels have the lanes of `F`.
 #[inline(always)]
 unsafe fn inputs_of<I: Isa, F: Lanes>(args: &Inputs<'_>) {
     let (height, width) = (args.down.len() as isize, args.across.len() as isize);
@@ -153,7 +153,7 @@ unsafe fn inputs_of<I: Isa, F: Lanes>(args: &Inputs<'_>) {
         let rows = if down.weight == 0.0 { &rows[..1] } else { &rows[..] };
         let across = &args.across[inside.start as usize..inside.end as usize];
         let (left, right) = (across[0].first as usize, across[across.len() - 1].second as usize);
-        // SAFETY: as the caller says, for all of this.
+        // SAFETY: as the caller says, for the whole block.
         unsafe {
             let mut scratch = args.scratch;
             let sources = args.estimates.iter().chain(&args.feature);
@@ -214,7 +214,8 @@ unsafe fn inputs_of<I: Isa, F: Lanes>(args: &Inputs<'_>) {
                 to.add(F::N - 1).write(timestep);
                 to = to.add(F::N);
                 second.store(to);
-                // Without a mask no weight reads that lane; it is not to be the next pixel's, though.
+                // Without a mask, no weight reads that lane; it must still not hold the next
+                // pixel's value.
                 to.add(F::N - 1).write(mask);
                 to = to.add(F::N);
                 if args.estimates.is_empty() {
@@ -230,11 +231,11 @@ unsafe fn inputs_of<I: Isa, F: Lanes>(args: &Inputs<'_>) {
     }
 }
 
-/// Estimates and a feature, at most.
+/// The most estimates, and a feature.
 const MOST_SOURCES: usize = 8;
 
-/// Mixes the two rows that row `y` of the frame lies between, from the sample that column `left`
-/// begins with to the one that `right` ends with, into scratch memory, which moves on.
+/// Interpolates between the two rows of a source around row `y` of the frame, from the first sample
+/// of column `left` to the last of column `right`, into scratch memory, which it advances.
 ///
 /// # Safety
 /// As [`inputs`].
@@ -264,10 +265,10 @@ unsafe fn mix_rows<I: Isa>(
     }
 }
 
-/// Mixes the two samples of a line of [`mix_rows`] that column `x` of the frame lies between.
+/// Interpolates between the two samples of a line of [`mix_rows`] around column `x` of the frame.
 ///
 /// # Safety
-/// As [`inputs`]; the line was made for columns from `left` on and as far as `x`.
+/// As [`inputs`]; the line was computed for columns from `left` to at least `x`.
 #[inline(always)]
 unsafe fn mix_columns<I: Isa>(
     source: &Estimates<'_>,
@@ -285,7 +286,7 @@ unsafe fn mix_columns<I: Isa>(
     }
 }
 
-/// What the blocks before know of a pixel of the frame.
+/// The sum of the earlier blocks' estimates at a pixel of the frame.
 ///
 /// # Safety
 /// As [`mix_columns`], for each estimate and its line.
@@ -306,19 +307,19 @@ unsafe fn sum_of<I: Isa>(
     }
 }
 
-/// `a`, or `b` as `f` goes from 0 to 1.
+/// Linear interpolation from `a` to `b`.
 #[inline(always)]
 fn mix<V: Lanes>(a: V, b: V, f: V) -> V {
     b.sub(a).mul_add(f, a)
 }
 
-/// The pixels around where a pixel comes from, in each of both frames.
+/// The pixels around the sampling position in both frames.
 struct Corners {
     /// Left, top; left, top.
     near: [i32; 4],
     /// Right, bottom; right, bottom.
     far: [i32; 4],
-    /// How far the place is from the near ones.
+    /// The distance from the near pixels.
     fraction: [f32; 4],
 }
 
@@ -334,7 +335,7 @@ impl Corners {
             let zero = I::V4::splat(0.0);
             let position = I::V4::load([x, y, x, y].as_ptr());
             let last = I::V4::load([right, bottom, right, bottom].as_ptr());
-            // NaN stays in the flow, and is the first pixel in what is read.
+            // NaN stays in the fraction; the pixel that is read is the first one.
             let flow = I::V4::splat(MAX_FLOW_PX).min(flow);
             let flow = I::V4::splat(-MAX_FLOW_PX).max(flow);
             let whole = flow.floor();
@@ -347,10 +348,10 @@ impl Corners {
         }
     }
 
-    /// The first lanes of the frame there, of pixels of `lanes` floats.
+    /// The first lanes of the frame at the position, for pixels of `lanes` floats.
     ///
     /// # Safety
-    /// The frame may be read; its size is the one that the corners were made for.
+    /// The frame may be read; its size is the one that the corners were computed for.
     #[inline(always)]
     unsafe fn sample<F: Lanes>(&self, at: *const f32, row: usize, lanes: usize, side: usize) -> F {
         let i = 2 * side;
@@ -413,10 +414,10 @@ pub(crate) unsafe fn blend<I: Isa>(args: &Blend<'_>) {
     }
 }
 
-/// The logistic function, within a few units in the last place.
+/// The logistic function, accurate to a few units in the last place.
 #[inline(always)]
 pub(crate) fn sigmoid<V: Lanes>(x: V) -> V {
-    // e to the power of -x, as 2^n · e^r with r of at most half of ln 2.
+    // exp(-x) as 2^n · exp(r), with |r| at most ln(2) / 2.
     const LIMIT: f32 = 87.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -432,7 +433,7 @@ pub(crate) fn sigmoid<V: Lanes>(x: V) -> V {
     let x = zero.sub(limit).max(limit.min(x));
     let n = x.mul_add(per_ln_2, half).floor();
     let r = n.mul_add(low, n.mul_add(high, x));
-    // Taylor's series, in Horner's form: the next term is below 1e-8.
+    // Taylor series in Horner's form; the next term is below 1e-8.
     for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         // SAFETY: as above.
         e = e.mul_add(r, unsafe { V::splat(c) });

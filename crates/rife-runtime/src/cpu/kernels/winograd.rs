@@ -1,7 +1,7 @@
 //! 3×3 convolutions of stride 1 by Winograd's F(4×4, 3×3): a tile of 4×4 outputs from 6×6 inputs
-//! with 36 products a pair of channels instead of 144. The points are 0, ±5/8, ±3/2 and infinity:
-//! as cheap as the usual 0, ±1, ±2, and with half of their rounding errors. All that the
-//! transforms of inputs and outputs multiply by is exact in F32.
+//! with 36 products per pair of channels instead of 144. The interpolation points are 0, ±5/8, ±3/2
+//! and infinity: as cheap as the usual 0, ±1, ±2, with half of their rounding errors. All factors
+//! of the input and output transforms are exact in F32.
 
 use std::ops::Range;
 
@@ -13,28 +13,28 @@ use super::direct::{Place, accumulate, leaky};
 pub(crate) const TILE: usize = 4;
 /// Inputs of a tile along each axis.
 const REACH: usize = TILE + 2;
-/// Products of a tile for a pair of channels.
+/// Products of a tile per pair of channels.
 pub(crate) const POINTS: usize = REACH * REACH;
 
-/// Takes tiles of a map to the points: `to[point][tile][channel]`, or pairs of channels.
-pub(crate) struct ToPoints {
+/// The input transform of tiles of a map: `to[point][tile][channel]`, or pairs of channels.
+pub(crate) struct InputTransform {
     /// The first channel of the map's first pixel.
     pub(crate) src: *const f32,
     pub(crate) row: usize,
     pub(crate) plane: usize,
     /// Blocks of channels.
     pub(crate) blocks: Range<usize>,
-    /// Tiles in a row of them.
+    /// Tiles per row.
     pub(crate) across: usize,
     pub(crate) tiles: Range<usize>,
-    /// Where the first tile of the range lies.
+    /// The memory of the first tile of the range.
     pub(crate) to: *mut f32,
     /// Floats from point to point, and from tile to tile.
     pub(crate) point: usize,
     pub(crate) tile: usize,
 }
 
-/// Multiplies at each point: `to[point][tile][output] = from[point][tile][channel] · weights`, or
+/// The products at each point: `to[point][tile][output] = from[point][tile][channel] · weights`, or
 /// with pairs of channels.
 pub(crate) struct Multiply {
     pub(crate) from: *const f32,
@@ -51,15 +51,15 @@ pub(crate) struct Multiply {
     pub(crate) to_point: usize,
 }
 
-/// Takes tiles back from the points, with what follows a convolution.
-pub(crate) struct FromPoints {
+/// The output transform of tiles, with what follows a convolution.
+pub(crate) struct OutputTransform {
     /// The first tile of the range.
     pub(crate) from: *const f32,
     pub(crate) point: usize,
     pub(crate) tile: usize,
-    /// 16 for each block of outputs.
+    /// 16 per block of outputs.
     pub(crate) bias: *const f32,
-    /// Added to the sums; of the geometry of `to`. Null for none.
+    /// Added to the sums, with the layout of `to`; null for none.
     pub(crate) add: *const f32,
     pub(crate) blocks: Range<usize>,
     pub(crate) across: usize,
@@ -69,11 +69,11 @@ pub(crate) struct FromPoints {
     pub(crate) to: Place,
 }
 
-/// The points but 0 and infinity: ± each.
+/// The points apart from 0 and infinity, with both signs.
 const NEAR: f32 = 5.0 / 8.0;
 const FAR: f32 = 3.0 / 2.0;
 
-/// What the transform of inputs multiplies by.
+/// The factors of the input transform.
 #[derive(Clone, Copy)]
 struct InputFactors<V> {
     near: V,
@@ -104,8 +104,7 @@ impl<V: Lanes> InputFactors<V> {
     }
 }
 
-/// Along one axis: the values at the six points of the polynomial that six inputs stand for,
-/// transposed.
+/// The input transform along one axis: six inputs to six points.
 #[inline(always)]
 fn points_of<V: Lanes>(d: [V; REACH], f: InputFactors<V>) -> [V; REACH] {
     let [d0, d1, d2, d3, d4, d5] = d;
@@ -123,7 +122,7 @@ fn points_of<V: Lanes>(d: [V; REACH], f: InputFactors<V>) -> [V; REACH] {
     ]
 }
 
-/// What the transform of outputs multiplies by: the powers of the points.
+/// The factors of the output transform: the powers of the points.
 #[derive(Clone, Copy)]
 struct OutputFactors<V> {
     near: [V; 3],
@@ -145,7 +144,7 @@ impl<V: Lanes> OutputFactors<V> {
     }
 }
 
-/// Along one axis: the four outputs from the products at six points.
+/// The output transform along one axis: products at six points to four outputs.
 #[inline(always)]
 fn outputs_of<V: Lanes>(m: [V; REACH], f: OutputFactors<V>) -> [V; TILE] {
     let [m0, m1, m2, m3, m4, m5] = m;
@@ -161,28 +160,28 @@ fn outputs_of<V: Lanes>(m: [V; REACH], f: OutputFactors<V>) -> [V; TILE] {
 
 /// # Safety
 /// The processor has the instructions of `I`. The map's tiles, with one pixel around, may be read,
-/// and all of their points be written by nobody else meanwhile.
+/// and the memory of their points is not accessed by anything else meanwhile.
 #[inline(always)]
-pub(crate) unsafe fn to_points<I: Isa>(args: &ToPoints) {
+pub(crate) unsafe fn input_transform<I: Isa>(args: &InputTransform) {
     // SAFETY: as the caller says.
-    unsafe { to_points_of::<I, false>(args) }
+    unsafe { input_transform_of::<I, false>(args) }
 }
 
-/// As [`to_points`], in BF16.
+/// As [`input_transform`], in BF16.
 ///
 /// # Safety
-/// As [`to_points`], and the processor has the instructions for BF16.
+/// As [`input_transform`], and the processor has BF16 instructions.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
-pub(crate) unsafe fn to_points_bf16<I: Isa>(args: &ToPoints) {
+pub(crate) unsafe fn input_transform_bf16<I: Isa>(args: &InputTransform) {
     // SAFETY: as the caller says.
-    unsafe { to_points_of::<I, true>(args) }
+    unsafe { input_transform_of::<I, true>(args) }
 }
 
 /// # Safety
-/// As [`to_points`] and [`to_points_bf16`].
+/// As [`input_transform`] and [`input_transform_bf16`].
 #[inline(always)]
-unsafe fn to_points_of<I: Isa, const PAIRS: bool>(args: &ToPoints) {
+unsafe fn input_transform_of<I: Isa, const PAIRS: bool>(args: &InputTransform) {
     // SAFETY: as the caller says.
     unsafe {
         let factors = InputFactors::new();
@@ -194,7 +193,7 @@ unsafe fn to_points_of<I: Isa, const PAIRS: bool>(args: &ToPoints) {
                 let corner = plane
                     .wrapping_add(TILE * ty * args.row + TILE * tx * BLOCK)
                     .wrapping_sub(args.row + BLOCK);
-                // No closures here: their instructions would be calls, see `super`.
+                // No closures: their vector operations would become calls, see `super`.
                 let mut rows = [[zero; REACH]; REACH];
                 for (y, row) in rows.iter_mut().enumerate() {
                     let from = corner.wrapping_add(y * args.row);
@@ -226,8 +225,8 @@ unsafe fn to_points_of<I: Isa, const PAIRS: bool>(args: &ToPoints) {
 }
 
 /// # Safety
-/// The processor has the instructions of `I`; `from` and the weights may be read, and `to` be
-/// written by nobody else meanwhile.
+/// The processor has the instructions of `I`; `from` and the weights may be read, and `to` is not
+/// accessed by anything else meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn multiply<I: Isa>(args: &Multiply) {
     // SAFETY: as the caller says.
@@ -237,7 +236,7 @@ pub(crate) unsafe fn multiply<I: Isa>(args: &Multiply) {
 /// As [`multiply`], in BF16, with sums in F32.
 ///
 /// # Safety
-/// As [`multiply`], and the processor has the instructions for BF16.
+/// As [`multiply`], and the processor has BF16 instructions.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn multiply_bf16<I: Isa>(args: &Multiply) {
@@ -291,10 +290,10 @@ unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Mult
 }
 
 /// # Safety
-/// The processor has the instructions of `I`; the points and what is added may be read, and the
-/// tiles' pixels be written by nobody else meanwhile.
+/// The processor has the instructions of `I`; the products and the residual may be read, and the
+/// tiles' pixels are not accessed by anything else meanwhile.
 #[inline(always)]
-pub(crate) unsafe fn from_points<I: Isa>(args: &FromPoints) {
+pub(crate) unsafe fn output_transform<I: Isa>(args: &OutputTransform) {
     // SAFETY: as the caller says.
     unsafe {
         let factors = OutputFactors::new();
@@ -335,12 +334,11 @@ pub(crate) unsafe fn from_points<I: Isa>(args: &FromPoints) {
     }
 }
 
-/// The weights of a 3×3 convolution at the points: `weights[output][input][3][3]`, outputs and
-/// inputs, to `[point][output][input]`.
+/// The weight transform: `weights[output][input][3][3]` to `[point][output][input]`.
 pub(crate) fn transform_weights(weights: &[f32]) -> Vec<f32> {
     let (near, far) = (f64::from(NEAR), f64::from(FAR));
     let points = [0.0, near, -near, far, -far];
-    // The powers of each point by its distances from the others; the last one is infinity.
+    // The powers of each point divided by its distances from the others; the last row is infinity.
     let mut g = [[0.0, 0.0, 1.0]; REACH];
     for (row, p) in g.iter_mut().zip(points) {
         let others = points.iter().filter(|q| **q != p);

@@ -1,4 +1,4 @@
-//! What sessions make, whatever they are made with.
+//! The results of sessions do not depend on how they are computed.
 
 use rife_model::weights::{Store, VerifiedBytes};
 use rife_model::{ModelVersion, Scale};
@@ -9,7 +9,7 @@ use super::super::level::Level;
 use crate::engine::{EngineImpl, EngineSession, Load};
 use crate::{Frame, FrameSize, Optimization, Optimizations, PixelFormat, Precision};
 
-/// Of no multiple of anything, and larger than a patch, a tile and a thread's share of them.
+/// Not a multiple of anything, and larger than a patch, a tile and a thread's share of them.
 const SIZE: FrameSize = FrameSize::new(149, 75);
 
 fn published(version: ModelVersion) -> VerifiedBytes {
@@ -69,7 +69,7 @@ impl How {
         CpuEngine::load(&load, self.level).unwrap().session(size).unwrap()
     }
 
-    /// A frame between each two of three.
+    /// The frames between each two of three.
     fn frames(self, weights: &VerifiedBytes, version: ModelVersion) -> Vec<f32> {
         let mut session = self.session(weights, version, SIZE);
         let mut all = Vec::new();
@@ -88,7 +88,7 @@ impl How {
 const VERSIONS: [ModelVersion; 2] = [ModelVersion::V4_6, ModelVersion::V4_26];
 
 #[test]
-fn frames_are_the_same_on_any_number_of_threads() {
+fn output_does_not_depend_on_the_number_of_threads() {
     for version in VERSIONS {
         let weights = published(version);
         for (scale, ensemble) in [(Scale::One, false), (Scale::Two, version == VERSIONS[0])] {
@@ -103,7 +103,7 @@ fn frames_are_the_same_on_any_number_of_threads() {
 }
 
 #[test]
-fn each_optimization_changes_time_alone() {
+fn optimizations_do_not_change_the_output() {
     for version in VERSIONS {
         let weights = published(version);
         let all = How::default().frames(&weights, version);
@@ -124,7 +124,7 @@ fn each_optimization_changes_time_alone() {
 }
 
 #[test]
-fn every_level_makes_the_same_frames() {
+fn every_instruction_set_interpolates_the_same_frames() {
     for version in VERSIONS {
         let weights = published(version);
         let best = How::default().frames(&weights, version);
@@ -136,9 +136,9 @@ fn every_level_makes_the_same_frames() {
     }
 }
 
-/// Nothing of one frame is in the next, not even of frames that a network cannot make sense of.
+/// Nothing of one frame is left in the next, not even of frames with invalid values.
 #[test]
-fn a_long_stream_needs_no_more_memory_and_makes_the_same_frames() {
+fn long_stream_does_not_grow_in_memory() {
     let version = ModelVersion::V4_6;
     let (weights, size) = (published(version), FrameSize::new(50, 31));
     let mut session = How::default().session(&weights, version, size);

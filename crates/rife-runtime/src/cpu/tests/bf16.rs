@@ -1,9 +1,11 @@
-//! What is computed in BF16, held to numbers that are rounded to it one by one.
+//! BF16 kernels, validated against numbers that are rounded one by one.
 
 use half::bf16;
 
 use super::super::kernels::peak::{Peak, peak_bf16};
-use super::super::kernels::winograd::{Multiply, POINTS, ToPoints, multiply_bf16, to_points_bf16};
+use super::super::kernels::winograd::{
+    InputTransform, Multiply, POINTS, input_transform_bf16, multiply_bf16,
+};
 use super::super::kernels::{Bf16Kernels, Kernels, group};
 use super::super::lanes::{Portable, pair_of};
 use super::super::level::Level;
@@ -16,13 +18,13 @@ fn of_pair(pair: f32) -> [f32; 2] {
     [bf16::from_bits(bits as u16).to_f32(), bf16::from_bits((bits >> 16) as u16).to_f32()]
 }
 
-/// The kernels without instructions for it, and those of this processor, with the vectors that
-/// each makes at once and the kernels in F32 that sum up alike.
+/// The portable kernels and those of this processor, with the number of vectors that each computes
+/// at once, and the F32 kernels with the same order of sums.
 fn all() -> impl Iterator<Item = (Bf16Kernels, usize, Kernels)> {
     // SAFETY, of both: as the kernels say; any processor will do.
-    unsafe fn to_points(args: &ToPoints) {
+    unsafe fn input_transform(args: &InputTransform) {
         // SAFETY: as the caller says.
-        unsafe { to_points_bf16::<Portable>(args) }
+        unsafe { input_transform_bf16::<Portable>(args) }
     }
     unsafe fn multiply(args: &Multiply) {
         // SAFETY: as the caller says.
@@ -32,7 +34,7 @@ fn all() -> impl Iterator<Item = (Bf16Kernels, usize, Kernels)> {
         // SAFETY: as the caller says.
         unsafe { peak_bf16::<Portable>(args) }
     }
-    let portable = (Bf16Kernels { to_points, multiply, peak }, Level::Scalar);
+    let portable = (Bf16Kernels { input_transform, multiply, peak }, Level::Scalar);
     let here = Bf16Kernels::of(Level::detected()).map(|kernels| (kernels, Level::detected()));
     [portable]
         .into_iter()
@@ -47,9 +49,9 @@ fn points_are_those_in_f32_rounded() {
     for (kernels, _, f32) in all() {
         for kind in [Kind::Usual, Kind::Zeros, Kind::Huge] {
             let map = Numbers(5).floats(grid.len(), kind);
-            let points = |channels: usize, kernel: unsafe fn(&ToPoints)| {
+            let points = |channels: usize, kernel: unsafe fn(&InputTransform)| {
                 let mut to = Floats::zeros(POINTS * tiles * channels).unwrap();
-                let args = ToPoints {
+                let args = InputTransform {
                     src: map.as_ptr().wrapping_add(grid.origin()),
                     row: grid.row(),
                     plane: grid.plane(),
@@ -64,7 +66,8 @@ fn points_are_those_in_f32_rounded() {
                 unsafe { kernel(&args) };
                 to
             };
-            let (exact, pairs) = (points(32, f32.to_points), points(16, kernels.to_points));
+            let (exact, pairs) =
+                (points(32, f32.input_transform), points(16, kernels.input_transform));
             let pairs: Vec<f32> = pairs.as_slice().iter().flat_map(|p| of_pair(*p)).collect();
             let rounded = exact.as_slice().iter().map(|v| bf16::from_f32(*v).to_f32());
             assert!(rounded.eq(pairs), "{kind:?} at {}", f32.level);

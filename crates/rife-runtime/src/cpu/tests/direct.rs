@@ -1,14 +1,14 @@
-//! Convolutions by their definition.
+//! Direct convolutions, validated against their definition.
 
 use std::ops::Range;
 
-use super::super::kernels::direct::{Direct, Outcome, Pixels, Place};
+use super::super::kernels::direct::{Direct, Epilogue, Pixels, Place};
 use super::super::kernels::{Kernels, group};
 use super::super::pack::TAPS;
 use super::super::tensor::{BLOCK, Floats};
 use super::{Expected, Kind, Numbers, Output, each_level, leaky, or_under_miri, rounded};
 
-/// What becomes of the sums.
+/// The epilogue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum To {
     Leaky,
@@ -18,12 +18,12 @@ enum To {
     Singles,
 }
 
-/// A convolution, and what is random about it.
+/// A convolution and its random data.
 #[derive(Clone, Debug)]
 struct Case {
     to: To,
     vectors: usize,
-    /// Channels of a segment, of a pixel of so many floats.
+    /// Channels of a segment, and floats of a pixel.
     len: usize,
     pixel: usize,
     planes: usize,
@@ -76,7 +76,7 @@ impl Case {
     fn check(&self, kernels: &Kernels) {
         let mut numbers = Numbers(self.vectors as u64 * 1000 + self.columns.end as u64);
         let (rows, columns, stride) = (&self.rows, &self.columns, self.stride);
-        // The source: a margin of one pixel, then what the last output reads.
+        // The source: a margin of one pixel, then everything that the last output reads.
         let src_columns = stride * columns.end + 2;
         let src_row = src_columns * self.pixel;
         let src_plane = (stride * rows.end + 2) * src_row;
@@ -103,7 +103,7 @@ impl Case {
         );
         let bias = numbers.floats(outputs, finite);
 
-        // Places for outputs, with gaps between rows and planes.
+        // Output memory with gaps between rows and planes.
         let place = Place {
             at: std::ptr::null_mut(),
             row: (columns.end + 1) * BLOCK,
@@ -132,14 +132,14 @@ impl Case {
             rows: rows.clone(),
             columns: columns.clone(),
             to: match self.to {
-                To::Leaky => Outcome::Leaky(place),
-                To::Residual => Outcome::Residual { place, add: add.as_ptr() },
-                To::Quarters => Outcome::Quarters(quarters),
+                To::Leaky => Epilogue::Leaky(place),
+                To::Residual => Epilogue::Residual { place, add: add.as_ptr() },
+                To::Quarters => Epilogue::Quarters(quarters),
                 To::QuartersAndEights => {
                     let eights = Pixels { at: eights.at(), ..pixels };
-                    Outcome::QuartersAndEights { quarters, eights }
+                    Epilogue::QuartersAndEights { quarters, eights }
                 }
-                To::Singles => Outcome::Singles(quarters),
+                To::Singles => Epilogue::Singles(quarters),
             },
         };
         // SAFETY: the source has a margin for every tap, and the outputs room for every output.
@@ -167,7 +167,7 @@ impl Case {
                 sum += added;
                 magnitude += added.abs();
             }
-            // A product and a sum for each term, and what follows.
+            // A product and a sum per term, and the epilogue.
             let tolerance = rounded(2 * segments.len() * self.len + 3, magnitude);
             let of_pixel = |dy: usize, dx: usize| {
                 (step * y + dy) * pixels.row + (step * x + dx) * pixels.pixel

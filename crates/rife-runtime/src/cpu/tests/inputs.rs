@@ -1,4 +1,5 @@
-//! The inputs of blocks by their definition: at the frame's size first, then made smaller.
+//! The inputs of blocks, validated against their definition: computed at the frame's size, then
+//! resampled.
 
 use std::ops::Range;
 
@@ -7,7 +8,7 @@ use super::super::kernels::picture::{ESTIMATE, Inputs, scratch_len, taps};
 use super::scene::{Flow, Scene, position};
 use super::{Expected, Output, each_level, or_under_miri, rounded};
 
-/// Which part of a block's picture is made of what.
+/// A part of a block's picture and its sources.
 #[derive(Clone, Debug)]
 struct Case {
     divisor: f64,
@@ -21,18 +22,18 @@ struct Case {
     columns: Range<isize>,
 }
 
-/// The frame, of sides that every divisor divides.
+/// The size of the frame, which every divisor divides.
 const SIZE: (usize, usize) = if cfg!(miri) { (16, 16) } else { (32, 48) };
 const TIMESTEP: f32 = 0.375;
 
 impl Case {
-    /// The mean of the frame's pixels that a pixel of the picture stands for.
+    /// The mean of the frame's pixels under a pixel of the picture.
     fn resized(&self, at: (usize, usize), of: impl Fn((usize, usize)) -> Expected) -> Expected {
         let (height, width) = self.picture();
         let (mut value, mut tolerance, mut magnitude) = (0.0, 0.0, 0.0);
         for (y, wy) in position(SIZE.0, height, at.0) {
             for (x, wx) in position(SIZE.1, width, at.1) {
-                // What counts nothing is not looked at, NaN or not.
+                // Values of weight 0 are ignored, even NaN.
                 if wy * wx > 0.0 {
                     let one = of((y, x));
                     value += wy * wx * one.value;
@@ -56,14 +57,14 @@ impl Case {
         for side in [0, 1].map(|side| if self.swapped { 1 - side } else { side }) {
             let lanes = 0..self.lanes;
             all.extend(lanes.map(|lane| self.resized(at, |at| scene.warped(side, at, lane))));
-            // What is no lane of the frame's: a mask where there is one.
+            // The mask, which is not a lane of the frames.
             all.push(Expected::exactly(0.0));
         }
         let timestep = if self.swapped { 1.0 - TIMESTEP } else { TIMESTEP };
         let vector = self.lanes + 1;
         all[vector - 1] = Expected::exactly(timestep);
         if any {
-            let mask = self.resized(at, |at| scene.known(at, 4));
+            let mask = self.resized(at, |at| scene.estimates_before(at, 4));
             let sign = if self.swapped { -1.0 } else { 1.0 };
             all[2 * vector - 1] = Expected::new(sign * mask.value, mask.tolerance);
         }
@@ -72,7 +73,7 @@ impl Case {
         }
         if any {
             for lane in if self.swapped { [2, 3, 0, 1] } else { [0, 1, 2, 3] } {
-                let flow = self.resized(at, |at| scene.known(at, lane));
+                let flow = self.resized(at, |at| scene.estimates_before(at, lane));
                 all.push(Expected::new(flow.value / self.divisor, flow.tolerance / self.divisor));
             }
         }
@@ -130,13 +131,13 @@ impl Case {
     }
 }
 
-/// Parts of a picture of so many rows or columns: at its start, at its end, past either.
+/// Parts of a picture of that many rows or columns: at its start, at its end, and beyond either.
 fn parts(side: usize) -> [Range<isize>; 4] {
     let side = side as isize;
     [-1..3.min(side), side - 2..side + 2, -3..-1, side..side + 2]
 }
 
-/// Estimates before a block: none, one, and two of pictures that are smaller still.
+/// The estimates before a block: none, one, and two at lower resolutions.
 fn before(divisor: f64) -> [Vec<f64>; 3] {
     let larger = |times: f64| (times * divisor).min(16.0);
     [vec![], vec![larger(2.0)], vec![larger(4.0), larger(2.0)]]

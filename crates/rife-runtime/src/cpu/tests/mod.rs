@@ -1,5 +1,5 @@
-//! What the engine computes, held to its definition: each kernel at each level of this processor to
-//! a twin, which computes in F64 what the kernel's documentation says, in the plainest way.
+//! Validates each kernel, for each instruction set of this processor, against a reference that
+//! computes in F64 what the kernel's documentation says.
 
 #[cfg(not(miri))]
 mod behaviour;
@@ -18,16 +18,16 @@ use super::kernels::Kernels;
 use super::level::Level;
 use super::tensor::{BLOCK, Floats};
 
-/// Half a unit in the last place of 1: what one rounding is off by, relative to its result.
+/// Half a unit in the last place of 1: the relative error of one rounding.
 const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
 
-/// What lies where nothing may be written: no result of any test.
+/// The content of memory that must not be written: not the result of any test.
 const UNTOUCHED: f32 = f32::from_bits(0xff5e_a11e);
 
-/// Floats around every output that are watched, too.
+/// Floats around every output that are checked, too.
 const GUARD: usize = 4 * BLOCK;
 
-/// The kernels of each level that this processor has.
+/// The kernels of each instruction set of this processor.
 fn each_level() -> impl Iterator<Item = Kernels> {
     Level::ALL.into_iter().filter(|level| *level <= Level::detected()).map(Kernels::of)
 }
@@ -37,19 +37,18 @@ fn or_under_miri(count: usize, under_miri: usize) -> usize {
     if cfg!(miri) { under_miri } else { count }
 }
 
-/// How far a sum may be from the exact one: each of its `roundings`, whatever their order, is off
-/// by half a unit of at most `magnitude`, the sum of the terms' magnitudes; or, for the smallest
-/// numbers, by a denormal one, which is the same for all. Any value will do where a part of the sum
-/// may be too large for F32.
+/// The error bound of a sum: each of its `roundings`, in any order, is off by half a unit of at
+/// most `magnitude`, the sum of the terms' magnitudes, or for the smallest numbers by a denormal.
+/// Any value is allowed if a partial sum may exceed F32.
 fn rounded(roundings: usize, magnitude: f64) -> f64 {
     if magnitude > f64::from(f32::MAX) / 2.0 {
         return f64::INFINITY;
     }
-    // A few of the second order.
+    // A few of second order.
     roundings as f64 * (1.01 * ROUNDING * magnitude + f64::from(f32::from_bits(1)))
 }
 
-/// A value as it should be, and how far from it one may be.
+/// An expected value and its error bound.
 #[derive(Clone, Copy, Debug)]
 struct Expected {
     value: f64,
@@ -78,8 +77,8 @@ impl Expected {
     }
 }
 
-/// Memory that a kernel writes, with what each float of it should be then; the others, and those
-/// around, should be as they were.
+/// The memory that a kernel writes, with the expected value of each float; the others, and those
+/// around, must not change.
 struct Output {
     floats: Floats,
     expected: Vec<Option<Expected>>,
@@ -99,10 +98,10 @@ impl Output {
 
     fn expect(&mut self, at: usize, expected: Expected) {
         let before = self.expected[GUARD + at].replace(expected);
-        assert!(before.is_none(), "a twin that writes float {at} twice");
+        assert!(before.is_none(), "the reference writes float {at} twice");
     }
 
-    /// That the kernel's work is done, and nothing else.
+    /// Checks that the kernel wrote what it should, and nothing else.
     fn check(&self, what: &str) {
         for (i, (got, expected)) in self.floats.as_slice().iter().zip(&self.expected).enumerate() {
             let at = i as isize - GUARD as isize;
@@ -118,7 +117,7 @@ impl Output {
         }
     }
 
-    /// That nothing around its first `len` floats was written, whatever is in them.
+    /// Checks that nothing around its first `len` floats was written.
     fn check_around(&self, len: usize, what: &str) {
         let all = self.floats.as_slice();
         let around = all[..GUARD].iter().chain(&all[GUARD + len..]);
@@ -127,7 +126,7 @@ impl Output {
     }
 }
 
-/// Numbers for tests, the same in every run.
+/// Pseudorandom numbers for tests, the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -171,7 +170,7 @@ impl Numbers {
     }
 }
 
-/// What numbers are like.
+/// The range of random numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Usual,
@@ -182,7 +181,7 @@ enum Kind {
     Huge,
     /// Products of two are not.
     Overflowing,
-    /// Some of them are infinite or NaN.
+    /// Some are infinite or NaN.
     NotFinite,
 }
 
@@ -198,7 +197,7 @@ impl Kind {
     ];
 }
 
-/// LeakyReLU by its definition.
+/// The definition of LeakyReLU.
 fn leaky(v: f64) -> f64 {
     if v < 0.0 { v * f64::from(rife_model::LEAKY_SLOPE as f32) } else { v }
 }

@@ -1,4 +1,4 @@
-//! The frame in the end by its definition, and what it is made with.
+//! Blending, validated against its definition, and its parts.
 
 use super::super::kernels::Kernels;
 use super::super::kernels::picture::{Blend, scratch_len, taps};
@@ -6,9 +6,9 @@ use super::super::tensor::BLOCK;
 use super::scene::{Flow, Scene, position};
 use super::{Expected, Output, each_level, or_under_miri, rounded};
 
-/// The logistic function is within a few units in the last place: of one 1 of 2^24.
+/// The logistic function is accurate to a few units in the last place, near one to 2^-24.
 const SIGMOID: f64 = 4.0;
-/// Where F32 has no number between the function and 0, or nearly.
+/// F32 has no or almost no number between the function and 0 here.
 const SMALLEST: f64 = 2e-38;
 
 fn sigmoid(v: f64) -> f64 {
@@ -33,7 +33,7 @@ fn check(kernels: &Kernels, scene: &Scene, y: usize, columns: usize, what: &str)
     unsafe { (kernels.blend)(&args) };
 
     for x in 0..columns {
-        let mask = scene.known((y, x), 4);
+        let mask = scene.estimates_before((y, x), 4);
         let weight = sigmoid(mask.value);
         let off = match mask.tolerance {
             f64::INFINITY => f64::INFINITY,
@@ -71,7 +71,7 @@ fn rows_are_blended_whatever_the_flow() {
     }
 }
 
-/// Between a white frame and a black one there is the weight itself.
+/// Between a white and a black frame, the result is the weight itself.
 #[test]
 fn weights_are_the_logistic_function_of_the_mask() {
     let width = or_under_miri(4096, 64);
@@ -95,7 +95,7 @@ fn weights_are_the_logistic_function_of_the_mask() {
         // SAFETY: as above.
         unsafe { (kernels.blend)(&args) };
         for x in 0..width {
-            let value = sigmoid(scene.known((0, x), 4).value);
+            let value = sigmoid(scene.estimates_before((0, x), 4).value);
             let expected = Expected::new(value, SIGMOID * 2.0 * super::ROUNDING * value + SMALLEST);
             (0..3).for_each(|channel| out.expect(channel * width + x, expected));
         }
@@ -110,7 +110,7 @@ fn taps_are_where_pytorch_samples() {
         assert_eq!(all.len(), to);
         for (i, tap) in all.into_iter().enumerate() {
             let [(first, _), (second, weight)] = position(from, to, i);
-            // What counts nothing is not read.
+            // Samples of weight 0 are not read.
             let second = if weight == 0.0 { first } else { second };
             assert_eq!(
                 (tap.first as usize, tap.second as usize),

@@ -1,11 +1,11 @@
-//! Plans against what a run does: who reads and writes what and when, and how far.
+//! Validates plans against a simulated run: who reads and writes what, when and how far.
 
 use proptest::prelude::*;
 use rife_model::{ModelVersion, Scale};
 
 use super::super::kernels::picture::{ESTIMATE, Tap};
 use super::super::kernels::winograd::{POINTS, TILE};
-use super::super::plan::{BlockPlan, Body, BufferId, Cut, PATCH, Plan, Request, point_stride};
+use super::super::plan::{BlockPlan, Body, BufferId, PATCH, Plan, Request, Schedule, point_stride};
 use super::super::tensor::{BLOCK, Grid};
 use crate::{FrameSize, Optimization, Optimizations};
 
@@ -28,7 +28,7 @@ fn requests() -> impl Strategy<Value = Request> {
     )
 }
 
-/// What a buffer holds from when it is written to when it is last read.
+/// The content of a buffer from its writing to its last reading.
 #[derive(Clone, Copy, Debug)]
 struct Value {
     buffer: BufferId,
@@ -37,7 +37,7 @@ struct Value {
     read: usize,
 }
 
-/// What happens, one after the other.
+/// A simulated run.
 #[derive(Default)]
 struct Events {
     now: usize,
@@ -45,7 +45,7 @@ struct Events {
 }
 
 impl Events {
-    /// Reads some buffers and fills others with values of their own.
+    /// Reads some buffers and fills others with new values.
     fn step(&mut self, reads: &[BufferId], writes: &[(BufferId, usize)]) {
         for buffer in reads {
             let last = self.values.iter_mut().rev().find(|v| v.buffer == *buffer);
@@ -61,7 +61,7 @@ impl Events {
     fn body(&mut self, body: &Body) {
         let [first, second] = body.maps;
         let mut writes = vec![(second, body.grid.len())];
-        if let Cut::BySteps { points, products } = body.cut {
+        if let Schedule::BySteps { points, products } = body.schedule {
             let len = points_len(body.tiles, body.grid.channels);
             writes.extend([(points, len), (products, len)]);
         }
@@ -74,7 +74,7 @@ impl Events {
         let mut all = Self::default();
         if let Some(encoder) = &plan.encoder {
             let body = &encoder.body;
-            // Margins of both are cleared before all.
+            // The margins of both maps are cleared first.
             let writes = body.maps.map(|map| (map, body.grid.len()));
             for _ in 0..2 {
                 all.step(&[], &writes);
@@ -87,7 +87,7 @@ impl Events {
             let feature = plan.blocks[..i].last().and_then(|b| b.feature);
             let known: Vec<_> = estimates(&plan.blocks[..i]).chain(feature).collect();
             let [first, _] = block.body.maps;
-            // Of a block that is fused, the estimate is made while the frame is.
+            // The estimate of a fused block is computed while the frame is blended.
             for to in [
                 block.estimate.map(Some),
                 block.mirrored.map(Some),
@@ -120,12 +120,12 @@ fn estimates(blocks: &[BlockPlan]) -> impl Iterator<Item = BufferId> {
     blocks.iter().filter_map(|block| block.estimate)
 }
 
-/// From the first point of the first tile to the last one's of the last.
+/// From the first point of the first tile to the last one of the last.
 fn points_len(tiles: usize, channels: usize) -> usize {
     (POINTS - 1) * point_stride(tiles, channels) + tiles * channels
 }
 
-/// That a convolution of `outputs` stays within a grid and its margin of one pixel.
+/// Checks that a convolution of `outputs` stays within a grid and its margin of one pixel.
 fn check_segments(grid: &Grid, segments: &[isize], stride: usize, outputs: (usize, usize)) {
     let corners = [(0, 0), (outputs.0 - 1, outputs.1 - 1)];
     for (segment, (y, x)) in segments.iter().flat_map(|s| corners.map(|corner| (*s, corner))) {
@@ -138,12 +138,12 @@ fn check_segments(grid: &Grid, segments: &[isize], stride: usize, outputs: (usiz
     }
 }
 
-/// That tiles and taps stay within the grid.
+/// Checks that tiles and taps stay within the grid.
 fn check_body(body: &Body) {
     let grid = body.grid;
     let (down, across) = (grid.height.div_ceil(TILE), grid.width.div_ceil(TILE));
     assert_eq!((body.across, body.tiles), (across, down * across));
-    // A tile reaches one pixel around.
+    // A tile reads one pixel around.
     let (rows, columns) = (grid.plane() / grid.row(), grid.row() / BLOCK);
     assert!(TILE * down + 2 <= rows && TILE * across + 2 <= columns, "{grid:?}");
     assert!(grid.len() == grid.blocks() * grid.plane());
@@ -159,21 +159,21 @@ fn check_taps(all: &[Tap], from: usize, to: usize) {
     }
 }
 
-/// What a thread needs for its tiles of one chain.
+/// Scratch memory of a thread for its tiles of one chain.
 fn tiles_need(body: &Body) -> usize {
-    match body.cut {
-        Cut::ByTiles { tiles } => {
+    match body.schedule {
+        Schedule::ByTiles { tiles } => {
             assert!(tiles > 0, "no tile at a time");
             let stride = point_stride(tiles, body.grid.channels);
             assert!(stride >= tiles * body.grid.channels, "points overlap");
             POINTS * stride + points_len(tiles, body.grid.channels)
         }
-        Cut::BySteps { .. } | Cut::Direct => 0,
+        Schedule::BySteps { .. } | Schedule::Direct => 0,
     }
 }
 
-/// What a thread needs for the largest patch of a block's input: itself, and two mixed rows of
-/// every estimate and of the feature, as far as the patch reaches.
+/// Scratch memory of a thread for the largest patch of a block's input: the patch, and two
+/// interpolated rows of every estimate and of the feature, as wide as the patch.
 fn patch_need(plan: &Plan, index: usize) -> usize {
     let block = &plan.blocks[index];
     let patch = (2 * PATCH.0 + 1) * (2 * PATCH.1 + 1) * block.pixel;
@@ -191,8 +191,8 @@ fn patch_need(plan: &Plan, index: usize) -> usize {
     patch.next_multiple_of(BLOCK) + mixed.unwrap_or(0)
 }
 
-/// What a thread needs to blend a row: three channels, both samples and the mask of each pixel, and
-/// a mixed row of every estimate; four rows of the last one where it makes them itself.
+/// Scratch memory of a thread to blend a row: three channels, both samples and the mask of each
+/// pixel, and an interpolated row of every estimate; and four rows of the last one if it is fused.
 fn blend_need(plan: &Plan) -> usize {
     let columns = plan.padding.width.next_multiple_of(BLOCK);
     let taps = plan.blocks.iter().map(|b| &b.to_frame[1]);
@@ -251,7 +251,7 @@ proptest! {
         prop_assert!(height >= request.size.height && width >= request.size.width);
         let row = plan.frame_columns() * plan.lanes;
         let last = plan.frame_origin() + (height - 1) * row + (width - 1) * plan.lanes;
-        // A pixel is read as a vector of one float more, of four or eight in all.
+        // A pixel is loaded as a vector of one float more, of four or eight in all.
         prop_assert!(last + (plan.lanes + 1).next_power_of_two() <= plan.frame_len());
         prop_assert_eq!(plan.encoder.is_some(), request.spec.has_encoder());
         if let Some(encoder) = &plan.encoder {

@@ -1,10 +1,10 @@
-//! Frames and estimates for the picture kernels, and what is sampled of them by definition.
+//! Frames and estimates for the picture kernels, and the definition of sampling them.
 
 use super::super::kernels::picture::{ESTIMATE, Estimates, Frames, Tap, taps};
 use super::super::tensor::Floats;
 use super::{Expected, Kind, Numbers, rounded};
 
-/// What one block estimated, or its feature.
+/// The estimate of one block, or its feature.
 pub(super) struct Source {
     floats: Floats,
     height: usize,
@@ -14,7 +14,7 @@ pub(super) struct Source {
     keep: [f32; ESTIMATE],
 }
 
-/// Two frames, what blocks know of them, and a feature.
+/// Two frames, the blocks' estimates, and a feature.
 pub(super) struct Scene {
     pub(super) height: usize,
     pub(super) width: usize,
@@ -24,17 +24,17 @@ pub(super) struct Scene {
     pub(super) feature: Option<Source>,
 }
 
-/// What flow and mask are like.
+/// The kind of flow and mask.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Flow {
-    /// A few pixels, past every border.
+    /// A few pixels, across every border.
     Usual,
     Zero,
-    /// Of many frames' widths.
+    /// Many times the width of the frame.
     Far,
-    /// Some of it is infinite or NaN.
+    /// Some values are infinite or NaN.
     NotFinite,
-    /// Whole pixels: nothing is mixed.
+    /// Whole pixels, without interpolation.
     Whole,
 }
 
@@ -59,8 +59,8 @@ impl Flow {
     }
 }
 
-/// Where PyTorch samples a picture of `from` samples for position `i` of one of `to`, bilinearly
-/// and without aligned corners.
+/// The position at which PyTorch samples a picture of `from` samples for sample `i` of `to`,
+/// bilinearly and without `align_corners`.
 pub(super) fn position(from: usize, to: usize, i: usize) -> [(usize, f64); 2] {
     let at = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
     let first = (at.floor() as usize).min(from - 1);
@@ -86,7 +86,7 @@ impl Source {
         }
     }
 
-    /// For the kernels.
+    /// As the kernels' argument.
     pub(super) fn estimates(&self) -> Estimates<'_> {
         Estimates {
             at: self.floats.as_ptr(),
@@ -102,14 +102,15 @@ impl Source {
         let mut sums = (0.0, 0.0);
         for (sy, wy) in position(self.height, scene.height, y) {
             for (sx, wx) in position(self.width, scene.width, x) {
-                // What counts nothing is not looked at, NaN or not.
+                // Values of weight 0 are ignored, even NaN.
                 if wy * wx == 0.0 {
                     continue;
                 }
                 let v = self.floats.as_slice()[(sy * self.width + sx) * ESTIMATE + lane];
                 let v = f64::from(v) * f64::from(self.keep[lane]);
                 sums.1 += v.abs();
-                // What an infinite sample and its neighbours mix to is anything, NaN too.
+                // The interpolation of an infinite sample and its neighbours may be anything, even
+                // NaN.
                 sums.0 += if v.is_infinite() { 0.0 } else { wy * wx * v };
             }
         }
@@ -118,7 +119,7 @@ impl Source {
 }
 
 impl Scene {
-    /// A frame of that size with `divisors.len()` estimates, of pictures that many times smaller.
+    /// A frame of that size with `divisors.len()` estimates at lower resolutions.
     pub(super) fn new(
         seed: u64,
         (height, width): (usize, usize),
@@ -129,13 +130,13 @@ impl Scene {
     ) -> Self {
         let mut numbers = Numbers(seed);
         let mut frame = || {
-            // A pixel is read as a vector of one lane more.
+            // A pixel is loaded as a vector of one lane more.
             numbers.floats(height * width * lanes + 1, Kind::Usual)
         };
         let frames = [frame(), frame()];
         let mut sources: Vec<_> =
             divisors.iter().map(|d| Source::new(&mut numbers, (height, width), *d, flow)).collect();
-        // As masks that replace those before.
+        // As with masks that replace the previous ones.
         if let [first, _, ..] = sources.as_mut_slice() {
             first.keep = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
         }
@@ -150,7 +151,7 @@ impl Scene {
         Self { height, width, lanes, frames, sources, feature }
     }
 
-    /// A white frame, a black one, and a row of masks between.
+    /// A white frame, a black one, and a row of masks.
     pub(super) fn of_masks(masks: &[f32]) -> Self {
         let mut scene = Self::new(0, (1, masks.len()), 3, &[1.0], false, Flow::Zero);
         scene.frames[0].as_mut_slice().fill(1.0);
@@ -160,7 +161,7 @@ impl Scene {
         scene
     }
 
-    /// For the kernels.
+    /// As the kernels' argument.
     pub(super) fn frames(&self) -> Frames {
         Frames {
             at: self.frames.each_ref().map(Floats::as_ptr),
@@ -171,20 +172,20 @@ impl Scene {
         }
     }
 
-    /// Widths of all sources, for [`super::super::kernels::picture::scratch_len`].
+    /// The widths of all sources, for [`super::super::kernels::picture::scratch_len`].
     pub(super) fn widths(&self) -> impl Iterator<Item = usize> {
         self.sources.iter().chain(&self.feature).map(|s| s.width)
     }
 
-    /// What the estimates sum to: flow of two frames, and the mask in lane 4.
-    pub(super) fn known(&self, at: (usize, usize), lane: usize) -> Expected {
+    /// The sum of the estimates: flow of both frames, and the mask in lane 4.
+    pub(super) fn estimates_before(&self, at: (usize, usize), lane: usize) -> Expected {
         let (mut value, mut magnitude) = (0.0, 0.0);
         for source in &self.sources {
             let (v, m) = source.at(self, at, lane);
             value += v;
             magnitude += m;
         }
-        // Along each axis a difference, a product and a sum; what is kept; the sum of all.
+        // Per axis a difference, a product and a sum; the factor; the sum of all.
         Expected::new(value, rounded(8 + self.sources.len(), 2.0 * magnitude))
     }
 
@@ -194,8 +195,7 @@ impl Scene {
         Expected::new(value, rounded(8, 2.0 * magnitude))
     }
 
-    /// A lane of one of the frames where its flow comes from; of the frame itself where nothing is
-    /// known.
+    /// A lane of one of the frames at its warped position; unwarped if there is no estimate.
     pub(super) fn warped(&self, side: usize, (y, x): (usize, usize), lane: usize) -> Expected {
         let sample = |y: usize, x: usize| {
             f64::from(self.frames[side].as_slice()[(y * self.width + x) * self.lanes + lane])
@@ -204,7 +204,7 @@ impl Scene {
             return Expected::new(sample(y, x), 0.0);
         }
         let along = |lane: usize, at: usize, len: usize| {
-            let flow = self.known((y, x), lane);
+            let flow = self.estimates_before((y, x), lane);
             let (at, last) = (at as f64 + flow.value, (len - 1) as f64);
             let clamped = |at: f64| at.clamp(0.0, last);
             match flow.tolerance {
@@ -223,7 +223,7 @@ impl Scene {
         let (x1, y1) = ((x0 + 1).min(self.width - 1), (y0 + 1).min(self.height - 1));
         let value = (1.0 - fy) * ((1.0 - fx) * sample(y0, x0) + fx * sample(y0, x1))
             + fy * ((1.0 - fx) * sample(y1, x0) + fx * sample(y1, x1));
-        // Neighbours differ by 2 at most, and are mixed three times.
+        // Neighbours differ by at most 2, and are interpolated three times.
         Expected::new(value, 2.0 * (off_x + off_y) + rounded(9, 2.0))
     }
 }

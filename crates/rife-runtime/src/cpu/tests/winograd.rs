@@ -1,24 +1,25 @@
-//! Winograd's transforms and products, each by its definition.
+//! Winograd's transforms and products, each validated against its definition.
 
 use std::ops::Range;
 
 use super::super::kernels::direct::Place;
 use super::super::kernels::winograd::{
-    FromPoints, Multiply, POINTS, TILE, ToPoints, transform_weights,
+    InputTransform, Multiply, OutputTransform, POINTS, TILE, transform_weights,
 };
 use super::super::kernels::{Kernels, group};
 use super::super::tensor::{BLOCK, Floats, Grid};
 use super::{Expected, Kind, Numbers, Output, each_level, leaky, or_under_miri, rounded};
 
-/// Points along one axis, the last of which is infinity.
+/// Points along one axis; the last is infinity.
 pub(super) const ALONG: usize = TILE + 2;
-/// The others.
+/// The finite ones.
 const FINITE: [f64; ALONG - 1] = [0.0, 0.625, -0.625, 1.5, -1.5];
 
-/// Roundings of a transform along both axes, at most: five terms each, a product and a sum a term.
+/// The most roundings of a transform along both axes: five terms each, with a product and a sum per
+/// term.
 const TRANSFORM: usize = 20;
 
-/// The product of `x - p` for each of the points, as its coefficients, the lowest first.
+/// The coefficients of the product of `x - p` over the points, lowest first.
 fn polynomial(points: impl Iterator<Item = f64>) -> [f64; ALONG] {
     let mut all = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
     for p in points {
@@ -29,15 +30,15 @@ fn polynomial(points: impl Iterator<Item = f64>) -> [f64; ALONG] {
     all
 }
 
-/// What each input counts at each point: Lagrange's polynomials, not yet divided by what makes
-/// them 1 at their own points; the weights are.
+/// The factor of each input at each point: Lagrange polynomials without their normalisation, which
+/// is part of the weights.
 pub(super) fn of_inputs() -> [[f64; ALONG]; ALONG] {
     std::array::from_fn(|i| {
         polynomial(FINITE.into_iter().enumerate().filter(|(j, _)| *j != i).map(|(_, p)| p))
     })
 }
 
-/// What each point counts for each output: its powers.
+/// The factor of each point in each output: its powers.
 pub(super) fn of_outputs() -> [[f64; ALONG]; TILE] {
     std::array::from_fn(|k| {
         std::array::from_fn(|i| match FINITE.get(i) {
@@ -47,7 +48,7 @@ pub(super) fn of_outputs() -> [[f64; ALONG]; TILE] {
     })
 }
 
-/// What each tap counts at each point.
+/// The factor of each tap at each point.
 pub(super) fn of_taps() -> [[f64; 3]; ALONG] {
     std::array::from_fn(|i| match FINITE.get(i) {
         Some(p) => {
@@ -59,8 +60,8 @@ pub(super) fn of_taps() -> [[f64; 3]; ALONG] {
     })
 }
 
-/// The sum of values times what they count along both axes, and of the magnitudes. What counts
-/// nothing is no part of it, whatever it is.
+/// The sum of values times their factors along both axes, and of the magnitudes. Values of factor 0
+/// are ignored.
 fn sum<const N: usize>(
     down: &[f64; N],
     across: &[f64; N],
@@ -88,7 +89,7 @@ fn check_to_points(kernels: &Kernels, size: (usize, usize), tiles: Range<usize>,
     let (tile, blocks) = (grid.channels + BLOCK, 1..or_under_miri(3, 2));
     let point = tiles.len() * tile + BLOCK;
     let mut out = Output::new(POINTS * point);
-    let args = ToPoints {
+    let args = InputTransform {
         src: src.as_ptr().wrapping_add(grid.origin()),
         row: grid.row(),
         plane: grid.plane(),
@@ -100,7 +101,7 @@ fn check_to_points(kernels: &Kernels, size: (usize, usize), tiles: Range<usize>,
         tile,
     };
     // SAFETY: the grid's tiles and its margin are there, and room for all points.
-    unsafe { (kernels.to_points)(&args) };
+    unsafe { (kernels.input_transform)(&args) };
 
     let counts = of_inputs();
     for (i, t) in tiles.clone().enumerate() {
@@ -121,7 +122,7 @@ fn check_to_points(kernels: &Kernels, size: (usize, usize), tiles: Range<usize>,
 }
 
 #[test]
-fn tiles_go_to_their_points() {
+fn input_transform_matches_the_definition() {
     for kernels in each_level() {
         for kind in kinds() {
             check_to_points(&kernels, (5, 6), 2..4, kind);
@@ -183,7 +184,7 @@ fn check_multiply(
 }
 
 #[test]
-fn points_are_multiplied() {
+fn products_match_the_definition() {
     for kernels in each_level() {
         for vectors in 1..=or_under_miri(12, 2) {
             for tiles in 1..=or_under_miri(26, 3) {
@@ -215,7 +216,7 @@ fn check_from_points(
     let add = numbers.floats(grid.len(), kind);
     let mut out = Output::new(grid.len());
     let first = grid.origin();
-    let args = FromPoints {
+    let args = OutputTransform {
         from: from.as_ptr(),
         point,
         tile,
@@ -229,7 +230,7 @@ fn check_from_points(
         to: Place { at: out.at().wrapping_add(first), row: grid.row(), plane: grid.plane() },
     };
     // SAFETY: the tiles' points are there, and room for the whole grid.
-    unsafe { (kernels.from_points)(&args) };
+    unsafe { (kernels.output_transform)(&args) };
 
     let counts = of_outputs();
     for (i, t) in tiles.clone().enumerate() {
@@ -259,7 +260,7 @@ fn check_from_points(
 }
 
 #[test]
-fn tiles_come_back_from_their_points() {
+fn output_transform_matches_the_definition() {
     for kernels in each_level() {
         for kind in kinds() {
             check_from_points(&kernels, (5, 6), 2..4, true, kind);
@@ -278,7 +279,7 @@ fn tiles_come_back_from_their_points() {
 }
 
 #[test]
-fn weights_go_to_their_points() {
+fn weight_transform_matches_the_definition() {
     let (outputs, inputs) = (3, 2);
     let taps: Floats = Numbers(1).floats(outputs * inputs * 9, Kind::Usual);
     let all = transform_weights(taps.as_slice());

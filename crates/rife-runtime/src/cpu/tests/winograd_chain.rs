@@ -1,16 +1,16 @@
-//! Winograd's whole way against the convolution that it stands for.
+//! A whole Winograd convolution against the direct one.
 
 use super::super::kernels::Kernels;
 use super::super::kernels::direct::Place;
 use super::super::kernels::winograd::{
-    FromPoints, Multiply, POINTS, TILE, ToPoints, transform_weights,
+    InputTransform, Multiply, OutputTransform, POINTS, TILE, transform_weights,
 };
 use super::super::tensor::{BLOCK, Floats, Grid};
 use super::{Expected, Kind, Numbers, Output, ROUNDING, each_level, leaky, or_under_miri};
 
-/// How far outputs may be off, in roundings of the root of their terms' squares: errors of so many
-/// terms are as good as independent. It is 124 for the worst of what is checked here; a wrong
-/// product is off by a million.
+/// The error bound of outputs, in roundings of the root of the sum of their terms' squares, because
+/// the errors of that many terms are practically independent. The worst case here is 124; a wrong
+/// product would be off by a million.
 const ROUNDINGS: f64 = 300.0;
 
 fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
@@ -40,7 +40,7 @@ fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
     let mut out = Output::new(grid.len());
     let blocks = 0..grid.blocks();
     let origin = src.as_ptr().wrapping_add(first);
-    let to_points = ToPoints {
+    let input_transform = InputTransform {
         src: origin,
         row: grid.row(),
         plane: grid.plane(),
@@ -62,7 +62,7 @@ fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
         to: products.at(),
         to_point: point,
     };
-    let from_points = FromPoints {
+    let output_transform = OutputTransform {
         from: products.at(),
         point,
         tile: channels,
@@ -77,12 +77,12 @@ fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
     };
     // SAFETY: each buffer holds all tiles, the source has its margin.
     unsafe {
-        (kernels.to_points)(&to_points);
+        (kernels.input_transform)(&input_transform);
         (kernels.multiply)(&multiply);
-        (kernels.from_points)(&from_points);
+        (kernels.output_transform)(&output_transform);
     }
 
-    // Every input of a tile is in every point, so the largest counts.
+    // Every input of a tile contributes to every point, so the largest one counts.
     let largest = src.as_slice().iter().fold(0.0f64, |most, v| most.max(f64::from(*v).abs()));
     for (y, x) in (0..size.0).flat_map(|y| (0..size.1).map(move |x| (y, x))) {
         for o in 0..channels {
@@ -109,7 +109,7 @@ fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
 }
 
 #[test]
-fn winograd_is_the_convolution() {
+fn winograd_matches_the_direct_convolution() {
     for kernels in each_level() {
         let all =
             [((1, 1), true), ((3, 5), false), ((5, 9), false), ((8, 12), true), ((3, 14), true)];

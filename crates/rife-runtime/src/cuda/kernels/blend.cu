@@ -1,4 +1,4 @@
-// The frame itself, from the frames before and after it and what every block made.
+// The interpolated frame, from both frames and the output of every block.
 
 extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     wait_for_kernel_before();

@@ -1,12 +1,10 @@
 // A 3x3 convolution with padding 1 as an implicit matrix product on the tensor cores: a tile of
-// output pixels times the channels, over taps and input channels. A tile's input lies in shared
-// memory once and is read nine times, shifted; weights come in the order in which the tensor
-// cores take them, and either stay in shared memory while a block walks over its tiles
-// (`RESIDENT`) or pass through a ring of `STAGES` slabs.
+// output pixels times the channels, over taps and input channels. A tile's input is loaded to
+// shared memory once and read nine times, shifted. Weights are packed in the order in which the
+// tensor cores read them. They either stay in shared memory while a persistent block computes
+// several tiles (`RESIDENT`), or pass through a ring of `STAGES` slabs.
 //
-// SOURCE 0: a tensor, 1: a block's input, made here from the frames, 2: a frame's RGB.
-// EPILOGUE 0: bias and LeakyReLU, 1: bias, the input added, LeakyReLU, 2: bias alone.
-// LAYOUT 0: channels last, 1: planes.
+// INPUT: a tensor, a block's input that is computed here from the frames, or a frame's RGB.
 
 #define MT (TH * TW / 16 / WM)   // 16-pixel tiles of a warp
 #define NW (NT / WN)             // output channels of a warp
@@ -25,13 +23,13 @@ __device__ __forceinline__ void load_slab(u32 to, const char* weights, int slab)
     }
 }
 
-// The operands of a step, fetched while the ones before are multiplied: two of each kind.
+// The operands of a step, double buffered: they are loaded while the previous ones are multiplied.
 struct Operands {
-    Left left[2];
+    OperandA left[2];
     u32 right[2][NW / 16][4];
 };
 
-// Where a slab's operands lie, for this warp.
+// The addresses of a slab's operands for this warp.
 struct Slab {
     u32 left, right;
 };
@@ -52,14 +50,14 @@ __device__ __forceinline__ void load_right(u32 (&b)[NW / 16][4], const Slab& s, 
 
 __device__ __forceinline__ void load_first(Operands& o, const Slab& s, const u32 (&left)[MT]) {
     load_right(o.right[0], s, 0);
-    load_left(o.left[0], s.left + left[0]);
+    load_a(o.left[0], s.left + left[0]);
 }
 
-// Multiplies a slab whose first operands are there, and fetches the first of `next`.
+// Multiplies a slab whose first operands are loaded, and loads the first ones of `next`.
 template <bool MORE>
 __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Operands& o, const Slab& s, const Slab& next, const u32 (&left)[MT]) {
-#if PREC == 2
-    // The tensor cores cut sums off instead of rounding them: they sum one slab only.
+#if PRODUCTS == PRODUCTS_3XTF32
+    // The tensor cores truncate sums instead of rounding them, so they sum only one slab.
     float c[MT][NW / 8][4] = {};
 #else
     float(&c)[MT][NW / 8][4] = sum;
@@ -71,9 +69,9 @@ __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Opera
 #pragma unroll
         for (int i = 0; i < MT; i++) {
             int at = k * MT + i;
-            if (i + 1 < MT) load_left(o.left[(at + 1) & 1], s.left + left[i + 1] + k * 32);
-            else if (k + 1 < SLAB_STEPS) load_left(o.left[(at + 1) & 1], s.left + left[0] + (k + 1) * 32);
-            else if (MORE) load_left(o.left[(at + 1) & 1], next.left + left[0]);
+            if (i + 1 < MT) load_a(o.left[(at + 1) & 1], s.left + left[i + 1] + k * 32);
+            else if (k + 1 < SLAB_STEPS) load_a(o.left[(at + 1) & 1], s.left + left[0] + (k + 1) * 32);
+            else if (MORE) load_a(o.left[(at + 1) & 1], next.left + left[0]);
 #pragma unroll
             for (int j = 0; j < NW / 16; j++) {
                 u32(&b)[4] = o.right[k & 1][j];
@@ -89,7 +87,7 @@ __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Opera
             for (int r = 0; r < 4; r++) o.right[0][j][r] = o.right[1][j][r];
     }
     if (MORE && ((SLAB_STEPS * MT) & 1)) o.left[0] = o.left[1];
-#if PREC == 2
+#if PRODUCTS == PRODUCTS_3XTF32
 #pragma unroll
     for (int i = 0; i < MT; i++)
 #pragma unroll
@@ -99,27 +97,27 @@ __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Opera
 #endif
 }
 
-#if SOURCE != 0
-// Stores channels `first` to `first + 8` of a pixel in shared memory: of three of BF16 as `Left`
-// takes them.
+#if INPUT != INPUT_TENSOR
+// Stores channels `first` to `first + 8` of a pixel in shared memory; for 3xBF16 in the layout of
+// `OperandA`.
 __device__ __forceinline__ void store8(u32 pixel, int first, const float (&v)[8]) {
     u32 at = pixel + first * ES;
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at), "r"(pack_half2(v[0], v[1])),
                  "r"(pack_half2(v[2], v[3])), "r"(pack_half2(v[4], v[5])), "r"(pack_half2(v[6], v[7])));
-#elif PREC == 3
-    u32 rounded[4], rests[4];
+#elif PRODUCTS == PRODUCTS_3XBF16
+    u32 rounded[4], residuals[4];
 #pragma unroll
-    for (int i = 0; i < 4; i++) split2(v[i], v[i + 4], rounded[i], rests[i]);
+    for (int i = 0; i < 4; i++) split2(v[i], v[i + 4], rounded[i], residuals[i]);
     asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at), "r"(rounded[0]), "r"(rounded[1]), "r"(rounded[2]), "r"(rounded[3]));
-    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at + 16), "r"(rests[0]), "r"(rests[1]), "r"(rests[2]), "r"(rests[3]));
+    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(at + 16), "r"(residuals[0]), "r"(residuals[1]), "r"(residuals[2]), "r"(residuals[3]));
 #else
     asm volatile("st.shared.v4.f32 [%0], {%1,%2,%3,%4};\n" ::"r"(at), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3]));
     asm volatile("st.shared.v4.f32 [%0], {%1,%2,%3,%4};\n" ::"r"(at + 16), "f"(v[4]), "f"(v[5]), "f"(v[6]), "f"(v[7]));
 #endif
 }
 
-// Makes the tile's input: a block's, or a frame's own colours.
+// Computes the tile's input: that of a block, or a frame's RGB.
 __device__ __forceinline__ void make_halo(u32 to, const Args& a, const Item& it, int item, int oy, int ox) {
     int y0 = oy * STRIDE - 1, x0 = ox * STRIDE - 1;
     for (int i = threadIdx.x; i < HALO_H * HALO_W; i += THREADS) {
@@ -128,16 +126,16 @@ __device__ __forceinline__ void make_halo(u32 to, const Args& a, const Item& it,
         bool valid = (unsigned)y < (unsigned)a.h && (unsigned)x < (unsigned)a.w;
         u32 at = to + (hy * HALO_W + halo_column(hx)) * PITCH;
         float v[CIN] = {};
-#if SOURCE == 1
+#if INPUT == INPUT_BLOCK
         if (valid) block_input(a, it, item, y, x, v);
 #else
         if (valid) {
             Colours p;
             load(p, it.image0 + (long long)(y * a.full_w + x) * PIXEL_BYTES);
             add_colours(v, p, UNIT);
-#if RESTS != 0
+#if RESIDUALS != RESIDUALS_NONE
 #pragma unroll
-            for (int c = 0; c < 3; c++) v[3 + c] = rest(v[c]);
+            for (int c = 0; c < 3; c++) v[3 + c] = rounding_residual(v[c]);
 #endif
         }
 #endif
@@ -158,7 +156,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 
     u32 left[MT];
 #pragma unroll
-    for (int i = 0; i < MT; i++) left[i] = left_offset(warp_m * MT + i);
+    for (int i = 0; i < MT; i++) left[i] = a_offset(warp_m * MT + i);
 
     int total = a.tiles * a.batch;
     int tile = blockIdx.x;
@@ -169,7 +167,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
     for (int i = 0; i < SLABS; i++) load_slab(ring + i * SLAB_BYTES, weights, i);
     wait_for_kernel_before();
 #else
-    // The first tile's first weights are fetched before the wait as well.
+    // The first weights of the first tile are loaded before the wait, too.
     bool waited = false;
 #endif
     auto origin = [&](int tile, int& item, int& oy, int& ox) {
@@ -180,7 +178,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
     };
     auto input_of = [&](int item) { return (const elem*)a.src + (long long)item * a.h * a.w * (IN_TERMS * CIN); };
 
-#if RESIDENT && SOURCE == 0
+#if RESIDENT && INPUT == INPUT_TENSOR
     if (tile < total) {
         int item, oy, ox;
         origin(tile, item, oy, ox);
@@ -196,7 +194,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
         Operands operands;
         u32 halo = halos;
 
-#if SOURCE != 0
+#if INPUT != INPUT_TENSOR
         make_halo(halo, a, a.items[item], item, oy, ox);
 #if RESIDENT
         copy_commit();
@@ -290,41 +288,41 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 long long pixel = (long long)y * a.ow + x;
                 int n = first + (lane & 3) * 2;
                 elem* to = dst + pixel * (OUT_TERMS * COUT) + n;
-#if EPILOGUE == 1
+#if EPILOGUE == EPILOGUE_RESIDUAL
                 u32 centre = halo + ((m / TW + 1) * HALO_W + m % TW + 1) * PITCH + n * ES;
 #endif
 #pragma unroll
                 for (int j = 0; j < NW / 8; j++) {
                     float p = c[i][j][2 * half], q = c[i][j][2 * half + 1];
-#if EPILOGUE == 1
+#if EPILOGUE == EPILOGUE_RESIDUAL
                     float r, s;
                     lds2(centre + j * 8 * ES, r, s);
                     p += r;
                     q += s;
 #endif
-#if EPILOGUE != 2
+#if EPILOGUE != EPILOGUE_BIAS
                     p = leaky(p);
                     q = leaky(q);
 #endif
-#if LAYOUT == 0
+#if LAYOUT == LAYOUT_CHANNELS_LAST
                     store2(to + j * 8, p, q);
 #if OUT_TERMS == 2
-                    store2(to + COUT + j * 8, rest(p), rest(q));
+                    store2(to + COUT + j * 8, rounding_residual(p), rounding_residual(q));
 #endif
 #else
                     auto plane = [&](int channel) { return dst + (long long)channel * a.oh * a.ow + pixel; };
                     *plane(n + j * 8) = to_elem(p);
                     *plane(n + j * 8 + 1) = to_elem(q);
 #if OUT_TERMS == 2
-                    *plane(COUT + n + j * 8) = to_elem(rest(p));
-                    *plane(COUT + n + j * 8 + 1) = to_elem(rest(q));
+                    *plane(COUT + n + j * 8) = to_elem(rounding_residual(p));
+                    *plane(COUT + n + j * 8 + 1) = to_elem(rounding_residual(q));
 #endif
 #endif
                 }
             }
         }
         __syncthreads();
-#if RESIDENT && SOURCE == 0 && HALOS == 1
+#if RESIDENT && INPUT == INPUT_TENSOR && HALOS == 1
         if (tile + gridDim.x < total) {
             int item, oy, ox;
             origin(tile + gridDim.x, item, oy, ox);

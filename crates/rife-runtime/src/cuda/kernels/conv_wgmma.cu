@@ -1,15 +1,13 @@
-// A 3x3 convolution with stride 1 and padding 1 by `wgmma`. One group of warps fetches tiles with
-// their borders into a ring of `HALOS`; each of `GROUPS` groups multiplies a tile and stores it, in
-// turn, so that the cores work on one's while another's is stored. A block keeps its weights and
-// walks over its tiles.
+// A 3x3 convolution with stride 1 and padding 1 by `wgmma`. A producer warpgroup loads tiles with
+// their borders into a ring of `HALOS` buffers. `WARPGROUPS` consumer warpgroups multiply and store
+// tiles in turn, so that the tensor cores work on one tile while another is stored. A block is
+// persistent and keeps its weights.
 //
-// A tile lies in planes of eight channels, 16 bytes a pixel: eight neighbours in a row are a part of
-// a matrix, the rows of a square of 8x8 are as far apart as any others, and a tap is nothing but
-// another address. The order of every sum is that of `conv.cu`, and so is the result.
-//
-// EPILOGUE 0: bias and LeakyReLU, 1: bias, the input added, LeakyReLU, 2: bias alone.
+// A tile is stored in planes of eight channels, 16 bytes per pixel: eight neighbours in a row are a
+// core matrix, the rows of a square of 8x8 pixels have a constant stride, and a tap is an offset.
+// The order of every sum, and so the result, is that of `conv.cu`.
 
-#define CONSUMERS (GROUPS * 128)
+#define CONSUMERS (WARPGROUPS * 128)
 #define PRODUCERS 128
 #define THREADS (CONSUMERS + PRODUCERS)
 #define HALO_H (TH + 2)
@@ -24,10 +22,12 @@
 #define SQUARES_ACROSS (TW / 8)
 #define SQUARES (TH / 8 * SQUARES_ACROSS)
 
-// A group that waits for an input two rounds of the ring ahead could not tell it from the last one.
-static_assert(GROUPS <= HALOS, "more groups than inputs");
+// A warpgroup that waits for an input two rounds of the ring ahead could not distinguish it from
+// the previous one.
+static_assert(WARPGROUPS <= HALOS, "more warpgroups than inputs");
 
-// Four lanes hold two neighbouring channels of each of four chunks of eight; now each holds a chunk.
+// Transposes between four lanes: from two neighbouring channels of each of four chunks of eight to
+// one whole chunk per lane.
 __device__ __forceinline__ uint4 gather_chunk(u32 v0, u32 v1, u32 v2, u32 v3, int t) {
     bool odd = t & 1, high = t & 2;
     u32 p = __shfl_xor_sync(~0u, odd ? v0 : v1, 1), q = __shfl_xor_sync(~0u, odd ? v2 : v3, 1);
@@ -45,7 +45,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
     auto full = [&](int slot) { return barriers + slot * 8; };
     auto empty = [&](int slot) { return barriers + (HALOS + slot) * 8; };
     auto turn = [&](int group) { return barriers + (2 * HALOS + group) * 8; };
-    u32 weighted = barriers + (2 * HALOS + GROUPS) * 8;
+    u32 weights_ready = barriers + (2 * HALOS + WARPGROUPS) * 8;
     int n0 = blockIdx.y * NT;
     int total = a.tiles * a.batch;
 
@@ -57,24 +57,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             barrier_init(empty(i), 128);
         }
 #pragma unroll 1
-        for (int i = 0; i < GROUPS; i++) barrier_init(turn(i), 4);
-        barrier_init(weighted, 1);
+        for (int i = 0; i < WARPGROUPS; i++) barrier_init(turn(i), 4);
+        barrier_init(weights_ready, 1);
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-        barrier_copy(weighted, weights, (const char*)a.weights + (long long)n0 * (9 * CIN * 2), WEIGHT_BYTES);
+        barrier_copy(weights_ready, weights, (const char*)a.weights + (long long)n0 * (9 * CIN * 2), WEIGHT_BYTES);
     }
     __syncthreads();
     wait_for_kernel_before();
 
     int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
-    if (group == GROUPS) {
-        // Neighbouring threads have neighbouring words; a thread has one word of several pixels.
+    if (group == WARPGROUPS) {
+        // Neighbouring threads copy neighbouring words; a thread copies the same word of several
+        // pixels.
         constexpr int FETCHING = PRODUCERS / WORDS * WORDS;
         int thread = threadIdx.x - CONSUMERS;
         int word = thread % WORDS, first = thread < FETCHING ? thread / WORDS : HALO_H * HALO_W;
         int slot = 0, parity = 1, fetched = -1;
-        // The tile fetched last is there: that is said as soon as nothing else can be begun.
-        auto tell = [&] {
-            show_to_cores();
+        // Publishes the tile that was loaded last, as soon as nothing else can be started.
+        auto publish = [&] {
+            fence_async_proxy();
             barrier_arrive(full(fetched));
             fetched = -1;
         };
@@ -86,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             u32 to = halos + slot * HALO_BYTES + word * PLANE * 16;
             if (fetched >= 0 && !barrier_done(empty(slot), parity)) {
                 copy_wait<0>();
-                tell();
+                publish();
             }
             barrier_wait(empty(slot), parity);
 #pragma unroll 4
@@ -98,13 +99,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             copy_commit();
             if (fetched >= 0) {
                 copy_wait<1>();
-                tell();
+                publish();
             }
             fetched = slot;
-            // The first is waited for by everybody.
+            // Every consumer waits for the first tile.
             if (tile == blockIdx.x) {
                 copy_wait<0>();
-                tell();
+                publish();
             }
             if (++slot == HALOS) {
                 slot = 0;
@@ -113,15 +114,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
         }
         if (fetched >= 0) {
             copy_wait<0>();
-            tell();
+            publish();
         }
     } else {
         int lane = threadIdx.x & 31, warp = threadIdx.x / 32 % 4, t = lane & 3;
-        barrier_wait(weighted, 0);
-        // The block's tiles are numbered; the groups take them in turn.
+        barrier_wait(weights_ready, 0);
+        // The block's tiles are numbered; the warpgroups take them in turn.
         int number = group;
 #pragma unroll 1
-        for (int tile = blockIdx.x + group * gridDim.x; tile < total; tile += GROUPS * gridDim.x, number += GROUPS) {
+        for (int tile = blockIdx.x + group * gridDim.x; tile < total; tile += WARPGROUPS * gridDim.x, number += WARPGROUPS) {
             int item = tile / a.tiles, in_item = tile % a.tiles;
             int oy = in_item / a.tiles_x * TH, ox = in_item % a.tiles_x * TW;
             int slot = number % HALOS;
@@ -137,10 +138,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 }
             }
             barrier_wait(full(slot), number / HALOS & 1);
-#if EPILOGUE == 1
-            // What is added: read now, as the cores leave shared memory no time for it later. A warp
-            // has two rows of a square; of each, eight pixels over its lanes.
-            u32 added[SQUARES][2][CHUNKS / 4][4];
+#if EPILOGUE == EPILOGUE_RESIDUAL
+            // Load the residual now, because later the tensor cores occupy shared memory. A warp
+            // has two rows of a square, of eight pixels each.
+            u32 residual[SQUARES][2][CHUNKS / 4][4];
 #pragma unroll
             for (int i = 0; i < SQUARES; i++)
 #pragma unroll
@@ -148,16 +149,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                     int y = i / SQUARES_ACROSS * 8 + warp * 2 + half + 1, x = i % SQUARES_ACROSS * 8 + (lane & 7) + 1;
 #pragma unroll
                     for (int j = 0; j < CHUNKS / 4; j++)
-                        ldmatrix4(added[i][half][j], halo + ((n0 / 8 + j * 4 + (lane >> 3)) * PLANE + y * HALO_W + x) * 16);
+                        ldmatrix4(residual[i][half][j], halo + ((n0 / 8 + j * 4 + (lane >> 3)) * PLANE + y * HALO_W + x) * 16);
                 }
 #endif
-#if GROUPS > 1
-            // The first tile of all has nobody before it.
-            if (number > 0) barrier_wait(turn(group), (group > 0 ? number / GROUPS : number / GROUPS - 1) & 1);
+#if WARPGROUPS > 1
+            // There is no tile before the very first one.
+            if (number > 0) barrier_wait(turn(group), (group > 0 ? number / WARPGROUPS : number / WARPGROUPS - 1) & 1);
 #endif
-            pin(c);
+            keep_in_registers(c);
             group_begin();
-            u64 left = matrix(halo, PLANE, HALO_W), right = matrix(weights, 8, 9 * CIN);
+            u64 left = descriptor(halo, PLANE, HALO_W), right = descriptor(weights, 8, 9 * CIN);
 #pragma unroll
             for (int i = 0; i < SQUARES; i++) {
                 int first = (i / SQUARES_ACROSS * HALO_W + i % SQUARES_ACROSS) * 8;
@@ -172,14 +173,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 }
             }
             group_commit();
-#if GROUPS > 1
+#if WARPGROUPS > 1
             __syncwarp();
-            if (lane == 0 && tile + gridDim.x < total) barrier_arrive(turn(group + 1 < GROUPS ? group + 1 : 0));
+            if (lane == 0 && tile + gridDim.x < total) barrier_arrive(turn(group + 1 < WARPGROUPS ? group + 1 : 0));
 #endif
             group_wait();
-            pin(c);
-            // Each thread says for itself that it has read: one a warp would do as well, but racecheck
-            // would not see it, and no time would be saved.
+            keep_in_registers(c);
+            // Every thread arrives. One per warp would be enough, but racecheck would not recognise
+            // it, and it would save no time.
             barrier_arrive(empty(slot));
             elem* dst = (elem*)a.dst + (long long)item * a.oh * a.ow * COUT;
 #pragma unroll
@@ -196,13 +197,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 #pragma unroll
                         for (int k = 0; k < 4; k++) {
                             float p = c[i][j * 4 + k][2 * half], q = c[i][j * 4 + k][2 * half + 1];
-#if EPILOGUE == 1
+#if EPILOGUE == EPILOGUE_RESIDUAL
                             float r, s;
-                            unpack_half2(added[i][half][j][k], r, s);
+                            unpack_half2(residual[i][half][j][k], r, s);
                             p += r;
                             q += s;
 #endif
-#if EPILOGUE != 2
+#if EPILOGUE != EPILOGUE_BIAS
                             p = leaky(p);
                             q = leaky(q);
 #endif

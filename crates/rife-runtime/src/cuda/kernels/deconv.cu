@@ -1,17 +1,18 @@
 // A transposed 4x4 convolution with stride 2 and padding 1. An output pixel of each of the four
-// phases (odd or even row and column) reads 2x2 input pixels, so that over the 3x3 taps around an
-// input pixel sixteen (tap, phase) pairs have weights; the other twenty are never multiplied.
-// Weights lie phase by phase, and stay in shared memory while a block walks over its tiles
-// (`RESIDENT`), or pass through it part by part of the channels.
+// phases (odd or even row and column) reads 2x2 input pixels, so that sixteen of the 36 (tap,
+// phase) pairs of a 3x3 neighbourhood have weights; the others are skipped. Weights are packed
+// phase by phase. They stay in shared memory while a persistent block computes several tiles
+// (`RESIDENT`), or are loaded part by part of the channels.
 //
-// EPILOGUE 0: a block's estimate, pixel-shuffled and flow in px; column 8j + 2t + e of a phase is
-// channel 2j + e of the sub-pixel t, so that a thread holds all channels of its pixel.
-// 1: the same of the last block at the frame's own size, blended into the frame at once.
-// 2: an encoder's features, into the frame's own pixels; column n is channel n.
+// DECONV_EPILOGUE_ESTIMATE: a block's output, pixel-shuffled, with flow in px. Column 8j + 2t + e
+// of a phase is channel 2j + e of the sub-pixel t, so that a thread holds all channels of its
+// pixel.
+// DECONV_EPILOGUE_BLEND: the same for the last block at the frame's size, blended at once.
+// DECONV_EPILOGUE_FEATURES: encoder features, stored in the frame's pixels; column n is channel n.
 
-#define GROUPS (4 * NP / NT)       // of phases: each block computes one of them
-#define PG (4 / GROUPS)            // phases of a block
-#define PHASES (PG / WN)           // of a warp: all, the two of a row, or one
+#define PHASE_GROUPS (4 * NP / NT) // groups of phases: a block computes one of them
+#define PG (4 / PHASE_GROUPS)      // phases of a block
+#define PHASES (PG / WN)           // phases of a warp: all, the two of a row, or one
 #define PHASE_ROWS (PHASES == 4 ? 2 : 1)
 #define PHASE_COLUMNS (PHASES >= 2 ? 2 : 1)
 #define MT (TH * TW / 16 / WM)
@@ -21,7 +22,7 @@
 #define PART_STEPS (KP / KC)
 #define PART_BYTES (PG * 4 * NP * KP * ES) // the weights of a part of the channels
 
-// Of each phase and tap of its 2x2: one 256-byte fragment for each 8 columns and step.
+// For each phase and each tap of its 2x2: one 256-byte fragment per 8 columns and step.
 __device__ __forceinline__ void load_part(u32 to, const char* weights, int part) {
     constexpr int WORDS = PART_STEPS * 16;
     for (int i = threadIdx.x; i < PG * 4 * NP8 * WORDS; i += THREADS) {
@@ -31,8 +32,8 @@ __device__ __forceinline__ void load_part(u32 to, const char* weights, int part)
 }
 
 __device__ __forceinline__ void multiply_part(float (&sum)[MT][PHASES][NP8][4], u32 halo, u32 weights, const u32 (&left)[MT], int warp_n, int first_phase, int part) {
-#if PREC == 2
-    // The tensor cores cut sums off instead of rounding them: they sum one part only.
+#if PRODUCTS == PRODUCTS_3XTF32
+    // The tensor cores truncate sums instead of rounding them, so they sum only one part.
     float c[MT][PHASES][NP8][4] = {};
 #else
     float(&c)[MT][PHASES][NP8][4] = sum;
@@ -46,9 +47,9 @@ __device__ __forceinline__ void multiply_part(float (&sum)[MT][PHASES][NP8][4], 
         for (int tx = 0; tx <= PHASE_COLUMNS; tx++) {
 #pragma unroll
             for (int k = 0; k < PART_STEPS; k++) {
-                Left a[MT];
+                OperandA a[MT];
 #pragma unroll
-                for (int i = 0; i < MT; i++) load_left(a[i], at + left[i] + (ty * HALO_W + tx) * PITCH + k * 32);
+                for (int i = 0; i < MT; i++) load_a(a[i], at + left[i] + (ty * HALO_W + tx) * PITCH + k * 32);
 #pragma unroll
                 for (int p = 0; p < PHASES; p++) {
                     int dy = ty - p / PHASE_COLUMNS, dx = tx - p % PHASE_COLUMNS;
@@ -63,7 +64,7 @@ __device__ __forceinline__ void multiply_part(float (&sum)[MT][PHASES][NP8][4], 
             }
         }
     }
-#if PREC == 2
+#if PRODUCTS == PRODUCTS_3XTF32
 #pragma unroll
     for (int i = 0; i < MT; i++)
 #pragma unroll
@@ -86,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 
     u32 left[MT];
 #pragma unroll
-    for (int i = 0; i < MT; i++) left[i] = left_offset(warp_m * MT + i);
+    for (int i = 0; i < MT; i++) left[i] = a_offset(warp_m * MT + i);
 
     int total = a.tiles * a.batch;
     auto fetch = [&](int tile, u32 to) {
@@ -126,7 +127,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             multiply_part(c, halo, ring + part * PART_BYTES, left, warp_n, first_phase, part);
 #else
             multiply_part(c, halo, ring, left, warp_n, first_phase, part);
-            // The next part's weights, or the first's again for the next tile.
+            // The weights of the next part, or the first ones again for the next tile.
             __syncthreads();
             load_part(ring, weights, part + 1 < PARTS ? part + 1 : 0);
             copy_commit();
@@ -136,8 +137,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             }
 #endif
         }
-#if EPILOGUE == 1
-        // Over the input, which is no longer needed.
+#if DECONV_EPILOGUE == DECONV_EPILOGUE_BLEND
+        // Reuses the memory of the input, which is not needed any more.
         float4* staged = (float4*)(shared + (RESIDENT ? PARTS : 1) * PART_BYTES);
         float* masks = (float*)(staged + 16 * TH * TW);
         __syncthreads();
@@ -155,7 +156,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 for (int p = 0; p < PHASES; p++) {
                     int phase = first_phase + p;
                     int py = phase / 2, px = phase % 2;
-#if EPILOGUE == 2
+#if DECONV_EPILOGUE == DECONV_EPILOGUE_FEATURES
                     if (t < 2) {
                         float2 bias = __ldg((const float2*)(a.bias + 2 * t));
                         float u = c[i][p][0][2 * half] + bias.x, v = c[i][p][0][2 * half + 1] + bias.y;
@@ -170,14 +171,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                         v[2 * j + 1] = c[i][p][j][2 * half + 1] + __ldg(a.bias + 8 * j + 2 * t + 1);
                     }
                     int Y = 4 * y + 2 * py + (t >> 1), X = 4 * x + 2 * px + (t & 1);
-#if EPILOGUE == 0
+#if DECONV_EPILOGUE == DECONV_EPILOGUE_ESTIMATE
                     long long at = ((long long)item * 4 * a.h + Y) * 4 * a.w + X;
                     float d = a.divisor;
                     a.flow[at] = make_float4(v[0] * d, v[1] * d, v[2] * d, v[3] * d);
                     a.mask[at] = v[4];
 #if NP == 56
-                    // The feature, at the width of the convolutions.
-#if PREC == 0
+                    // The feature, in the precision of the convolutions.
+#if PRODUCTS == PRODUCTS_F16
                     ((uint4*)a.feat)[at] = make_uint4(pack_half2(v[5], v[6]), pack_half2(v[7], v[8]), pack_half2(v[9], v[10]), pack_half2(v[11], v[12]));
 #else
                     ((float4*)a.feat)[2 * at] = make_float4(v[5], v[6], v[7], v[8]);
@@ -185,7 +186,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 #endif
 #endif
 #else
-                    // To shared memory: pixels are then blended in the order in which they lie.
+                    // Through shared memory, so that pixels are blended in memory order.
                     int pixel = (Y - 4 * oy) * (4 * TW) + X - 4 * ox;
                     staged[pixel] = make_float4(v[0], v[1], v[2], v[3]);
                     masks[pixel] = v[4];
@@ -194,7 +195,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 }
             }
         }
-#if EPILOGUE == 1
+#if DECONV_EPILOGUE == DECONV_EPILOGUE_BLEND
         __syncthreads();
 #pragma unroll 2
         for (int i = threadIdx.x; i < 16 * TH * TW; i += THREADS) {

@@ -1,4 +1,4 @@
-// A frame as it came, into the pixels that the network reads; zeros beyond its border.
+// Converts an uploaded frame to the pixels that the network reads, with zeros in the padding.
 
 extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     wait_for_kernel_before();
@@ -11,11 +11,11 @@ extern "C" __global__ void kernel(const __grid_constant__ Args a) {
         const char* row = (const char*)a.src + (long long)y * a.pitch;
 #pragma unroll
         for (int c = 0; c < 3; c++) {
-            if (a.source == 0) {
+            if (a.source == FORMAT_RGB8) {
                 u32 v = ((const u8*)row)[3 * x + c];
                 whole[c] = v * 257u;
                 rgb[c] = (float)v / 255.0f;
-            } else if (a.source == 1) {
+            } else if (a.source == FORMAT_RGB16) {
                 u32 v = ((const u16*)row)[3 * x + c];
                 whole[c] = v;
                 rgb[c] = (float)v / 65535.0f;
@@ -27,7 +27,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Args a) {
         }
     }
     char* pixel = (char*)a.dst + ((long long)y * a.full_w + x) * PIXEL_BYTES;
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     *(uint2*)pixel = make_uint2(whole[0] | whole[1] << 16, whole[2]);
 #else
     *(float4*)pixel = make_float4(rgb[0], rgb[1], rgb[2], 0.0f);

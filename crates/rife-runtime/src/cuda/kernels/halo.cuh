@@ -1,7 +1,7 @@
-// A tile of an image with the pixels around it, in shared memory: one pixel after the other, each
-// with all of its channels and 16 bytes of padding, which makes the number of 16-byte words a
-// pixel odd, so that the tensor cores' loads of eight neighbours meet no bank twice. With stride
-// 2 the even columns lie before the odd ones, for the same reason.
+// A tile of an image and the pixels around it in shared memory: pixel after pixel, each with all
+// channels and 16 bytes of padding. With the padding, a pixel has an odd number of 16-byte words,
+// so that the loads of eight neighbours by the tensor cores have no bank conflicts. With stride 2,
+// the even columns precede the odd ones for the same reason.
 
 #define THREADS (WM * WN * 32)
 #define PITCH (IN_TERMS * CIN * ES + 16)
@@ -21,9 +21,9 @@ __device__ __forceinline__ int halo_column(int x) {
 template <int COUNT>
 __device__ __forceinline__ void load_halo(u32 to, const elem* src, int h, int w, int oy, int ox, int first) {
     int y0 = oy * STRIDE - 1, x0 = ox * STRIDE - 1;
-#if LAYOUT == 0
+#if LAYOUT == LAYOUT_CHANNELS_LAST
     constexpr int WORDS = COUNT * ES / 16;
-    // Most tiles lie inside the image and need no look at its border.
+    // Most tiles are inside the image and need no border checks.
     bool inside = y0 >= 0 && x0 >= 0 && y0 + HALO_H <= h && x0 + HALO_W <= w;
     const elem* corner = src + ((long long)y0 * w + x0) * (IN_TERMS * CIN) + first;
     to += first * ES;
@@ -47,7 +47,7 @@ __device__ __forceinline__ void load_halo(u32 to, const elem* src, int h, int w,
         bool valid = (unsigned)y < (unsigned)h && (unsigned)x < (unsigned)w;
         elem v = valid ? src[((long long)c * h + y) * w + x] : (elem)0;
         u32 at = to + (hy * HALO_W + halo_column(hx)) * PITCH + c * ES;
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
         asm volatile("st.shared.u16 [%0], %1;\n" ::"r"(at), "h"(v));
 #else
         asm volatile("st.shared.f32 [%0], %1;\n" ::"r"(at), "f"(v));
@@ -56,8 +56,8 @@ __device__ __forceinline__ void load_halo(u32 to, const elem* src, int h, int w,
 #endif
 }
 
-// Where the rows of a warp's 16-pixel tile `mt` lie for `ldmatrix`, less the tap's offset.
-__device__ __forceinline__ u32 left_offset(int m_tile) {
+// The `ldmatrix` addresses of the rows of a warp's 16-pixel tile, without the tap's offset.
+__device__ __forceinline__ u32 a_offset(int m_tile) {
     int lane = threadIdx.x & 31;
     int m = m_tile * 16 + (lane & 15);
     return ((m / TW) * STRIDE * HALO_W + (m % TW)) * PITCH + (lane >> 4) * 16;

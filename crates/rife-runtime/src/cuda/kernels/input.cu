@@ -1,4 +1,4 @@
-// A block's input as a tensor of its own: what `conv` makes for itself where kernels are fused.
+// A block's input as a tensor, which `conv` computes itself if kernels are fused.
 
 extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     wait_for_kernel_before();
@@ -11,7 +11,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     long long pixel = (long long)y * a.w + x;
 #pragma unroll
     for (int c = 0; c < CIN; c += 2) {
-#if LAYOUT == 0
+#if LAYOUT == LAYOUT_CHANNELS_LAST
         store2(dst + pixel * CIN + c, v[c], v[c + 1]);
 #else
         dst[(long long)c * a.h * a.w + pixel] = to_elem(v[c]);

@@ -1,4 +1,4 @@
-// Writes the frames to make where the kernels of a graph read them.
+// Writes the items to the memory where the kernels of a graph read them.
 
 extern "C" __global__ void kernel(const __grid_constant__ Items a) {
     wait_for_kernel_before();

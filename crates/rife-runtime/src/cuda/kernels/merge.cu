@@ -1,5 +1,5 @@
-// The ensemble: every second item saw its pair swapped, so its flow's halves are swapped and its
-// mask's sign is turned; both take the mean, each in its own sense.
+// The ensemble: every second item has the reversed pair, so its flows are exchanged and its mask
+// negated. Both items get the mean, each in its own direction.
 
 extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     wait_for_kernel_before();

@@ -1,11 +1,11 @@
-// Nothing but products on the tensor cores, `h` rounds of them, to see what they give.
+// Products on the tensor cores only, `h` rounds of them, to measure the peak throughput.
 
 extern "C" __global__ void __launch_bounds__(256) kernel(const __grid_constant__ Args a) {
     float c[16][4] = {};
-    Left left;
+    OperandA left;
 #pragma unroll
     for (int i = 0; i < 4; i++) left.hi[i] = 0x2c002c00u + threadIdx.x;
-#if PREC == 2
+#if PRODUCTS == PRODUCTS_3XTF32
 #pragma unroll
     for (int i = 0; i < 4; i++) left.lo[i] = left.hi[i];
 #endif

@@ -1,4 +1,4 @@
-// What follows a convolution, in a pass of its own: LeakyReLU, of the sum with `residual` if any.
+// What follows a convolution that is not fused: LeakyReLU, after adding `residual` if there is one.
 
 extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     wait_for_kernel_before();
@@ -6,8 +6,8 @@ extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     long long n = (long long)a.batch * a.oh * a.ow * COUT / 2;
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x) {
 #if OUT_TERMS == 2
-        // The rest of a pixel's channels lies behind them, and of an item's planes.
-        long long run = LAYOUT == 0 ? COUT : (long long)COUT * a.oh * a.ow;
+        // Rounding residuals follow the channels of a pixel, or the planes of an item.
+        long long run = LAYOUT == LAYOUT_CHANNELS_LAST ? COUT : (long long)COUT * a.oh * a.ow;
         elem* p = (elem*)a.dst + 2 * i + 2 * i / run * run;
         float u, v, more, and_more;
         load2(p, u, v);
@@ -15,7 +15,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Args a) {
         u = leaky(u + more);
         v = leaky(v + and_more);
         store2(p, u, v);
-        store2(p + run, rest(u), rest(v));
+        store2(p + run, rounding_residual(u), rounding_residual(v));
 #else
         elem* p = (elem*)a.dst + 2 * i;
         float u, v;

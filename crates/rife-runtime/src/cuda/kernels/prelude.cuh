@@ -1,13 +1,12 @@
-// What every kernel shares. No header of any toolkit: half precision and the tensor cores are
-// reached through inline PTX. `PREC` is 0 (F16), 1 (TF32), 2 (F32, each product as three of TF32)
-// or 3 (each as three of BF16). The host's twins of these structures are in `abi.rs`.
+// Shared by every kernel. No CUDA headers are needed: half precision and the tensor cores are used
+// through inline PTX. The structures match those of `abi.rs`.
 
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
 typedef u16 elem; // IEEE half, as bits
 #define ES 2
 #else
@@ -15,8 +14,8 @@ typedef float elem;
 #define ES 4
 #endif
 
-// How many halves stand for a number of the input and of the output, in F16. Two are the number
-// rounded and the rest, rounded too; of a pixel, the rest of all channels lies behind them.
+// How many F16 values represent each number of the input and the output: 1, or 2 (the rounded
+// number and its rounding residual). Within a pixel, the residuals follow all rounded values.
 #ifndef IN_TERMS
 #define IN_TERMS 1
 #endif
@@ -24,15 +23,12 @@ typedef float elem;
 #define OUT_TERMS 1
 #endif
 
-// Channels of one tensor-core step: 32 bytes of a pixel, in either precision.
+// Channels of one tensor-core step: 32 bytes of a pixel, in any precision.
 #define KC (32 / ES)
 // Elements of 16 bytes.
 #define E16 (16 / ES)
 
-#define SLOPE 0.2f
-#define MAX_FLOW_PX 8388608.0f
-
-// What one block made, at its own resolution: flow in px of the frame, mask before the sigmoid,
+// The output of one block at its own resolution: flow in px of the frame, mask before the sigmoid,
 // and the feature that the next block reads.
 struct Level {
     const float4* flow;
@@ -41,18 +37,16 @@ struct Level {
     int h, w;
 };
 
-// One frame to make. Lies in device memory, so that a graph need not be made again for it.
+// One frame to interpolate. Items are in device memory, so that a graph can be reused.
 struct Item {
     const char* image0;
     const char* image1;
     char* out;
     float t;
-    int format;        // 0: 8-bit RGB, 1: 16-bit RGB, 2: planar F32
+    int format;        // FORMAT_*
     long long pitch;   // bytes from a row of `out` to the next
     long long plane;   // bytes from a plane of `out` to the next
 };
-
-#define MAX_ITEMS 32
 
 struct Items {
     Item* to;
@@ -71,7 +65,7 @@ struct Args {
     float* mask;
     void* feat;
     const void* residual;
-    Level level[5];
+    Level level[MAX_LEVELS];
     int h, w;             // of the input
     int oh, ow;           // of the output
     int tiles_x, tiles;   // across, and of one item
@@ -79,14 +73,14 @@ struct Args {
     float divisor;        // of the block
     int full_h, full_w;   // of the padded frame
     int frame_h, frame_w; // of the frame itself
-    int source;           // the pixel format that a frame is taken in
-    int step;             // items from one frame to the next: 2 with the ensemble
-    long long pitch;      // bytes, of a frame to be taken in
+    int source;           // FORMAT_* of an uploaded frame
+    int step;             // items per frame: 2 with the ensemble
+    long long pitch;      // bytes, of an uploaded frame
     long long plane;
 };
 
-// Programmatic dependent launch: the next kernel may start while this one runs, and waits here
-// until this one is done before it touches what this one makes. Weights may be read before.
+// Programmatic dependent launch: the next kernel may start while this one runs. It waits here for
+// the end of this one before it accesses what this one writes. It may read weights before.
 __device__ __forceinline__ void wait_for_kernel_before() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -103,7 +97,7 @@ __device__ __forceinline__ u32 smem_addr(const void* p) {
     return (u32)__cvta_generic_to_shared(p);
 }
 
-// 16 bytes from global to shared memory; zeros where `valid` is false.
+// Copies 16 bytes from global to shared memory, or zeros if not `valid`.
 __device__ __forceinline__ void copy16(u32 to, const void* from, bool valid) {
     int bytes = valid ? 16 : 0;
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(to), "l"(from), "r"(bytes));
@@ -127,7 +121,7 @@ __device__ __forceinline__ uint2 lds64(u32 addr) {
     return v;
 }
 
-// Two floats as two halves, the first in the low bits.
+// Two floats as two F16 values, the first in the low bits.
 __device__ __forceinline__ u32 pack_half2(float lo, float hi) {
     u32 v;
     asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(v) : "f"(hi), "f"(lo));
@@ -153,7 +147,7 @@ __device__ __forceinline__ void unpack_half2(u32 v, float& lo, float& hi) {
 
 __device__ __forceinline__ float leaky(float x) { return fmaxf(x, x * SLOPE); }
 
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
 __device__ __forceinline__ float to_float(elem v) { return half_to_float(v); }
 __device__ __forceinline__ elem to_elem(float v) { return float_to_half(v); }
 #else
@@ -161,14 +155,14 @@ __device__ __forceinline__ float to_float(elem v) { return v; }
 __device__ __forceinline__ elem to_elem(float v) { return v; }
 #endif
 
-// What is left of a number that is stored as an element; nothing of one that is beyond halves.
-__device__ __forceinline__ float rest(float v) {
+// The F16 rounding residual of a number; 0 if the number is outside the range of F16.
+__device__ __forceinline__ float rounding_residual(float v) {
     return fabsf(v) <= 65504.0f ? v - to_float(to_elem(v)) : 0.0f;
 }
 
 // Two neighbouring channels at once.
 __device__ __forceinline__ void store2(elem* p, float a, float b) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     *(u32*)p = pack_half2(a, b);
 #else
     *(float2*)p = make_float2(a, b);
@@ -176,7 +170,7 @@ __device__ __forceinline__ void store2(elem* p, float a, float b) {
 }
 
 __device__ __forceinline__ void load2(const elem* p, float& a, float& b) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     unpack_half2(*(const u32*)p, a, b);
 #else
     float2 v = *(const float2*)p;
@@ -187,7 +181,7 @@ __device__ __forceinline__ void load2(const elem* p, float& a, float& b) {
 
 // The same from shared memory.
 __device__ __forceinline__ void lds2(u32 addr, float& a, float& b) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     u32 v;
     asm volatile("ld.shared.u32 %0, [%1];\n" : "=r"(v) : "r"(addr));
     unpack_half2(v, a, b);
@@ -196,19 +190,20 @@ __device__ __forceinline__ void lds2(u32 addr, float& a, float& b) {
 #endif
 }
 
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
 __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
-#elif PREC == 3
-// Two floats as two of BF16, the first in the low bits, and what is left of both, rounded too.
-__device__ __forceinline__ void split2(float first, float second, u32& rounded, u32& rests) {
+#elif PRODUCTS == PRODUCTS_3XBF16
+// The hi/lo split of two floats to BF16: both rounded, the first in the low bits, and both
+// residuals.
+__device__ __forceinline__ void split2(float first, float second, u32& rounded, u32& residuals) {
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(rounded) : "f"(second), "f"(first));
     first -= __uint_as_float(rounded << 16);
     second -= __uint_as_float(rounded & 0xffff0000u);
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(rests) : "f"(second), "f"(first));
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(residuals) : "f"(second), "f"(first));
 }
 
 __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
@@ -230,45 +225,45 @@ __device__ __forceinline__ void mma_tf32(float (&c)[4], const u32 (&a)[4], u32 b
 }
 #endif
 
-// The left operand of one step, as the tensor cores take it. Of three of BF16 each register holds
-// channels `t` and `t + 4` of the step, two rows rounded and what is left of both.
-struct Left {
+// Operand A of one step, as the tensor cores read it. For 3xBF16, each register holds channels `t`
+// and `t + 4` of the step: two registers of rounded values, and two of residuals.
+struct OperandA {
     u32 hi[4];
-#if PREC == 2
+#if PRODUCTS == PRODUCTS_3XTF32
     u32 lo[4];
 #endif
 };
 
-// A float as TF32, rounded, and the rest, rounded too: together as exact as a float.
+// The hi/lo split of a float to TF32: together as accurate as F32.
 __device__ __forceinline__ void split(u32 v, u32& hi, u32& lo) {
     hi = (v + 0x1000u) & 0xffffe000u;
     lo = __float_as_uint(__uint_as_float(v) - __uint_as_float(hi)) + 0x1000u;
 }
 
-__device__ __forceinline__ void load_left(Left& a, u32 addr) {
+__device__ __forceinline__ void load_a(OperandA& a, u32 addr) {
     ldmatrix4(a.hi, addr);
-#if PREC == 3 && (!defined(SOURCE) || SOURCE == 0)
-    // An input that the kernel made is stored in parts already.
+#if PRODUCTS == PRODUCTS_3XBF16 && (!defined(INPUT) || INPUT == INPUT_TENSOR)
+    // An input that the kernel computed is already stored split.
     u32 v[4] = {a.hi[0], a.hi[1], a.hi[2], a.hi[3]};
 #pragma unroll
     for (int i = 0; i < 2; i++) split2(__uint_as_float(v[i]), __uint_as_float(v[i + 2]), a.hi[i], a.hi[i + 2]);
-#elif PREC == 1
-    // The cores cut the mantissa off; half of its last place makes that rounding.
+#elif PRODUCTS == PRODUCTS_TF32
+    // The tensor cores truncate the mantissa; adding half of the last place rounds it.
 #pragma unroll
     for (int i = 0; i < 4; i++) a.hi[i] += 0x1000u;
-#elif PREC == 2
+#elif PRODUCTS == PRODUCTS_3XTF32
 #pragma unroll
     for (int i = 0; i < 4; i++) split(a.hi[i], a.hi[i], a.lo[i]);
 #endif
 }
 
-__device__ __forceinline__ void multiply(float (&c)[4], const Left& a, u32 b0, u32 b1) {
-#if PREC == 0
+__device__ __forceinline__ void multiply(float (&c)[4], const OperandA& a, u32 b0, u32 b1) {
+#if PRODUCTS == PRODUCTS_F16
     mma(c, a.hi, b0, b1);
-#elif PREC == 1
+#elif PRODUCTS == PRODUCTS_TF32
     mma_tf32(c, a.hi, b0, b1);
-#elif PREC == 3
-    // A step of 16 is both parts of the left operand; the weights come as such parts.
+#elif PRODUCTS == PRODUCTS_3XBF16
+    // A step of 16 holds both parts of operand A; the weights are packed as such parts.
     mma(c, a.hi[0], a.hi[1], b1);
     mma(c, a.hi, b0, b0);
 #else

@@ -1,13 +1,14 @@
-// Frames as the network reads them, the warp, and the sums of what the blocks before made. A
-// frame's pixel holds RGB and, where the model has an encoder (`FEATURES`), four features: in F16
-// 16-bit integers, which 8-bit and 16-bit frames fit exactly, and halves; else floats.
+// Frames as the network reads them, warping, and the sums of the earlier blocks' outputs. A frame's
+// pixel holds RGB and, if the model has an encoder (`FEATURES`), four features. In F16, RGB is
+// 16-bit integers, which represent 8-bit and 16-bit frames exactly, and features are F16; otherwise
+// all are F32.
 
 #if FEATURES
 #define PIXEL_CHANNELS 7
 #else
 #define PIXEL_CHANNELS 3
 #endif
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
 #define PIXEL_BYTES (FEATURES ? 16 : 8)
 #define UNIT (1.0f / 65535.0f)
 #else
@@ -15,15 +16,15 @@
 #define UNIT 1.0f
 #endif
 
-// A pixel as it lies in memory, or its colours alone.
-#if PREC == 0
+// A pixel in memory, or only its RGB.
+#if PRODUCTS == PRODUCTS_F16
 typedef uint2 Colours;
 #else
 typedef float4 Colours;
 #endif
 #if !FEATURES
 typedef Colours Pixel;
-#elif PREC == 0
+#elif PRODUCTS == PRODUCTS_F16
 typedef uint4 Pixel;
 #else
 struct Pixel {
@@ -35,7 +36,7 @@ __device__ __forceinline__ void load(Colours& p, const char* at) { p = __ldg((co
 
 #if FEATURES
 __device__ __forceinline__ void load(Pixel& p, const char* at) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     p = __ldg((const uint4*)at);
 #else
     p.colours = __ldg((const float4*)at);
@@ -49,9 +50,9 @@ __device__ __forceinline__ float small_to_float(u32 v) {
     return __uint_as_float(0x4b000000u | v) - 8388608.0f;
 }
 
-// Adds `weight` times the colours, in units of UNIT.
+// Adds `weight` times RGB, in units of UNIT.
 __device__ __forceinline__ void add_colours(float* v, const Colours& p, float weight) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     v[0] = fmaf(weight, small_to_float(p.x & 0xffffu), v[0]);
     v[1] = fmaf(weight, small_to_float(p.x >> 16), v[1]);
     v[2] = fmaf(weight, small_to_float(p.y & 0xffffu), v[2]);
@@ -66,7 +67,7 @@ __device__ __forceinline__ void add(float (&v)[3], const Colours& p, float weigh
 
 #if FEATURES
 __device__ __forceinline__ void add(float (&v)[7], const Pixel& p, float weight) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     add_colours(v, make_uint2(p.x, p.y), weight);
     float a, b, c, d;
     unpack_half2(p.z, a, b);
@@ -85,8 +86,8 @@ __device__ __forceinline__ void add(float (&v)[7], const Pixel& p, float weight)
 }
 #endif
 
-// The pixel at or before `position + flow` on an axis, the one after it, and how far past it the
-// sample lies. The position is added to the whole part of the flow alone, which is exact.
+// The pixel at or before `position + flow` on an axis, the one after it, and the fraction. The
+// position is added to the integer part of the flow only, which is exact.
 __device__ __forceinline__ void corner(float flow, int position, int length, int& first, int& second, float& fraction) {
     flow = fminf(fmaxf(flow, -MAX_FLOW_PX), MAX_FLOW_PX);
     int whole = __float2int_rd(flow);
@@ -115,7 +116,7 @@ __device__ __forceinline__ Corners corners(int base, int width, int y0, int y1, 
     return c;
 }
 
-// Where a frame is sampled for (x + fx, y + fy): the border repeats beyond it.
+// The sampling position (x + fx, y + fy) in a frame, with the border repeated.
 __device__ __forceinline__ Corners warped(int h, int w, int y, int x, float fx, float fy) {
     int x0, x1, y0, y1;
     float ax, ay;
@@ -124,7 +125,7 @@ __device__ __forceinline__ Corners warped(int h, int w, int y, int x, float fx, 
     return corners(0, w, y0, y1, x0, x1, ay, ax);
 }
 
-// `P` is the whole pixel or its colours alone.
+// `P` is the whole pixel or only its RGB.
 template <typename P, int C>
 __device__ __forceinline__ void sample(const char* image, const Corners& c, float (&v)[C]) {
     P p00, p01, p10, p11;
@@ -140,8 +141,8 @@ __device__ __forceinline__ void sample(const char* image, const Corners& c, floa
     add(v, p11, c.w11);
 }
 
-// The cell of a level at or before a pixel of the frame on an axis, and how far past it that lies;
-// of a level whose divisor is two to the power of `K`.
+// The cell of a level at or before a pixel of the frame on an axis, and the fraction; for a level
+// with divisor 2^K.
 template <int K>
 __device__ __forceinline__ void cell(int position, int& first, float& fraction) {
     constexpr int UP = K < 0 ? -K : 1, DOWN = K < 0 ? 0 : K;
@@ -155,7 +156,7 @@ __device__ __forceinline__ void cell(int position, int& first, float& fraction) 
     }
 }
 
-// The four cells of a level that a pixel of the frame lies between.
+// The four cells of a level around a pixel of the frame.
 template <int K>
 __device__ __forceinline__ Corners cells(const Level& level, int item, int y, int x) {
     int y0, x0;
@@ -166,8 +167,8 @@ __device__ __forceinline__ Corners cells(const Level& level, int item, int y, in
     return corners(item * level.h * level.w, level.w, y0, y1, x0, x1, ay, ax);
 }
 
-// What the kernel before made is not constant during this one's life, which may begin before that
-// one has ended: it must not be read as constant memory is.
+// The previous kernel's output may change during this kernel, which may start before that one has
+// ended, so it must not be read through the read-only cache.
 __device__ __forceinline__ void add_flow(const Level& level, const Corners& c, float (&flow)[4]) {
     float4 p = level.flow[c.i00], q = level.flow[c.i01];
     float4 r = level.flow[c.i10], s = level.flow[c.i11];
@@ -183,9 +184,9 @@ __device__ __forceinline__ float mask_at(const Level& level, const Corners& c) {
     return fmaf(c.w00, p, fmaf(c.w01, q, fmaf(c.w10, r, c.w11 * s)));
 }
 
-// The sum of the first `N` levels' flow at a pixel, and the mask: their sum, or the last's
-// alone (`MASK_REPLACED`). `last` are the last level's cells. The first level's divisor is two to
-// the power of `COARSEST`, and each next one's half of it.
+// The sum of the first `N` levels' flow at a pixel, and the mask: their sum, or that of the last
+// one (`MASK_REPLACED`). `last` are the cells of the last level. The divisor of the first level is
+// 2^COARSEST, and half of it for each next one.
 template <int N, int I = 0>
 __device__ __forceinline__ void add_levels(const Args& a, int item, int y, int x, float (&flow)[4], float& mask, Corners& last) {
     if constexpr (I < N) {
@@ -208,17 +209,17 @@ __device__ __forceinline__ void estimate(const Args& a, int item, int y, int x, 
 }
 
 #ifdef TAPS
-// A block's input has two halves of `CIN / 2` channels, one for each frame: RGB, its features if
-// any, the timestep or the mask, its flow, four channels of the feature handed on if any; then what
-// rounding leaves of its flow (RESTS 1) or of all of these (RESTS 2), zeros. See `input_channels` of
-// `pack.rs`.
+// A block's input has two halves of `CIN / 2` channels, one per frame: RGB, features if any, the
+// timestep or the mask, flow, four channels of the previous block's feature if any; then the
+// rounding residuals of its flow or of all of these (`RESIDUALS`), then zeros. See `input_channels`
+// in `pack.rs`.
 #define HALF (CIN / 2)
 #define AUX PIXEL_CHANNELS
 #define USED (AUX + 1 + (LEVELS > 0 ? FEATURES ? 6 : 2 : 0))
 
 #if FEATURES
 __device__ __forceinline__ void add_feature(float* v, const void* feat, int index, float weight) {
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     uint4 q = ((const uint4*)feat)[index];
     u32 words[4] = {q.x, q.y, q.z, q.w};
 #pragma unroll
@@ -243,7 +244,7 @@ __device__ __forceinline__ void add_feature(float* v, const void* feat, int inde
 }
 #endif
 
-// What a block reads at one pixel of the full-size frame, flow not yet divided.
+// A block's input at one pixel of the full-size frame, with flow not yet divided.
 template <int N>
 __device__ __forceinline__ void input_at(const Args& a, const Item& it, int item, int y, int x, float weight, float (&v)[CIN]) {
     constexpr int C = PIXEL_CHANNELS;
@@ -285,8 +286,8 @@ __device__ __forceinline__ void input_at(const Args& a, const Item& it, int item
     }
 }
 
-// What a block reads at one pixel of its own resolution, after `LEVELS` blocks. `TAPS` is 1 where
-// that is the frame's.
+// A block's input at one pixel of its own resolution, after `LEVELS` blocks. `TAPS` is 1 if that is
+// the frame's.
 __device__ __forceinline__ void block_input(const Args& a, const Item& it, int item, int by, int bx, float (&v)[CIN]) {
 #pragma unroll
     for (int c = 0; c < CIN; c++) v[c] = 0.0f;
@@ -313,33 +314,33 @@ __device__ __forceinline__ void block_input(const Args& a, const Item& it, int i
     }
 #endif
     v[AUX] = it.t;
-#if RESTS != 0
-    constexpr int FROM = RESTS == 1 ? AUX + 1 : 0, COUNT = RESTS == 1 ? 2 : USED;
+#if RESIDUALS != RESIDUALS_NONE
+    constexpr int FROM = RESIDUALS == RESIDUALS_FLOW ? AUX + 1 : 0, COUNT = RESIDUALS == RESIDUALS_FLOW ? 2 : USED;
 #pragma unroll
     for (int c = 0; c < COUNT; c++) {
-        v[USED + c] = rest(v[FROM + c]);
-        v[HALF + USED + c] = rest(v[HALF + FROM + c]);
+        v[USED + c] = rounding_residual(v[FROM + c]);
+        v[HALF + USED + c] = rounding_residual(v[HALF + FROM + c]);
     }
 #endif
 }
 #endif
 
-// A pixel as 8 or 16 bits, rounded, where NaN is 0, or as floats, where it stays NaN.
+// Stores a pixel as 8 or 16 bits, rounded, with 0 for NaN; or as floats, where NaN is kept.
 __device__ __forceinline__ void store_rgb(const Item& it, int y, int x, const float (&rgb)[3]) {
     char* row = it.out + (long long)y * it.pitch;
 #pragma unroll
     for (int c = 0; c < 3; c++) {
         float v = fminf(fmaxf(rgb[c], 0.0f), 1.0f);
-        if (it.format == 0)
+        if (it.format == FORMAT_RGB8)
             ((u8*)row)[3 * x + c] = (u8)__float2uint_rn(v * 255.0f);
-        else if (it.format == 1)
+        else if (it.format == FORMAT_RGB16)
             ((u16*)row)[3 * x + c] = (u16)__float2uint_rn(v * 65535.0f);
         else
             ((float*)(row + c * it.plane))[x] = rgb[c] < 0.0f ? 0.0f : rgb[c] > 1.0f ? 1.0f : rgb[c];
     }
 }
 
-// The frame's own pixel, from the flow and the mask there.
+// The interpolated pixel, from its flow and mask.
 __device__ __forceinline__ void blend_pixel(const Args& a, const Item& it, int y, int x, const float (&flow)[4], float mask, float (&rgb)[3]) {
     float p[3], q[3];
     sample<Colours>(it.image0, warped(a.full_h, a.full_w, y, x, flow[0], flow[1]), p);

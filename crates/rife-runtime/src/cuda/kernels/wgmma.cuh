@@ -1,13 +1,13 @@
-// Hopper's tensor cores, which take both operands from shared memory and multiply while the warps do
-// something else (`wgmma`), and the barriers in shared memory that order what is copied there. `NT`
-// is the number of columns of a product.
+// Hopper's asynchronous tensor-core instructions (`wgmma`), which read both operands from shared
+// memory, and the barriers in shared memory that order copies. `NT` is the number of columns of a
+// product.
 
 #define CHUNKS (NT / 8)
 
-// What the cores read a matrix by: its address, and how far apart its parts are that follow each
-// other along the channels and along the pixels (or columns), both in 16 bytes. A part is eight
-// pixels or columns, each 16 bytes of channels.
-__device__ __forceinline__ u64 matrix(u32 at, u32 along_k, u32 along_m) {
+// The descriptor of a matrix in shared memory: its address, and the strides of its core matrices
+// along the channels and along the pixels (or columns), in units of 16 bytes. A core matrix is
+// eight pixels or columns of 16 bytes of channels.
+__device__ __forceinline__ u64 descriptor(u32 at, u32 along_k, u32 along_m) {
     u64 v;
     asm("mov.b64 %0, {%1, %2};" : "=l"(v) : "r"((at >> 4) | along_k << 16), "r"(along_m));
     return v;
@@ -22,8 +22,8 @@ __device__ __forceinline__ u64 matrix(u32 at, u32 along_k, u32 along_m) {
     asm volatile("wgmma.mma_async.sync.aligned.m64n" columns "k16.f32.f16.f16 {" names "}, %" left ", %" right ", 1, 1, 1, 0, 0;\n" : __VA_ARGS__ \
                  : "l"(a), "l"(b))
 
-// Adds the products of 64 pixels and NT columns over 16 channels, some time before `group_wait`
-// returns. Of the sums a thread holds what it holds of `mma.sync`'s.
+// Adds the products of 64 pixels and NT columns over 16 channels, asynchronously until
+// `group_wait`. A thread holds the same sums as with `mma.sync`.
 __device__ __forceinline__ void group_multiply(float (&c)[CHUNKS][4], u64 a, u64 b) {
 #if NT == 32
     WGMMA("32", NAMES0, "16", "17", SUMS8(0), SUMS8(2));
@@ -36,11 +36,11 @@ __device__ __forceinline__ void group_multiply(float (&c)[CHUNKS][4], u64 a, u64
 #endif
 }
 
-// Before the first product, when the sums lie in their registers.
+// Before the first product, when the sums are in their registers.
 __device__ __forceinline__ void group_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 
-// Keeps the sums in their registers: the compiler may move nothing that is done with them past this.
-template <int N> __device__ __forceinline__ void pin(float (&c)[N][CHUNKS][4]) {
+// Keeps the sums in their registers: the compiler must not move accesses to them across this.
+template <int N> __device__ __forceinline__ void keep_in_registers(float (&c)[N][CHUNKS][4]) {
 #pragma unroll
     for (int i = 0; i < N; i++)
 #pragma unroll
@@ -51,11 +51,11 @@ template <int N> __device__ __forceinline__ void pin(float (&c)[N][CHUNKS][4]) {
 
 __device__ __forceinline__ void group_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 
-// Waits for all products that were committed.
+// Waits for all committed products.
 __device__ __forceinline__ void group_wait() { asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory"); }
 
-// What was written to shared memory in the usual way is seen by the cores from here on.
-__device__ __forceinline__ void show_to_cores() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+// Makes ordinary writes to shared memory visible to the tensor cores.
+__device__ __forceinline__ void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 __device__ __forceinline__ void barrier_init(u32 barrier, u32 count) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
@@ -65,13 +65,13 @@ __device__ __forceinline__ void barrier_arrive(u32 barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
-// Arrives, and copies `bytes` from global memory that the barrier waits for as well.
+// Arrives, and copies `bytes` from global memory, for which the barrier also waits.
 __device__ __forceinline__ void barrier_copy(u32 barrier, u32 to, const void* from, u32 bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from), "r"(bytes), "r"(barrier) : "memory");
 }
 
-// Whether the barrier's phase of this parity has ended.
+// Whether the barrier's phase of this parity has completed.
 __device__ __forceinline__ bool barrier_done(u32 barrier, u32 parity) {
     u32 done;
     asm volatile(
@@ -86,7 +86,7 @@ __device__ __forceinline__ bool barrier_done(u32 barrier, u32 parity) {
     return done;
 }
 
-// Waits for the barrier's phase of this parity to end.
+// Waits until the barrier's phase of this parity has completed.
 __device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity) {
     asm volatile(
         "{\n"

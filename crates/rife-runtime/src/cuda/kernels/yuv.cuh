@@ -1,6 +1,6 @@
-// Frames of planar YUV: planes of Y, U and V one after the other without gaps. What is computed,
-// and in which order, is what `frame/yuv` computes on the host, to the last bit: no product is
-// fused with a sum. The host's twin of the structure is in `abi.rs`.
+// YUV frames: planes of Y, U and V one after the other without gaps. The operations and their order
+// are those of `frame/yuv` on the host, bit for bit: no product is fused with a sum. The structure
+// matches that of `abi.rs`.
 
 struct Yuv {
     const void* src;
@@ -9,8 +9,8 @@ struct Yuv {
     long long dst_step;     // bytes from a frame of `dst` to the next
     int full_h, full_w;     // of the padded frame
     int frame_h, frame_w;   // of the frame itself
-    int chroma_h, chroma_w; // none where it is gray
-    int across, down;       // where chroma lies, see `tap`
+    int chroma_h, chroma_w; // 0 if gray
+    int across, down;       // SITING_* of chroma
     int wide;               // whether a sample has two bytes
     float luma_zero, luma_one, per_luma;
     float chroma_zero, chroma_one;
@@ -19,12 +19,7 @@ struct Yuv {
     float to_yuv[3][3];
 };
 
-// Chroma lies at each place of luma's, at each even one, between an even one and the next, at each
-// odd one.
-#define EVERY 0
-#define EVEN 1
-#define BETWEEN 2
-#define ODD 3
+// SITING: the position of chroma samples along an axis, see `axis.rs`.
 
 __device__ __forceinline__ float mul(float a, float b) { return __fmul_rn(a, b); }
 __device__ __forceinline__ float plus(float a, float b) { return __fadd_rn(a, b); }
@@ -33,40 +28,41 @@ __device__ __forceinline__ float sample_of(const Yuv& a, long long at) {
     return a.wide ? (float)((const u16*)a.src)[at] : (float)((const u8*)a.src)[at];
 }
 
-// The two samples of chroma along an axis that it is at luma's sample `x`, of `n` of chroma.
+// The two chroma samples along an axis that are interpolated at luma sample `x`; there are `n`
+// chroma samples.
 __device__ __forceinline__ void tap(int place, int x, int n, int& first, int& second, float& w0, float& w1) {
     int i = x >> 1;
     bool odd = x & 1;
     first = second = i;
     w0 = 1.0f;
     w1 = 0.0f;
-    if (place == EVERY) {
+    if (place == SITING_EVERY) {
         first = second = x;
-    } else if (place == BETWEEN) {
+    } else if (place == SITING_BETWEEN) {
         w0 = odd ? 0.75f : 0.25f;
         w1 = 1.0f - w0;
         if (odd) second = min(i + 1, n - 1);
         else first = max(i - 1, 0);
-    } else if (odd == (place == EVEN)) {
+    } else if (odd == (place == SITING_EVEN)) {
         w0 = w1 = 0.5f;
         if (odd) second = min(i + 1, n - 1);
         else first = max(i - 1, 0);
     }
 }
 
-// The samples at luma's `n` places along an axis that chroma's sample `i` is made of; returns how
-// many.
+// The luma positions along an axis that chroma sample `i` is filtered from, of `n`; returns their
+// number.
 __device__ __forceinline__ int taps(int place, int i, int n, int (&at)[5], float (&by)[5]) {
     int x = 2 * i, last = n - 1;
-    if (place == EVERY) {
+    if (place == SITING_EVERY) {
         at[0] = i;
         by[0] = 1.0f;
         return 1;
     }
-    int first = place == EVEN ? x - 2 : x - 1;
+    int first = place == SITING_EVEN ? x - 2 : x - 1;
 #pragma unroll
     for (int k = 0; k < 5; k++) at[k] = min(max(first + k, 0), last);
-    if (place == BETWEEN) {
+    if (place == SITING_BETWEEN) {
         by[0] = by[3] = -0.25f;
         by[1] = by[2] = 0.75f;
         if (x < last) return 4;
@@ -77,8 +73,8 @@ __device__ __forceinline__ int taps(int place, int i, int n, int (&at)[5], float
     by[0] = by[4] = -0.125f;
     by[1] = by[3] = 0.25f;
     by[2] = 0.75f;
-    if (place == EVEN || x + 2 < last) return 5;
-    // The last sample may lie beyond the last place.
+    if (place == SITING_EVEN || x + 2 < last) return 5;
+    // The last sample may lie beyond the last position.
     if (x == last) {
         by[0] = -1.0f;
         by[1] = 2.0f;

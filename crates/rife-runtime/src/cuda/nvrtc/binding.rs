@@ -1,4 +1,4 @@
-//! The compiler's library: chosen among those that there are, loaded and called.
+//! The compiler's library: selected, loaded and called.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs;
@@ -13,14 +13,14 @@ use super::find::{self, Candidate, Surroundings};
 use super::{Arch, CompileError};
 use crate::cuda::library::reason;
 
-/// The first version that compiles for every GPU the kernels are written for. An older one is used
-/// when there is none that is as new.
+/// The first version that compiles for every GPU that the kernels support. An older one is used if
+/// there is no newer one.
 const NEW_ENOUGH: (i32, i32) = (12, 8);
 
 /// A `nvrtcProgram`.
 type RawProgram = *mut c_void;
 
-/// Declares the functions of the library, by the names that it has for them.
+/// Declares the functions of the library and their symbols.
 macro_rules! functions {
     ($($field:ident = $symbol:literal ( $($arg:ty),* ) -> $ret:ty;)*) => {
         struct Functions { $($field: unsafe extern "C" fn($($arg),*) -> $ret,)* }
@@ -28,8 +28,8 @@ macro_rules! functions {
         impl Functions {
             fn of(library: &Library) -> Result<Self, String> {
                 Ok(Self { $(
-                    // SAFETY: the type is what NVIDIA's `nvrtc.h` declares for the symbol, and
-                    // every caller keeps the library loaded for as long as the process runs.
+                    // SAFETY: the type is the declaration in NVIDIA's `nvrtc.h`, and every caller
+                    // keeps the library loaded for as long as the process runs.
                     $field: unsafe {
                         *library
                             .get::<unsafe extern "C" fn($($arg),*) -> $ret>($symbol)
@@ -66,27 +66,27 @@ functions! {
 pub(crate) struct Nvrtc {
     functions: Functions,
     version: (i32, i32),
-    /// The compute capabilities it compiles for, as 89 for 8.9.
+    /// The compute capabilities it supports, as 89 for 8.9.
     supported: Vec<i32>,
     from: String,
-    /// A compiler that has run is not unloaded: what it started may still be there.
+    /// The library is never unloaded: threads that it started may still run.
     _libraries: ManuallyDrop<Vec<Library>>,
 }
 
-/// Why a text does not compile.
+/// Why a source does not compile.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// In a line.
+    /// In one line.
     pub(super) line: String,
-    /// All that the compiler said.
+    /// The whole log of the compiler.
     pub(super) log: String,
 }
 
 impl Nvrtc {
-    /// The compiler of this process, found and loaded when it is first asked for.
+    /// The compiler of this process, found and loaded on the first call.
     ///
     /// # Errors
-    /// [`CompileError::Missing`] and [`CompileError::Named`]; asked again, it looks again.
+    /// [`CompileError::Missing`] and [`CompileError::Named`]; the next call searches again.
     pub(crate) fn load() -> Result<Arc<Self>, CompileError> {
         static LOADED: Mutex<Option<Arc<Nvrtc>>> = Mutex::new(None);
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +105,7 @@ impl Nvrtc {
         self.version
     }
 
-    /// The target to compile for, for a GPU.
+    /// The target for a GPU.
     ///
     /// # Errors
     /// [`CompileError::NoTarget`].
@@ -118,7 +118,7 @@ impl Nvrtc {
         })
     }
 
-    /// Compiles a text to what the driver loads.
+    /// Compiles a source to a cubin.
     pub(super) fn compile(
         &self,
         name: &str,
@@ -129,7 +129,9 @@ impl Nvrtc {
         let cubin = program.bytes(self.functions.cubin_size, self.functions.cubin);
         match cubin {
             Ok(cubin) if !cubin.is_empty() => Ok(cubin),
-            Ok(_) => Err(Failure { line: "it became nothing".into(), log: program.log() }),
+            Ok(_) => {
+                Err(Failure { line: "the compiler returned no code".into(), log: program.log() })
+            }
             Err(line) => Err(Failure { line, log: program.log() }),
         }
     }
@@ -150,8 +152,8 @@ impl Nvrtc {
         let count = c_int::try_from(options.len()).map_err(|e| failed(e.to_string()))?;
 
         let mut raw = ptr::null_mut();
-        // SAFETY: both texts end in a zero byte and outlive the call, which copies them; there are
-        // no headers, for which null is allowed.
+        // SAFETY: both strings end in a zero byte and outlive the call, which copies them; there
+        // are no headers, for which null is allowed.
         let code = unsafe {
             let (source, name) = (source.as_ptr(), name.as_ptr());
             (self.functions.create)(&mut raw, source, name, 0, ptr::null(), ptr::null())
@@ -175,28 +177,29 @@ impl Nvrtc {
         };
         choose(surroundings.candidates(), open).map_err(|broken| match &surroundings.named {
             Some(_) => CompileError::Named(broken.join("; ")),
-            None => CompileError::Missing { looked: looked(surroundings), broken },
+            None => CompileError::Missing { searched: searched(surroundings), broken },
         })
     }
 
-    /// Loads a library and sees that it compiles; nothing where there is none of the name.
+    /// Loads a library and checks that it compiles; `None` if there is none of that name.
     fn open(candidate: &Candidate) -> Result<Option<Self>, String> {
         let mut libraries = ManuallyDrop::new(Vec::new());
         let (from, opened) = match candidate {
             Candidate::Named(name) => {
-                // SAFETY: the name is that of NVIDIA's compiler, whose initializers may run on any
-                // thread and ask nothing of the caller.
+                // SAFETY: the library is NVIDIA's compiler, whose initialisers may run on any
+                // thread and have no preconditions.
                 let Ok(library) = (unsafe { Library::new(*name) }) else { return Ok(None) };
                 ((*name).to_owned(), library)
             }
             Candidate::File(path) => {
-                // The compiler loads its builtins by name only, which finds what is loaded already.
+                // The compiler loads its builtins by name, and finds them if they are already
+                // loaded.
                 for file in builtins_beside(path) {
                     // SAFETY: as of the compiler itself, below.
                     libraries.extend(unsafe { Library::new(file) }.ok());
                 }
-                // SAFETY: the file is one of NVIDIA's by its name, or the user named it to be run;
-                // the initializers of NVIDIA's ask nothing of the caller.
+                // SAFETY: by its name the file is one of NVIDIA's, or the user named it; the
+                // initialisers of NVIDIA's libraries have no preconditions.
                 let library = unsafe { Library::new(path) }.map_err(|e| reason(&e))?;
                 (path.display().to_string(), library)
             }
@@ -213,11 +216,11 @@ impl Nvrtc {
         // SAFETY: the pointer is to an integer that the function writes.
         nvrtc.check(unsafe { (nvrtc.functions.num_supported_archs)(&mut count) })?;
         let mut supported = vec![0; usize::try_from(count).map_err(|e| e.to_string())?];
-        // SAFETY: there is room for as many integers as the function has just said it writes.
+        // SAFETY: there is room for as many integers as the function has just reported.
         nvrtc.check(unsafe { (nvrtc.functions.supported_archs)(supported.as_mut_ptr()) })?;
         nvrtc.supported = supported;
 
-        // A library whose builtins are missing says so only now.
+        // Missing builtins are reported only now.
         let probe = nvrtc.program("probe", "extern \"C\" __global__ void probe() {}", &[]);
         probe.map(drop).map_err(|failure| failure.line)?;
         Ok(Some(nvrtc))
@@ -227,7 +230,8 @@ impl Nvrtc {
         if code == 0 {
             return Ok(());
         }
-        // SAFETY: the function takes any number and gives a static text that ends in a zero byte.
+        // SAFETY: the function accepts any number and returns a static string that ends in a zero
+        // byte.
         let text = unsafe { CStr::from_ptr((self.functions.error_string)(code)) };
         Err(text.to_string_lossy().into_owned())
     }
@@ -246,7 +250,7 @@ impl Program<'_> {
         String::from_utf8_lossy(&log).trim_end_matches('\0').trim_end().to_owned()
     }
 
-    /// What one of the library's pairs of functions gives: the size, then as many bytes.
+    /// The result of a pair of the library's functions: the size, then as many bytes.
     fn bytes(
         &self,
         size: unsafe extern "C" fn(RawProgram, *mut usize) -> c_int,
@@ -256,8 +260,8 @@ impl Program<'_> {
         // SAFETY: the program is valid, and the pointer is to an integer that the function writes.
         self.nvrtc.check(unsafe { size(self.raw, &mut length) })?;
         let mut bytes = vec![0; length];
-        // SAFETY: the program is valid, and there is room for as many bytes as the function's pair
-        // has just said it writes.
+        // SAFETY: the program is valid, and there is room for as many bytes as the size function
+        // has just reported.
         self.nvrtc.check(unsafe { fill(self.raw, bytes.as_mut_ptr().cast()) })?;
         Ok(bytes)
     }
@@ -265,13 +269,13 @@ impl Program<'_> {
 
 impl Drop for Program<'_> {
     fn drop(&mut self) {
-        // SAFETY: the program is valid, and nothing uses it from here on.
+        // SAFETY: the program is valid, and not used after this.
         unsafe { (self.nvrtc.functions.destroy)(&mut self.raw) };
     }
 }
 
-/// The first candidate that opens and is new enough, else the newest of those that open, else what
-/// is wrong with each that is there.
+/// The first candidate that loads and is new enough, else the newest of those that load, else the
+/// reasons why each one that exists does not.
 fn choose<T>(
     candidates: impl Iterator<Item = Candidate>,
     mut open: impl FnMut(&Candidate) -> Result<Option<((i32, i32), T)>, String>,
@@ -289,7 +293,7 @@ fn choose<T>(
             Ok(None) => {}
             Err(reason) => broken.push(match candidate {
                 Candidate::Named(name) => format!("{name}: {reason}"),
-                // The loader's reasons begin with the file mostly.
+                // The loader's reasons usually begin with the file's name.
                 Candidate::File(path) if reason.contains(&*path.to_string_lossy()) => reason,
                 Candidate::File(path) => format!("{}: {reason}", path.display()),
             }),
@@ -298,8 +302,8 @@ fn choose<T>(
     newest.map(|(_, opened)| opened).ok_or(broken)
 }
 
-/// Where the library was looked for, in words.
-fn looked(surroundings: &Surroundings) -> Vec<String> {
+/// Where the library was searched for, in words.
+fn searched(surroundings: &Surroundings) -> Vec<String> {
     let folders = |names: [&str; 2], set: &[PathBuf]| match set {
         [] => format!("{} (not set)", names.join(" and ")),
         set => {
@@ -317,27 +321,26 @@ fn looked(surroundings: &Surroundings) -> Vec<String> {
     ]
 }
 
-/// The files with the compiler's builtins that lie beside its library, or beside what a link there
-/// points to.
+/// The files of the compiler's builtins in the folder of its library, or of the target of a link.
 fn builtins_beside(library: &Path) -> Vec<PathBuf> {
     let is_builtins = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("libnvrtc-builtins.so")
             || (name.starts_with("nvrtc-builtins64_") && !name.contains(".alt"))
     };
-    let beside = |library: &Path| -> Vec<PathBuf> {
+    let builtins_near = |library: &Path| -> Vec<PathBuf> {
         let entries = library.parent().and_then(|folder| fs::read_dir(folder).ok());
         let entries = entries.into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).filter(is_builtins).collect()
     };
-    let found = beside(library);
+    let found = builtins_near(library);
     if !found.is_empty() {
         return found;
     }
-    fs::canonicalize(library).map(|library| beside(&library)).unwrap_or_default()
+    fs::canonicalize(library).map(|library| builtins_near(&library)).unwrap_or_default()
 }
 
-/// The first line of a log that says an error; its first line where none does.
+/// The first line of a log that contains an error; its first line if none does.
 fn first_error(log: &str) -> Option<&str> {
     let mut lines = log.lines().map(str::trim).filter(|line| !line.is_empty());
     let says = |line: &&str| {
@@ -408,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_that_is_no_compiler_is_said_with_the_reason() {
+    fn invalid_rife_nvrtc_is_reported_with_the_reason() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("libnvrtc.so");
         fs::write(&path, "not a library").unwrap();
@@ -416,15 +419,16 @@ mod tests {
         surroundings.named = Some(path.clone());
         let said = Nvrtc::find(&surroundings).err().unwrap().to_string();
         assert!(
-            said.contains("RIFE_NVRTC does not name") && said.contains(&*path.to_string_lossy())
+            said.contains("RIFE_NVRTC is not a working libnvrtc")
+                && said.contains(&*path.to_string_lossy())
         );
     }
 
     #[test]
-    fn a_missing_library_is_said_with_where_it_was_looked_for_and_what_to_do() {
+    fn missing_library_is_reported_with_searched_places_and_a_remedy() {
         let dir = tempfile::tempdir().unwrap();
         let error = CompileError::Missing {
-            looked: looked(&nowhere(dir.path())),
+            searched: searched(&nowhere(dir.path())),
             broken: vec!["libnvrtc.so.12: it is broken".into()],
         };
         let said = error.to_string();

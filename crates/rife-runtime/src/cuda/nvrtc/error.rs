@@ -5,26 +5,26 @@ use super::Arch;
 /// Why kernels could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CompileError {
-    /// The compiler is not here, or none that works.
+    /// There is no compiler that works.
     #[error(
-        "NVIDIA's run-time compiler (libnvrtc) was not found: `pip install nvidia-cuda-nvrtc`, or \
-         install the CUDA toolkit, or set CUDA_HOME to where it is. Looked in {}{}",
-        .looked.join(", "),
+        "cannot find NVIDIA's run-time compiler (libnvrtc): run `pip install nvidia-cuda-nvrtc`, \
+         install the CUDA toolkit, or set CUDA_HOME; searched {}{}",
+        .searched.join(", "),
         .broken.iter().map(|b| format!("; {b}")).collect::<String>()
     )]
     Missing {
-        /// Where it was looked for.
-        looked: Vec<String>,
-        /// What was found but does not work, and why.
+        /// Where it was searched for.
+        searched: Vec<String>,
+        /// The libraries that were found but do not work, and why.
         broken: Vec<String>,
     },
-    /// The library that the user named does not work.
-    #[error("RIFE_NVRTC does not name a run-time compiler of NVIDIA's that works: {0}")]
+    /// The library that the user set does not work.
+    #[error("RIFE_NVRTC is not a working libnvrtc: {0}")]
     Named(String),
-    /// The compiler knows no target that the GPU runs.
+    /// The compiler has no target that the GPU runs.
     #[error(
-        "libnvrtc {}.{} of {from} does not compile for a GPU of compute capability {arch} but for \
-         {}: install another, or name one with RIFE_NVRTC",
+        "libnvrtc {}.{} of {from} does not support compute capability {arch} (only {}); install \
+         another version, or set RIFE_NVRTC to one",
         .version.0, .version.1, .targets.join(", ")
     )]
     NoTarget {
@@ -34,22 +34,22 @@ pub(crate) enum CompileError {
         version: (i32, i32),
         /// Which library it is.
         from: String,
-        /// What it compiles for.
+        /// The targets that it supports.
         targets: Vec<String>,
     },
     /// A kernel does not compile.
-    #[error("the kernel {unit} does not compile for {target}: {line}")]
+    #[error("cannot compile the kernel {unit} for {target}: {line}")]
     Failed {
         /// The kernel.
         unit: String,
-        /// What it was compiled for.
+        /// The target.
         target: String,
-        /// The first line of the log that says an error.
+        /// The first line of the log that contains an error.
         line: String,
-        /// All that the compiler said.
+        /// The whole log.
         log: String,
     },
-    /// No threads to compile on could be started.
-    #[error("cannot start threads to compile kernels on: {0}")]
+    /// The compiler threads cannot be started.
+    #[error("cannot start threads to compile kernels")]
     Threads(#[from] rayon::ThreadPoolBuildError),
 }

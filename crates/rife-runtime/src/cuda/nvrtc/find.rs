@@ -1,5 +1,5 @@
-//! Where the compiler's library may be. The build script has this file too, to tell whether the
-//! tests that compile can run.
+//! Where to search for the compiler's library. Also compiled into the build script, which decides
+//! whether the tests that compile can run.
 
 use std::cmp::Reverse;
 use std::env;
@@ -16,18 +16,18 @@ pub(crate) const TOOLKIT_ENVS: [&str; 2] = ["CUDA_HOME", "CUDA_PATH"];
 /// The environment variables that name a Python environment's folder.
 pub(crate) const PYTHON_ENVS: [&str; 2] = ["VIRTUAL_ENV", "CONDA_PREFIX"];
 
-/// What the library is called where the system's loader looks, newest first.
+/// The names of the library for the system's loader, newest first.
 pub(crate) const NAMES: [&str; 3] = if cfg!(windows) {
     ["nvrtc64_130_0.dll", "nvrtc64_120_0.dll", "nvrtc64_112_0.dll"]
 } else {
     ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"]
 };
 
-/// Where a toolkit keeps its libraries.
+/// The library folders of a toolkit.
 const TOOLKIT_FOLDERS: [&str; 6] =
     ["lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib", "bin/x64", "bin"];
 
-/// Where a folder of the Python package `nvidia` keeps its libraries.
+/// The library folders of a part of the Python package `nvidia`.
 const PACKAGE_FOLDERS: [&str; 3] = ["lib", "bin/x86_64", "bin"];
 
 /// Interpreters to ask, in order.

@@ -1,6 +1,6 @@
-//! Compiles kernels, CUDA C++ texts, to cubins with NVIDIA's run-time compiler, which is found and
-//! loaded when there is something to compile. What has been compiled is kept on disk, and is had
-//! from there without the compiler.
+//! Compiles kernels from CUDA C++ to cubins with NVIDIA's run-time compiler (NVRTC), which is
+//! loaded when something must be compiled. Cubins are cached on disk and used from there without
+//! the compiler.
 
 mod binding;
 mod cache;
@@ -21,21 +21,21 @@ pub(crate) use error::CompileError;
 
 use cache::{Cache, Key};
 
-/// What every kernel is compiled with.
+/// The options that every kernel is compiled with.
 const OPTIONS: [&str; 1] = ["-std=c++17"];
 
-/// The stack of a thread that compiles: as much as the main thread of a program mostly has.
+/// The stack of a compiler thread: the usual size of a program's main thread.
 const STACK: usize = 8 << 20;
 
-/// The first version that knows `sm_90a`; it is none of those that the compiler lists.
+/// The first version that supports `sm_90a`, which the compiler does not list.
 const SM_90A_SINCE: (i32, i32) = (12, 0);
 
-/// A text to compile.
+/// A source to compile.
 #[derive(Clone, Debug)]
 pub(crate) struct Unit {
-    /// What messages call it.
+    /// Its name in messages.
     pub(crate) name: String,
-    /// The text; it can include nothing but what the compiler brings itself.
+    /// The source. It can include only headers that are built into the compiler.
     pub(crate) source: Arc<str>,
     /// Macros and their values.
     pub(crate) defines: Vec<(String, String)>,
@@ -49,7 +49,7 @@ pub(crate) struct Arch {
 }
 
 impl Arch {
-    /// The target that kernels are compiled for; for Hopper the one with `wgmma` and `setmaxnreg`.
+    /// The target that kernels are compiled for; for Hopper, the one with `wgmma` and `setmaxnreg`.
     pub(crate) fn target(self) -> String {
         match self {
             Self { major: 9, minor: 0 } => "sm_90a".to_owned(),
@@ -57,8 +57,8 @@ impl Arch {
         }
     }
 
-    /// The target for a compiler that compiles for these capabilities (89 is 8.9): the GPU's own,
-    /// else the newest before it that the GPU runs too.
+    /// The best target of a compiler that supports these capabilities (89 is 8.9): the GPU's own,
+    /// else the newest older one that the GPU also runs.
     fn target_among(self, supported: &[i32], version: (i32, i32)) -> Option<String> {
         let first = self.major * 10;
         let newest = supported.iter().filter(|n| (first..=first + self.minor).contains(n)).max()?;
@@ -73,7 +73,7 @@ impl fmt::Display for Arch {
     }
 }
 
-/// Compiles kernels for a GPU, or has them from the cache.
+/// Compiles kernels for a GPU, or reads them from the cache.
 pub(crate) struct Compiler {
     cache: Option<Cache>,
     arch: Arch,
@@ -81,12 +81,12 @@ pub(crate) struct Compiler {
 }
 
 impl Compiler {
-    /// A compiler that keeps what it makes in `cache_dir`, mostly [`Compiler::usual_cache_dir`].
+    /// A compiler with its cache in `cache_dir`, usually [`Compiler::usual_cache_dir`].
     pub(crate) fn new(cache_dir: Option<PathBuf>, arch: Arch) -> Self {
         Self { cache: cache_dir.map(Cache::at), arch, load: Nvrtc::load }
     }
 
-    /// Where compiled kernels are kept, if anywhere.
+    /// The usual folder of the cache, if there is one.
     pub(crate) fn usual_cache_dir() -> Option<PathBuf> {
         cache_folder("kernels")
     }
@@ -94,8 +94,8 @@ impl Compiler {
     /// The cubin of each unit. Those that are not in the cache are compiled on all cores.
     ///
     /// # Errors
-    /// [`CompileError::Failed`] for a unit that does not compile; the others when there is
-    /// something to compile and no compiler for it.
+    /// [`CompileError::Failed`] if a unit does not compile; the others if there is something to
+    /// compile and no usable compiler.
     pub(crate) fn compile_all(&self, units: &[Unit]) -> Result<Vec<Arc<[u8]>>, CompileError> {
         let target = self.arch.target();
         let found: Vec<_> = units.iter().map(|unit| self.cached(unit, &target)).collect();
@@ -127,7 +127,7 @@ impl Compiler {
     }
 
     fn compile(&self, nvrtc: &Nvrtc, unit: &Unit, target: &str) -> Result<Arc<[u8]>, CompileError> {
-        // An older compiler than the GPU has a target of its own to keep things under.
+        // A compiler that is older than the GPU has a target, and so a cache key, of its own.
         if target != self.arch.target()
             && let Some(cubin) = self.cached(unit, target)
         {
@@ -161,7 +161,7 @@ impl Unit {
         OPTIONS.map(str::to_owned).into_iter().chain([target]).chain(defines).collect()
     }
 
-    /// The compiler's version is no part of it: what is kept is to be found where there is none.
+    /// Without the compiler's version, so that the cache also serves machines without a compiler.
     fn key(&self, target: &str) -> Key {
         let options = self.options(target);
         Key::of([&*self.source].into_iter().chain(options.iter().map(String::as_str)))

@@ -1,4 +1,4 @@
-//! What the compiler is held to; part of it needs the library, none of it a GPU.
+//! Tests of the compiler. Some need the library, none a GPU.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::find::{Candidate, Surroundings};
 use super::*;
 
-/// The compute capabilities that kernels are written for.
+/// The compute capabilities that the kernels support.
 const ARCHS: [(i32, i32); 6] = [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)];
 
 fn arch(major: i32, minor: i32) -> Arch {
@@ -19,7 +19,7 @@ fn unit(name: &str, source: &str) -> Unit {
 
 /// A compiler on a machine that has none.
 fn without_nvrtc(dir: &Path) -> Compiler {
-    let load = || Err(CompileError::Missing { looked: Vec::new(), broken: Vec::new() });
+    let load = || Err(CompileError::Missing { searched: Vec::new(), broken: Vec::new() });
     Compiler { load, ..Compiler::new(Some(dir.to_owned()), arch(8, 9)) }
 }
 
@@ -132,7 +132,7 @@ fn a_key_is_of_all_that_a_kernel_is_made_from() {
 }
 
 #[test]
-fn what_is_in_the_cache_needs_no_compiler() {
+fn cached_kernels_need_no_compiler() {
     let dir = tempfile::tempdir().unwrap();
     let (units, compiler) = ([unit("a", "A"), unit("b", "B")], without_nvrtc(dir.path()));
     let cache = Cache::at(dir.path().to_owned());
@@ -145,7 +145,7 @@ fn what_is_in_the_cache_needs_no_compiler() {
     assert!(compiler.compile_all(&[]).unwrap().is_empty());
 }
 
-/// With F16 tensor cores, as the engine's kernels use them.
+/// With F16 tensor cores, as in the engine's kernels.
 const MMA: &str = r#"
 extern "C" __global__ void multiply(const unsigned *a, const unsigned *b, float *c) {
     unsigned lane = threadIdx.x;
@@ -203,7 +203,7 @@ fn what_is_compiled_is_kept_and_what_is_damaged_is_made_again() {
     not(nvrtc_here),
     ignore = "libnvrtc is not installed: pip install nvidia-cuda-nvrtc==13.0.88"
 )]
-fn a_kernel_that_does_not_compile_is_named_with_the_line() {
+fn compile_error_names_the_kernel_and_the_line() {
     let compiler = Compiler::new(None, arch(8, 6));
     let source =
         "extern \"C\" __global__ void k(float *x) {\n    int unused;\n    *x = nothing;\n}";
@@ -229,7 +229,7 @@ fn a_kernel_that_does_not_compile_is_named_with_the_line() {
     not(nvrtc_here),
     ignore = "libnvrtc is not installed: pip install nvidia-cuda-nvrtc==13.0.88"
 )]
-fn a_gpu_that_the_compiler_does_not_know_is_said() {
+fn gpu_unknown_to_the_compiler_is_reported() {
     let error = Compiler::new(None, arch(3, 5)).compile_all(&[mma()]).unwrap_err();
     let said = error.to_string();
     assert!(matches!(error, CompileError::NoTarget { .. }), "{said}");

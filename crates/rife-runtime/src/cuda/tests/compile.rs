@@ -1,18 +1,21 @@
-//! Every kernel compiles for every card.
+//! Every kernel compiles for every supported architecture.
 
 use std::collections::HashMap;
 
 use rife_model::{ModelVersion, Scale};
 
-use super::super::kernel::{Card, Extent, Kernel, Layout, Outcome, Source, Tile, Variant, tiles};
+use super::super::candidates::tiles;
+use super::super::kernel::{ConvInput, DeconvEpilogue, Kernel};
 use super::super::nvrtc::{Arch, Compiler, Unit};
 use super::super::plan::{Plan, Request};
+use super::super::tile::{Card, Extent, Tile};
+use super::super::variant::{Layout, Variant};
 use super::{A100, B200, FULL_HD, H100, PRECISIONS, RTX_3090, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
-/// One kernel of each kind: what differs only in its shape compiles if another does. `thorough`
-/// tells apart, beside texts, layouts, sources and epilogues, also models, scales that enlarge and
-/// where weights lie.
+/// One kernel of each kind: if one shape compiles, so do the others. In addition to sources,
+/// layouts, inputs and epilogues, `thorough` distinguishes models, scales that enlarge, and where
+/// weights are kept.
 fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Variant)> {
     let all = Optimizations::all();
     let mut kinds: HashMap<String, (usize, Kernel, Variant)> = HashMap::new();
@@ -25,13 +28,13 @@ fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Varia
             (all, Scale::Four),
             (all.without(Optimization::FusedKernels), Scale::Four),
         ] {
-            // What is tried of tiles does not depend on the size, and a plan of small frames has
-            // every kernel.
+            // Candidate tiles do not depend on the size, and a plan of small frames has every
+            // kernel.
             let of = request(version, precision, FrameSize::new(64, 64));
             let ensemble = version.spec().supports_ensemble && optimizations != all;
             let plan = Plan::new(&Request { optimizations, scale, ensemble, card, ..of });
             let others =
-                [Kernel::Frame, Kernel::YuvIn, Kernel::YuvOut, Kernel::Items, Kernel::Peak];
+                [Kernel::Frame, Kernel::YuvDecode, Kernel::YuvEncode, Kernel::Items, Kernel::Peak];
             for kernel in plan.steps().map(|s| s.kernel).chain(others) {
                 let variant = plan.variant;
                 for (key, size, kernel) in ways(kernel, &variant, scale, card, thorough) {
@@ -46,7 +49,8 @@ fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Varia
     kinds.into_values().map(|(_, kernel, variant)| (kernel, variant)).collect()
 }
 
-/// The ways of compiling a kernel that differ in its text, each with how much is unrolled in it.
+/// The ways of compiling a kernel that differ in its code, each with a measure of how much is
+/// unrolled.
 fn ways(
     kernel: Kernel,
     variant: &Variant,
@@ -57,17 +61,17 @@ fn ways(
     let layout = variant.layout;
     let by_model = thorough && variant.layout == Layout::ChannelsLast;
     let model = if by_model { format!("{} {scale}", variant.features) } else { String::new() };
-    // What is the same text in each precision and layout is told apart in one of each.
+    // Code that is the same in each precision and layout is distinguished in only one of them.
     let finely = by_model && variant.precision == Precision::F16;
     let levels = match kernel {
-        Kernel::Conv { source: Source::Input { levels, .. }, .. }
+        Kernel::Conv { source: ConvInput::Block { levels, .. }, .. }
         | Kernel::Input { levels, .. }
-        | Kernel::Deconv { outcome: Outcome::Blend { levels }, .. }
+        | Kernel::Deconv { epilogue: DeconvEpilogue::Blend { levels }, .. }
         | Kernel::Blend { levels } => levels,
         _ => 1,
     };
-    // Of the same text, that with the fewest levels, but not with none: then there is no warp. Of a
-    // scale that enlarges that with the most, as the last ones do.
+    // For the same code, prefer the fewest levels, but not none, because then nothing is warped.
+    // For a scale that enlarges, prefer the most, as the last blocks have.
     let levels = match scale {
         Scale::One => levels.checked_sub(1).unwrap_or(100),
         _ => 100 - levels,
@@ -75,32 +79,32 @@ fn ways(
     let name = match kernel {
         Kernel::Conv { stride, source, epilogue, terms, .. } => {
             let (source, model) = match source {
-                Source::Input { taps, rests, .. } if finely => {
-                    (format!("input {taps} {rests:?}"), model)
+                ConvInput::Block { taps, residuals, .. } if finely => {
+                    (format!("input {taps} {residuals:?}"), model)
                 }
-                Source::Input { .. } => ("input".into(), model),
+                ConvInput::Block { .. } => ("input".into(), model),
                 other => (format!("{other:?}"), String::new()),
             };
             let stride = if finely { stride } else { 0 };
             let products = variant.products(&kernel);
             format!("conv {stride} {source} {epilogue:?} {terms:?} {products:?} {layout:?} {model}")
         }
-        Kernel::Deconv { columns, outcome, .. } => {
-            // The same text for any number of levels.
-            let outcome = match outcome {
-                Outcome::Estimate => "estimate".into(),
-                Outcome::Blend { .. } => format!("blend {model}"),
-                Outcome::Features => "features".into(),
+        Kernel::Deconv { columns, epilogue, .. } => {
+            // The same code for any number of levels.
+            let epilogue = match epilogue {
+                DeconvEpilogue::Estimate => "estimate".into(),
+                DeconvEpilogue::Blend { .. } => format!("blend {model}"),
+                DeconvEpilogue::Features => "features".into(),
             };
-            format!("deconv {columns} {outcome} {layout:?}")
+            format!("deconv {columns} {epilogue} {layout:?}")
         }
-        Kernel::Input { taps, rests, .. } => {
-            format!("input {} {rests:?} {layout:?} {model}", if finely { taps } else { 0 })
+        Kernel::Input { taps, residuals, .. } => {
+            format!("input {} {residuals:?} {layout:?} {model}", if finely { taps } else { 0 })
         }
         Kernel::Pointwise { terms, .. } => format!("pointwise {terms} {layout:?}"),
         Kernel::Blend { .. } => format!("blend {model}"),
         Kernel::Frame => format!("frame {model}"),
-        Kernel::YuvIn => format!("yuv in {model}"),
+        Kernel::YuvDecode => format!("yuv decode {model}"),
         other => format!("{other:?}"),
     };
     if kernel.tile().is_none() {
@@ -111,13 +115,14 @@ fn ways(
         |tile: Tile| tile.rows * tile.columns * tile.channels / (tile.warps_m * tile.warps_n);
     let way = |tile: Tile| {
         let kernel = kernel.with_tile(tile);
-        // Whether weights stay, and how many inputs are held.
+        // Whether weights are resident, and the number of input buffers.
         let how = match finely {
             true => format!("{} {}", tile.stages == 0, tile.halos),
             false => String::new(),
         };
-        // The same text for any number of groups but one; their products are one of each width.
-        let how = match tile.groups {
+        // The code is the same for any number of warpgroups but one; products exist in several
+        // widths.
+        let how = match tile.warpgroups {
             0 => how,
             n => format!("{how} {} {}", n.min(2), tile.channels),
         };
@@ -140,7 +145,7 @@ fn every_kernel_compiles_for_every_card() {
             100 => B200,
             _ => RTX_3090,
         };
-        // More ways of each on the card with the most of its own.
+        // More ways on the architecture with the most code of its own.
         let thorough = major == 9;
         let units: Vec<Unit> = PRECISIONS
             .iter()

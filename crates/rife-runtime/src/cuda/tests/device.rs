@@ -1,9 +1,9 @@
-//! Every kernel, on a GPU, computes what its twin does: over ordinary numbers and over extreme
-//! ones, and whichever way it is cut into tiles.
+//! On a GPU, every kernel matches its reference, on ordinary and on extreme numbers and with any
+//! tile.
 //!
-//! How far a kernel may be off is worked out value by value, see `twin.rs`: nothing where frames
-//! are taken in and items written; elsewhere what the roundings of single precision and of the
-//! tensor cores' sums add up to, and then the two numbers that the storage rounds that to.
+//! The error bound is computed value by value, see `reference`: none where frames are converted and
+//! items written; elsewhere the accumulated rounding of F32 and of the tensor cores' sums, and then
+//! the two numbers that the storage rounds the bounds to.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,20 +11,24 @@ use std::sync::Arc;
 use rife_model::{ModelVersion, Scale};
 
 use super::super::abi::{self, Args, Items, MAX_ITEMS};
+use super::super::candidates::tiles;
+use super::super::context::Shared;
 use super::super::driver::{Gpu, Memory, Stream};
-use super::super::engine::{CudaEngine, Shared};
-use super::super::kernel::{Card, Kernel, Layout, PLAIN_THREADS, Tile, Variant, tiles};
+use super::super::engine::CudaEngine;
+use super::super::kernel::{Kernel, PLAIN_THREADS};
 use super::super::launch::{Addresses, launch};
 use super::super::plan::{Plan, Request, Step};
 use super::super::samples::format_code;
-use super::super::twin::{
+use super::super::tile::{Card, Tile};
+use super::super::variant::{Layout, Variant};
+use super::reference::{
     Approx, Element, Format, Item, Output, POISON, Place, Weights, World, reads, writes,
 };
 use super::{H100, PRECISIONS, Random, published, request};
 use crate::engine::Load;
 use crate::{FrameSize, Optimization, Optimizations, PixelFormat, Precision};
 
-/// Ways of cutting a kernel that are compared, of either kind of product.
+/// Tiles that are compared, of either kind of product.
 const TILES: usize = 6;
 
 const FORMATS: [PixelFormat; 3] = [PixelFormat::Rgb8, PixelFormat::Rgb16, PixelFormat::PlanarF32];
@@ -51,7 +55,7 @@ impl Bench {
             batch: 1,
             threads: None,
         };
-        let shared = CudaEngine::load(gpu, &load).unwrap().0;
+        let shared = CudaEngine::load(gpu, &load).unwrap().shared;
         Self { shared, stream, weights: Weights::read(bytes.as_slice()) }
     }
 
@@ -59,7 +63,7 @@ impl Bench {
         &self.shared.gpu
     }
 
-    /// Device memory that holds these bytes when the stream's next work begins.
+    /// Device memory with this content when the stream's next work begins.
     pub(super) fn holding(&self, bytes: &[u8]) -> Memory {
         let memory = self.gpu().memory(bytes.len()).unwrap();
         // SAFETY: both are as long as `bytes`, which lives until the copy is done, below.
@@ -75,14 +79,14 @@ impl Bench {
         bytes
     }
 
-    /// Runs one step over what a world holds, as on a card of so many multiprocessors; gives every
-    /// place it could have written.
+    /// Runs one step on the content of a world, as on a GPU with that many SMs; returns every place
+    /// that it could have written.
     fn run(
         &self,
         world: &World<'_>,
         step: &Step,
         encoder: bool,
-        processors: usize,
+        sms: usize,
     ) -> Vec<(Place, Vec<u8>)> {
         let places = places(world, step);
         let memory: Vec<Memory> = places.iter().map(|p| self.holding(world.bytes(*p))).collect();
@@ -115,7 +119,7 @@ impl Bench {
         };
         let variant = &world.plan.variant;
         let function = self.shared.function(step.kernel, &step.name, variant).unwrap();
-        let card = Card { processors, ..self.gpu().card };
+        let card = Card { sms, ..self.gpu().card };
         let launch = launch(world.plan, world.size, step, &function, &addresses, card);
         // SAFETY: the memory lives until it is read, after the launch is done.
         unsafe { launch.queue(&self.stream) }.unwrap();
@@ -123,7 +127,7 @@ impl Bench {
     }
 }
 
-/// An item as it lies in memory.
+/// The bytes of an item.
 fn item_bytes(item: &abi::Item) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(size_of::<abi::Item>());
     for address in [item.image0, item.image1, item.out] {
@@ -136,7 +140,7 @@ fn item_bytes(item: &abi::Item) -> Vec<u8> {
     bytes
 }
 
-/// Everywhere that a step can reach.
+/// Every place that a step can access.
 fn places(world: &World<'_>, step: &Step) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
     let buffers = step.buffers().map(Place::Buffer);
@@ -149,18 +153,17 @@ fn places(world: &World<'_>, step: &Step) -> Vec<Place> {
     places
 }
 
-/// What the inputs of a step are filled with.
+/// The content of a step's inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Filling {
     Ordinary,
-    /// Activations at the end of what half precision holds, black and white pixels, flow far out
-    /// of the frame.
+    /// Activations near the limit of F16, black and white pixels, flow far outside of the frame.
     Extreme,
-    /// Flow and mask that are infinite or not numbers.
+    /// Infinite or NaN flow and mask.
     NotFinite,
 }
 
-/// What a buffer holds.
+/// The content of a buffer.
 #[derive(Clone, Copy)]
 enum Role {
     Flow,
@@ -212,7 +215,8 @@ fn fill(world: &mut World<'_>, step: &Step, filling: Filling, random: &mut Rando
             Role::Activation => world.activation(step, id),
             _ => Format::All(Element::Float),
         };
-        // Neighbours alike here and there: between unlike ones an extreme flow is hardly known.
+        // Some neighbours are equal: between different ones, the bound of an extreme flow is too
+        // wide.
         let mut kept = [0.0; 4];
         let bytes = world.bytes_mut(Place::Buffer(id));
         let mut value = |i: usize, random: &mut Random| {
@@ -245,13 +249,13 @@ fn fill(world: &mut World<'_>, step: &Step, filling: Filling, random: &mut Rando
     }
 }
 
-/// A world of poison with a frame of each format to make.
+/// A poisoned world with a frame of each format to interpolate.
 fn world<'a>(plan: &'a Plan, size: FrameSize, weights: &'a Weights) -> World<'a> {
     let mut world = World::new(plan, size, weights, 3, false);
     world.encoded = 1;
     for out in 0..plan.items / plan.item_step {
         let format = FORMATS[(out + plan.items) % 3];
-        // Rows and planes with something between them, which must not be written.
+        // Gaps between rows and planes, which must not be written.
         let (pitch, plane) = match format {
             PixelFormat::Rgb8 => (3 * size.width + 5, 0),
             PixelFormat::Rgb16 => (6 * size.width + 10, 0),
@@ -273,28 +277,28 @@ fn world<'a>(plan: &'a Plan, size: FrameSize, weights: &'a Weights) -> World<'a>
     world
 }
 
-/// What tells kernels apart: everything but the tile, and, but for the layout and the fusing that
-/// are the rule, the channels.
+/// A key that distinguishes kernels: everything but the tile, and in the usual configuration also
+/// the channels.
 fn kind(step: &Step, variant: &Variant, usual: bool) -> String {
     let of = match step.kernel.with_tile(Tile::BLANK) {
         Kernel::Conv { stride, source, epilogue, terms, .. } if !usual => {
             format!("conv {stride} {source:?} {epilogue:?} {terms:?}")
         }
-        Kernel::Deconv { columns, outcome, .. } if !usual => {
-            format!("deconv {columns} {outcome:?}")
+        Kernel::Deconv { columns, epilogue, .. } if !usual => {
+            format!("deconv {columns} {epilogue:?}")
         }
         Kernel::Pointwise { terms, .. } => {
             format!("pointwise {terms} {}", step.residual.is_some())
         }
         kernel => format!("{kernel:?}"),
     };
-    // Where a block works above the frame's size, it reads and is read otherwise.
+    // A block that works above the frame's size reads, and is read, differently.
     format!("{of} {variant:?} {}", step.divisor < 1.0)
 }
 
 type Planned = (Plan, FrameSize);
 
-/// A step that stands for its kind.
+/// A step that represents its kind.
 struct Case {
     plan: usize,
     step: Step,
@@ -302,7 +306,7 @@ struct Case {
     tiles: Vec<Tile>,
 }
 
-/// Every kind of step, of small plans, and a few ways of cutting it.
+/// Every kind of step of small plans, and some tiles for each.
 fn cases(version: ModelVersion, precision: Precision, card: Card) -> (Vec<Planned>, Vec<Case>) {
     let all = Optimizations::all();
     let unfused = all.without(Optimization::FusedKernels);
@@ -324,7 +328,7 @@ fn cases(version: ModelVersion, precision: Precision, card: Card) -> (Vec<Planne
             if ensemble && !version.spec().supports_ensemble {
                 continue;
             }
-            // A batch of three for what makes frames, one of each format; else of two.
+            // A batch of three where frames are written, one of each format; else of two.
             for batch in [2, 3] {
                 let of = request(version, precision, size);
                 let plan =
@@ -336,13 +340,13 @@ fn cases(version: ModelVersion, precision: Precision, card: Card) -> (Vec<Planne
                     if makes_frames != (batch == 3) || !seen.insert((kind, size)) {
                         continue;
                     }
-                    let offered = tiles(&step.kernel, &plan.variant, plan.extent(step), card);
+                    let offered = tiles(&step.kernel, &plan.variant, step.extent(), card);
                     let count = if size == small { TILES } else { 1 };
                     let mut chosen: Vec<Tile> = Vec::new();
-                    // Of either kind the first, the last, and some between; and of groups and the
-                    // ring that they share whatever there is.
+                    // For either kind of product the first, the last, and some between; and every
+                    // combination of warpgroups and ring.
                     let (wgmma, sync): (Vec<Tile>, Vec<Tile>) =
-                        offered.iter().partition(|tile| tile.groups > 0);
+                        offered.iter().partition(|tile| tile.warpgroups > 0);
                     let some = |of: &[Tile]| -> Vec<Tile> {
                         let last = of.len().saturating_sub(1);
                         let at = (0..count).map(|k| k * last / (count - 1).max(1));
@@ -350,7 +354,7 @@ fn cases(version: ModelVersion, precision: Precision, card: Card) -> (Vec<Planne
                     };
                     let mut rings = HashSet::new();
                     let of_each_ring =
-                        wgmma.iter().filter(|t| count > 1 && rings.insert((t.groups, t.halos)));
+                        wgmma.iter().filter(|t| count > 1 && rings.insert((t.warpgroups, t.halos)));
                     for tile in
                         some(&sync).into_iter().chain(some(&wgmma)).chain(of_each_ring.copied())
                     {
@@ -374,10 +378,10 @@ fn cases(version: ModelVersion, precision: Precision, card: Card) -> (Vec<Planne
 }
 
 impl Case {
-    /// What its inputs are filled with, one after the other.
+    /// The contents to test with, one after the other.
     fn fillings(&self) -> &'static [Filling] {
         let all = &[Filling::Ordinary, Filling::Extreme, Filling::NotFinite];
-        // Only what reads flow meets what is not finite.
+        // Only steps that read flow are tested with values that are not finite.
         let sampled = !self.step.levels.is_empty() || self.step.kernel == Kernel::Merge;
         if sampled { all } else { &all[..2] }
     }
@@ -395,7 +399,7 @@ impl Case {
     }
 }
 
-/// Holds everything that a step could reach to what its twin made of it.
+/// Compares everything that a step could access with the reference.
 fn compare(world: &World<'_>, expected: &[Output], made: &[(Place, Vec<u8>)]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (place, made) in made {
@@ -410,13 +414,13 @@ fn compare(world: &World<'_>, expected: &[Output], made: &[(Place, Vec<u8>)]) ->
     wrong
 }
 
-fn every_step_computes_what_its_twin_does(version: ModelVersion, precision: Precision) {
+fn every_step_matches_its_reference(version: ModelVersion, precision: Precision) {
     let bench = Bench::new(version, precision);
     let (plans, cases) = cases(version, precision, bench.gpu().card);
     assert!(cases.len() > 20, "{}", cases.len());
 
     // Compiled together, on all cores.
-    for layout in [Layout::ChannelsLast, Layout::Planes] {
+    for layout in [Layout::ChannelsLast, Layout::Planar] {
         let of_layout: Vec<&Case> =
             cases.iter().filter(|c| plans[c.plan].0.variant.layout == layout).collect();
         let Some(first) = of_layout.first() else { continue };
@@ -434,8 +438,8 @@ fn every_step_computes_what_its_twin_does(version: ModelVersion, precision: Prec
             fill(&mut world, &case.step, *filling, &mut random);
             let expected = world.run(&case.step);
             let mut first: Option<Vec<(Place, Vec<u8>)>> = None;
-            // With one multiprocessor a block that keeps its weights walks over many tiles.
-            let all = bench.gpu().card.processors;
+            // With one SM, a persistent block computes many tiles.
+            let all = bench.gpu().card.sms;
             for (kernel, on) in case.kernels().into_iter().flat_map(|k| [(k, all), (k, 1)]) {
                 let step = Step { kernel, ..case.step.clone() };
                 let made = bench.run(&world, &step, case.encoder, on);
@@ -456,35 +460,37 @@ fn every_step_computes_what_its_twin_does(version: ModelVersion, precision: Prec
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Whole frames of a small size give a block one tile each: here one multiprocessor's blocks walk
-/// over all of a layer's, so that inputs are overwritten while others are still multiplied. It is
-/// short enough to run under racecheck, see `tools/check-gpu-memory.sh`.
+/// Small frames give each block only one tile. With one SM, its blocks compute all tiles of a
+/// layer, so that inputs are overwritten while others are still multiplied. It is short enough for
+/// racecheck, see `tools/check-gpu-memory.sh`.
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn blocks_that_walk_keep_their_inputs_apart() {
-    let (walked, card) = walk(Precision::F16);
-    // Of `mma.sync` one input and two; of `wgmma`, which Hopper has, every ring of several groups.
+fn persistent_blocks_keep_their_inputs_apart() {
+    let (persistent, card) = compare_with_one_sm(Precision::F16);
+    // For `mma.sync` one and two input buffers; for `wgmma` (Hopper) every ring of several
+    // warpgroups.
     for halos in 1..=2 {
-        assert!(walked.contains(&(0, halos)), "{walked:?}");
+        assert!(persistent.contains(&(0, halos)), "{persistent:?}");
     }
-    let rings = walked.iter().filter(|(groups, _)| *groups > 1).count();
-    assert!(rings >= 3 || !card.wgmma, "{walked:?}");
+    let rings = persistent.iter().filter(|(groups, _)| *groups > 1).count();
+    assert!(rings >= 3 || !card.wgmma, "{persistent:?}");
 }
 
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn blocks_that_walk_over_floats_keep_their_inputs_apart() {
-    let (walked, _) = walk(Precision::Tf32);
-    assert!(!walked.is_empty());
+fn persistent_f32_blocks_keep_their_inputs_apart() {
+    let (persistent, _) = compare_with_one_sm(Precision::Tf32);
+    assert!(!persistent.is_empty());
 }
 
-/// Gives the groups and inputs of the kernels whose blocks fetched more tiles than they hold.
-fn walk(precision: Precision) -> (HashSet<(usize, usize)>, Card) {
+/// Returns the warpgroups and input buffers of the kernels whose blocks computed more tiles than
+/// they have buffers.
+fn compare_with_one_sm(precision: Precision) -> (HashSet<(usize, usize)>, Card) {
     let bench = Bench::new(ModelVersion::V4_26, precision);
     let card = bench.gpu().card;
     let (plans, cases) = cases(ModelVersion::V4_26, precision, card);
     let mut random = Random(11);
-    let mut walked: HashSet<(usize, usize)> = HashSet::new();
+    let mut persistent: HashSet<(usize, usize)> = HashSet::new();
     for case in &cases {
         let (plan, size) = &plans[case.plan];
         let Kernel::Conv { cin: ..=64, .. } = case.step.kernel else { continue };
@@ -500,15 +506,15 @@ fn walk(precision: Precision) -> (HashSet<(usize, usize)>, Card) {
             let wrong = compare(&world, &expected, &made);
             assert!(wrong.is_empty(), "{}, {tile:?}: {}", step.name, wrong.join("\n"));
             let function = bench.shared.function(step.kernel, &step.name, &plan.variant).unwrap();
-            let extent = plan.extent(&step);
+            let extent = step.extent();
             let tiles = extent.rows.div_ceil(tile.rows) * extent.columns.div_ceil(tile.columns);
             let blocks = (function.occupancy.max(1) / step.kernel.splits()).max(1);
             if tiles * extent.batch > tile.halos * blocks {
-                walked.insert((tile.groups, tile.halos));
+                persistent.insert((tile.warpgroups, tile.halos));
             }
         }
     }
-    (walked, card)
+    (persistent, card)
 }
 
 macro_rules! steps {
@@ -517,7 +523,7 @@ macro_rules! steps {
             #[test]
             #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
             fn $name() {
-                every_step_computes_what_its_twin_does(
+                every_step_matches_its_reference(
                     ModelVersion::$version,
                     Precision::$precision,
                 );
@@ -537,7 +543,7 @@ steps! {
 
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn frames_are_taken_in_exactly() {
+fn uploaded_frames_are_converted_exactly() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         for precision in PRECISIONS {
             let bench = Bench::new(version, precision);
@@ -622,10 +628,10 @@ fn items_are_written_exactly() {
     }
 }
 
-/// What the tests above do with a kernel, done with a twin's result in its place: it passes, and
-/// what differs from it does not. Of every kind of step, also where there is no GPU.
+/// The comparison of the tests above, with the reference in place of the kernel: it passes, and any
+/// difference fails. For every kind of step, without a GPU.
 #[test]
-fn a_twin_agrees_with_itself_and_with_nothing_else() {
+fn reference_accepts_its_own_output_and_rejects_changes() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let bytes = published(version);
         let weights = Weights::read(bytes.as_slice());
@@ -649,7 +655,7 @@ fn a_twin_agrees_with_itself_and_with_nothing_else() {
                 };
                 let wrong = compare(&before, &expected, &made(&after));
                 assert!(wrong.is_empty(), "{name}: {wrong:?}");
-                // Nothing done at all is found, and a single wrong element is.
+                // An untouched output is detected, and so is a single wrong element.
                 if *filling == Filling::Ordinary {
                     assert!(!compare(&before, &expected, &made(&before)).is_empty(), "{name}");
                     for output in &expected {
@@ -672,7 +678,7 @@ fn a_twin_agrees_with_itself_and_with_nothing_else() {
             }
             kinds.insert(std::mem::discriminant(&case.step.kernel));
         }
-        // All but the frame's own and the items', and the mean of an ensemble.
+        // All but the kernels that write frames and items, and the mean of an ensemble.
         let merges = usize::from(version.spec().supports_ensemble);
         assert_eq!(kinds.len(), 5 + merges);
         println!("RIFE {version}: {} steps", cases.len());

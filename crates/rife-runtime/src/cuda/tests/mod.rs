@@ -1,33 +1,30 @@
-//! The CUDA engine, on any machine: its kernels compile, its plans compute the network. And on one
-//! with a GPU: every kernel computes what its twin does.
+//! Tests of the CUDA engine. On any machine: its kernels compile, and its plans compute the
+//! network. On a machine with a GPU: every kernel matches its reference.
 
 mod compile;
 mod device;
 mod network;
 mod pack;
 mod plan;
+mod reference;
 mod session;
 mod yuv;
 
 use rife_model::weights::{Store, VerifiedBytes};
 use rife_model::{ModelVersion, Scale};
 
-use super::kernel::Card;
 use super::plan::Request;
+use super::tile::Card;
 use crate::{FrameSize, Optimizations, Precision};
 
 const H100: Card =
-    Card { processors: 132, shared_per_block: 232_448, shared_per_processor: 233_472, wgmma: true };
-const A100: Card = Card {
-    processors: 108,
-    shared_per_block: 166_912,
-    shared_per_processor: 167_936,
-    wgmma: false,
-};
-const B200: Card = Card { processors: 148, wgmma: false, ..H100 };
+    Card { sms: 132, shared_per_block: 232_448, shared_per_sm: 233_472, wgmma: true };
+const A100: Card =
+    Card { sms: 108, shared_per_block: 166_912, shared_per_sm: 167_936, wgmma: false };
+const B200: Card = Card { sms: 148, wgmma: false, ..H100 };
 const RTX_3090: Card =
-    Card { processors: 82, shared_per_block: 101_376, shared_per_processor: 102_400, wgmma: false };
-const RTX_4090: Card = Card { processors: 128, ..RTX_3090 };
+    Card { sms: 82, shared_per_block: 101_376, shared_per_sm: 102_400, wgmma: false };
+const RTX_4090: Card = Card { sms: 128, ..RTX_3090 };
 
 const PRECISIONS: [Precision; 3] = [Precision::F16, Precision::Tf32, Precision::F32];
 
@@ -53,7 +50,7 @@ fn published(version: ModelVersion) -> VerifiedBytes {
     weights.read().unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Numbers from a seed, SplitMix64.
+/// Pseudorandom numbers, SplitMix64.
 struct Random(u64);
 
 impl Random {
@@ -65,7 +62,7 @@ impl Random {
         x ^ (x >> 31)
     }
 
-    /// From 0 to 1.
+    /// In [0, 1).
     fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }

@@ -1,21 +1,21 @@
-//! A plan's steps, each computed by its twin, are the network.
+//! The steps of a plan, computed by their references, are the network.
 
 use candle_core::{DType, Device, Tensor};
 use rife_model::{IfNet, Input, ModelVersion, Padding, Scale};
 use rife_testkit::tolerance::{F16_IMAGE, TF32_IMAGE, max_error};
 
 use super::super::plan::{Plan, Request};
-use super::super::twin::{Weights, run_plan};
+use super::reference::{Weights, run_plan};
 use super::{published, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
-/// The same lines on both frames, moved by `pan`, as planar floats.
+/// The same lines in both frames, shifted by `pan`, as planar floats.
 fn frame(size: FrameSize, pan: i64) -> Vec<f32> {
     let lines = rife_testkit::lines(size.width, size.height, pan, pan / 2);
     lines.into_iter().map(|v| f32::from(v) / 255.0).collect()
 }
 
-/// What the network gives between two of the frames.
+/// The network's output between two of the frames.
 fn reference(
     net: &IfNet,
     size: FrameSize,
@@ -38,7 +38,7 @@ fn reference(
 const UNFUSED: Optimizations = Optimizations::all().without(Optimization::FusedKernels);
 
 #[test]
-fn the_plan_computes_the_network() {
+fn plan_computes_the_network() {
     let (small, odd, wide) =
         (FrameSize::new(64, 64), FrameSize::new(70, 33), FrameSize::new(130, 66));
     let all = Optimizations::all();
@@ -74,7 +74,7 @@ fn the_plan_computes_the_network() {
         let weights = Weights::read(bytes.as_slice());
         for (case, &(size, scale, ensemble, optimizations)) in cases.iter().enumerate() {
             let frames = [frame(size, 0), frame(size, 3), frame(size, -4)];
-            // A batch of two, of other frames and other moments, in some of the cases.
+            // In some cases a batch of two, with different frames and timesteps.
             let wanted = [(0, 1, 0.3), (1, 2, 0.85)];
             let wanted = &wanted[..1 + case % 2];
             let plan = Plan::new(&Request {
@@ -98,10 +98,10 @@ fn the_plan_computes_the_network() {
     }
 }
 
-/// Buffers of one arena, where lives and places decide what survives, hold what buffers of their
-/// own hold; and what is rounded to half precision stays near to what is not.
+/// With buffers in one arena, the results are those with separate buffers; and F16 results are
+/// close to F32.
 #[test]
-fn in_the_arena_the_plan_computes_the_same() {
+fn plan_computes_the_same_in_the_arena() {
     let size = FrameSize::new(70, 33);
     let frames = [frame(size, 0), frame(size, 3), frame(size, -4)];
     for (version, ensemble) in

@@ -1,22 +1,22 @@
-//! Packed weights, multiplied as the tensor cores multiply them, are the published ones.
+//! Packed weights, multiplied as on the tensor cores, give the published layers.
 
 use rife_model::ModelVersion;
 
-use super::super::kernel::{Kernel, Layout, Products, Rests, Variant};
-use super::super::pack::{self, input_channels, output_of, round_together};
-use super::super::plan::{Input, LayerKind, Plan};
-use super::super::twin::{Element, Weights};
+use super::super::kernel::{Kernel, RoundingResiduals};
+use super::super::pack::{self, input_channels, output_of, round_with_error_diffusion};
+use super::super::plan::{ChannelOrder, LayerKind, Plan};
+use super::super::variant::{Layout, Products, Variant};
+use super::reference::{Element, Weights};
 use super::{FULL_HD, PRECISIONS, Random, published, request};
 use crate::Precision;
 
-/// The weights of every convolution, taken apart as `mma.m16n8k16` (F16) and `m16n8k8` take their
-/// right operand: of a lane `l`, column `l / 4`, and in each of two registers the channels of
-/// `l % 4`. What eight columns of a step are is 256 bytes: all lanes' first registers, then their
-/// second, so that in F16 each column has 16 bytes in either half, as `wgmma` reads them. Three of
-/// BF16 take both channels of a lane rounded in the first register, and what is left of both in the
-/// second.
+/// The weights of every convolution, unpacked as `mma.m16n8k16` (F16) and `m16n8k8` read operand B:
+/// lane `l` has column `l / 4`, and in each of two registers the channels of `l % 4`. Eight columns
+/// of a step are 256 bytes: the first registers of all lanes, then the second ones, so that in F16
+/// each column has 16 bytes in either half, as `wgmma` reads them. For 3xBF16, the first register
+/// holds both channels of a lane rounded, and the second one their residuals.
 #[test]
-fn packed_convolutions_multiply_as_published_ones() {
+fn packed_convolution_weights_match_published_ones() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let bytes = published(version);
         let weights = Weights::read(bytes.as_slice());
@@ -28,22 +28,24 @@ fn packed_convolutions_multiply_as_published_ones() {
             let variant = &plan.variant;
             let mut random = Random(1);
             for (layer, (weights_at, bias_at)) in plan.layers.iter().zip(offsets) {
-                let LayerKind::Conv { cin, padded, cout, input, .. } = layer.kind else {
+                let LayerKind::Conv { cin, padded, cout, order, .. } = layer.kind else {
                     continue;
                 };
-                let order = input_channels(input, cin, padded);
-                // Every published channel has a place, and a second where what rounding leaves of
-                // it is multiplied too.
+                let channels = input_channels(order, cin, padded);
+                // Every published channel has a place, and a second one if its rounding residual is
+                // multiplied.
                 for channel in 0..cin {
-                    let twice = match input {
-                        Input::Colours(rests) | Input::Halves(rests) => match rests {
-                            Rests::None => false,
-                            Rests::Flow => channel + 4 >= cin,
-                            Rests::All => true,
-                        },
-                        Input::Published => false,
+                    let twice = match order {
+                        ChannelOrder::Image(residuals) | ChannelOrder::Block(residuals) => {
+                            match residuals {
+                                RoundingResiduals::None => false,
+                                RoundingResiduals::Flow => channel + 4 >= cin,
+                                RoundingResiduals::All => true,
+                            }
+                        }
+                        ChannelOrder::Published => false,
                     };
-                    let places = order.iter().filter(|at| **at == Some(channel)).count();
+                    let places = channels.iter().filter(|at| **at == Some(channel)).count();
                     assert_eq!(places, 1 + usize::from(twice), "{} {channel}", layer.path);
                 }
 
@@ -65,7 +67,7 @@ fn packed_convolutions_multiply_as_published_ones() {
                         }
                     }
                     for (o, sum) in sums.iter().enumerate() {
-                        let wanted: f64 = order
+                        let wanted: f64 = channels
                             .iter()
                             .zip(&x)
                             .filter_map(|(c, x)| Some(x * expected.at(tap, (*c)?, o)))
@@ -83,7 +85,7 @@ fn packed_convolutions_multiply_as_published_ones() {
     }
 }
 
-/// One step of the tensor cores for one row and eight columns, of both registers of each lane.
+/// One step of the tensor cores for one row and eight columns, from both registers of each lane.
 fn multiply(products: Products, variant: &Variant, of: &[u8], x: &[f64], sums: &mut [f64]) {
     let element = if products == Products::F16 { Element::Half } else { Element::Float };
     let each = 4 / element.bytes();
@@ -107,10 +109,10 @@ fn multiply(products: Products, variant: &Variant, of: &[u8], x: &[f64], sums: &
     }
 }
 
-/// The same of transposed convolutions: of each phase and tap of its 2x2 eight columns of a step are
-/// 256 bytes, 8 a lane.
+/// The same for transposed convolutions: for each phase and each tap of its 2x2, eight columns of a
+/// step are 256 bytes, 8 per lane.
 #[test]
-fn packed_transposed_convolutions_multiply_as_published_ones() {
+fn packed_transposed_convolution_weights_match_published_ones() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let bytes = published(version);
         let weights = Weights::read(bytes.as_slice());
@@ -163,7 +165,7 @@ fn packed_transposed_convolutions_multiply_as_published_ones() {
     }
 }
 
-/// What is packed does not depend on the size, the fusing or the layout: one copy serves all.
+/// Packing does not depend on the size, fusing or layout: one copy serves all.
 #[test]
 fn layers_are_the_same_in_every_plan_of_a_model() {
     use crate::{FrameSize, Optimizations};
@@ -180,14 +182,14 @@ fn layers_are_the_same_in_every_plan_of_a_model() {
         assert_eq!(usual.layers, other.layers);
         assert_eq!(
             (usual.variant.layout, other.variant.layout),
-            (Layout::ChannelsLast, Layout::Planes)
+            (Layout::ChannelsLast, Layout::Planar)
         );
         assert!(other.steps().any(|s| matches!(s.kernel, Kernel::Input { .. })));
     }
 }
 
-/// Rounded weights stay near what they were, and their sums over what meets one output stay about as
-/// exact as the smallest of them: rounding each on its own is off by far more.
+/// Rounded weights stay close to the originals, and their sum over an output about as exact as the
+/// smallest of them; independent rounding would be off by far more.
 #[test]
 fn rounded_weights_keep_their_sums() {
     let alone = |v: f32, precision| match precision {
@@ -206,10 +208,11 @@ fn rounded_weights_keep_their_sums() {
                 let count = taps.len() * taps[0].len();
                 let exact: Vec<f32> = (0..count).map(|_| random.within(0.3) as f32).collect();
                 let mut rounded = exact.clone();
-                round_together(&mut rounded, precision);
+                round_with_error_diffusion(&mut rounded, precision);
                 for (v, r) in exact.iter().zip(&rounded) {
                     assert_eq!(alone(*r, precision), *r);
-                    // Half a unit of its own last place, and half of one of the largest's.
+                    // Half a unit in the last place of the weight, and half of one of the largest
+                    // weight.
                     let most = 2.0f32.powi(-11) * v.abs() + 1.01 * 2.0f32.powi(-13);
                     assert!((v - r).abs() <= most, "{v} {r}");
                 }
@@ -226,6 +229,6 @@ fn rounded_weights_keep_their_sums() {
         assert!(together < apart / 6.0, "{precision:?}: {together} {apart}");
     }
     let mut huge = [7e4, 1.0, -1e5, 0.0, f32::NAN, 0.1, 0.2, 0.3, 0.4];
-    round_together(&mut huge, Precision::F16);
+    round_with_error_diffusion(&mut huge, Precision::F16);
     assert!(huge[0].is_infinite() && huge[1] == 1.0);
 }

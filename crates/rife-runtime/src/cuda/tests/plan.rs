@@ -1,20 +1,22 @@
-//! What must hold of every plan, whatever is asked of it.
+//! Invariants of every plan, for any request.
 
 use proptest::prelude::*;
 use rife_model::{ModelVersion, Scale};
 
-use super::super::kernel::{Card, Extent, Kernel, Tile, tiles};
+use super::super::candidates::tiles;
+use super::super::kernel::Kernel;
 use super::super::plan::{Buffer, Plan, Request, Step};
-use super::super::twin::{reads, writes};
+use super::super::tile::{Card, Extent, Tile};
+use super::reference::{reads, writes};
 use super::{A100, B200, FULL_HD, H100, PRECISIONS, RTX_3090, RTX_4090, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
 const CARDS: [Card; 5] = [H100, A100, B200, RTX_3090, RTX_4090];
-/// Registers that a thread can have, and those of a multiprocessor.
+/// Registers of a thread, and of an SM.
 const REGISTERS: usize = 255;
 const ALL_REGISTERS: usize = 65536;
 
-/// A tile that a card can run a kernel with.
+/// Checks that a GPU can run a kernel with a tile.
 fn check_tile(kernel: &Kernel, tile: Tile, plan: &Plan, card: Card) -> Result<(), String> {
     let variant = &plan.variant;
     let kernel = kernel.with_tile(tile);
@@ -24,15 +26,15 @@ fn check_tile(kernel: &Kernel, tile: Tile, plan: &Plan, card: Card) -> Result<()
         return fail("threads");
     }
     let shared = kernel.shared(variant);
-    // A block costs a KiB beyond what it asks for.
-    if shared > card.shared_per_block || tile.blocks * (shared + 1024) > card.shared_per_processor {
+    // A block uses 1 KiB more than it requests.
+    if shared > card.shared_per_block || tile.blocks * (shared + 1024) > card.shared_per_sm {
         return fail("shared memory");
     }
     let pixels = tile.rows * tile.columns;
     if !pixels.is_multiple_of(16 * tile.warps_m) || !tile.columns.is_multiple_of(8) {
         return fail("pixels of a warp");
     }
-    // Each thread holds four sums of every 16 pixels and 8 channels of its warp.
+    // Each thread holds four sums per 16 pixels and 8 channels of its warp.
     let sums = match kernel {
         Kernel::Conv { cout, .. } => {
             if !cout.is_multiple_of(tile.channels)
@@ -61,7 +63,7 @@ fn check_tile(kernel: &Kernel, tile: Tile, plan: &Plan, card: Card) -> Result<()
     Ok(())
 }
 
-/// Lives and places of the buffers that a list of steps uses.
+/// Checks the lifetimes and the places of the buffers of a list of steps.
 fn check_buffers(plan: &Plan, steps: &[Step]) -> Result<(), String> {
     let mut written = vec![false; plan.buffers.len()];
     let mut life: Vec<Option<(usize, usize)>> = vec![None; plan.buffers.len()];
@@ -98,7 +100,7 @@ fn check_buffers(plan: &Plan, steps: &[Step]) -> Result<(), String> {
     Ok(())
 }
 
-/// Every step has the buffers and the tile that it needs.
+/// Checks that every step has the buffers and the tile that it needs.
 fn check(plan: &Plan, card: Card) -> Result<(), String> {
     check_buffers(plan, &plan.encoder)?;
     check_buffers(plan, &plan.network)?;
@@ -108,7 +110,7 @@ fn check(plan: &Plan, card: Card) -> Result<(), String> {
     }
     for step in plan.steps() {
         if let Some(tile) = step.kernel.tile() {
-            let best = tiles(&step.kernel, &plan.variant, plan.extent(step), card);
+            let best = tiles(&step.kernel, &plan.variant, step.extent(), card);
             check_tile(&step.kernel, tile, plan, card)
                 .map_err(|e| format!("{}: {e}", step.name))?;
             if best.first() != Some(&tile) {
@@ -116,7 +118,7 @@ fn check(plan: &Plan, card: Card) -> Result<(), String> {
             }
         }
     }
-    // The frame itself is made once, last of all.
+    // The frame is written once, at the end.
     let makes = |step: &Step| {
         let own = writes(step);
         own.is_empty()
@@ -164,9 +166,9 @@ proptest! {
     }
 }
 
-/// The extent only ranks tiles: whether there is any does not depend on it.
+/// The extent only ranks tiles; whether there are any does not depend on it.
 #[test]
-fn every_kernel_has_tiles_on_every_card_and_they_fit() {
+fn every_kernel_has_valid_tiles_on_every_gpu() {
     let mut empty = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
@@ -205,7 +207,7 @@ fn every_kernel_has_tiles_on_every_card_and_they_fit() {
 fn full_hd_in_half_precision_takes_less_than_200_mib() {
     for version in ModelVersion::ALL {
         let plan = Plan::new(&request(version, Precision::F16, FULL_HD));
-        // What a session holds: three frames for the network, two on their way in and two out.
+        // The memory of a session: three images, two uploads and two downloads.
         let frames = 3 * plan.image_bytes() + 4 * 3 * FULL_HD.pixels();
         let bytes = plan.arena + frames + plan.weight_offsets().1;
         println!("RIFE {version}: {:.1} MiB", bytes as f64 / f64::from(1 << 20));
@@ -213,14 +215,14 @@ fn full_hd_in_half_precision_takes_less_than_200_mib() {
     }
 }
 
-/// What a launch's time is held to counts the frames that it reads and the one that it makes.
+/// The bytes of a launch include the frames that it reads and writes.
 #[test]
 fn the_bytes_of_a_step_are_those_of_its_tensors_weights_and_frames() {
     let bytes = |version, precision, name: &str| {
         let plan = Plan::new(&request(version, precision, FULL_HD));
         plan.steps().find(|s| s.name == name).unwrap().bytes
     };
-    // Padded to 1920x1088; the arithmetic is by hand.
+    // Padded to 1920x1088; computed by hand.
     let pixels = (1920 * 1088) as f64;
     let made = (3 * 1920 * 1080) as f64;
     let levels = |up_to: usize| -> f64 {
@@ -230,13 +232,13 @@ fn the_bytes_of_a_step_are_those_of_its_tensors_weights_and_frames() {
     let (v4_6, v4_25) = (ModelVersion::V4_6, ModelVersion::V4_25);
     for (precision, element) in [(Precision::F16, 2.0), (Precision::F32, 4.0)] {
         let images = 2.0 * pixels * 4.0 * element;
-        // 24 columns of 16 taps, the input at a quarter of the size.
+        // 24 columns of 16 taps, with the input at a quarter of the size.
         let blend =
             images + made + levels(3) + element * (16.0 * 64.0 * 24.0 + pixels / 16.0 * 64.0);
         assert_eq!(bytes(v4_6, precision, "block3.lastconv"), blend, "{precision}");
         let first = images + levels(3) + element * (9.0 * 16.0 * 32.0 + pixels / 4.0 * 32.0);
         assert_eq!(bytes(v4_6, precision, "block3.conv0"), first, "{precision}");
-        // At an eighth of the size four pixels of each 64 are read.
+        // At an eighth of the size, four of each 64 pixels are read.
         let coarse = bytes(v4_6, precision, "block0.conv0");
         assert!(coarse > images / 16.0 && coarse < images / 2.0, "{precision}: {coarse}");
         let taken = bytes(v4_25, precision, "encode.cnn0");
@@ -246,9 +248,9 @@ fn the_bytes_of_a_step_are_those_of_its_tensors_weights_and_frames() {
     }
 }
 
-/// The check itself finds what it is to find.
+/// The checks detect faults.
 #[test]
-fn an_unsound_plan_is_found() {
+fn unsound_plan_is_detected() {
     let card = H100;
     let good = Plan::new(&request(ModelVersion::V4_6, Precision::F16, FULL_HD));
     assert_eq!(check(&good, card), Ok(()));
@@ -266,12 +268,12 @@ fn an_unsound_plan_is_found() {
     assert!(check(&unwritten, card).is_err());
 
     let mut too_large = good;
-    too_large.retile(|step, _| step.kernel.tile().map(|t| Tile { rows: 8 * t.rows, ..t }));
+    too_large.retile(|step| step.kernel.tile().map(|t| Tile { rows: 8 * t.rows, ..t }));
     assert!(check(&too_large, card).is_err());
 }
 
 #[test]
-fn a_plan_knows_what_its_kernels_can_count() {
+fn plan_beyond_the_index_range_is_detected() {
     let of = |side, scale, batch, optimizations| {
         let of = request(ModelVersion::V4_6, Precision::F16, FrameSize::new(side, side));
         Plan::new(&Request { scale, batch, optimizations, ..of })
@@ -281,6 +283,6 @@ fn a_plan_knows_what_its_kernels_can_count() {
     assert!(of(32768, Scale::One, 1, all).is_countable());
     assert!(!of(32768, Scale::One, 2, all).is_countable());
     assert!(!of(32768, Scale::Two, 1, all).is_countable());
-    // The last block's input has four times the rows then, and a kernel of its own.
+    // The last block's input then has four times the rows, and a kernel of its own.
     assert!(!of(16384, Scale::Four, 1, Optimizations::none()).is_countable());
 }

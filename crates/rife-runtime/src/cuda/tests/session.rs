@@ -1,5 +1,4 @@
-//! Whole sessions, on a GPU: weights that no file holds, and what is left when a call into the
-//! driver fails in their midst.
+//! Whole sessions on a GPU: with random weights, and after failures of driver calls.
 
 use std::path::Path;
 
@@ -19,9 +18,9 @@ use crate::{
     Precision, Result, Stride,
 };
 
-/// Strict F32 with drawn weights, largest error of the image. The tensor cores cut sums off, which
-/// leaves a bias of about 2⁻²² in each layer: of the reference, which is off by 2.1e-5 there, as much
-/// makes 1.2e-4 (weights times 1 - 2⁻²²), where noise of that size makes 2.6e-5.
+/// Strict F32 with random weights, largest error of the image. The tensor cores truncate sums,
+/// which leaves a bias of about 2⁻²² per layer. In the reference, which is off by 2.1e-5 there,
+/// such a bias (weights times 1 - 2⁻²²) gives 1.2e-4, and noise of that size 2.6e-5.
 const DRAWN_IMAGE: f32 = 2e-4;
 
 fn engine(version: ModelVersion, scale: Scale, optimizations: Optimizations) -> CudaEngine {
@@ -45,11 +44,11 @@ fn made(session: &mut dyn EngineSession, size: FrameSize, timestep: f32) -> Resu
     Ok(out)
 }
 
-/// The golden cases of weights drawn from a seed, which are as large in every layer: a weight that
-/// lies in another's place shows.
+/// The golden cases with random weights, which have the same magnitude in every layer: misplaced
+/// weights are detected.
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn random_weights_give_what_they_give_in_pytorch() {
+fn random_weights_match_pytorch() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rife-model/tests/data");
     for (version, file) in [(ModelVersion::V4_6, "rife46"), (ModelVersion::V4_26, "rife426")] {
         let golden = Golden::load(data.join(format!("golden_{file}.safetensors")));
@@ -63,8 +62,12 @@ fn random_weights_give_what_they_give_in_pytorch() {
             let scale: Scale = case.scale.to_string().parse().unwrap();
             let engine = engine(version, scale, Optimizations::all());
             let of = request(version, Precision::F32, FrameSize::new(64, 64));
-            let plan = Plan::new(&super::Request { scale, card: engine.0.gpu.card, ..of });
-            engine.0.weights.write(&pack::pack(&plan, version.spec(), &drawn).unwrap()).unwrap();
+            let plan = Plan::new(&super::Request { scale, card: engine.shared.gpu.card, ..of });
+            engine
+                .shared
+                .weights
+                .write(&pack::pack(&plan, version.spec(), &drawn).unwrap())
+                .unwrap();
 
             let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             let [a, b] = case.frames.each_ref().map(|t| {
@@ -94,11 +97,11 @@ fn safetensors(tensors: std::collections::HashMap<String, Tensor>) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// An operation is ended before each of its calls into the driver in turn: it says so, the session
-/// holds what it held before, and makes the same frames as ever when it is asked again.
+/// Fails each driver call of an operation in turn: the operation returns the error, the session
+/// holds the same frames as before, and a retry gives the same results.
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn a_session_goes_on_after_any_call_into_the_driver_has_failed() {
+fn session_recovers_from_a_failure_of_any_driver_call() {
     let size = FrameSize::new(66, 40);
     let planar = |pan| {
         let samples = rife_testkit::lines(66, 40, pan, 0);
@@ -136,7 +139,7 @@ fn a_session_goes_on_after_any_call_into_the_driver_has_failed() {
             let mut session = fresh(&pair);
             [0.5, 0.25].map(|t| made(session.as_mut(), size, t).unwrap())
         });
-        // Where a session was not begun, another one is.
+        // If a session could not be started, start another one.
         let begun = (0..).find(|calls| {
             fault::after(*calls);
             let session = engine.session(size);
@@ -145,7 +148,7 @@ fn a_session_goes_on_after_any_call_into_the_driver_has_failed() {
             !over
         });
         assert!(begun > Some(10));
-        // Whether a failure has come before the operation was over.
+        // Whether the failure happened before the operation was over.
         let hit = |calls: usize, result: Result<()>| {
             let over = fault::is_over();
             match result {
@@ -160,7 +163,7 @@ fn a_session_goes_on_after_any_call_into_the_driver_has_failed() {
         let mut failed = [0; 4];
         for calls in 0.. {
             let before = failed;
-            // In a new session, whose first frames allocate, and in one that has made some.
+            // In a new session, whose first frames allocate, and in a used one.
             for used in [false, true] {
                 let mut session = fresh(&[&a, &b]);
                 if used {
@@ -173,7 +176,7 @@ fn a_session_goes_on_after_any_call_into_the_driver_has_failed() {
                 failed[0] += usize::from(hit(calls, result));
                 assert_eq!(made(session.as_mut(), size, 0.25).unwrap(), ab[1], "{}", context());
 
-                // Several at once, in a batch.
+                // Several frames in a batch.
                 let mut outs = [0; 2].map(|_| Frame::black(size, PixelFormat::PlanarF32).unwrap());
                 fault::after(calls);
                 let result =
@@ -184,7 +187,7 @@ fn a_session_goes_on_after_any_call_into_the_driver_has_failed() {
                     .unwrap();
                 assert_eq!(outs, ab, "{}", context());
 
-                // While one is pending, which comes whole.
+                // With a pending frame, which must stay intact.
                 session.submit(0.5, PixelFormat::PlanarF32).unwrap();
                 fault::after(calls);
                 let result = session.push(&c.view());
@@ -196,7 +199,7 @@ fn a_session_goes_on_after_any_call_into_the_driver_has_failed() {
                 let held = if lost { &ab } else { &bc };
                 assert_eq!(made(session.as_mut(), size, 0.5).unwrap(), held[0], "{}", context());
 
-                // Rows apart, which are gathered first.
+                // Rows with gaps, which are gathered first.
                 let (mut rest, rows) = (fresh(&[&a, &b]), apart(&c));
                 let view = FrameView::planar_f32(size, &rows, stride).unwrap();
                 fault::after(calls);
@@ -205,7 +208,7 @@ fn a_session_goes_on_after_any_call_into_the_driver_has_failed() {
                     assert_eq!(made(rest.as_mut(), size, 0.5).unwrap(), ab[0], "{}", context());
                     rest.push(&view).unwrap();
                 }
-                // Then the frame that was being fetched is lost, and the one behind it is not.
+                // The frame that was being downloaded is lost; the next one is not.
                 rest.submit(0.5, PixelFormat::PlanarF32).unwrap();
                 rest.submit(0.25, PixelFormat::PlanarF32).unwrap();
                 let mut rows = vec![0.0; 3 * stride.plane];
@@ -223,7 +226,7 @@ fn a_session_goes_on_after_any_call_into_the_driver_has_failed() {
         println!("RIFE {version}: {failed:?} failures");
         let [made, many, pushed, finished] = failed;
         assert!(made > 10 && many > 10 && finished > 2, "{failed:?}");
-        // What is not kept on the device is not brought there either.
+        // With nothing kept on the device.
         let kept = optimizations.has(Optimization::CachedFrames);
         assert_eq!(pushed > 10, kept, "{failed:?}");
     }

@@ -1,14 +1,13 @@
-//! The kernels of YUV frames compute what the host's conversions do, to the last bit: those are
-//! their twins.
+//! The YUV kernels match the host's conversions bit for bit.
 
 use rife_model::ModelVersion;
 
 use super::super::abi;
 use super::super::kernel::Kernel;
 use super::super::plan::Plan;
-use super::super::twin::POISON;
-use super::super::yuv::{into_pixels, into_pixels_grid, out_of_planes, out_of_planes_grid};
+use super::super::yuv::{decode_args, decode_grid, encode_args, encode_grid};
 use super::device::Bench;
+use super::reference::POISON;
 use super::{PRECISIONS, Random, request};
 use crate::{Chroma, Frame, FrameSize, Matrix, PixelFormat, Precision, Siting, YuvFormat};
 
@@ -20,8 +19,7 @@ const SIZES: [FrameSize; 5] = [
     FrameSize::new(518, 2),
 ];
 
-/// Every way in which chroma can lie, at each depth, in each range; matrices differ in numbers
-/// alone.
+/// Every chroma position, depth and range; matrices differ only in numbers.
 fn formats() -> Vec<YuvFormat> {
     let mut formats = Vec::new();
     let sitings = [
@@ -45,7 +43,7 @@ fn formats() -> Vec<YuvFormat> {
     formats
 }
 
-/// A frame of any samples that its depth allows.
+/// A frame of random samples that its depth allows.
 fn any(size: FrameSize, format: YuvFormat, random: &mut Random) -> (Frame, Vec<u8>) {
     let samples = (0..format.samples(size)).map(|_| random.below(1 << format.depth) as u16);
     if format.sample_bytes() == 1 {
@@ -66,8 +64,7 @@ fn bytes(frame: &Frame) -> Vec<u8> {
     }
 }
 
-/// An image of the plan's with the frame in it; what is not colour stays poison, but for the
-/// fourth of a pixel's colours.
+/// The expected image of a frame; everything but RGB and the fourth channel stays poison.
 fn image(plan: &Plan, frame: &Frame, precision: Precision) -> Vec<u8> {
     let (h, w) = (plan.padding.padded_height, plan.padding.padded_width);
     let mut planes = vec![0.0; 3 * h * w];
@@ -91,22 +88,23 @@ fn image(plan: &Plan, frame: &Frame, precision: Precision) -> Vec<u8> {
 
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn yuv_frames_are_taken_in_as_the_host_converts_them() {
+fn yuv_decoding_matches_the_host() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         for precision in PRECISIONS {
             let bench = Bench::new(version, precision);
             let mut random = Random(5);
             for size in SIZES {
                 let plan = Plan::new(&request(version, precision, size));
-                let function = bench.shared.function(Kernel::YuvIn, "yuv", &plan.variant).unwrap();
+                let function =
+                    bench.shared.function(Kernel::YuvDecode, "yuv", &plan.variant).unwrap();
                 for format in formats() {
                     let (frame, samples) = any(size, format, &mut random);
                     let expected = image(&plan, &frame, precision);
                     let src = bench.holding(&samples);
                     let dst = bench.holding(&vec![POISON; plan.image_bytes()]);
-                    let args = into_pixels(&plan, size, format, src.address(), dst.address());
-                    let grid = into_pixels_grid(&plan);
-                    // SAFETY: `yuv_in` takes `Yuv`; the memory lives until it is read below.
+                    let args = decode_args(&plan, size, format, src.address(), dst.address());
+                    let grid = decode_grid(&plan);
+                    // SAFETY: `yuv_decode` takes `Yuv`; the memory lives until it is read below.
                     unsafe { bench.stream.launch(&function, grid, &args) }.unwrap();
                     let made = bench.read(&dst);
                     assert!(
@@ -121,13 +119,13 @@ fn yuv_frames_are_taken_in_as_the_host_converts_them() {
 
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn yuv_frames_are_made_as_the_host_makes_them() {
+fn yuv_encoding_matches_the_host() {
     let (version, precision) = (ModelVersion::V4_6, Precision::F16);
     let bench = Bench::new(version, precision);
     let mut random = Random(6);
     for size in SIZES {
         let plan = Plan::new(&request(version, precision, size));
-        let function = bench.shared.function(Kernel::YuvOut, "yuv", &plan.variant).unwrap();
+        let function = bench.shared.function(Kernel::YuvEncode, "yuv", &plan.variant).unwrap();
         for format in formats() {
             let frames: Vec<Vec<f32>> = (0..2)
                 .map(|_| (0..3 * size.pixels()).map(|_| random.unit() as f32).collect())
@@ -138,14 +136,14 @@ fn yuv_frames_are_made_as_the_host_makes_them() {
                 bytes(&frame)
             });
             let mut expected: Vec<u8> = expected.collect();
-            // What lies behind is not written.
+            // The memory behind it is not written.
             expected.extend([POISON; 8]);
             let planes: Vec<u8> = frames.iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
             let src = bench.holding(&planes);
             let dst = bench.holding(&vec![POISON; expected.len()]);
-            let args = out_of_planes(size, format, src.address(), dst.address());
-            let grid = out_of_planes_grid(size, format, frames.len());
-            // SAFETY: `yuv_out` takes `Yuv`; the memory lives until it is read below.
+            let args = encode_args(size, format, src.address(), dst.address());
+            let grid = encode_grid(size, format, frames.len());
+            // SAFETY: `yuv_encode` takes `Yuv`; the memory lives until it is read below.
             unsafe { bench.stream.launch(&function, grid, &args) }.unwrap();
             let made = bench.read(&dst);
             assert!(made == expected, "{format:?} at {size}");
@@ -153,9 +151,9 @@ fn yuv_frames_are_made_as_the_host_makes_them() {
     }
 }
 
-/// The structure has no gaps, and is what the kernels are given.
+/// The structure has no gaps, and is the kernels' parameter.
 #[test]
-fn kernels_are_told_of_a_frame_what_they_need() {
+fn yuv_kernel_arguments_describe_the_frame() {
     let format = YuvFormat {
         chroma: Chroma::Yuv420,
         depth: 10,
@@ -165,13 +163,13 @@ fn kernels_are_told_of_a_frame_what_they_need() {
     };
     let size = FrameSize::new(35, 21);
     let plan = Plan::new(&request(ModelVersion::V4_26, Precision::F16, size));
-    let told = into_pixels(&plan, size, format, 1, 2);
-    let abi::Yuv { src, dst, full_h, full_w, chroma_h, chroma_w, across, down, wide, .. } = told;
+    let args = decode_args(&plan, size, format, 1, 2);
+    let abi::Yuv { src, dst, full_h, full_w, chroma_h, chroma_w, across, down, wide, .. } = args;
     assert_eq!((src, dst, full_h, full_w), (1, 2, 64, 64));
     assert_eq!((chroma_h, chroma_w, across, down, wide), (11, 18, 1, 1, 1));
-    assert_eq!((told.luma_zero, told.luma_one, told.chroma_zero), (64.0, 876.0, 512.0));
-    assert_eq!(into_pixels_grid(&plan), (1, 64, 1));
-    let told = out_of_planes(size, format, 1, 2);
-    assert_eq!((told.src_step, told.dst_step), (12 * 35 * 21, 2 * (35 * 21 + 2 * 18 * 11)));
-    assert_eq!(out_of_planes_grid(size, format, 3), (1, 11, 3));
+    assert_eq!((args.luma_zero, args.luma_one, args.chroma_zero), (64.0, 876.0, 512.0));
+    assert_eq!(decode_grid(&plan), (1, 64, 1));
+    let args = encode_args(size, format, 1, 2);
+    assert_eq!((args.src_step, args.dst_step), (12 * 35 * 21, 2 * (35 * 21 + 2 * 18 * 11)));
+    assert_eq!(encode_grid(size, format, 3), (1, 11, 3));
 }

@@ -1,12 +1,11 @@
-//! From YUV to RGB, a few columns of a row at a time: what they need stays in the nearest cache,
-//! and nothing is allocated.
+//! YUV to RGB, in pieces of a row that stay in the L1 cache, without allocation.
 
-use super::axis::{Axis, Place};
+use super::axis::{Axis, AxisSiting};
 use super::{Sample, Scale, YuvFormat};
 use crate::FrameSize;
-use crate::frame::convert::unit;
+use crate::frame::rounding::unit;
 
-/// Columns that are converted at a time. Even, so that chroma's samples belong to one piece.
+/// Columns per piece. Even, so that a piece has its own chroma samples.
 pub(crate) const PIECE: usize = 256;
 
 /// A YUV frame, to be read as RGB.
@@ -16,13 +15,13 @@ pub(crate) struct Decoder<'a, T> {
     down: Axis,
     scale: Scale,
     luma: &'a [T],
-    /// U and V, empty where the frame is gray.
+    /// U and V; empty if the frame is gray.
     chroma: [&'a [T]; 2],
 }
 
 impl<'a, T: Sample> Decoder<'a, T> {
     /// # Panics
-    /// When there are fewer samples than a frame has.
+    /// If there are fewer samples than a frame has.
     pub(crate) fn new(size: FrameSize, format: YuvFormat, samples: &'a [T]) -> Self {
         let (luma, chroma) = samples.split_at(size.pixels());
         let plane = format.chroma_size(size).pixels();
@@ -34,7 +33,7 @@ impl<'a, T: Sample> Decoder<'a, T> {
     /// Writes row `y` as red, green and blue in [0, 1].
     ///
     /// # Panics
-    /// When there is no such row, or the rows given are shorter.
+    /// If there is no such row, or the given rows are shorter.
     pub(crate) fn row(&self, y: usize, rgb: [&mut [f32]; 3]) {
         let w = self.size.width;
         let [r, g, b] = rgb.map(|row| row[..w].chunks_mut(PIECE));
@@ -46,7 +45,7 @@ impl<'a, T: Sample> Decoder<'a, T> {
     /// Writes row `y` as pixels of `lanes` floats, of which the first three are written.
     ///
     /// # Panics
-    /// When there is no such row, or `pixels` is not one of the frame's width.
+    /// If there is no such row, or `pixels` is not as wide as the frame.
     pub(crate) fn pixels(&self, y: usize, pixels: &mut [f32], lanes: usize) {
         assert_eq!(pixels.len(), self.size.width * lanes, "a row of another frame");
         let [mut r, mut g, mut b] = [[0.0; PIECE]; 3];
@@ -60,7 +59,7 @@ impl<'a, T: Sample> Decoder<'a, T> {
         }
     }
 
-    /// The columns from `x` on, as many as there is room for, [`PIECE`] at most.
+    /// The columns from `x` on, as many as fit, at most [`PIECE`].
     fn piece(&self, y: usize, x: usize, rgb: [&mut [f32]; 3]) {
         let [r, g, b] = rgb;
         let n = r.len();
@@ -85,25 +84,25 @@ impl<'a, T: Sample> Decoder<'a, T> {
         }
     }
 
-    /// Chroma at the columns from `x` on, in samples from zero. Up to here everything is exact:
-    /// the weights are quarters, so a sample has four binary places at most.
+    /// Chroma at the columns from `x` on, in samples from its zero. Exact: the weights are
+    /// quarters, so a sample has at most four binary places.
     fn chroma_of(&self, plane: &[T], y: usize, x: usize, to: &mut [f32]) {
         let width = self.across.chroma();
         let zero = self.scale.chroma_zero;
         let [(above, over), (below, under)] = self.down.up(y);
         let row = |y: usize| &plane[y * width..][..width];
         let (above, below) = (row(above), row(below));
-        if self.across.place == Place::Every {
-            // Chroma lies at each column only where it lies at each row.
+        if self.across.siting == AxisSiting::Every {
+            // If chroma is not subsampled along columns, it is not along rows either.
             let above = &above[x..][..to.len()];
             to.iter_mut().zip(above).for_each(|(to, v)| *to = v.float() - zero);
             return;
         }
-        // A column before those of the piece and one after them, at the border the same again.
-        let mut held = [0.0; PIECE / 2 + 2];
+        // With one column before the piece and one after it, repeated at the border.
+        let mut padded = [0.0; PIECE / 2 + 2];
         let (first, n) = (x / 2, to.len().div_ceil(2));
         let (from, until) = (first.saturating_sub(1), (first + n + 1).min(width));
-        let own = &mut held[1 + from - first..1 + until - first];
+        let own = &mut padded[1 + from - first..1 + until - first];
         let rows = above[from..until].iter().zip(&below[from..until]);
         if under == 0.0 {
             own.iter_mut().zip(rows).for_each(|(to, (v, _))| *to = v.float() - zero);
@@ -113,16 +112,16 @@ impl<'a, T: Sample> Decoder<'a, T> {
                 .for_each(|(to, (a, b))| *to = (a.float() * over + b.float() * under) - zero);
         }
         if first == 0 {
-            held[0] = held[1];
+            padded[0] = padded[1];
         }
         if until == first + n {
-            held[n + 1] = held[n];
+            padded[n + 1] = padded[n];
         }
-        let (before, own, after) = (&held[..n], &held[1..=n], &held[2..n + 2]);
+        let (before, own, after) = (&padded[..n], &padded[1..=n], &padded[2..n + 2]);
         let around = before.iter().zip(own).zip(after);
         let (pairs, last) = to.as_chunks_mut::<2>();
-        match self.across.place {
-            Place::Between => {
+        match self.across.siting {
+            AxisSiting::Between => {
                 for (to, ((before, own), after)) in pairs.iter_mut().zip(around) {
                     *to = [0.25 * before + 0.75 * own, 0.75 * own + 0.25 * after];
                 }

@@ -1,23 +1,23 @@
-//! From RGB to YUV. Luma, and chroma as wide as it is stored, come from a row of pixels alone;
-//! where chroma has fewer rows, these are made from its rows when all of those are there.
+//! RGB to YUV. Luma and horizontally subsampled chroma are computed row by row; vertically
+//! subsampled chroma is computed when all rows are available.
 
-use super::axis::{Axis, Place};
+use super::axis::{Axis, AxisSiting};
 use super::decode::PIECE;
 use super::{Sample, Scale, YuvFormat};
 use crate::FrameSize;
-use crate::frame::convert::INTEGERS;
+use crate::frame::rounding::INTEGERS;
 
-/// Makes the samples of a YUV frame.
+/// Converts RGB to the samples of a YUV frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Encoder {
     pub(crate) across: Axis,
     pub(crate) down: Axis,
     /// Whether there is chroma.
-    pub(crate) coloured: bool,
+    pub(crate) has_chroma: bool,
     scale: Scale,
 }
 
-/// The nearest sample; of what is not a number, 0.
+/// The nearest sample; 0 for NaN.
 #[inline]
 fn nearest<T: Sample>(v: f32, most: f32) -> T {
     T::low_bits(v.max(0.0).min(most) + INTEGERS)
@@ -32,16 +32,16 @@ fn weighted([r, g, b]: [f32; 3], by: [f32; 3]) -> f32 {
 impl Encoder {
     pub(crate) fn new(size: FrameSize, format: YuvFormat) -> Self {
         let (across, down) = format.axes(size);
-        let coloured = format.chroma_size(size).pixels() > 0;
-        Self { across, down, coloured, scale: Scale::of(format) }
+        let has_chroma = format.chroma_size(size).pixels() > 0;
+        Self { across, down, has_chroma, scale: Scale::of(format) }
     }
 
-    /// Whether chroma's rows are made from several of luma's.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.coloured && self.down.place != Place::Every
+    /// Whether chroma is subsampled vertically.
+    pub(crate) fn is_subsampled_vertically(&self) -> bool {
+        self.has_chroma && self.down.siting != AxisSiting::Every
     }
 
-    /// Luma of a row of pixels.
+    /// The luma of a row of pixels.
     pub(crate) fn luma<T: Sample>(&self, [r, g, b]: [&[f32]; 3], to: &mut [T]) {
         let Scale { luma_zero: zero, luma_one: one, most, to_yuv: [by, ..], .. } = self.scale;
         for (to, ((r, g), b)) in to.iter_mut().zip(r.iter().zip(g).zip(b)) {
@@ -49,8 +49,8 @@ impl Encoder {
         }
     }
 
-    /// Chroma of a row of pixels, as wide as it is stored, piece by piece: of U (0) or V (1), from
-    /// a column on.
+    /// The horizontally subsampled chroma of a row of pixels, in pieces: plane U (0) or V (1),
+    /// first column, values.
     pub(crate) fn chroma(&self, rgb: [&[f32]; 3], mut take: impl FnMut(usize, usize, &[f32])) {
         let w = self.across.luma;
         let [r, g, b] = rgb.map(|row| &row[..w]);
@@ -64,37 +64,38 @@ impl Encoder {
             let n = PIECE.min(w - x);
             for (plane, by) in [self.scale.to_yuv[1], self.scale.to_yuv[2]].into_iter().enumerate()
             {
-                // Two columns before the piece and two after it, at the border the same again.
-                let mut held = [0.0; PIECE + 4];
-                if self.across.place == Place::Every {
-                    of(x, x + n, by, &mut held);
-                    take(plane, x, &held[..n]);
+                // With two columns before the piece and two after it, repeated at the border.
+                let mut padded = [0.0; PIECE + 4];
+                if self.across.siting == AxisSiting::Every {
+                    of(x, x + n, by, &mut padded);
+                    take(plane, x, &padded[..n]);
                     continue;
                 }
                 let (from, until) = (x.saturating_sub(2), (x + n + 2).min(w));
                 let own = 2 + from - x..2 + until - x;
-                of(from, until, by, &mut held[own.clone()]);
-                let (first, last) = (held[own.start], held[own.end - 1]);
-                held[..own.start].fill(first);
-                held[own.end..].fill(last);
-                let narrowed = self.narrow(&held, x + n == w);
-                take(plane, x / 2, &narrowed[..n.div_ceil(2)]);
+                of(from, until, by, &mut padded[own.clone()]);
+                let (first, last) = (padded[own.start], padded[own.end - 1]);
+                padded[..own.start].fill(first);
+                padded[own.end..].fill(last);
+                let subsampled = self.subsample(&padded, x + n == w);
+                take(plane, x / 2, &subsampled[..n.div_ceil(2)]);
             }
         }
     }
 
-    /// Every second column's chroma, from a piece's, see [`Axis::down`].
-    fn narrow(&self, held: &[f32; PIECE + 4], ends: bool) -> [f32; PIECE / 2] {
-        // Apart, so that what follows is the same for neighbours in memory.
+    /// The chroma of every second column of a piece, see [`Axis::down`].
+    fn subsample(&self, padded: &[f32; PIECE + 4], ends: bool) -> [f32; PIECE / 2] {
+        // Split into even and odd columns, so that the loops below vectorize.
         let (mut even, mut odd) = ([0.0; PIECE / 2 + 2], [0.0; PIECE / 2 + 2]);
-        for (pair, (even, odd)) in held.as_chunks::<2>().0.iter().zip(even.iter_mut().zip(&mut odd))
+        for (pair, (even, odd)) in
+            padded.as_chunks::<2>().0.iter().zip(even.iter_mut().zip(&mut odd))
         {
             (*even, *odd) = (pair[0], pair[1]);
         }
-        let mut narrowed = [0.0; PIECE / 2];
-        match self.across.place {
-            Place::Between => {
-                for (i, to) in narrowed.iter_mut().enumerate() {
+        let mut subsampled = [0.0; PIECE / 2];
+        match self.across.siting {
+            AxisSiting::Between => {
+                for (i, to) in subsampled.iter_mut().enumerate() {
                     *to = odd[i] * -0.25
                         + even[i + 1] * 0.75
                         + odd[i + 1] * 0.75
@@ -102,11 +103,11 @@ impl Encoder {
                 }
                 if ends && self.across.luma % 2 == 1 {
                     let i = self.across.luma % PIECE / 2;
-                    narrowed[i] = odd[i] * -0.5 + even[i + 1] * 1.5;
+                    subsampled[i] = odd[i] * -0.5 + even[i + 1] * 1.5;
                 }
             }
             _ => {
-                for (i, to) in narrowed.iter_mut().enumerate() {
+                for (i, to) in subsampled.iter_mut().enumerate() {
                     *to = even[i] * -0.125
                         + odd[i] * 0.25
                         + even[i + 1] * 0.75
@@ -115,18 +116,17 @@ impl Encoder {
                 }
             }
         }
-        narrowed
+        subsampled
     }
 
-    /// Samples of chroma from chroma itself.
+    /// Chroma samples from chroma values.
     pub(crate) fn samples<T: Sample>(&self, from: &[f32], to: &mut [T]) {
         let Scale { chroma_zero: zero, chroma_one: one, most, .. } = self.scale;
         to.iter_mut().zip(from).for_each(|(to, v)| *to = nearest(v * one + zero, most));
     }
 
-    /// Row `i` of chroma's samples from the rows of chroma, which lie in `rows` one after the
-    /// other.
-    pub(crate) fn lowered<T: Sample>(&self, i: usize, rows: &[f32], to: &mut [T]) {
+    /// Row `i` of chroma samples from the rows of chroma values, which follow each other in `rows`.
+    pub(crate) fn subsampled_row<T: Sample>(&self, i: usize, rows: &[f32], to: &mut [T]) {
         let width = self.across.chroma();
         let Scale { chroma_zero: zero, chroma_one: one, most, .. } = self.scale;
         let taps = self.down.down(i);

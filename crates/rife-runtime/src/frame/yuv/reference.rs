@@ -1,8 +1,8 @@
-//! What the conversions compute, once more, plainly and a sample at a time: their definition.
+//! The reference implementation of the conversions, one sample at a time.
 
 use super::{Chroma, FrameSize, Matrix, Siting, YuvFormat};
 
-/// Where chroma lies along an axis.
+/// The position of chroma along an axis.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Along {
     Every,
@@ -29,7 +29,7 @@ fn along(format: YuvFormat) -> (Along, Along) {
     }
 }
 
-/// A line of chroma at each of luma's `n` places.
+/// A line of chroma, interpolated at `n` luma positions.
 fn up(c: &[f32], along: Along, n: usize) -> Vec<f32> {
     let c = |i: isize| c[i.clamp(0, c.len() as isize - 1) as usize];
     let at = |x: usize| {
@@ -46,7 +46,7 @@ fn up(c: &[f32], along: Along, n: usize) -> Vec<f32> {
     (0..n).map(at).collect()
 }
 
-/// The line of chroma that a line at luma's places is made from.
+/// The line of chroma that a line at luma positions is filtered to.
 fn down(u: &[f32], along: Along) -> Vec<f32> {
     let n = u.len();
     if along == Along::Every {
@@ -71,8 +71,8 @@ fn down(u: &[f32], along: Along) -> Vec<f32> {
                     + inside(x + 1) * 0.25
                     + inside(x + 2) * -0.125
             }
-            // As even places are, seen from the other end: of a line that goes on as it came
-            // where chroma has a place beyond its end.
+            // As even positions, seen from the other end; extrapolated if chroma has a position
+            // beyond the end.
             _ if last(i) => inside(x) * 2.0 - inside(x - 1),
             _ if n % 2 == 1 && i + 1 == n / 2 => {
                 inside(x - 1) * -0.125 + inside(x) * 0.25 + inside(x + 1) * 0.875
@@ -93,7 +93,7 @@ fn transposed(plane: &[f32], width: usize) -> Vec<f32> {
     (0..width).flat_map(|x| plane.iter().skip(x).step_by(width).copied()).collect()
 }
 
-/// Luma's share of red and of blue.
+/// The luma coefficients of red and blue.
 fn shares(matrix: Matrix) -> (f64, f64) {
     match matrix {
         Matrix::Bt601 => (0.299, 0.114),
@@ -101,7 +101,7 @@ fn shares(matrix: Matrix) -> (f64, f64) {
         Matrix::Bt2020 => (0.2627, 0.0593),
         Matrix::Smpte240m => (0.212, 0.087),
         Matrix::Fcc => (0.30, 0.11),
-        // Green's is what is left.
+        // Green has the rest.
         Matrix::YCgCo => (0.25, 0.25),
     }
 }
@@ -129,7 +129,7 @@ fn to_yuv(matrix: Matrix, [r, g, b]: [f32; 3]) -> [f32; 3] {
     [y, sum([-red / u, -green / u, 0.5]), sum([0.5, -green / v, -blue / v])]
 }
 
-/// The zero of luma and of chroma, and how many samples above it stand for 1.
+/// The zero of luma and of chroma, and the samples from it to 1.
 fn range(format: YuvFormat) -> [(f32, f32); 2] {
     let step = f32::from(1_u16 << (format.depth - 8));
     let most = 256.0 * step - 1.0;
@@ -139,7 +139,7 @@ fn range(format: YuvFormat) -> [(f32, f32); 2] {
     }
 }
 
-/// A YUV frame's samples as planes of red, green and blue in [0, 1].
+/// The samples of a YUV frame as planes of red, green and blue in [0, 1].
 pub(crate) fn planes_reference(size: FrameSize, format: YuvFormat, samples: &[u16]) -> Vec<f32> {
     let (w, h, n) = (size.width, size.height, size.pixels());
     let [(luma_zero, luma_one), (chroma_zero, chroma_one)] = range(format);
@@ -167,7 +167,7 @@ pub(crate) fn planes_reference(size: FrameSize, format: YuvFormat, samples: &[u1
     planes
 }
 
-/// The samples, before they are rounded, of a YUV frame of these planes of red, green and blue.
+/// The unrounded samples of a YUV frame for planes of red, green and blue.
 pub(crate) fn exact_samples_reference(
     size: FrameSize,
     format: YuvFormat,
@@ -193,7 +193,7 @@ pub(crate) fn exact_samples_reference(
     samples
 }
 
-/// As [`exact_samples_reference`], rounded to the nearest sample that there is.
+/// As [`exact_samples_reference`], rounded to the nearest sample.
 pub(crate) fn samples_reference(size: FrameSize, format: YuvFormat, planes: &[f32]) -> Vec<u16> {
     let most = ((1_u32 << format.depth) - 1) as f32;
     let exact = exact_samples_reference(size, format, planes);

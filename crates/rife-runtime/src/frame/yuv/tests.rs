@@ -1,8 +1,8 @@
-//! The conversions are those of the reference, and each the other's inverse.
+//! The conversions match the reference, and are inverse to each other.
 
 use proptest::prelude::*;
 
-use super::axis::{Axis, Place};
+use super::axis::{Axis, AxisSiting};
 use super::reference::{exact_samples_reference, planes_reference, samples_reference};
 use super::*;
 
@@ -26,7 +26,7 @@ const VIDEO: YuvFormat = YuvFormat {
     siting: Siting::Left,
 };
 
-/// Every format there is.
+/// Every supported format.
 fn formats() -> impl Iterator<Item = YuvFormat> {
     CHROMA.into_iter().flat_map(|chroma| {
         YuvFormat::DEPTHS.into_iter().flat_map(move |depth| {
@@ -77,7 +77,7 @@ fn of_planes(size: FrameSize, format: YuvFormat, planes: &[f32]) -> Frame {
     frame
 }
 
-/// Numbers in [0, 1) from a seed.
+/// Pseudorandom numbers in [0, 1).
 fn noise(seed: u32) -> impl FnMut() -> f32 {
     let mut state = u64::from(seed);
     move || {
@@ -87,7 +87,7 @@ fn noise(seed: u32) -> impl FnMut() -> f32 {
     }
 }
 
-/// Samples whose colours all lie within RGB: luma in its middle, chroma near its zero.
+/// Samples whose colours are within RGB: medium luma, small chroma.
 fn within_rgb(size: FrameSize, format: YuvFormat, seed: u32) -> Vec<u16> {
     let mut noise = noise(seed);
     let step = f32::from(1_u16 << (format.depth - 8));
@@ -98,7 +98,7 @@ fn within_rgb(size: FrameSize, format: YuvFormat, seed: u32) -> Vec<u16> {
         .collect()
 }
 
-/// Sizes of one piece of a row and of several, odd and even.
+/// Odd and even sizes of one piece per row and of several.
 const SIZES: [FrameSize; 6] = [
     FrameSize::new(1, 1),
     FrameSize::new(8, 6),
@@ -109,12 +109,12 @@ const SIZES: [FrameSize; 6] = [
 ];
 
 #[test]
-fn chroma_is_what_is_made_of_it_at_every_size() {
-    for (place, luma) in [Place::Every, Place::Even, Place::Between, Place::Odd]
+fn chroma_filters_are_inverse_at_every_size() {
+    for (place, luma) in [AxisSiting::Every, AxisSiting::Even, AxisSiting::Between, AxisSiting::Odd]
         .into_iter()
         .flat_map(|place| (1..=9).map(move |luma| (place, luma)))
     {
-        let axis = Axis { place, luma };
+        let axis = Axis { siting: place, luma };
         for one in 0..axis.chroma() {
             let chroma = |i: usize| if i == one { 1.0 } else { 0.0 };
             let up = |x: usize| axis.up(x).iter().map(|(i, by)| chroma(*i) * by).sum::<f32>();
@@ -130,7 +130,7 @@ fn chroma_is_what_is_made_of_it_at_every_size() {
 }
 
 #[test]
-fn the_way_to_rgb_and_back_changes_no_bit() {
+fn conversion_to_rgb_and_back_is_lossless() {
     for format in formats() {
         for size in SIZES {
             let before = within_rgb(size, format, size.width as u32);
@@ -144,7 +144,7 @@ fn the_way_to_rgb_and_back_changes_no_bit() {
 }
 
 #[test]
-fn the_conversions_are_those_of_the_reference() {
+fn conversions_match_the_reference() {
     for format in formats() {
         for size in SIZES {
             let mut noise = noise(7 + size.width as u32);
@@ -164,7 +164,7 @@ fn the_conversions_are_those_of_the_reference() {
 }
 
 #[test]
-fn pixels_are_those_of_the_planes() {
+fn pixels_match_planes() {
     let size = FrameSize::new(515, 3);
     for format in [VIDEO, YuvFormat { depth: 10, chroma: Chroma::Gray, ..VIDEO }] {
         let frame = frame(size, format, &within_rgb(size, format, 3));
@@ -184,10 +184,9 @@ fn pixels_are_those_of_the_planes() {
     }
 }
 
-/// Black, white, red, green, blue, of 8 bits in the narrow range, as the standards' tables of
-/// colour bars have them.
+/// Black, white, red, green and blue in 8-bit limited range, from the standards' colour bars.
 #[test]
-fn colours_are_those_of_the_standards() {
+fn primary_colours_match_the_standards() {
     let bt709 = [(16, 128, 128), (235, 128, 128), (63, 102, 240), (173, 42, 26), (32, 240, 118)];
     let bt601 = [(16, 128, 128), (235, 128, 128), (81, 90, 240), (145, 54, 34), (41, 240, 110)];
     let rgb = [[0.0; 3], [1.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
@@ -209,7 +208,7 @@ fn colours_are_those_of_the_standards() {
             }
         }
     }
-    // What is seen of a black frame, whatever it is called in, is black.
+    // Black is black in every format.
     for format in formats() {
         let black = Frame::black(FrameSize::new(3, 3), PixelFormat::Yuv(format)).unwrap();
         assert!(planes(&black).iter().all(|v| *v == 0.0), "{format:?}");
@@ -219,31 +218,31 @@ fn colours_are_those_of_the_standards() {
 }
 
 #[test]
-fn colours_that_are_none_are_clamped_and_samples_are_rounded() {
+fn out_of_range_colours_are_clamped_and_samples_rounded() {
     let size = FrameSize::new(1, 1);
     let full = YuvFormat { full_range: true, chroma: Chroma::Yuv444, ..VIDEO };
     let made = |rgb: [f32; 3]| samples(&of_planes(size, full, &rgb));
     assert_eq!(made([2.0, 2.0, 2.0]), [255, 128, 128]);
     assert_eq!(made([-1.0, -1.0, -1.0]), [0, 128, 128]);
     assert_eq!(made([f32::NAN; 3]), [0, 0, 0]);
-    // Half of the range above its middle is one more than there is.
+    // Full-range chroma of 0.5 would be 256.
     assert_eq!(made([0.0, 0.0, 1.0])[1], 255);
     let gray = |v: f32| made([v; 3])[0];
     assert_eq!((gray(10.4 / 255.0), gray(10.6 / 255.0)), (10, 11));
-    // Brighter than white and darker than black is not seen.
+    // Luma beyond white and black is clamped.
     let seen = |y: u16| planes(&frame(size, VIDEO, &[y, 128, 128]));
     assert_eq!((seen(255), seen(0)), (vec![1.0; 3], vec![0.0; 3]));
 }
 
 #[test]
-fn gray_is_luma_of_what_has_colours() {
+fn gray_is_the_luma_of_a_colour() {
     let gray = YuvFormat { chroma: Chroma::Gray, full_range: true, ..VIDEO };
     let made = of_planes(FrameSize::new(1, 1), gray, &[1.0, 0.0, 0.0]);
     assert_eq!(samples(&made), [54]);
 }
 
 #[test]
-fn frames_that_do_not_fit_their_format_are_refused() {
+fn mismatched_frame_and_format_are_refused() {
     let size = FrameSize::new(5, 3);
     assert_eq!(VIDEO.samples(size), 15 + 2 * 3 * 2);
     assert!(Frame::yuv8(size, VIDEO, vec![0; 27]).is_ok());
@@ -267,7 +266,7 @@ fn frames_that_do_not_fit_their_format_are_refused() {
     assert_eq!(frame.format(), PixelFormat::Yuv(deep));
     assert_eq!((frame.as_yuv8(), frame.as_yuv16().map(<[u16]>::len)), (None, Some(27)));
     let mut whole = 0;
-    let frame = frame.locked_by(|_, bytes| {
+    let frame = frame.pinned_by(|_, bytes| {
         whole = bytes;
         None
     });
@@ -277,7 +276,7 @@ fn frames_that_do_not_fit_their_format_are_refused() {
 
 proptest! {
     #[test]
-    fn any_frame_converts_as_the_reference_says(
+    fn any_frame_matches_the_reference(
         w in 1usize..40, h in 1usize..12, right in 0usize..5, below in 0usize..5,
         chroma in 0usize..4, depth in 0usize..4, matrix in 0usize..6, siting in 0usize..6,
         full_range in any::<bool>(), seed in any::<u32>(),

@@ -1,6 +1,6 @@
-// A YUV frame as it came, into the pixels that the network reads; zeros beyond its border.
+// Converts an uploaded YUV frame to the pixels that the network reads, with zeros in the padding.
 
-// Chroma at a pixel, in samples from zero. All of it is exact.
+// Chroma at a pixel, in samples from its zero. Exact.
 __device__ __forceinline__ float chroma_at(const Yuv& a, long long plane, int y0, int y1, float v0, float v1, int x0, int x1, float h0, float h1) {
     long long above = plane + (long long)y0 * a.chroma_w, below = plane + (long long)y1 * a.chroma_w;
     float p = plus(mul(sample_of(a, above + x0), v0), mul(sample_of(a, below + x0), v1));
@@ -34,7 +34,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Yuv a) {
         }
     }
     char* pixel = (char*)a.dst + ((long long)y * a.full_w + x) * PIXEL_BYTES;
-#if PREC == 0
+#if PRODUCTS == PRODUCTS_F16
     u32 whole[3];
 #pragma unroll
     for (int c = 0; c < 3; c++) whole[c] = __float2uint_rn(mul(rgb[c], 65535.0f));

@@ -1,4 +1,4 @@
-//! What the processor and its memory give at most to the engine's threads.
+//! The peak throughput of the processor and its memory.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -10,30 +10,30 @@ use rayon::prelude::*;
 use super::kernels::peak::{OPERANDS, Peak};
 use super::kernels::{Bf16Kernels, Kernels};
 use super::tensor::BLOCK;
-use crate::{Ceilings, Error, Result};
+use crate::profile::PeakThroughput;
+use crate::{Error, Result};
 
-/// A kernel that computes all the time.
+/// A kernel of arithmetic only.
 type Kernel = unsafe fn(&Peak<'_>);
 
-/// A turn of arithmetic takes so long at least.
+/// The least time of a measurement of arithmetic.
 const TURN: Duration = Duration::from_millis(20);
-/// Turns, of which the best counts: what another program takes of the processor is not missing in
-/// all of them.
+/// Measurements, of which the best counts: other programs do not disturb all of them.
 const TURNS: usize = 8;
-/// Floats of each of the two buffers that are copied between: more than caches hold.
+/// Floats of each of the two buffers of a copy: more than caches hold.
 const COPIED: usize = 64 << 20;
 
-/// Measures both, for about half a second.
+/// Measures arithmetic and memory, in about half a second.
 pub(crate) fn measure(
     kernels: &Kernels,
     bf16: Option<&Bf16Kernels>,
     pool: &ThreadPool,
-) -> Result<Ceilings> {
+) -> Result<PeakThroughput> {
     let peak = bf16.map_or(kernels.peak, |kernels| kernels.peak);
-    Ok(Ceilings { flops: flops(peak, pool), bytes: bytes(pool, COPIED)?, transfer: None })
+    Ok(PeakThroughput { flops: flops(peak, pool), bytes: bytes(pool, COPIED)?, transfer: None })
 }
 
-/// Multiplications and additions a second of all threads.
+/// Multiplications and additions per second of all threads.
 fn flops(peak: Kernel, pool: &ThreadPool) -> f64 {
     let mut rounds = 1 << 14;
     loop {
@@ -47,14 +47,14 @@ fn flops(peak: Kernel, pool: &ThreadPool) -> f64 {
     turns.map(|(took, done)| done / took.as_secs_f64()).fold(0.0, f64::max)
 }
 
-/// So many rounds on each thread: the time until all are done, and what they did.
+/// Runs `rounds` rounds on each thread: the time until all have finished, and the flops.
 fn turn(peak: Kernel, pool: &ThreadPool, rounds: usize) -> (Duration, f64) {
     let start = Instant::now();
     let done = pool.broadcast(|_| run(peak, rounds).1);
     (start.elapsed(), done.iter().sum())
 }
 
-/// The total of each lane, and the multiplications and additions.
+/// The total of each lane, and the flops.
 fn run(peak: Kernel, rounds: usize) -> ([f32; BLOCK], f64) {
     // Sums stay near 2.
     let mut operands = [1.0; OPERANDS];
@@ -64,12 +64,12 @@ fn run(peak: Kernel, rounds: usize) -> ([f32; BLOCK], f64) {
     }
     let (to, flops) = (Cell::new([0.0; BLOCK]), Cell::new(0.0));
     let args = Peak { operands: black_box(&operands), rounds, to: &to, flops: &flops };
-    // SAFETY: the table's processor is this one.
+    // SAFETY: the kernels are those of this processor.
     unsafe { peak(&args) };
     (black_box(to.get()), flops.get())
 }
 
-/// Bytes a second, read and written, of a copy by all threads.
+/// Bytes per second, read and written, of a copy by all threads.
 fn bytes(pool: &ThreadPool, floats: usize) -> Result<f64> {
     let part = floats.div_ceil(pool.current_num_threads());
     pool.install(|| {
@@ -87,8 +87,8 @@ fn bytes(pool: &ThreadPool, floats: usize) -> Result<f64> {
     })
 }
 
-/// Memory that all threads have written first, each its part: where a machine has memory near some
-/// of its processors, it lies near those that use it.
+/// Memory whose parts are first written by the threads that use them, so that on a NUMA machine it
+/// is local to them.
 fn filled(floats: usize, part: usize, with: f32) -> Result<Vec<f32>> {
     let mut buffer: Vec<f32> = Vec::new();
     let needed = Some((size_of::<f32>() * floats) as u64);
@@ -99,7 +99,7 @@ fn filled(floats: usize, part: usize, with: f32) -> Result<Vec<f32>> {
             float.write(with);
         }
     });
-    // SAFETY: all of them are written.
+    // SAFETY: all of them have been written.
     unsafe { buffer.set_len(floats) };
     Ok(buffer)
 }
@@ -112,10 +112,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_level_does_the_arithmetic_that_it_counts() {
+    fn peak_kernels_compute_the_counted_flops() {
         for level in Level::ALL.into_iter().filter(|level| *level <= Level::detected()) {
             let kernels = Kernels::of(level);
-            // A round takes a sum from 1 + i / 16 to half of that and 1 more.
+            // A round maps a sum from 1 + i / 16 to half of it plus 1.
             let (begun, none) = run(kernels.peak, 0);
             let (done, flops) = run(kernels.peak, 1);
             assert_eq!(none, 0.0, "{level}");
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn bf16_does_two_products_where_f32_does_one() {
         let Some(kernels) = Bf16Kernels::of(Level::detected()) else { return };
-        // In each pair, a half times one, and nothing times nothing: as the bits of F32 have it.
+        // In BF16 pairs: 0.5 · 1 + 0 · 0, as the bits of F32.
         let (begun, _) = run(kernels.peak, 0);
         let (done, flops) = run(kernels.peak, 1);
         let chains = flops / (4 * BLOCK) as f64;

@@ -1,7 +1,7 @@
-// YUV frames from planes of red, green and blue as floats. A thread makes a sample of each plane of
-// chroma, and luma of the pixels that share it.
+// Converts planar F32 frames to YUV. A thread writes one sample of each chroma plane, and the luma
+// of the pixels that share it.
 
-// Red, green and blue, weighted.
+// The weighted sum of red, green and blue.
 __device__ __forceinline__ float weighted(const float (&rgb)[3], const float (&by)[3]) {
     return plus(plus(mul(rgb[0], by[0]), mul(rgb[1], by[1])), mul(rgb[2], by[2]));
 }
@@ -12,7 +12,7 @@ __device__ __forceinline__ void load_rgb(const Yuv& a, const float* planes, int 
     for (int c = 0; c < 3; c++) rgb[c] = planes[c * n + at];
 }
 
-// The nearest sample; of what is not a number, 0.
+// The nearest sample; 0 for NaN.
 __device__ __forceinline__ void store(const Yuv& a, char* to, long long at, float v, float one, float zero) {
     u32 sample = __float2uint_rn(fminf(fmaxf(plus(mul(v, one), zero), 0.0f), a.most));
     if (a.wide) ((u16*)to)[at] = (u16)sample;
@@ -23,7 +23,7 @@ extern "C" __global__ void kernel(const __grid_constant__ Yuv a) {
     wait_for_kernel_before();
     let_next_kernel_start();
     int i = blockIdx.x * blockDim.x + threadIdx.x, j = blockIdx.y;
-    int columns = a.across == EVERY ? 1 : 2, rows = a.down == EVERY ? 1 : 2;
+    int columns = a.across == SITING_EVERY ? 1 : 2, rows = a.down == SITING_EVERY ? 1 : 2;
     if (i * columns >= a.frame_w) return;
     const float* planes = (const float*)((const char*)a.src + blockIdx.z * a.src_step);
     char* to = (char*)a.dst + blockIdx.z * a.dst_step;

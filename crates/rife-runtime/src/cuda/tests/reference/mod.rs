@@ -1,0 +1,84 @@
+//! The reference implementation of the kernels, in plain Rust: plans are validated against it
+//! without a GPU, and kernels on one.
+//!
+//! It computes in F64, and bounds for every value how far the result of a kernel, which computes
+//! in F32 and in another order, may be off ([`Approx`]). What is stored is rounded as the engine
+//! rounds it. Weights are read as they were published, never as they are packed.
+
+mod value;
+mod view;
+mod weights;
+mod world;
+
+use crate::cuda::kernel::Kernel;
+use crate::cuda::plan::{BufferId, Estimate, Plan, Step};
+use crate::{FrameSize, PixelFormat};
+
+pub(in crate::cuda::tests) use value::{Approx, Element, Format, Output, Place};
+pub(in crate::cuda::tests) use weights::Weights;
+pub(in crate::cuda::tests) use world::{Item, POISON, World};
+
+/// The unit roundoff of F32: the largest relative error of rounding to it.
+const U: f64 = 1.0 / (1u64 << 24) as f64;
+const SLOPE: f64 = 0.2f32 as f64;
+
+/// The buffers that a step reads.
+pub(super) fn reads(step: &Step) -> Vec<BufferId> {
+    let levels = step.levels.iter().flat_map(|e| [Some(e.flow), Some(e.mask), e.feat]);
+    let own = match step.kernel {
+        Kernel::Pointwise { .. } => vec![step.dst],
+        Kernel::Merge => step.estimate.iter().flat_map(|e| [Some(e.flow), Some(e.mask)]).collect(),
+        _ => Vec::new(),
+    };
+    [step.src, step.residual].into_iter().chain(levels).chain(own).flatten().collect()
+}
+
+/// The buffers that a step writes.
+pub(super) fn writes(step: &Step) -> Vec<BufferId> {
+    let feat = |e: &Estimate| e.feat.filter(|_| step.kernel != Kernel::Merge);
+    let estimate = step.estimate.iter().flat_map(|e| [Some(e.flow), Some(e.mask), feat(e)]);
+    std::iter::once(step.dst).chain(estimate).flatten().collect()
+}
+
+/// Runs a whole plan on planar frames and returns the interpolated frames, planar: one per
+/// `(earlier, later, timestep)`, as many as the plan's batch.
+pub(super) fn run_plan(
+    plan: &Plan,
+    size: FrameSize,
+    weights: &Weights,
+    frames: &[Vec<f32>],
+    wanted: &[(usize, usize, f32)],
+    arena: bool,
+) -> Vec<Vec<f32>> {
+    let mut world = World::new(plan, size, weights, frames.len(), arena);
+    world.errors = false;
+    let (pitch, plane) = (4 * size.width, 4 * size.pixels());
+    for (i, frame) in frames.iter().enumerate() {
+        let samples: Vec<u8> = frame.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let taken = world.take(&samples, PixelFormat::PlanarF32, (pitch, plane), i);
+        world.commit(&[taken]);
+        world.encoded = i;
+        for step in &plan.encoder {
+            let made = world.run(step);
+            world.commit(&made);
+        }
+    }
+    assert_eq!(wanted.len() * plan.item_step, plan.items);
+    for (out, (image0, image1, t)) in wanted.iter().copied().enumerate() {
+        let format = PixelFormat::PlanarF32;
+        let item = Item { image0, image1, out, t, format, pitch, plane };
+        world.items.push(item);
+        if plan.item_step == 2 {
+            world.items.push(Item { image0: image1, image1: image0, t: 1.0 - t, ..item });
+        }
+        world.outs.push(vec![POISON; 3 * plane]);
+    }
+    for step in &plan.network {
+        let made = world.run(step);
+        world.commit(&made);
+    }
+    let floats = |out: &Vec<u8>| {
+        out.chunks_exact(4).map(|b| Element::Float.read(b) as f32).collect::<Vec<f32>>()
+    };
+    world.outs.iter().map(floats).collect()
+}

@@ -1,0 +1,295 @@
+//! Values with an error bound, and how they are stored.
+
+use super::{SLOPE, U};
+use crate::Precision;
+use crate::cuda::plan::BufferId;
+use crate::cuda::variant::Variant;
+
+/// A value, and a bound on how far a kernel's result may be off. An infinite bound allows any
+/// result: the value comes from one that is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::cuda::tests) struct Approx {
+    pub(in crate::cuda::tests) v: f64,
+    pub(in crate::cuda::tests) e: f64,
+}
+
+impl Approx {
+    pub(in crate::cuda::tests) const fn exact(v: f64) -> Self {
+        Self { v, e: 0.0 }
+    }
+
+    pub(super) const ANYTHING: Self = Self { v: f64::NAN, e: f64::INFINITY };
+
+    /// Allows any result if the value is not finite.
+    pub(super) const fn of(v: f64, e: f64) -> Self {
+        if v.is_finite() && e.is_finite() { Self { v, e } } else { Self::ANYTHING }
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        let v = self.v + other.v;
+        Self::of(v, self.e + other.e + U * v.abs())
+    }
+
+    /// Times a number that is exact on both sides.
+    pub(super) fn times(self, k: f64) -> Self {
+        let v = self.v * k;
+        Self::of(v, self.e * k.abs() + U * v.abs())
+    }
+
+    /// Linear interpolation. However a kernel writes it, it rounds three times, numbers no larger
+    /// than the difference.
+    pub(super) fn mix(self, to: Self, f: f64) -> Self {
+        let v = self.v + (to.v - self.v) * f;
+        let most = self.v.abs().max(to.v.abs());
+        let rounding = if self.v == to.v { 1.0 } else { 6.0 };
+        Self::of(v, self.e.max(to.e) + rounding * U * most)
+    }
+
+    pub(super) fn leaky(self) -> Self {
+        // The slope is at most 1, so the error does not grow.
+        let v = self.v.max(self.v * SLOPE);
+        Self::of(v, self.e + U * v.abs())
+    }
+}
+
+/// The type of a stored element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cuda::tests) enum Element {
+    U8,
+    U16,
+    Half,
+    Float,
+}
+
+impl Element {
+    pub(in crate::cuda::tests) const fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::U16 | Self::Half => 2,
+            Self::Float => 4,
+        }
+    }
+
+    /// Rounded as it is stored. Monotonic.
+    pub(in crate::cuda::tests) fn round(self, v: f64) -> f64 {
+        let whole = |most: f64| {
+            if v.is_nan() { 0.0 } else { v.clamp(0.0, most).round_ties_even() }
+        };
+        match self {
+            Self::U8 => whole(255.0),
+            Self::U16 => whole(65535.0),
+            Self::Half => f64::from(half::f16::from_f32(v as f32).to_f32()),
+            Self::Float => f64::from(v as f32),
+        }
+    }
+
+    pub(in crate::cuda::tests) fn write(self, v: f64, to: &mut [u8]) {
+        let v = self.round(v);
+        match self {
+            Self::U8 => to[0] = v as u8,
+            Self::U16 => to.copy_from_slice(&(v as u16).to_le_bytes()),
+            Self::Half => to.copy_from_slice(&half::f16::from_f64(v).to_le_bytes()),
+            Self::Float => to.copy_from_slice(&(v as f32).to_le_bytes()),
+        }
+    }
+
+    pub(in crate::cuda::tests) fn read(self, from: &[u8]) -> f64 {
+        match self {
+            Self::U8 => f64::from(from[0]),
+            Self::U16 => f64::from(u16::from_le_bytes([from[0], from[1]])),
+            Self::Half => half::f16::from_le_bytes([from[0], from[1]]).to_f64(),
+            Self::Float => f64::from(f32::from_le_bytes([from[0], from[1], from[2], from[3]])),
+        }
+    }
+}
+
+/// The type of stored activations.
+pub(in crate::cuda::tests) const fn activation(v: &Variant) -> Element {
+    if matches!(v.precision, Precision::F16) { Element::Half } else { Element::Float }
+}
+
+/// A number as so many F16 values, see `Terms`. Monotonic.
+pub(in crate::cuda::tests) fn in_terms(terms: usize, v: f64) -> f64 {
+    let first = Element::Half.round(v);
+    if terms == 1 || (v as f32).abs() > 65504.0 || v.is_nan() {
+        return first;
+    }
+    first + Element::Half.round(f64::from(v as f32) - first)
+}
+
+/// A place in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cuda::tests) enum Place {
+    Buffer(BufferId),
+    Image(usize),
+    Out(usize),
+}
+
+/// The layout of the numbers in a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cuda::tests) enum Format {
+    All(Element),
+    /// Frames as the network reads them in F16: integers, and features in F16.
+    Pixels {
+        features: bool,
+    },
+    /// Hi/lo splits: the rounded values of `run` numbers, then their residuals.
+    Pairs {
+        run: usize,
+    },
+    /// A block's input: channel `c` of a pixel is a hi/lo split if `rest[c]` is the channel of its
+    /// residual; channels are `stride` elements apart.
+    Inputs {
+        rest: [u8; MOST_INPUTS],
+        channels: usize,
+        stride: usize,
+    },
+}
+
+/// The most channels of a block's input.
+const MOST_INPUTS: usize = 32;
+
+/// A channel without a residual, and one that is the residual of another.
+const ALONE: u8 = 255;
+const BEHIND: u8 = 254;
+
+impl Format {
+    /// The layout of a block's input, from the published channel of each of its channels.
+    pub(super) fn inputs(order: &[Option<usize>], stride: usize) -> Self {
+        let mut rest = [ALONE; MOST_INPUTS];
+        for (place, channel) in order.iter().enumerate() {
+            let first = order.iter().position(|c| channel.is_some() && c == channel);
+            if let Some(first) = first.filter(|first| *first < place) {
+                (rest[first], rest[place]) = (place as u8, BEHIND);
+            }
+        }
+        Self::Inputs { rest, channels: order.len(), stride }
+    }
+
+    /// The elements of number `index`; `None` if it is the residual of another.
+    fn halves(self, index: usize) -> Option<(usize, Option<usize>)> {
+        match self {
+            Self::Pairs { run } => {
+                let first = index + index / run * run;
+                Some((first, Some(first + run)))
+            }
+            Self::Inputs { rest, channels, stride } => {
+                let channel = index / stride % channels;
+                match rest[channel] {
+                    BEHIND => None,
+                    ALONE => Some((index, None)),
+                    behind => Some((index, Some(index + (usize::from(behind) - channel) * stride))),
+                }
+            }
+            _ => Some((index, None)),
+        }
+    }
+
+    pub(in crate::cuda::tests) fn at(self, index: usize) -> Element {
+        match self {
+            Self::All(element) => element,
+            Self::Pairs { .. } | Self::Inputs { .. } => Element::Half,
+            Self::Pixels { features: true } if index % 8 >= 4 => Element::Half,
+            Self::Pixels { .. } => Element::U16,
+        }
+    }
+
+    /// How many numbers fit in so many bytes.
+    pub(in crate::cuda::tests) fn count(self, bytes: usize) -> usize {
+        let each = if let Self::Pairs { .. } = self { 2 } else { 1 };
+        bytes / self.at(0).bytes() / each
+    }
+
+    /// Writes the numbers that are not `None`.
+    pub(in crate::cuda::tests) fn write(self, values: &[Option<f64>], to: &mut [u8]) {
+        let size = self.at(0).bytes();
+        let known = values.iter().enumerate().filter_map(|(i, v)| Some((i, (*v)?)));
+        for (i, v) in known {
+            let Some((first, second)) = self.halves(i) else { continue };
+            self.at(i).write(v, &mut to[first * size..][..size]);
+            if let Some(second) = second {
+                let rest = in_terms(2, v) - Element::Half.round(v);
+                let rest = if rest.is_finite() { rest } else { 0.0 };
+                Element::Half.write(rest, &mut to[second * size..][..size]);
+            }
+        }
+    }
+
+    /// Every number of a place, and 0 for residuals.
+    pub(super) fn read(self, from: &[u8]) -> Vec<f64> {
+        let size = self.at(0).bytes();
+        let at = |i: usize, place: usize| self.at(i).read(&from[place * size..][..size]);
+        let number = |i: usize| {
+            let Some((first, second)) = self.halves(i) else { return 0.0 };
+            let rest = second.map(|second| at(i, second));
+            rest.map_or_else(|| at(i, first), |rest| at(i, first) + rest)
+        };
+        (0..self.count(from.len())).map(number).collect()
+    }
+
+    /// A number as it is stored. Monotonic.
+    fn round(self, index: usize, v: f64) -> f64 {
+        match self.halves(index) {
+            Some((_, Some(_))) => in_terms(2, v),
+            _ => self.at(index).round(v),
+        }
+    }
+
+    pub(in crate::cuda::tests) fn image(v: &Variant) -> Self {
+        match v.precision {
+            Precision::F16 => Self::Pixels { features: v.features },
+            _ => Self::All(Element::Float),
+        }
+    }
+}
+
+/// The output of a step: the values of a place from its start, `None` where it is not written.
+#[derive(Clone, Debug)]
+pub(in crate::cuda::tests) struct Output {
+    pub(in crate::cuda::tests) place: Place,
+    pub(in crate::cuda::tests) format: Format,
+    pub(in crate::cuda::tests) values: Vec<Option<Approx>>,
+}
+
+impl Output {
+    pub(super) fn all(place: Place, element: Element, values: Vec<Approx>) -> Self {
+        let values = values.into_iter().map(Some).collect();
+        Self { place, format: Format::All(element), values }
+    }
+
+    pub(in crate::cuda::tests) fn write(&self, to: &mut [u8]) {
+        let values: Vec<_> = self.values.iter().map(|value| Some((*value)?.v)).collect();
+        self.format.write(&values, to);
+    }
+
+    /// Compares what a kernel changed `before` to with this output; describes the worst difference.
+    pub(in crate::cuda::tests) fn check(&self, before: &[u8], made: &[u8]) -> Result<(), String> {
+        let (mut wrong, mut worst) = (0, (0.0, String::new()));
+        let values = self.values.iter().copied().chain(std::iter::repeat(None));
+        let numbers = self.format.read(before).into_iter().zip(self.format.read(made));
+        for (i, ((before, got), value)) in numbers.zip(values).enumerate() {
+            let element = self.format.at(i);
+            let by = match value {
+                None if before.to_bits() == got.to_bits() => continue,
+                None => f64::INFINITY,
+                Some(value) if value.e == f64::INFINITY => continue,
+                Some(Approx { v, e }) => {
+                    // Rounding is monotonic, so every value between is rounded to one between.
+                    let (least, most) = (self.format.round(i, v - e), self.format.round(i, v + e));
+                    if (least..=most).contains(&got) {
+                        continue;
+                    }
+                    if got.is_nan() { f64::INFINITY } else { (got - v).abs() / e.max(1e-30) }
+                }
+            };
+            wrong += 1;
+            if by >= worst.0 {
+                worst = (by, format!("element {i} ({element:?}) is {got}, not {value:?}"));
+            }
+        }
+        match wrong {
+            0 => Ok(()),
+            n => Err(format!("{:?}: {n} of {}: {}", self.place, self.values.len(), worst.1)),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Copies of frames between host and device, through pinned staging memory where that is faster.
+
+use super::driver::{Event, Gpu, HostMemory, Memory, Stream};
+use super::samples::{frame_bytes, packed, packed_mut, read_packed, write_packed};
+use crate::{Error, FrameView, FrameViewMut, Result};
+
+/// The memory of a frame on its way to the device.
+pub(super) struct UploadSlot {
+    device: Option<Memory>,
+    host: Option<HostMemory>,
+    /// Recorded after the upload: the host memory can be written again.
+    uploaded: Event,
+    /// Recorded when the frame has been converted: the device memory can be written again.
+    consumed: Event,
+}
+
+/// A frame to upload.
+pub(super) enum Upload<'a> {
+    View(&'a FrameView<'a>),
+    Packed(&'a [u8]),
+}
+
+impl UploadSlot {
+    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
+        let (uploaded, consumed) = (gpu.event(false)?, gpu.event(false)?);
+        Ok(Self { device: None, host: None, uploaded, consumed })
+    }
+
+    /// Uploads `bytes` of packed samples and makes `compute` wait for them; returns their address.
+    /// [`UploadSlot::release`] must follow when they have been read.
+    pub(super) fn upload(
+        &mut self,
+        gpu: &Gpu,
+        [upload, compute]: [&Stream; 2],
+        source: Upload<'_>,
+        bytes: usize,
+        pinned: bool,
+    ) -> Result<u64> {
+        let device = match self.device.take() {
+            Some(device) if device.bytes() >= bytes => device,
+            // Freeing the old memory waits for whatever still reads it.
+            _ => gpu.memory(bytes)?,
+        };
+        let device = self.device.insert(device);
+        upload.wait(&self.consumed)?;
+        let mut gathered = Vec::new();
+        // Either samples that are uploaded in place, or a frame that goes through staging memory.
+        let from = match source {
+            Upload::Packed(samples) => Ok(samples),
+            Upload::View(view) if pinned && !view.is_pinned() => Err(view),
+            Upload::View(view) => match packed(view) {
+                Some(samples) => Ok(samples),
+                None if pinned => Err(view),
+                None => {
+                    gathered.resize(bytes, 0);
+                    write_packed(view, &mut gathered);
+                    Ok(&*gathered)
+                }
+            },
+        };
+        match from {
+            Ok(samples) => {
+                let n = samples.len().min(bytes);
+                // SAFETY: `n` bytes are valid on both sides, and the wait below keeps the borrow
+                // alive until the copy is done.
+                unsafe { upload.upload(device.address(), samples.as_ptr(), n) }?;
+                let recorded = self.uploaded.record(upload);
+                upload.synchronize()?;
+                recorded?;
+            }
+            Err(view) => {
+                self.uploaded.synchronize()?;
+                let host = staging(&mut self.host, gpu, bytes)?;
+                write_packed(view, host.bytes_mut());
+                // SAFETY: both are at least `bytes` long and belong to the slot; the host memory
+                // is not written again before `uploaded` has happened.
+                unsafe { upload.upload(device.address(), host.bytes().as_ptr(), bytes) }?;
+                self.uploaded.record(upload)?;
+            }
+        }
+        compute.wait(&self.uploaded)?;
+        Ok(device.address())
+    }
+
+    /// Lets the device memory be written again after the work queued so far.
+    pub(super) fn release(&self, compute: &Stream) -> Result<()> {
+        self.consumed.record(compute)
+    }
+
+    /// Bytes of device and of pinned host memory.
+    pub(super) fn bytes(&self) -> (usize, usize) {
+        bytes_of(self.device.as_ref(), self.host.as_ref())
+    }
+}
+
+/// The memory of interpolated frames until they are downloaded.
+pub(super) struct DownloadSlot {
+    device: Option<Memory>,
+    host: Option<HostMemory>,
+    /// Recorded when the frames have been written.
+    ready: Event,
+}
+
+impl DownloadSlot {
+    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
+        Ok(Self { device: None, host: None, ready: gpu.event(false)? })
+    }
+
+    /// The address of at least `bytes` of device memory.
+    pub(super) fn reserve(&mut self, gpu: &Gpu, bytes: usize) -> Result<u64> {
+        reserve(&mut self.device, gpu, bytes)
+    }
+
+    /// Marks the frames as written by the work queued so far.
+    pub(super) fn commit(&self, compute: &Stream) -> Result<()> {
+        self.ready.record(compute)
+    }
+
+    /// Waits for frame `index` of those in the slot and writes it to `out`.
+    pub(super) fn download(
+        &mut self,
+        gpu: &Gpu,
+        stream: &Stream,
+        index: usize,
+        out: &mut FrameViewMut<'_>,
+        pinned: bool,
+    ) -> Result<()> {
+        let bytes = frame_bytes(out.size(), out.format());
+        let Some(device) = &self.device else { return Err(Error::NothingPending) };
+        let from = device.address() + (index * bytes) as u64;
+        stream.wait(&self.ready)?;
+        let direct = out.is_pinned() || !pinned;
+        if let Some(to) = packed_mut(out).filter(|_| direct) {
+            // SAFETY: the frame is `bytes` long on both sides, and the wait below keeps the
+            // borrow alive until the copy is done.
+            unsafe { stream.download(to.as_mut_ptr(), from, to.len().min(bytes)) }?;
+            return stream.synchronize();
+        }
+        if !pinned {
+            let mut gathered = vec![0; bytes];
+            // SAFETY: both are at least `bytes` long, and the wait keeps the buffer alive until
+            // the copy is done.
+            unsafe { stream.download(gathered.as_mut_ptr(), from, bytes) }?;
+            stream.synchronize()?;
+            read_packed(out, &gathered);
+            return Ok(());
+        }
+        let host = staging(&mut self.host, gpu, bytes)?;
+        // SAFETY: both are at least `bytes` long and belong to the slot; read after the wait.
+        unsafe { stream.download(host.bytes_mut().as_mut_ptr(), from, bytes) }?;
+        stream.synchronize()?;
+        read_packed(out, host.bytes());
+        Ok(())
+    }
+
+    /// Bytes of device and of pinned host memory.
+    pub(super) fn bytes(&self) -> (usize, usize) {
+        bytes_of(self.device.as_ref(), self.host.as_ref())
+    }
+}
+
+/// The address of at least `bytes` of device memory, kept for the next frame.
+pub(super) fn reserve(kept: &mut Option<Memory>, gpu: &Gpu, bytes: usize) -> Result<u64> {
+    let memory = match kept.take() {
+        Some(memory) if memory.bytes() >= bytes => memory,
+        _ => gpu.memory(bytes)?,
+    };
+    Ok(kept.insert(memory).address())
+}
+
+/// At least `bytes` of pinned host memory, kept for the next frame.
+fn staging<'a>(
+    kept: &'a mut Option<HostMemory>,
+    gpu: &Gpu,
+    bytes: usize,
+) -> Result<&'a mut HostMemory> {
+    let host = match kept.take() {
+        Some(host) if host.bytes().len() >= bytes => host,
+        _ => gpu.host(bytes)?,
+    };
+    Ok(kept.insert(host))
+}
+
+fn bytes_of(device: Option<&Memory>, host: Option<&HostMemory>) -> (usize, usize) {
+    (device.map_or(0, Memory::bytes), host.map_or(0, |h| h.bytes().len()))
+}

@@ -1,0 +1,28 @@
+//! Whether an engine can run on a device.
+
+/// Why an engine cannot run on a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// This build does not include it.
+    NotBuilt(String),
+    /// There is no such device, or no driver at all. Nothing is wrong with the machine.
+    NoDevice(String),
+    /// The device or its driver is present but does not work.
+    Broken(String),
+}
+
+impl Unavailable {
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::NotBuilt(reason) | Self::NoDevice(reason) | Self::Broken(reason) => reason,
+        }
+    }
+}
+
+/// What an engine would run on, or why it cannot.
+pub(crate) type Probe = Result<String, Unavailable>;
+
+/// A number of threads in words.
+pub(crate) fn count_of_threads(threads: usize) -> String {
+    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
+}

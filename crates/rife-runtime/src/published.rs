@@ -1,0 +1,50 @@
+//! Layers as they were published.
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Tensor};
+use rife_model::{ModelError, ModelSpec, check_state_dict};
+
+/// The tensors of a weights file, by their `state_dict` paths.
+pub(crate) struct StateDict(HashMap<String, Tensor>);
+
+/// A layer, with its scale multiplied in.
+pub(crate) struct Published {
+    /// `[outputs][inputs][3][3]`, or `[inputs][outputs][4][4]` of a transposed convolution.
+    pub(crate) weights: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+    /// The second dimension of the weights.
+    pub(crate) second: usize,
+}
+
+impl StateDict {
+    /// Reads a weights file, and checks that it is one of the model.
+    pub(crate) fn read(spec: &ModelSpec, safetensors: &[u8]) -> Result<Self, ModelError> {
+        let tensors = candle_core::safetensors::load_buffer(safetensors, &Device::Cpu)?;
+        check_state_dict(spec, tensors.iter().map(|(name, t)| (name.as_str(), t.dims())))?;
+        Ok(Self(tensors))
+    }
+
+    fn tensor(&self, path: &str) -> Result<Tensor, ModelError> {
+        let found = self.0.get(path);
+        let missing = || candle_core::Error::CannotFindTensor { path: path.into() };
+        Ok(found.ok_or_else(missing)?.to_dtype(DType::F32)?)
+    }
+
+    /// The layer at a path; `beta` is the path of the tensor that scales its output, if any.
+    pub(crate) fn layer(&self, path: &str, beta: Option<&str>) -> Result<Published, ModelError> {
+        let weight = self.tensor(&format!("{path}.weight"))?;
+        let second = weight.dim(1)?;
+        let mut weights = weight.flatten_all()?.to_vec1::<f32>()?;
+        let mut bias = self.tensor(&format!("{path}.bias"))?.to_vec1::<f32>()?;
+        if let Some(beta) = beta {
+            let beta = self.tensor(beta)?.flatten_all()?.to_vec1::<f32>()?;
+            let each = (weights.len() / beta.len().max(1)).max(1);
+            for (of_an_output, scale) in weights.chunks_exact_mut(each).zip(&beta) {
+                of_an_output.iter_mut().for_each(|w| *w *= scale);
+            }
+            bias.iter_mut().zip(&beta).for_each(|(b, scale)| *b *= scale);
+        }
+        Ok(Published { weights, bias, second })
+    }
+}
