@@ -14,6 +14,8 @@ pub struct UnknownChoice {
 
 /// Which implementation runs the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Engine {
     /// The optimized one where it runs on the device in the precision asked for, else the baseline.
     #[default]
@@ -27,6 +29,8 @@ pub enum Engine {
 
 /// Where the network runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Device {
     /// The first GPU that an engine can use, else the CPU.
     #[default]
@@ -39,6 +43,8 @@ pub enum Device {
 
 /// What convolutions compute in. Coordinates, flow, mask and blend are F32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Precision {
     /// F32 on a CPU, F16 on a GPU.
     #[default]
