@@ -50,13 +50,17 @@ pub enum Command {
 /// Options of the benchmark.
 #[derive(Clone, Debug, Parser)]
 pub struct Args {
+    /// Models, precisions and optimizations.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+
+    /// Device, threads and weights.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+
     /// Run all selected configurations (default)
     #[arg(long)]
     pub all: bool,
-
-    /// Models, comma-separated: 4.6, 4.25, 4.26 [default: 4.6,4.25]
-    #[arg(long = "model", value_name = "VERSION", value_delimiter = ',')]
-    pub models: Vec<ModelVersion>,
 
     /// Engines, comma-separated: baseline, optimized [default: all available]
     #[arg(
@@ -66,29 +70,6 @@ pub struct Args {
         value_parser = parse_engine
     )]
     pub engines: Vec<Engine>,
-
-    /// Precisions, comma-separated: f32, tf32, f16, bf16 [default: all available]
-    #[arg(
-        long = "precision",
-        value_name = "TYPE",
-        value_delimiter = ',',
-        value_parser = parse_precision
-    )]
-    pub precisions: Vec<Precision>,
-
-    /// Disable optimizations of the optimized engine, comma-separated: channels-last, cached-frames,
-    /// winograd, cached-features, fused-kernels, preallocated-buffers, reused-buffers,
-    /// pinned-memory, streams, cuda-graph, overlapped-launches, wgmma, autotune
-    #[arg(long, value_name = "OPT", value_delimiter = ',')]
-    pub without: Vec<Optimization>,
-
-    /// Device: auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: Device,
-
-    /// CPU threads, 1 to 1024 [default: one per logical core]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
 
     /// Speed modes, comma-separated: latency (one frame at a time, host memory to host memory),
     /// end-to-end (the same with frames queued ahead, from pinned memory on a GPU), device (device
@@ -174,10 +155,6 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS")]
     pub budget: Option<f64>,
 
-    /// Weights folder [default: RIFE_WEIGHTS, else weights/ of the checkout, else the user's cache]
-    #[arg(long, value_name = "DIR")]
-    pub weights: Option<PathBuf>,
-
     /// Output file [default: rife-bench-UTCTIME.json]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -189,6 +166,57 @@ pub struct Args {
     /// Hide the progress bar
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// What to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SelectionArgs {
+    /// Models, comma-separated: 4.6, 4.25, 4.26 [default: 4.6,4.25]
+    #[arg(long = "model", value_name = "VERSION", value_delimiter = ',')]
+    pub models: Vec<ModelVersion>,
+
+    /// Precisions, comma-separated: f32, tf32, f16, bf16 [default: all available]
+    #[arg(
+        long = "precision",
+        value_name = "TYPE",
+        value_delimiter = ',',
+        value_parser = parse_precision
+    )]
+    pub precisions: Vec<Precision>,
+
+    /// Disable optimizations of the optimized engine, comma-separated: channels-last, cached-frames,
+    /// winograd, cached-features, fused-kernels, preallocated-buffers, reused-buffers,
+    /// pinned-memory, streams, cuda-graph, overlapped-launches, wgmma, autotune
+    #[arg(long, value_name = "OPT", value_delimiter = ',')]
+    pub without: Vec<Optimization>,
+}
+
+/// Where to run, and with which weights.
+#[derive(Clone, Debug, clap::Args)]
+pub struct EngineArgs {
+    /// Device: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: Device,
+
+    /// CPU threads, 1 to 1024 [default: one per logical core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// Weights folder [default: RIFE_WEIGHTS, else weights/ of the checkout, else the user's cache]
+    #[arg(long, value_name = "DIR")]
+    pub weights: Option<PathBuf>,
+}
+
+/// Where to write a record, if anywhere.
+#[derive(Clone, Debug, clap::Args)]
+pub struct JsonArgs {
+    /// Also write a JSON record to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Replace an existing file
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 impl CommandLine {
@@ -250,7 +278,7 @@ mod tests {
     #[test]
     fn lists_accept_commas_and_repetition() {
         let args = Args::parse_from(["", "--model", "4.6,4.25", "--model", "4.26"]);
-        assert_eq!(args.models, ModelVersion::ALL);
+        assert_eq!(args.selection.models, ModelVersion::ALL);
         let args = Args::parse_from(["", "--size", "64x48,32x32", "--mode", "device,end-to-end"]);
         assert_eq!(args.sizes, [(64, 48), (32, 32)].map(|(width, height)| Size { width, height }));
         assert_eq!(args.modes, [Mode::Device, Mode::EndToEnd]);

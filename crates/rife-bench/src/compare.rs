@@ -392,64 +392,58 @@ fn latency(runs: &[Run]) -> Option<Spread> {
     Spread::of(&runs.iter().filter_map(fps).collect::<Vec<_>>())
 }
 
+/// A circumstance of a record: its name and value.
+type Circumstance = (&'static str, fn(&Record) -> String);
+
+/// Circumstances that must agree: in these, any difference makes figures incomparable.
+const DECISIVE: [Circumstance; 7] = [
+    ("CPU", |r| format!("{}, {} cores", r.header.machine.cpu, r.header.machine.cores)),
+    ("GPUs", |r| {
+        let names: Vec<_> = r.header.machine.gpus.iter().map(|gpu| gpu.name.clone()).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    }),
+    ("device", |r| r.settings.device.to_string()),
+    ("clip", |r| r.settings.clip.to_string()),
+    ("frames of the clip", |r| r.settings.clip_frames.to_string()),
+    ("factor", |r| r.settings.factor.to_string()),
+    ("build", |r| if r.header.build.debug_assertions { "debug" } else { "release" }.into()),
+];
+
+/// Circumstances that are reported.
+const OTHERS: [Circumstance; 7] = [
+    ("record", |r| if r.settings.stopped { "interrupted" } else { "complete" }.into()),
+    ("modes", |r| r.settings.modes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    ("threads", threads),
+    ("weights", weights),
+    ("frames per run", |r| r.settings.frames.to_string()),
+    ("warm-up frames", |r| r.settings.warmup.to_string()),
+    ("time budget", |r| {
+        r.settings.budget_s.map_or_else(|| "none".into(), |seconds| format!("{seconds} s"))
+    }),
+];
+
 /// What differs in the circumstances of two records, and the part of it that makes the figures
 /// incomparable.
 fn differences(before: &Record, after: &Record) -> (Vec<String>, Vec<String>) {
     let (mut all, mut incomparable) = (Vec::new(), Vec::new());
-    let mut check = |what: &str, a: String, b: String| {
+    let decisive = DECISIVE.into_iter().map(|one| (one, true));
+    for ((what, value), decisive) in decisive.chain(OTHERS.into_iter().map(|one| (one, false))) {
+        let (a, b) = (value(before), value(after));
+        if a == b {
+            continue;
+        }
+        let difference = format!("{what}: {a} before, {b} after");
         // Some configurations may be in one record only; shared ones decide.
-        let other_work = match what {
+        let decisive = match what {
             "threads" => disagree(before, after, |subject| subject.threads),
             "weights" => disagree(before, after, |subject| Some(subject.weights)),
-            _ => OF_OTHER_WORK.contains(&what),
+            _ => decisive,
         };
-        if a != b {
-            let one = format!("{what}: {a} before, {b} after");
-            incomparable.extend(other_work.then(|| one.clone()));
-            all.push(one);
-        }
-    };
-    let gpus = |r: &Record| {
-        let names: Vec<_> = r.header.machine.gpus.iter().map(|gpu| gpu.name.clone()).collect();
-        if names.is_empty() { "none".into() } else { names.join(", ") }
-    };
-    let both = |of: &dyn Fn(&Record) -> String| (of(before), of(after));
-    let (a, b) = both(&|r| format!("{}, {} cores", r.header.machine.cpu, r.header.machine.cores));
-    check("processor", a, b);
-    let (a, b) = both(&gpus);
-    check("GPUs", a, b);
-    let (a, b) = both(&|r| r.settings.device.to_string());
-    check("device", a, b);
-    let (a, b) = both(&|r| r.settings.clip.to_string());
-    check("clip", a, b);
-    let (a, b) = both(&|r| r.settings.factor.to_string());
-    check("factor", a, b);
-    let (a, b) =
-        both(&|r| if r.header.build.debug_assertions { "debug" } else { "release" }.into());
-    check("build", a, b);
-    let (a, b) = both(&|r| if r.settings.stopped { "stopped" } else { "whole" }.into());
-    check("record", a, b);
-    let modes = |r: &Record| r.settings.modes.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let (a, b) = both(&|r| modes(r).join(", "));
-    check("modes", a, b);
-    let (a, b) = both(&threads);
-    check("threads", a, b);
-    let (a, b) = both(&weights);
-    check("weights", a, b);
-    let (a, b) = both(&|r| r.settings.clip_frames.to_string());
-    check("frames of the clip", a, b);
-    let (a, b) = both(&|r| r.settings.frames.to_string());
-    check("frames a run", a, b);
-    let (a, b) = both(&|r| r.settings.warmup.to_string());
-    check("frames to warm up", a, b);
-    let (a, b) = both(&|r| r.settings.budget_s.map_or_else(|| "none".into(), |s| format!("{s} s")));
-    check("time budget", a, b);
+        incomparable.extend(decisive.then(|| difference.clone()));
+        all.push(difference);
+    }
     (all, incomparable)
 }
-
-/// Differences that make figures incomparable.
-const OF_OTHER_WORK: [&str; 7] =
-    ["processor", "GPUs", "device", "clip", "frames of the clip", "factor", "build"];
 
 /// Whether a configuration of both records has a different property.
 fn disagree<T: PartialEq>(

@@ -65,7 +65,8 @@ fn describe(error: &anyhow::Error) -> String {
 
 /// Runs the benchmark. Fails if any configuration failed; if all failed, nothing is recorded.
 fn bench(args: &Args) -> Result<ExitCode> {
-    let mut engines = RuntimeEngines::new(Store::locate(args.weights.as_deref())?, args.threads);
+    let mut engines =
+        RuntimeEngines::new(Store::locate(args.engine.weights.as_deref())?, args.engine.threads);
     let plan = Plan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let progress = Progress::new(plan.quiet);
@@ -93,7 +94,8 @@ fn bench(args: &Args) -> Result<ExitCode> {
 
 /// Times kernel launches.
 fn kernels(args: &KernelArgs) -> Result<ExitCode> {
-    let mut engines = RuntimeEngines::new(Store::locate(args.weights.as_deref())?, args.threads);
+    let mut engines =
+        RuntimeEngines::new(Store::locate(args.engine.weights.as_deref())?, args.engine.threads);
     let plan = KernelPlan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let record = KernelRecord::new(&plan, measure::kernels::measure(&plan, &engines)?);

@@ -149,8 +149,8 @@ impl Plan {
     /// # Errors
     /// The first invalid option, on one line.
     pub fn new(args: &Args, engines: &dyn Engines) -> Result<Self> {
-        check_threads(args.threads)?;
-        let device = engines.resolve(args.device)?;
+        check_threads(args.engine.threads)?;
+        let device = engines.resolve(args.engine.device)?;
         let defaults = Defaults::of(device);
         let configs = configs(args, engines, device)?;
 
@@ -311,18 +311,19 @@ fn modes(args: &Args, device: Device, configs: &[Config]) -> Result<Vec<Mode>> {
 }
 
 fn configs(args: &Args, engines: &dyn Engines, device: Device) -> Result<Vec<Config>> {
-    let models = models(&args.models);
+    let models = models(&args.selection.models);
+    let precisions = &args.selection.precisions;
     let available = engines.available(device);
     let selected: Vec<_> = available
         .iter()
         .filter(|(engine, _)| args.engines.is_empty() || args.engines.contains(engine))
-        .filter(|(_, precision)| args.precisions.is_empty() || args.precisions.contains(precision))
+        .filter(|(_, precision)| precisions.is_empty() || precisions.contains(precision))
         .collect();
     ensure!(!selected.is_empty(), "no such configuration on {device}: available are {}", {
         let names: Vec<_> = available.iter().map(|(e, p)| format!("{e} {p}")).collect();
         names.join(", ")
     });
-    let without: Disabled = args.without.iter().copied().collect();
+    let without: Disabled = args.selection.without.iter().copied().collect();
     ensure!(
         without.is_none() || selected.iter().any(|(engine, _)| *engine == Engine::Optimized),
         "--without requires the optimized engine, which is not measured on {device}"

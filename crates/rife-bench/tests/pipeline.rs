@@ -396,7 +396,7 @@ fn quality_is_measured_and_unsupported_profiles_are_reported() {
         folder.path().display()
     );
     let (_, mut record) = record(&line, &engines);
-    let quality = record.quality.as_ref().expect("made again");
+    let quality = record.quality.as_ref().expect("a quality");
     assert_eq!((quality.frames, quality.size), (6, Size { width: 40, height: 24 }));
     let truth = quality.results[0].truth.as_ref().expect("no failure");
     // Levels increase linearly, so that the mean of both neighbours is the missing frame.

@@ -1,12 +1,10 @@
 //! Options of `rife-bench video`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use rife_model::ModelVersion;
 
-use super::parse_size;
-use crate::subject::{Device, Precision, Size};
+use super::{EngineArgs, JsonArgs, parse_size};
+use crate::subject::{Precision, Size};
 
 /// Measure a 2x video job from pipe to pipe (Y4M).
 #[derive(Clone, Debug, Args)]
@@ -24,6 +22,10 @@ pub struct VideoArgs {
     #[arg(long, value_name = "TYPE", default_value = "auto")]
     pub precision: Precision,
 
+    /// Device, threads and weights.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+
     /// Frame size [default: 640x360 on a CPU, 1920x1080 on a GPU]
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     pub size: Option<Size>,
@@ -32,23 +34,7 @@ pub struct VideoArgs {
     #[arg(long, value_name = "N")]
     pub frames: Option<usize>,
 
-    /// Device: auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: Device,
-
-    /// CPU threads, 1 to 1024 [default: one per logical core]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
-
-    /// Also write a JSON record to this file
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-
-    /// Replace an existing file
-    #[arg(long)]
-    pub overwrite: bool,
-
-    /// Weights folder [default: as for the benchmark]
-    #[arg(long, value_name = "DIR")]
-    pub weights: Option<PathBuf>,
+    /// Output file.
+    #[command(flatten)]
+    pub output: JsonArgs,
 }

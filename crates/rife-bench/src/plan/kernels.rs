@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use rife_model::ModelVersion;
 
-use super::{check_range, check_threads, default_size, distinct, models, models_of};
-use crate::args::KernelArgs;
+use super::{check_range, check_threads, default_size, distinct, models_of};
+use crate::args::{JsonArgs, KernelArgs, SelectionArgs};
 use crate::clip::check_size;
 use crate::files::check_output;
 use crate::subject::{Config, Device, Disabled, Engine, Engines, Size, cuda_ordinal};
@@ -39,8 +39,10 @@ impl KernelPlan {
     /// # Errors
     /// The first invalid option, on one line.
     pub fn new(args: &KernelArgs, engines: &dyn Engines) -> Result<Self> {
-        check_threads(args.threads)?;
-        let device = engines.resolve(args.device)?;
+        let SelectionArgs { models, precisions, without } = &args.selection;
+        let JsonArgs { json, overwrite } = &args.output;
+        check_threads(args.engine.threads)?;
+        let device = engines.resolve(args.engine.device)?;
         let available = engines.available(device);
         let optimized = available.iter().filter(|(engine, _)| *engine == Engine::Optimized);
         let available: Vec<_> = optimized.map(|(_, precision)| *precision).collect();
@@ -48,7 +50,7 @@ impl KernelPlan {
             !available.is_empty(),
             "kernels: the optimized engine is not available on {device}"
         );
-        let selected = |p: &_| args.precisions.is_empty() || args.precisions.contains(p);
+        let selected = |p: &_| precisions.is_empty() || precisions.contains(p);
         let precisions: Vec<_> = available.iter().copied().filter(selected).collect();
         ensure!(!precisions.is_empty(), "no such precision on {device}: available are {}", {
             let names: Vec<_> = available.iter().map(ToString::to_string).collect();
@@ -58,22 +60,15 @@ impl KernelPlan {
         check_range("--runs", runs, 1..=10_000)?;
         let sizes = distinct(&args.sizes, default_size(device));
         sizes.iter().try_for_each(|size| check_size(*size))?;
-        if let Some(json) = &args.json {
-            check_output("--json", json, args.overwrite)?;
+        if let Some(json) = json {
+            check_output("--json", json, *overwrite)?;
         }
-        let without: Disabled = args.without.iter().copied().collect();
+        let without: Disabled = without.iter().copied().collect();
         let config =
             |model, precision| Config { model, engine: Engine::Optimized, precision, without };
         let of_model = |model| precisions.iter().map(move |p| config(model, *p));
-        let configs = models(&args.models).into_iter().flat_map(of_model).collect();
-        Ok(Self {
-            configs,
-            device,
-            sizes,
-            runs,
-            json: args.json.clone(),
-            overwrite: args.overwrite,
-        })
+        let configs = super::models(models).into_iter().flat_map(of_model).collect();
+        Ok(Self { configs, device, sizes, runs, json: json.clone(), overwrite: *overwrite })
     }
 
     /// The models of the plan, each once, in order.

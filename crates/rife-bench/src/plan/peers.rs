@@ -39,8 +39,8 @@ impl PeersPlan {
             names: names(&python, &script, device, words)?,
             script,
             python,
-            weights: Store::locate(args.weights.as_deref())?.dir().to_owned(),
-            threads: args.threads.unwrap_or_else(cores),
+            weights: Store::locate(args.engine.weights.as_deref())?.dir().to_owned(),
+            threads: args.engine.threads.unwrap_or_else(cores),
         }))
     }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use rife_model::ModelVersion;
 
 use super::{check_range, check_threads};
-use crate::args::VideoArgs;
+use crate::args::{EngineArgs, JsonArgs, VideoArgs};
 use crate::clip::check_size;
 use crate::files::check_output;
 use crate::subject::{Device, Precision, Size};
@@ -40,22 +40,24 @@ impl VideoPlan {
     /// # Errors
     /// The first invalid option, on one line.
     pub fn new(args: &VideoArgs) -> Result<Self> {
-        check_threads(args.threads)?;
-        if let Some(json) = &args.json {
-            check_output("--json", json, args.overwrite)?;
+        let EngineArgs { device, threads, weights } = &args.engine;
+        let JsonArgs { json, overwrite } = &args.output;
+        check_threads(*threads)?;
+        if let Some(json) = json {
+            check_output("--json", json, *overwrite)?;
         }
         args.frames.map_or(Ok(()), |frames| check_range("--frames", frames, 3..=1_000_000))?;
         args.size.map_or(Ok(()), check_size)?;
         Ok(Self {
             models: args.models.clone(),
-            device: args.device,
+            device: *device,
             precision: args.precision,
-            threads: args.threads,
+            threads: *threads,
             size: args.size,
             frames: args.frames,
-            weights: args.weights.clone(),
-            json: args.json.clone(),
-            overwrite: args.overwrite,
+            weights: weights.clone(),
+            json: json.clone(),
+            overwrite: *overwrite,
         })
     }
 }

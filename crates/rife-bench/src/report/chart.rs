@@ -228,7 +228,7 @@ impl Lines {
         figure(&self.title, &self.description(&lines), &legend, LINES_HEIGHT, |root| {
             let xs: Vec<f64> = lines.iter().flat_map(|(_, p)| p.iter().map(|p| p.0)).collect();
             let ys: Vec<f64> = lines.iter().flat_map(|(_, p)| p.iter().map(|p| p.1)).collect();
-            let names: Vec<f64> = self.names.iter().map(|(x, _)| *x).filter(|x| *x > 0.0).collect();
+            let names = spaced(self.names.iter().map(|(x, _)| *x), &xs);
             match (self.logarithmic, names.is_empty()) {
                 (false, _) => {
                     let range = |values: &[f64]| {
@@ -375,6 +375,19 @@ fn extent(values: &[f64]) -> (f64, f64) {
 fn widen(values: &[f64]) -> std::ops::Range<f64> {
     let (least, largest) = extent(values);
     least / 1.15..largest * 1.15
+}
+
+/// Positions on a logarithmic axis that are far enough apart for their names.
+fn spaced(positions: impl Iterator<Item = f64>, values: &[f64]) -> Vec<f64> {
+    let range = widen(values);
+    let gap = (range.end / range.start).ln() / 5.5;
+    let mut kept: Vec<f64> = Vec::new();
+    for x in positions.filter(|x| *x > 0.0) {
+        if kept.last().is_none_or(|last| (x / last).ln() >= gap) {
+            kept.push(x);
+        }
+    }
+    kept
 }
 
 /// A short text for a tick.

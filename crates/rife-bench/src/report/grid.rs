@@ -121,7 +121,8 @@ impl Grid {
 
     /// Indices of the columns of each part that fits on a terminal.
     fn parts(&self) -> Vec<Vec<usize>> {
-        let width = |at: &usize| 1 + self.width(*at);
+        // Two spaces separate columns.
+        let width = |at: &usize| 2 + self.width(*at);
         let names = self.columns.iter().position(|column| column.figures).unwrap_or(1).max(1);
         let names: Vec<usize> = (0..names.min(self.columns.len())).collect();
         let room = WIDTH.saturating_sub(names.iter().map(width).sum());
