@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes the records of docs/results that are of a GPU, in one go: 35 minutes on an H100.
+# Measures the GPU records of docs/results: 35 minutes on an H100.
 #
-#   tools/gpu-records.sh FOLDER [RECORD...]     FOLDER gets them; RECORD is h100, h100-sizes, ... [default: all]
+#   tools/gpu-records.sh FOLDER [RECORD...]     RECORD is h100, h100-sizes, ... [default: all]
 #
-# RIFE_BENCH is a rife-bench with --features candle-cuda, on whose GPU the baseline runs too. BIKES is a
-# folder with the first 59 frames of bikes.mp4 as pictures (ffmpeg -i bikes.mp4 -frames:v 59 bikes/%03d.png).
-# Python with Pillow enlarges them, and with PyTorch runs the peers. Each record is written when it is whole;
-# one that fails does not keep the others from being made. Kernels are compiled and timed first where RIFE_CACHE_DIR
-# (the user's cache folder) holds none.
+# RIFE_BENCH: rife-bench built with --features candle-cuda, so that the baseline runs on the GPU.
+# BIKES: folder with the first 59 frames of bikes.mp4 (ffmpeg -i bikes.mp4 -frames:v 59 bikes/%03d.png).
+# Requires Python with Pillow (to scale the frames) and PyTorch (for the peers). A failed record does
+# not affect the others. Kernels are compiled and tuned first unless RIFE_CACHE_DIR (default: the
+# user's cache folder) contains them.
 set -u
 say() { echo "gpu-records: $*" >&2; }
 [ $# -gt 0 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
@@ -17,21 +17,21 @@ all='h100 h100-ablation-f16 h100-ablation-f32 h100-scaling h100-sizes h100-bikes
 for record; do
     case " $all " in
     *" $record "*) ;;
-    *) say "no record is called $record: $all"; exit 2 ;;
+    *) say "unknown record $record: expected one of $all"; exit 2 ;;
     esac
 done
-# shellcheck disable=SC2086 # names without blanks
+# shellcheck disable=SC2086 # names have no spaces
 [ $# -gt 0 ] || set -- $all
 bench=${RIFE_BENCH:-target/release/rife-bench}
 bikes=${BIKES:-bikes}
-command -v "$bench" >/dev/null || { say "no program $bench: build it, or set RIFE_BENCH"; exit 2; }
+command -v "$bench" >/dev/null || { say "cannot find $bench; build it or set RIFE_BENCH"; exit 2; }
 case " $* " in
-*' h100 '* | *bikes*) [ -d "$bikes" ] || { say "no folder $bikes: make it, or set BIKES"; exit 2; } ;;
+*' h100 '* | *bikes*) [ -d "$bikes" ] || { say "cannot find the folder $bikes; create it or set BIKES"; exit 2; } ;;
 esac
 mkdir -p "$to"
 
-# The clip up to its cut and from there on, at the size that everything else is measured at.
-enlarged() {
+# Scales the clip to 1920x1080, split at its cut.
+scale_bikes() {
     [ -d bikes-1 ] || python3 - "$bikes" <<'E'
 import os, sys
 from PIL import Image
@@ -60,14 +60,14 @@ for record; do
     h100-scaling) measure --engine optimized --precision f16 --size 1920x1080 --frames 40 --repeats 2 --budget 2 --warmup 5 --reference optimized-f32 --scaling --mode device ;;
     h100-ablation-f32) measure --engine optimized --precision f32,tf32 --size 1920x1080 --frames 40 --repeats 2 --budget 2 --warmup 5 --reference optimized-f32 --ablate --mode device ;;
     h100-sizes) measure --engine optimized --size 1280x720,3840x2160 --frames 60 --repeats 2 --mode device,end-to-end --reference optimized-f32 ;;
-    h100-bikes) enlarged && measure --all --input bikes-1 --frames 29 --repeats 1 --warmup 1 --mode latency --budget 4 ;;
-    h100-bikes-2) enlarged && measure --engine optimized --precision f16,tf32 --input bikes-2 --frames 28 --repeats 1 --warmup 1 --mode latency --budget 4 --reference optimized-f32 ;;
+    h100-bikes) scale_bikes && measure --all --input bikes-1 --frames 29 --repeats 1 --warmup 1 --mode latency --budget 4 ;;
+    h100-bikes-2) scale_bikes && measure --engine optimized --precision f16,tf32 --input bikes-2 --frames 28 --repeats 1 --warmup 1 --mode latency --budget 4 --reference optimized-f32 ;;
     h100-peers) measure --engine optimized --precision f32,tf32,f16 --size 1920x1080 --frames 60 --repeats 1 --budget 6 --warmup 5 --mode device --reference optimized-f32 --peers ;;
     video) "$bench" video --json "$to/h100-video.json" >"$to/video.txt" 2>&1 ;;
     *) false ;;
     esac
     status=$?
     echo "$record: status $status, $(($(date +%s) - since)) s"
-    [ $status -eq 0 ] || { failed=1; say "$record was not made; what was said of it is in $to/$record.txt"; }
+    [ $status -eq 0 ] || { failed=1; say "$record failed; see $to/$record.txt"; }
 done
 exit $failed

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The figures that rife-bench's metrics are tested against, from scikit-image.
+"""Reference values from scikit-image for the tests of rife-bench's metrics.
 
-Versions they were made with:
+Versions used:
     numpy==2.4.6  scipy==1.17.1  scikit-image==0.26.0
 
-Prints the rows of the table REFERENCE in crates/rife-bench/src/metrics/tests.rs. The images come
-from an integer formula that the test computes too; samples are k / 256, exact in every float type.
+Prints the rows of REFERENCE in crates/rife-bench/src/metrics/tests.rs. The images come from an integer
+formula that the test also implements; samples are k / 256, which is exact in every float type.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def hash32(h):
 
 
 def pair(seed, width, height, noise):
-    """A gradient with texture, and the same with up to `noise` levels of error in most samples: [3, h, w]."""
+    """A textured gradient, and a copy with up to `noise` levels of error in most samples: [3, h, w]."""
     a = np.zeros((3, height, width))
     b = np.zeros_like(a)
     for c in range(3):

@@ -9,19 +9,18 @@
 #   "numpy==2.4.6",
 # ]
 # ///
-"""RIFE by others: PyTorch's recipes on a GPU or a CPU, ONNX Runtime and OpenVINO on a CPU.
+"""Other implementations of RIFE: PyTorch on a GPU or a CPU, ONNX Runtime and OpenVINO on a CPU.
 
-`rife-bench --peers --python PYTHON` runs this, one process for each peer and round, in turn with its own
-engines; a PYTHON with only some of the packages above runs the peers that it can, and names the others as
-absent. The networks are built of the layers of tools/reference.py and read the converted weights.
+`rife-bench --peers --python PYTHON` runs this script, one process per peer and round, in turns with its own
+engines. Peers whose packages are not installed are reported as absent. The networks use the layers of
+tools/reference.py and the converted weights.
 
-    python tools/peers.py --list cpu          the peers of a device, a line each
-    python tools/peers.py PEER ARGUMENTS      one peer; ARGUMENTS is a JSON object, see `main`
+    python tools/peers.py --list cpu          list the peers of a device (cpu or cuda)
+    python tools/peers.py PEER ARGUMENTS      measure one peer; ARGUMENTS is a JSON object, see `main`
 
-What is timed is a peer at its best: the network alone, frames on the device, from padded float planes to float
-planes, the grid of the warps and the timestep made once, and of 4.25 and 4.26 the features of the earlier frame
-kept from when it was the later one, so that a single frame is encoded for each that is made. In half precision
-everything is half, the coordinates of the warps included, as the scripts that people use have it.
+Only the network is timed, at its best: padded float planes that are already on the device, with the warp grid and
+the timestep precomputed, and for 4.25 and 4.26 the features of the earlier frame cached, so that one frame is
+encoded per interpolated frame. In half precision everything is F16 including warp coordinates, as in common scripts.
 """
 
 import importlib
@@ -42,11 +41,11 @@ CUDA = (
     "torch.compile max-autotune f16",
 )
 WARMUP = {"cpu": 2, "cuda": 10}
-AT_ONCE = 10  # Frames that a GPU is given before its clock is asked.
+AT_ONCE = 10  # Frames per synchronization on a GPU.
 
 
 class Absent(Exception):
-    """The peer cannot run here, and why."""
+    """The peer is not available; the message says why."""
 
 
 def package(name):
@@ -57,7 +56,7 @@ def package(name):
 
 
 def peak_mib():
-    # The high-water mark of this program alone: getrusage's begins with that of the parent.
+    # The high-water mark of this process. getrusage would start with that of the parent.
     try:
         return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
     except (OSError, IndexError):
@@ -65,7 +64,7 @@ def peak_mib():
 
 
 def weights(args):
-    """The tensors of a safetensors file that inference reads."""
+    """The tensors of a safetensors file, without those that only training uses."""
     np, torch = package("numpy"), package("torch")
     data = Path(args["weights"]).read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
@@ -82,14 +81,14 @@ def weights(args):
 
 
 def network(args):
-    """PyTorch, and the network as a stream runs it."""
+    """PyTorch, and the network for a stream of frames."""
     torch = package("torch")
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     reference = package("reference")
     F, nn = torch.nn.functional, torch.nn
 
     class Stream(reference.IFNet):
-        """Takes both frames, and of 4.25 and 4.26 the features of the earlier."""
+        """Takes both frames, and for 4.25 and 4.26 the features of the earlier one."""
 
         def prepare(self, height, width, device, dtype):
             ys, xs = torch.meshgrid(
@@ -131,7 +130,7 @@ def network(args):
 
 
 def frames(args):
-    """Both frames, padded, as planes of floats."""
+    """Both frames as padded float planes."""
     np = package("numpy")
     width, height = args["width"], args["height"]
     multiple = 32 if args["model"] == "4.6" else 64
@@ -144,11 +143,11 @@ def frames(args):
 
 
 def on_torch(peer, args):
-    """What runs PyTorch's peer once, what gives its frame, its version, and its peak of GPU memory."""
+    """A PyTorch peer: functions to run it once and to get its frame, its version, and a function for its GPU memory."""
     torch, net = network(args)
     device = torch.device(args["device"])
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise Absent("this PyTorch finds no GPU")
+        raise Absent("PyTorch cannot use the GPU")
     if device.type == "cuda":
         torch.cuda.set_device(args["ordinal"])
     torch.set_num_threads(args["threads"])
@@ -194,14 +193,14 @@ def on_torch(peer, args):
 
 
 def onnx_file(args):
-    """The network as ONNX, exported by a process of its own: what that takes is not the peer's."""
+    """The network as ONNX. A separate process exports it, so that its time and memory do not count for the peer."""
     path = Path(args["folder"]) / f"{args['model']}.onnx"
     if not path.is_file():
         command = [sys.executable, __file__, "--export", json.dumps(args)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0 or not path.is_file():
-            last = (done.stderr.strip().splitlines() or ["no word of why"])[-1]
-            raise Absent(f"the network could not be exported as ONNX: {last}")
+            last = (done.stderr.strip().splitlines() or ["no error message"])[-1]
+            raise Absent(f"cannot export the network to ONNX: {last}")
     return path
 
 
@@ -223,7 +222,7 @@ def export(args):
 
 
 def on_onnx(peer, args):
-    """As `on_torch`, of ONNX Runtime and OpenVINO."""
+    """As `on_torch`, for ONNX Runtime and OpenVINO."""
     module = package("onnxruntime" if peer.startswith("ONNX") else "openvino")
     np, path = package("numpy"), onnx_file(args)
     inputs = frames(args)
@@ -253,7 +252,7 @@ def on_onnx(peer, args):
             raise Absent(str(error).strip().splitlines()[-1]) from error
         got = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if got != wanted:
-            raise Absent(f"the processor computes in {got} instead")
+            raise Absent(f"the CPU computes in {got} instead")
         request = compiled.create_infer_request()
 
         def run():
@@ -263,7 +262,7 @@ def on_onnx(peer, args):
 
 
 def timed(run, args):
-    """Frames, in ms each."""
+    """Frame times in ms."""
     start, samples = time.perf_counter(), []
 
     def go_on():
@@ -291,7 +290,7 @@ def timed(run, args):
 def measure(peer, args):
     np = package("numpy")
     if "torch" not in peer.lower():
-        onnx_file(args)  # Made once for all: nobody's set-up.
+        onnx_file(args)  # Exported once for all peers; not part of the setup time.
     begun = time.perf_counter()
     run, frame, version, gpu_mib = (on_torch if "torch" in peer.lower() else on_onnx)(peer, args)
     run()
@@ -312,8 +311,8 @@ def measure(peer, args):
 
 
 def main():
-    """ARGUMENTS: folder (with a.rgb and b.rgb, 8-bit RGB; frame.f32 is put there), model, weights (a
-    safetensors file), width, height, device (cpu or cuda), ordinal (of the GPU), threads, frames and seconds (at most so many)."""
+    """ARGUMENTS: folder (contains a.rgb and b.rgb, 8-bit RGB; frame.f32 is written there), model, weights (a
+    safetensors file), width, height, device (cpu or cuda), ordinal (of the GPU), threads, frames and seconds (limits)."""
     if sys.argv[1:2] == ["--list"] and len(sys.argv) == 3:
         print("\n".join({"cpu": CPU, "cuda": CUDA}[sys.argv[2]]))
         return

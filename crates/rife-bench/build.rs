@@ -1,11 +1,10 @@
-//! Hands the program what it cannot ask for at run time: the compiler, its flags and the version
-//! of candle that was linked. Tells the tests whether there is a browser, for the one that needs
-//! it to be ignored without.
+//! Passes build information to the program: compiler, flags, commit and the version of candle.
+//! Detects a browser, so that the test that needs one is ignored without it.
 
 use std::process::Command;
 use std::{env, fs};
 
-// The test harness can ignore a test at build time only.
+// The test harness can ignore a test only at build time.
 #[path = "tests/support/browser.rs"]
 mod browser;
 
@@ -22,8 +21,8 @@ fn main() {
         println!("cargo:rerun-if-changed={}", browser.display());
     }
 
-    // Committing changes one of these, and with it what the program says it was built from. In a
-    // linked worktree they lie elsewhere.
+    // A commit changes one of these files, and with it the recorded commit. Linked worktrees keep
+    // them elsewhere.
     for state in ["HEAD", "logs/HEAD", "index"] {
         if let Some(path) = git(&["rev-parse", "--git-path", state])
             && fs::exists(&path).unwrap_or(false)

@@ -1,4 +1,4 @@
-//! Programs that are run for what they say, and do not get to hang.
+//! Runs other programs, with a time limit.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// The script that runs the peers, within the checkout.
+/// The script that runs the peers, relative to the checkout.
 pub const PEERS_SCRIPT: &str = "tools/peers.py";
 
-/// Compiling and tuning a network takes minutes; what takes longer hangs.
+/// Compiling and tuning a network takes minutes.
 const PATIENCE: Duration = Duration::from_secs(400);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// The script that runs the peers: of the checkout around the working folder, else of the one that
-/// this program was built in.
+/// The script that runs the peers: in the checkout around the working folder, else in the checkout
+/// that this program was built in.
 ///
 /// # Errors
-/// Where neither has it.
+/// When neither contains it.
 pub fn peers_script() -> Result<PathBuf> {
     let here = std::env::current_dir().unwrap_or_default();
     let built = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -29,14 +29,14 @@ pub fn peers_script() -> Result<PathBuf> {
         .chain(built.ancestors())
         .map(|folder| folder.join(PEERS_SCRIPT))
         .find(|script| script.is_file())
-        .with_context(|| format!("--peers: {PEERS_SCRIPT} is not here: run in the checkout"))
+        .with_context(|| format!("--peers: cannot find {PEERS_SCRIPT}; run in the checkout"))
 }
 
-/// Runs a program and returns its standard output. It is ended as soon as nobody waits for it any
-/// more.
+/// Runs a program and returns its standard output. Ends the program when `stopped` returns true.
 ///
 /// # Errors
-/// Where it does not start, fails (with the last line of its standard error), or does not end.
+/// When it does not start, fails (with the last line of its standard error) or exceeds the time
+/// limit.
 pub fn output(program: &Path, words: &[&OsStr], stopped: &dyn Fn() -> bool) -> Result<String> {
     output_within(program, words, PATIENCE, stopped)
 }
@@ -47,38 +47,38 @@ fn output_within(
     patience: Duration,
     stopped: &dyn Fn() -> bool,
 ) -> Result<String> {
-    // Into files, not pipes: what a program leaves running would keep a pipe open for ever.
-    let file = || tempfile::tempfile().context("cannot make a file for what it says");
+    // Files instead of pipes: a background process of the program would keep a pipe open.
+    let file = || tempfile::tempfile().context("cannot create a temporary file");
     let (mut out, mut complaint) = (file()?, file()?);
     let mut child = Command::new(program)
         .args(words)
         .stdin(Stdio::null())
-        .stdout(out.try_clone().context("cannot share a file with it")?)
-        .stderr(complaint.try_clone().context("cannot share a file with it")?)
+        .stdout(out.try_clone().context("cannot duplicate a file handle")?)
+        .stderr(complaint.try_clone().context("cannot duplicate a file handle")?)
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let start = Instant::now();
     let status = loop {
-        match child.try_wait().context("cannot wait for it")? {
+        match child.try_wait().context("cannot wait for the program")? {
             Some(status) => break status,
             None if start.elapsed() < patience && !stopped() => thread::sleep(LOOK_EVERY),
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
-                ensure!(!stopped(), "it was stopped");
-                bail!("it did not end within {} s", patience.as_secs());
+                ensure!(!stopped(), "interrupted");
+                bail!("timed out after {} s", patience.as_secs());
             }
         }
     };
     if !status.success() {
         let complaint = read(&mut complaint)?;
         let last = complaint.lines().map(str::trim).rfind(|line| !line.is_empty());
-        bail!("{}", last.unwrap_or("it failed without a word"));
+        bail!("{}", last.unwrap_or("failed without an error message"));
     }
     read(&mut out)
 }
 
-/// All that was written to a file.
+/// The whole content of a file.
 fn read(file: &mut File) -> Result<String> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes))?;
@@ -95,30 +95,30 @@ mod tests {
     }
 
     #[test]
-    fn a_program_answers_fails_or_hangs() {
+    fn output_failure_and_timeout_are_reported() {
         let minute = Duration::from_secs(60);
         assert_eq!(shell("echo one; echo two >&2", minute).expect("an answer"), "one\n");
         let failure = |script, patience| format!("{:#}", shell(script, patience).expect_err("no"));
         assert_eq!(failure("echo a >&2; echo why >&2; exit 3", minute), "why");
-        assert_eq!(failure("exit 3", minute), "it failed without a word");
-        assert!(failure("exec sleep 60", Duration::ZERO).contains("did not end"));
+        assert_eq!(failure("exit 3", minute), "failed without an error message");
+        assert!(failure("exec sleep 60", Duration::ZERO).contains("timed out"));
         let missing =
-            output(Path::new("/nowhere/python"), &[], &|| false).expect_err("nothing there");
+            output(Path::new("/nowhere/python"), &[], &|| false).expect_err("no such program");
         assert!(format!("{missing:#}").contains("cannot start /nowhere/python"));
     }
 
     #[test]
-    fn a_program_that_nobody_waits_for_is_ended() {
+    fn stopping_ends_the_program() {
         let words = [OsStr::new("-c"), OsStr::new("exec sleep 60")];
         let start = Instant::now();
         let after = Duration::from_millis(200);
         let ended = output(Path::new("sh"), &words, &|| start.elapsed() > after);
-        assert_eq!(ended.expect_err("no answer").to_string(), "it was stopped");
+        assert_eq!(ended.expect_err("no output").to_string(), "interrupted");
         assert!(start.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
-    fn the_script_is_found_from_within_the_checkout() {
+    fn script_is_found_in_the_checkout() {
         assert!(peers_script().expect("a checkout").ends_with(PEERS_SCRIPT));
     }
 }

@@ -1,37 +1,57 @@
-//! The frames that every configuration is fed, made once before anything is measured.
+//! Input frames: a rendered scene, image files or a video, loaded before anything is measured.
 
-use std::path::{Path, PathBuf};
+pub mod images;
+pub mod scene;
+pub mod video;
+
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::pictures;
-use crate::scene::Scene;
+use crate::files::file_name;
+use crate::metrics::SSIM_WINDOW;
 use crate::subject::Size;
-use crate::video;
+use scene::Scene;
 
-/// Memory that a clip may take, in bytes. It is part of every peak that is measured, so it is
-/// bounded, and reported.
+/// Limit of a clip's memory, in bytes. The clip is part of every measured memory peak, so it is
+/// bounded and reported.
 pub const CLIP_BYTES: usize = 256 << 20;
+/// Width and height of a frame, in px. SSIM needs its window, and every engine these limits.
+const SIDE_PX: std::ops::RangeInclusive<usize> = 16..=16_384;
+const _: () = assert!(*SIDE_PX.start() >= SSIM_WINDOW);
+/// Pixels of a frame. Two frames and the floats of a comparison must fit into memory.
+const MAX_PIXELS: usize = 1 << 26;
 
-/// Where frames come from.
+/// Checks the size of frames.
+pub(crate) fn check_size(size: Size) -> Result<()> {
+    let (min, max) = (SIDE_PX.start(), SIDE_PX.end());
+    for side in [size.width, size.height] {
+        ensure!(SIDE_PX.contains(&side), "invalid size {size}: sides must be {min} to {max} px");
+    }
+    ensure!(size.pixels() <= MAX_PIXELS, "invalid size {size}: expected at most {MAX_PIXELS} px");
+    Ok(())
+}
+
+/// Where a clip's frames come from.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    /// Rendered in code.
+pub enum ClipSource {
+    /// The rendered scene.
     Scene {
         /// Size of the frames.
         size: Size,
-        /// Decides the textures.
+        /// Seed of the textures.
         seed: u32,
     },
-    /// Read from files, all of one size.
-    Pictures {
+    /// Image files of the same size.
+    Images {
         /// Size of the frames.
         size: Size,
-        /// The files, in order of time.
+        /// The files, in order.
         paths: Vec<PathBuf>,
     },
-    /// Decoded from a video file.
+    /// A video file.
     Video {
         /// Size of the frames.
         size: Size,
@@ -40,29 +60,29 @@ pub enum Source {
     },
 }
 
-impl Source {
+impl ClipSource {
     /// Size of the frames.
     pub const fn size(&self) -> Size {
         match self {
-            Self::Scene { size, .. } | Self::Pictures { size, .. } | Self::Video { size, .. } => {
+            Self::Scene { size, .. } | Self::Images { size, .. } | Self::Video { size, .. } => {
                 *size
             }
         }
     }
 
-    /// Different frames to hold so that `generated` frames can be made between them.
+    /// Number of frames to load for `generated` interpolated frames.
     pub fn distinct_frames(&self, generated: usize) -> usize {
         let wanted = generated.saturating_add(1).min((CLIP_BYTES / self.size().samples()).max(3));
         match self {
             Self::Scene { .. } | Self::Video { .. } => wanted,
-            Self::Pictures { paths, .. } => wanted.min(paths.len()),
+            Self::Images { paths, .. } => wanted.min(paths.len()),
         }
     }
 
     /// Renders or reads the frames.
     ///
     /// # Errors
-    /// Where a picture cannot be read.
+    /// When a file cannot be read.
     pub fn load(&self, generated: usize) -> Result<Clip> {
         let count = self.distinct_frames(generated);
         let (origin, frames) = match self {
@@ -71,14 +91,15 @@ impl Source {
                 let frames = (0..count).map(|i| scene.render(i as f64)).collect();
                 (Origin::Scene { seed: *seed }, frames)
             }
-            Self::Pictures { size, paths } => {
-                let frames = pictures::read_all(&paths[..count], *size)?;
+            Self::Images { size, paths } => {
+                let frames = images::read_all(&paths[..count], *size)?;
                 (Origin::Pictures { given: paths.len() }, frames)
             }
             Self::Video { size, path } => {
                 let (now, frames) = video::read(path, count)?;
-                ensure!(now == *size, "{} is not {size} any more", path.display());
-                ensure!(frames.len() >= 2, "{} has a single frame", path.display());
+                let name = path.display();
+                ensure!(now == *size, "cannot use {name}: size changed from {size} to {now}");
+                ensure!(frames.len() >= 2, "cannot use {name}: expected 2 frames or more, got 1");
                 (Origin::Video { name: file_name(path) }, frames)
             }
         };
@@ -86,28 +107,23 @@ impl Source {
     }
 }
 
-/// A file's name without its folder, which is the machine's business.
-pub(crate) fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(|| "clip".into(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Where a clip's frames came from, for the record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where the frames of a clip came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The scene of [`crate::scene`].
+    /// The rendered scene.
     Scene {
-        /// Its seed.
+        /// Seed of its textures.
         seed: u32,
     },
-    /// Picture files.
+    /// Image files.
     Pictures {
-        /// How many were given; the clip may hold fewer.
+        /// Number of files given. The clip may use fewer.
         given: usize,
     },
     /// A video file.
     Video {
-        /// Its name, without its folder.
+        /// File name without its folder.
         name: String,
     },
 }
@@ -116,39 +132,40 @@ impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Scene { seed } => write!(f, "rendered scene, seed {seed}"),
-            Self::Pictures { given } => write!(f, "{given} pictures"),
+            Self::Pictures { given } => write!(f, "{given} images"),
             Self::Video { name } => write!(f, "frames of {name}"),
         }
     }
 }
 
-/// Which of `frames`, 2 or more, is frame `index` when they are played forwards and backwards.
-pub(crate) const fn there_and_back(index: usize, frames: usize) -> usize {
+/// Index of the frame shown at position `index` when `frames` (2 or more) are played forwards and
+/// backwards.
+pub(crate) const fn ping_pong(index: usize, frames: usize) -> usize {
     let last = frames - 1;
     let at = index % (2 * last);
     if at > last { 2 * last - at } else { at }
 }
 
-/// What there is to know of a clip, for the record.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Description of a clip.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClipFacts {
-    /// Size of the frames.
+    /// Frame size.
     pub size: Size,
-    /// Where they came from.
+    /// Origin of the frames.
     pub origin: Origin,
-    /// How many different ones there are.
+    /// Number of distinct frames.
     pub frames: usize,
-    /// What they take, in MiB.
+    /// Memory used by the frames.
     pub mib: f64,
 }
 
-/// Frames in memory, interleaved 8-bit RGB, played forwards and backwards in turn: neighbours in
-/// time stay neighbours however many frames are asked for.
+/// Frames in memory, interleaved 8-bit RGB, played forwards and backwards, so that consecutive
+/// frames remain neighbours however many are requested.
 #[derive(Clone, Debug)]
 pub struct Clip {
     /// Size of the frames.
     pub size: Size,
-    /// Where they came from.
+    /// Origin of the frames.
     pub origin: Origin,
     frames: Vec<Vec<u8>>,
 }
@@ -156,32 +173,27 @@ pub struct Clip {
 impl Clip {
     /// Frame `index` of the endless clip.
     pub fn frame(&self, index: usize) -> &[u8] {
-        &self.frames[there_and_back(index, self.frames.len())]
+        &self.frames[ping_pong(index, self.frames.len())]
     }
 
-    /// How many different frames there are.
+    /// Number of distinct frames.
     pub const fn distinct_frames(&self) -> usize {
         self.frames.len()
     }
 
-    /// Pairs of neighbours that differ: in each direction, as often as it is played.
+    /// Number of distinct pairs of neighbours, counting both directions.
     pub const fn distinct_pairs(&self) -> usize {
         2 * (self.frames.len() - 1)
     }
 
-    /// The clip without its frames.
+    /// Description of the clip.
     pub fn facts(&self) -> ClipFacts {
         ClipFacts {
             size: self.size,
             origin: self.origin.clone(),
             frames: self.distinct_frames(),
-            mib: self.mib(),
+            mib: (self.frames.len() * self.size.samples()) as f64 / (1 << 20) as f64,
         }
-    }
-
-    /// What they take, in MiB.
-    pub const fn mib(&self) -> f64 {
-        (self.frames.len() * self.size.samples()) as f64 / (1 << 20) as f64
     }
 }
 
@@ -190,8 +202,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clip_plays_forwards_and_backwards() {
-        let source = Source::Scene { size: Size { width: 16, height: 16 }, seed: 1 };
+    fn clips_play_forwards_and_backwards() {
+        let source = ClipSource::Scene { size: Size { width: 16, height: 16 }, seed: 1 };
         let clip = source.load(3).expect("a scene");
         assert_eq!(clip.distinct_frames(), 4);
         for (index, same_as) in [(4, 2), (5, 1), (6, 0), (7, 1), (9, 3), (10, 2)] {
@@ -203,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn memory_bounds_the_different_frames() {
-        let scene = |width, height| Source::Scene { size: Size { width, height }, seed: 1 };
+    fn memory_limits_the_number_of_distinct_frames() {
+        let scene = |width, height| ClipSource::Scene { size: Size { width, height }, seed: 1 };
         assert_eq!(scene(1920, 1080).distinct_frames(500), 43);
         assert_eq!(scene(8192, 8192).distinct_frames(500), 3);
         assert_eq!(scene(320, 192).distinct_frames(1), 2);
         let paths = vec![PathBuf::new(); 5];
-        let pictures = Source::Pictures { size: Size { width: 64, height: 64 }, paths };
-        assert_eq!(pictures.distinct_frames(500), 5);
+        let images = ClipSource::Images { size: Size { width: 64, height: 64 }, paths };
+        assert_eq!(images.distinct_frames(500), 5);
     }
 }

@@ -1,4 +1,4 @@
-//! Two records of the same configurations: what changed beyond what their runs' spread explains.
+//! Comparison of two records of the same configurations: changes beyond the noise of the runs.
 
 use rife_model::ModelVersion;
 
@@ -8,33 +8,33 @@ use crate::measure::scaling::ScalingPoint;
 use crate::measure::{Measurement, Run};
 use crate::record::Record;
 use crate::stats::{Noise, Spread};
-use crate::subject::{Case, Size, SubjectInfo};
+use crate::subject::{Config, Size, SubjectInfo};
 
-/// What frames a second may differ by, as a share, where one of the records has this many runs: two
-/// runs that do not overlap with two others do so by chance one time in three, and the same program
-/// on the same machine is a few percent off now and then.
+/// Minimum relative change of speed if a record has this many runs. Two runs each fail to overlap by
+/// chance one time in three, and the same program on the same machine varies by a few percent.
 const FEW_RUNS: [(usize, f64); 2] = [(1, 0.1), (2, 0.05)];
-/// What an engine's own account of memory may differ by, as a share: it is planned, not sampled.
+/// Noise of engine memory, relative: it is planned, not sampled.
 const MEMORY_NOISE: f64 = 0.01;
-/// The same of what the system counts, in which allocators and drivers have a say.
+/// Noise of memory reported by the system, relative: it depends on allocators and drivers.
 const SAMPLED_MEMORY_NOISE: f64 = 0.05;
-/// Milliseconds that a first frame may take longer: what the system does meanwhile.
-const LEAST_FIRST_MS: f64 = 50.0;
-/// MiB that a process may differ by when a run begins for what it held at most to be the run's.
-const BEGUN_ALIKE_MIB: f64 = 16.0;
-/// MiB below which nothing is more memory, whatever its share.
-const LEAST_MIB: f64 = 4.0;
-/// dB that fidelity may fall by: what another order of the same arithmetic does.
-const LEAST_DB: f64 = 0.5;
-/// dB that fidelity to the truth may fall by, which is far from exact anyway.
-const LEAST_TRUTH_DB: f64 = 0.05;
-/// SSIM that may be lost.
-const LEAST_SSIM: f64 = 1e-4;
-/// The largest error of a single sample that may come anew, in steps of 8 bits, and as a share of
-/// what it was: the largest of millions moves with every order of the same arithmetic.
-const LEAST_ERROR: (f64, f64) = (1.0, 1.0);
+/// Minimum change of the first frame in ms: system activity affects it.
+const MIN_FIRST_MS: f64 = 50.0;
+/// Process peaks are comparable if resident memory at the start of the runs differs by at most this
+/// many MiB.
+const SIMILAR_START_MIB: f64 = 16.0;
+/// Minimum change of memory in MiB.
+const MIN_MIB: f64 = 4.0;
+/// Minimum change of fidelity in dB: reordering the same arithmetic changes that much.
+const MIN_DB: f64 = 0.5;
+/// Minimum change of quality against ground truth in dB.
+const MIN_TRUTH_DB: f64 = 0.05;
+/// Minimum change of SSIM.
+const MIN_SSIM: f64 = 1e-4;
+/// Minimum change of the largest error, in 8-bit steps and relative to the smaller one. The largest
+/// error of millions of samples changes with every reordering of the same arithmetic.
+const MIN_ERROR: (f64, f64) = (1.0, 1.0);
 
-/// What a figure did.
+/// How a figure changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Faster, smaller or more exact.
@@ -48,44 +48,41 @@ pub enum Change {
 /// One figure of one configuration, before and after.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The configuration, and its size.
+    /// Configuration and size.
     pub name: String,
-    /// The figure, with its unit.
+    /// Figure with its unit.
     pub what: &'static str,
-    /// What it was.
+    /// Earlier value.
     pub before: f64,
-    /// What it is.
+    /// Later value.
     pub after: f64,
-    /// What that means.
+    /// Verdict.
     pub change: Change,
 }
 
-/// Two records held against each other.
+/// Comparison of two records.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Compared {
-    /// Every figure that both have, in the order of the later record.
+pub struct RecordComparison {
+    /// Figures that both records have, in the order of the later record.
     pub rows: Vec<Row>,
-    /// How the records differ in what they measured and on what: such figures may not be compared.
+    /// Differences in what was measured, how, and on what.
     pub differences: Vec<String>,
-    /// Those among them with which no figure says anything of the other's.
+    /// Those differences that make the figures incomparable.
     pub incomparable: Vec<String>,
-    /// Whether speed was held against speed of so few runs that smaller changes are not told from
-    /// noise.
+    /// Whether there are so few runs that small changes of speed count as noise.
     pub few_runs: bool,
-    /// Configurations that failed in the later record and did not in the earlier: a regression,
-    /// too.
+    /// Configurations that failed only in the later record: a regression.
     pub failed: Vec<String>,
-    /// What the earlier record has and the later has not: who does not look cannot see a
-    /// regression.
-    pub lost: Vec<String>,
+    /// What only the earlier record has: a regression, as it may hide one.
+    pub missing: Vec<String>,
 }
 
-impl Compared {
-    /// Holds `after` against `before`.
+impl RecordComparison {
+    /// Compares `after` with `before`.
     pub fn of(before: &Record, after: &Record) -> Self {
         let (differences, incomparable) = differences(before, after);
         let mut compared = Self { differences, incomparable, ..Self::default() };
-        let noises = Noises::of(before, after);
+        let noises = RunNoise::of(before, after);
         let mut only_after = 0;
         for new in &after.measurements {
             let key = key(after, new);
@@ -94,19 +91,19 @@ impl Compared {
                 only_after += 1;
                 continue;
             };
-            compared.hold(&format!("{} at {}", new.case, key.1), old, new, &noises);
+            compared.compare(&format!("{} at {}", new.config, key.1), old, new, &noises);
         }
         compared.ablations(before, after);
         compared.scaling(before, after);
         let truths = truths(before, after);
         if truths.is_empty() && before.quality.is_some() {
-            compared.lost.push("fidelity to the truth, of the same clip".into());
+            compared.missing.push("quality against ground truth of the same clip".into());
         }
         compared.rows.extend(truths);
         for old in before.measurements.iter().filter(|old| old.error.is_none()) {
             let key = key(before, old);
             if after.measurements.iter().all(|new| self::key(after, new) != key) {
-                compared.lost.push(format!("{} at {}", old.case, key.1));
+                compared.missing.push(format!("{} at {}", old.config, key.1));
             }
         }
         let matched = after.measurements.len() - only_after;
@@ -115,14 +112,14 @@ impl Compared {
             ("after", only_after),
         ] {
             if count > 0 {
-                compared.differences.push(format!("{count} configuration(s) only {what}"));
+                compared.differences.push(format!("{count} configuration(s) only in {what}"));
             }
         }
         compared
     }
 
-    /// Holds a configuration against what it was.
-    fn hold(&mut self, name: &str, old: &Measurement, new: &Measurement, noises: &Noises) {
+    /// Compares one configuration.
+    fn compare(&mut self, name: &str, old: &Measurement, new: &Measurement, noises: &RunNoise) {
         if old.error.is_none()
             && let Some(error) = &new.error
         {
@@ -130,51 +127,51 @@ impl Compared {
         }
         let both = rows(name, old, new, noises);
         let mut of_old = rows(name, old, old, noises);
-        // What cannot be held against each other is there nevertheless.
+        // Figures that are present but not comparable are not missing.
         let fidelity = |m: &Measurement| m.fidelity.is_some();
         of_old.retain(|row| !(FIDELITY.contains(&row.what) && fidelity(new)));
-        if began_alike(old, old) && !began_alike(old, new) {
+        if similar_start(old, old) && !similar_start(old, new) {
             of_old.retain(|row| row.what != PROCESS_PEAK);
         }
         self.few_runs |= old.runs.len().min(new.runs.len()) < 3 && !both.is_empty();
         let gone = of_old.iter().filter(|row| both.iter().all(|other| other.what != row.what));
-        self.lost.extend(gone.map(|row| format!("{name}: {}", row.what)));
+        self.missing.extend(gone.map(|row| format!("{name}: {}", row.what)));
         self.rows.extend(both);
     }
 
-    /// Holds what was seen without optimizations, and with each alone, against what it was.
+    /// Compares the variants of ablations.
     fn ablations(&mut self, before: &Record, after: &Record) {
         let place = |record: &Record, of: &Ablation| key(record, &of.all);
         for old in &before.ablations {
             let key = place(before, old);
             let whole = format!("{} at {}", key.0, key.1);
             let Some(new) = after.ablations.iter().find(|new| place(after, new) == key) else {
-                self.lost.push(format!("{whole}, what each optimization is worth"));
+                self.missing.push(format!("{whole}, ablation"));
                 continue;
             };
-            let noises = Noises::among(old.seen().chain(new.seen()));
+            let noises = RunNoise::among(old.all_measurements().chain(new.all_measurements()));
             let after: Vec<_> = parts(new).collect();
             for (part, old) in parts(old) {
                 let name = format!("{whole} {part}");
                 match after.iter().find(|(other, _)| *other == part) {
-                    Some((_, new)) => self.hold(&name, old, new, &noises),
-                    None => self.lost.push(name),
+                    Some((_, new)) => self.compare(&name, old, new, &noises),
+                    None => self.missing.push(name),
                 }
             }
         }
     }
 
-    /// Holds how cost grows against how it grew.
+    /// Compares scaling.
     fn scaling(&mut self, before: &Record, after: &Record) {
         let noise = Noise::among(
             before.scaling.iter().chain(&after.scaling).filter_map(|point| point.run_fps.as_ref()),
         );
-        let of = |p: &ScalingPoint| (p.axis, p.case, p.size, p.threads, p.batch);
+        let of = |p: &ScalingPoint| (p.axis, p.config, p.size, p.threads, p.batch);
         for old in &before.scaling {
-            let threads = old.threads.map_or(String::new(), |n| format!(" on {n} threads"));
-            let name = format!("{} at {}{threads}, {} at once", old.case, old.size, old.batch);
+            let threads = old.threads.map_or(String::new(), |n| format!(", {n} threads"));
+            let name = format!("{} at {}{threads}, batch {}", old.config, old.size, old.batch);
             let Some(new) = after.scaling.iter().find(|new| of(new) == of(old)) else {
-                self.lost.push(name);
+                self.missing.push(name);
                 continue;
             };
             match (&old.run_fps, &new.run_fps) {
@@ -194,42 +191,42 @@ impl Compared {
         }
     }
 
-    /// Whether something became worse.
+    /// Whether anything became worse.
     pub fn is_regression(&self) -> bool {
         !self.failed.is_empty()
-            || !self.lost.is_empty()
+            || !self.missing.is_empty()
             || self.rows.iter().any(|row| row.change == Change::Worse)
     }
 }
 
-/// What was seen of an ablation, each with what was on or off; what has everything on is among the
+/// The variants of an ablation with their names. The fully optimized one is also among the
 /// measurements.
 fn parts(of: &Ablation) -> impl Iterator<Item = (String, &Measurement)> {
-    let off = of.without.iter().map(|v| (format!("without {}", v.off), &v.seen));
+    let off = of.without.iter().map(|v| (format!("without {}", v.off), &v.measurement));
     let alone = of.alone.iter().flat_map(|alone| {
-        let with = alone.with.iter().map(|v| (format!("with {} alone", v.on), &v.seen));
-        [("with nothing".to_owned(), &alone.none)].into_iter().chain(with)
+        let with = alone.with.iter().map(|v| (format!("with only {}", v.on), &v.measurement));
+        [("without optimizations".to_owned(), &alone.none)].into_iter().chain(with)
     });
-    [("with everything".to_owned(), &of.all)].into_iter().chain(off).chain(alone)
+    [("with all optimizations".to_owned(), &of.all)].into_iter().chain(off).chain(alone)
 }
 
-/// How much the runs of both records differ, each way of measuring by itself.
-struct Noises {
+/// Noise between the runs of both records, separately for each mode.
+struct RunNoise {
     latency: Noise,
     device: Noise,
     end_to_end: Noise,
     first: Noise,
 }
 
-impl Noises {
+impl RunNoise {
     fn of(before: &Record, after: &Record) -> Self {
         Self::among(before.measurements.iter().chain(&after.measurements))
     }
 
-    fn among<'a>(seen: impl Iterator<Item = &'a Measurement>) -> Self {
-        let seen: Vec<_> = seen.collect();
+    fn among<'a>(measurements: impl Iterator<Item = &'a Measurement>) -> Self {
+        let all: Vec<_> = measurements.collect();
         let among = |of: fn(&Measurement) -> Option<Spread>| {
-            let spreads: Vec<_> = seen.iter().filter_map(|m| of(m)).collect();
+            let spreads: Vec<_> = all.iter().filter_map(|m| of(m)).collect();
             Noise::among(spreads.iter())
         };
         Self {
@@ -249,27 +246,27 @@ fn end_to_end(m: &Measurement) -> Option<Spread> {
     Some(m.end_to_end.as_ref()?.run_fps)
 }
 
-/// First frames, as a rate, of the runs after the first: that may have compiled and timed kernels.
+/// First frames as a rate, without the first run, which may have compiled and tuned kernels.
 fn first_frames(m: &Measurement) -> Option<Spread> {
     Spread::of(&over(m.runs.get(1..)?, |run| 1.0 / run.first_frame_ms))
 }
 
-/// Whether the process held about as much when the runs of both began.
-fn began_alike(old: &Measurement, new: &Measurement) -> bool {
+/// Whether resident memory was similar at the start of the runs of both.
+fn similar_start(old: &Measurement, new: &Measurement) -> bool {
     let before = |m: &Measurement| Spread::of(&over(&m.runs, |run| run.rss_before_mib));
     let all = |m: &Measurement| m.runs.iter().all(|run| run.peak_rss_is_of_run);
     all(old)
         && all(new)
         && before(old).zip(before(new)).is_some_and(|(old, new)| {
-            old.max.max(new.max) - old.min.min(new.min) <= BEGUN_ALIKE_MIB
+            old.max.max(new.max) - old.min.min(new.min) <= SIMILAR_START_MIB
         })
 }
 
-fn key(record: &Record, m: &Measurement) -> (Case, Size) {
-    (m.case, m.size.unwrap_or(record.settings.size))
+fn key(record: &Record, m: &Measurement) -> (Config, Size) {
+    (m.config, m.size.unwrap_or(record.settings.size))
 }
 
-fn rows(name: &str, old: &Measurement, new: &Measurement, noises: &Noises) -> Vec<Row> {
+fn rows(name: &str, old: &Measurement, new: &Measurement, noises: &RunNoise) -> Vec<Row> {
     let row = |what, before: f64, after: f64, change| {
         let fine = before.is_finite() && after.is_finite();
         (fine || what == PSNR || what == TRUTH).then(|| Row {
@@ -286,7 +283,7 @@ fn rows(name: &str, old: &Measurement, new: &Measurement, noises: &Noises) -> Ve
     };
     let memory = |what, noise: f64, of: &dyn Fn(&Measurement) -> Option<f64>| {
         let (before, after) = (of(old)?, of(new)?);
-        let least = (noise * before).max(LEAST_MIB);
+        let least = (noise * before).max(MIN_MIB);
         row(what, before, after, change(before - after, least))
     };
     let first = || {
@@ -294,20 +291,20 @@ fn rows(name: &str, old: &Measurement, new: &Measurement, noises: &Noises) -> Ve
         let rate = |m: &Measurement| Spread::of(&over(&m.runs, |run| 1.0 / run.first_frame_ms));
         let (before, after) = (ms(old)?.median, ms(new)?.median);
         let change = match faster(&rate(new)?, &rate(old)?, noises.first) {
-            _ if (after - before).abs() < LEAST_FIRST_MS => Change::Same,
+            _ if (after - before).abs() < MIN_FIRST_MS => Change::Same,
             change => change,
         };
         row("first frame, ms", before, after, change)
     };
-    // Of as many frames, that were held against the same reference.
-    let near = |what, of: &dyn Fn(&Fidelity) -> f64, judge: &dyn Fn(f64, f64) -> Change| {
+    // Only comparisons with the same reference over the same number of frames are comparable.
+    let fidelity = |what, of: &dyn Fn(&Fidelity) -> f64, judge: &dyn Fn(f64, f64) -> Change| {
         let (old, new) = (old.fidelity.as_ref()?, new.fidelity.as_ref()?);
         let (before, after) = (of(old), of(new));
         let alike = old.reference == new.reference && old.frames.len() == new.frames.len();
         alike.then(|| row(what, before, after, judge(before, after)))?
     };
     let error = |before: f64, after: f64| {
-        let least = LEAST_ERROR.0.max(LEAST_ERROR.1 * before.min(after));
+        let least = MIN_ERROR.0.max(MIN_ERROR.1 * before.min(after));
         change(before - after, least)
     };
     [
@@ -317,29 +314,31 @@ fn rows(name: &str, old: &Measurement, new: &Measurement, noises: &Noises) -> Ve
         memory("engine, MiB", MEMORY_NOISE, &|m| Some(m.memory?.device_mib)),
         memory("GPU peak, MiB", SAMPLED_MEMORY_NOISE, &Measurement::peak_gpu_mib),
         memory(PROCESS_PEAK, SAMPLED_MEMORY_NOISE, &|m| Some(m.summary.as_ref()?.peak_rss_mib))
-            .filter(|_| began_alike(old, new)),
+            .filter(|_| similar_start(old, new)),
         first(),
-        near(PSNR, &|f| f.psnr_db.0, &|before, after| decibels(before, after, LEAST_DB)),
-        near(SSIM, &|f| f.ssim, &|before, after| change(after - before, LEAST_SSIM)),
-        near(LARGEST, &|f| 255.0 * f.max_error, &error),
-        near(NOT_FINITE, &|f| f.non_finite as f64, &|before, after| change(before - after, 0.0)),
+        fidelity(PSNR, &|f| f.psnr_db.0, &|before, after| decibels(before, after, MIN_DB)),
+        fidelity(SSIM, &|f| f.ssim, &|before, after| change(after - before, MIN_SSIM)),
+        fidelity(MAX_ERROR, &|f| 255.0 * f.max_error, &error),
+        fidelity(NON_FINITE, &|f| f.non_finite as f64, &|before, after| {
+            change(before - after, 0.0)
+        }),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-/// Fidelity to a real clip, where both were held against the same one.
+/// Quality against ground truth, if both records measured the same clip.
 fn truths(before: &Record, after: &Record) -> Vec<Row> {
     let (Some(old), Some(new)) = (&before.quality, &after.quality) else { return Vec::new() };
     if (&old.clip, old.size, old.frames) != (&new.clip, new.size, new.frames) {
         return Vec::new();
     }
     let both = new.results.iter().filter_map(|result| {
-        let other = old.results.iter().find(|other| other.case == result.case)?;
+        let other = old.results.iter().find(|other| other.config == result.config)?;
         let (before, after) = (other.truth.as_ref()?.psnr_db.0, result.truth.as_ref()?.psnr_db.0);
-        let change = decibels(before, after, LEAST_TRUTH_DB);
-        let name = format!("{} on {}", result.case, new.clip);
+        let change = decibels(before, after, MIN_TRUTH_DB);
+        let name = format!("{} on {}", result.config, new.clip);
         Some(Row { name, what: TRUTH, before, after, change })
     });
     both.collect()
@@ -347,14 +346,13 @@ fn truths(before: &Record, after: &Record) -> Vec<Row> {
 
 const PSNR: &str = "PSNR, dB";
 const SSIM: &str = "SSIM";
-const LARGEST: &str = "largest error, 1/255";
-const NOT_FINITE: &str = "samples that are not finite";
-/// All that is of frames against a reference.
-const FIDELITY: [&str; 4] = [PSNR, SSIM, LARGEST, NOT_FINITE];
-const TRUTH: &str = "against the truth, dB";
+const MAX_ERROR: &str = "max error, 1/255";
+const NON_FINITE: &str = "non-finite samples";
+/// Figures of fidelity to a reference.
+const FIDELITY: [&str; 4] = [PSNR, SSIM, MAX_ERROR, NON_FINITE];
+const TRUTH: &str = "ground truth, dB";
 
-/// Of the process as a whole: where it held something else when the runs began, it says nothing of
-/// them.
+/// Of the whole process. Comparable only if it started from similar memory.
 const PROCESS_PEAK: &str = "process peak, MiB";
 
 fn change(gained: f64, least: f64) -> Change {
@@ -365,12 +363,12 @@ fn change(gained: f64, least: f64) -> Change {
     }
 }
 
-/// What a change of PSNR is. Both may be infinite: then they are the same.
+/// Classifies a change of PSNR. Two infinite values are equal.
 fn decibels(before: f64, after: f64, least: f64) -> Change {
     change(if before == after { 0.0 } else { after - before }, least)
 }
 
-/// What a change of speed is.
+/// Classifies a change of speed.
 fn faster(after: &Spread, before: &Spread, noise: Noise) -> Change {
     let mut gain = Gain::of(after, before);
     gain.judge(noise.between(after.samples, before.samples));
@@ -388,71 +386,66 @@ fn over(runs: &[Run], of: impl Fn(&Run) -> f64) -> Vec<f64> {
     runs.iter().map(of).collect()
 }
 
-/// The runs' own frames a second, one frame at a time.
+/// Frames per second of each run, from latency.
 fn latency(runs: &[Run]) -> Option<Spread> {
     let fps = |run: &Run| Some(1000.0 / Spread::of(&run.frame_ms)?.median);
     Spread::of(&runs.iter().filter_map(fps).collect::<Vec<_>>())
 }
 
-/// What has to be alike for figures to say something of each other: all that is not, and of it what
-/// leaves nothing to say.
+/// A circumstance of a record: its name and value.
+type Circumstance = (&'static str, fn(&Record) -> String);
+
+/// Circumstances that must agree: in these, any difference makes figures incomparable.
+const DECISIVE: [Circumstance; 7] = [
+    ("CPU", |r| format!("{}, {} cores", r.header.machine.cpu, r.header.machine.cores)),
+    ("GPUs", |r| {
+        let names: Vec<_> = r.header.machine.gpus.iter().map(|gpu| gpu.name.clone()).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    }),
+    ("device", |r| r.settings.device.to_string()),
+    ("clip", |r| r.settings.clip.to_string()),
+    ("frames of the clip", |r| r.settings.clip_frames.to_string()),
+    ("factor", |r| r.settings.factor.to_string()),
+    ("build", |r| if r.header.build.debug_assertions { "debug" } else { "release" }.into()),
+];
+
+/// Circumstances that are reported.
+const OTHERS: [Circumstance; 7] = [
+    ("record", |r| if r.settings.stopped { "interrupted" } else { "complete" }.into()),
+    ("modes", |r| r.settings.modes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    ("threads", threads),
+    ("weights", weights),
+    ("frames per run", |r| r.settings.frames.to_string()),
+    ("warm-up frames", |r| r.settings.warmup.to_string()),
+    ("time budget", |r| {
+        r.settings.budget_s.map_or_else(|| "none".into(), |seconds| format!("{seconds} s"))
+    }),
+];
+
+/// What differs in the circumstances of two records, and the part of it that makes the figures
+/// incomparable.
 fn differences(before: &Record, after: &Record) -> (Vec<String>, Vec<String>) {
     let (mut all, mut incomparable) = (Vec::new(), Vec::new());
-    let mut check = |what: &str, a: String, b: String| {
-        // Of configurations that only one has, others may be among them.
-        let other_work = match what {
+    let decisive = DECISIVE.into_iter().map(|one| (one, true));
+    for ((what, value), decisive) in decisive.chain(OTHERS.into_iter().map(|one| (one, false))) {
+        let (a, b) = (value(before), value(after));
+        if a == b {
+            continue;
+        }
+        let difference = format!("{what}: {a} before, {b} after");
+        // Some configurations may be in one record only; shared ones decide.
+        let decisive = match what {
             "threads" => disagree(before, after, |subject| subject.threads),
             "weights" => disagree(before, after, |subject| Some(subject.weights)),
-            _ => OF_OTHER_WORK.contains(&what),
+            _ => decisive,
         };
-        if a != b {
-            let one = format!("{what}: {a} before, {b} after");
-            incomparable.extend(other_work.then(|| one.clone()));
-            all.push(one);
-        }
-    };
-    let gpus = |r: &Record| {
-        let names: Vec<_> = r.machine.gpus.iter().map(|gpu| gpu.name.clone()).collect();
-        if names.is_empty() { "none".into() } else { names.join(", ") }
-    };
-    let both = |of: &dyn Fn(&Record) -> String| (of(before), of(after));
-    let (a, b) = both(&|r| format!("{}, {} cores", r.machine.cpu, r.machine.cores));
-    check("processor", a, b);
-    let (a, b) = both(&gpus);
-    check("GPUs", a, b);
-    let (a, b) = both(&|r| r.settings.device.to_string());
-    check("device", a, b);
-    let (a, b) = both(&|r| r.settings.clip.to_string());
-    check("clip", a, b);
-    let (a, b) = both(&|r| r.settings.factor.to_string());
-    check("factor", a, b);
-    let (a, b) = both(&|r| if r.build.debug_assertions { "debug" } else { "release" }.into());
-    check("build", a, b);
-    let (a, b) = both(&|r| if r.settings.stopped { "stopped" } else { "whole" }.into());
-    check("record", a, b);
-    let modes = |r: &Record| r.settings.modes.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let (a, b) = both(&|r| modes(r).join(", "));
-    check("modes", a, b);
-    let (a, b) = both(&threads);
-    check("threads", a, b);
-    let (a, b) = both(&weights);
-    check("weights", a, b);
-    let (a, b) = both(&|r| r.settings.clip_frames.to_string());
-    check("frames of the clip", a, b);
-    let (a, b) = both(&|r| r.settings.frames.to_string());
-    check("frames a run", a, b);
-    let (a, b) = both(&|r| r.settings.warmup.to_string());
-    check("frames to warm up", a, b);
-    let (a, b) = both(&|r| r.settings.budget_s.map_or_else(|| "none".into(), |s| format!("{s} s")));
-    check("time budget", a, b);
+        incomparable.extend(decisive.then(|| difference.clone()));
+        all.push(difference);
+    }
     (all, incomparable)
 }
 
-/// Differences that make figures those of other work, or of another machine.
-const OF_OTHER_WORK: [&str; 7] =
-    ["processor", "GPUs", "device", "clip", "frames of the clip", "factor", "build"];
-
-/// Whether a configuration that both have ran with something else.
+/// Whether a configuration of both records has a different property.
 fn disagree<T: PartialEq>(
     before: &Record,
     after: &Record,
@@ -460,12 +453,12 @@ fn disagree<T: PartialEq>(
 ) -> bool {
     after.measurements.iter().any(|new| {
         let old = before.measurements.iter().find(|old| key(before, old) == key(after, new));
-        let said = |m: &Measurement| of(m.subject.as_ref()?);
-        old.and_then(said).zip(said(new)).is_some_and(|(old, new)| old != new)
+        let property = |m: &Measurement| of(m.subject.as_ref()?);
+        old.and_then(property).zip(property(new)).is_some_and(|(old, new)| old != new)
     })
 }
 
-/// What engines said of their threads; older records hold nothing of it.
+/// Threads of the engines. Older records do not contain it.
 fn threads(record: &Record) -> String {
     let mut all: Vec<usize> =
         record.measurements.iter().filter_map(|m| m.subject.as_ref()?.threads).collect();
@@ -477,17 +470,17 @@ fn threads(record: &Record) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Whose weights each model ran with.
+/// Weights of each model.
 fn weights(record: &Record) -> String {
     let mut pairs: Vec<(ModelVersion, ModelVersion)> = record
         .measurements
         .iter()
-        .filter_map(|m| Some((m.case.model, m.subject.as_ref()?.weights)))
+        .filter_map(|m| Some((m.config.model, m.subject.as_ref()?.weights)))
         .collect();
     pairs.sort();
     pairs.dedup();
     let pairs: Vec<_> =
-        pairs.iter().map(|(model, weights)| format!("{model} of {weights}")).collect();
+        pairs.iter().map(|(model, weights)| format!("{model} with weights of {weights}")).collect();
     pairs.join(", ")
 }
 
@@ -498,7 +491,7 @@ mod tests {
     use crate::subject::EngineMemory;
 
     fn measured(fps: [f64; 3], mib: f64, mse: f64) -> Measurement {
-        let case = Case::reference(ModelVersion::V4_6);
+        let case = Config::reference(ModelVersion::V4_6);
         let run = |fps: f64| Run {
             frame_ms: vec![1000.0 / fps; 3],
             first_frame_ms: 500_000.0 / fps,
@@ -517,18 +510,18 @@ mod tests {
             runs: fps.map(run).to_vec(),
             memory: Some(EngineMemory { device_mib: mib, pinned_host_mib: 0.0 }),
             fidelity: Fidelity::of(case, vec![frame]),
-            ..Measurement::of(case)
+            ..Measurement::new(case)
         }
     }
 
     #[test]
-    fn few_runs_tell_no_small_change() {
+    fn small_changes_of_few_runs_are_noise() {
         let spread = |fps: &[f64]| Spread::of(fps).expect("runs");
         let change = |after: &[f64], before: &[f64]| {
             faster(&spread(after), &spread(before), Noise::default())
         };
         use Change::{Better, Same, Worse};
-        // Two runs of a program that is what it was, a minute later.
+        // Two runs of the same program a minute later.
         assert_eq!(change(&[97.0, 97.2], &[100.0, 100.5]), Same);
         assert_eq!(change(&[90.0, 90.2], &[100.0, 100.5]), Worse);
         assert_eq!(change(&[92.0], &[100.0]), Same);
@@ -537,13 +530,13 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_overlap_in_is_the_same() {
+    fn overlapping_runs_are_unchanged() {
         let before = measured([100.0, 101.0, 99.0], 100.0, 1e-6);
         let changes = |after: &Measurement| {
-            let rows = rows("it", &before, after, &Noises::among([&before, after].into_iter()));
+            let rows = rows("it", &before, after, &RunNoise::among([&before, after].into_iter()));
             let of =
                 |what: &str| rows.iter().find(|row| row.what.starts_with(what)).expect(what).change;
-            ["latency", "engine", "first", "PSNR", "largest"].map(of)
+            ["latency", "engine", "first", "PSNR", "max error"].map(of)
         };
         use Change::{Better, Same, Worse};
         assert_eq!(changes(&before), [Same; 5]);
@@ -557,12 +550,12 @@ mod tests {
             [Worse, Worse, Worse, Worse, Same]
         );
         assert_eq!(changes(&measured([100.0, 101.0, 99.0], 100.0, 1e-2))[3..], [Worse, Worse]);
-        // Fewer frames against the reference are not more or less exact.
-        let none = Noises::among([].into_iter());
+        // Comparisons over different numbers of frames are not comparable.
+        let none = RunNoise::among([].into_iter());
         let mut fewer = before.clone();
         fewer.fidelity.as_mut().expect("fidelity").frames.clear();
         assert!(rows("it", &before, &fewer, &none).iter().all(|row| !FIDELITY.contains(&row.what)));
-        // Nothing is more exact than the same frames, and the same frames are the same.
+        // Identical frames are the best, and equal to themselves.
         let exact = measured([100.0, 101.0, 99.0], 100.0, 0.0);
         let psnr = |old: &Measurement, new: &Measurement| {
             let rows = rows("it", old, new, &none);
@@ -574,12 +567,12 @@ mod tests {
         let mut broken = before.clone();
         broken.fidelity.as_mut().expect("fidelity").non_finite = 1;
         let rows = rows("it", &before, &broken, &none);
-        let of = rows.iter().find(|row| row.what.starts_with("samples")).expect("a row");
+        let of = rows.iter().find(|row| row.what == NON_FINITE).expect("a row");
         assert_eq!(of.change, Worse);
     }
 
     #[test]
-    fn what_a_process_held_counts_where_it_began_with_as_much() {
+    fn process_peaks_are_compared_only_from_a_similar_start() {
         let measured = |before_mib: f64, peak_mib: f64| {
             let mut m = measured([100.0; 3], 100.0, 1e-6);
             for run in &mut m.runs {
@@ -587,10 +580,10 @@ mod tests {
                 run.peak_rss_mib = peak_mib;
                 run.peak_rss_is_of_run = true;
             }
-            m.sum_up(2);
+            m.summarize(2);
             m
         };
-        let none = Noises::among([].into_iter());
+        let none = RunNoise::among([].into_iter());
         let change = |old: &Measurement, new: &Measurement| {
             let rows = rows("it", old, new, &none);
             rows.iter().find(|row| row.what == PROCESS_PEAK).map(|row| row.change)

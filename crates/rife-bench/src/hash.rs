@@ -1,4 +1,4 @@
-//! An integer hash, the same on every machine: the noise of everything that is rendered here.
+//! An integer hash that is identical on every machine. All rendered noise is based on it.
 
 /// Mixes 32 bits (Chris Wellons' "lowbias32").
 pub const fn hash32(mut h: u32) -> u32 {

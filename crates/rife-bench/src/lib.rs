@@ -1,11 +1,10 @@
-//! The benchmark: cases become measurements, measurements become reports, strictly in that
-//! order. Measuring returns data and prints nothing; reports are made of records alone.
+//! The RIFE benchmark. Data flows in one direction, and each stage imports only earlier ones:
 //!
-//! - [`args`] what was typed, [`plan`] what is valid;
-//! - [`subject`] the door to the engines, [`clip`] (of [`scene`] or [`pictures`]) their input;
-//! - [`measure`] runs a plan, with [`metrics`] and [`stats`];
-//! - [`record`] the JSON document, [`report`] what people read;
-//! - [`kernels`] the same way, for the launches of a frame.
+//! 1. [`args`]: the command line; [`clip`] and [`subject`]: the input frames and the engines;
+//! 2. [`plan`]: validated settings;
+//! 3. [`measure`]: runs a plan and returns data, using [`metrics`] and [`stats`]; prints nothing;
+//! 4. [`record`]: the JSON documents;
+//! 5. [`compare`] and [`report`]: text, Markdown and HTML computed from records alone.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
@@ -13,18 +12,14 @@ pub mod args;
 pub mod child;
 pub mod clip;
 pub mod compare;
+mod files;
 mod hash;
-pub mod kernels;
 pub mod measure;
 pub mod metrics;
 pub mod mode;
-pub mod pictures;
 pub mod plan;
 pub mod progress;
 pub mod record;
 pub mod report;
-pub mod scene;
 pub mod stats;
-pub mod streaming;
 pub mod subject;
-pub mod video;

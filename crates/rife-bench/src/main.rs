@@ -1,4 +1,4 @@
-//! `rife-bench`: args -> plan -> measurements -> record -> report.
+//! `rife-bench`: arguments, plan, measurements, record, report.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
@@ -6,16 +6,16 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
-use rife_bench::args::{Args, CommandLine, CompareArgs, KernelArgs, Other, ReportArgs, VideoArgs};
-use rife_bench::compare::Compared;
-use rife_bench::kernels::{KernelPlan, KernelRecord};
+use rife_bench::args::{
+    Args, Command, CommandLine, CompareArgs, KernelArgs, ReportArgs, VideoArgs,
+};
+use rife_bench::compare::RecordComparison;
 use rife_bench::measure::host::share_one_heap;
-use rife_bench::measure::{Watcher, measure_all};
-use rife_bench::plan::Plan;
+use rife_bench::measure::{self, Watcher, measure_all};
+use rife_bench::plan::{KernelPlan, Plan, VideoPlan};
 use rife_bench::progress::{INTERRUPTED, Progress};
-use rife_bench::record::Record;
+use rife_bench::record::{KernelRecord, Record, VideoRecord};
 use rife_bench::report;
-use rife_bench::streaming;
 use rife_bench::subject::runtime::RuntimeEngines;
 use rife_model::weights::{Store, WeightsError};
 use tracing_subscriber::EnvFilter;
@@ -34,14 +34,14 @@ fn main() -> ExitCode {
         }
     };
     let done = match &line.command {
-        Some(Other::Kernels(args)) => kernels(args),
-        Some(Other::Video(args)) => video(args),
-        // A record that cannot be read is no regression: another exit code.
-        Some(Other::Compare(args)) => compare(args).or_else(|error| {
+        Some(Command::Kernels(args)) => kernels(args),
+        Some(Command::Video(args)) => video(args),
+        // An unreadable record is not a regression, so it has a different exit code.
+        Some(Command::Compare(args)) => compare(args).or_else(|error| {
             eprintln!("error: {}", describe(&error));
             Ok(ExitCode::from(2))
         }),
-        Some(Other::Report(args)) => reports(args),
+        Some(Command::Report(args)) => report(args),
         None => bench(&line.args),
     };
     done.unwrap_or_else(|error| {
@@ -53,38 +53,38 @@ fn main() -> ExitCode {
     })
 }
 
-/// An error and its causes on one line. Some crates repeat a cause in the text of what it caused:
-/// it is said once.
+/// An error and its causes on one line, without causes that an error's text already contains.
 fn describe(error: &anyhow::Error) -> String {
-    let mut said = String::new();
+    let mut text = String::new();
     for cause in error.chain().map(|c| c.to_string().lines().collect::<Vec<_>>().join(" ")) {
-        if said.is_empty() {
-            said = cause;
-        } else if !said.contains(&cause) {
-            said = format!("{said}: {cause}");
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
         }
     }
-    said
+    text
 }
 
-/// Succeeds where every configuration did. Where all fail there is nothing to record.
+/// Runs the benchmark. Fails if any configuration failed; if all failed, nothing is recorded.
 fn bench(args: &Args) -> Result<ExitCode> {
-    let mut engines = RuntimeEngines::new(Store::locate(args.weights.as_deref())?, args.threads);
+    let mut engines =
+        RuntimeEngines::new(Store::locate(args.engine.weights.as_deref())?, args.engine.threads);
     let plan = Plan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let progress = Progress::new(plan.quiet);
-    progress.stop_when_told()?;
-    let measured = measure_all(&plan, &engines, &progress)?;
+    progress.stop_on_signal()?;
+    let results = measure_all(&plan, &engines, &progress)?;
     let stopped = progress.stopped();
     drop(progress);
 
-    if measured.measurements.iter().all(|m| m.runs.is_empty())
-        && let Some(error) = measured.measurements.iter().find_map(|m| m.error.as_deref())
+    if results.measurements.iter().all(|m| m.runs.is_empty())
+        && let Some(error) = results.measurements.iter().find_map(|m| m.error.as_deref())
     {
         bail!("{error}");
     }
-    let failed = measured.failed();
-    let record = Record::new(&plan, measured);
+    let failed = results.failed();
+    let record = Record::new(&plan, results)?;
     record.write(&plan.output, plan.overwrite)?;
     let report = report::terminal::render(&record);
     print(&format!("{report}\nrecord: {}\n", plan.output.display()))?;
@@ -95,12 +95,13 @@ fn bench(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// The launches of a frame.
+/// Times kernel launches.
 fn kernels(args: &KernelArgs) -> Result<ExitCode> {
-    let mut engines = RuntimeEngines::new(Store::locate(args.weights.as_deref())?, args.threads);
+    let mut engines =
+        RuntimeEngines::new(Store::locate(args.engine.weights.as_deref())?, args.engine.threads);
     let plan = KernelPlan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
-    let record = KernelRecord::measure(&plan, &engines)?;
+    let record = KernelRecord::new(&plan, measure::kernels::measure(&plan, &engines)?);
     if let Some(json) = &plan.json {
         record.write(json, plan.overwrite)?;
     }
@@ -108,20 +109,24 @@ fn kernels(args: &KernelArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Video through pipes.
+/// Measures video jobs.
 fn video(args: &VideoArgs) -> Result<ExitCode> {
-    let record = streaming::measure(args)?;
-    print(&streaming::render(&record))?;
+    let plan = VideoPlan::new(args)?;
+    let record = VideoRecord::new(measure::video::measure(&plan, &mut |line| eprintln!("{line}"))?);
+    if let Some(json) = &plan.json {
+        record.write(json, plan.overwrite)?;
+    }
+    print(&report::video::render(&record))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reports of records that are there.
-fn reports(args: &ReportArgs) -> Result<ExitCode> {
-    let sources = report::sources::read(&args.records)?;
-    let fix = args.that_writes();
+/// Generates reports from records.
+fn report(args: &ReportArgs) -> Result<ExitCode> {
+    let records = report::records::read(&args.records)?;
+    let fix = args.update_command();
     ensure!(
         !args.check || args.html.is_some() || !args.readme.is_empty(),
-        "--check needs what is to be checked: --html or --readme"
+        "--check requires --html or --readme"
     );
     if let Some(html) = &args.html {
         let same = |other: &std::path::PathBuf| {
@@ -129,31 +134,31 @@ fn reports(args: &ReportArgs) -> Result<ExitCode> {
         };
         ensure!(
             !args.records.iter().chain(&args.readme).any(same),
-            "{} is what the page is made from: name another file",
+            "cannot write the page to {}: it is an input file; choose another file",
             html.display()
         );
-        report::page::update(html, &sources, args.check, &fix)?;
+        report::page::update(html, &records, args.check, &fix)?;
     }
     for readme in &args.readme {
-        report::readme::update(readme, &sources, args.check, &fix)?;
+        report::readme::update(readme, &records, args.check, &fix)?;
     }
     if args.html.is_none() && args.readme.is_empty() {
-        let texts: Vec<_> = sources.iter().map(|s| report::terminal::render(&s.record)).collect();
+        let texts: Vec<_> = records.iter().map(|r| report::terminal::render(&r.record)).collect();
         print(&texts.join("\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fails where something became worse and that is asked for.
+/// Compares two records. With `--fail-on-regression`, fails on a regression.
 fn compare(args: &CompareArgs) -> Result<ExitCode> {
-    let compared = Compared::of(&Record::read(&args.before)?, &Record::read(&args.after)?);
+    let compared = RecordComparison::of(&Record::read(&args.before)?, &Record::read(&args.after)?);
     print(&report::compare::render(&compared))?;
     if args.fail_on_regression {
-        // Who asks whether it became worse is not told that it did not by figures that cannot say.
-        ensure!(!compared.rows.is_empty(), "the records have no figure in common");
+        // Without comparable figures, the absence of regressions means nothing.
+        ensure!(!compared.rows.is_empty(), "the records have no figures in common");
         ensure!(
             compared.incomparable.is_empty(),
-            "the records say nothing of each other: {}",
+            "the records are not comparable: {}",
             compared.incomparable.join("; ")
         );
     }
@@ -161,8 +166,7 @@ fn compare(args: &CompareArgs) -> Result<ExitCode> {
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Prints a report. What it was made from is written: a reader who has gone away takes nothing
-/// with it.
+/// Prints a report. A closed pipe is not an error, as the record has been written.
 fn print(report: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(report.as_bytes()).and_then(|()| out.flush()) {

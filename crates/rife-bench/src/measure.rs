@@ -1,91 +1,96 @@
-//! Carries out a plan and returns what was seen. Nothing is printed here.
+//! Runs a plan and returns the results. Prints nothing.
 //!
-//! Speed and fidelity are measured apart, so that neither the reference nor the comparison is
-//! anywhere near the clock.
+//! Speed and fidelity are measured separately, so that neither the reference nor the comparison
+//! affects timings.
 
 pub mod ablation;
 pub mod fidelity;
 pub mod gpu;
 pub mod host;
+pub mod kernels;
 pub mod peers;
-pub mod pictures;
 pub mod quality;
 pub mod scaling;
 pub mod throughput;
 mod timing;
+pub mod video;
+pub mod worst_frame;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clip::{Clip, ClipFacts};
-use crate::kernels::{self, Defaults, FrameTimes};
-use crate::plan::Plan;
+use crate::plan::{Plan, default_kernel_runs};
 use crate::stats::{Spread, low_1_percent_fps};
-use crate::subject::{Case, Device, Engine, EngineMemory, Engines, Precision, Size, SubjectInfo};
+use crate::subject::{
+    Config, Engine, EngineMemory, Engines, Precision, Size, SubjectInfo, cuda_ordinal,
+};
 use ablation::Ablation;
 use fidelity::{Candidate, Comparison, Fidelity};
 use gpu::GpuUse;
+use kernels::FrameTimes;
 use peers::Peer;
 use quality::Quality;
 use scaling::ScalingPoint;
 use throughput::{DeviceRun, EndToEnd, EndToEndRun, OnDevice};
 
-/// Time of every generated frame between the two around it.
+/// Time of interpolated frames between their neighbours, unless the factor determines it.
 pub const TIMESTEP: f32 = 0.5;
 
-/// Told how far measuring has come.
+/// Observes progress and requests stops.
 pub trait Watcher {
-    /// A step begins, of so many frames.
+    /// A step with this number of frames begins.
     fn step(&self, name: &str, frames: usize);
-    /// One of its frames is done.
+    /// A frame of the step is complete.
     fn frame(&self);
-    /// Whether somebody wants it to end: what was measured by then counts.
+    /// Whether to stop measuring. Results so far are kept.
     fn stopped(&self) -> bool {
         false
     }
 }
 
-/// Watches nothing.
+/// Observes nothing and never stops.
 impl Watcher for () {
     fn step(&self, _name: &str, _frames: usize) {}
     fn frame(&self) {}
 }
 
-/// Everything seen of one configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Results of one configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measurement {
-    /// What was measured.
-    pub case: Case,
-    /// Size of its frames, where the record has more than one.
+    /// Configuration.
+    #[serde(rename = "case")]
+    pub config: Config,
+    /// Frame size. Absent if the record has only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
-    /// What the engine says of itself; `None` where it did not load.
+    /// Description of the loaded engine; `null` if it did not load.
     pub subject: Option<SubjectInfo>,
-    /// Why the configuration failed, if it did. What was seen before that is kept.
+    /// Error message if the configuration failed. Results before the failure are kept.
     pub error: Option<String>,
-    /// What the runs come down to, frame by frame; `None` where there is none, or no latency was
-    /// measured.
+    /// Summary of the runs; `null` without latency measurements.
     pub summary: Option<Summary>,
-    /// Frames by the device's own clock; absent where they were not so measured.
+    /// Device times. Absent if not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<OnDevice>,
-    /// Frames with the engine fed ahead; absent where they were not so measured.
+    /// End-to-end throughput. Absent if not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_to_end: Option<EndToEnd>,
-    /// Most memory that the engine held by its own account; absent where it has none.
+    /// Largest engine memory of the runs. Absent if the engine does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<EngineMemory>,
-    /// How far the frames are from the reference's; `None` of the reference itself.
+    /// Fidelity to the reference; `null` for the reference itself.
     pub fidelity: Option<Fidelity>,
-    /// The raw samples, run by run.
+    /// Raw samples of each run.
     pub runs: Vec<Run>,
 }
 
 impl Measurement {
-    /// Of a configuration of which nothing was seen yet.
-    pub fn of(case: Case) -> Self {
+    /// A configuration without results yet.
+    pub fn new(config: Config) -> Self {
         Self {
-            case,
+            config,
             size: None,
             subject: None,
             error: None,
@@ -98,17 +103,18 @@ impl Measurement {
         }
     }
 
-    /// The configuration, and its size where that is needed to tell it from others.
+    /// The configuration, with its size if the record has several.
     pub fn name(&self) -> String {
-        self.size.map_or_else(|| self.case.to_string(), |size| format!("{} at {size}", self.case))
+        let config = self.config;
+        self.size.map_or_else(|| config.to_string(), |size| format!("{config} at {size}"))
     }
 
-    /// Highest peak of GPU memory, in MiB, see [`Summary::peak_gpu_mib`].
+    /// Highest peak of GPU memory in MiB, see [`Summary::peak_gpu_mib`].
     pub fn peak_gpu_mib(&self) -> Option<f64> {
         peak_gpu_mib(&self.runs)
     }
 
-    fn take(&mut self, run: Result<(SubjectInfo, Run)>) {
+    fn add(&mut self, run: Result<(SubjectInfo, Run)>) {
         match run {
             Ok((subject, run)) => {
                 self.subject = Some(subject);
@@ -118,7 +124,7 @@ impl Measurement {
         }
     }
 
-    pub(crate) fn sum_up(&mut self, factor: usize) {
+    pub(crate) fn summarize(&mut self, factor: usize) {
         self.summary = Summary::of(&self.runs);
         self.device = OnDevice::of(&self.runs);
         self.end_to_end = EndToEnd::of(&self.runs, self.device.as_ref().filter(|_| factor == 2));
@@ -131,84 +137,91 @@ fn peak_gpu_mib(runs: &[Run]) -> Option<f64> {
     runs.iter().filter_map(|run| Some(run.gpu.as_ref()?.peak_mib())).reduce(f64::max)
 }
 
-/// One run: load, first frame, warm-up, measured frames.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// One run: load the engine, first frame, warm-up, measured frames.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
-    /// Loading the weights and making the engine ready, in ms.
+    /// Time to load the weights and prepare the engine.
     pub load_ms: f64,
-    /// From the loaded engine to its first generated frame in host memory: opening the session,
-    /// two frames in, one out, in ms.
+    /// Time from the loaded engine to its first interpolated frame in host memory.
     pub first_frame_ms: f64,
-    /// Warm-up frames after the first, in ms each; in no other figure.
+    /// Warm-up frames after the first frame; not part of any other figure.
     pub warmup_ms: Vec<f64>,
-    /// Measured frames, in ms each; none where latency was not measured: one frame in, one generated frame out, from host memory to
-    /// host memory.
+    /// Latency of each measured frame: one frame in, one interpolated frame out, host memory to
+    /// host memory. Empty if latency was not measured.
     pub frame_ms: Vec<f64>,
-    /// Whether the time budget ended the run before all its frames were made.
+    /// Whether the time budget cut the latency measurement short.
     pub cut_by_budget: bool,
-    /// Process CPU time over wall time and cores while these frames were measured, in %; 0 where
-    /// there are none.
+    /// CPU time of the process relative to wall time on all cores, during the latency
+    /// measurement; 0 if latency was not measured.
     pub cpu_percent: f64,
-    /// Resident memory of the process before loading, in MiB: the clip, the benchmark itself and
-    /// what the allocator kept of earlier runs.
+    /// Resident memory of the process before loading: the clip, the benchmark, and memory that the
+    /// allocator kept from earlier runs.
     pub rss_before_mib: f64,
-    /// High-water mark of the process's resident memory until these frames were measured, in MiB.
+    /// Peak resident memory of the process up to the end of the latency measurement.
     pub peak_rss_mib: f64,
-    /// Resident memory after the last of these frames, in MiB; absent from older records.
+    /// Resident memory at the end of the latency measurement. Missing in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steady_rss_mib: Option<f64>,
-    /// Whether the mark is that of this run alone, see [`host::PeakMemory`].
+    /// Whether the peak belongs to this run. If false, the system could not reset it, and it is
+    /// the peak of the whole process.
     pub peak_rss_is_of_run: bool,
-    /// The GPU meanwhile; `None` where none was used or NVML is absent.
+    /// GPU usage; `null` on a CPU or without NVML.
     pub gpu: Option<GpuUse>,
-    /// Frames by the device's own clock; absent where they were not so measured.
+    /// Device times. Absent if not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceRun>,
-    /// Frames with the engine fed ahead; absent where they were not so measured.
+    /// End-to-end throughput. Absent if not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_to_end: Option<EndToEndRun>,
-    /// Memory that the engine held by its own account; absent where it has none.
+    /// Engine memory. Absent if the engine does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<EngineMemory>,
 }
 
 impl Run {
-    /// Frames measured by the mode that measured the most.
+    /// The largest number of frames measured in any mode.
     fn frames(&self) -> usize {
         let device = self.device.as_ref().map_or(0, |run| run.frame_ms.len());
         let end_to_end = self.end_to_end.as_ref().map_or(0, |run| run.frames);
         self.frame_ms.len().max(device).max(end_to_end)
     }
+
+    /// Whether the time budget cut any mode short.
+    pub fn is_cut(&self) -> bool {
+        self.cut_by_budget
+            || self.device.as_ref().is_some_and(|run| run.cut_by_budget)
+            || self.end_to_end.as_ref().is_some_and(|run| run.cut_by_budget)
+    }
 }
 
-/// What the runs of a configuration come down to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Summary of the runs of a configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
-    /// Measured frames, all runs together, in ms each.
+    /// Latency of all measured frames of all runs.
     pub frame_ms: Spread,
-    /// Generated frames a second at the median frame.
+    /// Interpolated frames per second at the median latency.
     pub fps: f64,
-    /// Frames a second over the slowest hundredth, see [`low_1_percent_fps`].
+    /// Frames per second over the slowest 1% of the frames.
     pub low_1_percent_fps: f64,
-    /// The runs' own median frames, in ms.
+    /// Median latency of each run.
     pub run_median_ms: Spread,
-    /// Load times, in ms.
+    /// Load times.
     pub load_ms: Spread,
-    /// First-frame latencies, in ms.
+    /// First-frame times.
     pub first_frame_ms: Spread,
-    /// Highest peak of resident memory, in MiB.
+    /// Highest peak of resident memory.
     pub peak_rss_mib: f64,
-    /// Mean CPU utilisation, in % of all cores.
+    /// Mean CPU utilisation over all cores.
     pub cpu_percent: f64,
-    /// Highest peak of GPU memory, in MiB: the process's own where NVML says it, else the whole
-    /// card's growth over what it held before.
+    /// Highest peak of GPU memory: of the process if NVML reports it, else the increase of the
+    /// whole card.
     pub peak_gpu_mib: Option<f64>,
-    /// Mean GPU utilisation, in %.
+    /// Mean GPU utilisation.
     pub gpu_percent: Option<f64>,
 }
 
 impl Summary {
-    /// Of the runs of one configuration; `None` of none.
+    /// Of the runs of one configuration; `None` without latency measurements.
     pub fn of(runs: &[Run]) -> Option<Self> {
         let over = |f: &dyn Fn(&Run) -> f64| runs.iter().map(f).collect::<Vec<_>>();
         let frames: Vec<f64> = runs.iter().flat_map(|run| run.frame_ms.iter().copied()).collect();
@@ -233,85 +246,74 @@ impl Summary {
     }
 }
 
-/// Everything seen of a plan, and what it was seen on.
+/// All results of a plan.
 #[derive(Clone, Debug)]
-pub struct Measured {
-    /// The frames; of several sizes those of the first.
-    pub clip: ClipFacts,
-    /// Those of the other sizes.
-    pub further_clips: Vec<ClipFacts>,
+pub struct Results {
+    /// Description of the clips, in the order of the plan's sources.
+    pub clips: Vec<ClipFacts>,
     /// Every configuration, size by size.
     pub measurements: Vec<Measurement>,
-    /// Whether somebody ended it before everything was measured.
+    /// Whether measuring was interrupted.
     pub stopped: bool,
-    /// Utilisation of the GPU before anything ran on it, in %.
+    /// GPU utilisation in % before anything ran.
     pub gpu_busy_before_percent: Option<f64>,
-    /// What each optimization is worth, where that was asked for.
+    /// Effects of optimizations.
     pub ablations: Vec<Ablation>,
-    /// Pairs of configurations, neither of which is the reference.
+    /// Comparisons between configurations other than the reference.
     pub comparisons: Vec<Comparison>,
-    /// Where a frame's time goes, where that was asked for.
+    /// Profiles.
     pub profiles: Vec<FrameTimes>,
-    /// Fidelity to a real clip, where one was given.
+    /// Quality against ground truth.
     pub quality: Option<Quality>,
-    /// How cost grows, where that was asked for.
+    /// Scaling.
     pub scaling: Vec<ScalingPoint>,
-    /// The same by others, where that was asked for.
+    /// Other implementations.
     pub peers: Vec<Peer>,
 }
 
-impl Measured {
-    /// Whether anything that could run failed, whatever it was for.
+impl Results {
+    /// Whether any part failed.
     pub fn failed(&self) -> bool {
         let quality = self.quality.iter().flat_map(|quality| &quality.results);
-        self.all().any(|m| m.error.is_some())
+        let ablated = self.ablations.iter().flat_map(Ablation::all_measurements);
+        self.measurements.iter().chain(ablated).any(|m| m.error.is_some())
             || quality.into_iter().any(|result| result.error.is_some())
             || self.scaling.iter().any(|point| point.error.is_some())
             || self.peers.iter().any(|peer| peer.error.is_some())
     }
-
-    /// Every configuration, those without an optimization included.
-    pub fn all(&self) -> impl Iterator<Item = &Measurement> {
-        self.measurements.iter().chain(self.ablations.iter().flat_map(Ablation::seen))
-    }
 }
 
-/// Carries out a plan. The frames of one size are held at a time.
+/// Runs a plan. Only the frames of one size are in memory at a time.
 ///
 /// # Errors
-/// Where a picture cannot be read. What fails in an engine is a measurement that says so.
-pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<Measured> {
+/// When input cannot be read. Failures of an engine are recorded with its results.
+pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<Results> {
     let (mut clips, mut measurements, mut ablations) = (Vec::new(), Vec::new(), Vec::new());
     let (mut comparisons, mut profiles, mut peers) = (Vec::new(), Vec::new(), Vec::new());
-    let gpu_busy_before_percent = match plan.device {
-        Device::Cuda(ordinal) => gpu::busy_percent(ordinal),
-        Device::Cpu => None,
-    };
+    let gpu_busy_before_percent = cuda_ordinal(plan.device).and_then(gpu::busy_percent);
     let several = plan.sources.len() > 1;
     for source in &plan.sources {
         let clip = source.load(plan.pairs(plan.frames))?;
         let size = several.then_some(clip.size);
-        let (mut seen, mut pairs) = measure(plan, &clip, engines, watcher);
-        seen.iter_mut().for_each(|m| m.size = size);
+        let (mut measured, mut pairs) = measure(plan, &clip, engines, watcher);
+        measured.iter_mut().for_each(|m| m.size = size);
         pairs.iter_mut().for_each(|pair| pair.size = size);
-        let before = measurements.len();
-        measurements.extend(seen);
         comparisons.extend(pairs);
         if plan.profile && !watcher.stopped() {
-            let new = &mut measurements[before..];
-            profiles.extend(profile(plan, &clip, engines, new, watcher));
+            profiles.extend(profile(plan, &clip, engines, &mut measured, watcher));
         }
+        measurements.extend(measured);
         if plan.ablate && !watcher.stopped() {
-            for case in plan.cases.iter().filter(|case| case.engine == Engine::Optimized) {
-                let mut ablation = ablation::ablate(plan, &clip, engines, *case, watcher);
-                ablation.seen_mut().for_each(|m| m.size = size);
+            for config in plan.optimized() {
+                let mut ablation = ablation::ablate(plan, &clip, engines, config, watcher);
+                ablation.all_measurements_mut().for_each(|m| m.size = size);
                 ablations.push(ablation);
             }
         }
-        if let Some(plan_of_peers) = &plan.peers
+        if let Some(peers_plan) = &plan.peers
             && !watcher.stopped()
         {
-            peers.extend(peers::measure(plan, plan_of_peers, &clip, engines, watcher)?);
+            peers.extend(peers::measure(plan, peers_plan, &clip, engines, watcher)?);
         }
         clips.push(clip.facts());
     }
@@ -324,11 +326,8 @@ pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) ->
     } else {
         Vec::new()
     };
-    let mut clips = clips.into_iter();
-    let clip = clips.next().context("a plan without frames")?;
-    Ok(Measured {
-        clip,
-        further_clips: clips.collect(),
+    Ok(Results {
+        clips,
         measurements,
         stopped: watcher.stopped(),
         gpu_busy_before_percent,
@@ -341,8 +340,7 @@ pub fn measure_all(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) ->
     })
 }
 
-/// Takes apart the frames of every optimized configuration, until it is stopped. One that fails says
-/// so where it was measured.
+/// Profiles every optimized configuration. A failure is recorded with its measurement.
 fn profile(
     plan: &Plan,
     clip: &Clip,
@@ -350,15 +348,15 @@ fn profile(
     measurements: &mut [Measurement],
     watcher: &dyn Watcher,
 ) -> Vec<FrameTimes> {
-    let runs = Defaults::of(plan.device).runs;
+    let runs = default_kernel_runs(plan.device);
     let optimized =
-        measurements.iter_mut().filter(|m| m.case.engine == Engine::Optimized && m.error.is_none());
+        measurements.iter_mut().filter(|m| m.config.is_optimized() && m.error.is_none());
     let times = optimized.take_while(|_| !watcher.stopped()).filter_map(|m| {
-        watcher.step(&format!("{}, launch by launch", m.case), runs);
-        match kernels::frame_times(engines, m.case, plan.device, clip, runs) {
+        watcher.step(&format!("{}, profile", m.config), runs);
+        match kernels::frame_times(engines, m.config, plan.device, clip, runs) {
             Ok(times) => Some(times),
             Err(error) => {
-                m.error = Some(format!("taking a frame apart: {error:#}"));
+                m.error = Some(format!("cannot profile: {error:#}"));
                 None
             }
         }
@@ -366,28 +364,28 @@ fn profile(
     times.collect()
 }
 
-/// Measures every configuration of a plan on one clip. One that fails is reported as failed; the
-/// others are measured all the same.
+/// Measures every configuration of a plan on one clip. A failure is recorded and does not affect
+/// the other configurations.
 ///
-/// Runs go round robin, so that a machine that gets slower or busier with time does so to all
-/// configurations alike.
-pub fn measure(
+/// The configurations take turns, so that a machine that slows down or becomes busy affects all of
+/// them equally.
+fn measure(
     plan: &Plan,
     clip: &Clip,
     engines: &dyn Engines,
     watcher: &dyn Watcher,
 ) -> (Vec<Measurement>, Vec<Comparison>) {
     let mut comparisons = Vec::new();
-    let mut all: Vec<_> = plan.cases.iter().map(|case| Measurement::of(*case)).collect();
+    let mut all: Vec<_> = plan.configs.iter().map(|config| Measurement::new(*config)).collect();
     for repeat in 1..=plan.repeats {
         for measurement in all.iter_mut().filter(|m| m.error.is_none()) {
             if watcher.stopped() {
                 break;
             }
-            let name = format!("{}, run {repeat} of {}", measurement.case, plan.repeats);
+            let config = measurement.config;
+            let name = format!("{config}, run {repeat} of {}", plan.repeats);
             watcher.step(&name, plan.frames * plan.modes.len());
-            let case = measurement.case;
-            measurement.take(timing::run(plan, clip, engines, case, &plan.modes, watcher));
+            measurement.add(timing::run(plan, clip, engines, config, &plan.modes, watcher));
         }
     }
 
@@ -395,62 +393,59 @@ pub fn measure(
         if watcher.stopped() {
             break;
         }
-        let reference = plan.reference.case(model);
-        let mut candidates: Vec<_> = all
+        let reference = plan.reference.config(model);
+        let mut measured: Vec<_> = all
             .iter_mut()
-            .filter(|m| m.case.model == model && m.case != reference && m.error.is_none())
+            .filter(|m| m.config.model == model && m.config != reference && m.error.is_none())
             .collect();
-        if !candidates.is_empty() {
-            // Beyond these the clip repeats itself, and so would the differences.
-            let distinct = (plan.factor - 1).saturating_mul(clip.distinct_pairs());
-            let cases: Vec<_> = candidates.iter().map(|m| m.case).collect();
-            let compared: Vec<_> = candidates
-                .iter()
-                .map(|m| Candidate {
-                    case: m.case,
-                    frames: m.runs.iter().map(Run::frames).max().unwrap_or(0).min(distinct),
-                    with: compared_with(m.case, &cases),
-                })
-                .collect();
-            let most = compared.iter().map(|one| one.frames).max().unwrap_or(0);
-            watcher.step(&format!("{model}, fidelity"), most);
-            let seen = fidelity::compare_all(plan, clip, engines, reference, &compared, watcher);
-            match seen {
-                Ok((fidelities, pairs)) => {
-                    comparisons.extend(pairs);
-                    for (candidate, fidelity) in candidates.iter_mut().zip(fidelities) {
-                        candidate.fidelity = Some(fidelity);
-                    }
+        if measured.is_empty() {
+            continue;
+        }
+        // Beyond these the clip repeats, and so would the differences.
+        let distinct = (plan.factor - 1).saturating_mul(clip.distinct_pairs());
+        let configs: Vec<_> = measured.iter().map(|m| m.config).collect();
+        let candidates: Vec<_> = measured
+            .iter()
+            .map(|m| Candidate {
+                config: m.config,
+                frames: m.runs.iter().map(Run::frames).max().unwrap_or(0).min(distinct),
+                also_with: also_compared_with(m.config, &configs),
+            })
+            .collect();
+        let most = candidates.iter().map(|one| one.frames).max().unwrap_or(0);
+        watcher.step(&format!("{model}, fidelity"), most);
+        match fidelity::compare_all(plan, clip, engines, reference, &candidates, watcher) {
+            Ok((fidelities, pairs)) => {
+                comparisons.extend(pairs);
+                for (m, fidelity) in measured.iter_mut().zip(fidelities) {
+                    m.fidelity = Some(fidelity);
                 }
-                Err(error) => {
-                    for candidate in &mut candidates {
-                        candidate.error = Some(format!("comparing with {reference}: {error:#}"));
-                    }
+            }
+            Err(error) => {
+                for m in &mut measured {
+                    m.error = Some(format!("cannot compare with {reference}: {error:#}"));
                 }
             }
         }
     }
 
-    all.iter_mut().for_each(|m| m.sum_up(plan.factor));
+    all.iter_mut().for_each(|m| m.summarize(plan.factor));
     (all, comparisons)
 }
 
-/// Which of the cases, by their places, a case is compared with beside the reference: the
-/// optimized engine in less than F32 with the baseline in the same precision, and with itself in
-/// F32. (Itself in F32 with the baseline in F32 is what the reference is for.)
-fn compared_with(case: Case, cases: &[Case]) -> Vec<usize> {
-    if case.engine != Engine::Optimized || case.precision == Precision::F32 {
+/// Indices of the configurations that one is compared with in addition to the reference: the
+/// optimized engine below F32 with the baseline in the same precision, and with itself in F32.
+fn also_compared_with(config: Config, configs: &[Config]) -> Vec<usize> {
+    if !config.is_optimized() || config.precision == Precision::F32 {
         return Vec::new();
     }
-    let baseline = (Engine::Baseline, case.precision);
-    let exact = (Engine::Optimized, Precision::F32);
-    [baseline, exact]
+    [(Engine::Baseline, config.precision), (Engine::Optimized, Precision::F32)]
         .into_iter()
-        .filter_map(|wanted| cases.iter().position(|one| (one.engine, one.precision) == wanted))
+        .filter_map(|wanted| configs.iter().position(|one| (one.engine, one.precision) == wanted))
         .collect()
 }
 
-/// Times to 0.1 µs: what is below that is noise, and makes records long.
+/// Rounds to 0.1 µs: finer digits are noise, and make records long.
 fn round_ms(elapsed: std::time::Duration) -> f64 {
     (elapsed.as_secs_f64() * 1e7).round() / 1e4
 }

@@ -1,23 +1,24 @@
-//! How far a frame is from its reference, on planar RGB floats `[3, height, width]`.
+//! Differences between a frame and its reference, on planar RGB floats `[3, height, width]`.
 
 mod ssim;
 
 use std::ops::Range;
 
 use rayon::prelude::*;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::subject::Size;
 
 pub use ssim::{SSIM_WINDOW, ssim};
 
-/// Peak signal-to-noise ratio in dB, of samples in \[0, 1\]. Infinite where nothing differs; JSON
-/// has no infinity, so that is written as the string `"inf"`.
+/// Peak signal-to-noise ratio in dB, of samples in \[0, 1\]. Infinite for identical frames, which
+/// JSON stores as the string `"inf"`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Psnr(pub f64);
 
 impl Psnr {
-    /// Of a mean squared error.
+    /// From a mean squared error.
     pub fn from_mse(mse: f64) -> Self {
         Self(if mse == 0.0 { f64::INFINITY } else { -10.0 * mse.log10() })
     }
@@ -45,31 +46,46 @@ impl<'de> Deserialize<'de> for Psnr {
     }
 }
 
-/// How one frame differs from its reference.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+impl JsonSchema for Psnr {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Psnr".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "number" }, { "const": "inf" }] })
+    }
+}
+
+/// Difference between one frame and its reference. Samples and errors are relative to a full scale
+/// of 1, so that one 8-bit step is 1/255.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
-    /// PSNR over every sample, in dB.
+    /// PSNR over all samples.
     pub psnr_db: Psnr,
-    /// Structural similarity, the mean of the three channels'; 1 is perfect. 0 where a sample
-    /// is not finite.
+    /// Structural similarity, averaged over the three channels; 1 is identical. 0 if a sample is
+    /// not finite.
     pub ssim: f64,
-    /// Mean squared error of a sample.
+    /// Mean squared error.
     pub mse: f64,
-    /// Largest absolute error of a sample, full scale being 1.
+    /// Largest absolute error.
     pub max_error: f64,
-    /// Mean absolute error of a sample.
+    /// Mean absolute error.
     pub mean_error: f64,
-    /// Share of pixels, 0 to 1, any of whose channels differs once rounded to 8 bits.
+    /// Share of pixels that differ in any channel after rounding to 8 bits.
     pub differing_8_bit_share: f64,
-    /// Samples that are NaN or infinite on either side; each counts as an error of 1.
+    /// Number of samples that are NaN or infinite on either side. Each counts as an error of 1.
     pub non_finite: u64,
 }
 
-/// Compares a frame with its reference, over all cores.
+/// Compares a frame with its reference, in parallel.
 ///
 /// # Panics
-/// Where a slice does not hold `[3, height, width]` samples, or a side is shorter than
-/// [`SSIM_WINDOW`]: the plan refuses such sizes.
+/// If a slice does not hold `[3, height, width]` samples, or a side is shorter than
+/// [`SSIM_WINDOW`]: the plan rejects such sizes.
 pub fn compare(size: Size, reference: &[f32], candidate: &[f32]) -> Difference {
     assert_eq!(reference.len(), size.samples(), "samples of the reference");
     assert_eq!(candidate.len(), size.samples(), "samples of the candidate");
@@ -78,7 +94,7 @@ pub fn compare(size: Size, reference: &[f32], candidate: &[f32]) -> Difference {
     let pixels = size.pixels();
     let chunks: Vec<Range<usize>> =
         (0..pixels).step_by(CHUNK_PX).map(|at| at..pixels.min(at + CHUNK_PX)).collect();
-    // Collected in order before they are added, so that no sum depends on the threads.
+    // Collected in order before adding, so that the result does not depend on the thread count.
     let sums: Vec<Sums> = chunks
         .into_par_iter()
         .map(|range| Sums::of_pixels(pixels, reference, candidate, range))
@@ -98,9 +114,9 @@ pub fn compare(size: Size, reference: &[f32], candidate: &[f32]) -> Difference {
     }
 }
 
-/// A sample in \[0, 1\] as 8 bits: clamped, rounded half up.
+/// Converts a sample in \[0, 1\] to 8 bits: clamped, rounded half up.
 pub fn to_8_bit(v: f32) -> u8 {
-    // The cast saturates at both ends and makes a NaN 0.
+    // The cast saturates at both ends and maps NaN to 0.
     (v * 255.0 + 0.5) as u8
 }
 

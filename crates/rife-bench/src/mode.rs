@@ -1,60 +1,72 @@
-//! What can be measured, and against what.
+//! How speed is measured, and which frames fidelity is measured against.
 
 use std::fmt;
 
 use clap::ValueEnum;
 use rife_model::ModelVersion;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::subject::{Case, Device, Engine};
+use crate::subject::{Config, Device, Engine};
 
-/// A way to measure speed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+/// How speed is measured.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    ValueEnum,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// One frame in, one generated frame out, one at a time, from host memory to host memory
+    /// One frame at a time, from host memory to host memory.
     Latency,
-    /// The same, fed ahead as far as the engine allows, over page-locked frames
+    /// The same with frames queued ahead as far as the engine allows, from pinned host memory.
     EndToEnd,
-    /// The device's own time of a frame, without copies between host and device; of a CPU without
-    /// reading frames in
+    /// Device time without host transfers. On a CPU: engine time without reading frames in.
     #[value(alias = "throughput")]
     Device,
 }
 
 impl Mode {
-    /// Those that are measured unless others are asked for: a CPU has no copies to overlap and no
-    /// other clock, so that the others say little more of it.
-    pub fn of(device: Device) -> Vec<Self> {
+    /// The modes measured by default. A CPU has no transfers to overlap and no separate clock, so
+    /// that the other modes add little there.
+    pub fn default_for(device: Device) -> Vec<Self> {
         match device {
-            Device::Cpu => vec![Self::Latency],
-            Device::Cuda(_) => vec![Self::Latency, Self::EndToEnd, Self::Device],
+            Device::Cuda(_) => Self::value_variants().to_vec(),
+            _ => vec![Self::Latency],
         }
     }
 
-    /// What records hold that do not say it: it was the only one.
-    pub(crate) fn of_older_records() -> Vec<Self> {
+    /// The mode of records that do not name one: latency was the only one.
+    pub(crate) fn legacy_default() -> Vec<Self> {
         vec![Self::Latency]
     }
 }
 
-/// What frames are compared with.
+/// What interpolated frames are compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Reference {
-    /// The baseline in F32: on the device, else on the CPU over a few frames
+    /// The baseline engine in F32, on the device or else on the CPU over a few frames.
     #[default]
     BaselineF32,
-    /// The optimized engine in F32, on the device
+    /// The optimized engine in F32, on the device.
     OptimizedF32,
 }
 
 impl Reference {
-    /// The configuration that it is, of a model.
-    pub const fn case(self, model: ModelVersion) -> Case {
-        let baseline = Case::reference(model);
+    /// The reference configuration of a model.
+    pub const fn config(self, model: ModelVersion) -> Config {
+        let baseline = Config::reference(model);
         match self {
             Self::BaselineF32 => baseline,
-            Self::OptimizedF32 => Case { engine: Engine::Optimized, ..baseline },
+            Self::OptimizedF32 => Config { engine: Engine::Optimized, ..baseline },
         }
     }
 }

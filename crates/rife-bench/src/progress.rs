@@ -1,4 +1,4 @@
-//! Progress on a terminal's standard error; silent anywhere else.
+//! A progress bar on standard error; hidden unless that is a terminal.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::measure::Watcher;
 
-/// What a shell expects of a program that Ctrl-C ended.
+/// The exit code of a program that was interrupted by Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
-/// A bar for the step that is running.
+/// A bar for the current step.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -21,7 +21,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar that shows nothing yet, and never anything where standard error is no terminal.
+    /// An empty bar. It stays hidden if `quiet` is set or standard error is not a terminal.
     pub fn new(quiet: bool) -> Self {
         if quiet || !std::io::stderr().is_terminal() {
             return Self { bar: ProgressBar::hidden(), stop: Arc::default() };
@@ -35,19 +35,19 @@ impl Progress {
         Self { bar, stop: Arc::default() }
     }
 
-    /// From now on Ctrl-C and termination end the measuring, so that what was measured by then is
-    /// put on record; a second time they end the program.
+    /// Installs a handler for Ctrl-C and termination. The first signal stops measuring, so that
+    /// what was measured so far is recorded; the second ends the program.
     ///
     /// # Errors
-    /// Where the system does not let programs listen for that.
-    pub fn stop_when_told(&self) -> Result<()> {
+    /// When the handler cannot be installed.
+    pub fn stop_on_signal(&self) -> Result<()> {
         let stop = Arc::clone(&self.stop);
         ctrlc::set_handler(move || {
             if stop.swap(true, Ordering::SeqCst) {
                 std::process::exit(INTERRUPTED.into());
             }
         })
-        .context("cannot listen for Ctrl-C")
+        .context("cannot handle Ctrl-C")
     }
 }
 

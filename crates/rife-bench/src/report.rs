@@ -1,21 +1,18 @@
-//! What people read. Every report is computed from a [`crate::record::Record`] alone (of launches
-//! from a [`crate::kernels::KernelRecord`]), so that it can be made again from the file.
+//! Reports for people, computed from records alone, so that they can be regenerated at any time.
 
-mod ablation;
 mod chart;
 pub mod compare;
 mod facts;
 mod figures;
-mod further;
 mod grid;
 pub mod kernels;
-mod layout;
 mod optimizations;
 pub mod page;
-mod peers;
+pub mod pairs;
 pub mod readme;
-pub mod sources;
+pub mod records;
 mod tables;
 pub mod terminal;
-pub mod verdicts;
+mod text;
+pub mod video;
 pub mod warnings;

@@ -1,28 +1,28 @@
-//! What is measured: the door to the engines, as narrow as the benchmark needs it.
+//! The engines under test, reduced to what the benchmark needs.
 //!
-//! [`runtime`] stands before the engines that ship; [`blend`] is the stand-in that the tests of
-//! the benchmark itself run on, and the floor that any interpolation has to beat.
+//! [`runtime`] adapts the engines of `rife-runtime`. [`blend`] averages the two frames: the tests
+//! of the benchmark run on it, and it is the quality that interpolation has to beat.
 
 pub mod blend;
-mod inside;
+mod internals;
 pub mod runtime;
 
 use std::fmt;
-use std::str::FromStr;
 
 use anyhow::Result;
 use rife_model::ModelVersion;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use inside::{Ceilings, EngineMemory, KernelTime};
-pub use rife_runtime::{Optimization, Optimizations};
+pub use internals::{Ceilings, EngineMemory, KernelTime};
+pub use rife_runtime::{Device, Engine, Optimization, Optimizations, Precision};
 
-/// Width and height of a frame, in px.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Frame size in px.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Size {
-    /// Pixels a row.
+    /// Width.
     pub width: usize,
-    /// Rows.
+    /// Height.
     pub height: usize,
 }
 
@@ -44,102 +44,33 @@ impl fmt::Display for Size {
     }
 }
 
-/// Which implementation of the networks runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// The networks on candle's own operations.
-    Baseline,
-    /// The engines written for speed.
-    Optimized,
-}
-
-/// The type that an engine computes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats.
-    F32,
-    /// 32-bit floats whose products are rounded to TF32 on tensor cores.
-    Tf32,
-    /// 16-bit floats (IEEE half).
-    F16,
-    /// 32-bit floats, with the products of 3×3 convolutions in BF16.
-    Bf16,
-}
-
-/// The device as it was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The first GPU that the engines can use, else the CPU.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// The CUDA device of this ordinal.
-    Cuda(usize),
-}
-
-/// The device that a benchmark runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    /// The CPU.
-    Cpu,
-    /// The CUDA device of this ordinal, as CUDA counts them.
-    Cuda(usize),
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
-        }
+/// The ordinal of a CUDA device; `None` for the CPU.
+pub const fn cuda_ordinal(device: Device) -> Option<usize> {
+    match device {
+        Device::Cuda(ordinal) => Some(ordinal),
+        _ => None,
     }
 }
 
-macro_rules! named {
-    ($type:ident, $what:literal, $($variant:ident = $name:literal),+) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(match self { $(Self::$variant => $name),+ })
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = String;
-
-            fn from_str(s: &str) -> Result<Self, String> {
-                match s {
-                    $($name => Ok(Self::$variant),)+
-                    _ => Err(format!("unknown {}: expected {}", $what, [$($name),+].join(" or "))),
-                }
-            }
-        }
-    };
-}
-named!(Engine, "engine", Baseline = "baseline", Optimized = "optimized");
-named!(Precision, "precision", F32 = "f32", Tf32 = "tf32", F16 = "f16", Bf16 = "bf16");
-
-/// The optimizations that an engine runs without; in a record the list of their names.
+/// The optimizations that are switched off. Serialized as a list of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Without(Optimizations);
+pub struct Disabled(Optimizations);
 
-impl Without {
-    /// Everything is on.
-    pub const NOTHING: Self = Self(Optimizations::all());
+impl Disabled {
+    /// Every optimization is on.
+    pub const NONE: Self = Self(Optimizations::all());
 
-    /// Whether everything is on.
-    pub fn is_nothing(&self) -> bool {
-        *self == Self::NOTHING
+    /// Whether every optimization is on.
+    pub fn is_none(&self) -> bool {
+        *self == Self::NONE
     }
 
-    /// What is on.
-    pub fn optimizations(self) -> Optimizations {
+    /// The optimizations that are on.
+    pub const fn enabled(self) -> Optimizations {
         self.0
     }
 
-    /// These, and one more.
+    /// Switches one more optimization off.
     #[must_use]
     pub const fn and(self, one: Optimization) -> Self {
         Self(self.0.without(one))
@@ -150,159 +81,169 @@ impl Without {
     }
 }
 
-impl Default for Without {
+impl Default for Disabled {
     fn default() -> Self {
-        Self::NOTHING
+        Self::NONE
     }
 }
 
-impl FromIterator<Optimization> for Without {
+impl FromIterator<Optimization> for Disabled {
     fn from_iter<I: IntoIterator<Item = Optimization>>(off: I) -> Self {
         Self(off.into_iter().fold(Optimizations::all(), Optimizations::without))
     }
 }
 
-impl fmt::Display for Without {
+impl fmt::Display for Disabled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.list().map(Optimization::as_str).collect();
         f.write_str(&names.join(", "))
     }
 }
 
-impl Serialize for Without {
+impl Serialize for Disabled {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(self.list().map(Optimization::as_str))
+        s.collect_seq(self.list())
     }
 }
 
-impl<'de> Deserialize<'de> for Without {
+impl<'de> Deserialize<'de> for Disabled {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Ok(as_names::deserialize(d)?.into_iter().collect())
+        Ok(Vec::deserialize(d)?.into_iter().collect())
     }
 }
 
-/// One configuration to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Case {
-    /// The model that was asked for.
+/// One configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Config {
+    /// Model version: `4.6`, `4.25` or `4.26`.
     #[serde(with = "as_text")]
+    #[schemars(with = "String")]
     pub model: ModelVersion,
-    /// Whose implementation of it.
+    /// Engine: `baseline` or `optimized`.
+    #[schemars(with = "String")]
     pub engine: Engine,
-    /// In which arithmetic.
+    /// Precision: `f32`, `tf32`, `f16` or `bf16`.
+    #[schemars(with = "String")]
     pub precision: Precision,
-    /// What is switched off in it; absent where nothing is.
-    #[serde(default, skip_serializing_if = "Without::is_nothing")]
-    pub without: Without,
+    /// Names of the optimizations that are switched off. Absent if all are on.
+    #[serde(default, skip_serializing_if = "Disabled::is_none")]
+    #[schemars(with = "Vec<String>")]
+    pub without: Disabled,
 }
 
-impl Case {
-    /// What every other configuration of the same model is compared with, unless the optimized
-    /// engine's F32 is asked for, see `--reference`.
+impl Config {
+    /// The default reference: all other configurations of the model are compared with it.
     pub const fn reference(model: ModelVersion) -> Self {
-        Self {
-            model,
-            engine: Engine::Baseline,
-            precision: Precision::F32,
-            without: Without::NOTHING,
-        }
+        Self { model, engine: Engine::Baseline, precision: Precision::F32, without: Disabled::NONE }
     }
 
-    /// Whether this is its model's reference.
+    /// Whether this is the default reference of its model.
     pub fn is_reference(&self) -> bool {
         *self == Self::reference(self.model)
     }
-}
 
-impl fmt::Display for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.model, self.engine, self.precision)?;
-        if self.without.is_nothing() { Ok(()) } else { write!(f, " without {}", self.without) }
+    /// Whether the optimized engine runs.
+    pub fn is_optimized(&self) -> bool {
+        self.engine == Engine::Optimized
     }
 }
 
-/// What an engine says of itself once it is loaded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.model, self.engine, self.precision)?;
+        if self.without.is_none() { Ok(()) } else { write!(f, " without {}", self.without) }
+    }
+}
+
+/// Description of a loaded engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectInfo {
-    /// The version whose weights are in use; differs from the one asked for where another
-    /// version's weights stand in.
+    /// Model version whose weights are loaded. Differs from the requested model if another
+    /// version's weights substitute for missing ones.
     #[serde(with = "as_text")]
+    #[schemars(with = "String")]
     pub weights: ModelVersion,
-    /// SHA-256 of the weights, in hex.
+    /// SHA-256 of the weights, in hexadecimal.
     pub weights_sha256: String,
-    /// What a reader of the figures has to know, such as that other weights stand in.
+    /// What to know about the results, such as substituted weights.
     pub note: Option<String>,
-    /// The engine in its own words.
+    /// The engine's description of itself.
     pub engine: String,
-    /// The device in the engine's words.
+    /// The engine's description of the device.
     pub device: String,
-    /// What it computes in what, in its own words; absent from older records.
+    /// The engine's description of its arithmetic. Missing in older records.
     #[serde(default)]
     pub arithmetic: String,
-    /// The optimizations in effect; absent from older records, and where there are none.
-    #[serde(default, with = "as_names", skip_serializing_if = "Vec::is_empty")]
+    /// Names of the active optimizations. Absent if there are none; missing in older records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
     pub optimizations: Vec<Optimization>,
-    /// The threads that it computes on; absent from older records, and where that is not the CPU.
+    /// Threads of a CPU engine. Absent on a GPU; missing in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
 }
 
-/// The source of everything that can be measured.
+/// Provides the engines to measure.
 pub trait Engines {
-    /// The device that a choice comes down to on this machine.
+    /// Resolves `Device::Auto` to a device of this machine, and checks any other device.
     ///
     /// # Errors
-    /// Where the device does not exist or no engine can use it.
-    fn resolve(&self, choice: DeviceChoice) -> Result<Device>;
+    /// When the device does not exist or no engine supports it.
+    fn resolve(&self, device: Device) -> Result<Device>;
 
-    /// The configurations that exist on a device, in the order in which they are reported.
-    fn offered(&self, device: Device) -> Vec<(Engine, Precision)>;
+    /// The engines and precisions available on a device, in report order.
+    fn available(&self, device: Device) -> Vec<(Engine, Precision)>;
 
-    /// Loads one configuration, ready to run.
+    /// Loads one configuration.
     ///
     /// # Errors
-    /// Where the weights are missing or the engine cannot run them.
-    fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>>;
+    /// When the weights are missing or the engine cannot run them.
+    fn load(&self, config: Config, device: Device) -> Result<Box<dyn Subject>>;
 
-    /// The same, on so many threads or for so many frames at once. Engines that have no choice
-    /// load as ever.
+    /// Loads one configuration with a number of threads or a batch size. Engines without these
+    /// options ignore them.
     ///
     /// # Errors
     /// As [`Engines::load`].
-    fn load_tuned(&self, case: Case, device: Device, _tuning: Tuning) -> Result<Box<dyn Subject>> {
-        self.load(case, device)
+    fn load_with(
+        &self,
+        config: Config,
+        device: Device,
+        _options: LoadOptions,
+    ) -> Result<Box<dyn Subject>> {
+        self.load(config, device)
     }
 }
 
-/// How an engine is to run, where it has a choice.
+/// Options of [`Engines::load_with`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tuning {
-    /// Threads on a CPU; `None` for as many as it would take by itself.
+pub struct LoadOptions {
+    /// CPU threads; `None` for the engine's default.
     pub threads: Option<usize>,
-    /// Frames at once, 1 or more.
+    /// Frames per call, 1 or more.
     pub batch: usize,
 }
 
 /// A loaded engine.
 pub trait Subject {
-    /// What it is.
+    /// Describes the engine.
     fn info(&self) -> SubjectInfo;
 
     /// Opens a stream of frames of one size.
     ///
     /// # Errors
-    /// Where the engine cannot run frames of that size.
+    /// When the engine does not support the size.
     fn session(&self, size: Size) -> Result<Box<dyn Stream + '_>>;
 
-    /// Opens a stream that is fed ahead, over frames as [`Stream::push`] takes them. They are
-    /// page-locked where the engine makes use of it and it is not switched off.
+    /// Opens a pipelined stream over `frames` (as in [`Stream::push`]). The frames are pinned if
+    /// the engine benefits from it and the optimization is on.
     ///
     /// # Errors
     /// As [`Subject::session`].
     fn pipeline(&self, size: Size, frames: &[&[u8]]) -> Result<Box<dyn Pipeline + '_>>;
 
-    /// The frame at `t` between each of these pairs, asked for at once, as [`Stream::at_rgb8`] gives
-    /// it.
+    /// Interpolates at `t` between each of several pairs in one call. Output as
+    /// [`Stream::at_rgb8`].
     ///
     /// # Errors
     /// As [`Subject::session`] and [`Stream::at_rgb8`].
@@ -321,33 +262,31 @@ pub trait Subject {
         })
     }
 
-    /// The most that its device gives; `None` where it cannot tell.
+    /// Peak throughput of the device; `None` if the engine cannot measure it.
     ///
     /// # Errors
-    /// Whatever the device reports.
+    /// Errors of the device.
     fn ceilings(&self) -> Result<Option<Ceilings>> {
         Ok(None)
     }
 }
 
-/// A stream of frames through an engine. Every call returns only when its work is done and
-/// its output lies in host memory, so that a clock around it measures the whole of it.
+/// A stream of frames. Each call returns after its work is complete and its output is in host
+/// memory, so that timing the call measures all of it.
 pub trait Stream {
-    /// Hands over the next frame: interleaved 8-bit RGB, `3 * width * height` samples.
+    /// Passes in the next frame: interleaved 8-bit RGB, `3 * width * height` samples.
     ///
     /// # Errors
-    /// Whatever the engine reports.
+    /// Errors of the engine.
     fn push(&mut self, rgb8: &[u8]) -> Result<()>;
 
-    /// Generates the frame at time `t` in (0, 1) between the last two frames, as interleaved
-    /// 8-bit RGB: what an application would ask for.
+    /// Interpolates at time `t` in (0, 1) between the last two frames, as interleaved 8-bit RGB.
     ///
     /// # Errors
-    /// Whatever the engine reports, such as that fewer than two frames were pushed.
+    /// Errors of the engine, for example when fewer than two frames were pushed.
     fn at_rgb8(&mut self, t: f32, out: &mut [u8]) -> Result<()>;
 
-    /// The frames at each of these times, asked for at once: what an application makes several
-    /// frames between two with.
+    /// Interpolates at several times between the last two frames in one call.
     ///
     /// # Errors
     /// As [`Stream::at_rgb8`].
@@ -355,14 +294,14 @@ pub trait Stream {
         ts.iter().zip(outs).try_for_each(|(t, out)| self.at_rgb8(*t, out))
     }
 
-    /// The same as planar RGB floats in \[0, 1\], `[3, height, width]`: for comparisons.
+    /// As [`Stream::at_rgb8`], as planar RGB floats in \[0, 1\], `[3, height, width]`.
     ///
     /// # Errors
     /// As [`Stream::at_rgb8`].
     fn at_planar(&mut self, t: f32, out: &mut [f32]) -> Result<()>;
 
-    /// The device's own time, in ms each, of so many frames between the last two, which lie on
-    /// the device, as the new ones do; `None` where it has no clock. A CPU's is the host's.
+    /// Device times, in ms, of `frames` interpolated frames between the last two, input and output
+    /// staying on the device; `None` if the engine has no device clock. A CPU uses the host clock.
     ///
     /// # Errors
     /// As [`Stream::at_rgb8`].
@@ -370,8 +309,7 @@ pub trait Stream {
         Ok(None)
     }
 
-    /// How long each launch of a frame takes, over so many runs of each; empty where the engine
-    /// cannot tell.
+    /// Time of each kernel launch of a frame, averaged over `runs`; empty if not supported.
     ///
     /// # Errors
     /// As [`Stream::at_rgb8`].
@@ -379,48 +317,46 @@ pub trait Stream {
         Ok(Vec::new())
     }
 
-    /// The memory that it holds, where the engine knows.
+    /// Memory allocated by the engine, if known.
     fn memory(&self) -> Option<EngineMemory> {
         None
     }
 }
 
-/// A stream that is fed ahead of what comes out of it, so that copies and computing overlap where
-/// the engine can do that. It holds its frames itself, those handed over and those generated, in
-/// page-locked host memory where the system allows.
+/// A stream with several frames in flight, so that transfers and computation can overlap. It owns
+/// its input and output frames, in pinned host memory where the system allows it.
 pub trait Pipeline {
-    /// Whether all its frames are page-locked.
-    fn is_locked(&self) -> bool;
+    /// Whether all its frames are pinned.
+    fn is_pinned(&self) -> bool;
 
-    /// How many frames can be asked for before the first of them is taken, 1 or more.
+    /// Number of frames that can be in flight, 1 or more.
     fn depth(&self) -> usize;
 
-    /// Hands over the frame of this index, of those that the stream was opened with.
+    /// Passes in frame `index` of the frames that the stream was opened with.
     ///
     /// # Errors
-    /// Whatever the engine reports.
+    /// Errors of the engine.
     fn push(&mut self, index: usize) -> Result<()>;
 
-    /// Asks for the frame at time `t` in (0, 1) between the last two.
+    /// Starts interpolating at time `t` in (0, 1) between the last two frames.
     ///
     /// # Errors
-    /// Whatever the engine reports, such as that [`Pipeline::depth`] frames were asked for.
+    /// Errors of the engine, for example when [`Pipeline::depth`] frames are in flight.
     fn submit(&mut self, t: f32) -> Result<()>;
 
-    /// Waits for the frame that was asked for first, until it lies in host memory: interleaved
-    /// 8-bit RGB.
+    /// Waits until the oldest submitted frame is in host memory: interleaved 8-bit RGB.
     ///
     /// # Errors
-    /// Whatever the engine reports, such as that none was asked for.
+    /// Errors of the engine, for example when no frame is in flight.
     fn finish(&mut self) -> Result<&[u8]>;
 
-    /// The memory that it holds, where the engine knows.
+    /// Memory allocated by the engine, if known.
     fn memory(&self) -> Option<EngineMemory> {
         None
     }
 }
 
-/// Serialises a value as the text that it prints as.
+/// Serializes a value as its display text.
 pub(crate) mod as_text {
     use std::fmt::Display;
     use std::str::FromStr;
@@ -440,42 +376,30 @@ pub(crate) mod as_text {
     }
 }
 
-/// Serialises optimizations as the list of their names.
-mod as_names {
-    use rife_runtime::Optimization;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub fn serialize<S: Serializer>(list: &[Optimization], s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(list.iter().map(|one| one.as_str()))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Optimization>, D::Error> {
-        let names = Vec::<String>::deserialize(d)?;
-        names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn cases_of_older_records_are_read_and_what_is_switched_off_comes_back() {
+    fn configurations_of_older_records_are_read_and_disabled_optimizations_round_trip() {
         let old = r#"{"model":"4.6","engine":"baseline","precision":"f32"}"#;
-        let case: Case = serde_json::from_str(old).expect("a case");
-        assert!(case.is_reference());
-        assert_eq!(serde_json::to_string(&case).expect("JSON"), old);
+        let config: Config = serde_json::from_str(old).expect("a configuration");
+        assert!(config.is_reference());
+        assert_eq!(serde_json::to_string(&config).expect("JSON"), old);
 
         let without = [Optimization::Autotune, Optimization::ChannelsLast];
-        let case = Case {
+        let config = Config {
             engine: Engine::Optimized,
             precision: Precision::Tf32,
             without: without.into_iter().collect(),
-            ..case
+            ..config
         };
-        let text = serde_json::to_string(&case).expect("JSON");
+        let text = serde_json::to_string(&config).expect("JSON");
         assert!(text.ends_with(r#""tf32","without":["channels-last","autotune"]}"#), "{text}");
-        assert_eq!(serde_json::from_str::<Case>(&text).expect("a case"), case);
-        assert_eq!(case.to_string(), "4.6 optimized tf32 without channels-last, autotune");
+        assert_eq!(serde_json::from_str::<Config>(&text).expect("a configuration"), config);
+        assert_eq!(config.to_string(), "4.6 optimized tf32 without channels-last, autotune");
+        for (device, json) in [(Device::Cpu, "\"cpu\""), (Device::Cuda(1), "{\"cuda\":1}")] {
+            assert_eq!(serde_json::to_string(&device).expect("JSON"), json);
+        }
     }
 }

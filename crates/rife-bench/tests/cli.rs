@@ -1,4 +1,4 @@
-//! The program from outside.
+//! The program as a user runs it.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ fn bench(folder: &Path) -> Command {
 }
 
 #[test]
-fn help_names_every_flag() {
+fn help_lists_every_option() {
     let folder = tempfile::tempdir().expect("a folder");
     let help = bench(folder.path()).arg("--help").assert().success().get_output().stdout.clone();
     let help = String::from_utf8(help).expect("text");
@@ -50,7 +50,7 @@ fn help_names_every_flag() {
 }
 
 #[test]
-fn the_impossible_is_one_line_and_leaves_nothing_behind() {
+fn invalid_arguments_fail_on_one_line_and_create_no_files() {
     let folder = tempfile::tempdir().expect("a folder");
     for arguments in [
         &["--nonsense"][..],
@@ -100,12 +100,12 @@ fn the_impossible_is_one_line_and_leaves_nothing_behind() {
             .stdout("")
             .stderr(predicate::str::is_match("^error: [^\n]+\n$").expect("a pattern"));
         let left = std::fs::read_dir(folder.path()).expect("the folder").count();
-        assert_eq!(left, 0, "{arguments:?} left something behind");
+        assert_eq!(left, 0, "{arguments:?} created files");
     }
 }
 
 #[test]
-fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
+fn every_configuration_of_the_real_engines_is_recorded() {
     let folder = tempfile::tempdir().expect("a folder");
     let record = folder.path().join("record.json");
     bench(folder.path())
@@ -113,7 +113,7 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
         .args(["--warmup", "0", "--threads", "1", "--output", "record.json"])
         .env("RIFE_CPU", "avx2")
         .env("RIFE_TUNE", "30")
-        // The checkout's weights, as the working directory is outside of it.
+        // The working directory is outside the checkout.
         .env("RIFE_WEIGHTS", weights())
         .assert()
         .success()
@@ -137,7 +137,7 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
         assert_eq!(m["error"], serde_json::Value::Null);
         assert_eq!(m["subject"]["threads"], 1);
         let busy = m["runs"][0]["cpu_percent"].as_f64().expect("a share") / 100.0 * cores;
-        assert!(busy < 1.2, "one thread kept {busy} processors busy: {m}");
+        assert!(busy < 1.2, "one thread used {busy} cores: {m}");
         let reference = m["case"]["engine"] == "baseline" && m["case"]["precision"] == "f32";
         assert_eq!(m["fidelity"].is_null(), reference, "{m}");
         assert_eq!(m["runs"][0]["frame_ms"].as_array().expect("samples").len(), 2);
@@ -150,7 +150,7 @@ fn every_configuration_of_the_real_engines_is_measured_and_recorded() {
 }
 
 #[test]
-fn the_optimized_engine_of_a_cpu_is_ablated_and_taken_apart() {
+fn cpu_engine_is_ablated_and_profiled() {
     let folder = tempfile::tempdir().expect("a folder");
     let read = |name: &str| -> serde_json::Value {
         let text = std::fs::read_to_string(folder.path().join(name)).expect("a record");
@@ -202,16 +202,16 @@ fn the_optimized_engine_of_a_cpu_is_ablated_and_taken_apart() {
     }
 }
 
-/// Absolute: the program runs in another folder.
+/// Absolute, as the program runs in another folder.
 fn weights() -> std::path::PathBuf {
     let store = rife_model::weights::Store::locate(None).expect("a folder for weights");
     std::path::absolute(store.dir()).expect("an absolute path")
 }
 
-/// A stand-in for Python: what it says depends on the peer that it is asked for.
+/// Replaces Python with a script whose output depends on the peer.
 #[cfg(unix)]
 #[test]
-fn peers_that_are_absent_fail_or_talk_nonsense_stand_beside_those_that_run() {
+fn absent_and_failing_peers_are_recorded_next_to_working_ones() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir().expect("a folder");
@@ -239,20 +239,20 @@ esac
         .env("RIFE_WEIGHTS", weights())
         .assert()
         .code(1)
-        .stdout(predicate::str::contains("absent: missing f32, 4.6: no module named nothing"))
-        .stdout(predicate::str::contains("failed: broken f32, 4.6: it broke"));
+        .stdout(predicate::str::contains("Absent: missing f32, 4.6: no module named nothing"))
+        .stdout(predicate::str::contains("Failed: broken f32, 4.6: it broke"));
     let text = std::fs::read_to_string(folder.path().join("record.json")).expect("a record");
     let record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let peer = |name: &str| {
         let peers = record["peers"].as_array().expect("peers");
         peers.iter().find(|peer| peer["name"] == name).expect(name)
     };
-    assert!(peer("babbling f32")["error"].as_str().expect("an error").contains("cannot be read"));
+    assert!(peer("babbling f32")["error"].as_str().expect("an error").contains("cannot parse"));
     assert!(peer("mute f32")["error"].as_str().expect("an error").contains("no frame"));
     let fine = peer("fine f32");
     assert_eq!(fine["round_frame_ms"], serde_json::json!([[4.0, 5.0], [4.0, 5.0]]));
     assert_eq!((&fine["fps"], &fine["ours"]), (&(1000.0 / 4.5).into(), &false.into()));
-    // A black frame is far from the scene.
+    // A black frame differs from the scene.
     assert!(fine["fidelity"]["psnr_db"].as_f64().expect("dB") < 20.0);
     let ours = peer("rife-bench optimized f32");
     assert!(ours["ours"] == true && ours["fps"].as_f64().expect("fps") > 0.0, "{ours}");
@@ -271,7 +271,7 @@ esac
 }
 
 #[test]
-fn two_records_are_compared_and_a_regression_fails_where_that_is_asked_for() {
+fn records_are_compared_and_regressions_fail_on_request() {
     let folder = tempfile::tempdir().expect("a folder");
     bench(folder.path())
         .args(["--device", "cpu", "--model", "4.6", "--engine", "optimized", "--precision", "f32"])
@@ -294,11 +294,11 @@ fn two_records_are_compared_and_a_regression_fails_where_that_is_asked_for() {
     let compare = |words: &[&str]| bench(folder.path()).arg("compare").args(words).assert();
     compare(&["before.json", "before.json", "--fail-on-regression"])
         .success()
-        .stdout(predicate::str::contains("No figure(s) changed"));
+        .stdout(predicate::str::contains("0 figure(s) changed"));
     compare(&["before.json", "slow.json"]).success().stdout(predicate::str::contains("slower"));
     compare(&["before.json", "slow.json", "--fail-on-regression"]).code(1);
     compare(&["before.json", "nothing.json", "--fail-on-regression"]).code(2);
-    // What is not measured any more, and what was measured elsewhere, is not said to be as good.
+    // Missing figures and other machines must not pass.
     let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     record["machine"]["cpu"] = "another".into();
     std::fs::write(path("elsewhere.json"), record.to_string()).expect("a record");
@@ -309,13 +309,13 @@ fn two_records_are_compared_and_a_regression_fails_where_that_is_asked_for() {
     std::fs::write(path("blind.json"), record.to_string()).expect("a record");
     compare(&["before.json", "blind.json", "--fail-on-regression"])
         .code(1)
-        .stdout(predicate::str::contains("lost: "));
+        .stdout(predicate::str::contains("missing: "));
     let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     record["settings"]["clip"] = serde_json::json!({ "video": { "name": "another.mp4" } });
     std::fs::write(path("scene.json"), record.to_string()).expect("a record");
     compare(&["before.json", "scene.json", "--fail-on-regression"])
         .code(2)
-        .stderr(predicate::str::contains("say nothing of each other: clip"));
+        .stderr(predicate::str::contains("not comparable: clip"));
     let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     record["measurements"][0]["subject"]["threads"] = 77.into();
     std::fs::write(path("threads.json"), record.to_string()).expect("a record");
@@ -348,16 +348,15 @@ fn two_records_are_compared_and_a_regression_fails_where_that_is_asked_for() {
 
 #[cfg(unix)]
 #[test]
-fn what_was_measured_by_the_time_of_a_stop_is_put_on_record() {
-    // Whoever is told before anything was measured puts nothing on record: a busy machine is
-    // given more time.
-    let frames = [2, 10, 40].into_iter().map(frames_by_a_stop_after).find(|frames| *frames > 0);
+fn interrupted_run_records_its_results() {
+    // An interrupt before the first frame leaves nothing to record, so a busy machine gets more time.
+    let frames = [2, 10, 40].into_iter().map(frames_recorded_after).find(|frames| *frames > 0);
     assert!(frames.is_some_and(|frames| frames < 1_000_000), "{frames:?}");
 }
 
-/// Frames on record of a run that would take hours and is told to stop after so many seconds.
+/// Recorded frames of a run that would take hours and is interrupted after `seconds`.
 #[cfg(unix)]
-fn frames_by_a_stop_after(seconds: u64) -> usize {
+fn frames_recorded_after(seconds: u64) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
     let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_rife-bench"))
         .current_dir(folder.path())
@@ -381,7 +380,7 @@ fn frames_by_a_stop_after(seconds: u64) -> usize {
 }
 
 #[test]
-fn video_through_pipes_is_measured_stage_by_stage() {
+fn video_jobs_are_measured_stage_by_stage() {
     let folder = tempfile::tempdir().expect("folder");
     let here = folder.path();
     let args = ["video", "--model", "4.6", "--device", "cpu", "--size", "64x48", "--frames", "20"];
@@ -391,7 +390,7 @@ fn video_through_pipes_is_measured_stage_by_stage() {
         command
     };
     run().assert().success().stdout(
-        predicate::str::contains("generated frames a second")
+        predicate::str::contains("interpolated frames per second")
             .and(predicate::str::contains("network")),
     );
     let text = std::fs::read_to_string(here.join("video.json")).expect("a record");

@@ -1,4 +1,4 @@
-//! The page in a browser: on a phone and on a desk, light and dark.
+//! The page in a browser: on a phone and on a desktop, in light and dark mode.
 
 #[path = "support/browser.rs"]
 mod browser;
@@ -9,12 +9,12 @@ use std::path::Path;
 use std::process::Command;
 
 use rife_bench::report::page;
-use rife_bench::report::sources::Source;
+use rife_bench::report::records::NamedRecord;
 use serde_json::Value;
 
-/// Looks at the page once it is there, and leaves what it found where the dump of the document has
-/// it: in the one around the frame that it is in.
-const LOOK: &str = r#"<script>
+/// Inspects the page after loading, and stores its findings in the document around the frame, which
+/// the browser dumps.
+const INSPECT: &str = r#"<script>
 addEventListener("load", () => {
   const rgb = text => text.match(/[\d.]+/g).slice(0, 3).map(Number);
   const light = text => {
@@ -30,7 +30,7 @@ addEventListener("load", () => {
     return "rgb(255, 255, 255)";
   };
   const images = [...document.images];
-  // Drawing decodes at once: what is put off may come after the document is dumped.
+  // Drawing decodes immediately; lazy decoding might finish after the dump.
   const canvas = document.createElement("canvas").getContext("2d");
   const decoded = image => {
     try { canvas.drawImage(image, 0, 0); return image.naturalWidth > 0; } catch { return false; }
@@ -56,29 +56,29 @@ addEventListener("load", () => {
 </script></body>"#;
 
 #[test]
-#[cfg_attr(not(browser_here), ignore = "there is no Chromium here")]
-fn the_page_fits_shows_everything_and_can_be_read() {
+#[cfg_attr(not(browser_here), ignore = "requires Chromium")]
+fn page_fits_the_screen_and_is_readable() {
     let browser = browser::find().expect("a browser");
-    let source = |name: &str| Source { name: name.into(), record: records::full() };
-    let mut broken = source("odd.json");
-    broken.record.machine.cpu = "averylongnamewithoutanyspaces".repeat(20);
-    broken.record.command = "rife-bench ".to_owned() + &"--very-long-flag=".repeat(30);
-    let page = page::render(&[source("record.json"), broken]);
-    // What was looked at last stays for people to look at.
+    let named = |name: &str| NamedRecord { name: name.into(), record: records::full() };
+    let mut odd = named("odd.json");
+    odd.record.header.machine.cpu = "averylongnamewithoutanyspaces".repeat(20);
+    odd.record.header.command = "rife-bench ".to_owned() + &"--very-long-flag=".repeat(30);
+    let page = page::render(&[named("record.json"), odd]);
+    // Kept for inspection by people.
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html");
     std::fs::write(kept, &page).expect("written");
     let folder = tempfile::tempdir().expect("a folder");
-    let looked = folder.path().join("page.html");
-    let page = page.replace("</body>", LOOK).replace('&', "&amp;").replace('"', "&quot;");
+    let inspected = folder.path().join("page.html");
+    let page = page.replace("</body>", INSPECT).replace('&', "&amp;").replace('"', "&quot;");
     for (width, height) in [(390, 844), (1280, 800)] {
         for (dark, scheme) in [(true, 0), (false, 1)] {
-            // Windows may have a least width, frames have none.
+            // Unlike windows, frames have no minimum width.
             let around = format!(
                 "<!doctype html><meta name=\"color-scheme\" content=\"light dark\"><body><iframe \
                  width=\"{width}\" height=\"{height}\" frameborder=\"0\" srcdoc=\"{page}\">"
             );
-            std::fs::write(&looked, around).expect("written");
-            let found = look(&browser, &looked, scheme);
+            std::fs::write(&inspected, around).expect("written");
+            let found = inspect(&browser, &inspected, scheme);
             let number = |key: &str| found[key].as_f64().expect("a number");
             assert_eq!(number("width"), f64::from(width), "{found}");
             assert!(number("scroll") <= number("width"), "{found}");
@@ -95,7 +95,7 @@ fn the_page_fits_shows_everything_and_can_be_read() {
     }
 }
 
-fn look(browser: &Path, page: &Path, scheme: u32) -> Value {
+fn inspect(browser: &Path, page: &Path, scheme: u32) -> Value {
     let profile = tempfile::tempdir().expect("a folder");
     let out = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"])
@@ -115,7 +115,7 @@ fn look(browser: &Path, page: &Path, scheme: u32) -> Value {
     serde_json::from_str(&decoded(found)).expect("JSON")
 }
 
-/// What `encodeURIComponent` made of ASCII.
+/// Decodes `encodeURIComponent` of ASCII.
 fn decoded(text: &str) -> String {
     let mut parts = text.split('%');
     let mut out = parts.next().unwrap_or_default().to_owned();

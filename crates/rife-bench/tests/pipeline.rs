@@ -1,4 +1,4 @@
-//! The whole way from what was typed to what is read, on the stand-in engine.
+//! From the command line to the report, on the blending engine.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -16,27 +16,28 @@ use rife_bench::plan::Plan;
 use rife_bench::record::{Record, SCHEMA};
 use rife_bench::report::{terminal, warnings};
 use rife_bench::stats::Spread;
-use rife_bench::subject::blend::{BlendEngines, BlendOnGpu, Inside};
+use rife_bench::subject::blend::{BlendEngines, BlendOnGpu, Simulated};
 use rife_bench::subject::{
-    Case, Device, DeviceChoice, Engine, EngineMemory, Engines, Optimization, Precision, Subject,
+    Config, Device, Engine, EngineMemory, Engines, Optimization, Precision, Size, Subject,
 };
 
 fn record(line: &str, engines: &dyn Engines) -> (Plan, Record) {
     let args = ["rife-bench"].into_iter().chain(line.split_whitespace());
     let plan = Plan::new(&Args::parse_from(args), engines).expect("a plan");
-    let measured = measure_all(&plan, engines, &()).expect("frames");
-    let record = Record::new(&plan, measured);
+    let results = measure_all(&plan, engines, &()).expect("frames");
+    let record = Record::new(&plan, results).expect("a record");
     (plan, record)
 }
 
 #[test]
 fn every_configuration_is_measured_and_compared() {
     let (plan, record) = record("--size 64x48 --frames 5 --repeats 3", &BlendEngines);
-    assert_eq!(record.schema, SCHEMA);
+    assert_eq!(record.header.schema, SCHEMA);
     assert_eq!(record.measurements.len(), 4);
-    for Measurement { case, subject, error, summary, fidelity, runs, .. } in &record.measurements {
+    for Measurement { config, subject, error, summary, fidelity, runs, .. } in &record.measurements
+    {
         assert_eq!(*error, None);
-        assert_eq!(subject.as_ref().expect("a subject").weights, case.model);
+        assert_eq!(subject.as_ref().expect("a subject").weights, config.model);
         assert_eq!(runs.len(), 3);
         for run in runs {
             assert_eq!((run.frame_ms.len(), run.warmup_ms.len()), (5, plan.warmup));
@@ -46,9 +47,9 @@ fn every_configuration_is_measured_and_compared() {
         let summary = summary.as_ref().expect("a summary");
         assert_eq!(summary.frame_ms.samples, 15);
         assert!(summary.low_1_percent_fps <= summary.fps);
-        assert_eq!(fidelity.is_none(), case.is_reference());
+        assert_eq!(fidelity.is_none(), config.is_reference());
         if let Some(fidelity) = fidelity {
-            // Half precision is 2^-11 of rounding: close, and not the same.
+            // F16 rounds by 2^-11: close but not identical.
             assert_eq!(fidelity.frames.len(), 5);
             assert!((60.0..90.0).contains(&fidelity.psnr_db.0), "{:?}", fidelity.psnr_db);
             assert!(fidelity.max_error > 0.0 && fidelity.max_error <= 1.0 / 4096.0 + 1e-7);
@@ -58,7 +59,7 @@ fn every_configuration_is_measured_and_compared() {
 }
 
 #[test]
-fn a_record_comes_back_as_it_was_written() {
+fn records_round_trip() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("record.json");
     std::fs::write(&path, "an older record").expect("a file");
@@ -66,14 +67,14 @@ fn a_record_comes_back_as_it_was_written() {
     record.write(&path, true).expect("written");
     assert_eq!(Record::read(&path).expect("read"), record);
     let files = std::fs::read_dir(folder.path()).expect("the folder").count();
-    assert_eq!(files, 1, "nothing is left beside the record");
+    assert_eq!(files, 1, "no temporary file is left");
 
     std::fs::write(&path, "{}").expect("a file");
     assert!(Record::read(&path).is_err());
 }
 
 #[test]
-fn the_report_says_what_matters() {
+fn terminal_report_contains_the_essentials() {
     let (_, record) = record("--size 64x48 --frames 5 --seed 7", &BlendEngines);
     let text = terminal::render(&record);
     for part in ["64x48 on cpu", "seed 7", "PSNR", "note: 4.25: blending", "too few frames"] {
@@ -82,13 +83,13 @@ fn the_report_says_what_matters() {
 }
 
 #[test]
-fn the_report_fits_its_columns_with_large_figures_and_a_gpu() {
+fn terminal_report_fits_100_columns_with_large_figures() {
     let (_, mut record) = record("--size 64x48 --frames 5", &BlendEngines);
-    record.machine.cpu = "A processor with a very long name ".repeat(5);
+    record.header.machine.cpu = "A processor with a very long name ".repeat(5);
     for m in &mut record.measurements {
-        m.case.engine = Engine::Optimized;
+        m.config.engine = Engine::Optimized;
         let pinned = Optimization::PinnedMemory;
-        m.case.without = Optimization::ALL.into_iter().filter(|one| *one != pinned).collect();
+        m.config.without = Optimization::ALL.into_iter().filter(|one| *one != pinned).collect();
         for run in &mut m.runs {
             run.frame_ms.iter_mut().for_each(|ms| *ms += 1234.0);
             run.load_ms += 12_345.0;
@@ -126,24 +127,24 @@ fn the_report_fits_its_columns_with_large_figures_and_a_gpu() {
     let text = terminal::render(&record);
     assert!(
         text.contains("78500")
-            && text.contains("could not be page-locked")
-            && text.contains("The GPU meanwhile: clock 1980 MHz, at most 346 W")
+            && text.contains("could not be pinned")
+            && text.contains("GPU: clock 1980 MHz, max 346 W")
             && text.contains("ran without channels-last"),
         "{text}"
     );
     for line in text.lines() {
         assert!(line.chars().count() <= 100, "{line}\nis too wide in\n{text}");
     }
-    // It says nothing where they were not to be.
+    // No warning if pinning is disabled.
     for m in &mut record.measurements {
-        m.case.without = m.case.without.and(Optimization::PinnedMemory);
+        m.config.without = m.config.without.and(Optimization::PinnedMemory);
     }
     let all = warnings::warnings(&record);
-    assert!(!all.iter().any(|w| w.what.contains("page-locked")), "{all:?}");
+    assert!(!all.iter().any(|w| w.what.contains("pinned")), "{all:?}");
 }
 
 #[test]
-fn a_budget_ends_runs_and_is_warned_about() {
+fn budget_cuts_runs_and_causes_a_warning() {
     let (plan, record) =
         record("--model 4.6 --size 512x512 --budget 0.000001 --repeats 2", &BlendEngines);
     let runs = || record.measurements.iter().flat_map(|m| &m.runs);
@@ -152,66 +153,66 @@ fn a_budget_ends_runs_and_is_warned_about() {
     assert!(all.iter().any(|w| w.what.contains("budget")), "{all:?}");
 }
 
-/// Blending whose half precision does not load.
-struct HalfBroken;
+/// Blending whose F16 fails to load.
+struct F16Broken;
 
-impl Engines for HalfBroken {
-    fn resolve(&self, choice: DeviceChoice) -> Result<Device> {
-        BlendEngines.resolve(choice)
+impl Engines for F16Broken {
+    fn resolve(&self, device: Device) -> Result<Device> {
+        BlendEngines.resolve(device)
     }
 
-    fn offered(&self, device: Device) -> Vec<(Engine, Precision)> {
-        BlendEngines.offered(device)
+    fn available(&self, device: Device) -> Vec<(Engine, Precision)> {
+        BlendEngines.available(device)
     }
 
-    fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>> {
-        if case.precision == Precision::F16 {
-            bail!("no half precision here");
+    fn load(&self, config: Config, device: Device) -> Result<Box<dyn Subject>> {
+        if config.precision == Precision::F16 {
+            bail!("F16 is not supported");
         }
-        BlendEngines.load(case, device)
+        BlendEngines.load(config, device)
     }
 }
 
 #[test]
-fn one_failure_does_not_take_the_others_along() {
-    let (_, record) = record("--model 4.6 --size 32x32 --frames 2", &HalfBroken);
+fn failure_of_one_configuration_does_not_affect_others() {
+    let (_, record) = record("--model 4.6 --size 32x32 --frames 2", &F16Broken);
     let [fine, broken] = &record.measurements[..] else { panic!("two configurations") };
     assert!(fine.error.is_none() && fine.summary.is_some());
     assert!(broken.runs.is_empty() && broken.summary.is_none());
     let text = terminal::render(&record);
-    assert!(text.contains("failed: 4.6 baseline f16: no half precision here"), "{text}");
+    assert!(text.contains("Failed: 4.6 baseline f16: F16 is not supported"), "{text}");
 }
 
-/// Blending that offers half precision alone.
-struct HalfAlone;
+/// Blending with F16 only.
+struct F16Only;
 
-impl Engines for HalfAlone {
-    fn resolve(&self, choice: DeviceChoice) -> Result<Device> {
-        BlendEngines.resolve(choice)
+impl Engines for F16Only {
+    fn resolve(&self, device: Device) -> Result<Device> {
+        BlendEngines.resolve(device)
     }
 
-    fn offered(&self, _device: Device) -> Vec<(Engine, Precision)> {
+    fn available(&self, _device: Device) -> Vec<(Engine, Precision)> {
         vec![(Engine::Baseline, Precision::F16)]
     }
 
-    fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>> {
-        BlendEngines.load(case, device)
+    fn load(&self, config: Config, device: Device) -> Result<Box<dyn Subject>> {
+        BlendEngines.load(config, device)
     }
 }
 
 #[test]
-fn a_device_without_the_reference_is_compared_with_the_cpu_over_a_few_frames() {
-    let (_, record) = record("--model 4.6 --size 32x32 --frames 12 --repeats 1", &HalfAlone);
+fn missing_reference_is_replaced_by_the_cpu_over_a_few_frames() {
+    let (_, record) = record("--model 4.6 --size 32x32 --frames 12 --repeats 1", &F16Only);
     let [half] = &record.measurements[..] else { panic!("one configuration") };
     assert_eq!((half.error.as_ref(), half.runs[0].frame_ms.len()), (None, 12));
     let fidelity = half.fidelity.as_ref().expect("compared");
     assert!(fidelity.frames.len() == 8 && fidelity.reference.is_reference());
 }
 
-/// A GPU with a clock, on which one optimization doubles the speed, one does nothing and one hurts.
+/// A GPU on which one optimization doubles the speed, one has no effect and one hurts.
 fn gpu() -> BlendOnGpu {
     BlendOnGpu {
-        inside: Inside {
+        simulated: Simulated {
             device_ms: vec![2.0, 2.01, 1.99],
             optimizations: vec![
                 (Optimization::FusedKernels, 2.0),
@@ -219,13 +220,13 @@ fn gpu() -> BlendOnGpu {
                 (Optimization::CudaGraph, 0.8),
             ],
             memory: Some(EngineMemory { device_mib: 345.6, pinned_host_mib: 12.0 }),
-            ..Inside::default()
+            ..Simulated::default()
         },
     }
 }
 
 #[test]
-fn a_gpu_is_timed_by_its_own_clock_and_fed_ahead() {
+fn gpu_is_measured_in_all_modes() {
     let line = "--model 4.6 --size 64x48,32x32 --frames 7 --repeats 3 --reference optimized-f32";
     let (plan, record) = record(line, &gpu());
     assert_eq!(plan.modes, [Mode::Latency, Mode::EndToEnd, Mode::Device]);
@@ -244,28 +245,23 @@ fn a_gpu_is_timed_by_its_own_clock_and_fed_ahead() {
         assert_eq!(end_to_end.share_of_device, Some(end_to_end.fps / 500.0));
         assert_eq!(m.memory.expect("known").device_mib, 345.6);
         let fidelity = m.fidelity.as_ref().map(|f| (f.reference.engine, f.frames.len()));
-        let reference = m.case.precision == Precision::F32;
+        let reference = m.config.precision == Precision::F32;
         assert_eq!(fidelity, (!reference).then_some((Engine::Optimized, 7)));
     }
     let sizes: Vec<_> = record.measurements.iter().map(|m| m.size.expect("several")).collect();
     assert_eq!((sizes[0].width, sizes[5].width), (64, 32));
     assert_eq!(record.measurements[5].name(), "4.6 optimized f16 at 32x32");
     let text = terminal::render(&record);
-    for part in [
-        "64x48, 32x32 on cuda:0",
-        "\n64x48\n=====\n",
-        "\n32x32\n=====\n",
-        "end to",
-        "346",
-        "Against optimized f32 of the same model",
-    ] {
+    for part in
+        ["64x48, 32x32 on cuda:0", " 64x48 ", " 32x32 ", "end-to-end", "346", "optimized f32"]
+    {
         assert!(text.contains(part), "{part} is missing from\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }
 
 #[test]
-fn each_optimization_is_switched_off_alone_and_judged() {
+fn effect_of_each_optimization_is_measured_and_judged() {
     let line = "--model 4.6 --precision f16 --size 64x48 --frames 6 --repeats 3 --ablate";
     let (_, record) = record(&format!("{line} --mode device"), &gpu());
     let [measurement] = &record.measurements[..] else { panic!("one configuration") };
@@ -287,17 +283,17 @@ fn each_optimization_is_switched_off_alone_and_judged() {
     );
     let fused = &ablation.without[0];
     assert!((fused.device.expect("timed").gain - 1.0).abs() < 1e-6);
-    let off: Vec<_> = fused.seen.subject.as_ref().expect("loaded").optimizations.clone();
+    let off: Vec<_> = fused.measurement.subject.as_ref().expect("loaded").optimizations.clone();
     assert_eq!(off, [Optimization::Streams, Optimization::CudaGraph]);
-    let fidelity = fused.seen.fidelity.as_ref().expect("compared");
-    assert_eq!((fidelity.psnr_db.0, fidelity.reference), (f64::INFINITY, measurement.case));
+    let fidelity = fused.measurement.fidelity.as_ref().expect("compared");
+    assert_eq!((fidelity.psnr_db.0, fidelity.reference), (f64::INFINITY, measurement.config));
 
     let alone = ablation.alone.as_ref().expect("each alone");
     assert!(alone.none.subject.as_ref().expect("loaded").optimizations.is_empty());
     let gains: Vec<_> = alone
         .with
         .iter()
-        .map(|v| (v.on, v.device.expect("timed").verdict, &v.seen.subject))
+        .map(|v| (v.on, v.device.expect("timed").verdict, &v.measurement.subject))
         .map(|(on, verdict, subject)| {
             (on, verdict, subject.as_ref().expect("loaded").optimizations.clone())
         })
@@ -312,7 +308,8 @@ fn each_optimization_is_switched_off_alone_and_judged() {
     );
 
     let text = terminal::render(&record);
-    for part in ["fused-kernels", "with alone", "+100.0", "helped", "neutral", "hurt", "inf", "346"]
+    for part in
+        ["fused-kernels", "(all off)", "+100%", "helped", "neutral", "hurt", "\u{221e}", "346"]
     {
         assert!(text.contains(part), "{part} is missing from\n{text}");
     }
@@ -325,10 +322,10 @@ fn each_optimization_is_switched_off_alone_and_judged() {
 }
 
 #[test]
-fn an_older_record_is_read_and_reported() {
+fn older_records_are_read_and_reported() {
     let (_, new) = record("--model 4.6 --size 64x48 --frames 5", &BlendEngines);
     let mut old = serde_json::to_value(&new).expect("JSON");
-    // What came later: nothing else may be missing from a record of a CPU's latency.
+    // Fields of later versions. A latency record of a CPU may lack nothing else.
     old["settings"].as_object_mut().expect("settings").remove("modes").expect("modes");
     assert!(old.get("ablations").is_none() && old["settings"].get("further_clips").is_none());
     let measurement = &old["measurements"][0];
@@ -338,11 +335,11 @@ fn an_older_record_is_read_and_reported() {
     assert!(measurement["subject"].get("optimizations").is_none());
     let read: Record = serde_json::from_value(old).expect("an older record");
     assert_eq!(read, new);
-    assert!(terminal::render(&read).contains("median"));
+    assert!(terminal::render(&read).contains("PSNR"));
 }
 
 #[test]
-fn frames_that_repeat_themselves_are_compared_once() {
+fn repeated_frames_are_compared_once() {
     let folder = tempfile::tempdir().expect("a folder");
     for i in 0..3u8 {
         let picture = image::RgbImage::from_pixel(32, 32, image::Rgb([40 * i, 90, 7 * i]));
@@ -355,42 +352,38 @@ fn frames_that_repeat_themselves_are_compared_once() {
 }
 
 #[test]
-fn a_factor_makes_several_frames_between_two() {
+fn higher_factors_interpolate_several_frames_per_pair() {
     let (plan, record) = record("--model 4.6 --size 48x32 --frames 7 --factor 4", &BlendEngines);
     assert_eq!(record.settings.factor, 4);
-    let places: Vec<_> = (0..4).map(|i| plan.place(i)).collect();
-    let opens: Vec<_> = places.iter().map(|place| place.opens_a_pair).collect();
+    let positions: Vec<_> = (0..4).map(|i| plan.position(i)).collect();
+    let opens: Vec<_> = positions.iter().map(|position| position.first_of_pair).collect();
     assert_eq!(opens, [true, false, false, true]);
-    assert_eq!(places.iter().map(|p| p.timestep).collect::<Vec<_>>(), [0.25, 0.5, 0.75, 0.25]);
-    // Seven frames lie between three pairs.
+    assert_eq!(positions.iter().map(|p| p.timestep).collect::<Vec<_>>(), [0.25, 0.5, 0.75, 0.25]);
+    // Seven interpolated frames need three pairs.
     assert_eq!(record.settings.clip_frames, 4);
     assert!(record.measurements.iter().all(|m| m.runs.iter().all(|run| run.frame_ms.len() == 7)));
     let half = record.measurements[1].fidelity.as_ref().expect("compared");
     assert_eq!(half.frames.len(), 7);
-    // Blending by a quarter and by three quarters differ, so that their roundings do.
+    // Blending at 0.25 and 0.75 rounds differently.
     assert!(half.frames[0].mse != half.frames[2].mse);
 }
 
 #[test]
-fn pairs_that_are_not_the_reference_are_compared_and_summed_up() {
+fn further_comparisons_are_measured_and_summarized() {
     let line = "--model 4.6 --size 48x32 --frames 3 --repeats 1 --pictures";
     let (_, record) = record(line, &gpu());
-    let pairs: Vec<_> = record.comparisons.iter().map(|pair| pair.case.precision).collect();
+    let pairs: Vec<_> = record.comparisons.iter().map(|pair| pair.config.precision).collect();
     assert!(pairs.contains(&Precision::F16) && pairs.contains(&Precision::Tf32), "{pairs:?}");
     for m in &record.measurements {
         let pictures = m.fidelity.as_ref().expect("compared").pictures.as_ref().expect("kept");
-        assert_eq!(pictures.size, plan_size(48, 32));
+        assert_eq!(pictures.size, Size { width: 48, height: 32 });
     }
     let text = terminal::render(&record);
-    assert!(text.contains("4.6 optimized f16, against optimized f32:"), "{text}");
-}
-
-fn plan_size(width: usize, height: usize) -> rife_bench::subject::Size {
-    rife_bench::subject::Size { width, height }
+    assert!(text.contains("4.6 optimized f16 vs optimized f32:"), "{text}");
 }
 
 #[test]
-fn a_clip_is_made_again_and_a_frame_is_taken_apart() {
+fn quality_is_measured_and_unsupported_profiles_are_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     for i in 0..6u8 {
         let level = image::Rgb([20 * i, 10 * i, 5]);
@@ -403,23 +396,23 @@ fn a_clip_is_made_again_and_a_frame_is_taken_apart() {
         folder.path().display()
     );
     let (_, mut record) = record(&line, &engines);
-    let quality = record.quality.as_ref().expect("made again");
-    assert_eq!((quality.frames, quality.size), (6, plan_size(40, 24)));
+    let quality = record.quality.as_ref().expect("a quality");
+    assert_eq!((quality.frames, quality.size), (6, Size { width: 40, height: 24 }));
     let truth = quality.results[0].truth.as_ref().expect("no failure");
-    // Levels grow evenly: the mean of both neighbours is the missing frame.
+    // Levels increase linearly, so that the mean of both neighbours is the missing frame.
     assert_eq!((truth.frames.len(), truth.psnr_db.0), (2, f64::INFINITY));
     assert_eq!(quality.blend.psnr_db.0, f64::INFINITY);
     let text = terminal::render(&record);
-    assert!(text.contains("Against the truth") && text.contains("mean of both"), "{text}");
+    assert!(text.contains("Quality against ground truth") && text.contains("blending"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 
-    // The stand-in tells of no launches: that is said where it was measured.
+    // The blending engine reports no kernel times, which is recorded as a failure.
     assert!(record.profiles.is_empty());
     let error = record.measurements[0].error.take().expect("a failure");
-    assert!(error.contains("taking a frame apart"), "{error}");
+    assert!(error.contains("cannot profile"), "{error}");
 }
 
-/// Stops when the second step of this name has begun and a frame of it has been made.
+/// Stops after the first frame of the second step with this name.
 #[derive(Default)]
 struct StopsIn {
     name: &'static str,
@@ -436,8 +429,8 @@ impl Watcher for StopsIn {
         }
         let second = name.contains(self.name) && self.seen.fetch_add(1, Relaxed) == 1;
         self.inside.store(second, Relaxed);
-        // Launches are not told one by one.
-        self.stopped.fetch_or(second && self.name == "launch by launch", Relaxed);
+        // Profiles do not report frames.
+        self.stopped.fetch_or(second && self.name == "profile", Relaxed);
     }
 
     fn frame(&self) {
@@ -450,7 +443,7 @@ impl Watcher for StopsIn {
 }
 
 #[test]
-fn whatever_it_is_doing_it_ends_when_it_is_stopped_and_keeps_what_is_whole() {
+fn stopping_at_any_step_keeps_complete_results() {
     let folder = tempfile::tempdir().expect("a folder");
     for i in 0..9u8 {
         let picture = image::RgbImage::from_pixel(40, 24, image::Rgb([20 * i, 10 * i, 5]));
@@ -461,30 +454,30 @@ fn whatever_it_is_doing_it_ends_when_it_is_stopped_and_keeps_what_is_whole() {
         folder.path().display()
     );
     let plan = Plan::new(&Args::parse_from(line.split_whitespace()), &gpu()).expect("a plan");
-    for name in ["run 2", "fidelity", "launch by launch", "against the truth"] {
+    for name in ["run 2", "fidelity", "profile", "ground truth"] {
         let watcher = StopsIn { name, ..StopsIn::default() };
-        let measured = measure_all(&plan, &gpu(), &watcher).expect("frames");
-        let record = Record::new(&plan, measured);
+        let results = measure_all(&plan, &gpu(), &watcher).expect("frames");
+        let record = Record::new(&plan, results).expect("a record");
         assert!(watcher.stopped() && record.settings.stopped, "{name}");
         assert_eq!(*watcher.later.lock().expect("a lock"), [] as [&str; 0], "after {name}");
         let failed: Vec<_> = record
             .measurements
             .iter()
-            .filter_map(|m| m.error.as_deref().filter(|e| !e.contains("taking a frame apart")))
+            .filter_map(|m| m.error.as_deref().filter(|e| !e.contains("cannot profile")))
             .collect();
         assert!(failed.is_empty(), "{name}: {failed:?}");
-        // What was held against the truth was with every frame: the second was ended early.
+        // Only complete comparisons are kept: the second one was interrupted.
         let truths = record.quality.iter().flat_map(|quality| &quality.results);
         let frames: Vec<_> =
             truths.map(|r| r.truth.as_ref().expect("no failure").frames.len()).collect();
-        let whole: &[usize] = if name == "against the truth" { &[4] } else { &[] };
+        let whole: &[usize] = if name == "ground truth" { &[4] } else { &[] };
         assert_eq!(frames, whole, "{name}");
         assert!(!terminal::render(&record).is_empty());
     }
 }
 
 #[test]
-fn cost_is_measured_along_every_axis() {
+fn scaling_is_measured_along_every_axis() {
     let line = "--model 4.6 --precision f16 --size 48x32 --frames 2 --repeats 1 --scaling";
     let (_, record) = record(line, &gpu());
     let along = |axis| -> Vec<_> { record.scaling.iter().filter(|p| p.axis == axis).collect() };
@@ -497,11 +490,11 @@ fn cost_is_measured_along_every_axis() {
     assert_eq!(pairs.iter().map(|p| p.batch).collect::<Vec<_>>(), [1, 2, 4, 8]);
     for point in &record.scaling {
         assert!(point.error.is_none() && point.fps.is_some_and(|fps| fps > 0.0), "{point:?}");
-        // Of pairs there is no stream to be asked.
-        let asked = point.axis != Axis::Pairs;
-        assert_eq!((point.device_fps.is_some(), point.memory.is_some()), (asked, asked));
+        // Pairs have no stream with device times and memory.
+        let stream = point.axis != Axis::Pairs;
+        assert_eq!((point.device_fps.is_some(), point.memory.is_some()), (stream, stream));
     }
     let text = terminal::render(&record);
-    assert!(text.contains("How cost grows with the size") && text.contains("3840x2160"), "{text}");
+    assert!(text.contains("Scaling") && text.contains("3840x2160"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }

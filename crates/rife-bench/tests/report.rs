@@ -1,4 +1,4 @@
-//! Reports of records, by the library and by the program.
+//! Reports from records, through the library and the program.
 
 #[path = "support/records.rs"]
 mod records;
@@ -6,13 +6,13 @@ mod records;
 use std::path::Path;
 
 use assert_cmd::Command;
-use rife_bench::compare::{Change, Compared};
+use rife_bench::compare::{Change, RecordComparison};
 use rife_bench::metrics::Psnr;
 use rife_bench::record::Record;
+use rife_bench::report::pairs::{Pair, pairs};
 use rife_bench::report::readme::rewrite;
-use rife_bench::report::sources::Source;
-use rife_bench::report::verdicts::{self, Verdict};
-use rife_bench::report::{page, sources};
+use rife_bench::report::records::NamedRecord;
+use rife_bench::report::{page, records as named_records};
 use rife_bench::stats::Spread;
 
 fn report(folder: &Path) -> Command {
@@ -21,11 +21,11 @@ fn report(folder: &Path) -> Command {
     command
 }
 
-fn source(record: Record) -> Source {
-    Source { name: "r.json".into(), record }
+fn named(record: Record) -> NamedRecord {
+    NamedRecord { name: "r.json".into(), record }
 }
 
-/// A page without its base64, which may spell anything.
+/// A page without Base64 data, which may contain any text.
 fn without_pictures(page: &str) -> String {
     let mut parts = page.split(";base64,");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -43,34 +43,34 @@ fn text_of_all() -> String {
 }
 
 #[test]
-fn a_page_has_every_section_and_is_the_same_each_time() {
-    let sources = [source(records::full())];
-    let text = page::render(&sources);
-    assert_eq!(text, page::render(&sources));
+fn page_contains_every_section_and_is_deterministic() {
+    let records = [named(records::full())];
+    let text = page::render(&records);
+    assert_eq!(text, page::render(&records));
     for part in [
-        "In short",
+        "Summary",
         "baseline f32 vs optimized f32",
         "baseline f16 vs optimized f16",
         "optimized f32 vs optimized f16",
         "Speed and memory",
-        "Beside others",
+        "Other implementations",
         "not for this device",
-        "What each optimization is worth",
+        "Effect of each optimization",
         "torch.cuda.CUDAGraph",
-        "On alone",
+        "Enabled alone",
         "helped",
         "hurt",
         "By stage",
-        "Most of it goes to",
-        "How cost grows",
-        "The worst frames",
+        "Largest part: ",
+        "Scaling",
+        "Worst frames",
         "data:image/png;base64,",
-        "Against the truth",
+        "Quality against ground truth",
         "too few frames",
     ] {
         assert!(text.contains(part), "{part} is missing");
     }
-    // Nothing is fetched and nothing runs.
+    // The page is self-contained and has no scripts.
     for none in ["<script", "http:", "https:", "src=\"/", "@import", "url(h", "url(\"h"] {
         assert!(!text.contains(none), "{none}");
     }
@@ -78,47 +78,47 @@ fn a_page_has_every_section_and_is_the_same_each_time() {
 }
 
 #[test]
-fn every_kind_of_table_is_made() {
-    let sources = [source(records::full())];
-    let text = rewrite(&text_of_all(), "R.md", &sources).expect("tables").text;
+fn every_kind_of_table_is_generated() {
+    let records = [named(records::full())];
+    let text = rewrite(&text_of_all(), "R.md", &records).expect("tables").text;
     for part in [
         "- command: `rife-bench --model 4.6",
         "| vs baseline",
-        "2x job, fps",
+        "2x output fps",
         "| first frame ms |",
-        "PSNR and error are of ",
+        "PSNR and max error are over ",
         "| 1410-1980 |     328 |       345 | 51.0 |",
         "| baseline f32 vs optimized f32",
-        "the same frames, bit for bit",
+        "bit-identical frames",
         "| (all on) ",
         "| torch.cuda.CUDAGraph",
-        "Most of it goes to block3.res0-7 x8",
+        "Largest part: block3.res0-7 x8",
         "| stage ",
-        "over blending dB",
+        "vs blending dB",
         "| threads | 4.6   | optimized | f32 ",
         "(ours)",
-        "Absent: TensorRT f16: not for this device",
+        "Absent: TensorRT f16, 4.6: not for this device",
         "4.6: blending, no network",
         "```text\nA processor, ",
-        "\nWhat it comes down to\n",
+        "\nSummary\n",
     ] {
         assert!(text.contains(part), "{part} is missing from\n{text}");
     }
-    // Every row of a table has its columns.
+    // All rows of a table have the same width.
     let tables = text.split("\n\n").filter(|part| part.starts_with('|'));
     for table in tables {
         let widths: Vec<_> = table.lines().map(|line| line.chars().count()).collect();
         assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{table}");
     }
-    let again = rewrite(&text, "R.md", &sources).expect("tables");
+    let again = rewrite(&text, "R.md", &records).expect("tables");
     assert_eq!((again.text, again.first_changed), (text, None));
 }
 
 #[test]
-fn a_verdict_is_of_whichever_mode_was_measured() {
+fn comparisons_use_whichever_mode_was_measured() {
     let mut record = records::full();
     let words = |record: &Record| {
-        let words: Vec<_> = verdicts::of(record).iter().map(Verdict::words).collect();
+        let words: Vec<_> = pairs(record).iter().map(Pair::words).collect();
         assert_eq!(words.len(), 3, "{words:?}");
         words
     };
@@ -130,22 +130,22 @@ fn a_verdict_is_of_whichever_mode_was_measured() {
         }
     }
     for words in words(&record) {
-        assert!(words.contains("as fast") || words.contains("of the speed"), "{words}");
+        assert!(words.contains("as fast") || words.contains("slower"), "{words}");
         assert!(words.contains("of the memory"), "{words}");
     }
-    // By the device's clock alone there is nothing to hold the baseline against.
+    // The baseline has no device times to compare with.
     record.measurements.iter_mut().for_each(|m| m.end_to_end = None);
     assert!(words(&record).iter().any(|words| !words.contains("as fast")));
 }
 
 #[test]
-fn whatever_became_slower_is_found_and_what_is_gone_is_said() {
+fn regressions_and_missing_figures_are_detected() {
     let before = records::full();
     let worse = |after: &Record| -> Vec<String> {
-        let compared = Compared::of(&before, after);
+        let compared = RecordComparison::of(&before, after);
         let rows = compared.rows.iter().filter(|row| row.change == Change::Worse);
         let rows = rows.map(|row| format!("{}: {}", row.name, row.what));
-        let all: Vec<_> = rows.chain(compared.lost.clone()).collect();
+        let all: Vec<_> = rows.chain(compared.missing.clone()).collect();
         assert_eq!(compared.is_regression(), !all.is_empty(), "{all:?}");
         all
     };
@@ -159,11 +159,11 @@ fn whatever_became_slower_is_found_and_what_is_gone_is_said() {
     let mut after = before.clone();
     slower(after.scaling[0].run_fps.as_mut().expect("runs"));
     assert_eq!(worse(&after).len(), 1);
-    assert!(worse(&after)[0].ends_with("at 640x360, 1 at once: scaling, fps"));
+    assert!(worse(&after)[0].ends_with("at 640x360, batch 1: scaling, fps"));
 
     let mut after = before.clone();
     let without = &mut after.ablations[0].without[0];
-    slower(&mut without.seen.device.as_mut().expect("a device").run_fps);
+    slower(&mut without.measurement.device.as_mut().expect("a device").run_fps);
     let expected = format!("without {}: device, fps", without.off);
     assert_eq!(worse(&after).len(), 1);
     assert!(worse(&after)[0].ends_with(&expected), "{expected}");
@@ -177,30 +177,31 @@ fn whatever_became_slower_is_found_and_what_is_gone_is_said() {
 }
 
 #[test]
-fn one_run_is_said_to_tell_no_spread() {
+fn verdicts_from_single_runs_are_marked() {
     let mut record = records::full();
-    let said = "rest on one run";
-    assert!(!page::render(&[source(record.clone())]).contains(said));
+    let note = "based on single runs";
+    assert!(!page::render(&[named(record.clone())]).contains(note));
     for ablation in &mut record.ablations {
         ablation.all.runs.truncate(1);
     }
     let text = "<!-- table: ablation r.json 4.6 f16 -->\n<!-- /table -->\n";
-    let table = rewrite(text, "R.md", &[source(record.clone())]).expect("a table").text;
-    assert!(table.contains(said), "{table}");
-    assert!(page::render(&[source(record)]).contains(said));
+    let table = rewrite(text, "R.md", &[named(record.clone())]).expect("a table").text;
+    assert!(table.contains(note), "{table}");
+    assert!(page::render(&[named(record)]).contains(note));
 }
 
 #[test]
-fn whatever_a_record_says_is_text() {
+fn texts_of_a_record_are_escaped() {
     const HOSTILE: &str = "</p><script>alert(1)</script>\"'|`*[x](y)-->\n<!-- /table -->";
     let mut record = records::full();
     let hostile = || HOSTILE.to_owned();
-    (record.command, record.machine.cpu, record.machine.os) = (hostile(), hostile(), hostile());
-    record.machine.environment.insert(hostile(), hostile());
-    for gpu in &mut record.machine.gpus {
+    record.header.command = hostile();
+    (record.header.machine.cpu, record.header.machine.os) = (hostile(), hostile());
+    record.header.machine.environment.insert(hostile(), hostile());
+    for gpu in &mut record.header.machine.gpus {
         gpu.name = hostile();
     }
-    (record.time_utc, record.build.rustc) = (hostile(), hostile());
+    (record.header.time_utc, record.header.build.rustc) = (hostile(), hostile());
     for m in &mut record.measurements {
         if let Some(subject) = &mut m.subject {
             subject.note = Some(hostile());
@@ -217,19 +218,19 @@ fn whatever_a_record_says_is_text() {
         (launch.name, launch.kernel) = (hostile(), hostile());
     }
     record.quality.as_mut().expect("quality").clip = hostile();
-    let sources = [Source { name: hostile(), record: record.clone() }];
-    let text = page::render(&sources);
-    assert!(!text.contains("<script"), "markup got through");
+    let records = [NamedRecord { name: hostile(), record: record.clone() }];
+    let text = page::render(&records);
+    assert!(!text.contains("<script"), "markup is not escaped");
 
-    let new = rewrite(&text_of_all(), "R.md", &[source(record)]).expect("tables").text;
+    let new = rewrite(&text_of_all(), "R.md", &[named(record)]).expect("tables").text;
     assert!(!new.replace("`</p><script>", "").contains("<script"), "{new}");
-    // Written again the text finds its own markers, and no others.
-    let same = rewrite(&new, "R.md", &[source(records::full())]).expect("tables");
+    // Regenerating finds exactly the original markers.
+    let same = rewrite(&new, "R.md", &[named(records::full())]).expect("tables");
     assert_eq!(same.text.matches("\n<!-- /table -->\n").count(), EVERY_TABLE.split('|').count());
 }
 
 #[test]
-fn odd_figures_and_missing_parts_are_dashes() {
+fn invalid_figures_and_missing_parts_are_dashes() {
     let mut record = records::full();
     for m in &mut record.measurements {
         if let Some(summary) = &mut m.summary {
@@ -253,9 +254,9 @@ fn odd_figures_and_missing_parts_are_dashes() {
     for point in &mut record.scaling {
         (point.fps, point.size.width) = (Some(0.0), 0);
     }
-    (record.settings.factor, record.machine.cpu) = (0, "x".repeat(100_000));
-    let page = without_pictures(&page::render(&[source(record.clone())]));
-    let text = rewrite(&text_of_all(), "R.md", &[source(record)]).expect("tables").text;
+    (record.settings.factor, record.header.machine.cpu) = (0, "x".repeat(100_000));
+    let page = without_pictures(&page::render(&[named(record.clone())]));
+    let text = rewrite(&text_of_all(), "R.md", &[named(record)]).expect("tables").text;
     for made in [&page, &text] {
         assert!(!made.contains("NaN") && !made.contains("infx"), "{made}");
     }
@@ -267,18 +268,18 @@ fn odd_figures_and_missing_parts_are_dashes() {
     bare.measurements[0].error = Some("no such card".into());
     bare.ablations.clear();
     (bare.comparisons, bare.profiles, bare.scaling, bare.peers) = (vec![], vec![], vec![], vec![]);
-    (bare.quality, bare.git, bare.machine.ram_mib) = (None, None, None);
-    assert!(page::render(&[source(bare.clone())]).contains("no such card"));
+    (bare.quality, bare.header.git, bare.header.machine.ram_mib) = (None, None, None);
+    assert!(page::render(&[named(bare.clone())]).contains("no such card"));
     let text = "<!-- table: peers r.json -->\n<!-- /table -->\n";
-    let error = rewrite(text, "R.md", &[source(bare.clone())]).expect_err("no peers");
+    let error = rewrite(text, "R.md", &[named(bare.clone())]).expect_err("no peers");
     assert_eq!(format!("{error:#}"), "R.md:1: r.json has no peers");
     bare.measurements.clear();
-    page::render(&[source(bare), source(records::full())]);
+    page::render(&[named(bare), named(records::full())]);
     page::render(&[]);
 }
 
 #[test]
-fn records_of_the_project_can_be_reported() {
+fn committed_records_can_be_reported() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/results");
     let of = |folder: &Path| {
         let entries = std::fs::read_dir(folder).expect("the folder");
@@ -288,7 +289,7 @@ fn records_of_the_project_can_be_reported() {
     let mut records = 0;
     for path in of(&folder) {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let read = sources::read(&[&path]).unwrap_or_else(|error| panic!("{error:#}"));
+        let read = named_records::read(&[&path]).unwrap_or_else(|error| panic!("{error:#}"));
         assert!(page::render(&read).contains(&name));
         records += 1;
     }
@@ -296,12 +297,12 @@ fn records_of_the_project_can_be_reported() {
     for path in of(&folder.join("video")).into_iter().chain(of(&folder.join("cpu-engine"))) {
         let what = match path.display().to_string() {
             path if path.contains("video") => "video",
-            path if path.contains("kernels") => "launches",
-            path if path.contains("peers") => "peers",
+            path if path.contains("kernels") => "kernels",
+            path if path.contains("peers") => "peers.py",
             _ => continue,
         };
-        let error = sources::read(&[&path]).map(|_| ()).expect_err("another format");
-        assert!(format!("{error:#}").contains(&format!("is a record of {what}")), "{error:#}");
+        let error = named_records::read(&[&path]).map(|_| ()).expect_err("another format");
+        assert!(format!("{error:#}").contains(what), "{error:#}");
         refused += 1;
     }
     assert!(refused > 2);
@@ -309,7 +310,7 @@ fn records_of_the_project_can_be_reported() {
 }
 
 #[test]
-fn the_program_writes_checks_and_refuses() {
+fn program_writes_checks_and_rejects_reports() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     records::full().write(&at("r.json"), false).expect("written");
@@ -321,8 +322,8 @@ fn the_program_writes_checks_and_refuses() {
     let checked = checked_error(report(folder.path()).args(args));
     assert_eq!(
         checked,
-        "error: README.md:2: table \"machine r.json\" is not what the records say; run rife-bench \
-         report r.json --readme README.md\n"
+        "error: README.md:2: table \"machine r.json\" is out of date; run rife-bench report \
+         r.json --readme README.md\n"
     );
     assert_eq!(std::fs::read_to_string(at("README.md")).expect("read"), text);
     report(folder.path()).args(line).assert().success().stdout("");
@@ -333,7 +334,7 @@ fn the_program_writes_checks_and_refuses() {
 
     std::fs::write(at("p.html"), "another").expect("written");
     let checked = checked_error(report(folder.path()).args(line).arg("--check"));
-    assert!(checked.starts_with("error: p.html is not what"), "{checked}");
+    assert!(checked.starts_with("error: p.html is out of date"), "{checked}");
 
     let printed = report(folder.path()).arg("r.json").assert().success();
     let printed = String::from_utf8(printed.get_output().stdout.clone()).expect("text");
@@ -344,10 +345,10 @@ fn the_program_writes_checks_and_refuses() {
     std::fs::write(at("bad.md"), "<!-- table: speed r.json f32 -->\n").expect("written");
     for (args, part) in [
         (&["absent.json"][..], "absent.json"),
-        (&["other.json"], "other.json is a record of launches"),
-        (&["future.json"], "future.json has schema 2, this program reads 1"),
+        (&["other.json"], "other.json: it is a record of rife-bench kernels"),
+        (&["future.json"], "future.json: unsupported schema (expected 1, got 2)"),
         (&["README.md"], "README.md"),
-        (&["r.json", "./r.json"], "two records are called r.json"),
+        (&["r.json", "./r.json"], "another record has the same name r.json"),
         (&["r.json", "--readme", "absent.md"], "absent.md"),
         (&["r.json", "--readme", "bad.md"], "bad.md:1: no <!-- /table -->"),
         (&["r.json", "--html", "no/such/folder.html"], "folder.html"),

@@ -9,9 +9,10 @@ macro_rules! optimizations {
     ($($(#[$doc:meta])* $field:ident, $variant:ident, $name:literal;)*) => {
         /// One optimization; see [`Optimizations`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[non_exhaustive]
         pub enum Optimization {
-            $($(#[$doc])* $variant,)*
+            $($(#[$doc])* #[cfg_attr(feature = "serde", serde(rename = $name))] $variant,)*
         }
 
         impl Optimization {

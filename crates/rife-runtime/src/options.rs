@@ -19,6 +19,8 @@ pub struct UnknownChoice {
 
 /// The implementation that runs the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Engine {
     /// The optimized engine if it supports the device and the precision, else the baseline.
@@ -33,6 +35,8 @@ pub enum Engine {
 
 /// The device that the network runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Device {
     /// The first GPU that an engine supports, else the CPU.
@@ -46,6 +50,8 @@ pub enum Device {
 
 /// The precision of convolutions. Coordinates, flow, mask and blending are always F32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Precision {
     /// F32 on a CPU, F16 on a GPU.

@@ -1,7 +1,8 @@
-//! What each optimization is worth: a configuration with all of them, and without each alone, on
-//! the same frames.
+//! The effect of each optimization: the configuration with all of them and without each one, with
+//! none and with each one alone, on the same frames.
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fidelity::Fidelity;
@@ -10,86 +11,88 @@ use crate::clip::Clip;
 use crate::metrics::compare;
 use crate::plan::Plan;
 use crate::stats::{Noise, Spread};
-use crate::subject::{Case, Engines, Optimization, Subject, as_text};
+use crate::subject::{Config, Engines, Optimization, Subject};
 
-/// Frames that are compared with those of everything on.
+/// Number of frames compared with the fully optimized configuration.
 const FRAMES_COMPARED: usize = 4;
-/// A gain below which nothing is said to help or hurt, however alike the runs were.
-pub(crate) const LEAST_GAIN: f64 = 0.01;
-/// The same where there is one run of each, which tells nothing of their spread.
-pub(crate) const LEAST_GAIN_OF_ONE_RUN: f64 = 0.03;
+/// Smaller gains are neutral, however small the spread of the runs.
+pub(crate) const MIN_GAIN: f64 = 0.01;
+/// The same for single runs, whose spread is unknown.
+pub(crate) const MIN_GAIN_OF_SINGLE_RUN: f64 = 0.03;
 
-/// One configuration, with all its optimizations and without each.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The effect of each optimization of one configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ablation {
-    /// Everything on, that is: all that the configuration has on.
+    /// The configuration with all its optimizations.
     pub all: Measurement,
-    /// Each optimization in effect, and the configuration without it.
-    pub without: Vec<Variant>,
-    /// The engine with none of them, and with each alone; absent from older records.
+    /// Each active optimization, disabled alone.
+    pub without: Vec<DisabledAlone>,
+    /// No optimization, and each one enabled alone. Missing in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alone: Option<Alone>,
 }
 
-/// The engine with all optimizations off, and with each on alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The engine with no optimization and with each one alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Alone {
-    /// Everything off that can be.
+    /// All optimizations disabled.
     pub none: Measurement,
-    /// Each optimization on alone.
-    pub with: Vec<AloneVariant>,
+    /// Each optimization, enabled alone.
+    pub with: Vec<EnabledAlone>,
 }
 
-/// The engine with one optimization alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AloneVariant {
-    /// What is on.
-    #[serde(with = "as_text")]
+/// One optimization enabled alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EnabledAlone {
+    /// Name of the optimization.
+    #[schemars(with = "String")]
     pub on: Optimization,
-    /// What was seen; its fidelity is against everything on.
-    pub seen: Measurement,
-    /// What it is worth on the device; `None` where that is not known.
+    /// Results. Fidelity is relative to the configuration with all optimizations.
+    #[serde(rename = "seen")]
+    pub measurement: Measurement,
+    /// Gain in device throughput; `null` if unknown.
     pub device: Option<Gain>,
-    /// What it is worth from host memory to host memory; `None` where that is not known.
+    /// Gain in end-to-end throughput; `null` if unknown.
     pub end_to_end: Option<Gain>,
 }
 
-/// A configuration without one more optimization.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Variant {
-    /// What is off.
-    #[serde(with = "as_text")]
+/// One optimization disabled alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DisabledAlone {
+    /// Name of the optimization.
+    #[schemars(with = "String")]
     pub off: Optimization,
-    /// What was seen; its fidelity is against everything on.
-    pub seen: Measurement,
-    /// What the optimization is worth on the device; `None` where that is not known.
+    /// Results. Fidelity is relative to the configuration with all optimizations.
+    #[serde(rename = "seen")]
+    pub measurement: Measurement,
+    /// Gain in device throughput; `null` if unknown.
     pub device: Option<Gain>,
-    /// What it is worth from host memory to host memory; `None` where that is not known.
+    /// Gain in end-to-end throughput; `null` if unknown.
     pub end_to_end: Option<Gain>,
 }
 
-/// What an optimization is worth in frames a second.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Gain in frames per second from having an optimization.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Gain {
-    /// The median run with it over the median run without it, less 1.
+    /// Median run with it over median run without it, minus 1.
     pub gain: f64,
-    /// The slowest run with it over the fastest without it, less 1.
+    /// Slowest run with it over fastest run without it, minus 1.
     pub least: f64,
-    /// The fastest run with it over the slowest without it, less 1.
+    /// Fastest run with it over slowest run without it, minus 1.
     pub most: f64,
-    /// What that means.
+    /// Verdict. Recomputed when a record is read.
     pub verdict: Verdict,
 }
 
-/// What having an optimization did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether an optimization had an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Every run with it was faster than every run without it, by more than the runs differ.
+    /// Every run with it was faster than every run without it, by more than the noise.
     Helped,
-    /// The runs overlap, or hardly differ.
+    /// The runs overlap, or differ by no more than the noise.
     Neutral,
-    /// Every run with it was slower than every run without it, by more than the runs differ.
+    /// Every run with it was slower than every run without it, by more than the noise.
     Hurt,
 }
 
@@ -104,7 +107,7 @@ impl std::fmt::Display for Verdict {
 }
 
 impl Gain {
-    /// Of the runs' frames a second, with an optimization and without it.
+    /// From the frames per second of the runs with and without an optimization.
     pub fn of(with: &Spread, without: &Spread) -> Self {
         let gain = with.median / without.median - 1.0;
         let least = with.min / without.max - 1.0;
@@ -114,18 +117,17 @@ impl Gain {
         all
     }
 
-    /// Says what the figures mean, where they can be apart by the share `by_chance`. That few runs
-    /// do not overlap happens by chance one time in three with two of each: the factor has to be
-    /// more than all that these runs differ by, too.
-    pub fn judge(&mut self, by_chance: f64) {
+    /// Sets the verdict, given the relative difference `noise` that chance explains. Two runs each
+    /// fail to overlap by chance one time in three, so the gain must also exceed the spread of
+    /// these runs.
+    pub fn judge(&mut self, noise: f64) {
         let Self { gain, least, most, .. } = *self;
-        // Of one run each there is nothing that could differ.
-        let least_gain = if least == most { LEAST_GAIN_OF_ONE_RUN } else { LEAST_GAIN };
-        let least_gain = least_gain.max(by_chance);
-        let noise = (1.0 + most) / (1.0 + least);
-        self.verdict = if least > 0.0 && gain >= least_gain && 1.0 + gain >= noise {
+        let single = least == most;
+        let min_gain = if single { MIN_GAIN_OF_SINGLE_RUN } else { MIN_GAIN }.max(noise);
+        let spread = (1.0 + most) / (1.0 + least);
+        self.verdict = if least > 0.0 && gain >= min_gain && 1.0 + gain >= spread {
             Verdict::Helped
-        } else if most < 0.0 && 1.0 / (1.0 + gain) >= (1.0 + least_gain).max(noise) {
+        } else if most < 0.0 && 1.0 / (1.0 + gain) >= (1.0 + min_gain).max(spread) {
             Verdict::Hurt
         } else {
             Verdict::Neutral
@@ -134,122 +136,104 @@ impl Gain {
 }
 
 impl Ablation {
-    /// Says of every gain what its figures mean, as this program judges: by how much runs differ
-    /// that are of one configuration, over all of those with almost everything on, and over all of
-    /// those with almost nothing on, whose launches wait for the host and differ more.
+    /// Recomputes all verdicts. Noise is estimated separately over the configurations with almost
+    /// all optimizations and over those with almost none, which are bound by the host and noisier.
     pub fn judge(&mut self) {
-        let without: Vec<_> = self.without.iter().map(|v| &v.seen).collect();
-        let noise = Noises::among([&self.all].into_iter().chain(without));
-        let all = Runs::of(&self.all);
-        for Variant { seen, device, end_to_end, .. } in &mut self.without {
-            noise.judge(device, end_to_end, all, Runs::of(seen));
+        let without: Vec<_> = self.without.iter().map(|v| &v.measurement).collect();
+        let noise = ModeNoise::among([&self.all].into_iter().chain(without));
+        for DisabledAlone { measurement, device, end_to_end, .. } in &mut self.without {
+            noise.judge(device, end_to_end, &self.all, measurement);
         }
         let Some(Alone { none, with }) = &mut self.alone else { return };
-        let noise = Noises::among([&*none].into_iter().chain(with.iter().map(|v| &v.seen)));
-        let none = Runs::of(none);
-        for AloneVariant { seen, device, end_to_end, .. } in with {
-            noise.judge(device, end_to_end, Runs::of(seen), none);
+        let noise =
+            ModeNoise::among([&*none].into_iter().chain(with.iter().map(|v| &v.measurement)));
+        for EnabledAlone { measurement, device, end_to_end, .. } in with {
+            noise.judge(device, end_to_end, measurement, none);
         }
     }
 
-    /// Whether some verdict rests on one run, of which nothing tells the spread.
-    pub fn rests_on_one_run(&self) -> bool {
-        self.seen().any(|seen| seen.error.is_none() && seen.runs.len() == 1)
+    /// Whether a verdict is based on a single run, whose spread is unknown.
+    pub fn has_single_run(&self) -> bool {
+        self.all_measurements().any(|m| m.error.is_none() && m.runs.len() == 1)
     }
 
-    /// Everything on, then without each, then everything off, then each alone.
-    pub fn seen(&self) -> impl Iterator<Item = &Measurement> {
-        let without = self.without.iter().map(|variant| &variant.seen);
+    /// Everything on, each disabled alone, everything off, each enabled alone.
+    pub fn all_measurements(&self) -> impl Iterator<Item = &Measurement> {
+        let without = self.without.iter().map(|variant| &variant.measurement);
         let alone = self.alone.iter().flat_map(|alone| {
-            [&alone.none].into_iter().chain(alone.with.iter().map(|variant| &variant.seen))
+            [&alone.none].into_iter().chain(alone.with.iter().map(|variant| &variant.measurement))
         });
         [&self.all].into_iter().chain(without).chain(alone)
     }
 
-    pub(super) fn seen_mut(&mut self) -> impl Iterator<Item = &mut Measurement> {
-        let without = self.without.iter_mut().map(|variant| &mut variant.seen);
+    pub(super) fn all_measurements_mut(&mut self) -> impl Iterator<Item = &mut Measurement> {
+        let without = self.without.iter_mut().map(|variant| &mut variant.measurement);
         let alone = self.alone.iter_mut().flat_map(|alone| {
-            let with = alone.with.iter_mut().map(|variant| &mut variant.seen);
+            let with = alone.with.iter_mut().map(|variant| &mut variant.measurement);
             [&mut alone.none].into_iter().chain(with)
         });
         [&mut self.all].into_iter().chain(without).chain(alone)
     }
 
-    /// A configuration and the optimizations in effect in it, of which nothing was seen yet.
-    fn new(case: Case, effective: &[Optimization]) -> Self {
-        let off = |off: &Optimization| Variant {
+    /// A configuration and its active optimizations, without results yet.
+    fn new(config: Config, active: &[Optimization]) -> Self {
+        let off = |off: &Optimization| DisabledAlone {
             off: *off,
-            seen: Measurement::of(Case { without: case.without.and(*off), ..case }),
+            measurement: Measurement::new(Config { without: config.without.and(*off), ..config }),
             device: None,
             end_to_end: None,
         };
         let only = |on: Option<Optimization>| {
-            let off = effective.iter().filter(|one| Some(**one) != on);
-            let without = off.fold(case.without, |without, off| without.and(*off));
-            Measurement::of(Case { without, ..case })
+            let off = active.iter().filter(|one| Some(**one) != on);
+            let without = off.fold(config.without, |without, off| without.and(*off));
+            Measurement::new(Config { without, ..config })
         };
-        let on = |on: &Optimization| AloneVariant {
+        let on = |on: &Optimization| EnabledAlone {
             on: *on,
-            seen: only(Some(*on)),
+            measurement: only(Some(*on)),
             device: None,
             end_to_end: None,
         };
         Self {
-            all: Measurement::of(case),
-            without: effective.iter().map(off).collect(),
-            alone: Some(Alone { none: only(None), with: effective.iter().map(on).collect() }),
+            all: Measurement::new(config),
+            without: active.iter().map(off).collect(),
+            alone: Some(Alone { none: only(None), with: active.iter().map(on).collect() }),
         }
     }
 
-    fn weigh(&mut self) {
+    fn compute_gains(&mut self) {
         for variant in &mut self.without {
-            (variant.device, variant.end_to_end) = gains(&self.all, &variant.seen);
+            (variant.device, variant.end_to_end) = gains(&self.all, &variant.measurement);
         }
         if let Some(alone) = &mut self.alone {
             for variant in &mut alone.with {
-                (variant.device, variant.end_to_end) = gains(&variant.seen, &alone.none);
+                (variant.device, variant.end_to_end) = gains(&variant.measurement, &alone.none);
             }
         }
         self.judge();
     }
 }
 
-/// How many runs a configuration had on the device and end to end.
-#[derive(Clone, Copy)]
-struct Runs {
-    device: usize,
-    end_to_end: usize,
+fn device_fps(m: &Measurement) -> Option<&Spread> {
+    Some(&m.device.as_ref()?.run_fps)
 }
 
-impl Runs {
-    fn of(seen: &Measurement) -> Self {
-        Self {
-            device: device_runs(seen).map_or(0, |runs| runs.samples),
-            end_to_end: end_to_end_runs(seen).map_or(0, |runs| runs.samples),
-        }
-    }
+fn end_to_end_fps(m: &Measurement) -> Option<&Spread> {
+    Some(&m.end_to_end.as_ref()?.run_fps)
 }
 
-fn device_runs(seen: &Measurement) -> Option<&Spread> {
-    Some(&seen.device.as_ref()?.run_fps)
-}
-
-fn end_to_end_runs(seen: &Measurement) -> Option<&Spread> {
-    Some(&seen.end_to_end.as_ref()?.run_fps)
-}
-
-/// How much runs differ on the device and end to end.
-struct Noises {
+/// Noise between runs in each mode.
+struct ModeNoise {
     device: Noise,
     end_to_end: Noise,
 }
 
-impl Noises {
-    fn among<'a>(seen: impl Iterator<Item = &'a Measurement>) -> Self {
-        let seen: Vec<_> = seen.collect();
+impl ModeNoise {
+    fn among<'a>(measurements: impl Iterator<Item = &'a Measurement>) -> Self {
+        let all: Vec<_> = measurements.collect();
         Self {
-            device: Noise::among(seen.iter().filter_map(|m| device_runs(m))),
-            end_to_end: Noise::among(seen.iter().filter_map(|m| end_to_end_runs(m))),
+            device: Noise::among(all.iter().filter_map(|m| device_fps(m))),
+            end_to_end: Noise::among(all.iter().filter_map(|m| end_to_end_fps(m))),
         }
     }
 
@@ -257,103 +241,103 @@ impl Noises {
         &self,
         device: &mut Option<Gain>,
         end_to_end: &mut Option<Gain>,
-        with: Runs,
-        without: Runs,
+        with: &Measurement,
+        without: &Measurement,
     ) {
+        let between = |noise: Noise, fps: fn(&Measurement) -> Option<&Spread>| {
+            let runs = |m| fps(m).map_or(0, |fps| fps.samples);
+            noise.between(runs(with), runs(without))
+        };
         if let Some(gain) = device {
-            gain.judge(self.device.between(with.device, without.device));
+            gain.judge(between(self.device, device_fps));
         }
         if let Some(gain) = end_to_end {
-            gain.judge(self.end_to_end.between(with.end_to_end, without.end_to_end));
+            gain.judge(between(self.end_to_end, end_to_end_fps));
         }
     }
 }
 
-/// What the first has over the second, on the device and end to end.
+/// Gains of one measurement over another on the device and end to end.
 fn gains(with: &Measurement, without: &Measurement) -> (Option<Gain>, Option<Gain>) {
-    let device = with.device.as_ref().zip(without.device.as_ref());
-    let end_to_end = with.end_to_end.as_ref().zip(without.end_to_end.as_ref());
-    (
-        device.map(|(with, without)| Gain::of(&with.run_fps, &without.run_fps)),
-        end_to_end.map(|(with, without)| Gain::of(&with.run_fps, &without.run_fps)),
-    )
+    let gain = |fps: fn(&Measurement) -> Option<&Spread>| Some(Gain::of(fps(with)?, fps(without)?));
+    (gain(device_fps), gain(end_to_end_fps))
 }
 
-/// Measures a configuration with everything on and without each optimization, with nothing on and
-/// with each alone, round robin, and compares what comes out. What fails is reported as failed.
+/// Measures all variants of a configuration in turns, and compares their frames. Failures are
+/// recorded.
 pub(super) fn ablate(
     plan: &Plan,
     clip: &Clip,
     engines: &dyn Engines,
-    case: Case,
+    config: Config,
     watcher: &dyn Watcher,
 ) -> Ablation {
-    let mut ablation = Ablation::new(case, &[]);
-    let reference = engines.load(case, plan.device).and_then(|subject| {
-        ablation = Ablation::new(case, &subject.info().optimizations);
+    let mut ablation = Ablation::new(config, &[]);
+    let reference = engines.load(config, plan.device).and_then(|subject| {
+        ablation = Ablation::new(config, &subject.info().optimizations);
         frames(subject.as_ref(), clip)
     });
 
     let modes = plan.ablation_modes();
     for repeat in 1..=plan.repeats {
-        for measurement in ablation.seen_mut().filter(|m| m.error.is_none()) {
+        for measurement in ablation.all_measurements_mut().filter(|m| m.error.is_none()) {
             if watcher.stopped() {
                 break;
             }
-            let name = format!("{}, run {repeat} of {}", measurement.case, plan.repeats);
+            let name = format!("{}, run {repeat} of {}", measurement.config, plan.repeats);
             watcher.step(&name, plan.frames * modes.len());
-            let run = timing::run(plan, clip, engines, measurement.case, &modes, watcher);
-            measurement.take(run);
+            let run = timing::run(plan, clip, engines, measurement.config, &modes, watcher);
+            measurement.add(run);
         }
     }
     match reference {
         Ok(reference) => {
-            for seen in ablation.seen_mut().skip(1).filter(|seen| seen.error.is_none()) {
+            for m in ablation.all_measurements_mut().skip(1).filter(|m| m.error.is_none()) {
                 if watcher.stopped() {
                     break;
                 }
-                let subject = engines.load(seen.case, plan.device);
-                match subject.and_then(|s| fidelity(case, s.as_ref(), clip, &reference)) {
-                    Ok(fidelity) => seen.fidelity = fidelity,
-                    Err(error) => seen.error = Some(format!("{error:#}")),
+                let subject = engines.load(m.config, plan.device);
+                match subject.and_then(|s| fidelity(config, s.as_ref(), clip, &reference)) {
+                    Ok(fidelity) => m.fidelity = fidelity,
+                    Err(error) => m.error = Some(format!("{error:#}")),
                 }
             }
         }
         Err(error) => ablation.all.error = Some(format!("{error:#}")),
     }
-    ablation.seen_mut().for_each(|m| m.sum_up(plan.factor));
-    ablation.weigh();
+    ablation.all_measurements_mut().for_each(|m| m.summarize(plan.factor));
+    ablation.compute_gains();
     ablation
 }
 
-/// The first frames that an engine makes.
+/// The first interpolated frames of an engine.
 fn frames(subject: &dyn Subject, clip: &Clip) -> Result<Vec<Vec<f32>>> {
     let mut frames = Vec::new();
-    each_frame(subject, clip, &mut |frame| frames.push(frame.to_vec()))?;
+    for_each_frame(subject, clip, &mut |frame| frames.push(frame.to_vec()))?;
     Ok(frames)
 }
 
 fn fidelity(
-    reference: Case,
+    reference: Config,
     subject: &dyn Subject,
     clip: &Clip,
     expected: &[Vec<f32>],
 ) -> Result<Option<Fidelity>> {
     let (mut expected, mut differences) = (expected.iter(), Vec::new());
-    each_frame(subject, clip, &mut |frame| {
+    for_each_frame(subject, clip, &mut |frame| {
         differences.extend(expected.next().map(|expected| compare(clip.size, expected, frame)));
     })?;
     Ok(Fidelity::of(reference, differences))
 }
 
-fn each_frame(subject: &dyn Subject, clip: &Clip, look: &mut dyn FnMut(&[f32])) -> Result<()> {
+fn for_each_frame(subject: &dyn Subject, clip: &Clip, f: &mut dyn FnMut(&[f32])) -> Result<()> {
     let mut stream = subject.session(clip.size)?;
     let mut out = vec![0.0; clip.size.samples()];
     stream.push(clip.frame(0))?;
     for index in 1..=FRAMES_COMPARED {
         stream.push(clip.frame(index))?;
         stream.at_planar(TIMESTEP, &mut out)?;
-        look(&out);
+        f(&out);
     }
     Ok(())
 }
@@ -363,7 +347,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verdict_needs_runs_that_do_not_overlap() {
+    fn verdicts_require_runs_that_do_not_overlap() {
         let gain = |with: &[f64], without: &[f64]| {
             Gain::of(&Spread::of(with).expect("runs"), &Spread::of(without).expect("runs"))
         };
@@ -373,24 +357,24 @@ mod tests {
         for (with, without, verdict) in [
             (&[99.0, 101.0, 120.0][..], &[80.0, 100.0, 100.5][..], Verdict::Neutral),
             (&[100.5, 100.6], &[100.0, 100.1], Verdict::Neutral),
-            // No overlap, which two runs of each have by chance, too.
+            // No overlap, which happens by chance with two runs each.
             (&[103.0, 110.0], &[100.0, 102.9], Verdict::Neutral),
             (&[90.0, 91.0], &[100.0, 99.0], Verdict::Hurt),
             (&[90.0, 99.5], &[100.0, 99.0], Verdict::Neutral),
             (&[102.0], &[100.0], Verdict::Neutral),
             (&[104.0], &[100.0], Verdict::Helped),
             (&[96.0], &[100.0], Verdict::Hurt),
-            // However much runs differ: what is a hundredth is less, and a hundredfold is more.
+            // A factor of 100 is clear despite a large spread.
             (&[1.0, 2.0], &[100.0, 200.0], Verdict::Hurt),
             (&[100.0, 200.0], &[1.0, 2.0], Verdict::Helped),
             (&[f64::NAN], &[1.0], Verdict::Neutral),
         ] {
             assert_eq!(gain(with, without).verdict, verdict, "{with:?} {without:?}");
         }
-        // Where runs of other configurations are that far apart, these are so by chance.
+        // The noise of other configurations is taken into account.
         let mut clear = clear;
-        for (by_chance, verdict) in [(0.19, Verdict::Helped), (0.21, Verdict::Neutral)] {
-            clear.judge(by_chance);
+        for (noise, verdict) in [(0.19, Verdict::Helped), (0.21, Verdict::Neutral)] {
+            clear.judge(noise);
             assert_eq!(clear.verdict, verdict);
         }
     }

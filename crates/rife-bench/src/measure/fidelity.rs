@@ -1,67 +1,68 @@
-//! How far every generated frame is from the reference's.
+//! Fidelity of interpolated frames to those of the reference.
 //!
-//! The reference and all candidates of a model run in lockstep over the clip, apart from the
-//! timed runs: each frame is compared as it is made, so that no more than one frame of floats
-//! of each is held whatever the clip's length, and the reference is computed once for all candidates.
+//! The reference and all candidates of a model run in lockstep over the clip, separately from the
+//! timed runs. Each frame is compared immediately: only one frame of floats per engine is in memory
+//! whatever the clip's length, and the reference is computed once for all candidates.
 
 use anyhow::{Context, Result};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Watcher;
-use super::pictures::{Pictures, Worst};
+use super::worst_frame::{WorstFrame, WorstFramePictures};
 use crate::clip::Clip;
 use crate::metrics::{Difference, Psnr, compare};
 use crate::plan::Plan;
-use crate::subject::{Case, Device, Engines, Size, Stream};
+use crate::subject::{Config, Device, Engines, Size, Stream};
 
-/// Frames compared where the reference runs on the CPU because the device has none: there it takes
-/// seconds a frame.
-const FRAMES_ON_THE_CPU: usize = 8;
+/// Number of frames compared if the reference must run on the CPU, which takes seconds per frame.
+const MAX_FRAMES_ON_CPU: usize = 8;
 
-/// What the comparisons of a configuration's frames come down to, and the comparisons.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Fidelity of a configuration's frames to a reference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fidelity {
-    /// What the frames were compared with.
-    pub reference: Case,
-    /// PSNR of the mean squared error over all frames, in dB: unlike a mean of PSNRs it stays
-    /// meaningful where some frames are identical.
+    /// Reference configuration.
+    pub reference: Config,
+    /// PSNR of the mean squared error over all frames. Unlike a mean of PSNRs it stays meaningful
+    /// if some frames are identical.
     pub psnr_db: Psnr,
-    /// Mean of the frames' own PSNRs, in dB; infinite as soon as one frame is identical.
+    /// Mean of the PSNRs of the frames; infinite if any frame is identical.
     pub mean_frame_psnr_db: Psnr,
-    /// PSNR of the worst frame, in dB.
+    /// PSNR of the worst frame.
     pub worst_frame_psnr_db: Psnr,
     /// Mean SSIM of the frames.
     pub ssim: f64,
-    /// Largest absolute error of any sample, full scale being 1.
+    /// Largest absolute error of any sample.
     pub max_error: f64,
-    /// Mean absolute error of a sample.
+    /// Mean absolute error.
     pub mean_error: f64,
-    /// Share of pixels, 0 to 1, that differ once rounded to 8 bits.
+    /// Share of pixels that differ after rounding to 8 bits.
     pub differing_8_bit_share: f64,
-    /// Samples that were NaN or infinite.
+    /// Number of samples that are NaN or infinite.
     pub non_finite: u64,
-    /// Every generated frame, in order.
+    /// Each interpolated frame, in order.
     pub frames: Vec<Difference>,
-    /// What the worst of them looks like; absent where pictures were not asked for.
+    /// Thumbnails of the worst frame. Absent without `--pictures`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pictures: Option<Pictures>,
+    pub pictures: Option<WorstFramePictures>,
 }
 
-/// A configuration held against another that is not the reference of all.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Comparison of a configuration with one other than the reference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
-    /// What was compared.
-    pub case: Case,
-    /// Size of the frames, where the record has more than one.
+    /// Configuration.
+    #[serde(rename = "case")]
+    pub config: Config,
+    /// Frame size. Absent if the record has only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
-    /// With what, and how near it comes.
+    /// The other configuration (`reference`), and the fidelity to it.
     pub fidelity: Fidelity,
 }
 
 impl Fidelity {
-    /// Of the comparisons of every frame; `None` of none.
-    pub fn of(reference: Case, frames: Vec<Difference>) -> Option<Self> {
+    /// From the differences of each frame; `None` if there are none.
+    pub fn of(reference: Config, frames: Vec<Difference>) -> Option<Self> {
         let worst = frames.iter().map(|f| f.psnr_db.0).reduce(f64::min)?;
         let mean =
             |f: fn(&Difference) -> f64| frames.iter().map(f).sum::<f64>() / frames.len() as f64;
@@ -81,34 +82,34 @@ impl Fidelity {
     }
 }
 
-/// A configuration to compare.
+/// A configuration to compare with the reference.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
-    /// What it is.
-    pub case: Case,
-    /// How many of its first frames to compare: fewer where the reference does not exist on the
-    /// device and runs on the CPU.
+    /// Configuration.
+    pub config: Config,
+    /// Number of frames to compare; fewer if the reference runs on the CPU.
     pub frames: usize,
-    /// Which other candidates to compare it with as well, by their places.
-    pub with: Vec<usize>,
+    /// Indices of other candidates to compare it with.
+    pub also_with: Vec<usize>,
 }
 
-/// Compares the first frames of each candidate with the reference's, and with those of the
-/// candidates that it names. The results are in the candidates' order.
+/// Compares the first frames of each candidate with those of the reference and of its other
+/// candidates. The results are in the candidates' order.
 pub(super) fn compare_all(
     plan: &Plan,
     clip: &Clip,
     engines: &dyn Engines,
-    reference: Case,
+    reference: Config,
     candidates: &[Candidate],
     watcher: &dyn Watcher,
 ) -> Result<(Vec<Fidelity>, Vec<Comparison>)> {
-    // Declared before the streams that borrow from them.
-    let there = engines.offered(plan.device).contains(&(reference.engine, reference.precision));
+    let available =
+        engines.available(plan.device).contains(&(reference.engine, reference.precision));
     let (device, most) =
-        if there { (plan.device, usize::MAX) } else { (Device::Cpu, FRAMES_ON_THE_CPU) };
+        if available { (plan.device, usize::MAX) } else { (Device::Cpu, MAX_FRAMES_ON_CPU) };
+    // Declared before the streams that borrow from them.
     let reference_subject = engines.load(reference, device)?;
-    let load = |candidate: &Candidate| engines.load(candidate.case, plan.device);
+    let load = |candidate: &Candidate| engines.load(candidate.config, plan.device);
     let subjects = candidates.iter().map(load).collect::<Result<Vec<_>>>()?;
     let mut reference_stream = reference_subject.session(clip.size)?;
     let mut streams =
@@ -116,10 +117,10 @@ pub(super) fn compare_all(
 
     let mut expected = vec![0.0; clip.size.samples()];
     let mut got = vec![expected.clone(); candidates.len()];
-    let mut seen: Vec<_> = candidates.iter().map(|_| Seen::new(plan.pictures)).collect();
-    let mut seen_with: Vec<Vec<_>> = candidates
+    let mut own: Vec<_> = candidates.iter().map(|_| Differences::new(plan.pictures)).collect();
+    let mut with_others: Vec<Vec<_>> = candidates
         .iter()
-        .map(|candidate| candidate.with.iter().map(|_| Seen::new(false)).collect())
+        .map(|candidate| candidate.also_with.iter().map(|_| Differences::new(false)).collect())
         .collect();
 
     for stream in streams.iter_mut().chain([&mut reference_stream]) {
@@ -130,22 +131,22 @@ pub(super) fn compare_all(
         if watcher.stopped() {
             break;
         }
-        let place = plan.place(index);
+        let position = plan.position(index);
         let generate = |stream: &mut Box<dyn Stream + '_>, out: &mut [f32]| -> Result<()> {
-            if place.opens_a_pair {
-                stream.push(clip.frame(place.pair + 1))?;
+            if position.first_of_pair {
+                stream.push(clip.frame(position.pair + 1))?;
             }
-            stream.at_planar(place.timestep, out)
+            stream.at_planar(position.timestep, out)
         };
         generate(&mut reference_stream, &mut expected)?;
-        let compared = |candidate: &Candidate| index < candidate.frames;
-        for (i, candidate) in candidates.iter().enumerate().filter(|(_, one)| compared(one)) {
+        let active = |candidate: &Candidate| index < candidate.frames;
+        for (i, candidate) in candidates.iter().enumerate().filter(|(_, one)| active(one)) {
             generate(&mut streams[i], &mut got[i])?;
-            seen[i].compare(clip.size, &expected, &got[i]);
-            for (seen, &with) in seen_with[i].iter_mut().zip(&candidate.with) {
-                // A candidate is compared with those before it alone, whose frame is there.
-                if with < i && compared(&candidates[with]) {
-                    seen.compare(clip.size, &got[with], &got[i]);
+            own[i].add(clip.size, &expected, &got[i]);
+            for (differences, &other) in with_others[i].iter_mut().zip(&candidate.also_with) {
+                // Only earlier candidates have their frame ready.
+                if other < i && active(&candidates[other]) {
+                    differences.add(clip.size, &got[other], &got[i]);
                 }
             }
         }
@@ -153,44 +154,45 @@ pub(super) fn compare_all(
     }
 
     let mut comparisons = Vec::new();
-    for (candidate, seen) in candidates.iter().zip(seen_with) {
-        for (&with, seen) in candidate.with.iter().zip(seen) {
-            let fidelity = seen.finish(candidates[with].case, clip.size)?;
+    for (candidate, all) in candidates.iter().zip(with_others) {
+        let config = candidate.config;
+        for (&other, differences) in candidate.also_with.iter().zip(all) {
+            let fidelity = differences.finish(candidates[other].config, clip.size)?;
             comparisons.extend(fidelity.map(|fidelity| Comparison {
-                case: candidate.case,
+                config,
                 size: None,
                 fidelity,
             }));
         }
     }
-    let fidelities = seen
+    let fidelities = own
         .into_iter()
-        .map(|seen| seen.finish(reference, clip.size)?.context("no frame to compare"))
+        .map(|one| one.finish(reference, clip.size)?.context("no frames to compare"))
         .collect::<Result<_>>()?;
     Ok((fidelities, comparisons))
 }
 
-/// The comparisons of one configuration, as they come.
-struct Seen {
+/// Differences of one configuration so far.
+struct Differences {
     frames: Vec<Difference>,
-    /// The worst frame so far, where it is kept.
-    worst: Option<Worst>,
+    /// The worst frame so far, if thumbnails are wanted.
+    worst: Option<WorstFrame>,
 }
 
-impl Seen {
+impl Differences {
     fn new(pictures: bool) -> Self {
-        Self { frames: Vec::new(), worst: pictures.then(Worst::default) }
+        Self { frames: Vec::new(), worst: pictures.then(WorstFrame::default) }
     }
 
-    fn compare(&mut self, size: Size, expected: &[f32], got: &[f32]) {
+    fn add(&mut self, size: Size, expected: &[f32], got: &[f32]) {
         let difference = compare(size, expected, got);
         if let Some(worst) = &mut self.worst {
-            worst.look(self.frames.len(), difference.mse, expected, got);
+            worst.update(self.frames.len(), difference.mse, expected, got);
         }
         self.frames.push(difference);
     }
 
-    fn finish(self, reference: Case, size: Size) -> Result<Option<Fidelity>> {
+    fn finish(self, reference: Config, size: Size) -> Result<Option<Fidelity>> {
         let Some(fidelity) = Fidelity::of(reference, self.frames) else { return Ok(None) };
         let pictures = self.worst.map(|worst| worst.pictures(size)).transpose()?.flatten();
         Ok(Some(Fidelity { pictures, ..fidelity }))
@@ -204,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identical_frame_does_not_hide_the_others() {
+    fn identical_frames_do_not_hide_the_others() {
         let frame = |mse: f64| Difference {
             psnr_db: Psnr::from_mse(mse),
             ssim: 1.0 - mse,
@@ -214,7 +216,7 @@ mod tests {
             differing_8_bit_share: 0.5,
             non_finite: 1,
         };
-        let reference = Case::reference(ModelVersion::V4_6);
+        let reference = Config::reference(ModelVersion::V4_6);
         let f = Fidelity::of(reference, vec![frame(0.0), frame(2e-4)]).expect("frames");
         assert!((f.psnr_db.0 - 40.0).abs() < 1e-9);
         assert_eq!(f.mean_frame_psnr_db.0, f64::INFINITY);

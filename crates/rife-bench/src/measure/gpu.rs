@@ -1,5 +1,5 @@
-//! What a run takes of the GPU, sampled through NVML. The library is looked for at run time;
-//! without it a run simply has no such figures.
+//! GPU usage of a run, sampled through NVML. The library is loaded at run time; without it, these
+//! figures are missing.
 
 use std::env;
 use std::sync::Arc;
@@ -11,73 +11,73 @@ use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
 use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::{Device, Nvml};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::Spread;
 
-/// Time between two samples. The driver itself averages utilisation over no less.
+/// Sampling interval. The driver averages utilisation over at least this long.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// What a run took of the GPU, as far as samples show: a peak between two of them is missed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// GPU usage of a run, from samples. Peaks between two samples are missed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GpuUse {
-    /// Memory in use on the card before loading, all processes, in MiB.
+    /// Memory in use on the card before loading, all processes.
     pub card_before_mib: f64,
-    /// Most memory in use on the card, all processes, in MiB.
+    /// Peak memory in use on the card, all processes.
     pub card_peak_mib: f64,
-    /// Most memory that this process had; `None` where NVML does not know the process, as inside
-    /// most containers.
+    /// Peak memory of this process; `null` if NVML does not know the process, as inside most
+    /// containers.
     pub process_peak_mib: Option<f64>,
-    /// Mean utilisation while frames were made one at a time, in %.
+    /// Mean utilisation during the latency measurement.
     pub utilisation_mean_percent: Option<f64>,
-    /// Highest utilisation then, in %.
+    /// Highest utilisation during the latency measurement.
     pub utilisation_max_percent: Option<f64>,
-    /// Samples of utilisation.
+    /// Number of utilisation samples.
     pub utilisation_samples: usize,
-    /// Mean utilisation while the engine was fed ahead, in %; absent where that was not measured.
+    /// Mean utilisation during the end-to-end measurement; `null` if not measured.
     #[serde(default)]
     pub utilisation_fed_percent: Option<f64>,
-    /// Memory of the peak's kind at the median sample while frames were measured, in MiB; absent
-    /// from older records, as is what follows.
+    /// Median memory while measuring, of the process or the card as in the peak. Missing in older
+    /// records, as are the following fields.
     #[serde(default)]
     pub steady_mib: Option<f64>,
-    /// Clock of the multiprocessors while frames were measured, in MHz.
+    /// SM clock while measuring.
     #[serde(default)]
     pub clock_mhz: Option<Spread>,
-    /// Power while frames were measured, in W.
+    /// Power while measuring.
     #[serde(default)]
     pub power_w: Option<Spread>,
-    /// Temperature while frames were measured, in °C.
+    /// Temperature while measuring.
     #[serde(default)]
     pub temperature_c: Option<Spread>,
-    /// Why the card held its clock back while frames were measured, as NVML names it; empty where
-    /// it did not, or does not say.
+    /// Reasons for throttling while measuring, as reported by NVML. Absent if there were none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub throttled: Vec<String>,
 }
 
 impl GpuUse {
-    /// The peak that is the process's own as nearly as can be told, in MiB.
+    /// Peak memory of the process in MiB, or the increase on the card if that is unknown.
     pub fn peak_mib(&self) -> f64 {
         self.process_peak_mib.unwrap_or(self.card_peak_mib - self.card_before_mib)
     }
 }
 
-/// What samples are of.
+/// What is being measured while sampling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
-    /// Something that no figure is about: loading, warming up.
-    Nothing,
-    /// Frames one at a time.
+    /// Nothing: loading, warming up.
+    Idle,
+    /// Latency.
     Latency,
-    /// Frames by the device's own clock.
+    /// Device times.
     Device,
-    /// Frames fed ahead.
-    Fed,
+    /// End-to-end throughput.
+    EndToEnd,
 }
 
-/// Samples a GPU in a thread of its own.
+/// Samples a GPU on a separate thread.
 #[derive(Debug)]
 pub struct GpuSampler {
     phase: Arc<AtomicU8>,
@@ -86,8 +86,7 @@ pub struct GpuSampler {
     card_before_mib: f64,
 }
 
-/// What a card holds its clock back for that a reader must know; being idle, or a limit that its
-/// owner set, is none.
+/// Throttling reasons that matter to readers. Idle clocks and limits set by the owner do not.
 const THROTTLING: [(ThrottleReasons, &str); 4] = [
     (ThrottleReasons::SW_POWER_CAP, "power cap"),
     (ThrottleReasons::HW_SLOWDOWN, "hardware slowdown"),
@@ -127,7 +126,7 @@ impl Default for Samples {
 }
 
 impl GpuSampler {
-    /// Begins to sample the CUDA device of this ordinal; `None` where NVML does not show it.
+    /// Starts sampling the CUDA device of this ordinal; `None` if NVML does not list it.
     pub fn start(ordinal: usize) -> Option<Self> {
         let nvml = Nvml::init().ok()?;
         let card_before_mib = used_mib(&device(&nvml, ordinal)?)?;
@@ -139,12 +138,12 @@ impl GpuSampler {
         Some(Self { phase, stop, thread, card_before_mib })
     }
 
-    /// What is being measured from now on.
+    /// Sets what is being measured from now on.
     pub fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// Ends sampling.
+    /// Stops sampling.
     pub fn finish(self) -> GpuUse {
         self.stop.store(true, Ordering::Relaxed);
         let samples = self.thread.join().unwrap_or_default();
@@ -191,13 +190,13 @@ fn sample(nvml: &Nvml, ordinal: usize, phase: &AtomicU8, stop: &AtomicBool) -> S
             samples.process_peak_mib = Some(samples.process_peak_mib.unwrap_or(0.0).max(own));
         }
         let phase = phase.load(Ordering::Relaxed);
-        if phase != Phase::Nothing as u8 {
+        if phase != Phase::Idle as u8 {
             samples.used_mib.extend(used);
             samples.own_mib.extend(own);
             let percent = device.utilization_rates().ok().map(|rates| f64::from(rates.gpu));
             if phase == Phase::Latency as u8 {
                 samples.utilisation_percent.extend(percent);
-            } else if phase == Phase::Fed as u8 {
+            } else if phase == Phase::EndToEnd as u8 {
                 samples.utilisation_fed_percent.extend(percent);
             }
             samples.clock_mhz.extend(device.clock_info(Clock::SM).ok().map(f64::from));
@@ -229,9 +228,9 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / (1 << 20) as f64
 }
 
-/// The card that CUDA counts as `ordinal`. CUDA may see fewer cards than NVML, named by
-/// `CUDA_VISIBLE_DEVICES`; else both count alike where the cards are of one kind, or
-/// `CUDA_DEVICE_ORDER` is `PCI_BUS_ID`.
+/// The card that CUDA numbers `ordinal`. `CUDA_VISIBLE_DEVICES` may hide cards from CUDA. Otherwise
+/// NVML and CUDA number cards alike if the cards are of the same model, or if `CUDA_DEVICE_ORDER`
+/// is `PCI_BUS_ID`.
 fn device(nvml: &Nvml, ordinal: usize) -> Option<Device<'_>> {
     match visible(env::var("CUDA_VISIBLE_DEVICES").ok().as_deref(), ordinal)? {
         Card::Index(index) => nvml.device_by_index(index).ok(),
@@ -254,23 +253,23 @@ fn visible(visible_devices: Option<&str>, ordinal: usize) -> Option<Card> {
 }
 
 /// A GPU of the machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GpuFacts {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its memory, in MiB.
+    /// Memory.
     pub memory_mib: f64,
 }
 
-/// Utilisation of the CUDA device of this ordinal now, in %; `None` where NVML does not tell.
-/// Before this program does anything there, it is somebody else's.
+/// Current utilisation of the CUDA device of this ordinal, in %; `None` if NVML does not report it.
+/// Before this program uses the device, the utilisation is caused by others.
 pub fn busy_percent(ordinal: usize) -> Option<f64> {
     let nvml = Nvml::init().ok()?;
     let rates = device(&nvml, ordinal)?.utilization_rates().ok()?;
     Some(f64::from(rates.gpu))
 }
 
-/// The driver and the GPUs of the machine, as NVML counts them; `None` without NVML.
+/// The driver version and the GPUs of the machine in NVML's order; `None` without NVML.
 pub fn facts() -> Option<(String, Vec<GpuFacts>)> {
     let nvml = Nvml::init().ok()?;
     let gpu = |index| {
@@ -287,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn visible_devices_are_counted_as_cuda_counts_them() {
+    fn visible_devices_are_numbered_as_by_cuda() {
         assert_eq!(visible(None, 2), Some(Card::Index(2)));
         assert_eq!(visible(Some(""), 0), Some(Card::Index(0)));
         assert_eq!(visible(Some("3,1"), 1), Some(Card::Index(1)));
@@ -296,8 +295,8 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_a_gpu_is_no_error() {
-        // Whatever this machine has: asking must neither fail nor hang.
+    fn missing_gpu_is_not_an_error() {
+        // Whatever this machine has, sampling must neither fail nor hang.
         if let Some(sampler) = GpuSampler::start(0) {
             let seen = sampler.finish();
             assert!(seen.card_peak_mib >= seen.card_before_mib);

@@ -1,13 +1,15 @@
-//! What the process takes of its machine: memory and CPU time.
+//! Memory and CPU time of the process.
 
 use std::time::{Duration, Instant};
 
-/// Peak of the process's resident memory since it was started.
+use crate::plan::cores;
+
+/// Peak resident memory of the process since it was started.
 ///
-/// On Linux the kernel keeps the high-water mark (`VmHWM`), which is reset at the start, so that
-/// no peak is missed and each run has its own; where resetting is not permitted the mark is the
-/// whole process's, and [`PeakMemory::is_of_run`] says so. Elsewhere resident memory is read
-/// after every frame, and a peak within a frame can be missed.
+/// On Linux the kernel keeps the high-water mark (`VmHWM`). It is reset at the start, so that no
+/// peak is missed and each run has its own. If resetting is not permitted, the mark belongs to the
+/// whole process, and [`PeakMemory::is_of_run`] is false. Elsewhere resident memory is sampled
+/// after each frame, and a peak within a frame can be missed.
 #[derive(Debug)]
 pub struct PeakMemory {
     before_mib: f64,
@@ -16,7 +18,7 @@ pub struct PeakMemory {
 }
 
 impl PeakMemory {
-    /// Begins anew, without what was freed before and not given back.
+    /// Starts a new measurement, after returning freed memory to the system.
     pub fn start() -> Self {
         give_back();
         let is_of_run = system::reset_peak();
@@ -24,7 +26,7 @@ impl PeakMemory {
         Self { before_mib, highest_seen_mib: before_mib, is_of_run }
     }
 
-    /// Looks, where the system keeps no high-water mark itself.
+    /// Samples resident memory if the system keeps no high-water mark.
     pub fn observe(&mut self) {
         if !system::KEEPS_PEAK {
             self.highest_seen_mib = self.highest_seen_mib.max(system::resident_mib());
@@ -36,37 +38,37 @@ impl PeakMemory {
         self.before_mib
     }
 
-    /// The peak, in MiB.
+    /// Peak, in MiB.
     pub fn peak_mib(&self) -> f64 {
         system::peak_mib().unwrap_or(self.highest_seen_mib)
     }
 
-    /// Resident memory now, in MiB.
+    /// Current resident memory, in MiB.
     pub fn now_mib(&self) -> f64 {
         system::resident_mib()
     }
 
-    /// Whether the peak is one since the start; else it is one since the process began.
+    /// Whether the peak is since the start; else it is since the process began.
     pub const fn is_of_run(&self) -> bool {
         self.is_of_run
     }
 }
 
-/// Lets all threads share one heap, the only one of the C library's whose free memory can be given
-/// back: what one configuration left in the others would count as the next one's. For a program to
-/// call before it has threads.
+/// Makes all threads share one heap. It is the only heap whose free memory the C library can
+/// return: memory kept by other heaps would be counted towards the next configuration. Call it
+/// before starting threads.
 pub fn share_one_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: it sets a number that the C library reads when a thread allocates for the first time.
+    // SAFETY: sets a number that the C library reads when a thread allocates for the first time.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
 
-/// Gives memory that is free back to the system, which the C library would keep.
+/// Returns free memory, which the C library would keep, to the system.
 fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: it takes its own locks and touches free memory only.
+    // SAFETY: takes its own locks and touches only free memory.
     unsafe {
         libc::malloc_trim(0);
     }
@@ -79,7 +81,7 @@ mod system {
     pub const KEEPS_PEAK: bool = true;
 
     pub fn reset_peak() -> bool {
-        // "5" is the kernel's request to reset the high-water mark, see proc_pid_clear_refs(5).
+        // "5" resets the high-water mark, see proc_pid_clear_refs(5).
         fs::write("/proc/self/clear_refs", "5").is_ok()
     }
 
@@ -123,7 +125,7 @@ mod system {
     }
 }
 
-/// Process CPU time against the clock on the wall.
+/// CPU time of the process relative to wall time.
 #[derive(Debug)]
 pub struct CpuClock {
     wall: Instant,
@@ -136,16 +138,11 @@ impl CpuClock {
         Self { wall: Instant::now(), cpu: cpu_time() }
     }
 
-    /// CPU time since, of all threads, in % of what all cores could have given.
+    /// CPU time of all threads since the start, in % of what all cores could provide.
     pub fn percent_of_all_cores(&self) -> f64 {
         let cpu = cpu_time().saturating_sub(self.cpu).as_secs_f64();
         100.0 * cpu / (self.wall.elapsed().as_secs_f64() * cores() as f64)
     }
-}
-
-/// Cores that the process may use.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(unix)]

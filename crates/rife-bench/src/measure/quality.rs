@@ -1,67 +1,66 @@
-//! Fidelity to the world: every other frame of a real clip is dropped and made again from its
-//! neighbours, and held against what the camera saw.
+//! Quality against ground truth: every other frame of a real clip is dropped, interpolated from its
+//! neighbours, and compared with the original.
 
 use anyhow::{Context, Result, ensure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{TIMESTEP, Watcher};
 use crate::metrics::{Difference, Psnr, compare};
-use crate::plan::Plan;
-use crate::subject::{Case, Engines, Size};
+use crate::plan::{Plan, QualityClip};
+use crate::subject::{Config, Engines, Size};
 
-/// Frames that are read: 29 are made again.
-pub const FRAMES: usize = 59;
-
-/// What a clip's dropped frames were made into.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Quality against ground truth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quality {
-    /// The clip's name, without its folder.
+    /// Name of the clip without its folder.
     pub clip: String,
-    /// Size of its frames.
+    /// Frame size.
     pub size: Size,
-    /// Frames that were read: the second, fourth and so on were dropped.
+    /// Number of frames read. The second, fourth and so on were dropped and interpolated.
     pub frames: usize,
-    /// The mean of both neighbours instead of the missing frame: what any network has to beat.
-    pub blend: Truth,
+    /// Averaging both neighbours instead of interpolating: what a network has to beat.
+    pub blend: GroundTruth,
     /// Every configuration, in the order of the measurements.
     pub results: Vec<QualityResult>,
 }
 
-/// One configuration against the truth.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Quality of one configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QualityResult {
-    /// What made the frames.
-    pub case: Case,
-    /// How near it came; `None` where it failed.
-    pub truth: Option<Truth>,
-    /// Why it failed, if it did.
+    /// Configuration.
+    #[serde(rename = "case")]
+    pub config: Config,
+    /// Comparison with the ground truth; `null` if it failed.
+    pub truth: Option<GroundTruth>,
+    /// Error message if it failed.
     pub error: Option<String>,
 }
 
-/// Made frames, as 8 bits, against those that were dropped.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Truth {
-    /// Mean of the frames' PSNRs, in dB, without those that are equal to the truth; infinite where
+/// Comparison of interpolated frames with the dropped ones, in 8 bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GroundTruth {
+    /// Mean of the PSNRs of the frames, excluding frames identical to the ground truth; infinite if
     /// all are.
     pub psnr_db: Psnr,
-    /// PSNR of the worst frame, in dB.
+    /// PSNR of the worst frame.
     pub worst_frame_psnr_db: Psnr,
     /// Mean SSIM of the frames.
     pub ssim: f64,
-    /// Every made frame, in order.
+    /// Each interpolated frame, in order.
     pub frames: Vec<Difference>,
 }
 
-impl Truth {
-    /// Of the comparisons of every frame; `None` of none.
+impl GroundTruth {
+    /// From the differences of each frame; `None` if there are none.
     pub fn of(frames: Vec<Difference>) -> Option<Self> {
         let worst = frames.iter().map(|f| f.psnr_db.0).reduce(f64::min)?;
-        // One still moment must not make the whole clip perfect.
-        let differ: Vec<f64> =
+        // A still moment must not make the whole clip perfect.
+        let different: Vec<f64> =
             frames.iter().map(|f| f.psnr_db.0).filter(|db| db.is_finite()).collect();
-        let psnr_db = match differ.len() {
+        let psnr_db = match different.len() {
             0 => worst,
-            count => differ.iter().sum::<f64>() / count as f64,
+            count => different.iter().sum::<f64>() / count as f64,
         };
         let mean =
             |f: fn(&Difference) -> f64| frames.iter().map(f).sum::<f64>() / frames.len() as f64;
@@ -73,35 +72,24 @@ impl Truth {
         })
     }
 
-    /// Frames that are equal to the truth, as 8 bits: they count in no mean PSNR.
-    pub fn equal(&self) -> usize {
+    /// Number of frames identical to the ground truth in 8 bits.
+    pub fn identical(&self) -> usize {
         self.frames.iter().filter(|f| f.psnr_db.0 == f64::INFINITY).count()
     }
 }
 
-/// A clip whose every other frame is made again.
-#[derive(Clone, Debug)]
-pub struct TruthClip {
-    /// Its name.
-    pub name: String,
-    /// Size of its frames.
-    pub size: Size,
-    /// Them, in order: interleaved 8-bit RGB.
-    pub frames: Vec<Vec<u8>>,
-}
-
-/// Makes the dropped frames of the plan's clip by every configuration, as far as there is time for
-/// them: one that was ended early has no part in it. One that fails is reported as failed.
+/// Interpolates the dropped frames of the clip with every configuration. A configuration that is
+/// interrupted is left out; failures are recorded.
 ///
 /// # Errors
-/// Where the clip has too few frames.
+/// When the clip has too few frames.
 pub(super) fn measure(
     plan: &Plan,
-    clip: &TruthClip,
+    clip: &QualityClip,
     engines: &dyn Engines,
     watcher: &dyn Watcher,
 ) -> Result<Quality> {
-    ensure!(clip.frames.len() >= 3, "{} has fewer than three frames", clip.name);
+    ensure!(clip.frames.len() >= 3, "{} has fewer than 3 frames", clip.name);
     let blend = |[a, b]: [&[u8]; 2], out: &mut [u8]| {
         for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
             // The mean of two levels, rounded half up.
@@ -109,21 +97,21 @@ pub(super) fn measure(
         }
         Ok(())
     };
-    let blend = make_again(clip, &(), blend)?;
+    let blend = reconstruct(clip, &(), blend)?;
     let mut results = Vec::new();
-    for &case in &plan.cases {
+    for &config in &plan.configs {
         if watcher.stopped() {
             break;
         }
-        watcher.step(&format!("{case}, against the truth"), clip.frames.len() / 2);
-        let (truth, error) = match of_case(plan, clip, engines, case, watcher) {
-            // Of other frames than the others' it would say something else.
+        watcher.step(&format!("{config}, ground truth"), clip.frames.len() / 2);
+        let (truth, error) = match reconstruct_with(plan, clip, engines, config, watcher) {
+            // A mean over fewer frames is not comparable.
             Ok(truth) if truth.frames.len() < blend.frames.len() => continue,
             Ok(truth) => (Some(truth), None),
             Err(_) if watcher.stopped() => continue,
             Err(error) => (None, Some(format!("{error:#}"))),
         };
-        results.push(QualityResult { case, truth, error });
+        results.push(QualityResult { config, truth, error });
     }
     Ok(Quality {
         clip: clip.name.clone(),
@@ -134,43 +122,43 @@ pub(super) fn measure(
     })
 }
 
-fn of_case(
+fn reconstruct_with(
     plan: &Plan,
-    clip: &TruthClip,
+    clip: &QualityClip,
     engines: &dyn Engines,
-    case: Case,
+    config: Config,
     watcher: &dyn Watcher,
-) -> Result<Truth> {
-    let subject = engines.load(case, plan.device)?;
+) -> Result<GroundTruth> {
+    let subject = engines.load(config, plan.device)?;
     let mut stream = subject.session(clip.size)?;
     stream.push(&clip.frames[0])?;
-    make_again(clip, watcher, |[_, later], out| {
+    reconstruct(clip, watcher, |[_, later], out| {
         stream.push(later)?;
         stream.at_rgb8(TIMESTEP, out)
     })
 }
 
-/// Gives both neighbours of every dropped frame in order, and compares what is made of them.
-fn make_again(
-    clip: &TruthClip,
+/// Passes both neighbours of each dropped frame to `interpolate`, and compares its output.
+fn reconstruct(
+    clip: &QualityClip,
     watcher: &dyn Watcher,
-    mut make: impl FnMut([&[u8]; 2], &mut [u8]) -> Result<()>,
-) -> Result<Truth> {
-    let mut made = vec![0; clip.size.samples()];
-    let mut seen = Vec::new();
+    mut interpolate: impl FnMut([&[u8]; 2], &mut [u8]) -> Result<()>,
+) -> Result<GroundTruth> {
+    let mut out = vec![0; clip.size.samples()];
+    let mut differences = Vec::new();
     for triple in clip.frames.windows(3).step_by(2) {
         let [earlier, truth, later] = triple else { continue };
         if watcher.stopped() {
             break;
         }
-        make([earlier, later], &mut made)?;
-        seen.push(compare(clip.size, &planes(truth), &planes(&made)));
+        interpolate([earlier, later], &mut out)?;
+        differences.push(compare(clip.size, &planes(truth), &planes(&out)));
         watcher.frame();
     }
-    Truth::of(seen).context("no frame was dropped")
+    GroundTruth::of(differences).context("no frame was dropped")
 }
 
-/// Interleaved 8-bit RGB as planes of floats.
+/// Converts interleaved 8-bit RGB to planes of floats.
 fn planes(rgb: &[u8]) -> Vec<f32> {
     (0..3).flat_map(|c| rgb.iter().skip(c).step_by(3).map(|&v| f32::from(v) / 255.0)).collect()
 }
@@ -181,25 +169,25 @@ mod tests {
     use crate::metrics::to_8_bit;
 
     #[test]
-    fn every_other_frame_is_made_of_its_neighbours() {
+    fn every_other_frame_is_interpolated_from_its_neighbours() {
         let size = Size { width: 16, height: 16 };
         let level = |v| vec![v; size.samples()];
         let frames = [10, 12, 14, 40, 20, 99].map(level).to_vec();
-        let clip = TruthClip { name: "levels".into(), size, frames };
+        let clip = QualityClip { name: "levels".into(), size, frames };
         let mut pairs = Vec::new();
-        let truth = make_again(&clip, &(), |[a, b], out| {
+        let truth = reconstruct(&clip, &(), |[a, b], out| {
             pairs.push((a[0], b[0]));
             out.fill(a[0].midpoint(b[0]));
             Ok(())
         });
         let truth = truth.expect("frames");
-        // The last has no neighbour behind it.
+        // The last frame has no later neighbour.
         assert_eq!(pairs, [(10, 14), (14, 20)]);
-        assert_eq!((truth.frames[0].psnr_db.0, truth.equal()), (f64::INFINITY, 1));
+        assert_eq!((truth.frames[0].psnr_db.0, truth.identical()), (f64::INFINITY, 1));
         let expected = 20.0 * (255.0f64 / 23.0).log10();
         assert!((truth.worst_frame_psnr_db.0 - expected).abs() < 1e-6);
         assert_eq!(truth.psnr_db, truth.worst_frame_psnr_db);
-        let still = Truth::of(vec![truth.frames[0]; 2]).expect("frames");
+        let still = GroundTruth::of(vec![truth.frames[0]; 2]).expect("frames");
         assert_eq!(still.psnr_db.0, f64::INFINITY);
         assert_eq!(to_8_bit(planes(&level(77))[300]), 77);
     }

@@ -1,19 +1,22 @@
-//! How cost grows with the work: frames a second and memory against size, threads and batch.
+//! Scaling: throughput and memory against frame size, CPU threads and batch size.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gpu::GpuSampler;
-use super::host::{PeakMemory, cores};
+use super::host::PeakMemory;
 use super::{TIMESTEP, Watcher};
-use crate::clip::{Clip, Source};
-use crate::plan::Plan;
+use crate::clip::{Clip, ClipSource};
+use crate::plan::{Plan, cores};
 use crate::stats::Spread;
-use crate::subject::{Case, Device, Engine, EngineMemory, Engines, Size, Stream, Subject, Tuning};
+use crate::subject::{
+    Config, EngineMemory, Engines, LoadOptions, Size, Stream, Subject, cuda_ordinal,
+};
 
-/// The sizes, 360p to 2160p.
+/// Frame sizes, 360p to 2160p.
 pub const SIZES: [Size; 6] = [
     Size { width: 640, height: 360 },
     Size { width: 960, height: 540 },
@@ -22,66 +25,67 @@ pub const SIZES: [Size; 6] = [
     Size { width: 2560, height: 1440 },
     Size { width: 3840, height: 2160 },
 ];
-/// Frames made at once.
+/// Batch sizes.
 const BATCHES: [usize; 4] = [1, 2, 4, 8];
-/// Different frames that a stream is fed.
+/// Number of distinct input frames.
 const FRAMES: usize = 3;
-/// Time that a run measures for, once it has made [`LEAST_CALLS`].
+/// Duration of a run, after at least [`MIN_CALLS`].
 const RUN: Duration = Duration::from_millis(500);
-const LEAST_CALLS: usize = 2;
-/// Frames by the device's own clock.
-const ON_DEVICE: usize = 20;
+const MIN_CALLS: usize = 2;
+/// Number of frames timed on a GPU.
+const DEVICE_FRAMES: usize = 20;
 
-/// What grows from point to point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The quantity that varies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Axis {
-    /// The frames' size.
+    /// Frame size.
     Size,
-    /// The threads of a CPU's engine.
+    /// Threads of a CPU engine.
     Threads,
-    /// The generated frames that are asked for at once, between the same two.
+    /// Frames interpolated per call between the same pair.
     Batch,
-    /// The same, each between two of its own.
+    /// Pairs per call, one interpolated frame each.
     Pairs,
 }
 
-/// One configuration at one place of an axis; the others stay what they are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One configuration at one point of an axis.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScalingPoint {
-    /// What grows.
+    /// The quantity that varies.
     pub axis: Axis,
-    /// What was measured.
-    pub case: Case,
-    /// Size of the frames.
+    /// Configuration.
+    #[serde(rename = "case")]
+    pub config: Config,
+    /// Frame size.
     pub size: Size,
-    /// Threads of a CPU's engine; `None` where it has none to choose.
+    /// Threads of a CPU engine; `null` on a GPU.
     pub threads: Option<usize>,
-    /// Frames asked for at once.
+    /// Frames or pairs per call.
     pub batch: usize,
-    /// Generated frames a second from host memory to host memory, one call after the other: the
-    /// median run's. `None` where it failed.
+    /// Interpolated frames per second from host memory to host memory, one call at a time, of the
+    /// median run; `null` if it failed.
     pub fps: Option<f64>,
-    /// The runs' own.
+    /// Frames per second of each run.
     pub run_fps: Option<Spread>,
-    /// The same by the device's own clock, for a frame at a time; `None` where it has none, and of
-    /// pairs.
+    /// Interpolated frames per second in device time, one frame at a time; `null` without a device
+    /// clock and for pairs.
     pub device_fps: Option<f64>,
-    /// Memory that the engine held by its own account; `None` of pairs.
+    /// Engine memory; `null` for pairs.
     pub memory: Option<EngineMemory>,
-    /// Peak of the process's resident memory, in MiB.
+    /// Peak resident memory of the process.
     pub peak_rss_mib: Option<f64>,
-    /// Peak of GPU memory by NVML, in MiB.
+    /// Peak GPU memory as reported by NVML.
     pub peak_gpu_mib: Option<f64>,
-    /// Why it failed, if it did.
+    /// Error message if it failed.
     pub error: Option<String>,
 }
 
 impl ScalingPoint {
-    fn new(axis: Axis, case: Case, size: Size) -> Self {
+    fn new(axis: Axis, config: Config, size: Size) -> Self {
         Self {
             axis,
-            case,
+            config,
             size,
             threads: None,
             batch: 1,
@@ -96,38 +100,37 @@ impl ScalingPoint {
     }
 }
 
-/// Measures every optimized configuration of the plan along each axis. What fails is a point that
-/// says so.
+/// Measures every optimized configuration of the plan along each axis. Failures are recorded.
 pub(super) fn measure(
     plan: &Plan,
     engines: &dyn Engines,
     watcher: &dyn Watcher,
 ) -> Result<Vec<ScalingPoint>> {
-    let optimized: Vec<Case> =
-        plan.cases.iter().copied().filter(|case| case.engine == Engine::Optimized).collect();
+    let optimized: Vec<Config> = plan.optimized().collect();
     let mut points = Vec::new();
     for size in SIZES {
         let clip = clip(size)?;
-        for &case in &optimized {
-            let point = ScalingPoint::new(Axis::Size, case, size);
+        for &config in &optimized {
+            let point = ScalingPoint::new(Axis::Size, config, size);
             points.extend(at(plan, &clip, engines, point, watcher));
             if watcher.stopped() {
                 return Ok(points);
             }
         }
     }
-    let Some(size) = plan.sources.first().map(Source::size) else { return Ok(points) };
+    let Some(size) = plan.sources.first().map(ClipSource::size) else { return Ok(points) };
     let clip = clip(size)?;
-    for &case in &optimized {
-        let threads = if plan.device == Device::Cpu { thread_counts(cores()) } else { Vec::new() };
+    for &config in &optimized {
+        let on_gpu = cuda_ordinal(plan.device).is_some();
+        let threads = if on_gpu { Vec::new() } else { thread_counts(cores()) };
         for threads in threads {
-            let point = ScalingPoint::new(Axis::Threads, case, size);
+            let point = ScalingPoint::new(Axis::Threads, config, size);
             let point = ScalingPoint { threads: Some(threads), ..point };
             points.extend(at(plan, &clip, engines, point, watcher));
         }
         for axis in [Axis::Batch, Axis::Pairs] {
             for batch in BATCHES {
-                let point = ScalingPoint { batch, ..ScalingPoint::new(axis, case, size) };
+                let point = ScalingPoint { batch, ..ScalingPoint::new(axis, config, size) };
                 points.extend(at(plan, &clip, engines, point, watcher));
             }
         }
@@ -136,10 +139,10 @@ pub(super) fn measure(
 }
 
 fn clip(size: Size) -> Result<Clip> {
-    Source::Scene { size, seed: 1 }.load(FRAMES - 1)
+    ClipSource::Scene { size, seed: 1 }.load(FRAMES - 1)
 }
 
-/// 1, 2, 4 and so on, and all.
+/// Powers of two below the number of cores, and all cores.
 fn thread_counts(cores: usize) -> Vec<usize> {
     let mut counts: Vec<usize> =
         std::iter::successors(Some(1), |n| Some(2 * n)).take_while(|n| *n < cores).collect();
@@ -147,7 +150,7 @@ fn thread_counts(cores: usize) -> Vec<usize> {
     counts
 }
 
-/// Measures a point; there is none where it was ended early.
+/// Measures one point; `None` if interrupted.
 fn at(
     plan: &Plan,
     clip: &Clip,
@@ -159,10 +162,10 @@ fn at(
         return None;
     }
     let name = match point.axis {
-        Axis::Size => format!("{} at {}", point.case, point.size),
-        Axis::Threads => format!("{} on {} threads", point.case, point.threads.unwrap_or(0)),
-        Axis::Batch => format!("{}, {} at once", point.case, point.batch),
-        Axis::Pairs => format!("{}, {} pairs at once", point.case, point.batch),
+        Axis::Size => format!("{} at {}", point.config, point.size),
+        Axis::Threads => format!("{}, {} threads", point.config, point.threads.unwrap_or(0)),
+        Axis::Batch => format!("{}, batch {}", point.config, point.batch),
+        Axis::Pairs => format!("{}, {} pairs", point.config, point.batch),
     };
     watcher.step(&name, plan.repeats);
     if let Err(error) = fill(plan, clip, engines, &mut point, watcher) {
@@ -179,25 +182,22 @@ fn fill(
     watcher: &dyn Watcher,
 ) -> Result<()> {
     let memory = PeakMemory::start();
-    let gpu = match plan.device {
-        Device::Cuda(ordinal) => GpuSampler::start(ordinal),
-        Device::Cpu => None,
-    };
-    let tuning = Tuning { threads: point.threads, batch: point.batch };
-    let subject = engines.load_tuned(point.case, plan.device, tuning)?;
+    let gpu = cuda_ordinal(plan.device).and_then(GpuSampler::start);
+    let options = LoadOptions { threads: point.threads, batch: point.batch };
+    let subject = engines.load_with(point.config, plan.device, options)?;
     point.threads = subject.info().threads;
-    let source = match point.axis {
-        Axis::Pairs => Maker::Pairs(subject.as_ref()),
+    let workload = match point.axis {
+        Axis::Pairs => Workload::Pairs(subject.as_ref()),
         _ => {
             let mut stream = subject.session(clip.size)?;
             stream.push(clip.frame(0))?;
             let at = |i: usize| i as f32 / (point.batch + 1) as f32;
-            Maker::Stream(stream, (1..=point.batch).map(at).collect())
+            Workload::Stream(stream, (1..=point.batch).map(at).collect())
         }
     };
     let outs = vec![vec![0; clip.size.samples()]; point.batch];
-    let mut feed = Feed { source, clip, next: 1, outs };
-    // What the first frames bring about, such as compiling and timing kernels.
+    let mut feed = Feed { workload, clip, next: 1, outs };
+    // Warm-up: the first frames may compile and tune kernels.
     for _ in 0..2 {
         if !watcher.stopped() {
             feed.generate()?;
@@ -207,7 +207,7 @@ fn fill(
     for _ in 0..plan.repeats {
         let clock = Instant::now();
         let mut calls = 0;
-        while (calls < LEAST_CALLS || clock.elapsed() < RUN) && !watcher.stopped() {
+        while (calls < MIN_CALLS || clock.elapsed() < RUN) && !watcher.stopped() {
             feed.generate()?;
             calls += 1;
         }
@@ -219,8 +219,8 @@ fn fill(
     if watcher.stopped() {
         return Ok(());
     }
-    if let Maker::Stream(stream, _) = &mut feed.source {
-        let frames = if plan.device == Device::Cpu { LEAST_CALLS } else { ON_DEVICE };
+    if let Workload::Stream(stream, _) = &mut feed.workload {
+        let frames = if cuda_ordinal(plan.device).is_some() { DEVICE_FRAMES } else { MIN_CALLS };
         let times = stream.time_on_device(TIMESTEP, frames)?.unwrap_or_default();
         let times: Vec<f64> = times.into_iter().map(f64::from).collect();
         point.device_fps = Spread::of(&times).map(|ms| 1000.0 / ms.median);
@@ -232,17 +232,17 @@ fn fill(
     Ok(())
 }
 
-/// What makes the frames of a call.
-enum Maker<'a> {
-    /// A stream, at these times: it is fed one frame for each call.
+/// How the frames of a call are interpolated.
+enum Workload<'a> {
+    /// A stream, at these times. Each call pushes one frame.
     Stream(Box<dyn Stream + 'a>, Vec<f32>),
     /// An engine that is given pairs.
     Pairs(&'a dyn Subject),
 }
 
-/// A clip, and what its frames are handed to.
+/// Feeds a clip to a workload.
 struct Feed<'a> {
-    source: Maker<'a>,
+    workload: Workload<'a>,
     clip: &'a Clip,
     next: usize,
     outs: Vec<Vec<u8>>,
@@ -250,13 +250,13 @@ struct Feed<'a> {
 
 impl Feed<'_> {
     fn generate(&mut self) -> Result<()> {
-        match &mut self.source {
-            Maker::Stream(stream, timesteps) => {
+        match &mut self.workload {
+            Workload::Stream(stream, timesteps) => {
                 stream.push(self.clip.frame(self.next))?;
                 self.next += 1;
                 stream.at_many_rgb8(timesteps, &mut self.outs)
             }
-            Maker::Pairs(subject) => {
+            Workload::Pairs(subject) => {
                 let clip = self.clip;
                 let pair = |i| (clip.frame(self.next + i), clip.frame(self.next + i + 1));
                 let pairs: Vec<_> = (0..self.outs.len()).map(pair).collect();
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_double_and_end_at_all() {
+    fn thread_counts_double_up_to_all_cores() {
         assert_eq!(thread_counts(1), [1]);
         assert_eq!(thread_counts(2), [1, 2]);
         assert_eq!(thread_counts(6), [1, 2, 4, 6]);

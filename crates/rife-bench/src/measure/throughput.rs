@@ -1,68 +1,69 @@
-//! Frames as fast as they go: by the device's own clock, and from host memory to host memory with
-//! the engine fed ahead.
+//! Throughput: device time, and end to end from host memory to host memory with frames queued
+//! ahead.
 
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gpu::Phase;
 use super::{Run, TIMESTEP, Watcher, round_ms};
-use crate::clip::{Clip, there_and_back};
-use crate::plan::{Place, Plan};
+use crate::clip::{Clip, ping_pong};
+use crate::plan::{FramePosition, Plan};
 use crate::stats::Spread;
-use crate::subject::{Device, EngineMemory, Pipeline, Stream, Subject};
+use crate::subject::{EngineMemory, Pipeline, Stream, Subject, cuda_ordinal};
 
-/// Frames that a GPU is asked for at once: between two such calls the budget is looked at. A CPU is
-/// asked for each: there it takes long, and there is no queue to fill.
-const AT_ONCE: usize = 50;
-/// Different frames that are page-locked: more would take long and say nothing else.
-const LOCKED_FRAMES: usize = 16;
+/// Number of frames timed per call on a GPU. The time budget is checked between calls. A CPU times
+/// each frame: it takes long, and there is no queue to fill.
+const FRAMES_PER_CALL: usize = 50;
+/// Limit of distinct pinned frames. More would take long and change nothing.
+const PINNED_FRAMES: usize = 16;
 
-/// A run by the device's own clock.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Device times of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceRun {
-    /// Frames, in ms each: the newest frame encoded and one generated, all of it on the device.
+    /// Time per frame on the device: encoding the newest frame and interpolating one.
     pub frame_ms: Vec<f64>,
-    /// Whether the time budget ended the run before all its frames were made.
+    /// Whether the time budget cut the run short.
     pub cut_by_budget: bool,
 }
 
-/// A run fed ahead, from host memory to host memory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// End-to-end throughput of a run, host memory to host memory with frames queued ahead.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndToEndRun {
-    /// Generated frames.
+    /// Interpolated frames.
     pub frames: usize,
-    /// From the first of their frames handed over to the last generated one in host memory.
+    /// Time from the first input frame to the last interpolated frame in host memory.
     pub seconds: f64,
-    /// Frames that were under way at once, at most.
+    /// Frames in flight.
     pub depth: usize,
-    /// Whether all frames, in and out, were page-locked.
+    /// Whether all input and output frames were pinned.
     pub page_locked: bool,
-    /// Whether the time budget ended the run before all its frames were made.
+    /// Whether the time budget cut the run short.
     pub cut_by_budget: bool,
 }
 
 impl EndToEndRun {
-    /// Generated frames a second over the whole run.
+    /// Interpolated frames per second over the whole run.
     pub fn fps(&self) -> f64 {
         self.frames as f64 / self.seconds
     }
 }
 
-/// What the runs by the device's clock come down to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Summary of the device times.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OnDevice {
-    /// Frames, all runs together, in ms each.
+    /// Frame times of all runs.
     pub frame_ms: Spread,
-    /// Generated frames a second at the median frame.
+    /// Interpolated frames per second at the median frame time.
     pub fps: f64,
-    /// The runs' own frames a second, at each one's median frame.
+    /// Frames per second of each run at its median frame time.
     pub run_fps: Spread,
 }
 
 impl OnDevice {
-    /// Of the runs of one configuration; `None` of none by this clock.
+    /// Of the runs of one configuration; `None` without device times.
     pub fn of(runs: &[Run]) -> Option<Self> {
         let runs: Vec<_> = runs.iter().filter_map(|run| run.device.as_ref()).collect();
         let frames: Vec<f64> = runs.iter().flat_map(|run| run.frame_ms.iter().copied()).collect();
@@ -73,22 +74,21 @@ impl OnDevice {
     }
 }
 
-/// What the runs that were fed ahead come down to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Summary of the end-to-end throughput.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndToEnd {
-    /// Generated frames a second: the median run's.
+    /// Interpolated frames per second of the median run.
     pub fps: f64,
-    /// The runs' own.
+    /// Frames per second of each run.
     pub run_fps: Spread,
-    /// `fps` as a share of the device's own, above 1 where the device was slower by itself;
-    /// `None` where that is not known, and where several frames are made between two: the device's
-    /// own figure is of one.
+    /// `fps` relative to the device's own, above 1 if the device alone was slower; `null` if
+    /// unknown, and for factors above 2, as device times are of single frames.
     pub share_of_device: Option<f64>,
 }
 
 impl EndToEnd {
-    /// Of the runs of one configuration, and what the device does by itself at the same number of
-    /// frames between two; `None` of none.
+    /// Of the runs of one configuration, relative to the device throughput at the same factor;
+    /// `None` without end-to-end measurements.
     pub fn of(runs: &[Run], device: Option<&OnDevice>) -> Option<Self> {
         let fps: Vec<f64> =
             runs.iter().filter_map(|run| run.end_to_end.as_ref()).map(EndToEndRun::fps).collect();
@@ -98,7 +98,7 @@ impl EndToEnd {
     }
 }
 
-/// Times frames by the device's own clock; `None` where it has none. The stream has two frames.
+/// Measures device times; `None` if the engine has no device clock. The stream has two frames.
 pub(super) fn on_device(
     plan: &Plan,
     stream: &mut dyn Stream,
@@ -111,29 +111,29 @@ pub(super) fn on_device(
     enter(Phase::Device);
     let budget = plan.run_budget();
     let clock = Instant::now();
-    let at_once = if plan.device == Device::Cpu { 1 } else { AT_ONCE };
+    let per_call = if cuda_ordinal(plan.device).is_some() { FRAMES_PER_CALL } else { 1 };
     let mut frame_ms = Vec::with_capacity(plan.frames);
     while frame_ms.len() < plan.frames
         && !watcher.stopped()
         && (frame_ms.len() < plan.min_run_frames() || budget.is_none_or(|b| clock.elapsed() < b))
     {
-        let frames = at_once.min(plan.frames - frame_ms.len());
+        let frames = per_call.min(plan.frames - frame_ms.len());
         let Some(times) = stream.time_on_device(TIMESTEP, frames)? else { return Ok(None) };
-        // An engine that times none would be asked for ever.
-        ensure!(times.len() == frames, "{} frames timed of {frames}", times.len());
+        // Otherwise an engine that times no frames would loop forever.
+        ensure!(times.len() == frames, "{} of {frames} frames were timed", times.len());
         for ms in times {
             frame_ms.push((f64::from(ms) * 1e4).round() / 1e4);
             watcher.frame();
         }
     }
-    enter(Phase::Nothing);
+    enter(Phase::Idle);
     Ok(Some(DeviceRun {
         cut_by_budget: plan.budget.is_some() && frame_ms.len() < plan.frames,
         frame_ms,
     }))
 }
 
-/// Feeds the engine ahead, over page-locked frames unless that is switched off.
+/// Measures end-to-end throughput, with pinned frames unless that is disabled.
 pub(super) fn end_to_end(
     plan: &Plan,
     clip: &Clip,
@@ -141,9 +141,9 @@ pub(super) fn end_to_end(
     enter: &dyn Fn(Phase),
     watcher: &dyn Watcher,
 ) -> Result<(EndToEndRun, Option<EngineMemory>)> {
-    let distinct = clip.distinct_frames().min(LOCKED_FRAMES);
+    let distinct = clip.distinct_frames().min(PINNED_FRAMES);
     let frames: Vec<&[u8]> = (0..distinct).map(|index| clip.frame(index)).collect();
-    let mut pipeline = subject.pipeline(clip.size, &frames).context("opening a pipeline")?;
+    let mut pipeline = subject.pipeline(clip.size, &frames).context("cannot open a pipeline")?;
     let mut feed = Feed { factor: plan.factor, pipeline: pipeline.as_mut(), distinct };
 
     let budget = plan.run_budget();
@@ -151,25 +151,25 @@ pub(super) fn end_to_end(
     let spent = |clock: Instant| budget.is_some_and(|budget| clock.elapsed() >= budget);
     feed.generate(plan.warmup, |_| !spent(clock), &())?;
 
-    enter(Phase::Fed);
+    enter(Phase::EndToEnd);
     let clock = Instant::now();
     let least = plan.min_run_frames();
-    let go_on = |asked| !watcher.stopped() && (asked < least || !spent(clock));
-    let made = feed.generate(plan.frames, go_on, watcher)?;
+    let proceed = |submitted| !watcher.stopped() && (submitted < least || !spent(clock));
+    let finished = feed.generate(plan.frames, proceed, watcher)?;
     let seconds = round_ms(clock.elapsed()) / 1000.0;
-    enter(Phase::Nothing);
+    enter(Phase::Idle);
     let run = EndToEndRun {
-        frames: made,
+        frames: finished,
         seconds,
         depth: pipeline.depth(),
-        page_locked: pipeline.is_locked(),
-        cut_by_budget: plan.budget.is_some() && made < plan.frames,
+        page_locked: pipeline.is_pinned(),
+        cut_by_budget: plan.budget.is_some() && finished < plan.frames,
     };
     let memory = pipeline.memory();
     Ok((run, memory))
 }
 
-/// A pipeline and the frames that go around in it.
+/// Feeds a pipeline with the frames that it was opened with.
 struct Feed<'a> {
     factor: usize,
     pipeline: &'a mut dyn Pipeline,
@@ -177,37 +177,40 @@ struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    /// Plays the clip from its start and generates a frame between each two, `frames` at most and
-    /// as long as `go_on` of those asked for. As many are under way as the pipeline allows.
+    /// Plays the clip from its start and interpolates up to `frames` frames, while `proceed` of the
+    /// number submitted. Keeps the pipeline full.
     fn generate(
         &mut self,
         frames: usize,
-        go_on: impl Fn(usize) -> bool,
+        proceed: impl Fn(usize) -> bool,
         watcher: &dyn Watcher,
     ) -> Result<usize> {
-        let (mut asked, mut made) = (0, 0);
+        let (mut submitted, mut finished) = (0, 0);
         self.push(0)?;
         loop {
-            while asked < frames && asked - made < self.pipeline.depth() && go_on(asked) {
-                let place = Place::of(asked, self.factor);
-                if place.opens_a_pair {
-                    self.push(place.pair + 1)?;
+            while submitted < frames
+                && submitted - finished < self.pipeline.depth()
+                && proceed(submitted)
+            {
+                let position = FramePosition::of(submitted, self.factor);
+                if position.first_of_pair {
+                    self.push(position.pair + 1)?;
                 }
-                self.pipeline.submit(place.timestep)?;
-                asked += 1;
+                self.pipeline.submit(position.timestep)?;
+                submitted += 1;
             }
-            if made == asked {
-                return Ok(made);
+            if finished == submitted {
+                return Ok(finished);
             }
             self.pipeline.finish()?;
-            made += 1;
+            finished += 1;
             watcher.frame();
         }
     }
 
-    /// Hands over frame `index` of the endless clip, as [`Clip::frame`] counts them.
+    /// Pushes frame `index` of the endless clip, see [`Clip::frame`].
     fn push(&mut self, index: usize) -> Result<()> {
-        self.pipeline.push(there_and_back(index, self.distinct))
+        self.pipeline.push(ping_pong(index, self.distinct))
     }
 }
 
@@ -218,15 +221,15 @@ mod tests {
 
     use super::*;
 
-    /// Notes what it is told.
+    /// Records its calls.
     #[derive(Default)]
-    struct Noted {
-        told: RefCell<Vec<String>>,
+    struct Recorder {
+        calls: RefCell<Vec<String>>,
         pending: VecDeque<()>,
     }
 
-    impl Pipeline for Noted {
-        fn is_locked(&self) -> bool {
+    impl Pipeline for Recorder {
+        fn is_pinned(&self) -> bool {
             false
         }
 
@@ -235,42 +238,42 @@ mod tests {
         }
 
         fn push(&mut self, index: usize) -> Result<()> {
-            self.told.borrow_mut().push(format!("push {index}"));
+            self.calls.borrow_mut().push(format!("push {index}"));
             Ok(())
         }
 
         fn submit(&mut self, _t: f32) -> Result<()> {
             self.pending.push_back(());
             assert!(self.pending.len() <= 2, "the pipeline is full");
-            self.told.borrow_mut().push("submit".into());
+            self.calls.borrow_mut().push("submit".into());
             Ok(())
         }
 
         fn finish(&mut self) -> Result<&[u8]> {
             self.pending.pop_front().context("nothing is pending")?;
-            self.told.borrow_mut().push("finish".into());
+            self.calls.borrow_mut().push("finish".into());
             Ok(&[])
         }
     }
 
     #[test]
-    fn the_pipeline_is_kept_full_and_emptied_at_the_end() {
-        let mut noted = Noted::default();
-        let mut feed = Feed { factor: 2, pipeline: &mut noted, distinct: 3 };
+    fn pipeline_is_kept_full_and_drained() {
+        let mut recorder = Recorder::default();
+        let mut feed = Feed { factor: 2, pipeline: &mut recorder, distinct: 3 };
         assert_eq!(feed.generate(4, |_| true, &()).expect("frames"), 4);
-        let told = noted.told.take().join(" ");
+        let calls = recorder.calls.take().join(" ");
         assert_eq!(
-            told,
+            calls,
             "push 0 push 1 submit push 2 submit finish push 1 submit finish push 0 submit \
              finish finish"
         );
-        let mut feed = Feed { factor: 2, pipeline: &mut noted, distinct: 2 };
-        assert_eq!(feed.generate(9, |asked| asked < 3, &()).expect("frames"), 3);
-        assert!(noted.pending.is_empty());
+        let mut feed = Feed { factor: 2, pipeline: &mut recorder, distinct: 2 };
+        assert_eq!(feed.generate(9, |submitted| submitted < 3, &()).expect("frames"), 3);
+        assert!(recorder.pending.is_empty());
     }
 
     #[test]
-    fn runs_are_weighed_by_their_medians_and_held_against_the_device() {
+    fn throughput_is_summarized_by_run_medians_and_related_to_the_device() {
         let run = |device: &[f64], frames, seconds| Run {
             device: Some(DeviceRun { frame_ms: device.to_vec(), cut_by_budget: false }),
             end_to_end: Some(EndToEndRun {

@@ -1,4 +1,4 @@
-//! One run of one configuration, by the clock.
+//! One timed run of one configuration.
 
 use std::time::Instant;
 
@@ -10,30 +10,27 @@ use super::{Run, Watcher, round_ms, throughput};
 use crate::clip::Clip;
 use crate::mode::Mode;
 use crate::plan::Plan;
-use crate::subject::{Case, Device, Engines, Stream, SubjectInfo};
+use crate::subject::{Config, Engines, Stream, SubjectInfo, cuda_ordinal};
 
-/// Loads an engine, warms it up, measures it by each of the modes and drops it.
+/// Loads an engine, warms it up, measures it in each mode and drops it.
 pub(super) fn run(
     plan: &Plan,
     clip: &Clip,
     engines: &dyn Engines,
-    case: Case,
+    config: Config,
     modes: &[Mode],
     watcher: &dyn Watcher,
 ) -> Result<(SubjectInfo, Run)> {
     let mut out = vec![0; clip.size.samples()];
     let mut memory = PeakMemory::start();
-    let gpu = match plan.device {
-        Device::Cuda(ordinal) => GpuSampler::start(ordinal),
-        Device::Cpu => None,
-    };
+    let gpu = cuda_ordinal(plan.device).and_then(GpuSampler::start);
 
     let clock = Instant::now();
-    let subject = engines.load(case, plan.device)?;
+    let subject = engines.load(config, plan.device)?;
     let load_ms = round_ms(clock.elapsed());
 
     let clock = Instant::now();
-    let mut stream = subject.session(clip.size).context("opening a session")?;
+    let mut stream = subject.session(clip.size).context("cannot open a session")?;
     stream.push(clip.frame(0))?;
     generate(plan, clip, stream.as_mut(), 0, 0, &mut out)?;
     let first_frame_ms = round_ms(clock.elapsed());
@@ -44,20 +41,21 @@ pub(super) fn run(
     } else {
         Latency::default()
     };
-    // Before the page-locked frames, which are the benchmark's own.
+    // Before the pinned frames, which belong to the benchmark.
     let (peak_rss_mib, steady_rss_mib) = (memory.peak_mib(), memory.now_mib());
 
     let device = match modes.contains(&Mode::Device) {
-        true => throughput::on_device(plan, stream.as_mut(), &enter, watcher)
-            .context("on the device")?,
+        true => {
+            throughput::on_device(plan, stream.as_mut(), &enter, watcher).context("device mode")?
+        }
         false => None,
     };
     let mut engine_memory = stream.memory();
     drop(stream);
     let end_to_end = match modes.contains(&Mode::EndToEnd) {
         true => {
-            let seen = throughput::end_to_end(plan, clip, subject.as_ref(), &enter, watcher);
-            let (run, memory) = seen.context("end to end")?;
+            let result = throughput::end_to_end(plan, clip, subject.as_ref(), &enter, watcher);
+            let (run, memory) = result.context("end-to-end mode")?;
             engine_memory = memory.or(engine_memory);
             Some(run)
         }
@@ -85,7 +83,7 @@ pub(super) fn run(
     Ok((subject.info(), run))
 }
 
-/// Frames one at a time; nothing where they are not measured.
+/// Latency of frames; empty if not measured.
 #[derive(Default)]
 struct Latency {
     warmup_ms: Vec<f64>,
@@ -113,8 +111,8 @@ fn latency(
         warmup_ms.push(round_ms(frame.elapsed()));
     }
 
-    // The measured frames begin at the clip's start in every run, whatever the warm-up: the same
-    // pairs that the fidelity pass compares.
+    // The measured frames start at the clip's start regardless of the warm-up: the same pairs that
+    // the fidelity pass compares.
     stream.push(clip.frame(0))?;
     enter(Phase::Latency);
     let mut frame_ms = Vec::with_capacity(plan.frames);
@@ -131,12 +129,12 @@ fn latency(
         watcher.frame();
     }
     let cpu_percent = cpu.percent_of_all_cores();
-    enter(Phase::Nothing);
+    enter(Phase::Idle);
     Ok(Latency { warmup_ms, frame_ms, cpu_percent })
 }
 
-/// Generated frame `index` of a stream that has frame `first` of the clip: the frame behind it goes
-/// in, if it is the first between these two.
+/// Interpolates frame `index` on a stream that was given frame `first` of the clip, pushing the next
+/// clip frame if this is the first frame of its pair.
 fn generate(
     plan: &Plan,
     clip: &Clip,
@@ -145,9 +143,9 @@ fn generate(
     first: usize,
     out: &mut [u8],
 ) -> Result<()> {
-    let place = plan.place(index);
-    if place.opens_a_pair {
-        stream.push(clip.frame(first + place.pair + 1))?;
+    let position = plan.position(index);
+    if position.first_of_pair {
+        stream.push(clip.frame(first + position.pair + 1))?;
     }
-    stream.at_rgb8(place.timestep, out)
+    stream.at_rgb8(position.timestep, out)
 }

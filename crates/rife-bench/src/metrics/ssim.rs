@@ -1,30 +1,30 @@
-//! Structural similarity after Wang et al. 2004, in the form that the literature quotes: Gaussian
-//! window of 11x11, sigma 1.5, K1 0.01, K2 0.03, population covariance, data range 1. The same
-//! figures as scikit-image's `structural_similarity(gaussian_weights=True, sigma=1.5,
-//! use_sample_covariance=False, data_range=1)`.
+//! Structural similarity (Wang et al. 2004) with the usual parameters: Gaussian window of 11x11,
+//! sigma 1.5, K1 0.01, K2 0.03, population covariance, data range 1. Matches scikit-image's
+//! `structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+//! data_range=1)`.
 
 use rayon::prelude::*;
 
 use crate::subject::Size;
 
-/// Side of the window, in px: smaller frames have no SSIM.
+/// Side of the window, in px. SSIM is undefined for smaller frames.
 pub const SSIM_WINDOW: usize = 2 * RADIUS + 1;
 
 const RADIUS: usize = 5;
 const SIGMA: f64 = 1.5;
 const C1: f64 = 0.01 * 0.01;
 const C2: f64 = 0.03 * 0.03;
-/// Rows that one task makes: few enough for its buffers to stay in cache, many enough for the
-/// rows that neighbours both filter not to matter.
+/// Rows per task: few enough for the buffers to stay in cache, many enough to amortize the rows
+/// that neighbouring tasks both filter.
 const STRIP_ROWS: usize = 32;
 /// The window's means of a, b, a², b² and ab.
 const MOMENTS: usize = 5;
 
-/// Mean SSIM of two planar RGB frames `[3, height, width]`: the mean over the channels of each
-/// one's mean over the windows that lie wholly inside (scikit-image crops the rest as well).
+/// Mean SSIM of two planar RGB frames `[3, height, width]`: the mean over the channels of the mean
+/// over all windows inside the frame (scikit-image crops the border as well).
 ///
 /// # Panics
-/// Where a side is shorter than [`SSIM_WINDOW`] or a slice shorter than the frame.
+/// If a side is shorter than [`SSIM_WINDOW`] or a slice shorter than the frame.
 pub fn ssim(size: Size, a: &[f32], b: &[f32]) -> f64 {
     let Size { width, height } = size;
     assert!(width >= SSIM_WINDOW && height >= SSIM_WINDOW, "{size} is smaller than the window");
@@ -34,7 +34,7 @@ pub fn ssim(size: Size, a: &[f32], b: &[f32]) -> f64 {
     let strips: Vec<(usize, usize)> = (0..3)
         .flat_map(|c| (0..rows).step_by(STRIP_ROWS).map(move |row| (c * height + row, row)))
         .collect();
-    // Collected in order before they are added, so that the sum does not depend on the threads.
+    // Collected in order before adding, so that the sum does not depend on the thread count.
     let sums: Vec<f64> = strips
         .into_par_iter()
         .map(|(first_row, row)| {
@@ -46,7 +46,7 @@ pub fn ssim(size: Size, a: &[f32], b: &[f32]) -> f64 {
     sums.iter().sum::<f64>() / (3 * rows * (width - 2 * RADIUS)) as f64
 }
 
-/// The centre of the normalised Gaussian and what lies on one side of it.
+/// The centre and one side of the normalised Gaussian.
 fn half_kernel() -> [f64; RADIUS + 1] {
     let mut kernel: [f64; RADIUS + 1] =
         std::array::from_fn(|i| (-((i * i) as f64) / (2.0 * SIGMA * SIGMA)).exp());
@@ -55,7 +55,7 @@ fn half_kernel() -> [f64; RADIUS + 1] {
     kernel
 }
 
-/// Sum of SSIM over the windows inside a strip of `width` wide rows.
+/// Sum of SSIM over the windows inside a strip of rows of `width`.
 fn strip(kernel: &[f64; RADIUS + 1], width: usize, a: &[f32], b: &[f32]) -> f64 {
     let inner = width - 2 * RADIUS;
     let in_rows = a.len() / width;
@@ -92,7 +92,7 @@ fn strip(kernel: &[f64; RADIUS + 1], width: usize, a: &[f32], b: &[f32]) -> f64 
     sum
 }
 
-/// `out = sum over taps of kernel * input(tap)`, using that the kernel is symmetric.
+/// `out = sum over taps of kernel * input(tap)`, using the kernel's symmetry.
 fn filter<'a>(kernel: &[f64; RADIUS + 1], out: &mut [f64], input: impl Fn(usize) -> &'a [f64]) {
     for (out, &v) in out.iter_mut().zip(input(RADIUS)) {
         *out = kernel[0] * v;

@@ -6,8 +6,8 @@ use crate::hash::hash32;
 /// Seed, width, height and noise.
 type Image = (u32, usize, usize, u32);
 
-/// From `tools/metrics_reference.py`: (seed, width, height, noise) and PSNR, SSIM, maximum and
-/// mean error, share of pixels that differ.
+/// Output of `tools/metrics_reference.py`: (seed, width, height, noise), then PSNR, SSIM, largest
+/// error, mean error and share of differing pixels.
 #[rustfmt::skip]
 const REFERENCE: [(Image, [f64; 5]); 4] = [
     ((1, 11, 11, 3), [43.210082243, 0.994862563, 0.011718750, 0.005186811, 0.950413223]),
@@ -35,7 +35,7 @@ fn pair(seed: u32, size: Size, noise: u32) -> (Vec<f32>, Vec<f32>) {
 }
 
 #[test]
-fn metrics_are_those_of_scikit_image() {
+fn metrics_match_scikit_image() {
     for ((seed, width, height, noise), expected) in REFERENCE {
         let size = Size { width, height };
         let (a, b) = pair(seed, size, noise);
@@ -48,9 +48,8 @@ fn metrics_are_those_of_scikit_image() {
 }
 
 #[test]
-fn strips_join_seamlessly() {
-    // Taller than several strips, and not a multiple of them: the figure must not depend on how
-    // the rows were shared out, so a frame of equal halves scores as its halves do.
+fn ssim_does_not_depend_on_the_strips() {
+    // Taller than several strips, and not a multiple of their height.
     let size = Size { width: 24, height: 150 };
     let (a, b) = pair(9, size, 12);
     let whole = ssim(size, &a, &b);
@@ -58,7 +57,7 @@ fn strips_join_seamlessly() {
     assert!((whole - direct).abs() < 1e-12, "{whole} for {direct}");
 }
 
-/// SSIM as the paper writes it, one window at a time.
+/// SSIM as defined in the paper, one window at a time.
 fn ssim_by_definition(size: Size, a: &[f32], b: &[f32]) -> f64 {
     let gauss = |d: usize| (-((d as f64 - 5.0).powi(2)) / 4.5).exp();
     let total: f64 = (0..121).map(|i| gauss(i / 11) * gauss(i % 11)).sum();
@@ -89,7 +88,7 @@ fn ssim_by_definition(size: Size, a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn a_sample_that_is_no_number_counts_as_wholly_wrong() {
+fn non_finite_samples_count_as_full_errors() {
     let size = Size { width: 16, height: 16 };
     let a = vec![0.5; size.samples()];
     let mut b = a.clone();
@@ -102,7 +101,7 @@ fn a_sample_that_is_no_number_counts_as_wholly_wrong() {
 }
 
 #[test]
-fn eight_bits_round_half_up_and_clamp() {
+fn rounding_to_8_bits_is_half_up_and_clamped() {
     let cases = [(-1.0, 0), (0.0, 0), (0.5, 128), (1.0, 255), (7.0, 255), (f32::NAN, 0)];
     for (v, expected) in cases {
         assert_eq!(to_8_bit(v), expected);
@@ -113,7 +112,7 @@ fn eight_bits_round_half_up_and_clamp() {
 }
 
 #[test]
-fn infinity_survives_json() {
+fn infinite_psnr_round_trips_through_json() {
     for psnr in [Psnr(f64::INFINITY), Psnr(41.25)] {
         let json = serde_json::to_string(&psnr).expect("JSON");
         assert_eq!(serde_json::from_str::<Psnr>(&json).expect("PSNR"), psnr);
@@ -145,7 +144,7 @@ proptest! {
     }
 
     #[test]
-    fn a_frame_is_perfect_against_itself((size, a, _) in frames()) {
+    fn identical_frames_score_perfectly((size, a, _) in frames()) {
         let d = compare(size, &a, &a);
         prop_assert_eq!(d.psnr_db.0, f64::INFINITY);
         prop_assert!((d.ssim - 1.0).abs() < 1e-12);

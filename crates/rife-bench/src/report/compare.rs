@@ -1,60 +1,52 @@
-//! What changed between two records, as text.
+//! Report of a comparison of two records.
 
 use std::fmt::Write;
 
-use super::layout::{figure, table, trim_lines, wrap};
-use crate::compare::{Change, Compared, Row};
+use super::figures::{change, three};
+use super::grid::Grid;
+use super::text::{clean_lines, wrap};
+use crate::compare::{Change, RecordComparison, Row};
 
-/// Rows that changed, then what else a reader has to know.
-pub fn render(compared: &Compared) -> String {
-    let mut text = String::new();
+/// The changed figures, then everything else to know.
+pub fn render(compared: &RecordComparison) -> String {
     let changed: Vec<&Row> =
         compared.rows.iter().filter(|row| row.change != Change::Same).collect();
-    // Writing to a string cannot fail.
-    if !changed.is_empty() {
-        let mut table =
-            table(2, &["configuration", "figure", "before", "after", "change\n%", "it"]);
-        for row in &changed {
-            table.add_row([
-                row.name.clone(),
-                row.what.to_owned(),
-                figure(row.before),
-                figure(row.after),
-                percent(row),
-                word(row).to_owned(),
-            ]);
-        }
-        let _ = writeln!(text, "{table}");
+    let mut grid = Grid::new("Changes beyond noise")
+        .words(&["configuration", "figure"])
+        .figures(&["before", "after", "change"])
+        .words(&["verdict"]);
+    for row in &changed {
+        grid.row([
+            row.name.clone(),
+            row.what.to_owned(),
+            three(row.before),
+            three(row.after),
+            change(row.after / row.before - 1.0),
+            verdict(row).to_owned(),
+        ]);
     }
+    let mut text = grid.terminal();
     let same = compared.rows.len() - changed.len();
-    let _ = writeln!(
-        text,
-        "{} figure(s) changed, {same} did not beyond noise.",
-        if changed.is_empty() { "No".to_owned() } else { changed.len().to_string() }
-    );
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{} figure(s) changed, {same} unchanged within noise.", changed.len());
     if compared.few_runs {
-        let few = "Of one run a change of speed below 10 % is taken for noise, of two one below 5 %: \
-                   --repeats 3 tells more.";
+        let few = "With one run, changes of speed below 10% count as noise; with two, below 5%. Use \
+                   --repeats 3 or more to detect smaller changes.";
         let _ = writeln!(text, "{}", wrap(few));
     }
-    for failed in &compared.failed {
-        let _ = writeln!(text, "{}", wrap(&format!("failed: {failed}")));
+    for (what, items) in [
+        ("failed", &compared.failed),
+        ("missing", &compared.missing),
+        ("warning: not the same", &compared.differences),
+    ] {
+        for item in items {
+            let _ = writeln!(text, "{}", wrap(&format!("{what}: {item}")));
+        }
     }
-    for lost in &compared.lost {
-        let _ = writeln!(text, "{}", wrap(&format!("lost: {lost}")));
-    }
-    for difference in &compared.differences {
-        let _ = writeln!(text, "{}", wrap(&format!("warning: not the same: {difference}")));
-    }
-    trim_lines(&text)
+    clean_lines(&text)
 }
 
-fn percent(row: &Row) -> String {
-    let change = 100.0 * (row.after / row.before - 1.0);
-    if change.is_finite() { format!("{change:+.1}") } else { "-".into() }
-}
-
-fn word(row: &Row) -> &'static str {
+fn verdict(row: &Row) -> &'static str {
     let better = row.change == Change::Better;
     let speed = [" fps", " ms"].iter().any(|unit| row.what.ends_with(unit));
     match (row.what.ends_with("MiB"), speed, better) {
@@ -63,6 +55,6 @@ fn word(row: &Row) -> &'static str {
         (_, true, true) => "faster",
         (_, true, false) => "slower",
         (_, _, true) => "closer",
-        (_, _, false) => "further off",
+        (_, _, false) => "less exact",
     }
 }

@@ -1,14 +1,14 @@
-//! How reports write figures: about three significant digits, and a dash for what is not known or
-//! not finite.
+//! Formatting of figures: about three significant digits, and a dash for unknown or non-finite ones.
 
 use crate::measure::ablation::Gain;
+use crate::measure::fidelity::Fidelity;
 use crate::metrics::Psnr;
 use crate::stats::Spread;
 
-/// What stands where there is nothing.
+/// Placeholder for a missing value.
 pub const NOTHING: &str = "-";
 
-/// About three significant digits; whole numbers keep all theirs.
+/// About three significant digits; integers keep all digits.
 pub fn three(v: f64) -> String {
     let size = v.abs();
     if !v.is_finite() {
@@ -18,24 +18,24 @@ pub fn three(v: f64) -> String {
     } else if !(1e-4..1e7).contains(&size) {
         format!("{v:.1e}")
     } else {
-        // Of 9.996 the rounded figure has one digit more before the point.
+        // 9.996 rounds to a figure with one more integer digit.
         let digits = (size * (1.0 + 5e-4)).log10().floor();
         let decimals = (2.0 - digits).clamp(0.0, 6.0) as usize;
         format!("{v:.decimals$}")
     }
 }
 
-/// The same of what may not be known.
+/// As [`three`], or a dash if unknown.
 pub fn known(v: Option<f64>) -> String {
     v.map_or_else(|| NOTHING.into(), three)
 }
 
-/// A share of 1, in %, without the sign.
+/// A share as a percentage, without the sign.
 pub fn share(v: Option<f64>) -> String {
     known(v.map(|v| 100.0 * v))
 }
 
-/// How many times.
+/// A factor.
 pub fn times(v: Option<f64>) -> String {
     match v.filter(|v| v.is_finite()) {
         Some(v) => format!("{}x", three(v)),
@@ -43,7 +43,7 @@ pub fn times(v: Option<f64>) -> String {
     }
 }
 
-/// A change of 1, in % with its sign.
+/// A relative change as a signed percentage.
 pub fn change(v: f64) -> String {
     let percent = 100.0 * v;
     if !percent.is_finite() {
@@ -59,12 +59,12 @@ pub fn change(v: f64) -> String {
     }
 }
 
-/// What an optimization is worth.
+/// A gain as a signed percentage.
 pub fn gain(gain: Option<&Gain>) -> String {
     gain.map_or_else(|| NOTHING.into(), |gain| change(gain.gain))
 }
 
-/// A difference in MiB, with its sign; none where it rounds to nothing.
+/// A signed difference in MiB; 0 if it rounds to nothing.
 pub fn mib_more(v: Option<f64>) -> String {
     match v.filter(|v| v.is_finite()) {
         Some(v) if v.abs() < 0.05 => "0".into(),
@@ -74,7 +74,7 @@ pub fn mib_more(v: Option<f64>) -> String {
     }
 }
 
-/// A PSNR in dB; infinite where nothing differs.
+/// A PSNR in dB, or ∞.
 pub fn db(psnr: Psnr) -> String {
     if psnr.0 == f64::INFINITY {
         "\u{221e}".into()
@@ -85,12 +85,25 @@ pub fn db(psnr: Psnr) -> String {
     }
 }
 
-/// An error, full scale being 1, in steps of 8 bits.
+/// An error relative to full scale, in 8-bit steps.
 pub fn of_255(error: f64) -> String {
     three(255.0 * error)
 }
 
-/// The middle half of samples.
+/// PSNR and largest error.
+pub fn fidelity(fidelity: Option<&Fidelity>) -> [String; 2] {
+    match fidelity {
+        Some(f) => [db(f.psnr_db), of_255(f.max_error)],
+        None => [NOTHING.into(), NOTHING.into()],
+    }
+}
+
+/// An SSIM with this many decimals.
+pub fn ssim(ssim: f64, decimals: usize) -> String {
+    if ssim.is_finite() { format!("{ssim:.decimals$}") } else { NOTHING.into() }
+}
+
+/// The interquartile range.
 pub fn quartiles(spread: Option<&Spread>) -> String {
     match spread.filter(|s| s.p25.is_finite() && s.p75.is_finite()) {
         Some(s) => format!("{}-{}", three(s.p25), three(s.p75)),
@@ -103,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_have_three_digits_or_are_a_dash() {
+    fn figures_have_three_digits_or_a_dash() {
         let cases = [
             (0.0, "0"),
             (0.01234, "0.0123"),

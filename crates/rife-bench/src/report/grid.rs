@@ -1,45 +1,52 @@
-//! A table as data: what a page and a Markdown text have in common.
+//! Tables as data, rendered as Markdown, as text on a terminal, or as HTML by the page.
 
 use std::fmt::Write;
 
-use super::figures::NOTHING;
-use super::layout::steers;
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-/// A table, with what has to be said beneath it.
+use super::figures::NOTHING;
+use super::text::{WIDTH, is_control, wrap, wrap_to};
+
+/// Width of a text column on a terminal.
+const MAX_TEXT_WIDTH: usize = 32;
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('-').junction('-'));
+
+/// A table with notes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grid {
-    /// What it shows.
+    /// Caption.
     pub caption: String,
-    /// Its columns; the first names the row.
+    /// Columns. The first identifies the row.
     pub columns: Vec<Column>,
-    /// Its cells, row by row, as many in each as there are columns.
+    /// Cells of each row, one per column.
     pub rows: Vec<Vec<String>>,
-    /// What has to be said beneath it.
+    /// Notes below the table.
     pub notes: Vec<String>,
 }
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    /// What stands above it.
+    /// Heading.
     pub heading: String,
-    /// Whether it holds figures, which stand to the right.
+    /// Whether it contains figures, which are aligned right.
     pub figures: bool,
 }
 
 impl Grid {
-    /// Without columns yet.
+    /// A table without columns.
     pub fn new(caption: impl Into<String>) -> Self {
         Self { caption: caption.into(), ..Self::default() }
     }
 
-    /// With further columns of words.
+    /// Adds columns of text.
     #[must_use]
     pub fn words(self, headings: &[&str]) -> Self {
         self.columns(headings, false)
     }
 
-    /// With further columns of figures.
+    /// Adds columns of figures.
     #[must_use]
     pub fn figures(self, headings: &[&str]) -> Self {
         self.columns(headings, true)
@@ -51,13 +58,14 @@ impl Grid {
         self
     }
 
-    /// Adds a row; what it lacks is not known.
-    pub fn row(&mut self, mut cells: Vec<String>) {
+    /// Adds a row. Missing cells are filled with dashes.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let mut cells: Vec<String> = cells.into_iter().collect();
         cells.resize(self.columns.len(), NOTHING.into());
         self.rows.push(cells);
     }
 
-    /// Adds a note, once.
+    /// Adds a note, unless it exists.
     pub fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
         if !self.notes.contains(&note) {
@@ -65,7 +73,7 @@ impl Grid {
         }
     }
 
-    /// Without the columns in which no row has anything.
+    /// Removes the columns that are empty in every row.
     #[must_use]
     pub fn without_empty_columns(mut self) -> Self {
         let full = |at: usize| {
@@ -77,7 +85,7 @@ impl Grid {
         self
     }
 
-    /// Without the columns of this heading.
+    /// Removes the columns with this heading.
     #[must_use]
     pub fn without(mut self, heading: &str) -> Self {
         let keep: Vec<bool> = self.columns.iter().map(|c| c.heading != heading).collect();
@@ -94,7 +102,78 @@ impl Grid {
         }
     }
 
-    /// As a table of GitHub's Markdown, padded so that the text reads well as it is.
+    /// As text of at most [`WIDTH`] columns with the caption above. A table that is too wide is
+    /// split, repeating its leading text columns.
+    pub fn terminal(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        if !self.rows.is_empty() {
+            let _ = writeln!(text, "{}", wrap(&self.caption));
+            for part in self.parts() {
+                let _ = writeln!(text, "{}", self.part(&part));
+            }
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "{}", wrap(note));
+        }
+        text
+    }
+
+    /// Indices of the columns of each part that fits on a terminal.
+    fn parts(&self) -> Vec<Vec<usize>> {
+        // Two spaces separate columns.
+        let width = |at: &usize| 2 + self.width(*at);
+        let names = self.columns.iter().position(|column| column.figures).unwrap_or(1).max(1);
+        let names: Vec<usize> = (0..names.min(self.columns.len())).collect();
+        let room = WIDTH.saturating_sub(names.iter().map(width).sum());
+        let (mut parts, mut used) = (vec![names.clone()], 0);
+        for at in names.len()..self.columns.len() {
+            if used > 0 && used + width(&at) > room {
+                parts.push(names.clone());
+                used = 0;
+            }
+            used += width(&at);
+            parts.last_mut().into_iter().for_each(|part| part.push(at));
+        }
+        parts
+    }
+
+    /// Width of a column on a terminal, with its heading and any text broken at spaces.
+    fn width(&self, at: usize) -> usize {
+        let Some(column) = self.columns.get(at) else { return 0 };
+        let longest_word = |text: &str| text.split_whitespace().map(|w| w.chars().count()).max();
+        let heading = longest_word(&column.heading).unwrap_or(0);
+        let cells = self.rows.iter().filter_map(|row| row.get(at));
+        let cell = if column.figures {
+            cells.map(|cell| cell.chars().count()).max()
+        } else {
+            cells.map(|cell| cell.chars().count().min(MAX_TEXT_WIDTH)).max()
+        };
+        heading.max(cell.unwrap_or(0))
+    }
+
+    fn part(&self, columns: &[usize]) -> Table {
+        let cell = |text: Option<&str>, at: usize| {
+            let text = text.unwrap_or_default();
+            wrap_to(text, self.width(at)).join("\n")
+        };
+        let mut table = Table::new();
+        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
+        let heading = |at: &usize| cell(self.columns.get(*at).map(|c| c.heading.as_str()), *at);
+        table.set_header(columns.iter().map(heading));
+        for row in &self.rows {
+            table.add_row(columns.iter().map(|at| cell(row.get(*at).map(String::as_str), *at)));
+        }
+        for (column, at) in table.column_iter_mut().zip(columns) {
+            column.set_padding((0, 1));
+            if self.columns.get(*at).is_some_and(|column| column.figures) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        table
+    }
+
+    /// As GitHub Markdown, padded so that the source is readable.
     pub fn markdown(&self) -> String {
         let mut text = String::new();
         let width = |at: usize| {
@@ -137,7 +216,7 @@ impl Grid {
     }
 }
 
-/// Text on one line in which nothing is markup.
+/// Escapes a text for Markdown, on one line.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -146,16 +225,16 @@ pub fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
             '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '~' => escaped.extend(['\\', c]),
-            c if steers(c) => escaped.push(' '),
+            c if is_control(c) => escaped.push(' '),
             c => escaped.push(c),
         }
     }
     escaped
 }
 
-/// Text as code, on one line.
+/// Formats a text as inline code, on one line.
 pub fn code(text: &str) -> String {
-    let text: String = text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
+    let text: String = text.chars().map(|c| if is_control(c) { ' ' } else { c }).collect();
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let gap = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
@@ -167,17 +246,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_tidy_and_leaves_out_what_is_empty() {
-        let mut grid = Grid::new("").words(&["engine", "gone"]).figures(&["fps"]).words(&["it"]);
+    fn markdown_is_padded_and_empty_columns_are_removed() {
+        let mut grid =
+            Grid::new("").words(&["engine", "gone"]).figures(&["fps"]).words(&["verdict"]);
         grid.row(vec!["a|b".into(), "-".into(), "1.50".into()]);
         grid.row(vec!["\u{221e}".into(), String::new(), "1234".into(), "x".into()]);
         grid.note("mind *this*");
         let text = grid.without_empty_columns().markdown();
         let expected = "\
-| engine |  fps | it  |
-| ------ | ---: | --- |
-| a\\|b   | 1.50 | -   |
-| \u{221e}      | 1234 | x   |
+| engine |  fps | verdict |
+| ------ | ---: | ------- |
+| a\\|b   | 1.50 | -       |
+| \u{221e}      | 1234 | x       |
 
 mind \\*this\\*
 ";
@@ -185,9 +265,22 @@ mind \\*this\\*
     }
 
     #[test]
-    fn code_keeps_its_ticks_and_stays_on_one_line() {
+    fn code_and_text_are_escaped() {
         assert_eq!(code("a b"), "`a b`");
         assert_eq!(code("a `b``c\nd`"), "``` a `b``c d` ```");
         assert_eq!(escape("<b>\n_x_\u{202e}"), "&lt;b&gt; \\_x\\_ ");
+    }
+
+    #[test]
+    fn wide_tables_are_split_on_a_terminal() {
+        let headings: Vec<String> = (0..30).map(|i| format!("figure {i}")).collect();
+        let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+        let mut grid = Grid::new("Caption").words(&["name"]).figures(&headings);
+        grid.row(["a".to_owned()].into_iter().chain((0..30).map(|i| (1000 * i).to_string())));
+        grid.note("word ".repeat(50));
+        let text = grid.terminal();
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.starts_with("Caption\n") && text.contains("29000"), "{text}");
+        assert!(text.lines().filter(|line| line.starts_with("a ")).count() > 1, "{text}");
     }
 }

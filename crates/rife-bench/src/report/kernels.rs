@@ -1,155 +1,214 @@
-//! The launches of a frame as tables on the terminal.
+//! Report of kernel timings.
 
-use std::fmt::Write;
+pub mod rows;
+pub mod stages;
 
-use super::layout::{known, percent, table, trim_lines, wrap};
-use crate::kernels::rows::{self, Row};
-use crate::kernels::stages::{self, Bottleneck};
-use crate::kernels::{FrameTimes, KernelRecord};
-use crate::subject::Device;
+use super::figures::{known, share, three};
+use super::grid::Grid;
+use super::text::clean_lines;
+use crate::measure::kernels::FrameTimes;
+use crate::record::KernelRecord;
+use crate::subject::{Device, cuda_ordinal};
+use rows::Row;
 
-/// Columns that a kernel's description may take beside the figures.
-const KERNEL_WIDTH: usize = 26;
-
-/// A record of launches as text, for people; `each` on a row of its own, or grouped.
+/// A record of kernel timings as text. With `each`, every launch has its own row; otherwise similar
+/// launches are grouped.
 pub fn render(record: &KernelRecord, each: bool) -> String {
-    let of_frame = |frame| of_frame(frame, Unit::of(record.device), each);
-    let tables: Vec<_> = record.frames.iter().map(of_frame).collect();
-    trim_lines(&tables.join("\n"))
+    let unit = Unit::of(record.device);
+    let tables: Vec<_> =
+        record.frames.iter().map(|frame| grid(frame, unit, each).terminal()).collect();
+    clean_lines(&tables.join("\n"))
 }
 
-/// What rates are given in.
+/// Prefix of rates.
 #[derive(Clone, Copy)]
 struct Unit {
     prefix: char,
-    per: f64,
+    factor: f64,
 }
 
 impl Unit {
     fn of(device: Device) -> Self {
-        match device {
-            Device::Cpu => Self { prefix: 'G', per: 1e9 },
-            Device::Cuda(_) => Self { prefix: 'T', per: 1e12 },
+        match cuda_ordinal(device) {
+            None => Self { prefix: 'G', factor: 1e9 },
+            Some(_) => Self { prefix: 'T', factor: 1e12 },
         }
     }
 }
 
-fn of_frame(frame: &FrameTimes, unit: Unit, each: bool) -> String {
+fn grid(frame: &FrameTimes, unit: Unit, each: bool) -> Grid {
     let (launches, ceilings) = (&frame.launches, frame.ceilings);
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let subject = &frame.subject;
-    let what = format!("{} at {} on {}", frame.case, frame.size, subject.device);
-    let _ = writeln!(text, "{}", wrap(&what));
-    if let Some(ceilings) = ceilings {
-        let _ = writeln!(
-            text,
-            "The device gives {:.0} {p}FLOP/s and {:.2} {p}B/s at most.",
-            ceilings.flops / unit.per,
-            ceilings.bytes / unit.per,
-            p = unit.prefix
-        );
-    }
     let rates = ["FLOP/s", "B/s"].map(|rate| format!("{}{rate}", unit.prefix));
-    let mut headings =
-        vec!["launch", "ms", "share\n%", &rates[0], &rates[1], "floor\nms", "floor/ms\n%"];
+    let caption = format!("{} at {} on {}", frame.config, frame.size, frame.subject.device);
+    let mut grid = Grid::new(caption).words(&["layers"]).figures(&[
+        "ms",
+        "share %",
+        &rates[0],
+        &rates[1],
+        "roofline ms",
+        "of roofline %",
+    ]);
     let rows = if each {
-        headings.push("kernel");
+        grid = grid.words(&["kernel"]);
         rows::each(launches, ceilings)
     } else {
         rows::grouped(launches, ceilings)
     };
     let total = rows::total(launches, ceilings);
-    let mut table = table(1, &headings);
-    if let Some(kernel) = table.column_mut(7) {
-        kernel.set_cell_alignment(comfy_table::CellAlignment::Left);
-    }
     for row in rows.iter().chain([&total]) {
-        let mut cells = cells(row, unit, total.ms);
-        if each {
-            cells.push(row.kernel.chars().take(KERNEL_WIDTH).collect());
-        }
-        table.add_row(cells);
+        // Zero means that there is no such work, or that it is unknown.
+        let rate = |v: f64| known(Some(v / unit.factor).filter(|v| *v > 0.0));
+        grid.row(
+            [
+                row.name.clone(),
+                format!("{:.4}", row.ms),
+                share(Some(row.ms / total.ms)),
+                rate(row.flops_per_second()),
+                rate(row.bytes_per_second()),
+                known(row.roofline_ms),
+                share(row.share_of_roofline()),
+                row.kernel.clone(),
+            ]
+            .into_iter()
+            .take(if each { 8 } else { 7 }),
+        );
     }
-    let _ = writeln!(text, "{table}");
-    let _ = writeln!(text, "{}", wrap(&whole(frame, &total)));
+    if let Some(ceilings) = ceilings {
+        grid.note(format!(
+            "Peak throughput of the device: {} {p}FLOP/s and {} {p}B/s.",
+            three(ceilings.flops / unit.factor),
+            three(ceilings.bytes / unit.factor),
+            p = unit.prefix
+        ));
+    }
+    grid.note(whole_frame(frame, &total));
     if launches.iter().any(|launch| launch.kernel.contains("winograd")) {
-        let _ = writeln!(
-            text,
-            "{}",
-            wrap(
-                "Rates and floors are of the arithmetic as published: Winograd's convolutions \
-                 multiply a quarter as often, and may go below their floor."
-            )
+        grid.note(
+            "Rates and rooflines count the layer's operations as published. Winograd convolutions \
+             need a quarter of the multiplications and can exceed 100% of the roofline.",
         );
     }
-    text
+    grid
 }
 
-/// A frame's time by stage and by launch, and what it is bound by.
-pub(super) fn profile(frame: &FrameTimes, device: Device) -> String {
-    let unit = Unit::of(device);
-    let total = rows::total(&frame.launches, frame.ceilings);
-    let mut table = table(1, &["stage", "launches", "ms", "share\n%", "floor\nms", "floor/ms\n%"]);
-    for row in stages::stages(frame).iter().chain([&total]) {
-        table.add_row([
-            row.name.clone(),
-            row.launches.to_string(),
-            format!("{:.4}", row.ms),
-            percent(row.ms / total.ms),
-            known(row.floor_ms, |floor| format!("{floor:.4}")),
-            known(row.share_of_floor(), percent),
-        ]);
-    }
-    let mut text = of_frame(frame, unit, false);
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "\n{table}");
-    if let Some(bottleneck) = Bottleneck::of(frame) {
-        let _ = writeln!(text, "{}", wrap(&bottleneck.words()));
-    }
-    if let Some(ms) = stages::transfer_ms(frame) {
-        let what = format!(
-            "An 8-bit frame takes {ms:.4} ms to the device and as long from it, beside the \
-             computing where copies overlap."
-        );
-        let _ = writeln!(text, "{}", wrap(&what));
-    }
-    text.trim_end().to_owned()
-}
-
-fn cells(row: &Row, unit: Unit, sum_ms: f64) -> Vec<String> {
-    // A launch without arithmetic, or with nothing known of it, has no rate.
-    let rate = |v: f64, decimals: usize| match v {
-        0.0 => "-".into(),
-        v => format!("{v:.decimals$}"),
-    };
-    vec![
-        row.name.clone(),
-        format!("{:.4}", row.ms),
-        percent(row.ms / sum_ms),
-        rate(row.flops_a_second() / unit.per, 1),
-        rate(row.bytes_a_second() / unit.per, 2),
-        known(row.floor_ms, |floor| format!("{floor:.4}")),
-        known(row.share_of_floor(), percent),
-    ]
-}
-
-/// The frame as a whole: launches that overlap take less than their sum, gaps between them more.
-fn whole(frame: &FrameTimes, total: &Row) -> String {
+/// The whole frame compared with the sum of its launches: overlap makes it shorter, gaps longer.
+fn whole_frame(frame: &FrameTimes, total: &Row) -> String {
     let Some(whole) = frame.whole_ms else {
         return format!("{} launches; the whole frame was not timed.", total.launches);
     };
     let difference = whole.median / total.ms - 1.0;
     let than = if difference < 0.0 { "less" } else { "more" };
-    let floor = total
-        .floor_ms
-        .map(|floor| format!(" Its floor is {}% of that.", percent(floor / whole.median)));
+    let roofline = total
+        .roofline_ms
+        .map(|roofline| format!(", {}% of its roofline", share(Some(roofline / whole.median))));
     format!(
-        "{} launches. The whole frame: {:.4} ms (median of {}), {}% {than} than the sum.{}",
+        "{} launches. Whole frame: {:.4} ms (median of {}), {}% {than} than the sum{}.",
         total.launches,
         whole.median,
         whole.samples,
-        percent(difference.abs()),
-        floor.unwrap_or_default()
+        share(Some(difference.abs())),
+        roofline.unwrap_or_default()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Result;
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Command, CommandLine};
+    use crate::measure::kernels::measure;
+    use crate::plan::KernelPlan;
+    use crate::subject::blend::{BlendEngines, BlendOnGpu, Simulated};
+    use crate::subject::{Ceilings, Engines, KernelTime};
+
+    fn plan(line: &str, engines: &dyn Engines) -> Result<KernelPlan> {
+        let words = ["rife-bench", "kernels"].into_iter().chain(line.split_whitespace());
+        let Some(Command::Kernels(args)) = CommandLine::try_parse_from(words)?.command else {
+            panic!("another command");
+        };
+        KernelPlan::new(&args, engines)
+    }
+
+    fn record(line: &str, engines: &dyn Engines) -> KernelRecord {
+        let plan = plan(line, engines).expect("a plan");
+        KernelRecord::new(&plan, measure(&plan, engines).expect("timings"))
+    }
+
+    fn gpu() -> BlendOnGpu {
+        let launch = |name: &str, ms, flops, bytes| KernelTime {
+            name: name.into(),
+            kernel: "conv 64>64".into(),
+            ms,
+            flops,
+            bytes,
+        };
+        let mut kernels = vec![launch("block0.input", 0.5, 0.0, 1e9)];
+        kernels.extend((0..8).map(|i| launch(&format!("block0.res{i}"), 0.25, 1e11, 1e8)));
+        BlendOnGpu {
+            simulated: Simulated {
+                device_ms: vec![2.0],
+                kernels,
+                ceilings: Some(Ceilings { flops: 5e14, bytes: 2.5e12, transfer: None }),
+                ..Simulated::default()
+            },
+        }
+    }
+
+    #[test]
+    fn launches_are_timed_and_compared_with_the_roofline() {
+        let gpu = gpu();
+        let line = "--size 64x32,32x32 --model 4.6 --precision f16 --runs 5";
+        let record = record(line, &gpu);
+        let [first, second] = &record.frames[..] else { panic!("two sizes") };
+        assert_eq!((first.launches.len(), second.size.width), (9, 32));
+        assert_eq!(first.whole_ms.expect("a clock").samples, 5);
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("kernels.json");
+        record.write(&path, false).expect("written");
+        let text = std::fs::read_to_string(path).expect("read");
+        assert_eq!(serde_json::from_str::<KernelRecord>(&text).expect("a record"), record);
+
+        let text = render(&record, false);
+        // 8 x 0.25 ms with a roofline of 0.2 ms each, and 0.5 ms with a roofline of 0.4 ms.
+        for part in ["4.6 optimized f16 at 64x32", "block0.res0-7 x8", "2.5000", "80.0"] {
+            assert!(text.contains(part), "{part} is missing from\n{text}");
+        }
+        assert!(text.contains("2.0000 ms (median of 5), 20.0% less than the sum"), "{text}");
+        assert!(!text.contains("block0.res3"), "{text}");
+        let text = render(&record, true);
+        assert!(text.contains("block0.res3") && text.contains("conv 64>64"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
+
+    #[test]
+    fn unknown_peak_throughput_leaves_the_roofline_empty() {
+        let mut gpu = gpu();
+        gpu.simulated.ceilings = None;
+        gpu.simulated.device_ms.clear();
+        let text = render(&record("--size 64x32 --model 4.6 --precision f16", &gpu), false);
+        let input = text.lines().find(|line| line.starts_with("block0.input")).expect("a row");
+        assert_eq!(input.matches(" -").count(), 3, "{input}");
+    }
+
+    #[test]
+    fn unsupported_requests_are_rejected_on_one_line() {
+        let error = |line, engines: &dyn Engines| {
+            let error = format!("{:#}", plan(line, engines).expect_err(line));
+            assert!(!error.contains('\n'), "{error}");
+            error
+        };
+        assert!(error("", &BlendEngines).contains("not available on cpu"));
+        assert!(error("--device cpu", &gpu()).contains("not available on cpu"));
+        error("--runs 0", &gpu());
+        error("--threads 0", &gpu());
+        error("--size 1x1", &gpu());
+        error("--json .", &gpu());
+        let silent = BlendOnGpu::default();
+        let plan = plan("--size 64x32", &silent).expect("a plan");
+        let error = format!("{:#}", measure(&plan, &silent).expect_err("no timings"));
+        assert_eq!(error, "4.6 optimized f32 at 64x32: the engine does not report kernel times");
+    }
 }

@@ -1,52 +1,50 @@
-//! What each optimization does, in a few words, and what does the same in PyTorch's world.
+//! A short description of each optimization, and its counterpart in PyTorch.
 
 use crate::subject::Optimization;
 
-/// What it does, and its counterpart in PyTorch.
-pub fn explained(one: Optimization) -> (&'static str, &'static str) {
+/// What an optimization does, and its counterpart in PyTorch.
+pub fn explain(one: Optimization) -> (&'static str, &'static str) {
     match one {
-        Optimization::ChannelsLast => {
-            ("activations lie with their channels innermost", "memory_format=torch.channels_last")
-        }
+        Optimization::ChannelsLast => ("NHWC activations", "memory_format=torch.channels_last"),
         Optimization::CachedFrames => {
-            ("a frame is uploaded once, for both its pairs", "keeping the tensor on the device")
+            ("upload each frame once for both its pairs", "keeping the tensor on the device")
         }
         Optimization::Winograd => (
-            "3x3 convolutions with a quarter of the products",
-            "what cuDNN and oneDNN may choose by themselves",
+            "Winograd 3x3 convolutions with a quarter of the multiplications",
+            "cuDNN and oneDNN may choose it",
         ),
         Optimization::CachedFeatures => (
-            "a frame's encoder features are computed once, for both its pairs",
+            "compute each frame's encoder features once for both its pairs",
             "keeping the encoder's output",
         ),
         Optimization::FusedKernels => {
-            ("element-wise work runs as one kernel, or within a convolution", "torch.compile")
+            ("fuse element-wise operations into one kernel or a convolution", "torch.compile")
         }
-        Optimization::PreallocatedBuffers => {
-            ("one arena instead of allocating each frame", "out= arguments, the caching allocator")
-        }
+        Optimization::PreallocatedBuffers => (
+            "one preallocated arena instead of allocations per frame",
+            "out= arguments, the caching allocator",
+        ),
         Optimization::ReusedBuffers => (
-            "activations share memory where their lifetimes allow",
-            "in-place operations, inductor's memory planning",
+            "activations share memory when their lifetimes permit",
+            "in-place operations, Inductor's memory planning",
         ),
         Optimization::PinnedMemory => {
-            ("page-locked, double-buffered staging", "pin_memory, non_blocking=True")
+            ("pinned, double-buffered staging", "pin_memory, non_blocking=True")
         }
-        Optimization::Streams => ("copies overlap the computing", "torch.cuda.Stream"),
+        Optimization::Streams => ("overlap copies with computation", "torch.cuda.Stream"),
         Optimization::CudaGraph => {
-            ("a frame's kernels are launched as one graph", "torch.cuda.CUDAGraph")
+            ("launch all kernels of a frame as one graph", "torch.cuda.CUDAGraph")
         }
         Optimization::OverlappedLaunches => {
-            ("a kernel starts before the one before it has ended", "none")
+            ("start a kernel before its predecessor has finished", "none")
         }
-        Optimization::Wgmma => (
-            "F16's residual convolutions run on Hopper's own tensor-core instructions",
-            "what cuDNN may choose by itself",
-        ),
+        Optimization::Wgmma => {
+            ("Hopper tensor-core instructions for F16 residual convolutions", "cuDNN may choose it")
+        }
         Optimization::Autotune => {
-            ("each convolution runs the fastest kernel", "torch.backends.cudnn.benchmark")
+            ("run the fastest kernel for each convolution", "torch.backends.cudnn.benchmark")
         }
-        // The list may grow in the crate that it is from; a test asks for all of it.
+        // The enum is non-exhaustive; a test covers all its variants.
         _ => ("", ""),
     }
 }
@@ -56,9 +54,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_explained() {
+    fn every_optimization_is_explained() {
         for one in Optimization::ALL {
-            let (what, pytorch) = explained(one);
+            let (what, pytorch) = explain(one);
             assert!(!what.is_empty() && !pytorch.is_empty(), "{one}");
         }
     }

@@ -1,5 +1,4 @@
-//! Records as a page: one file that asks for nothing else, and runs nothing. Every text of a record
-//! is text there, whatever it holds.
+//! The HTML page: a single self-contained file without scripts. Texts of a record are escaped.
 
 mod charts;
 mod pictures;
@@ -13,16 +12,16 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::figures::NOTHING;
 use super::grid::Grid;
-use super::sources::Source;
-use crate::record::write_whole;
+use super::records::NamedRecord;
+use crate::files::write_atomically;
 
 const STYLE: &str = include_str!("page/style.css");
 
-/// The page; the same for the same records.
-pub fn render(sources: &[Source]) -> String {
-    let title = match sources {
+/// Renders the page. The same records always produce the same page.
+pub fn render(records: &[NamedRecord]) -> String {
+    let title = match records {
         [one] => format!("RIFE in Rust: {}", one.name),
-        _ => format!("RIFE in Rust: {} records", sources.len()),
+        _ => format!("RIFE in Rust: {} records", records.len()),
     };
     let page = html! {
         (DOCTYPE)
@@ -32,28 +31,28 @@ pub fn render(sources: &[Source]) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
-                // Without an icon browsers ask for one.
+                // Without an icon, browsers request one.
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
                     h1 { "RIFE in Rust" }
-                    p { "Speed, memory and fidelity, as measured. Everything here is computed from "
-                        "the records that are named; fps are generated frames a second." }
-                    @if sources.len() > 1 {
+                    p { "Speed, memory and fidelity, computed from the records named below. "
+                        "fps are interpolated frames per second." }
+                    @if records.len() > 1 {
                         nav aria-label="Records" {
                             ul {
-                                @for (source, number) in sources.iter().zip(1..) {
-                                    li { a href=(format!("#r{number}")) { (source.name) } }
+                                @for (record, number) in records.iter().zip(1..) {
+                                    li { a href=(format!("#r{number}")) { (record.name) } }
                                 }
                             }
                         }
                     }
                 }
                 main {
-                    @for (source, number) in sources.iter().zip(1..) {
-                        (sections::of(source, number))
+                    @for (record, number) in records.iter().zip(1..) {
+                        (sections::section(record, number))
                     }
                 }
             }
@@ -62,31 +61,31 @@ pub fn render(sources: &[Source]) -> String {
     page.into_string() + "\n"
 }
 
-/// Writes the page, or, to check, fails where the file is another; `fix` is what to run.
+/// Writes the page. With `check`, fails if the file differs; `fix` is the command to run then.
 ///
 /// # Errors
-/// Where the file cannot be written or read, or, to check, is another.
-pub fn update(path: &Path, sources: &[Source], check: bool, fix: &str) -> Result<()> {
-    let page = render(sources);
+/// When the file cannot be written or read, or the check fails.
+pub fn update(path: &Path, records: &[NamedRecord], check: bool, fix: &str) -> Result<()> {
+    let page = render(records);
     let name = path.display();
     if !check {
-        // What somebody else wrote is not ours to replace.
+        // Do not replace files of others.
         if let Ok(old) = std::fs::read(path)
             && !old.is_empty()
             && !old.starts_with(b"<!DOCTYPE html>")
         {
-            bail!("{name} exists and is no page: remove it, or name another file");
+            bail!("cannot write {name}: it exists and is not an HTML page; choose another file");
         }
-        return write_whole(path, true, |out| Ok(out.write_all(page.as_bytes())?));
+        return write_atomically(path, true, |out| Ok(out.write_all(page.as_bytes())?));
     }
     let old = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
     if old != page.as_bytes() {
-        bail!("{name} is not what the records say; run {fix}");
+        bail!("{name} is out of date; run {fix}");
     }
     Ok(())
 }
 
-/// A table that scrolls by itself where it is wide; nothing of no rows, but what has to be said.
+/// A table that scrolls by itself if it is wide, and its notes.
 fn table(grid: &Grid) -> Markup {
     html! {
         @if !grid.rows.is_empty() {
@@ -124,10 +123,10 @@ fn cells(grid: &Grid, row: &[String]) -> Markup {
     }
 }
 
-/// Letters from which on a cell breaks into lines.
+/// Length from which a cell is wrapped.
 const LONG: usize = 30;
 
-/// What a cell is: a figure, a verdict by its first word, or words, long ones in lines.
+/// Class of a cell: a figure, a verdict by its first word, or text.
 fn class(figure: bool, cell: &str) -> String {
     if figure {
         return "figure".into();
@@ -144,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_says_what_its_cells_are_and_takes_no_markup() {
+    fn tables_classify_cells_and_escape_markup() {
         let mut grid = Grid::new("a & b").words(&["<i>"]).figures(&["fps"]);
         grid.row(vec!["<script>".into(), "-".into()]);
         grid.row(vec!["\"x".into(), "5".into()]);

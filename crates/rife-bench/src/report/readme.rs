@@ -1,4 +1,4 @@
-//! The tables of a Markdown text, each between markers on lines of their own, made from records:
+//! Generated tables in Markdown files. Each table is between markers on their own lines:
 //!
 //! ```text
 //! <!-- table: speed h100.json f16 -->
@@ -11,24 +11,24 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::sources::Source;
-use crate::record::write_whole;
+use super::records::NamedRecord;
+use crate::files::write_atomically;
 
 const BEGIN: &str = "<!-- table:";
 const END: &str = "<!-- /table -->";
 
-/// A text with its tables made anew.
+/// A text with regenerated tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
-    /// The whole of it.
+    /// The whole text.
     pub text: String,
-    /// The first table that was another: its line, from 1, and what it is of.
+    /// The first table that changed: its line, from 1, and its specification.
     pub first_changed: Option<(usize, String)>,
-    /// Whether there is a marker at all.
+    /// Whether the text contains any table.
     pub has_tables: bool,
 }
 
-/// The line that a fenced block begins with, as CommonMark has it.
+/// The opening line of a fenced code block, as defined by CommonMark.
 #[derive(Clone, Copy)]
 struct Fence {
     mark: char,
@@ -38,7 +38,7 @@ struct Fence {
 impl Fence {
     fn opened_by(line: &str) -> Option<Self> {
         let (fence, info) = Self::at_the_start_of(line)?;
-        // What holds a backtick in its first line is code within a line.
+        // A first line that contains another backtick is inline code.
         (fence.mark == '~' || !info.contains('`')).then_some(fence)
     }
 
@@ -48,7 +48,7 @@ impl Fence {
         })
     }
 
-    /// Three marks or more after at most three spaces, and what comes after them.
+    /// Three or more fence characters after at most three spaces, and the text after them.
     fn at_the_start_of(line: &str) -> Option<(Self, &str)> {
         let text = line.trim_start_matches(' ');
         let mark = text.chars().next().filter(|mark| matches!(mark, '`' | '~'))?;
@@ -58,12 +58,12 @@ impl Fence {
     }
 }
 
-/// Makes the tables of a text anew and leaves all else as it is, byte for byte. Markers in a fenced
-/// block are part of the text.
+/// Regenerates the tables of a text and leaves everything else unchanged. Markers inside fenced code
+/// blocks are text.
 ///
 /// # Errors
-/// The first marker that is wrong, as `name:line: what`.
-pub fn rewrite(text: &str, name: &str, sources: &[Source]) -> Result<Rewritten> {
+/// The first invalid marker, as `name:line: what`.
+pub fn rewrite(text: &str, name: &str, records: &[NamedRecord]) -> Result<Rewritten> {
     let mut out = String::with_capacity(text.len());
     let mut first_changed = None;
     let mut has_tables = false;
@@ -81,15 +81,15 @@ pub fn rewrite(text: &str, name: &str, sources: &[Source]) -> Result<Rewritten> 
             continue;
         }
         if words == END {
-            bail!("{name}:{number}: {END} without a table before it");
+            bail!("{name}:{number}: {END} without {BEGIN} before it");
         }
         let Some(rest) = words.strip_prefix(BEGIN) else { continue };
         let Some(what) = rest.strip_suffix("-->") else {
-            bail!("{name}:{number}: the marker does not end with -->");
+            bail!("{name}:{number}: marker must end with -->");
         };
         has_tables = true;
-        let what: Vec<&str> = what.split_whitespace().collect();
-        let table = kinds::make(&what, sources);
+        let spec: Vec<&str> = what.split_whitespace().collect();
+        let table = kinds::render(&spec, records);
         let table = table.with_context(|| format!("{name}:{number}"))?;
         let mut old = String::new();
         let end = loop {
@@ -103,13 +103,13 @@ pub fn rewrite(text: &str, name: &str, sources: &[Source]) -> Result<Rewritten> 
             }
         };
         let newline = if line.ends_with("\r\n") { "\r\n" } else { "\n" };
-        // A table begins after an empty line, or Markdown takes it for text.
+        // Markdown requires an empty line before a table.
         let new = format!("\n{}\n", table.trim_end())
             .lines()
             .fold(String::new(), |new, line| new + line + newline)
             + newline;
         if new != old && first_changed.is_none() {
-            first_changed = Some((number, what.join(" ")));
+            first_changed = Some((number, spec.join(" ")));
         }
         out.push_str(&new);
         out.push_str(end);
@@ -117,27 +117,28 @@ pub fn rewrite(text: &str, name: &str, sources: &[Source]) -> Result<Rewritten> 
     Ok(Rewritten { text: out, has_tables, first_changed })
 }
 
-/// Makes the tables of a file anew, or, to check, says which one is another; `fix` is what to run.
+/// Regenerates the tables of a file. With `check`, fails if a table would change; `fix` is the
+/// command to run then.
 ///
 /// # Errors
-/// Where the file cannot be read or written, a marker is wrong, or, to check, a table is another.
-pub fn update(path: &Path, sources: &[Source], check: bool, fix: &str) -> Result<()> {
+/// When the file cannot be read or written, a marker is invalid, or the check fails.
+pub fn update(path: &Path, records: &[NamedRecord], check: bool, fix: &str) -> Result<()> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    let new = rewrite(&text, &name.to_string(), sources)?;
+    let new = rewrite(&text, &name.to_string(), records)?;
     if !new.has_tables {
-        bail!("{name} has no table: a marker is a line {BEGIN} ... -->");
+        bail!("{name} contains no table; expected a line {BEGIN} ... -->");
     }
     match new.first_changed {
-        Some((line, what)) if check => {
-            bail!("{name}:{line}: table \"{what}\" is not what the records say; run {fix}")
+        Some((line, spec)) if check => {
+            bail!("{name}:{line}: table \"{spec}\" is out of date; run {fix}")
         }
         Some(_) => {
-            // What a link points to is written, not the link.
+            // Symbolic links are followed.
             let path = path.canonicalize().with_context(|| format!("cannot write {name}"))?;
-            let as_it_was = std::fs::metadata(&path).map(|old| old.permissions());
-            write_whole(&path, true, |out| Ok(out.write_all(new.text.as_bytes())?))?;
-            if let Ok(permissions) = as_it_was {
+            let permissions = std::fs::metadata(&path).map(|old| old.permissions());
+            write_atomically(&path, true, |out| Ok(out.write_all(new.text.as_bytes())?))?;
+            if let Ok(permissions) = permissions {
                 std::fs::set_permissions(&path, permissions)
                     .with_context(|| format!("cannot write {name}"))?;
             }

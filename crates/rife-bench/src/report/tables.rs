@@ -1,4 +1,4 @@
-//! The tables of a report, each computed from a record alone.
+//! The tables of a report, each computed from a record.
 
 pub mod ablation;
 pub mod comparisons;
@@ -15,7 +15,7 @@ pub mod start;
 use super::grid::Grid;
 use crate::measure::Measurement;
 
-/// What failed, beneath a table.
+/// Adds a note about a failure.
 fn note_failure(grid: &mut Grid, m: &Measurement) {
     if let Some(error) = &m.error {
         grid.note(format!("Failed: {}: {error}", m.name()));

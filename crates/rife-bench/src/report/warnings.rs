@@ -1,57 +1,46 @@
-//! What a reader of a record must be told before trusting it, each with its remedy.
+//! Warnings about a record, each with a remedy, and notes of the engines.
 
+use super::facts::is_gpu;
 use crate::measure::ablation::Ablation;
 use crate::measure::gpu::GpuUse;
 use crate::measure::{Measurement, Run};
 use crate::record::Record;
 use crate::stats::Spread;
-use crate::subject::{Device, Engine, Optimization};
+use crate::subject::Optimization;
 
-/// Measured frames from which on quartiles mean something.
+/// Number of frames from which quartiles are meaningful.
 const FRAMES_FOR_QUARTILES: usize = 20;
-/// Measured frames from which on the slowest hundredth is more than one frame's luck.
+/// Number of frames from which the 1% low does not depend on a single frame.
 const FRAMES_FOR_LOW: usize = 300;
-/// Interquartile range, as a share of the median, above which frames vary suspiciously.
+/// Interquartile range relative to the median above which frame times vary suspiciously.
 const WIDE_IQR: f64 = 0.1;
-/// Distance between the runs' medians, as a share of the median, that one machine should not show.
+/// Range of the runs relative to the median that is suspicious on one machine.
 const WIDE_RUNS: f64 = 0.05;
-
-/// Utilisation of a card, in %, before anything was loaded, that tells of somebody else.
-pub const BUSY_PERCENT: f64 = 10.0;
-/// The lower quartile of the clock over its highest below which it fell.
-const FALLEN: f64 = 0.85;
+/// GPU utilisation in % before anything runs that indicates other programs.
+const BUSY_PERCENT: f64 = 10.0;
+/// Lower quartile of the clock relative to its maximum that indicates a drop.
+const CLOCK_DROP: f64 = 0.85;
 
 /// A warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// What is wrong, and with which configurations.
+    /// The problem and the affected configurations.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: &'static str,
 }
 
-/// All warnings about a record, the gravest first.
+impl Warning {
+    /// The warning and its remedy as one sentence.
+    pub fn text(&self) -> String {
+        format!("{}; {}", self.what, self.remedy)
+    }
+}
+
+/// All warnings about a record, the most serious first.
 pub fn warnings(record: &Record) -> Vec<Warning> {
-    let mut all = Vec::new();
-    if record.build.debug_assertions {
-        all.push(Warning {
-            what: "this is a debug build: every figure is too slow".into(),
-            remedy: "run with --release",
-        });
-    }
-    if record.settings.stopped {
-        all.push(Warning {
-            what: "somebody ended the measuring early: not all was measured".into(),
-            remedy: "let it run to its end, or narrow what it measures",
-        });
-    }
-    if record.settings.gpu_busy_before_percent.is_some_and(|percent| percent > BUSY_PERCENT) {
-        all.push(Warning {
-            what: "somebody else kept the GPU busy before anything was measured".into(),
-            remedy: "every figure may be too low: wait until the card is free",
-        });
-    }
-    let ablated: Vec<_> = record.ablations.iter().flat_map(Ablation::seen).collect();
+    let mut all = general(record);
+    let ablated: Vec<_> = record.ablations.iter().flat_map(Ablation::all_measurements).collect();
     let mut about = |what: &str, remedy, concerns: &dyn Fn(&Measurement) -> bool| {
         let concerned = record.measurements.iter().filter(|m| concerns(m));
         let cases: Vec<_> = concerned.map(Measurement::name).collect();
@@ -61,31 +50,31 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
             _ if all_of_them => vec!["every configuration".into()],
             _ => cases,
         };
-        // Dozens of them: who wants to know which reads the record.
+        // There can be dozens; the record has the details.
         let further = ablated.iter().filter(|m| concerns(m)).count();
         if further > 0 {
-            whom.push(format!("{further} of {} in ablations", ablated.len()));
+            whom.push(format!("{further} of {} ablation variants", ablated.len()));
         }
         if !whom.is_empty() {
             all.push(Warning { what: format!("{what}: {}", whom.join(", ")), remedy });
         }
     };
     about(
-        "some samples are not finite",
-        "do not use this configuration; report it with the record",
+        "results are wrong: some samples are not finite",
+        "do not use this configuration; please report it with the record",
         &|m| m.fidelity.as_ref().is_some_and(|fidelity| fidelity.non_finite > 0),
     );
     about(
-        "frame times spread widely",
-        "close other programs, fix the clock speed, or take more --frames",
+        "frame times vary widely",
+        "close other programs, fix the clock frequency, or measure more --frames",
         &|m| {
             m.summary.as_ref().is_some_and(|s| s.frame_ms.relative_iqr() > WIDE_IQR)
                 || m.device.as_ref().is_some_and(|d| d.frame_ms.relative_iqr() > WIDE_IQR)
         },
     );
     about(
-        "the runs differ from each other",
-        "the machine was busy or throttling: repeat when it is quiet, or take more --repeats",
+        "runs differ from each other",
+        "the machine was busy or throttled; repeat when it is idle, or use more --repeats",
         &|m| {
             m.summary.as_ref().is_some_and(|s| differ(&s.run_median_ms))
                 || m.device.as_ref().is_some_and(|d| differ(&d.run_fps))
@@ -94,53 +83,85 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
     );
     let frames = |m: &Measurement| m.summary.as_ref().map(|s| s.frame_ms.samples);
     let by_device = |m: &Measurement| m.device.as_ref().map(|d| d.frame_ms.samples);
+    about("quartiles are unreliable: too few frames", "measure more with --frames", &|m| {
+        frames(m).into_iter().chain(by_device(m)).any(|few| few < FRAMES_FOR_QUARTILES)
+    });
+    about("the 1% low is unreliable: too few frames", "measure more with --frames", &|m| {
+        frames(m).is_some_and(|n| (FRAMES_FOR_QUARTILES..FRAMES_FOR_LOW).contains(&n))
+    });
+    about("speed is too low: the GPU was throttled", "check power cap and temperature", &|m| {
+        gpus(m).any(|gpu| !gpu.throttled.is_empty())
+    });
     about(
-        "too few frames for a spread",
-        "the quartiles say little: take more with --frames",
-        &|m| frames(m).into_iter().chain(by_device(m)).any(|few| few < FRAMES_FOR_QUARTILES),
+        "speed is too low: the GPU's clock dropped while measuring",
+        "use a longer --warmup, or fix the clock frequency",
+        &|m| gpus(m).any(|gpu| gpu.clock_mhz.is_some_and(|mhz| mhz.p25 < CLOCK_DROP * mhz.max)),
     );
     about(
-        "too few frames for a 1% low",
-        "it rests on one or two frames: take more with --frames",
-        &|m| frames(m).is_some_and(|n| (FRAMES_FOR_QUARTILES..FRAMES_FOR_LOW).contains(&n)),
+        "fewer frames than requested: the time budget cut runs short",
+        "set --frames, or raise --budget",
+        &|m| m.runs.iter().any(Run::is_cut),
     );
+    let on_gpu = is_gpu(record);
     about(
-        "the GPU held its clock back",
-        "see what of (power cap, heat): cool it, or measure when it does less",
-        &|m| gpus(m).any(|gpu| !gpu.throttled.is_empty()),
-    );
-    about(
-        "the GPU's clock fell while it was measured",
-        "warm up longer (--warmup), or fix the clock",
-        &|m| gpus(m).any(|gpu| gpu.clock_mhz.is_some_and(|mhz| mhz.p25 < FALLEN * mhz.max)),
-    );
-    about(
-        "the time budget cut runs short",
-        "ask for all frames with --frames, or raise --budget",
-        &|m| m.runs.iter().any(cut),
-    );
-    let on_gpu = matches!(record.settings.device, Device::Cuda(_));
-    about(
-        "end-to-end frames could not be page-locked",
-        "they are slower than need be: raise the limit of locked memory (ulimit -l)",
+        "end-to-end speed is too low: frames could not be pinned",
+        "raise the limit of locked memory (ulimit -l)",
         &|m| {
             let mut runs = m.runs.iter().filter_map(|run| run.end_to_end.as_ref());
-            let pinned = m.case.without.optimizations().has(Optimization::PinnedMemory);
-            let wanted = on_gpu && m.case.engine == Engine::Optimized && pinned;
+            let pinned = m.config.without.enabled().has(Optimization::PinnedMemory);
+            let wanted = on_gpu && m.config.is_optimized() && pinned;
             wanted && runs.any(|run| !run.page_locked)
         },
     );
     about(
-        "memory peaks are the whole process's, not each run's",
+        "memory peaks belong to the whole process instead of each run",
         "measure one configuration at a time",
         &|m| m.runs.iter().any(|run| !run.peak_rss_is_of_run),
     );
-    all.extend(beside(record));
+    all.extend(further(record));
     all
 }
 
-/// Of what was measured beside the configurations.
-fn beside(record: &Record) -> Vec<Warning> {
+/// Warnings about the circumstances of the whole record.
+fn general(record: &Record) -> Vec<Warning> {
+    let busy = record.settings.gpu_busy_before_percent;
+    let busy = busy.filter(|percent| *percent > BUSY_PERCENT).map(|percent| Warning {
+        what: format!("speed may be too low: the GPU was {percent:.0}% busy before measuring"),
+        remedy: "wait until the GPU is idle",
+    });
+    let debug = record.header.build.debug_assertions.then(|| Warning {
+        what: "speed is too low: this is a debug build".into(),
+        remedy: "run with --release",
+    });
+    let stopped = record.settings.stopped.then(|| Warning {
+        what: "results are incomplete: measuring was interrupted".into(),
+        remedy: "let it finish, or select less to measure",
+    });
+    [debug, stopped, busy].into_iter().flatten().collect()
+}
+
+/// Notes of the engines about their results, each once.
+pub fn engine_notes(record: &Record) -> Vec<String> {
+    let mut notes = Vec::new();
+    for m in &record.measurements {
+        if let Some(note) = m.subject.as_ref().and_then(|subject| subject.note.as_ref()) {
+            let note = format!("{}: {note}", m.config.model);
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    notes
+}
+
+/// Notes for readers of a single table: warnings about the whole record, and notes of the engines.
+pub fn notes(record: &Record) -> Vec<String> {
+    let general = general(record).iter().map(Warning::text).collect::<Vec<_>>();
+    general.into_iter().chain(engine_notes(record)).collect()
+}
+
+/// Warnings about quality, peers and ablations.
+fn further(record: &Record) -> Vec<Warning> {
     let mut all = Vec::new();
     let mut about = |what: &str, remedy, whom: Vec<String>| {
         if !whom.is_empty() {
@@ -153,21 +174,22 @@ fn beside(record: &Record) -> Vec<Warning> {
         frames.map(|frame| frame.non_finite).sum::<u64>() > 0
     });
     about(
-        "some samples of the frames made again are not finite",
-        "do not use this configuration; report it with the record",
-        broken.map(|result| result.case.to_string()).collect(),
+        "results are wrong: some interpolated samples are not finite",
+        "do not use this configuration; please report it with the record",
+        broken.map(|result| result.config.to_string()).collect(),
     );
     let wide = record.peers.iter().filter(|peer| {
         peer.frame_ms.is_some_and(|ms| ms.samples > 1 && ms.relative_iqr() > WIDE_IQR)
     });
     about(
-        "frame times of peers spread widely",
-        "close other programs, or take more --repeats",
+        "frame times of peers vary widely",
+        "close other programs, or use more --repeats",
         wide.map(|peer| format!("{}, {}", peer.name, peer.model)).collect(),
     );
-    // The same configuration, measured twice: what differs is the machine.
+    // The same configuration measured twice: any difference is due to the machine.
     let differing = record.ablations.iter().filter(|ablation| {
-        let same = |m: &&Measurement| (m.case, m.size) == (ablation.all.case, ablation.all.size);
+        let same =
+            |m: &&Measurement| (m.config, m.size) == (ablation.all.config, ablation.all.size);
         let other = record.measurements.iter().find(same);
         let (a, b) = (ablation.all.device.as_ref(), other.and_then(|m| m.device.as_ref()));
         a.zip(b).is_some_and(|(a, b)| {
@@ -177,8 +199,8 @@ fn beside(record: &Record) -> Vec<Warning> {
         })
     });
     about(
-        "an ablation's figures with everything on are not those that were measured before it",
-        "the machine was busy or throttling in one of them: repeat when it is quiet",
+        "ablations differ from the measurements of the same configuration before them",
+        "the machine was busy or throttled; repeat when it is idle",
         differing.map(|ablation| ablation.all.name()).collect(),
     );
     all
@@ -188,13 +210,7 @@ fn gpus(m: &Measurement) -> impl Iterator<Item = &GpuUse> {
     m.runs.iter().filter_map(|run| run.gpu.as_ref())
 }
 
-/// Whether runs are further apart than one machine should show.
+/// Whether runs are further apart than expected on one machine.
 fn differ(runs: &Spread) -> bool {
     (runs.max - runs.min) / runs.median > WIDE_RUNS
-}
-
-fn cut(run: &Run) -> bool {
-    run.cut_by_budget
-        || run.device.as_ref().is_some_and(|run| run.cut_by_budget)
-        || run.end_to_end.as_ref().is_some_and(|run| run.cut_by_budget)
 }

@@ -1,112 +1,110 @@
-//! Blending the two frames: no network, no weights. It exercises the whole benchmark in
-//! milliseconds, and it is the quality that any interpolation has to beat.
+//! Blending of the two frames, without a network or weights. It runs the whole benchmark in
+//! milliseconds, and is the quality that interpolation has to beat.
 
 use std::collections::VecDeque;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    Case, Ceilings, Device, DeviceChoice, Engine, EngineMemory, Engines, KernelTime, Optimization,
-    Pipeline, Precision, Size, Stream, Subject, SubjectInfo,
+    Ceilings, Config, Device, Engine, EngineMemory, Engines, KernelTime, Optimization, Pipeline,
+    Precision, Size, Stream, Subject, SubjectInfo,
 };
 use crate::metrics::to_8_bit;
 
-/// Blending in the place of every engine, on the CPU.
+/// Blending as the baseline engine of a CPU.
 #[derive(Debug, Default)]
 pub struct BlendEngines;
 
 impl Engines for BlendEngines {
-    fn resolve(&self, choice: DeviceChoice) -> Result<Device> {
-        match choice {
-            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Cuda(_) => bail!("blending runs on the CPU alone"),
+    fn resolve(&self, device: Device) -> Result<Device> {
+        match device {
+            Device::Auto | Device::Cpu => Ok(Device::Cpu),
+            other => bail!("blending does not support {other}"),
         }
     }
 
-    fn offered(&self, _device: Device) -> Vec<(Engine, Precision)> {
+    fn available(&self, _device: Device) -> Vec<(Engine, Precision)> {
         vec![(Engine::Baseline, Precision::F32), (Engine::Baseline, Precision::F16)]
     }
 
-    fn load(&self, case: Case, _device: Device) -> Result<Box<dyn Subject>> {
-        ensure!(case.engine == Engine::Baseline, "blending has no {} engine", case.engine);
-        Ok(Box::new(Blend { case, inside: Inside::default() }))
+    fn load(&self, config: Config, _device: Device) -> Result<Box<dyn Subject>> {
+        ensure!(!config.is_optimized(), "blending has no {} engine", config.engine);
+        Ok(Box::new(Blend { config, simulated: Simulated::default() }))
     }
 }
 
-/// Blending that passes itself off as the optimized engine of a GPU, with the inside that it is
-/// given; as the baseline it tells nothing of its inside, and exists on the CPU alone.
+/// Blending as the optimized engine of a simulated GPU. The baseline exists only on the CPU.
 #[derive(Debug, Default)]
 pub struct BlendOnGpu {
-    /// What the optimized engine tells of itself.
-    pub inside: Inside,
+    /// Properties reported by the optimized engine.
+    pub simulated: Simulated,
 }
 
-/// An inside made up.
+/// Simulated properties of an engine.
 #[derive(Clone, Debug, Default)]
-pub struct Inside {
-    /// What the device takes for a frame with everything on, in ms, one after the other and again
-    /// from the start; where there is none, the device has no clock.
+pub struct Simulated {
+    /// Device times of a frame with all optimizations on, in ms, repeated cyclically. Empty if the
+    /// device has no clock.
     pub device_ms: Vec<f32>,
-    /// The optimizations that apply, each with what a frame takes without it, as a multiple.
+    /// The supported optimizations, each with the factor by which a frame is slower without it.
     pub optimizations: Vec<(Optimization, f32)>,
-    /// The launches of a frame.
+    /// Kernel launches of a frame.
     pub kernels: Vec<KernelTime>,
-    /// What the device gives at most.
+    /// Peak throughput of the device.
     pub ceilings: Option<Ceilings>,
-    /// What a stream holds.
+    /// Memory of a stream.
     pub memory: Option<EngineMemory>,
 }
 
 impl Engines for BlendOnGpu {
-    fn resolve(&self, choice: DeviceChoice) -> Result<Device> {
-        match choice {
-            DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Auto | DeviceChoice::Cuda(0) => Ok(Device::Cuda(0)),
-            DeviceChoice::Cuda(_) => bail!("blending has one GPU"),
-        }
-    }
-
-    fn offered(&self, device: Device) -> Vec<(Engine, Precision)> {
+    fn resolve(&self, device: Device) -> Result<Device> {
         match device {
-            Device::Cpu => BlendEngines.offered(device),
-            Device::Cuda(_) => [Precision::F32, Precision::Tf32, Precision::F16]
-                .map(|precision| (Engine::Optimized, precision))
-                .into(),
+            Device::Cpu => Ok(Device::Cpu),
+            Device::Auto | Device::Cuda(0) => Ok(Device::Cuda(0)),
+            other => bail!("blending does not support {other}"),
         }
     }
 
-    fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>> {
+    fn available(&self, device: Device) -> Vec<(Engine, Precision)> {
         if device == Device::Cpu {
-            return BlendEngines.load(case, device);
+            return BlendEngines.available(device);
         }
-        Ok(Box::new(Blend { case, inside: self.inside.clone() }))
+        let precisions = [Precision::F32, Precision::Tf32, Precision::F16];
+        precisions.map(|precision| (Engine::Optimized, precision)).into()
+    }
+
+    fn load(&self, config: Config, device: Device) -> Result<Box<dyn Subject>> {
+        if device == Device::Cpu {
+            return BlendEngines.load(config, device);
+        }
+        Ok(Box::new(Blend { config, simulated: self.simulated.clone() }))
     }
 }
 
 struct Blend {
-    case: Case,
-    inside: Inside,
+    config: Config,
+    simulated: Simulated,
 }
 
 impl Blend {
     fn stream(&self, size: Size) -> BlendStream<'_> {
-        let Self { case, inside } = self;
-        BlendStream { size, case: *case, inside, timed: 0, last: None, pair: None }
+        let Self { config, simulated } = self;
+        BlendStream { size, config: *config, simulated, timed: 0, last: None, pair: None }
     }
 }
 
 impl Subject for Blend {
     fn info(&self) -> SubjectInfo {
-        let on = self.case.without.optimizations();
-        let applies = self.inside.optimizations.iter().map(|(one, _)| *one);
+        let on = self.config.without.enabled();
+        let supported = self.simulated.optimizations.iter().map(|(one, _)| *one);
         SubjectInfo {
-            weights: self.case.model,
+            weights: self.config.model,
             weights_sha256: String::new(),
             note: Some("blending, no network".into()),
             engine: "blend".into(),
             device: "cpu".into(),
             arithmetic: String::new(),
-            optimizations: applies.filter(|one| on.has(*one)).collect(),
+            optimizations: supported.filter(|one| on.has(*one)).collect(),
             threads: None,
         }
     }
@@ -125,35 +123,35 @@ impl Subject for Blend {
     }
 
     fn ceilings(&self) -> Result<Option<Ceilings>> {
-        Ok(self.inside.ceilings)
+        Ok(self.simulated.ceilings)
     }
 }
 
 struct BlendStream<'a> {
     size: Size,
-    case: Case,
-    inside: &'a Inside,
-    /// Frames whose time was made up.
+    config: Config,
+    simulated: &'a Simulated,
+    /// Number of frames timed so far.
     timed: usize,
     last: Option<Vec<u8>>,
     pair: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl BlendStream<'_> {
-    /// One blended sample in \[0, 1\]. "Half precision" keeps half's 11 significant bits near 1.
+    /// One blended sample in \[0, 1\]. F16 keeps the 11 significant bits that it has near 1.
     fn blend(&self, a: u8, b: u8, t: f32) -> f32 {
         let v = (f32::from(a) * (1.0 - t) + f32::from(b) * t) / 255.0;
-        match self.case.precision {
-            Precision::F32 | Precision::Tf32 => v,
+        match self.config.precision {
             Precision::F16 => (v * 2048.0).round() / 2048.0,
             Precision::Bf16 => (v * 256.0).round() / 256.0,
+            _ => v,
         }
     }
 }
 
 impl Stream for BlendStream<'_> {
     fn push(&mut self, rgb8: &[u8]) -> Result<()> {
-        ensure!(rgb8.len() == self.size.samples(), "a frame of another size");
+        ensure!(rgb8.len() == self.size.samples(), "unexpected frame size");
         let next = rgb8.to_vec();
         if let Some(last) = self.last.replace(next.clone()) {
             self.pair = Some((last, next));
@@ -180,11 +178,11 @@ impl Stream for BlendStream<'_> {
     }
 
     fn time_on_device(&mut self, _t: f32, frames: usize) -> Result<Option<Vec<f32>>> {
-        let (ms, on) = (&self.inside.device_ms, self.case.without.optimizations());
+        let (ms, on) = (&self.simulated.device_ms, self.config.without.enabled());
         if ms.is_empty() {
             return Ok(None);
         }
-        let off = self.inside.optimizations.iter().filter(|(one, _)| !on.has(*one));
+        let off = self.simulated.optimizations.iter().filter(|(one, _)| !on.has(*one));
         let slower: f32 = off.map(|(_, multiple)| multiple).product();
         let times = (self.timed..self.timed + frames).map(|i| ms[i % ms.len()] * slower).collect();
         self.timed += frames;
@@ -192,15 +190,15 @@ impl Stream for BlendStream<'_> {
     }
 
     fn kernel_times(&mut self, _runs: usize) -> Result<Vec<KernelTime>> {
-        Ok(self.inside.kernels.clone())
+        Ok(self.simulated.kernels.clone())
     }
 
     fn memory(&self) -> Option<EngineMemory> {
-        self.inside.memory
+        self.simulated.memory
     }
 }
 
-/// Two frames ahead, as a real queue; each is blended when it is asked for.
+/// Allows two frames in flight. Each is blended when it is submitted.
 struct BlendPipeline<'a> {
     stream: BlendStream<'a>,
     frames: Vec<Vec<u8>>,
@@ -209,7 +207,7 @@ struct BlendPipeline<'a> {
 }
 
 impl Pipeline for BlendPipeline<'_> {
-    fn is_locked(&self) -> bool {
+    fn is_pinned(&self) -> bool {
         true
     }
 

@@ -1,5 +1,4 @@
-//! The engines of `rife-runtime`, behind the benchmark's own traits. The only file of this crate
-//! that knows more of the runtime than its optimizations' names.
+//! Adapts the engines of `rife-runtime` to the traits of the benchmark.
 
 use std::collections::HashMap;
 
@@ -8,14 +7,13 @@ use rife_model::ModelVersion;
 use rife_model::weights::{Store, Weights};
 use rife_runtime as rt;
 
-use crate::record::without_places;
-
 use super::{
-    Case, Ceilings, Device, DeviceChoice, Engine, EngineMemory, Engines, KernelTime, Optimization,
-    Pipeline, Precision, Size, Stream, Subject, SubjectInfo, Tuning,
+    Ceilings, Config, Device, Engine, EngineMemory, Engines, KernelTime, LoadOptions, Optimization,
+    Pipeline, Precision, Size, Stream, Subject, SubjectInfo,
 };
+use crate::files::redact_paths;
 
-/// The engines that ship.
+/// The engines of `rife-runtime`.
 #[derive(Debug)]
 pub struct RuntimeEngines {
     store: Store,
@@ -24,17 +22,17 @@ pub struct RuntimeEngines {
 }
 
 impl RuntimeEngines {
-    /// Engines that take their weights from `store`, and on a CPU run on so many threads: on one
-    /// for each processor where none are chosen.
+    /// Engines with weights from `store` and, on a CPU, a number of threads; `None` for the
+    /// default.
     pub fn new(store: Store, threads: Option<usize>) -> Self {
         Self { store, weights: HashMap::new(), threads }
     }
 
-    /// Makes sure that the weights of `models` are there before anything is measured; `notify` is
-    /// told of what is fetched.
+    /// Makes the weights of `models` available, downloading them if needed. `notify` receives
+    /// progress messages.
     ///
     /// # Errors
-    /// Where weights cannot be had.
+    /// When weights are not available.
     pub fn prepare(&mut self, models: &[ModelVersion], notify: &mut dyn FnMut(&str)) -> Result<()> {
         for model in models {
             self.weights.insert(*model, self.store.fetch(*model, notify)?);
@@ -43,75 +41,43 @@ impl RuntimeEngines {
     }
 }
 
-fn runtime_device(device: Device) -> rt::Device {
-    match device {
-        Device::Cpu => rt::Device::Cpu,
-        Device::Cuda(index) => rt::Device::Cuda(index),
-    }
-}
-
 impl Engines for RuntimeEngines {
-    fn resolve(&self, choice: DeviceChoice) -> Result<Device> {
-        let choice = match choice {
-            DeviceChoice::Auto => rt::Device::Auto,
-            DeviceChoice::Cpu => rt::Device::Cpu,
-            DeviceChoice::Cuda(index) => rt::Device::Cuda(index),
-        };
-        Ok(match choice.resolve()? {
-            rt::Device::Cuda(index) => Device::Cuda(index),
-            _ => Device::Cpu,
-        })
+    fn resolve(&self, device: Device) -> Result<Device> {
+        Ok(device.resolve()?)
     }
 
-    fn offered(&self, device: Device) -> Vec<(Engine, Precision)> {
-        let device = runtime_device(device);
+    fn available(&self, device: Device) -> Vec<(Engine, Precision)> {
         let here =
             rt::engines().into_iter().filter(|e| e.state.is_ok() && e.device.same_kind(device));
-        let mut offered: Vec<_> = here
-            .flat_map(|e| {
-                let engine = match e.engine {
-                    rt::Engine::Optimized => Engine::Optimized,
-                    _ => Engine::Baseline,
-                };
-                e.precisions.into_iter().filter_map(move |p| match p {
-                    rt::Precision::F32 => Some((engine, Precision::F32)),
-                    rt::Precision::Tf32 => Some((engine, Precision::Tf32)),
-                    rt::Precision::F16 => Some((engine, Precision::F16)),
-                    rt::Precision::Bf16 => Some((engine, Precision::Bf16)),
-                    _ => None,
-                })
-            })
+        let mut available: Vec<_> = here
+            .flat_map(|e| e.precisions.into_iter().map(move |precision| (e.engine, precision)))
+            .filter(|(_, precision)| *precision != Precision::Auto)
             .collect();
-        offered.sort();
-        offered
+        available.sort_by_key(|(engine, precision)| (*engine as u8, *precision as u8));
+        available
     }
 
-    fn load(&self, case: Case, device: Device) -> Result<Box<dyn Subject>> {
-        self.load_tuned(case, device, Tuning { threads: self.threads, batch: 1 })
+    fn load(&self, config: Config, device: Device) -> Result<Box<dyn Subject>> {
+        self.load_with(config, device, LoadOptions { threads: self.threads, batch: 1 })
     }
 
-    fn load_tuned(&self, case: Case, device: Device, tuning: Tuning) -> Result<Box<dyn Subject>> {
+    fn load_with(
+        &self,
+        config: Config,
+        device: Device,
+        options: LoadOptions,
+    ) -> Result<Box<dyn Subject>> {
         let weights = self
             .weights
-            .get(&case.model)
-            .with_context(|| format!("the weights of {} were not prepared", case.model))?;
-        let engine = match case.engine {
-            Engine::Baseline => rt::Engine::Baseline,
-            Engine::Optimized => rt::Engine::Optimized,
-        };
-        let precision = match case.precision {
-            Precision::F32 => rt::Precision::F32,
-            Precision::Tf32 => rt::Precision::Tf32,
-            Precision::F16 => rt::Precision::F16,
-            Precision::Bf16 => rt::Precision::Bf16,
-        };
-        let builder = rt::Interpolator::builder(case.model)
-            .engine(engine)
-            .device(runtime_device(device))
-            .precision(precision)
-            .optimizations(case.without.optimizations());
-        let builder = builder.batch(tuning.batch);
-        let builder = match tuning.threads.or(self.threads) {
+            .get(&config.model)
+            .with_context(|| format!("weights of {} were not prepared", config.model))?;
+        let builder = rt::Interpolator::builder(config.model)
+            .engine(config.engine)
+            .device(device)
+            .precision(config.precision)
+            .optimizations(config.without.enabled())
+            .batch(options.batch);
+        let builder = match options.threads.or(self.threads) {
             Some(threads) => builder.threads(threads),
             None => builder,
         };
@@ -127,7 +93,7 @@ impl Subject for RuntimeSubject {
         SubjectInfo {
             weights: info.weights.version,
             weights_sha256: info.weights.tensors_sha256.clone(),
-            note: info.weights.note.as_deref().map(without_places),
+            note: info.weights.note.as_deref().map(redact_paths),
             engine: info.engine.to_string(),
             device: info.description.device.clone(),
             arithmetic: info.description.arithmetic.clone(),
@@ -147,7 +113,7 @@ impl Subject for RuntimeSubject {
     fn pipeline(&self, size: Size, frames: &[&[u8]]) -> Result<Box<dyn Pipeline + '_>> {
         let size = rt::FrameSize::new(size.width, size.height);
         let session = self.0.session(size)?;
-        // Without pinned memory an application has none of its own either.
+        // An application that opts out of pinned memory does not pin its own frames either.
         let pinned = self.0.info().description.optimizations.has(Optimization::PinnedMemory);
         let lock = |frame| if pinned { self.0.pin(frame) } else { frame };
         let filled = |rgb: &[u8]| Ok(lock(rt::Frame::rgb8(size, rgb.to_vec())?));
@@ -220,6 +186,7 @@ impl Stream for RuntimeStream {
         let mut out = rt::FrameViewMut::planar_f32(self.size, out, stride)?;
         Ok(self.session.at_into(t, &mut out)?)
     }
+
     fn time_on_device(&mut self, t: f32, frames: usize) -> Result<Option<Vec<f32>>> {
         Ok(self.session.time_on_device(t, frames)?)
     }
@@ -240,7 +207,7 @@ impl Stream for RuntimeStream {
     }
 }
 
-/// The frames go out in a ring, as an application that hands them on would have it.
+/// Output frames are reused in a ring, as an application would do.
 struct RuntimePipeline {
     session: rt::Session,
     inputs: Vec<rt::Frame>,
@@ -249,7 +216,7 @@ struct RuntimePipeline {
 }
 
 impl Pipeline for RuntimePipeline {
-    fn is_locked(&self) -> bool {
+    fn is_pinned(&self) -> bool {
         self.inputs.iter().chain(&self.outs).all(rt::Frame::is_pinned)
     }
 
@@ -270,7 +237,7 @@ impl Pipeline for RuntimePipeline {
         let out = &mut self.outs[at];
         self.session.finish_into(&mut out.view_mut())?;
         self.finished += 1;
-        out.as_rgb8().context("the frame has lost its format")
+        out.as_rgb8().context("unexpected pixel format")
     }
 
     fn memory(&self) -> Option<EngineMemory> {
@@ -288,31 +255,30 @@ fn memory(session: &rt::Session) -> Option<EngineMemory> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Case, Engines, Size};
     use super::*;
 
     #[test]
-    fn pairs_at_once_are_what_a_stream_makes_of_each() {
+    fn batched_pairs_match_a_stream_of_each_pair() {
         let size = Size { width: 48, height: 32 };
         let model = ModelVersion::V4_6;
         let mut engines = RuntimeEngines::new(Store::locate(None).expect("a store"), Some(2));
         engines.prepare(&[model], &mut |_| ()).expect("weights");
-        let case = Case { engine: Engine::Optimized, ..Case::reference(model) };
-        let tuning = Tuning { threads: None, batch: 2 };
-        let subject = engines.load_tuned(case, Device::Cpu, tuning).expect("an engine");
+        let config = Config { engine: Engine::Optimized, ..Config::reference(model) };
+        let options = LoadOptions { threads: None, batch: 2 };
+        let subject = engines.load_with(config, Device::Cpu, options).expect("an engine");
         let frames: Vec<Vec<u8>> = (0..4usize)
             .map(|i| (0..size.samples()).map(|s| ((s / 3 + 2 * i) % 97 + s % 3) as u8).collect())
             .collect();
         let pairs: Vec<(&[u8], &[u8])> = frames.windows(2).map(|f| (&*f[0], &*f[1])).collect();
-        let mut made = vec![vec![0; size.samples()]; pairs.len()];
-        subject.pairs_rgb8(size, &pairs, 0.5, &mut made).expect("frames");
-        for ((earlier, later), made) in pairs.iter().zip(&made) {
+        let mut batched = vec![vec![0; size.samples()]; pairs.len()];
+        subject.pairs_rgb8(size, &pairs, 0.5, &mut batched).expect("frames");
+        for ((earlier, later), batched) in pairs.iter().zip(&batched) {
             let mut stream = subject.session(size).expect("a session");
             stream.push(earlier).expect("a frame");
             stream.push(later).expect("a frame");
             let mut alone = vec![0; size.samples()];
             stream.at_rgb8(0.5, &mut alone).expect("a frame");
-            assert_eq!(*made, alone);
+            assert_eq!(*batched, alone);
         }
     }
 }

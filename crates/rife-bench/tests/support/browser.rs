@@ -1,18 +1,18 @@
-//! Where this machine has a Chromium, if it has one.
+//! Finds a Chromium browser.
 
 use std::env;
 use std::path::PathBuf;
 
-/// Names the program.
+/// Environment variable with the browser's path.
 pub const ENV: &str = "CHROMIUM";
 const NAMES: [&str; 3] = ["chromium", "chromium-headless-shell", "google-chrome"];
 
-/// The program that [`ENV`] names, else the first of its names that is on the path.
+/// The browser in [`ENV`], else the first known name in PATH.
 pub fn find() -> Option<PathBuf> {
     let named = env::var_os(ENV).filter(|name| !name.is_empty()).map(PathBuf::from);
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = |name: PathBuf| {
-        // A path with folders is one already; joined to an absolute one it stays what it is.
+        // Joining an absolute path yields that path.
         env::split_paths(&path).map(|folder| folder.join(&name)).find(|file| file.is_file())
     };
     match named {

@@ -1,19 +1,19 @@
-//! Records with everything in them, measured on the stand-in engine and filled up.
+//! Complete records, measured on the blending engine and extended with synthetic data.
 
 use clap::Parser;
 use rife_bench::args::Args;
-use rife_bench::measure::fidelity::Comparison;
+use rife_bench::measure::fidelity::{Comparison, Fidelity};
 use rife_bench::measure::gpu::{GpuFacts, GpuUse};
 use rife_bench::measure::peers::Peer;
-use rife_bench::measure::quality::{Quality, QualityResult, Truth};
+use rife_bench::measure::quality::{GroundTruth, Quality, QualityResult};
 use rife_bench::measure::scaling::{Axis, ScalingPoint};
-use rife_bench::measure::{Summary, measure_all};
+use rife_bench::measure::{Measurement, Summary, measure_all};
 use rife_bench::plan::Plan;
 use rife_bench::record::Record;
 use rife_bench::stats::Spread;
-use rife_bench::subject::blend::{BlendOnGpu, Inside};
+use rife_bench::subject::blend::{BlendOnGpu, Simulated};
 use rife_bench::subject::{
-    Case, Ceilings, Engine, EngineMemory, KernelTime, Optimization, Precision, Size,
+    Ceilings, Config, Engine, EngineMemory, KernelTime, Optimization, Precision, Size,
 };
 
 fn gpu() -> BlendOnGpu {
@@ -33,7 +33,7 @@ fn gpu() -> BlendOnGpu {
     }
     kernels.push(launch("blend".into(), "blend", 0.03, 0.0, 5e7));
     BlendOnGpu {
-        inside: Inside {
+        simulated: Simulated {
             device_ms: vec![2.0, 2.01, 1.99, 2.05],
             optimizations: vec![
                 (Optimization::FusedKernels, 2.0),
@@ -48,18 +48,18 @@ fn gpu() -> BlendOnGpu {
     }
 }
 
-/// A record in which every section is there.
+/// A record with every section.
 pub fn full() -> Record {
     let engines = gpu();
     let line = "rife-bench --model 4.6 --precision f32,f16 --size 96x64 --frames 24 --repeats 2 \
                 --ablate --profile --pictures --quiet";
     let plan = Plan::new(&Args::parse_from(line.split_whitespace()), &engines).expect("a plan");
-    let measured = measure_all(&plan, &engines, &()).expect("frames");
-    let mut record = Record::new(&plan, measured);
-    record.command = line.into();
-    record.machine.cpu = "A processor".into();
-    record.machine.gpus = vec![GpuFacts { name: "A card".into(), memory_mib: 81_920.0 }];
-    record.machine.gpu_driver = Some("1.2.3".into());
+    let results = measure_all(&plan, &engines, &()).expect("frames");
+    let mut record = Record::new(&plan, results).expect("a record");
+    record.header.command = line.into();
+    record.header.machine.cpu = "A processor".into();
+    record.header.machine.gpus = vec![GpuFacts { name: "A card".into(), memory_mib: 81_920.0 }];
+    record.header.machine.gpu_driver = Some("1.2.3".into());
     with_baseline(&mut record);
     record.peers = peers();
     record.quality = Some(quality(&record));
@@ -67,7 +67,7 @@ pub fn full() -> Record {
     record
 }
 
-/// The stand-in has no baseline on a GPU: a slower copy of what it has is as good for a report.
+/// Adds a baseline, which the blending engine lacks on a GPU, as a slower copy of its results.
 fn with_baseline(record: &mut Record) {
     for m in &mut record.measurements {
         m.runs.iter_mut().for_each(|run| run.gpu = Some(on_gpu(846.0)));
@@ -76,7 +76,7 @@ fn with_baseline(record: &mut Record) {
     let optimized = record.measurements.clone();
     let mut baseline = optimized.clone();
     for m in &mut baseline {
-        m.case.engine = Engine::Baseline;
+        m.config.engine = Engine::Baseline;
         (m.device, m.memory) = (None, None);
         for run in &mut m.runs {
             run.frame_ms.iter_mut().for_each(|ms| *ms = *ms * 7.0 + 5.0);
@@ -84,17 +84,16 @@ fn with_baseline(record: &mut Record) {
         }
         m.summary = Summary::of(&m.runs);
     }
-    let half = |m: &&rife_bench::measure::Measurement| m.case.precision == Precision::F16;
+    let half = |m: &&Measurement| m.config.precision == Precision::F16;
     if let Some(fidelity) = optimized.iter().find(half).and_then(|m| m.fidelity.clone()) {
-        let case =
-            Case { engine: Engine::Optimized, precision: Precision::F16, ..fidelity.reference };
+        let config =
+            Config { engine: Engine::Optimized, precision: Precision::F16, ..fidelity.reference };
         for reference in [
-            Case { engine: Engine::Baseline, ..case },
-            Case { engine: Engine::Optimized, precision: Precision::F32, ..case },
+            Config { engine: Engine::Baseline, ..config },
+            Config { precision: Precision::F32, ..config },
         ] {
-            let fidelity =
-                rife_bench::measure::fidelity::Fidelity { reference, ..fidelity.clone() };
-            record.comparisons.push(Comparison { case, size: None, fidelity });
+            let fidelity = Fidelity { reference, ..fidelity.clone() };
+            record.comparisons.push(Comparison { config, size: None, fidelity });
         }
     }
     record.measurements = baseline.into_iter().chain(optimized).collect();
@@ -144,13 +143,13 @@ fn peers() -> Vec<Peer> {
 
 fn quality(record: &Record) -> Quality {
     let mut measured = record.measurements.iter().filter_map(|m| m.fidelity.as_ref());
-    // Of frames that are all the same nothing is over anything.
+    // Identical frames would have an infinite PSNR.
     let measured = measured.find(|fidelity| fidelity.psnr_db.0.is_finite());
     let frames = measured.expect("fidelity").frames.clone();
-    let blend = Truth::of(frames).expect("frames");
-    let result = |m: &rife_bench::measure::Measurement| QualityResult {
-        case: m.case,
-        truth: Some(Truth { ssim: 0.97, ..blend.clone() }),
+    let blend = GroundTruth::of(frames).expect("frames");
+    let result = |m: &Measurement| QualityResult {
+        config: m.config,
+        truth: Some(GroundTruth { ssim: 0.97, ..blend.clone() }),
         error: None,
     };
     Quality {
@@ -169,7 +168,7 @@ fn scaling() -> Vec<ScalingPoint> {
     let mut point = |axis, precision, size: Size, threads, batch, fps: f64| {
         points.push(ScalingPoint {
             axis,
-            case: Case { engine: Engine::Optimized, precision, ..Case::reference(model) },
+            config: Config { engine: Engine::Optimized, precision, ..Config::reference(model) },
             size,
             threads,
             batch,

@@ -2,27 +2,27 @@
 
 use maud::{Markup, html};
 
-use crate::kernels::FrameTimes;
-use crate::kernels::rows::Row;
-use crate::kernels::stages::stages;
 use crate::measure::Measurement;
 use crate::measure::ablation::{Ablation, Gain};
+use crate::measure::kernels::FrameTimes;
 use crate::measure::peers::Peer;
 use crate::measure::quality::Quality;
 use crate::measure::scaling::{Axis, ScalingPoint};
 use crate::record::Record;
-use crate::report::chart::{Bar, Bars, Group, Line, Lines};
-use crate::report::facts::{engine_mib, peak_mib, rank};
+use crate::report::chart::{Bar, Bars, Group, Lines};
+use crate::report::facts::{engine_mib, is_gpu, peak_mib, rank};
 use crate::report::figures::{change, db, share, three};
-use crate::report::tables::ablation::{off_alone, on_alone, optimizations};
+use crate::report::kernels::rows::Row;
+use crate::report::kernels::stages::stages;
+use crate::report::tables::ablation::{disabled_alone, enabled_alone, optimizations};
 use crate::report::tables::profile;
 use crate::report::tables::speed::fps_quartiles;
-use crate::subject::{Case, Device, Optimization, Size};
+use crate::subject::{Config, Optimization, Size};
 
-/// Rows of kernels that a chart has room for.
+/// Number of kernels in a chart.
 const KERNELS: usize = 12;
 
-/// Frames a second of each configuration.
+/// Speed of each configuration.
 pub fn speed(measurements: &[&Measurement], size: Size) -> Markup {
     let bar = |series, fps, spread| Bar { spread: Some(spread), ..Bar::of(series, fps) };
     let group = |m: &&Measurement| {
@@ -32,12 +32,12 @@ pub fn speed(measurements: &[&Measurement], size: Size) -> Markup {
             fed.map(|e| bar(1, e.fps, (e.run_fps.p25, e.run_fps.p75))),
             device.map(|d| bar(2, d.fps, fps_quartiles(&d.frame_ms))),
         ];
-        Group { name: m.case.to_string(), bars: bars.into_iter().flatten().collect() }
+        Group { name: m.config.to_string(), bars: bars.into_iter().flatten().collect() }
     };
     Bars {
         title: format!("Speed at {size}"),
-        axis: "generated frames a second".into(),
-        series: Bars::series(&["one at a time", "end to end", "on the device"]),
+        axis: "interpolated frames per second".into(),
+        series: Bars::series(&["latency", "end to end", "device"]),
         groups: groups(measurements.iter().map(group)),
     }
     .render()
@@ -45,19 +45,16 @@ pub fn speed(measurements: &[&Measurement], size: Size) -> Markup {
 
 /// Memory of each configuration.
 pub fn memory(record: &Record, measurements: &[&Measurement], size: Size) -> Markup {
-    let peak = match record.settings.device {
-        Device::Cpu => "peak of the process",
-        Device::Cuda(_) => "peak on the GPU (NVML)",
-    };
+    let peak = if is_gpu(record) { "GPU peak (NVML)" } else { "process peak" };
     let group = |m: &&Measurement| {
-        let seen = [engine_mib(m), peak_mib(record, m)].into_iter().enumerate();
-        let bars = seen.filter_map(|(series, mib)| Some(Bar::of(series, mib?))).collect();
-        Group { name: m.case.to_string(), bars }
+        let memory = [engine_mib(m), peak_mib(record, m)].into_iter().enumerate();
+        let bars = memory.filter_map(|(series, mib)| Some(Bar::of(series, mib?))).collect();
+        Group { name: m.config.to_string(), bars }
     };
     Bars {
         title: format!("Memory at {size}"),
         axis: "MiB".into(),
-        series: Bars::series(&["held by the engine", peak]),
+        series: Bars::series(&["engine", peak]),
         groups: groups(measurements.iter().map(group)),
     }
     .render()
@@ -67,7 +64,7 @@ fn groups(groups: impl Iterator<Item = Group>) -> Vec<Group> {
     groups.filter(|group| !group.bars.is_empty()).collect()
 }
 
-/// Others beside ours, model by model and size by size.
+/// Other implementations and ours, for each model and size.
 pub fn peers(peers: &[Peer]) -> Markup {
     let mut kinds = Vec::new();
     for peer in peers {
@@ -86,8 +83,8 @@ pub fn peers(peers: &[Peer]) -> Markup {
         };
         Bars {
             title: format!("{model} at {size}"),
-            axis: "generated frames a second".into(),
-            series: Bars::series(&["others", "this project"]),
+            axis: "interpolated frames per second".into(),
+            series: Bars::series(&["other implementations", "this project"]),
             groups: of.iter().map(group).collect(),
         }
         .render()
@@ -95,7 +92,7 @@ pub fn peers(peers: &[Peer]) -> Markup {
     html! { @for kind in kinds { (chart(kind)) } }
 }
 
-/// What each optimization of a configuration gains, off alone and on alone.
+/// The gain of each optimization, disabled alone and enabled alone.
 pub fn gains(ablation: &Ablation) -> Markup {
     let chart = |title: &str, of: &dyn Fn(Optimization) -> Option<Gain>| {
         let group = |one: Optimization| {
@@ -108,24 +105,24 @@ pub fn gains(ablation: &Ablation) -> Markup {
             };
             Some(Group { name: format!("{one}: {}", gain.verdict), bars: vec![bar] })
         };
-        let series = ["helped", "neutral", "hurt"].map(|name| (name.to_owned(), name.to_owned()));
+        let series = ["helped", "neutral", "hurt"].map(|name| (name, name));
         Bars {
             title: title.into(),
-            axis: "gain in frames a second, %; whiskers: least to most of the runs".into(),
+            axis: "gain in frames per second, %; whiskers: range of the runs".into(),
             series: series.into(),
             groups: optimizations(ablation).into_iter().filter_map(group).collect(),
         }
         .render()
     };
     html! {
-        (chart("Off alone: what each adds to all others, on the device", &|one| {
-            off_alone(ablation, one)?.device
+        (chart("Disabled alone: gain on top of all others, device", &|one| {
+            disabled_alone(ablation, one)?.device
         }))
-        (chart("Off alone, end to end", &|one| off_alone(ablation, one)?.end_to_end))
-        (chart("On alone: what each does by itself, on the device", &|one| {
-            on_alone(ablation, one)?.device
+        (chart("Disabled alone, end to end", &|one| disabled_alone(ablation, one)?.end_to_end))
+        (chart("Enabled alone: gain without any other, device", &|one| {
+            enabled_alone(ablation, one)?.device
         }))
-        (chart("On alone, end to end", &|one| on_alone(ablation, one)?.end_to_end))
+        (chart("Enabled alone, end to end", &|one| enabled_alone(ablation, one)?.end_to_end))
     }
 }
 
@@ -136,13 +133,13 @@ pub fn profile(frame: &FrameTimes) -> Markup {
         let group = |row: &Row| {
             let text = format!("{} ms, {}%", three(row.ms), share(Some(row.ms / all)));
             let mut bars = vec![Bar { text: three(row.ms), ..Bar::of(0, row.ms) }];
-            bars.extend(row.floor_ms.map(|floor| Bar::of(1, floor)));
+            bars.extend(row.roofline_ms.map(|roofline| Bar::of(1, roofline)));
             Group { name: format!("{}: {text}", row.name), bars }
         };
         Bars {
             title: title.into(),
             axis: "ms".into(),
-            series: Bars::series(&["taken", "least on this device"]),
+            series: Bars::series(&["measured", "roofline"]),
             groups: rows.iter().map(group).collect(),
         }
         .render()
@@ -151,20 +148,20 @@ pub fn profile(frame: &FrameTimes) -> Markup {
     kernels.truncate(KERNELS);
     html! {
         (chart("By stage", stages(frame)))
-        (chart("By kernel, the most expensive", kernels))
+        (chart("By kernel, the slowest", kernels))
     }
 }
 
-/// Configurations against the truth.
+/// Configurations against ground truth.
 pub fn quality(quality: &Quality) -> Markup {
     let bar = |series, psnr| Bar { text: db(psnr), ..Bar::of(series, psnr.0) };
     let blend = Group { name: "blending".into(), bars: vec![bar(0, quality.blend.psnr_db)] };
     let results = quality.results.iter().filter_map(|result| {
         let bars = vec![bar(1, result.truth.as_ref()?.psnr_db)];
-        Some(Group { name: result.case.to_string(), bars })
+        Some(Group { name: result.config.to_string(), bars })
     });
     Bars {
-        title: format!("PSNR against the truth, {}", quality.clip),
+        title: format!("PSNR against ground truth, {}", quality.clip),
         axis: "dB".into(),
         series: Bars::series(&["blending", "interpolated"]),
         groups: [blend].into_iter().chain(results).collect(),
@@ -172,7 +169,7 @@ pub fn quality(quality: &Quality) -> Markup {
     .render()
 }
 
-/// How cost grows with each axis.
+/// Scaling along each axis.
 pub fn scaling(points: &[ScalingPoint]) -> Markup {
     let fps = |point: &ScalingPoint| point.fps.or(point.device_fps);
     let memory = |point: &ScalingPoint| {
@@ -180,40 +177,40 @@ pub fn scaling(points: &[ScalingPoint]) -> Markup {
         engine.or(point.peak_gpu_mib).or(point.peak_rss_mib)
     };
     let pixels = |point: &ScalingPoint| point.size.pixels() as f64;
-    let places = |axis| {
-        let mut places: Vec<(f64, String)> = points
+    let names = |axis| {
+        let mut names: Vec<(f64, String)> = points
             .iter()
             .filter(|point| point.axis == axis)
             .map(|point| (pixels(point), point.size.to_string()))
             .collect();
-        places.sort_by(|a, b| a.0.total_cmp(&b.0));
-        places.dedup();
-        places
+        names.sort_by(|a, b| a.0.total_cmp(&b.0));
+        names.dedup();
+        names
     };
-    let counted = |title: &str, across: &str, axis, count: &dyn Fn(&ScalingPoint) -> f64| Lines {
+    let counted = |title: &str, x: &str, axis, count: &dyn Fn(&ScalingPoint) -> f64| Lines {
         title: title.into(),
-        across: across.into(),
-        up: "generated frames a second".into(),
+        x: x.into(),
+        y: "interpolated frames per second".into(),
         logarithmic: false,
-        places: Vec::new(),
+        names: Vec::new(),
         lines: lines(points, axis, &|point| Some((count(point), fps(point)?))),
     };
-    let by_size = |title: &str, up: &str, of: &dyn Fn(&ScalingPoint) -> Option<f64>| Lines {
+    let by_size = |title: &str, y: &str, of: &dyn Fn(&ScalingPoint) -> Option<f64>| Lines {
         title: title.into(),
-        across: "size of the frames, px".into(),
-        up: up.into(),
+        x: "frame size, px".into(),
+        y: y.into(),
         logarithmic: true,
-        places: places(Axis::Size),
+        names: names(Axis::Size),
         lines: lines(points, Axis::Size, &|point| Some((pixels(point), of(point)?))),
     };
     let threads = |point: &ScalingPoint| point.threads.map_or(f64::NAN, |threads| threads as f64);
     html! {
-        (by_size("Time of a frame over its size", "ms a frame", &|p| fps(p).map(|v| 1000.0 / v))
+        (by_size("Frame time by frame size", "ms per frame", &|p| fps(p).map(|v| 1000.0 / v))
             .render())
-        (by_size("Memory over the size of the frames", "MiB", &memory).render())
-        (counted("Speed over threads", "threads", Axis::Threads, &threads).render())
-        (counted("Speed over batch", "frames at once", Axis::Batch, &|p| p.batch as f64).render())
-        (counted("Speed over pairs", "pairs at once", Axis::Pairs, &|p| p.batch as f64).render())
+        (by_size("Memory by frame size", "MiB", &memory).render())
+        (counted("Speed by threads", "threads", Axis::Threads, &threads).render())
+        (counted("Speed by batch size", "frames per call", Axis::Batch, &|p| p.batch as f64).render())
+        (counted("Speed by pairs per call", "pairs per call", Axis::Pairs, &|p| p.batch as f64).render())
     }
 }
 
@@ -221,18 +218,18 @@ fn lines(
     points: &[ScalingPoint],
     axis: Axis,
     place: &dyn Fn(&ScalingPoint) -> Option<(f64, f64)>,
-) -> Vec<Line> {
-    let mut cases: Vec<Case> = Vec::new();
+) -> Vec<(String, Vec<(f64, f64)>)> {
+    let mut configs: Vec<Config> = Vec::new();
     for point in points.iter().filter(|point| point.axis == axis) {
-        if !cases.contains(&point.case) {
-            cases.push(point.case);
+        if !configs.contains(&point.config) {
+            configs.push(point.config);
         }
     }
-    let line = |case: Case| {
-        let of = points.iter().filter(|point| (point.axis, point.case) == (axis, case));
+    let line = |config: Config| {
+        let of = points.iter().filter(|point| (point.axis, point.config) == (axis, config));
         let mut points: Vec<_> = of.filter_map(place).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Line { name: case.to_string(), points }
+        (config.to_string(), points)
     };
-    cases.into_iter().map(line).collect()
+    configs.into_iter().map(line).collect()
 }

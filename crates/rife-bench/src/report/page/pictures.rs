@@ -1,31 +1,30 @@
-//! The worst frame of each comparison: made, as it should be, and where they differ.
+//! The worst frame of each comparison: interpolated, reference, and their difference.
 
 use maud::{Markup, html};
 
 use crate::measure::fidelity::Fidelity;
-use crate::measure::pictures::Pictures;
+use crate::measure::worst_frame::WorstFramePictures;
 use crate::record::Record;
 use crate::report::figures::{db, of_255, three};
 
-/// Colours of the error from none to that which is white, red, green and blue: dark to light, so
-/// that it reads without colours, too.
+/// Red, green and blue of the error colours, from no error to the largest: from dark to light, so
+/// that they are readable without colours.
 const HEAT: [&str; 3] = ["0 .23 .58 .87 .99 1", "0 .04 .15 .35 .75 1", "0 .35 .40 .20 .35 1"];
 
-/// Every comparison that has pictures, of the record of this number on the page; nothing where none
-/// has.
-pub fn of(record: &Record, number: usize) -> Markup {
+/// The comparisons that have thumbnails, of the record with this number on the page.
+pub fn section(record: &Record, number: usize) -> Markup {
     let own = record.measurements.iter().filter_map(|m| Some((m.name(), m.fidelity.as_ref()?)));
-    let further = record.comparisons.iter().map(|one| (one.case.to_string(), &one.fidelity));
-    let all: Vec<(String, &Fidelity, &Pictures)> = own
+    let further = record.comparisons.iter().map(|one| (one.config.to_string(), &one.fidelity));
+    let all: Vec<(String, &Fidelity, &WorstFramePictures)> = own
         .chain(further)
         .filter_map(|(name, fidelity)| Some((name, fidelity, fidelity.pictures.as_ref()?)))
-        .filter(|(_, _, pictures)| are_whole(pictures))
+        .filter(|(_, _, pictures)| are_valid(pictures))
         .collect();
     html! {
         @if !all.is_empty() {
-            h3 { "The worst frames" }
-            p.note { "The largest error of each pixel's channels, scaled so that the worst shows; "
-                "what is white is said with each." }
+            h3 { "Worst frames" }
+            p.note { "Errors are the largest of each pixel's channels, scaled so that the worst is "
+                "visible; each caption states the error shown as white." }
             (scale(number))
             @for (name, fidelity, pictures) in &all {
                 (one(name, fidelity, pictures, number))
@@ -34,16 +33,16 @@ pub fn of(record: &Record, number: usize) -> Markup {
     }
 }
 
-fn one(name: &str, fidelity: &Fidelity, pictures: &Pictures, number: usize) -> Markup {
+fn one(name: &str, fidelity: &Fidelity, pictures: &WorstFramePictures, number: usize) -> Markup {
     let reference = format!("{} {}", fidelity.reference.engine, fidelity.reference.precision);
     let worst = fidelity
         .frames
         .get(pictures.frame)
         .map_or(fidelity.worst_frame_psnr_db, |frame| frame.psnr_db);
-    let made = format!("made by {name}, frame {}", pictures.frame);
-    let expected = format!("made by {reference}");
+    let interpolated = format!("{name}, frame {}", pictures.frame);
+    let expected = reference.clone();
     let error = format!(
-        "error: {} dB; white is {}/255 ({} of full scale)",
+        "error: {} dB; white = {}/255 ({} of full scale)",
         db(worst),
         of_255(pictures.error_white),
         three(pictures.error_white)
@@ -51,7 +50,7 @@ fn one(name: &str, fidelity: &Fidelity, pictures: &Pictures, number: usize) -> M
     html! {
         h4 { (name) " against " (reference) }
         div.pictures {
-            (picture(pictures, "jpeg", &pictures.made, &made, None))
+            (picture(pictures, "jpeg", &pictures.made, &interpolated, None))
             (picture(pictures, "jpeg", &pictures.reference, &expected, None))
             (picture(pictures, "png", &pictures.error, &error, Some(number)))
         }
@@ -59,7 +58,7 @@ fn one(name: &str, fidelity: &Fidelity, pictures: &Pictures, number: usize) -> M
 }
 
 fn picture(
-    pictures: &Pictures,
+    pictures: &WorstFramePictures,
     kind: &str,
     base64: &str,
     caption: &str,
@@ -74,12 +73,12 @@ fn picture(
     }
 }
 
-/// What the colours mean, and, for the pictures, the filter that makes them.
+/// Legend of the error colours, and the filter that applies them to the error images.
 fn scale(number: usize) -> Markup {
     html! {
         svg.scale viewBox="0 0 360 34" role="img" {
             title { "Colours of the error" }
-            desc { "From black, no error, over purple and orange to white, the largest." }
+            desc { "From black (no error) through purple and orange to white (largest error)." }
             defs {
                 linearGradient id=(format!("grey{number}")) {
                     stop offset="0" stop-color="#000" {}
@@ -96,13 +95,13 @@ fn scale(number: usize) -> Markup {
             rect x="0" y="2" width="360" height="14" fill=(format!("url(#grey{number})"))
                 filter=(format!("url(#heat{number})")) {}
             text.tick x="0" y="29" { "no error" }
-            text.tick x="360" y="29" text-anchor="end" { "white: the largest" }
+            text.tick x="360" y="29" text-anchor="end" { "largest error" }
         }
     }
 }
 
-/// Whether these are pictures as far as can be told without decoding them.
-fn are_whole(pictures: &Pictures) -> bool {
+/// Whether the thumbnails look valid, without decoding them.
+fn are_valid(pictures: &WorstFramePictures) -> bool {
     let base64 = |text: &str| {
         let fits = |c: u8| c.is_ascii_alphanumeric() || b"+/=".contains(&c);
         !text.is_empty() && text.bytes().all(fits)

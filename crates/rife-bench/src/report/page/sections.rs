@@ -1,31 +1,32 @@
-//! A record's part of the page, section by section; what the record does not have is left out.
+//! The sections of a record on the page. Sections without data are omitted.
 
 use maud::{Markup, html};
 
 use super::{charts, pictures, summary, table};
 use crate::measure::ablation::Ablation;
 use crate::record::Record;
-use crate::report::facts::{engine_notes, pairs, size_of};
-use crate::report::sources::Source;
+use crate::report::facts::size_of;
+use crate::report::pairs::pairs;
+use crate::report::records::NamedRecord;
 use crate::report::tables::{
     ablation, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed, start,
 };
-use crate::report::warnings::warnings;
+use crate::report::warnings::{engine_notes, warnings};
 
-/// The record of this number on the page.
-pub fn of(source: &Source, number: usize) -> Markup {
-    let record = &source.record;
+/// The record with this number on the page.
+pub fn section(named: &NamedRecord, number: usize) -> Markup {
+    let record = &named.record;
     html! {
         section id=(format!("r{number}")) aria-labelledby=(format!("h{number}")) {
-            h2 id=(format!("h{number}")) { (source.name) }
+            h2 id=(format!("h{number}")) { (named.name) }
             (facts(record))
-            (summary::of(record))
-            (warned(record))
+            (summary::section(record))
+            (caveats(record))
             (speed_and_memory(record))
-            (further(record))
+            (others(record))
             (optimizations(record))
             (profiles(record))
-            (growth(record))
+            (scaling_charts(record))
             (frames(record, number))
         }
     }
@@ -42,15 +43,15 @@ fn facts(record: &Record) -> Markup {
     }
 }
 
-fn warned(record: &Record) -> Markup {
+fn caveats(record: &Record) -> Markup {
     let warnings = warnings(record);
     let notes = engine_notes(record);
     html! {
         @if !warnings.is_empty() || !notes.is_empty() {
-            h3 { "Before trusting this" }
+            h3 { "Notes and warnings" }
             ul.warnings {
                 @for note in &notes { li { (note) } }
-                @for warning in &warnings { li { (warning.what) "; " (warning.remedy) } }
+                @for warning in &warnings { li { (warning.text()) } }
             }
         }
     }
@@ -70,23 +71,22 @@ fn speed_and_memory(record: &Record) -> Markup {
                     }
                 }
             }
-            p.note { "Whiskers span the middle half of the frames, or of the runs." }
-            // What the GPU was busy with stands in its own table.
-            (table(&speed::of(record, None).without("GPU %").without("GPU %, end to end")))
-            (table(&gpu::of(record)))
-            (table(&start::of(record)))
-            // In words they stand above.
-            @if !pairs(record).is_empty() { (table(&comparisons::of(record).without("verdict"))) }
+            p.note { "Whiskers: interquartile range of the frames or runs." }
+            (table(&speed::grid(record, None).without("GPU %").without("GPU %, end to end")))
+            (table(&gpu::grid(record)))
+            (table(&start::grid(record)))
+            // The verdicts are in the summary.
+            @if !pairs(record).is_empty() { (table(&comparisons::grid(record).without("verdict"))) }
         }
     }
 }
 
-fn further(record: &Record) -> Markup {
+fn others(record: &Record) -> Markup {
     html! {
         @if !record.peers.is_empty() {
-            h3 { "Beside others" }
+            h3 { "Other implementations" }
             div.charts { (charts::peers(&record.peers)) }
-            (table(&peers::of(&record.peers)))
+            (table(&peers::grid(&record.peers)))
         }
     }
 }
@@ -94,19 +94,19 @@ fn further(record: &Record) -> Markup {
 fn optimizations(record: &Record) -> Markup {
     html! {
         @if !record.ablations.is_empty() {
-            h3 { "What each optimization is worth" }
+            h3 { "Effect of each optimization" }
             (table(&ablation::overview(&[record])))
             p.note { (ablation::LEGEND) }
-            @for one in &record.ablations { (of_ablation(one)) }
+            @for one in &record.ablations { (one_ablation(one)) }
         }
     }
 }
 
-fn of_ablation(one: &Ablation) -> Markup {
+fn one_ablation(one: &Ablation) -> Markup {
     html! {
         h4 { (one.all.name()) }
         div.charts { (charts::gains(one)) }
-        (table(&ablation::of(one)))
+        (table(&ablation::grid(one)))
     }
 }
 
@@ -115,7 +115,7 @@ fn profiles(record: &Record) -> Markup {
         @if !record.profiles.is_empty() {
             h3 { "Where a frame's time goes" }
             @for frame in &record.profiles {
-                h4 { (frame.case) " at " (frame.size) }
+                h4 { (frame.config) " at " (frame.size) }
                 p { (profile::bottleneck(frame)) }
                 div.charts { (charts::profile(frame)) }
                 (table(&profile::by_stage(frame)))
@@ -125,31 +125,30 @@ fn profiles(record: &Record) -> Markup {
     }
 }
 
-fn growth(record: &Record) -> Markup {
+fn scaling_charts(record: &Record) -> Markup {
     html! {
         @if !record.scaling.is_empty() {
-            h3 { "How cost grows" }
+            h3 { "Scaling" }
             div.charts { (charts::scaling(&record.scaling)) }
-            (table(&scaling::of(&record.scaling)))
+            (table(&scaling::grid(&record.scaling)))
         }
     }
 }
 
 fn frames(record: &Record, number: usize) -> Markup {
-    let fidelity = fidelity::of(record);
+    let fidelity = fidelity::grid(record);
     html! {
         @if !fidelity.rows.is_empty() {
             h3 { "Fidelity" }
-            p.note { "Against the reference, over the different frames that were made: all, where no "
-                "budget cut the run short; the worst of them is "
-                "pictured where the record has pictures." }
+            p.note { "Over all distinct interpolated frames, unless the time budget cut the run "
+                "short." }
             (table(&fidelity))
         }
-        (pictures::of(record, number))
+        (pictures::section(record, number))
         @if let Some(quality) = &record.quality {
-            h3 { "Against the truth" }
+            h3 { "Quality against ground truth" }
             div.charts { (charts::quality(quality)) }
-            (table(&quality::of(quality)))
+            (table(&quality::grid(quality)))
         }
     }
 }

@@ -1,117 +1,120 @@
-//! The kinds of tables that a text may ask for.
+//! The kinds of generated tables.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rife_model::ModelVersion;
 
+use crate::args::parse_precision;
+use crate::measure::kernels::FrameTimes;
 use crate::record::Record;
-use crate::report::facts::notes;
 use crate::report::grid::{Grid, escape};
-use crate::report::sources::Source;
+use crate::report::records::NamedRecord;
 use crate::report::tables::{
     ablation, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed, start,
 };
 use crate::report::terminal;
-use crate::subject::{Case, Engine, Precision};
+use crate::report::warnings::notes;
+use crate::subject::{Config, Precision, Size};
 
-const KINDS: &str = "machine, speed, start, gpu, fidelity, comparisons, ablation, optimizations, profile, \
-                     quality, scaling, peers or printed";
-/// Rows of kernels: those that matter.
+const KINDS: &str = "machine, speed, start, gpu, fidelity, comparisons, ablation, optimizations, \
+                     profile, quality, scaling, peers or printed";
+/// Number of kernel rows in a profile.
 const KERNELS: usize = 10;
 
-/// What a marker asks for, in Markdown.
-pub fn make(words: &[&str], sources: &[Source]) -> Result<String> {
-    let [kind, args @ ..] = words else { bail!("table: expected {KINDS}") };
-    let arguments = |names: &str, count: std::ops::RangeInclusive<usize>| {
+/// Renders the table of a marker as Markdown.
+pub fn render(spec: &[&str], records: &[NamedRecord]) -> Result<String> {
+    let [kind, args @ ..] = spec else { bail!("table: expected {KINDS}") };
+    let record = |names: &str, count: std::ops::RangeInclusive<usize>| {
         ensure!(count.contains(&args.len()), "table {kind}: expected {kind} {names}");
         let name = args.first().copied().unwrap_or_default();
-        record(name, sources).with_context(|| format!("table {kind}"))
+        find(name, records).with_context(|| format!("table {kind}"))
     };
+    let model = |at| argument(kind, args, at, ModelVersion::from_str);
+    let precision = |at| argument(kind, args, at, parse_precision);
     match *kind {
-        "machine" => Ok(machine::markdown(arguments("RECORD", 1..=1)?)),
+        "machine" => Ok(machine::markdown(record("RECORD", 1..=1)?)),
         "speed" => {
-            let record = arguments("RECORD PRECISION", 2..=2)?;
-            let precision: Precision = argument(kind, args, 1)?;
-            let grid = speed::of(record, Some(precision));
-            some(grid.rows.is_empty(), args, || format!("nothing in {precision}"))?;
+            let record = record("RECORD PRECISION", 2..=2)?;
+            let precision = precision(1)?;
+            let grid = speed::grid(record, Some(precision));
+            not_empty(grid.rows.is_empty(), args, || format!("no results in {precision}"))?;
             Ok(with_notes(grid, record))
         }
         "gpu" => {
-            let grid = gpu::of(arguments("RECORD", 1..=1)?);
-            some(grid.rows.is_empty(), args, || "no GPU".into())?;
+            let grid = gpu::grid(record("RECORD", 1..=1)?);
+            not_empty(grid.rows.is_empty(), args, || "no GPU".into())?;
             Ok(grid.markdown())
         }
         "start" => {
-            let grid = start::of(arguments("RECORD", 1..=1)?);
-            some(grid.rows.is_empty(), args, || "nothing measured".into())?;
+            let grid = start::grid(record("RECORD", 1..=1)?);
+            not_empty(grid.rows.is_empty(), args, || "no results".into())?;
             Ok(grid.markdown())
         }
         "fidelity" => {
-            let record = arguments("RECORD", 1..=1)?;
-            let grid = fidelity::of(record);
-            some(grid.rows.is_empty(), args, || "no fidelity".into())?;
+            let record = record("RECORD", 1..=1)?;
+            let grid = fidelity::grid(record);
+            not_empty(grid.rows.is_empty(), args, || "no fidelity".into())?;
             Ok(with_notes(grid, record))
         }
         "comparisons" => {
-            let record = arguments("RECORD", 1..=1)?;
-            let grid = comparisons::of(record);
-            some(grid.rows.is_empty(), args, || "no two configurations to compare".into())?;
+            let record = record("RECORD", 1..=1)?;
+            let grid = comparisons::grid(record);
+            not_empty(grid.rows.is_empty(), args, || "no configurations to compare".into())?;
             Ok(with_notes(grid, record))
         }
         "ablation" => {
-            let record = arguments("RECORD MODEL PRECISION", 3..=3)?;
-            let (model, precision) = (argument(kind, args, 1)?, argument(kind, args, 2)?);
-            let wanted = |case: Case| optimized(case, model, precision);
-            let of = record.ablations.iter().filter(|ablation| wanted(ablation.all.case));
+            let record = record("RECORD MODEL PRECISION", 3..=3)?;
+            let (model, precision) = (model(1)?, precision(2)?);
+            let of = record.ablations.iter().filter(|a| optimized(a.all.config, model, precision));
             let tables: Vec<_> =
-                of.map(|one| with_size(one.all.size, &ablation::of(one))).collect();
-            some(tables.is_empty(), args, || format!("no ablation of {model} in {precision}"))?;
+                of.map(|one| with_size(one.all.size, &ablation::grid(one))).collect();
+            not_empty(tables.is_empty(), args, || {
+                format!("no ablation of {model} in {precision}")
+            })?;
             Ok(format!("{}\n{}\n", tables.join("\n"), escape(ablation::LEGEND)))
         }
         "optimizations" => {
-            arguments("RECORD [RECORD]", 1..=2)?;
-            let records = args.iter().map(|name| record(name, sources));
-            let records = records.collect::<Result<Vec<_>>>()?;
-            let grid = ablation::overview(&records);
-            some(grid.rows.is_empty(), args, || "no ablation".into())?;
+            record("RECORD [RECORD]", 1..=2)?;
+            let records = args.iter().map(|name| find(name, records));
+            let grid = ablation::overview(&records.collect::<Result<Vec<_>>>()?);
+            not_empty(grid.rows.is_empty(), args, || "no ablation".into())?;
             Ok(grid.markdown())
         }
         "profile" => {
-            let record = arguments("RECORD MODEL PRECISION", 3..=3)?;
-            let (model, precision) = (argument(kind, args, 1)?, argument(kind, args, 2)?);
-            let of = record.profiles.iter().filter(|f| optimized(f.case, model, precision));
-            let tables: Vec<_> = of.map(one_profile).collect();
-            some(tables.is_empty(), args, || format!("no profile of {model} in {precision}"))?;
+            let record = record("RECORD MODEL PRECISION", 3..=3)?;
+            let (model, precision) = (model(1)?, precision(2)?);
+            let of = record.profiles.iter().filter(|f| optimized(f.config, model, precision));
+            let tables: Vec<_> = of.map(profile).collect();
+            not_empty(tables.is_empty(), args, || format!("no profile of {model} in {precision}"))?;
             Ok(tables.join("\n"))
         }
         "quality" => {
-            let record = arguments("RECORD", 1..=1)?;
-            let quality = record.quality.as_ref();
-            some(quality.is_none(), args, || "no quality against the truth".into())?;
-            Ok(quality.map(|quality| quality::of(quality).markdown()).unwrap_or_default())
+            let quality = record("RECORD", 1..=1)?.quality.as_ref();
+            not_empty(quality.is_none(), args, || "no quality".into())?;
+            Ok(quality.map(|quality| quality::grid(quality).markdown()).unwrap_or_default())
         }
         "scaling" => {
-            let record = arguments("RECORD", 1..=1)?;
-            some(record.scaling.is_empty(), args, || "no scaling".into())?;
-            Ok(scaling::of(&record.scaling).markdown())
+            let record = record("RECORD", 1..=1)?;
+            not_empty(record.scaling.is_empty(), args, || "no scaling".into())?;
+            Ok(scaling::grid(&record.scaling).markdown())
         }
         "peers" => {
-            let record = arguments("RECORD [MODEL]", 1..=2)?;
-            let model: Option<ModelVersion> =
-                args.get(1).map(|_| argument(kind, args, 1)).transpose()?;
-            let wanted = record.peers.iter().filter(|peer| model.is_none_or(|m| peer.model == m));
-            let wanted: Vec<_> = wanted.cloned().collect();
-            some(wanted.is_empty(), args, || match model {
+            let record = record("RECORD [MODEL]", 1..=2)?;
+            let model = args.get(1).map(|_| model(1)).transpose()?;
+            let peers = record.peers.iter().filter(|peer| model.is_none_or(|m| peer.model == m));
+            let peers: Vec<_> = peers.cloned().collect();
+            not_empty(peers.is_empty(), args, || match model {
                 Some(model) => format!("no peers of {model}"),
                 None => "no peers".into(),
             })?;
-            Ok(peers::of(&wanted).markdown())
+            Ok(peers::grid(&peers).markdown())
         }
         "printed" => {
-            // Where the time goes fills pages, and has tables of its own.
-            let record = Record { profiles: Vec::new(), ..arguments("RECORD", 1..=1)?.clone() };
-            // Nothing in it ends the block, or the table.
+            // Profiles are long, and have their own tables.
+            let record = Record { profiles: Vec::new(), ..record("RECORD", 1..=1)?.clone() };
+            // Nothing in the text may end the code block or the table.
             let text = terminal::render(&record)
                 .replace('`', "'")
                 .replace('<', "\u{2039}")
@@ -122,13 +125,13 @@ pub fn make(words: &[&str], sources: &[Source]) -> Result<String> {
     }
 }
 
-/// A table and what engines say of themselves: a text shows it without the page around it.
+/// A table with the notes that apply to all its figures.
 fn with_notes(mut grid: Grid, record: &Record) -> String {
     notes(record).into_iter().for_each(|note| grid.note(note));
     grid.markdown()
 }
 
-fn one_profile(frame: &crate::kernels::FrameTimes) -> String {
+fn profile(frame: &FrameTimes) -> String {
     format!(
         "At {}. {}\n\n{}\n{}",
         frame.size,
@@ -138,30 +141,35 @@ fn one_profile(frame: &crate::kernels::FrameTimes) -> String {
     )
 }
 
-/// A table beneath the size that it is of, where the record has several.
-fn with_size(size: Option<crate::subject::Size>, grid: &Grid) -> String {
+/// A table with its frame size above, if the record has several.
+fn with_size(size: Option<Size>, grid: &Grid) -> String {
     let size = size.map_or_else(String::new, |size| format!("At {size}:\n\n"));
     size + &grid.markdown()
 }
 
-fn optimized(case: Case, model: ModelVersion, precision: Precision) -> bool {
-    (case.model, case.engine, case.precision) == (model, Engine::Optimized, precision)
+fn optimized(config: Config, model: ModelVersion, precision: Precision) -> bool {
+    config.is_optimized() && (config.model, config.precision) == (model, precision)
 }
 
-fn record<'a>(name: &str, sources: &'a [Source]) -> Result<&'a Record> {
-    let source = sources.iter().find(|source| source.name == name).ok_or_else(|| {
-        let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
-        anyhow!("no record {name:?} was given: there is {}", names.join(", "))
+fn find<'a>(name: &str, records: &'a [NamedRecord]) -> Result<&'a Record> {
+    let record = records.iter().find(|record| record.name == name).ok_or_else(|| {
+        let names: Vec<_> = records.iter().map(|record| record.name.as_str()).collect();
+        anyhow!("record {name:?} was not given; available are {}", names.join(", "))
     })?;
-    Ok(&source.record)
+    Ok(&record.record)
 }
 
-fn argument<T: FromStr<Err: std::fmt::Display>>(kind: &str, args: &[&str], at: usize) -> Result<T> {
+fn argument<T, E: Display>(
+    kind: &str,
+    args: &[&str],
+    at: usize,
+    parse: fn(&str) -> Result<T, E>,
+) -> Result<T> {
     let word = args.get(at).copied().unwrap_or_default();
-    word.parse().map_err(|error| anyhow!("table {kind}: {word:?}: {error}"))
+    parse(word).map_err(|error| anyhow!("table {kind}: invalid {word:?}: {error}"))
 }
 
-fn some(nothing: bool, args: &[&str], what: impl Fn() -> String) -> Result<()> {
-    ensure!(!nothing, "{} has {}", args.first().copied().unwrap_or_default(), what());
+fn not_empty(empty: bool, args: &[&str], what: impl Fn() -> String) -> Result<()> {
+    ensure!(!empty, "{} has {}", args.first().copied().unwrap_or_default(), what());
     Ok(())
 }

@@ -1,28 +1,31 @@
 use super::*;
 
-fn refused(text: &str) -> String {
+fn error_of(text: &str) -> String {
     let error = format!("{:#}", rewrite(text, "R.md", &[]).expect_err(text));
     assert!(!error.contains('\n'), "{error}");
     error
 }
 
 #[test]
-fn what_is_wrong_with_a_marker_is_said_with_its_line() {
-    for (text, error) in [
-        ("a\n<!-- /table -->\n", "R.md:2: <!-- /table --> without a table before it"),
-        ("<!-- table: speed\n", "R.md:1: the marker does not end with -->"),
+fn invalid_markers_are_reported_with_their_line() {
+    for (text, expected) in [
+        ("a\n<!-- /table -->\n", "R.md:2: <!-- /table --> without <!-- table: before it"),
+        ("<!-- table: speed\n", "R.md:1: marker must end with -->"),
         ("\n\n<!-- table: -->\n", "R.md:3: table: expected machine, "),
         ("<!-- table: sped r.json -->", "R.md:1: table sped: expected machine, "),
         ("<!-- table: speed r.json -->", "R.md:1: table speed: expected speed RECORD PRECISION"),
-        ("<!-- table: machine r.json -->", "R.md:1: table machine: no record \"r.json\" was given"),
+        (
+            "<!-- table: machine r.json -->",
+            "R.md:1: table machine: record \"r.json\" was not given",
+        ),
     ] {
-        let said = refused(text);
-        assert!(said.starts_with(error), "{said}");
+        let error = error_of(text);
+        assert!(error.starts_with(expected), "{error}");
     }
 }
 
 #[test]
-fn a_text_without_tables_stays_what_it_is() {
+fn text_without_tables_is_unchanged() {
     for text in [
         "",
         "\r\n\u{feff}no newline",
@@ -37,7 +40,7 @@ fn a_text_without_tables_stays_what_it_is() {
 }
 
 #[test]
-fn what_only_looks_like_a_fence_hides_no_table() {
+fn text_that_resembles_a_fence_hides_no_table() {
     for before in [
         "```inline``` code\n",
         "    ```\n",
@@ -46,7 +49,7 @@ fn what_only_looks_like_a_fence_hides_no_table() {
         "~~~ a `b`\n~~~~\n",
         "``\n",
     ] {
-        let said = refused(&format!("{before}<!-- /table -->\n"));
-        assert!(said.ends_with("without a table before it"), "{said}");
+        let error = error_of(&format!("{before}<!-- /table -->\n"));
+        assert!(error.ends_with("without <!-- table: before it"), "{error}");
     }
 }

@@ -1,90 +1,88 @@
-//! What each optimization is worth: off alone, and on alone.
+//! Effects of optimizations: disabled alone, and enabled alone.
 
 use super::note_failure;
-use crate::measure::ablation::{Ablation, AloneVariant, Gain, Variant};
+use crate::measure::Measurement;
+use crate::measure::ablation::{Ablation, DisabledAlone, EnabledAlone, Gain};
 use crate::record::Record;
 use crate::report::facts::{end_to_end_fps, engine_mib, median_run_fps, rank};
-use crate::report::figures::{NOTHING, change, db, gain, known, mib_more, of_255};
+use crate::report::figures::{NOTHING, change, fidelity, gain, known, mib_more};
 use crate::report::grid::Grid;
-use crate::report::optimizations::explained;
+use crate::report::optimizations::explain;
 use crate::subject::Optimization;
 
-/// What the words of the table mean.
-pub const LEGEND: &str = "The gain is that of having the optimization, in frames a second: beside \
-    all others (off alone) and without any other (on alone). It helped or hurt where no run with \
-    it and none without it overlap and the gain is more than what runs of one configuration differ \
-    by, these and those of all the others. Memory is what the \
-    engine holds with everything on, then how much of it is due to the optimization. PSNR and \
-    error are against everything on: \u{221e} where frames stay the same.";
+/// Explanation of the table.
+pub const LEGEND: &str = "Gain: change in frames per second from having the optimization, in \
+    addition to all others (disabled alone) or without any other (enabled alone). Helped or hurt: \
+    no run with it overlaps a run without it, and the gain exceeds the noise between runs of the \
+    same configuration, estimated over all configurations. Memory: of the engine with all \
+    optimizations, then the part due to each. PSNR and max error: relative to all optimizations \
+    on; \u{221e} means identical frames.";
 
-const ONE_RUN: &str = "Some verdicts rest on one run, of which nothing tells the spread; where both sides of one do, \
-     a gain of less than 3 % is taken for none.";
+const SINGLE_RUN: &str = "Some verdicts are based on single runs, whose spread is unknown. Between \
+    single runs, gains below 3% count as neutral; use more --repeats for reliable verdicts.";
 
-/// A configuration with everything on, and each of its optimizations.
-pub fn of(ablation: &Ablation) -> Grid {
-    let mut grid = Grid::new(format!("What each optimization is worth: {}", ablation.all.name()))
+/// A configuration with all optimizations, and the effect of each one.
+pub fn grid(ablation: &Ablation) -> Grid {
+    let mut grid = Grid::new(format!("Effect of each optimization: {}", ablation.all.name()))
         .words(&["optimization"])
         .figures(&[
             "device fps without",
-            "gain, off alone",
+            "gain, disabled alone",
             "end-to-end fps without",
-            "gain, off alone",
-            "device gain, on alone",
-            "end-to-end gain, on alone",
+            "gain, disabled alone",
+            "device gain, enabled alone",
+            "end-to-end gain, enabled alone",
             "memory MiB",
             "PSNR without dB",
             "max error without /255",
         ])
         .words(&["verdict"]);
     let all = &ablation.all;
-    let mut row = vec!["(all on)".into(), known(median_run_fps(all)), NOTHING.into()];
-    row.extend([known(end_to_end_fps(all)), NOTHING.into(), NOTHING.into(), NOTHING.into()]);
-    row.push(known(engine_mib(all)));
-    grid.row(row);
+    let memory_due_to = |without: Option<&Measurement>| {
+        let memory = engine_mib(all).zip(without.and_then(engine_mib));
+        mib_more(memory.map(|(with, without)| with - without))
+    };
+    let row = |name: &str, m: &Measurement, memory: String| {
+        let nothing = || NOTHING.to_owned();
+        let fps = [name.into(), known(median_run_fps(m)), nothing(), known(end_to_end_fps(m))];
+        let gains = [nothing(), nothing(), nothing(), memory];
+        fps.into_iter().chain(gains).chain(fidelity(m.fidelity.as_ref())).collect::<Vec<_>>()
+    };
+    grid.row(row("(all on)", all, known(engine_mib(all))));
     for one in optimizations(ablation) {
-        let (off, on) = (off_alone(ablation, one), on_alone(ablation, one));
-        let seen = off.map(|variant| &variant.seen);
-        let fidelity = seen.and_then(|m| m.fidelity.as_ref());
-        let memory = engine_mib(all).zip(seen.and_then(engine_mib));
-        grid.row(vec![
+        let (off, on) = (disabled_alone(ablation, one), enabled_alone(ablation, one));
+        let without = off.map(|variant| &variant.measurement);
+        let cells = [
             one.to_string(),
-            known(seen.and_then(median_run_fps)),
+            known(without.and_then(median_run_fps)),
             gain(off.and_then(|v| v.device.as_ref())),
-            known(seen.and_then(end_to_end_fps)),
+            known(without.and_then(end_to_end_fps)),
             gain(off.and_then(|v| v.end_to_end.as_ref())),
             gain(on.and_then(|v| v.device.as_ref())),
             gain(on.and_then(|v| v.end_to_end.as_ref())),
-            mib_more(memory.map(|(with, without)| with - without)),
-            fidelity.map_or_else(|| NOTHING.into(), |f| db(f.psnr_db)),
-            fidelity.map_or_else(|| NOTHING.into(), |f| of_255(f.max_error)),
-            verdict(off, on),
-        ]);
+            memory_due_to(without),
+        ];
+        let fidelity = fidelity(without.and_then(|m| m.fidelity.as_ref()));
+        grid.row(cells.into_iter().chain(fidelity).chain([verdict(off, on)]));
     }
     if let Some(alone) = &ablation.alone {
-        let none = &alone.none;
-        let mut row = vec!["(all off)".into(), known(median_run_fps(none)), NOTHING.into()];
-        row.extend([known(end_to_end_fps(none)), NOTHING.into(), NOTHING.into(), NOTHING.into()]);
-        let memory = engine_mib(all).zip(engine_mib(none));
-        row.push(mib_more(memory.map(|(with, without)| with - without)));
-        let fidelity = none.fidelity.as_ref();
-        row.push(fidelity.map_or_else(|| NOTHING.into(), |f| db(f.psnr_db)));
-        row.push(fidelity.map_or_else(|| NOTHING.into(), |f| of_255(f.max_error)));
-        grid.row(row);
+        grid.row(row("(all off)", &alone.none, memory_due_to(Some(&alone.none))));
     }
-    let compared = ablation.seen().filter_map(|seen| Some(seen.fidelity.as_ref()?.frames.len()));
+    let compared =
+        ablation.all_measurements().filter_map(|m| Some(m.fidelity.as_ref()?.frames.len()));
     if let Some(frames) = compared.min() {
-        grid.note(format!("PSNR and error are of {frames} frames."));
+        grid.note(format!("PSNR and max error are over {frames} frames."));
     }
-    if ablation.rests_on_one_run() {
-        grid.note(ONE_RUN);
+    if ablation.has_single_run() {
+        grid.note(SINGLE_RUN);
     }
-    for seen in ablation.seen() {
-        note_failure(&mut grid, seen);
+    for m in ablation.all_measurements() {
+        note_failure(&mut grid, m);
     }
     grid.without_empty_columns()
 }
 
-/// The optimizations that were looked at, in order.
+/// The measured optimizations, in order.
 pub fn optimizations(ablation: &Ablation) -> Vec<Optimization> {
     let off = ablation.without.iter().map(|variant| variant.off);
     let on = ablation.alone.iter().flat_map(|alone| alone.with.iter().map(|variant| variant.on));
@@ -97,28 +95,28 @@ pub fn optimizations(ablation: &Ablation) -> Vec<Optimization> {
     all
 }
 
-/// Everything else on.
-pub fn off_alone(ablation: &Ablation, one: Optimization) -> Option<&Variant> {
+/// The variant with only this optimization disabled.
+pub fn disabled_alone(ablation: &Ablation, one: Optimization) -> Option<&DisabledAlone> {
     ablation.without.iter().find(|variant| variant.off == one)
 }
 
-/// Nothing else on.
-pub fn on_alone(ablation: &Ablation, one: Optimization) -> Option<&AloneVariant> {
+/// The variant with only this optimization enabled.
+pub fn enabled_alone(ablation: &Ablation, one: Optimization) -> Option<&EnabledAlone> {
     ablation.alone.as_ref()?.with.iter().find(|variant| variant.on == one)
 }
 
-/// In words: where it is worth the same everywhere in one, else each that differs from the first.
-fn verdict(off: Option<&Variant>, on: Option<&AloneVariant>) -> String {
-    let judged = |gain: Option<Gain>| gain.map(|gain| gain.verdict);
+/// The first verdict, then those that differ from it.
+fn verdict(off: Option<&DisabledAlone>, on: Option<&EnabledAlone>) -> String {
+    let verdict = |gain: Option<Gain>| gain.map(|gain| gain.verdict);
     let all = [
-        ("on the device", off.and_then(|v| judged(v.device))),
-        ("end to end", off.and_then(|v| judged(v.end_to_end))),
-        ("alone on the device", on.and_then(|v| judged(v.device))),
-        ("alone end to end", on.and_then(|v| judged(v.end_to_end))),
+        ("on the device", off.and_then(|v| verdict(v.device))),
+        ("end to end", off.and_then(|v| verdict(v.end_to_end))),
+        ("alone on the device", on.and_then(|v| verdict(v.device))),
+        ("alone end to end", on.and_then(|v| verdict(v.end_to_end))),
     ];
-    let seen: Vec<_> = all.into_iter().filter_map(|(how, v)| Some((how, v?))).collect();
-    let Some((_, first)) = seen.first() else { return NOTHING.into() };
-    let others = seen.iter().filter(|(_, v)| v != first).map(|(how, v)| format!(", {v} {how}"));
+    let known: Vec<_> = all.into_iter().filter_map(|(how, v)| Some((how, v?))).collect();
+    let Some((_, first)) = known.first() else { return NOTHING.into() };
+    let others = known.iter().filter(|(_, v)| v != first).map(|(how, v)| format!(", {v} {how}"));
     format!("{first}{}", others.collect::<String>())
 }
 
@@ -127,18 +125,18 @@ pub fn overview(records: &[&Record]) -> Grid {
     let mut grid = Grid::new("Every optimization")
         .words(&["optimization", "what it does", "in PyTorch"])
         .figures(&[
-            "off alone, device",
-            "off alone, end to end",
-            "on alone, device",
-            "on alone, end to end",
+            "disabled alone, device",
+            "disabled alone, end to end",
+            "enabled alone, device",
+            "enabled alone, end to end",
             "helped",
             "neutral",
             "hurt",
         ]);
     let ablations: Vec<&Ablation> = records.iter().flat_map(|record| &record.ablations).collect();
     for one in Optimization::ALL {
-        let off = || ablations.iter().filter_map(|ablation| off_alone(ablation, one));
-        let on = || ablations.iter().filter_map(|ablation| on_alone(ablation, one));
+        let off = || ablations.iter().filter_map(|ablation| disabled_alone(ablation, one));
+        let on = || ablations.iter().filter_map(|ablation| enabled_alone(ablation, one));
         let gains: [Vec<Gain>; 4] = [
             off().filter_map(|v| v.device).collect(),
             off().filter_map(|v| v.end_to_end).collect(),
@@ -154,18 +152,19 @@ pub fn overview(records: &[&Record]) -> Grid {
         if counts == [0; 3] {
             continue;
         }
-        let (what, pytorch) = explained(one);
+        let (what, pytorch) = explain(one);
         let mut cells = vec![one.to_string(), what.into(), pytorch.into()];
         cells.extend(gains.iter().map(|gains| range(gains)));
         cells.extend(counts.map(|count| count.to_string()));
         grid.row(cells);
     }
     grid.note(
-        "Gains in frames a second, from the least to the most of all models and precisions; off \
-         alone beside all others, on alone without any other. Each gain counts as one verdict.",
+        "Gains in frames per second, from the smallest to the largest over all models and \
+         precisions. Disabled alone: in addition to all others. Enabled alone: without any other. \
+         Each gain counts as one verdict.",
     );
-    if ablations.iter().any(|ablation| ablation.rests_on_one_run()) {
-        grid.note(ONE_RUN);
+    if ablations.iter().any(|ablation| ablation.has_single_run()) {
+        grid.note(SINGLE_RUN);
     }
     grid.without_empty_columns()
 }

@@ -1,21 +1,21 @@
-//! The three comparisons: what the optimized engine is worth in F32 and in F16, and what F16 is.
+//! The three main comparisons: the optimized engine against the baseline in F32 and in F16, and F16
+//! against F32.
 
 use crate::record::Record;
-use crate::report::facts::{
-    device_fps, end_to_end_fps, engine_mib, latency_fps, pairs, peak_mib, ratio,
-};
-use crate::report::figures::{NOTHING, db, known, of_255, times};
+use crate::report::facts::{device_fps, end_to_end_fps, engine_mib, latency_fps, peak_mib, ratio};
+use crate::report::figures::{NOTHING, fidelity, known, times};
 use crate::report::grid::Grid;
+use crate::report::pairs::pairs;
 
-/// The comparisons that the record has, each with its verdict.
-pub fn of(record: &Record) -> Grid {
-    let mut grid = Grid::new("The comparisons")
+/// The comparisons of a record.
+pub fn grid(record: &Record) -> Grid {
+    let mut grid = Grid::new("Comparisons")
         .words(&["model", "size", "comparison"])
         .figures(&[
-            "fps",
-            "one at a time",
+            "latency fps",
+            "latency",
             "end to end",
-            "on the device",
+            "device",
             "engine MiB",
             "peak MiB",
             "PSNR dB",
@@ -24,23 +24,19 @@ pub fn of(record: &Record) -> Grid {
         .words(&["verdict"]);
     let several = record.settings.sizes().len() > 1;
     for pair in pairs(record) {
-        let times_of = |fps: fn(&_) -> Option<f64>| times(ratio(fps(pair.to), fps(pair.from)));
-        let fidelity = pair.verdict.fidelity.as_ref();
-        let peaks = [pair.from, pair.to].map(|m| peak_mib(record, m));
-        grid.row(vec![
-            pair.to.case.model.to_string(),
-            if several { pair.verdict.size.to_string() } else { NOTHING.into() },
+        let speedup = |fps: fn(&_) -> Option<f64>| times(ratio(fps(pair.to), fps(pair.from)));
+        let cells = [
+            pair.to.config.model.to_string(),
+            if several { pair.size.to_string() } else { NOTHING.into() },
             pair.name(),
             from_to(latency_fps(pair.from), latency_fps(pair.to)),
-            times_of(latency_fps),
-            times_of(end_to_end_fps),
-            times_of(device_fps),
+            speedup(latency_fps),
+            speedup(end_to_end_fps),
+            speedup(device_fps),
             from_to(engine_mib(pair.from), engine_mib(pair.to)),
-            from_to(peaks[0], peaks[1]),
-            fidelity.map_or_else(|| NOTHING.into(), |f| db(f.psnr_db)),
-            fidelity.map_or_else(|| NOTHING.into(), |f| of_255(f.max_error)),
-            pair.verdict.words(),
-        ]);
+            from_to(peak_mib(record, pair.from), peak_mib(record, pair.to)),
+        ];
+        grid.row(cells.into_iter().chain(fidelity(pair.fidelity)).chain([pair.words()]));
     }
     grid.without_empty_columns()
 }

@@ -1,17 +1,18 @@
-//! How near each configuration comes to what it was compared with.
+//! Fidelity of each configuration to its reference.
 
 use super::note_failure;
 use crate::measure::fidelity::Fidelity;
 use crate::record::Record;
-use crate::report::facts::at_size;
-use crate::report::figures::{NOTHING, db, of_255, share};
+use crate::report::facts::{CONFIG_COLUMNS, config_cells, size_cell};
+use crate::report::figures::{db, of_255, share, ssim};
 use crate::report::grid::Grid;
-use crate::subject::{Case, Size};
+use crate::subject::{Config, Size};
 
-/// Every configuration against its reference, then the further comparisons.
-pub fn of(record: &Record) -> Grid {
+/// Every configuration against its reference, then the other comparisons.
+pub fn grid(record: &Record) -> Grid {
     let mut grid = Grid::new("Fidelity to the reference")
-        .words(&["model", "engine", "type", "size", "against"])
+        .words(&CONFIG_COLUMNS)
+        .words(&["reference"])
         .figures(&[
             "frames",
             "PSNR dB",
@@ -19,43 +20,38 @@ pub fn of(record: &Record) -> Grid {
             "SSIM",
             "max error /255",
             "mean error /255",
-            "8-bit pixels that differ %",
+            "differing 8-bit pixels %",
         ]);
+    let add = |grid: &mut Grid, config: Config, size: Option<Size>, f: &Fidelity| {
+        grid.row(cells(config, size, f));
+        if f.non_finite > 0 {
+            grid.note(format!("{config}: {} samples are not finite.", f.non_finite));
+        }
+    };
     for m in &record.measurements {
         if let Some(fidelity) = &m.fidelity {
-            grid.row(cells(m.case, at_size(m), fidelity));
-            note_non_finite(&mut grid, &m.name(), fidelity);
+            add(&mut grid, m.config, m.size, fidelity);
         }
         note_failure(&mut grid, m);
     }
     for one in &record.comparisons {
-        let at = |size: Size| size.to_string();
-        let size = one.size.map_or_else(|| NOTHING.into(), at);
-        grid.row(cells(one.case, size, &one.fidelity));
-        note_non_finite(&mut grid, &one.case.to_string(), &one.fidelity);
+        add(&mut grid, one.config, one.size, &one.fidelity);
     }
     grid.without_empty_columns()
 }
 
-fn cells(case: Case, size: String, f: &Fidelity) -> Vec<String> {
-    vec![
-        case.model.to_string(),
-        case.engine.to_string(),
-        case.precision.to_string(),
-        size,
+fn cells(config: Config, size: Option<Size>, f: &Fidelity) -> Vec<String> {
+    let mut cells = config_cells(config);
+    cells.extend([
+        size_cell(size),
         format!("{} {}", f.reference.engine, f.reference.precision),
         f.frames.len().to_string(),
         db(f.psnr_db),
         db(f.worst_frame_psnr_db),
-        if f.ssim.is_finite() { format!("{:.6}", f.ssim) } else { NOTHING.into() },
+        ssim(f.ssim, 6),
         of_255(f.max_error),
         of_255(f.mean_error),
         share(Some(f.differing_8_bit_share)),
-    ]
-}
-
-fn note_non_finite(grid: &mut Grid, name: &str, f: &Fidelity) {
-    if f.non_finite > 0 {
-        grid.note(format!("{name}: {} samples are not finite.", f.non_finite));
-    }
+    ]);
+    cells
 }

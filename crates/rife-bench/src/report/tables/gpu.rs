@@ -1,23 +1,22 @@
-//! What the GPU did meanwhile, as NVML has it.
+//! GPU usage while measuring, as reported by NVML.
 
 use crate::measure::Measurement;
 use crate::measure::gpu::GpuUse;
 use crate::record::Record;
-use crate::report::facts::at_size;
+use crate::report::facts::{CONFIG_COLUMNS, name_cells};
 use crate::report::figures::{NOTHING, known, three};
 use crate::report::grid::Grid;
 use crate::stats::Spread;
 
-/// Every configuration that ran on a GPU; no rows where none did.
-pub fn of(record: &Record) -> Grid {
-    let mut grid = Grid::new("The GPU meanwhile").words(&["model", "engine", "type", "size"]);
-    grid = grid.figures(&[
-        "busy %, one at a time",
-        "at most %",
-        "busy %, end to end",
+/// Every configuration that ran on a GPU.
+pub fn grid(record: &Record) -> Grid {
+    let mut grid = Grid::new("GPU usage").words(&CONFIG_COLUMNS).figures(&[
+        "mean load %, latency",
+        "max load %, latency",
+        "mean load %, end to end",
         "clock MHz",
-        "power W",
-        "at most W",
+        "mean power W",
+        "max power W",
         "\u{b0}C",
         "steady MiB",
         "peak MiB",
@@ -27,40 +26,36 @@ pub fn of(record: &Record) -> Grid {
         if gpus.is_empty() {
             continue;
         }
-        let case = m.case;
-        let mut row =
-            vec![case.model.to_string(), case.engine.to_string(), case.precision.to_string()];
-        row.push(at_size(m));
-        row.extend([
+        let cells = [
             known(mean(&gpus, |gpu| gpu.utilisation_mean_percent)),
-            known(most(&gpus, |gpu| gpu.utilisation_max_percent)),
+            known(max(&gpus, |gpu| gpu.utilisation_max_percent)),
             known(mean(&gpus, |gpu| gpu.utilisation_fed_percent)),
             clock(&gpus),
             known(mean(&gpus, |gpu| Some(gpu.power_w?.mean))),
-            known(most(&gpus, |gpu| Some(gpu.power_w?.max))),
-            known(most(&gpus, |gpu| Some(gpu.temperature_c?.max))),
-            known(most(&gpus, |gpu| gpu.steady_mib)),
+            known(max(&gpus, |gpu| Some(gpu.power_w?.max))),
+            known(max(&gpus, |gpu| Some(gpu.temperature_c?.max))),
+            known(max(&gpus, |gpu| gpu.steady_mib)),
             known(m.peak_gpu_mib()),
-        ]);
-        grid.row(row);
+        ];
+        grid.row(name_cells(m).into_iter().chain(cells));
     }
     grid.without_empty_columns()
 }
 
-/// The same of all configurations together, in one line; `None` where nothing is known of it.
-pub fn in_short(record: &Record) -> Option<String> {
+/// All configurations together, on one line; `None` if nothing is known.
+pub fn summary(record: &Record) -> Option<String> {
     let gpus: Vec<&GpuUse> = record.measurements.iter().flat_map(gpus).collect();
     let mut parts = Vec::new();
     if gpus.iter().any(|gpu| gpu.clock_mhz.is_some()) {
         parts.push(format!("clock {} MHz", clock(&gpus)));
     }
     let figures = [
-        (most(&gpus, |gpu| Some(gpu.power_w?.max)), "W"),
-        (most(&gpus, |gpu| Some(gpu.temperature_c?.max)), "\u{b0}C"),
+        (max(&gpus, |gpu| Some(gpu.power_w?.max)), "W"),
+        (max(&gpus, |gpu| Some(gpu.temperature_c?.max)), "\u{b0}C"),
     ];
     let known = figures.into_iter().filter_map(|(figure, unit)| Some((figure?, unit)));
-    parts.extend(known.map(|(figure, unit)| format!("at most {} {unit}", three(figure))));
-    (!parts.is_empty()).then(|| format!("The GPU meanwhile: {}", parts.join(", ")))
+    parts.extend(known.map(|(figure, unit)| format!("max {} {unit}", three(figure))));
+    (!parts.is_empty()).then(|| format!("GPU: {}", parts.join(", ")))
 }
 
 fn gpus(m: &Measurement) -> Vec<&GpuUse> {
@@ -68,15 +63,15 @@ fn gpus(m: &Measurement) -> Vec<&GpuUse> {
 }
 
 fn mean(gpus: &[&GpuUse], of: impl Fn(&GpuUse) -> Option<f64>) -> Option<f64> {
-    let seen: Vec<_> = gpus.iter().filter_map(|gpu| of(gpu)).collect();
-    Spread::of(&seen).map(|spread| spread.mean)
+    let known: Vec<_> = gpus.iter().filter_map(|gpu| of(gpu)).collect();
+    Spread::of(&known).map(|spread| spread.mean)
 }
 
-fn most(gpus: &[&GpuUse], of: impl Fn(&GpuUse) -> Option<f64>) -> Option<f64> {
+fn max(gpus: &[&GpuUse], of: impl Fn(&GpuUse) -> Option<f64>) -> Option<f64> {
     gpus.iter().filter_map(|gpu| of(gpu)).reduce(f64::max)
 }
 
-/// One figure where the clock stood still, else from the least to the most.
+/// The clock, or its range if it changed.
 fn clock(gpus: &[&GpuUse]) -> String {
     let clocks = || gpus.iter().filter_map(|gpu| gpu.clock_mhz);
     let least = clocks().map(|mhz| mhz.min).reduce(f64::min);

@@ -1,29 +1,28 @@
-//! The same networks by others, beside ours.
+//! Other implementations of the same networks, and this project's engines.
 
 use crate::measure::peers::Peer;
 use crate::report::facts::ratio;
-use crate::report::figures::{NOTHING, db, known, of_255, quartiles, times};
+use crate::report::figures::{NOTHING, fidelity, known, quartiles, times};
 use crate::report::grid::Grid;
-use crate::report::peers::fastest_of_ours;
 
-/// Every way to run a model that was tried.
-pub fn of(peers: &[Peer]) -> Grid {
-    let mut grid = Grid::new("The same by others").words(&["model", "size", "what", "version"]);
-    grid = grid.figures(&[
-        "fps",
-        "ms",
-        "p25-p75 ms",
-        "of ours",
-        "setup s",
-        "RAM MiB",
-        "GPU MiB",
-        "PSNR dB",
-        "max error /255",
-    ]);
-    let all: Vec<&Peer> = peers.iter().collect();
+/// Every implementation.
+pub fn grid(peers: &[Peer]) -> Grid {
+    let mut grid =
+        Grid::new("Other implementations, measured in turns with this project's engines")
+            .words(&["model", "size", "implementation", "version"])
+            .figures(&[
+                "fps",
+                "ms",
+                "p25-p75 ms",
+                "vs ours",
+                "setup s",
+                "RAM MiB",
+                "GPU MiB",
+                "PSNR dB",
+                "max error /255",
+            ]);
     for peer in peers {
-        let fastest = fastest_of_ours(&all, peer);
-        let fidelity = peer.fidelity.as_ref();
+        let ms = peer.frame_ms.map(|ms| ms.median);
         let mut row = vec![
             peer.model.to_string(),
             peer.size.to_string(),
@@ -33,31 +32,91 @@ pub fn of(peers: &[Peer]) -> Grid {
         match (&peer.absent, &peer.error, peer.fps) {
             (Some(_), ..) => row.push("absent".into()),
             (None, Some(_), None) => row.push("failed".into()),
-            _ => row.extend([
-                known(peer.fps),
-                known(peer.frame_ms.map(|ms| ms.median)),
-                quartiles(peer.frame_ms.as_ref()),
-                times(ratio(fastest, peer.frame_ms.map(|ms| ms.median))),
-                known(peer.setup_ms.map(|ms| ms / 1000.0)),
-                known(peer.peak_rss_mib),
-                known(peer.peak_gpu_mib),
-                fidelity.map_or_else(|| NOTHING.into(), |f| db(f.psnr_db)),
-                fidelity.map_or_else(|| NOTHING.into(), |f| of_255(f.max_error)),
-            ]),
+            _ => {
+                row.extend([
+                    known(peer.fps),
+                    known(ms),
+                    quartiles(peer.frame_ms.as_ref()),
+                    times(ratio(our_ms(peers, peer), ms)),
+                    known(peer.setup_ms.map(|ms| ms / 1000.0)),
+                    known(peer.peak_rss_mib),
+                    known(peer.peak_gpu_mib),
+                ]);
+                row.extend(fidelity(peer.fidelity.as_ref()));
+            }
         }
         grid.row(row);
         if let Some(why) = &peer.absent {
-            grid.note(format!("Absent: {}: {why}", peer.name));
+            grid.note(format!("Absent: {}, {}: {why}", peer.name, peer.model));
         }
         if let Some(error) = &peer.error {
-            grid.note(format!("Failed: {}: {error}", peer.name));
+            grid.note(format!("Failed: {}, {}: {error}", peer.name, peer.model));
         }
     }
-    let of = peers.iter().filter_map(|peer| Some(peer.fidelity.as_ref()?.frames.len()));
-    if let Some(frames) = of.min() {
+    let frames = peers.iter().filter_map(|peer| Some(peer.fidelity.as_ref()?.frames.len())).min();
+    if let Some(frames) = frames {
         let frames = if frames == 1 { "one frame".into() } else { format!("{frames} frames") };
-        grid.note(format!("PSNR and error are of {frames}."));
+        grid.note(format!("PSNR and max error are over {frames}."));
     }
-    grid.note("Of ours: frames a second over those of our optimized engine in the same precision.");
+    grid.note("vs ours: frames per second relative to our optimized engine in the same precision.");
     grid.without_empty_columns()
+}
+
+/// Median frame time of our optimized engine with the same model, size and precision.
+fn our_ms(peers: &[Peer], peer: &Peer) -> Option<f64> {
+    peers
+        .iter()
+        .filter(|one| one.ours && one.name.contains("optimized"))
+        .filter(|one| one.model == peer.model && one.size == peer.size)
+        .filter(|one| precision(&one.name) == precision(&peer.name))
+        .filter_map(|one| Some(one.frame_ms.as_ref()?.median))
+        .reduce(f64::min)
+}
+
+/// The precision at the end of a name.
+fn precision(name: &str) -> Option<&str> {
+    name.rsplit(' ').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use rife_model::ModelVersion;
+
+    use super::*;
+    use crate::stats::Spread;
+    use crate::subject::Size;
+
+    #[test]
+    fn peers_are_compared_with_ours_in_the_same_precision() {
+        let size = Size { width: 64, height: 32 };
+        let peer = |name: &str, ours, ms: Option<f64>, absent: Option<&str>| Peer {
+            name: name.into(),
+            ours,
+            model: ModelVersion::V4_6,
+            size,
+            version: None,
+            absent: absent.map(Into::into),
+            error: None,
+            round_frame_ms: Vec::new(),
+            frame_ms: ms.and_then(|ms| Spread::of(&[ms])),
+            fps: ms.map(|ms| 1000.0 / ms),
+            setup_ms: Some(123_456.0),
+            peak_rss_mib: Some(98_765.0),
+            peak_gpu_mib: None,
+            fidelity: None,
+        };
+        let peers = [
+            peer("PyTorch channels_last + cudnn.benchmark f16", false, Some(3000.0), None),
+            peer("OpenVINO bf16", false, None, Some("not installed")),
+            peer("rife-bench optimized f16", true, Some(1000.0), None),
+            peer("rife-bench optimized f32", true, Some(9000.0), None),
+            peer("PyTorch eager f32", false, Some(18_000.0), None),
+        ];
+        let text = grid(&peers).terminal();
+        let row = |name: &str| text.lines().find(|line| line.contains(name)).expect(name);
+        assert!(row("PyTorch channels_last").contains(" 0.333x "), "{text}");
+        assert!(row("PyTorch eager").contains(" 0.500x "), "{text}");
+        assert!(text.contains("Absent: OpenVINO bf16, 4.6: not installed"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
 }

@@ -1,59 +1,56 @@
-//! Made frames against those that the camera saw.
+//! Interpolated frames against ground truth.
 
-use crate::measure::quality::{Quality, Truth};
-use crate::report::facts::missing;
-use crate::report::figures::{NOTHING, db, three};
+use crate::measure::quality::{GroundTruth, Quality};
+use crate::report::facts::{config_cells, missing};
+use crate::report::figures::{NOTHING, db, ssim};
 use crate::report::grid::Grid;
 
-/// Every configuration, after the mean of both neighbours.
-pub fn of(quality: &Quality) -> Grid {
-    let caption = format!("Against the truth: {} at {}", quality.clip, quality.size);
+/// Blending, then every configuration.
+pub fn grid(quality: &Quality) -> Grid {
+    let caption = format!("Quality against ground truth: {} at {}", quality.clip, quality.size);
     let mut grid = Grid::new(caption).words(&["model", "engine", "type"]).figures(&[
         "frames",
         "PSNR dB",
-        "over blending dB",
+        "vs blending dB",
         "worst dB",
         "SSIM",
     ]);
-    let mut blend = vec!["none".into(), "blending".into(), NOTHING.into()];
-    blend.extend(cells(&quality.blend, None));
-    grid.row(blend);
+    let blend = [NOTHING.into(), "blending".into(), NOTHING.into()];
+    grid.row(blend.into_iter().chain(cells(&quality.blend, None)));
     for result in &quality.results {
-        let case = result.case;
-        let mut row =
-            vec![case.model.to_string(), case.engine.to_string(), case.precision.to_string()];
+        let mut row = config_cells(result.config);
         match &result.truth {
             Some(truth) => row.extend(cells(truth, Some(&quality.blend))),
             None => row.push(missing(result.error.as_ref()).into()),
         }
         grid.row(row);
         if let Some(error) = &result.error {
-            grid.note(format!("Failed: {case}: {error}"));
+            grid.note(format!("Failed: {}: {error}", result.config));
         }
     }
-    let equal = [&quality.blend].into_iter().chain(quality.results.iter().flat_map(|r| &r.truth));
-    let equal = equal.map(Truth::equal).max().unwrap_or(0);
-    if equal > 0 {
+    let all = [&quality.blend].into_iter().chain(quality.results.iter().flat_map(|r| &r.truth));
+    let identical = all.map(GroundTruth::identical).max().unwrap_or(0);
+    if identical > 0 {
         grid.note(format!(
-            "Up to {equal} of the made frames are equal to the truth, as in a still moment: they \
-             count in no mean PSNR."
+            "Up to {identical} frames are identical to the ground truth, as in still moments; \
+             they are excluded from the mean PSNR."
         ));
     }
     grid.note(format!(
-        "Every other of {} frames was dropped, made again from its neighbours, and compared as 8 \
-         bits.",
+        "Every other one of {} frames was dropped, interpolated from its neighbours, and compared \
+         with the original in 8 bits.",
         quality.frames
     ));
     grid.without_empty_columns()
 }
 
-fn cells(truth: &Truth, blend: Option<&Truth>) -> [String; 5] {
-    let over = blend.map(|blend| truth.psnr_db.0 - blend.psnr_db.0).filter(|v| v.is_finite());
+fn cells(truth: &GroundTruth, blend: Option<&GroundTruth>) -> [String; 5] {
+    let gain = blend.map(|blend| truth.psnr_db.0 - blend.psnr_db.0).filter(|v| v.is_finite());
     [
         truth.frames.len().to_string(),
         db(truth.psnr_db),
-        over.map_or_else(|| NOTHING.into(), |v| format!("{v:+.2}")),
+        gain.map_or_else(|| NOTHING.into(), |v| format!("{v:+.2}")),
         db(truth.worst_frame_psnr_db),
-        if truth.ssim.is_finite() { three(truth.ssim) } else { NOTHING.into() },
+        ssim(truth.ssim, 3),
     ]
 }

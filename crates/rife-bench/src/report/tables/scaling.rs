@@ -1,13 +1,11 @@
-//! How cost grows, as a table.
+//! Scaling with frame size, threads and batch size.
 
 use crate::measure::scaling::{Axis, ScalingPoint};
-use crate::report::facts::missing;
-use crate::report::facts::ratio;
+use crate::report::facts::{config_cells, missing, ratio};
 use crate::report::figures::{NOTHING, known, quartiles, times};
 use crate::report::grid::Grid;
 
-/// What grows, in a word.
-pub fn name(axis: Axis) -> &'static str {
+fn name(axis: Axis) -> &'static str {
     match axis {
         Axis::Size => "size",
         Axis::Threads => "threads",
@@ -16,12 +14,12 @@ pub fn name(axis: Axis) -> &'static str {
     }
 }
 
-/// Every point, axis by axis as they were measured.
-pub fn of(points: &[ScalingPoint]) -> Grid {
+/// Every point, axis by axis as measured.
+pub fn grid(points: &[ScalingPoint]) -> Grid {
     let mut grid =
-        Grid::new("How cost grows").words(&["over", "model", "engine", "type", "size"]).figures(&[
+        Grid::new("Scaling").words(&["axis", "model", "engine", "type", "size"]).figures(&[
             "threads",
-            "at once",
+            "batch",
             "fps",
             "runs p25-p75",
             "device fps",
@@ -31,17 +29,15 @@ pub fn of(points: &[ScalingPoint]) -> Grid {
             "RAM MiB",
         ]);
     for point in points {
-        let case = point.case;
-        let mut row = vec![
-            name(point.axis).into(),
-            case.model.to_string(),
-            case.engine.to_string(),
-            case.precision.to_string(),
+        let mut row = vec![name(point.axis).into()];
+        row.extend(config_cells(point.config));
+        row.extend([
             point.size.to_string(),
             point.threads.map_or_else(|| NOTHING.into(), |threads| threads.to_string()),
             point.batch.to_string(),
-        ];
-        let first = points.iter().find(|other| (other.axis, other.case) == (point.axis, case));
+        ]);
+        let same = |other: &&ScalingPoint| (other.axis, other.config) == (point.axis, point.config);
+        let first = points.iter().find(same);
         let fps = |point: &ScalingPoint| point.fps.or(point.device_fps);
         if point.error.is_some() && fps(point).is_none() {
             row.push(missing(point.error.as_ref()).into());
@@ -58,7 +54,7 @@ pub fn of(points: &[ScalingPoint]) -> Grid {
         }
         grid.row(row);
         if let Some(error) = &point.error {
-            grid.note(format!("Failed: {case} at {}: {error}", point.size));
+            grid.note(format!("Failed: {} at {}: {error}", point.config, point.size));
         }
     }
     grid.without_empty_columns()

@@ -1,22 +1,21 @@
-//! How fast each configuration is, and what it takes.
+//! Speed and memory of each configuration.
 
 use super::note_failure;
-use crate::measure::{Measurement, Run};
+use crate::measure::Measurement;
 use crate::record::Record;
 use crate::report::facts::{
-    at_size, device_fps, end_to_end_fps, engine_mib, find, latency_fps, missing, ram_mib, ratio,
-    size_of,
+    CONFIG_COLUMNS, device_fps, end_to_end_fps, engine_mib, find, is_gpu, latency_fps, missing,
+    name_cells, over_runs, ram_mib, ratio, size_of,
 };
 use crate::report::figures::{NOTHING, known, quartiles, times};
 use crate::report::grid::Grid;
 use crate::stats::Spread;
-use crate::subject::{Device, Engine, Precision};
+use crate::subject::{Engine, Precision};
 
-/// Every configuration at one precision, or at all. With F32 stands TF32, which is F32 to whoever
-/// calls it.
-pub fn of(record: &Record, precision: Option<Precision>) -> Grid {
-    let factor = record.settings.factor;
-    let output = format!("{factor}x job, fps");
+/// Every configuration in one precision, or in all. F32 includes TF32, which PyTorch users also call
+/// FP32.
+pub fn grid(record: &Record, precision: Option<Precision>) -> Grid {
+    let output = format!("{}x output fps", record.settings.factor);
     let (caption, wanted): (_, &[Precision]) = match precision {
         None => ("Speed and memory".into(), &[]),
         Some(Precision::F32) => {
@@ -24,7 +23,7 @@ pub fn of(record: &Record, precision: Option<Precision>) -> Grid {
         }
         Some(ref one) => (format!("Speed and memory in {one}"), std::slice::from_ref(one)),
     };
-    let mut grid = Grid::new(caption).words(&["model", "engine", "type", "size"]).figures(&[
+    let mut grid = Grid::new(caption).words(&CONFIG_COLUMNS).figures(&[
         "fps",
         &output,
         "ms",
@@ -41,7 +40,7 @@ pub fn of(record: &Record, precision: Option<Precision>) -> Grid {
         "CPU %",
         "vs baseline",
     ]);
-    let of_type = |m: &&Measurement| wanted.is_empty() || wanted.contains(&m.case.precision);
+    let of_type = |m: &&Measurement| wanted.is_empty() || wanted.contains(&m.config.precision);
     for m in record.measurements.iter().filter(of_type) {
         grid.row(cells(record, m));
         note_failure(&mut grid, m);
@@ -50,21 +49,18 @@ pub fn of(record: &Record, precision: Option<Precision>) -> Grid {
 }
 
 fn cells(record: &Record, m: &Measurement) -> Vec<String> {
-    let case = m.case;
-    let mut cells =
-        vec![case.model.to_string(), case.engine.to_string(), case.precision.to_string()];
-    cells.push(at_size(m));
+    let mut cells = name_cells(m);
     if m.runs.is_empty() {
         cells.push(missing(m.error.as_ref()).into());
         return cells;
     }
     let (summary, device) = (m.summary.as_ref(), m.device.as_ref());
-    let on_gpu = matches!(record.settings.device, Device::Cuda(_));
     let fps = latency_fps(m);
+    let output = end_to_end_fps(m).or(fps).and_then(|fps| output_fps(fps, record.settings.factor));
+    let gpu_end_to_end = over_runs(m, |run| run.gpu.as_ref()?.utilisation_fed_percent);
     cells.extend([
         known(fps),
-        // Fed ahead where that was measured.
-        known(end_to_end_fps(m).or(fps).and_then(|fps| output_fps(fps, record.settings.factor))),
+        known(output),
         known(summary.map(|s| s.frame_ms.median)),
         quartiles(summary.map(|s| &s.frame_ms)),
         known(summary.map(|s| s.low_1_percent_fps)),
@@ -73,44 +69,37 @@ fn cells(record: &Record, m: &Measurement) -> Vec<String> {
         known(device.map(|d| d.frame_ms.median)),
         known(engine_mib(m)),
         known(m.peak_gpu_mib()),
-        // Of a GPU's run it is mostly the frames and the libraries.
-        if on_gpu { NOTHING.into() } else { known(ram_mib(m)) },
+        // On a GPU it is mostly the clip and libraries.
+        if is_gpu(record) { NOTHING.into() } else { known(ram_mib(m)) },
         known(summary.and_then(|s| s.gpu_percent)),
-        known(fed_percent(m)),
+        known(gpu_end_to_end.map(|percent| percent.mean)),
         known(summary.map(|s| s.cpu_percent)),
         times(over_baseline(record, m)),
     ]);
     cells
 }
 
-/// Mean utilisation of the GPU while the engine was fed ahead, in %.
-fn fed_percent(m: &Measurement) -> Option<f64> {
-    let percent = |run: &Run| run.gpu.as_ref()?.utilisation_fed_percent;
-    Spread::of(&m.runs.iter().filter_map(percent).collect::<Vec<_>>()).map(|spread| spread.mean)
-}
-
-/// Frames a second that come out of a job that makes `factor` of one: of these one is not made.
-pub fn output_fps(fps: f64, factor: usize) -> Option<f64> {
+/// Output frames per second of a job, which include the input frames.
+fn output_fps(fps: f64, factor: usize) -> Option<f64> {
     (factor > 1).then(|| fps * factor as f64 / (factor - 1) as f64)
 }
 
-/// How many times as fast as the baseline of the same model in the same precision; in F32 where
-/// there is none in TF32.
-pub fn over_baseline(record: &Record, m: &Measurement) -> Option<f64> {
-    let precision = match m.case.precision {
+/// Speed relative to the baseline of the same model and precision; for TF32, to the baseline in F32.
+fn over_baseline(record: &Record, m: &Measurement) -> Option<f64> {
+    let precision = match m.config.precision {
         Precision::Tf32 => Precision::F32,
         other => other,
     };
-    let size = size_of(record, m);
-    let baseline = find(record, size, (m.case.model, Engine::Baseline, precision))?;
-    if m.case.engine == Engine::Baseline {
+    if !m.config.is_optimized() {
         return None;
     }
+    let size = size_of(record, m);
+    let baseline = find(record, size, (m.config.model, Engine::Baseline, precision))?;
     ratio(latency_fps(m), latency_fps(baseline))
         .or_else(|| ratio(end_to_end_fps(m), end_to_end_fps(baseline)))
 }
 
-/// Frames a second at the slower and at the faster quartile of frames.
+/// Frames per second at the slower and the faster quartile of the frame times.
 pub fn fps_quartiles(ms: &Spread) -> (f64, f64) {
     (1000.0 / ms.p75, 1000.0 / ms.p25)
 }
@@ -120,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_puts_out_what_is_made_and_what_is_there() {
+    fn output_includes_input_frames() {
         assert_eq!(output_fps(10.0, 2), Some(20.0));
         assert_eq!(output_fps(30.0, 4), Some(40.0));
         assert_eq!((output_fps(30.0, 1), output_fps(30.0, 0)), (None, None));

@@ -1,51 +1,40 @@
-//! What a job waits for before its first frame, and what its process holds afterwards.
+//! Time to the first frame, and memory of the process.
 
-use crate::measure::{Measurement, Run};
 use crate::record::Record;
-use crate::report::facts::{at_size, ram_mib};
+use crate::report::facts::{CONFIG_COLUMNS, name_cells, over_runs, ram_mib};
 use crate::report::figures::known;
 use crate::report::grid::Grid;
-use crate::stats::Spread;
 
 /// Every configuration that ran.
-pub fn of(record: &Record) -> Grid {
-    let mut grid = Grid::new("Start-up and the process's memory")
-        .words(&["model", "engine", "type", "size"])
-        .figures(&[
+pub fn grid(record: &Record) -> Grid {
+    let mut grid =
+        Grid::new("Start-up and memory of the process").words(&CONFIG_COLUMNS).figures(&[
             "runs",
-            "start-up ms",
+            "load ms",
             "first frame ms",
-            "latest first frame ms",
+            "slowest first frame ms",
             "steady RAM MiB",
             "peak RAM MiB",
         ]);
     for m in record.measurements.iter().filter(|m| !m.runs.is_empty()) {
-        let case = m.case;
-        let mut row =
-            vec![case.model.to_string(), case.engine.to_string(), case.precision.to_string()];
-        row.extend([at_size(m), m.runs.len().to_string()]);
-        let first = over(m, |run| Some(run.first_frame_ms));
-        row.extend([
-            known(over(m, |run| Some(run.load_ms)).map(|ms| ms.median)),
+        let first = over_runs(m, |run| Some(run.first_frame_ms));
+        let cells = [
+            m.runs.len().to_string(),
+            known(over_runs(m, |run| Some(run.load_ms)).map(|ms| ms.median)),
             known(first.map(|ms| ms.median)),
             known(first.map(|ms| ms.max)),
-            known(over(m, |run| run.steady_rss_mib).map(|mib| mib.max)),
+            known(over_runs(m, |run| run.steady_rss_mib).map(|mib| mib.max)),
             known(ram_mib(m)),
-        ]);
-        grid.row(row);
+        ];
+        grid.row(name_cells(m).into_iter().chain(cells));
     }
     if !grid.rows.is_empty() {
         grid.note(format!(
-            "Start-up: loading the weights and making the engine ready. First frame: from there to \
-             the first frame made, the median and the latest run; what is compiled and timed once \
-             for a machine is in the first of them that needs it. RAM holds the {:.0} MiB of frames \
-             to interpolate between.",
+            "Load: loading the weights and preparing the engine. First frame: from there to the \
+             first interpolated frame, median and slowest run; the first run on a machine includes \
+             compiling and tuning kernels. RAM includes {:.0} MiB of input frames.",
             record.settings.clip_mib
         ));
     }
     grid.without_empty_columns()
-}
-
-fn over(m: &Measurement, of: impl Fn(&Run) -> Option<f64>) -> Option<Spread> {
-    Spread::of(&m.runs.iter().filter_map(of).collect::<Vec<_>>())
 }

@@ -1,4 +1,4 @@
-//! What a comparison's worst frame looks like, small enough for a record.
+//! Thumbnails of a comparison's worst frame, small enough for a record.
 
 use std::io::Cursor;
 
@@ -8,38 +8,39 @@ use base64::prelude::BASE64_STANDARD;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, resize};
 use image::{GrayImage, ImageFormat, RgbImage};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::to_8_bit;
 use crate::subject::Size;
 
-/// The longer side of the pictures, in px.
+/// Longer side of the thumbnails, in px.
 const LONGEST_PX: usize = 480;
 const JPEG_QUALITY: u8 = 85;
-/// The error that is white, unless the largest is smaller: a few steps of 8 bits.
+/// The error shown as white, unless the largest error is smaller: a few 8-bit steps.
 const ERROR_WHITE: f64 = 8.0 / 255.0;
 
-/// The worst frame of a comparison, scaled down.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pictures {
-    /// Which of the compared frames it is, from 0.
+/// Thumbnails of the worst frame of a comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorstFramePictures {
+    /// Index of the frame among those compared.
     pub frame: usize,
-    /// Size of these pictures.
+    /// Size of the thumbnails.
     pub size: Size,
-    /// The frame that was made: JPEG, base64.
+    /// The interpolated frame: JPEG, Base64.
     pub made: String,
-    /// The reference's: JPEG, base64.
+    /// The reference frame: JPEG, Base64.
     pub reference: String,
-    /// The largest error of each pixel and, scaled down, of its cell: 8-bit grey PNG, base64.
+    /// Largest error of each pixel, and when scaled down of each cell: 8-bit grey PNG, Base64.
     pub error: String,
-    /// The error that is white, full scale being 1.
+    /// The error shown as white.
     pub error_white: f64,
 }
 
-/// The worst frame that was seen.
+/// The worst frame so far.
 #[derive(Default)]
-pub(super) struct Worst {
-    seen: Option<Frames>,
+pub(super) struct WorstFrame {
+    worst: Option<Frames>,
 }
 
 struct Frames {
@@ -49,31 +50,31 @@ struct Frames {
     got: Vec<f32>,
 }
 
-impl Worst {
+impl WorstFrame {
     /// Keeps a frame if it is worse than all before it.
-    pub(super) fn look(&mut self, index: usize, mse: f64, expected: &[f32], got: &[f32]) {
-        match &mut self.seen {
-            Some(seen) if seen.mse >= mse => {}
-            Some(seen) => {
-                (seen.index, seen.mse) = (index, mse);
-                seen.expected.copy_from_slice(expected);
-                seen.got.copy_from_slice(got);
+    pub(super) fn update(&mut self, index: usize, mse: f64, expected: &[f32], got: &[f32]) {
+        match &mut self.worst {
+            Some(worst) if worst.mse >= mse => {}
+            Some(worst) => {
+                (worst.index, worst.mse) = (index, mse);
+                worst.expected.copy_from_slice(expected);
+                worst.got.copy_from_slice(got);
             }
             None => {
                 let (expected, got) = (expected.to_vec(), got.to_vec());
-                self.seen = Some(Frames { index, mse, expected, got });
+                self.worst = Some(Frames { index, mse, expected, got });
             }
         }
     }
 
-    /// It as pictures; `None` where none was seen.
-    pub(super) fn pictures(self, size: Size) -> Result<Option<Pictures>> {
-        self.seen.map(|frames| frames.pictures(size)).transpose()
+    /// Encodes the thumbnails; `None` if there was no frame.
+    pub(super) fn pictures(self, size: Size) -> Result<Option<WorstFramePictures>> {
+        self.worst.map(|frames| frames.pictures(size)).transpose()
     }
 }
 
 impl Frames {
-    fn pictures(&self, size: Size) -> Result<Pictures> {
+    fn pictures(&self, size: Size) -> Result<WorstFramePictures> {
         let longest = size.width.max(size.height);
         let side = |px: usize| (px * LONGEST_PX.min(longest) / longest).max(1);
         let small = Size { width: side(size.width), height: side(size.height) };
@@ -81,7 +82,7 @@ impl Frames {
         let largest = errors.iter().copied().fold(0.0, f64::max);
         let white = if largest > 0.0 { largest.min(ERROR_WHITE) } else { ERROR_WHITE };
         let levels = errors.iter().map(|error| to_8_bit((error / white) as f32)).collect();
-        Ok(Pictures {
+        Ok(WorstFramePictures {
             frame: self.index,
             size: small,
             made: jpeg(size, small, &self.got)?,
@@ -92,8 +93,7 @@ impl Frames {
     }
 }
 
-/// The largest error of any sample within each cell of the small picture. What is no number is a
-/// whole error.
+/// Largest error of any sample within each cell of the thumbnail. Non-finite samples count as 1.
 fn cells(size: Size, small: Size, expected: &[f32], got: &[f32]) -> Vec<f64> {
     let mut cells = vec![0.0f64; small.pixels()];
     for (i, (a, b)) in expected.iter().zip(got).enumerate() {
@@ -110,7 +110,7 @@ fn jpeg(size: Size, small: Size, planes: &[f32]) -> Result<String> {
     let pixels = size.pixels();
     let rgb = (0..pixels).flat_map(|i| [0, 1, 2].map(|c| to_8_bit(planes[c * pixels + i])));
     let picture = RgbImage::from_raw(size.width as u32, size.height as u32, rgb.collect())
-        .context("a frame that is no picture")?;
+        .context("unexpected frame size")?;
     let picture = resize(&picture, small.width as u32, small.height as u32, FilterType::CatmullRom);
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode_image(&picture)?;
@@ -119,7 +119,7 @@ fn jpeg(size: Size, small: Size, planes: &[f32]) -> Result<String> {
 
 fn png(small: Size, levels: Vec<u8>) -> Result<String> {
     let picture = GrayImage::from_raw(small.width as u32, small.height as u32, levels)
-        .context("a map that is no picture")?;
+        .context("unexpected thumbnail size")?;
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png)?;
     Ok(BASE64_STANDARD.encode(bytes.into_inner()))
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_frame_is_shown_with_its_errors() {
+    fn worst_frame_and_its_errors_are_encoded() {
         let size = Size { width: 960, height: 32 };
         let black = vec![0.0; size.samples()];
         let with = |at: usize, value| {
@@ -138,18 +138,18 @@ mod tests {
             frame[at] = value;
             frame
         };
-        let mut worst = Worst::default();
-        // Of the blue of the last pixel.
+        let mut worst = WorstFrame::default();
+        // The last error is in the blue channel of the last pixel.
         let errors = [(0.01, 0), (0.5, size.samples() - 1), (0.02, 5)];
         for (index, (value, at)) in errors.into_iter().enumerate() {
-            worst.look(index, f64::from(value), &black, &with(at, value));
+            worst.update(index, f64::from(value), &black, &with(at, value));
         }
         let pictures = worst.pictures(size).expect("pictures").expect("a frame");
         assert_eq!((pictures.frame, pictures.size), (1, Size { width: 480, height: 16 }));
         assert_eq!(pictures.error_white, ERROR_WHITE);
         let decoded = |text: &str| {
             let bytes = BASE64_STANDARD.decode(text).expect("base64");
-            image::load_from_memory(&bytes).expect("a picture")
+            image::load_from_memory(&bytes).expect("an image")
         };
         let map = decoded(&pictures.error).into_luma8();
         let lit: Vec<_> = map.enumerate_pixels().filter(|(_, _, p)| p.0[0] > 0).collect();
@@ -158,17 +158,17 @@ mod tests {
         for picture in [&pictures.made, &pictures.reference] {
             assert_eq!(decoded(picture).width(), 480);
         }
-        assert!(Worst::default().pictures(size).expect("nothing").is_none());
+        assert!(WorstFrame::default().pictures(size).expect("nothing").is_none());
     }
 
     #[test]
-    fn what_is_no_number_is_an_error_and_a_tiny_frame_stays_as_it_is() {
+    fn non_finite_samples_are_errors_and_small_frames_are_not_scaled() {
         let size = Size { width: 16, height: 16 };
         let grey = vec![0.5; size.samples()];
         let mut got = grey.clone();
         got[0] = f32::NAN;
-        let mut worst = Worst::default();
-        worst.look(0, 1.0, &grey, &got);
+        let mut worst = WorstFrame::default();
+        worst.update(0, 1.0, &grey, &got);
         let pictures = worst.pictures(size).expect("pictures").expect("a frame");
         assert_eq!(pictures.size, size);
         assert_eq!(cells(size, size, &grey, &got)[0], 1.0);

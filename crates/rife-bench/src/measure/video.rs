@@ -1,9 +1,10 @@
-//! Video through pipes: what a job reaches beside what its engine and its pipes would.
+//! Video jobs from pipe to pipe, compared with the engine alone and with the pipes alone.
 
 use std::io::{PipeReader, Read, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use rife_model::ModelVersion;
 use rife_model::weights::Store;
 use rife_runtime::{
     Chroma, Frame, FrameSize, Interpolator, Matrix, PixelFormat, Siting, YuvFormat,
@@ -12,24 +13,20 @@ use rife_video::{
     AtCut, Header, Maker, PipeSink, PipeSource, Progress, Rate, Rational, SceneSettings, Settings,
     Timeline, Wrapping, raw_format, run, widen,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::args::VideoArgs;
-use crate::plan::{check_output, check_size, check_threads};
-use crate::record::{Build, Git, Machine, command_line, now_utc, write_json};
-use crate::scene::Scene;
+use crate::clip::ping_pong;
+use crate::clip::scene::Scene;
+use crate::plan::VideoPlan;
 use crate::subject::Size;
 
-/// The schema of the record of video through pipes that this program writes.
-pub const SCHEMA: u32 = 1;
-
-/// Different frames, played forth and back, so that none is far from the one before.
+/// Number of distinct input frames, played forwards and backwards.
 const DISTINCT: usize = 16;
-
-/// How long a pipe is measured.
+/// Duration of the measurement of a pipe.
 const PIPE_TIME: Duration = Duration::from_millis(700);
 
-/// The frames of the streams: what most video is.
+/// Pixel format of the streams.
 const FORMAT: YuvFormat = YuvFormat {
     chroma: Chroma::Yuv420,
     depth: 8,
@@ -38,99 +35,67 @@ const FORMAT: YuvFormat = YuvFormat {
     siting: Siting::Left,
 };
 
-/// Video through pipes, as a document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StreamingRecord {
-    /// Version of the format: [`SCHEMA`].
-    pub schema: u32,
-    /// When measuring ended, UTC, RFC 3339.
-    pub time_utc: String,
-    /// The command as typed.
-    pub command: String,
-    /// What it ran on.
-    pub machine: Machine,
-    /// What ran.
-    pub build: Build,
-    /// The checkout that it was run in; `null` outside one.
-    pub git: Option<Git>,
-    /// Each model.
-    pub jobs: Vec<Job>,
-}
-
-/// A 2x job from a pipe to a pipe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A 2x job from pipe to pipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Job {
-    /// The model.
+    /// Model version.
     pub model: String,
-    /// Where it ran.
+    /// Device.
     pub device: String,
-    /// In which precision.
+    /// Precision.
     pub precision: String,
-    /// Size of the frames.
+    /// Frame size.
     pub size: Size,
-    /// Frames read.
+    /// Input frames.
     pub frames: usize,
-    /// Bytes of a frame.
+    /// Bytes per frame.
     pub frame_bytes: usize,
-    /// Frames generated a second by the job, its pipes included.
+    /// Interpolated frames per second of the job, pipes included.
     pub job_fps: f64,
-    /// Frames generated a second by the engine alone, from frames in memory to frames in memory.
+    /// Interpolated frames per second of the engine alone, from memory to memory.
     pub engine_fps: f64,
-    /// Frames generated a second that the output's pipe has room for: half of those that fit
-    /// through one of its kind.
+    /// Interpolated frames per second that the output pipe can carry: half of its frame rate, as
+    /// the other half are input frames.
     pub pipe_fps: f64,
-    /// The job's frames over the lesser of the two.
+    /// `job_fps` relative to the smaller one of `engine_fps` and `pipe_fps`.
     pub share: f64,
-    /// Frames generated a second, were each frame read from the one pipe written twice to the
-    /// other and nothing else done: what the pipes give when both are busy.
+    /// Interpolated frames per second if each input frame is only copied twice to the output: the
+    /// limit of the pipes when both are busy.
     pub pass_through_fps: f64,
-    /// How long the job took, s.
+    /// Duration of the job.
     pub seconds: f64,
-    /// What each stage was at work, s.
+    /// Busy time of each stage in seconds, as pairs of name and time.
     pub stages_s: Vec<(String, f64)>,
 }
 
-/// Measures what was asked for.
+/// Measures a job of each model.
 ///
 /// # Errors
-/// What is impossible about it, or what failed, as one line.
-pub fn measure(args: &VideoArgs) -> Result<StreamingRecord> {
-    check_threads(args.threads)?;
-    if let Some(json) = &args.json {
-        check_output("--json", json, args.overwrite)?;
-    }
-    let frames = |gpu: bool| args.frames.unwrap_or(if gpu { 1500 } else { 60 });
-    ensure!((3..=1_000_000).contains(&frames(false)), "--frames: expected 3 to 1000000");
-    let store = Store::locate(args.weights.as_deref())?;
-    let mut jobs = Vec::new();
-    for model in &args.models {
-        let builder = Interpolator::builder(*model).device(args.device).precision(args.precision);
-        let builder = match args.threads {
-            Some(threads) => builder.threads(threads),
-            None => builder,
-        };
-        builder.check()?;
-        let weights = store.fetch(*model, &mut |line| eprintln!("{line}"))?;
-        let rife = builder.load_weights(&weights)?;
-        let gpu = rife.info().device != "cpu";
-        let default = if gpu { (1920, 1080) } else { (640, 360) };
-        let size = args.size.unwrap_or(Size { width: default.0, height: default.1 });
-        check_size(size)?;
-        jobs.push(job(rife, size, frames(gpu))?);
-    }
-    let record = StreamingRecord {
-        schema: SCHEMA,
-        time_utc: now_utc(),
-        command: command_line(),
-        machine: Machine::this(),
-        build: Build::this(),
-        git: Git::of_project(),
-        jobs,
+/// When weights are missing or a job fails. `notify` receives progress messages.
+pub fn measure(plan: &VideoPlan, notify: &mut dyn FnMut(&str)) -> Result<Vec<Job>> {
+    let store = Store::locate(plan.weights.as_deref())?;
+    plan.models.iter().map(|model| measure_model(plan, *model, &store, notify)).collect()
+}
+
+fn measure_model(
+    plan: &VideoPlan,
+    model: ModelVersion,
+    store: &Store,
+    notify: &mut dyn FnMut(&str),
+) -> Result<Job> {
+    let builder = Interpolator::builder(model).device(plan.device).precision(plan.precision);
+    let builder = match plan.threads {
+        Some(threads) => builder.threads(threads),
+        None => builder,
     };
-    if let Some(json) = &args.json {
-        write_json(&record, json, args.overwrite)?;
-    }
-    Ok(record)
+    builder.check()?;
+    let weights = store.fetch(model, notify)?;
+    let rife = builder.load_weights(&weights)?;
+    let gpu = rife.info().device != "cpu";
+    let (width, height) = if gpu { (1920, 1080) } else { (640, 360) };
+    let size = plan.size.unwrap_or(Size { width, height });
+    let frames = plan.frames.unwrap_or(if gpu { 1500 } else { 60 });
+    job(rife, size, frames)
 }
 
 fn job(rife: Interpolator, size: Size, frames: usize) -> Result<Job> {
@@ -145,7 +110,7 @@ fn job(rife: Interpolator, size: Size, frames: usize) -> Result<Job> {
         .collect::<Result<_>>()?;
     let frame_bytes = clip.first().map_or(0, |frame| frame.as_bytes().len());
 
-    // The first frames tune and compile what is kept.
+    // Warm-up: the first frames may compile and tune kernels.
     let engine_frames = frames.min(600);
     engine(&rife, &clip, DISTINCT.min(frames))?;
     let clip: Vec<Frame> = clip.into_iter().map(|frame| rife.pin(frame)).collect();
@@ -178,16 +143,10 @@ fn job(rife: Interpolator, size: Size, frames: usize) -> Result<Job> {
     })
 }
 
-/// Which of the distinct frames is the n-th.
-fn nth(n: usize) -> usize {
-    let at = n % (2 * DISTINCT - 2);
-    if at < DISTINCT { at } else { 2 * DISTINCT - 2 - at }
-}
-
-/// Frames generated a second, from memory to memory, as many in flight as the engine has room for.
+/// Interpolated frames per second from memory to memory, with a full pipeline.
 fn engine(rife: &Interpolator, clip: &[Frame], frames: usize) -> Result<f64> {
     let first = clip.first().context("no frames")?;
-    let of = |n: usize| clip.get(nth(n)).unwrap_or(first);
+    let of = |n: usize| clip.get(ping_pong(n, DISTINCT)).unwrap_or(first);
     let mut session = rife.session(first.size())?;
     let mut out = rife.pin(first.clone());
     session.push(&first.view())?;
@@ -205,7 +164,7 @@ fn engine(rife: &Interpolator, clip: &[Frame], frames: usize) -> Result<f64> {
     Ok((frames - 1) as f64 / start.elapsed().as_secs_f64())
 }
 
-/// Reads a pipe to its end.
+/// Reads a pipe to its end and returns the number of bytes.
 fn drain(mut from: PipeReader) -> std::io::Result<u64> {
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0;
@@ -217,7 +176,7 @@ fn drain(mut from: PipeReader) -> std::io::Result<u64> {
     }
 }
 
-/// Frames a second that go through a pipe while nobody does anything else.
+/// Frames per second through an otherwise idle pipe.
 fn pipe(frame_bytes: usize) -> Result<f64> {
     let (from, mut to) = std::io::pipe()?;
     widen(&to);
@@ -232,17 +191,16 @@ fn pipe(frame_bytes: usize) -> Result<f64> {
     Ok(bytes as f64 / frame_bytes as f64 / start.elapsed().as_secs_f64())
 }
 
-/// Feeds frames as Y4M has them.
+/// Writes frames in Y4M format.
 fn feed(mut to: impl Write, clip: &[Frame], frames: usize) -> std::io::Result<()> {
     for n in 0..frames {
         to.write_all(b"FRAME\n")?;
-        to.write_all(clip.get(nth(n)).map(Frame::as_bytes).unwrap_or_default())?;
+        to.write_all(clip.get(ping_pong(n, DISTINCT)).map(Frame::as_bytes).unwrap_or_default())?;
     }
     Ok(())
 }
 
-/// Frames a second that come in at one pipe and go out twice at another, read and written by a
-/// thread each.
+/// Frames per second read from one pipe and written twice to another, on two threads.
 fn pass_through(clip: &[Frame], frames: usize) -> Result<f64> {
     let bytes = clip.first().map_or(0, |frame| frame.as_bytes().len()) + b"FRAME\n".len();
     let (mut from, to) = std::io::pipe()?;
@@ -266,7 +224,7 @@ fn pass_through(clip: &[Frame], frames: usize) -> Result<f64> {
         for buffer in filled {
             sink.write_all(&buffer)?;
             sink.write_all(&buffer)?;
-            // The reader ends before the buffers do.
+            // The reader may have finished already.
             let _ = empty.send(buffer);
         }
         drop(sink);
@@ -275,11 +233,11 @@ fn pass_through(clip: &[Frame], frames: usize) -> Result<f64> {
     Ok(frames as f64 / start.elapsed().as_secs_f64())
 }
 
-/// The job: s, and what its stages did.
+/// Runs the job; its duration in seconds, and its progress counters.
 fn stream(makers: &[Maker], clip: &[Frame], frames: usize) -> Result<(f64, Progress)> {
     let first = clip.first().context("no frames")?;
     let (size, format) = (first.size(), first.format());
-    let raw = raw_format(size, format).context("no raw format")?;
+    let raw = raw_format(size, format).context("unsupported pixel format")?;
     let rate = Rational::from(30);
     let (from, feed) = std::io::pipe()?;
     let (out, to) = std::io::pipe()?;
@@ -318,57 +276,11 @@ fn stream(makers: &[Maker], clip: &[Frame], frames: usize) -> Result<(f64, Progr
         fed.join().map_err(joined("the feeder panicked"))??;
         let bytes = drained.join().map_err(joined("the drain panicked"))??;
         let expected = 2 * frames as u64 * (raw.frame_bytes() as u64 + 6);
-        ensure!(bytes > expected, "{bytes} bytes came out where more than {expected} had to");
+        ensure!(
+            bytes > expected,
+            "unexpected output size: {bytes} bytes, expected more than {expected}"
+        );
         Ok(seconds)
     })?;
     Ok((seconds, progress))
-}
-
-/// What was measured, for a terminal.
-pub fn render(record: &StreamingRecord) -> String {
-    let mut text = String::from("Video through pipes: Y4M in, twice as many frames out\n");
-    for job in &record.jobs {
-        text += &format!(
-            "\n{} {} on {} at {}, {} frames of {:.2} MB in {:.1} s\n\
-             generated frames a second: {:.1}\n\
-             the engine from memory to memory: {:.1}; the pipe has room for: {:.1}\n\
-             of the lesser of the two: {:.0} %\n\
-             with both pipes busy and nothing else done: {:.1}\n\
-             at work:",
-            job.model,
-            job.precision,
-            job.device,
-            job.size,
-            job.frames,
-            job.frame_bytes as f64 / 1e6,
-            job.seconds,
-            job.job_fps,
-            job.engine_fps,
-            job.pipe_fps,
-            100.0 * job.share,
-            job.pass_through_fps,
-        );
-        for (name, seconds) in &job.stages_s {
-            text += &format!(" {name} {:.0} %", 100.0 * seconds / job.seconds);
-        }
-        text += "\n";
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The README shows what the program prints of the record, and nothing else.
-    #[test]
-    fn the_text_shows_the_record() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a text");
-        let record = serde_json::from_str(&read("docs/results/video/h100.json")).expect("a record");
-        let printed = render(&record);
-        let (_, jobs) = printed.split_once("\n\n").expect("a heading");
-        let block = format!("```text\n{jobs}```\n");
-        assert!(read("README.md").contains(&block), "the README has to show\n{block}");
-    }
 }

@@ -1,4 +1,4 @@
-//! The circumstances of a record.
+//! The header of every record: format version, time, command, machine, build and commit.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -6,34 +6,74 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
+use crate::files::redact_paths;
 use crate::measure::gpu::{self, GpuFacts};
-use crate::measure::host;
+use crate::plan::cores;
+
+/// Format version of all records that this program writes.
+pub const SCHEMA: u32 = 1;
+
+/// The header of a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Header {
+    /// Format version: 1.
+    pub schema: u32,
+    /// When measuring ended, UTC, RFC 3339.
+    pub time_utc: String,
+    /// The command, quoted for a POSIX shell, without the folder of the program.
+    pub command: String,
+    /// Machine.
+    pub machine: Machine,
+    /// Build of the program.
+    pub build: Build,
+    /// Commit that the program was built from, or else of the checkout in the working folder;
+    /// `null` if unknown.
+    pub git: Option<Git>,
+}
+
+impl Header {
+    /// The header of a record that is written now.
+    pub fn now() -> Self {
+        Self {
+            schema: SCHEMA,
+            time_utc: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            command: command_line(),
+            machine: Machine::this(),
+            build: Build::this(),
+            git: Git::of_project(),
+        }
+    }
+}
 
 /// A machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
-    /// The CPU's name for itself.
+    /// CPU model; may be empty.
     pub cpu: String,
-    /// Physical cores of the machine.
+    /// Physical cores.
     pub physical_cores: Option<usize>,
-    /// Logical cores that the process may use: utilisation is in % of these.
+    /// Logical cores that the process may use. CPU utilisation is relative to these.
     pub cores: usize,
-    /// Memory, in MiB.
+    /// Memory.
     pub ram_mib: Option<f64>,
     /// Operating system and version.
     pub os: String,
-    /// Version of the NVIDIA driver.
+    /// Version of the NVIDIA driver; `null` without NVML.
     pub gpu_driver: Option<String>,
-    /// The machine's GPUs, as NVML counts them.
+    /// GPUs in NVML's order; empty without NVML.
     pub gpus: Vec<GpuFacts>,
-    /// Variables that steer threads, devices and the choice of kernels, where they are set.
+    /// Environment variables that affect threads, devices and the choice of kernels, if set:
+    /// `CANDLE_NUM_THREADS`, `CUDA_DEVICE_ORDER`, `CUDA_VISIBLE_DEVICES`, `NVIDIA_TF32_OVERRIDE`,
+    /// `OMP_NUM_THREADS`, `RAYON_NUM_THREADS`, `RIFE_CPU`, `RIFE_TUNE`.
     pub environment: BTreeMap<String, String>,
 }
 
-const STEERING_VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 8] = [
     "CANDLE_NUM_THREADS",
     "CUDA_DEVICE_ORDER",
     "CUDA_VISIBLE_DEVICES",
@@ -45,7 +85,7 @@ const STEERING_VARIABLES: [&str; 8] = [
 ];
 
 impl Machine {
-    /// The machine that this runs on.
+    /// This machine.
     pub fn this() -> Self {
         let system = System::new_with_specifics(
             RefreshKind::nothing()
@@ -60,12 +100,12 @@ impl Machine {
                 .and_then(|s| s.cpus().first())
                 .map_or_else(String::new, |cpu| cpu.brand().trim().to_owned()),
             physical_cores: System::physical_core_count().ok(),
-            cores: host::cores(),
+            cores: cores(),
             ram_mib: system.as_ref().map(|s| s.total_memory() as f64 / (1 << 20) as f64),
             os: System::long_os_version().unwrap_or_else(|_| env::consts::OS.into()),
             gpu_driver,
             gpus: gpus.unwrap_or_default(),
-            environment: STEERING_VARIABLES
+            environment: VARIABLES
                 .into_iter()
                 .filter_map(|key| Some((key.to_owned(), env::var(key).ok()?)))
                 .collect(),
@@ -73,25 +113,25 @@ impl Machine {
     }
 }
 
-/// A build of this program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A build of the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Build {
-    /// Version of the program.
+    /// Program version.
     pub version: String,
-    /// The compiler.
+    /// Compiler version.
     pub rustc: String,
-    /// Flags that the compiler was given by the environment.
+    /// Compiler flags from the environment.
     pub rustflags: String,
-    /// The target's triple.
+    /// Target triple.
     pub target: String,
-    /// Whether debug assertions are compiled in: such a build is slower.
+    /// Whether debug assertions are compiled in, which makes the build slower.
     pub debug_assertions: bool,
     /// Version of candle-core.
     pub candle: String,
 }
 
 impl Build {
-    /// The build that is running.
+    /// The running build.
     pub fn this() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -105,20 +145,20 @@ impl Build {
 }
 
 /// A state of the repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Git {
-    /// The commit's hash.
+    /// Commit hash.
     pub commit: String,
-    /// Whether tracked files that a program is built from differ from it.
+    /// Whether tracked sources differ from the commit.
     pub dirty: bool,
 }
 
 impl Git {
-    /// What the program was built from. Where its build knew no repository, the checkout that it was
-    /// started in; `None` where that is none either.
+    /// The commit that the program was built from, or else that of the checkout in the working
+    /// folder; `None` if neither is known.
     ///
-    /// Sources edited after a commit do not reach a build script: a checkout of the same commit that
-    /// was changed makes the build one of changed sources, too.
+    /// Sources edited after a commit do not rerun the build script, so changes in a checkout of the
+    /// same commit also mark the build as dirty.
     pub fn of_project() -> Option<Self> {
         match (Self::of_build(), Self::of_checkout()) {
             (Some(build), Some(here)) if here.commit == build.commit => {
@@ -139,8 +179,7 @@ impl Git {
         if !Path::new(&root).join("crates/rife-bench/Cargo.toml").is_file() {
             return None;
         }
-        // From the root, whichever folder it was started in. Records that were written over, texts
-        // and what tests read are in no build.
+        // Relative to the root. Changed records, documentation and test files do not affect builds.
         let sources = [
             ":/crates",
             ":/weights",
@@ -162,59 +201,14 @@ fn git(args: &[&str]) -> Option<String> {
     out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
-/// The command as typed. The program's folder says nothing and would only tell of the machine.
-pub(crate) fn command_line() -> String {
+/// The command line, without local folders.
+fn command_line() -> String {
     let mut words: Vec<String> = env::args_os().map(|w| w.to_string_lossy().into_owned()).collect();
     if let Some(program) = words.first_mut()
         && let Some(name) = Path::new(program).file_name().and_then(OsStr::to_str)
     {
         *program = name.to_owned();
     }
-    let words: Vec<String> = words.iter().map(|word| without_places(word)).collect();
+    let words: Vec<String> = words.iter().map(|word| redact_paths(word)).collect();
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
-}
-
-/// A text whose paths begin at the working folder or at the user's own, as a person would give
-/// them, and are the last name alone where they lie elsewhere: where is the machine's business.
-pub(crate) fn without_places(text: &str) -> String {
-    let home = env::home_dir();
-    let places = [(env::current_dir().ok(), ""), (home, "~/")];
-    let text = places.into_iter().fold(text.to_owned(), |text, (place, instead)| match place {
-        Some(place) if place.components().count() > 1 => {
-            text.replace(&format!("{}/", place.display()), instead)
-        }
-        _ => text,
-    });
-    let words: Vec<String> = text.split(' ').map(named).collect();
-    words.join(" ")
-}
-
-/// A word whose path lies elsewhere on the machine, by its last name alone; `--flag=path`, too. A
-/// name right below the root tells nothing.
-fn named(word: &str) -> String {
-    let (flag, path) = match word.split_once('=') {
-        Some((flag, path)) if flag.starts_with('-') => (&word[..=flag.len()], path),
-        _ => ("", word),
-    };
-    match Path::new(path).file_name() {
-        Some(name) if Path::new(path).is_absolute() && Path::new(path).components().count() > 2 => {
-            format!("{flag}{}", name.to_string_lossy())
-        }
-        _ => word.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_does_not_tell_where_folders_lie() {
-        let here = env::current_dir().unwrap();
-        let text = format!("not in {}/weights, nor in /elsewhere or /far/away", here.display());
-        assert_eq!(without_places(&text), "not in weights, nor in /elsewhere or away");
-        let words = ["--python", "/far/away/bin/python", "--output=/far/r.json", "a/b", "--x=y"];
-        let named = words.map(named);
-        assert_eq!(named, ["--python", "python", "--output=r.json", "a/b", "--x=y"]);
-    }
 }

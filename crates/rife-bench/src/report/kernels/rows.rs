@@ -1,48 +1,47 @@
-//! Launches as rows of a table: alone, or all that are alike in a block together.
+//! Kernel launches as table rows: each one, or similar ones of a block grouped.
 
 use crate::subject::{Ceilings, KernelTime};
 
-/// Some launches that are alike, together.
+/// Similar launches, summed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// What they are called.
+    /// Name of the layers.
     pub name: String,
-    /// Their kernel.
+    /// Kernel.
     pub kernel: String,
-    /// How many they are.
+    /// Number of launches.
     pub launches: usize,
-    /// What they take together, in ms.
+    /// Total time in ms.
     pub ms: f64,
-    /// Their multiplications and additions together.
+    /// Total floating-point operations.
     pub flops: f64,
-    /// The bytes that they read and write together.
+    /// Total bytes read and written.
     pub bytes: f64,
-    /// The least that they would take on the device, one after the other, in ms; `None` where
-    /// what it gives is not known.
-    pub floor_ms: Option<f64>,
+    /// Sum of the launches' roofline bounds in ms; `None` if the peak throughput is unknown.
+    pub roofline_ms: Option<f64>,
 }
 
 impl Row {
-    /// The floor as a share of what they take.
-    pub fn share_of_floor(&self) -> Option<f64> {
-        self.floor_ms.map(|floor| floor / self.ms)
+    /// The roofline bound relative to the time.
+    pub fn share_of_roofline(&self) -> Option<f64> {
+        self.roofline_ms.map(|floor| floor / self.ms)
     }
 
     /// FLOP/s.
-    pub fn flops_a_second(&self) -> f64 {
+    pub fn flops_per_second(&self) -> f64 {
         1000.0 * self.flops / self.ms
     }
 
     /// B/s.
-    pub fn bytes_a_second(&self) -> f64 {
+    pub fn bytes_per_second(&self) -> f64 {
         1000.0 * self.bytes / self.ms
     }
 
     fn of(name: String, launches: &[&KernelTime], ceilings: Option<Ceilings>) -> Self {
         let sum = |f: fn(&KernelTime) -> f64| launches.iter().map(|launch| f(launch)).sum::<f64>();
-        // Each has its own floor: what one leaves of memory's time another cannot use.
-        let floor = |ceilings: Ceilings| {
-            launches.iter().map(|launch| ceilings.floor_ms(launch.flops, launch.bytes)).sum()
+        // Rooflines add up: a launch cannot use the memory bandwidth that another leaves unused.
+        let roofline = |ceilings: Ceilings| {
+            launches.iter().map(|one| ceilings.roofline_ms(one.flops, one.bytes)).sum()
         };
         Self {
             name,
@@ -51,22 +50,23 @@ impl Row {
             ms: sum(|launch| launch.ms),
             flops: sum(|launch| launch.flops),
             bytes: sum(|launch| launch.bytes),
-            floor_ms: ceilings.map(floor),
+            roofline_ms: ceilings.map(roofline),
         }
     }
 }
 
-/// Every launch on a row of its own, in order.
+/// Every launch in its own row, in order.
 pub fn each(launches: &[KernelTime], ceilings: Option<Ceilings>) -> Vec<Row> {
     launches.iter().map(|launch| Row::of(launch.name.clone(), &[launch], ceilings)).collect()
 }
 
-/// Those that are alike together, where the first of them stands: of one block, with names that
-/// differ by a number, by the same kernel, with the same work.
+/// Groups similar launches at the position of the first: same block, names that differ only in a
+/// number, same kernel, same work.
 pub fn grouped(launches: &[KernelTime], ceilings: Option<Ceilings>) -> Vec<Row> {
     let mut groups: Vec<Vec<&KernelTime>> = Vec::new();
     for launch in launches {
-        match groups.iter_mut().find(|group| group.first().is_some_and(|one| alike(one, launch))) {
+        match groups.iter_mut().find(|group| group.first().is_some_and(|one| similar(one, launch)))
+        {
             Some(group) => group.push(launch),
             None => groups.push(vec![launch]),
         }
@@ -74,20 +74,20 @@ pub fn grouped(launches: &[KernelTime], ceilings: Option<Ceilings>) -> Vec<Row> 
     groups.iter().map(|group| Row::of(label(group), group, ceilings)).collect()
 }
 
-/// All of them.
+/// All launches in one row.
 pub fn total(launches: &[KernelTime], ceilings: Option<Ceilings>) -> Row {
     let all: Vec<_> = launches.iter().collect();
     Row { kernel: String::new(), ..Row::of("sum".into(), &all, ceilings) }
 }
 
-fn alike(a: &KernelTime, b: &KernelTime) -> bool {
+fn similar(a: &KernelTime, b: &KernelTime) -> bool {
     let numbered = split(&a.name).zip(split(&b.name));
     numbered.is_some_and(|(a, b)| (a.0, a.2) == (b.0, b.2))
         && (&a.kernel, a.flops, a.bytes) == (&b.kernel, b.flops, b.bytes)
 }
 
-/// A name around the last number behind its block: `block2.res`, 5, `.act`. The block's own number
-/// makes no two launches alike.
+/// Splits a name at the last number after its block: `block2.res`, 5, `.act`. The number of the block
+/// itself does not count.
 fn split(name: &str) -> Option<(&str, usize, &str)> {
     let block = name.find('.')? + 1;
     let digit = |c: char| c.is_ascii_digit();
@@ -121,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_alike_in_a_block_is_one_row() {
+    fn similar_launches_of_a_block_are_grouped() {
         let mut launches = vec![launch("encode.cnn0", "a", 1.0), launch("block0.input", "b", 0.0)];
         launches.push(launch("block1.input", "b", 0.0));
         for i in 0..11 {
-            // One is by another kernel.
+            // One launch uses another kernel.
             launches.push(launch(&format!("block1.res{i}"), if i == 9 { "d" } else { "c" }, 4e12));
             launches.push(launch(&format!("block1.res{i}.act"), "e", 0.0));
         }
@@ -152,19 +152,19 @@ mod tests {
     }
 
     #[test]
-    fn floors_are_each_launchs_own() {
+    fn roofline_bounds_are_summed_per_launch() {
         let ceilings = Some(Ceilings { flops: 1e16, bytes: 1e13, transfer: None });
         let launches = [launch("block0.res0", "a", 4e12), launch("block0.res1", "a", 4e12)];
         let [row] = &grouped(&launches, ceilings)[..] else { panic!("one row") };
-        // Of each 0.4 ms of arithmetic, and 0.1 ms of memory meanwhile.
-        assert!((row.floor_ms.expect("a floor") - 0.8).abs() < 1e-12);
-        assert!((row.share_of_floor().expect("a floor") - 0.8).abs() < 1e-12);
+        // Each takes 0.4 ms of compute, with 0.1 ms of memory traffic in parallel.
+        assert!((row.roofline_ms.expect("a roofline") - 0.8).abs() < 1e-12);
+        assert!((row.share_of_roofline().expect("a roofline") - 0.8).abs() < 1e-12);
         assert_eq!((row.ms, row.launches), (1.0, 2));
-        assert_eq!((row.flops_a_second(), row.bytes_a_second()), (8e15, 2e12));
+        assert_eq!((row.flops_per_second(), row.bytes_per_second()), (8e15, 2e12));
 
         let memory = [launches[0].clone(), launch("blend", "b", 0.0)];
         let total = total(&memory, ceilings);
-        assert!((total.floor_ms.expect("a floor") - 0.5).abs() < 1e-12);
-        assert_eq!(grouped(&launches, None)[0].share_of_floor(), None);
+        assert!((total.roofline_ms.expect("a roofline") - 0.5).abs() < 1e-12);
+        assert_eq!(grouped(&launches, None)[0].share_of_roofline(), None);
     }
 }

@@ -1,13 +1,13 @@
-//! Where a frame's time goes: by stage, and which of the device's limits it is near.
+//! Time of a frame by stage, and its bottleneck.
 
-use super::FrameTimes;
 use super::rows::{self, Row};
+use crate::measure::kernels::FrameTimes;
 use crate::subject::Ceilings;
 
-/// Share of a ceiling from which on a launch is said to be bound by it.
+/// Share of the peak throughput from which a launch counts as bound by it.
 const BOUND: f64 = 0.6;
 
-/// The launches of each part of the network together: the encoder, each block, blending.
+/// The launches of each stage of the network: the encoder, each block, blending.
 pub fn stages(frame: &FrameTimes) -> Vec<Row> {
     let mut names: Vec<&str> = Vec::new();
     let stage = |name: &'_ str| name.split_once('.').map_or(name.len(), |(stage, _)| stage.len());
@@ -29,80 +29,74 @@ pub fn stages(frame: &FrameTimes) -> Vec<Row> {
     names.into_iter().map(of).collect()
 }
 
-/// What keeps a launch from being faster.
+/// What limits the speed of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// The rate of multiplications and additions.
-    Arithmetic,
-    /// The rate of the device's memory.
+    /// Arithmetic throughput.
+    Compute,
+    /// Memory bandwidth.
     Memory,
-    /// Neither is near: waiting for memory and for one another, instructions around the arithmetic,
-    /// too little work for the whole device.
+    /// Neither is near its peak: latency, other instructions, or too little work for the device.
     Neither,
 }
 
-/// The launches that take most of a frame, and what keeps them from being faster.
+/// The group of launches with the largest share of a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bottleneck {
-    /// They.
+    /// The launches.
     pub row: Row,
-    /// Their share of the sum of all launches, 0 to 1.
+    /// Share of the sum of all launches, 0 to 1.
     pub share: f64,
-    /// Their rate of arithmetic over what the device gives.
-    pub arithmetic: f64,
-    /// Their rate of memory over what the device gives.
+    /// Arithmetic throughput relative to the peak.
+    pub compute: f64,
+    /// Memory bandwidth relative to the peak.
     pub memory: f64,
     /// What limits them.
     pub limit: Limit,
 }
 
 impl Bottleneck {
-    /// Of a frame; `None` where the device's ceilings are not known, or nothing was timed.
+    /// Of a frame; `None` if the peak throughput is unknown or there are no launches.
     pub fn of(frame: &FrameTimes) -> Option<Self> {
         let ceilings = frame.ceilings?;
         let total = rows::total(&frame.launches, frame.ceilings);
         let row = rows::grouped(&frame.launches, frame.ceilings)
             .into_iter()
             .max_by(|a, b| a.ms.total_cmp(&b.ms))?;
-        let arithmetic = row.flops_a_second() / ceilings.flops;
-        let memory = row.bytes_a_second() / ceilings.bytes;
+        let compute = row.flops_per_second() / ceilings.flops;
+        let memory = row.bytes_per_second() / ceilings.bytes;
         let limit = match () {
-            () if arithmetic.max(memory) < BOUND => Limit::Neither,
-            () if arithmetic >= memory => Limit::Arithmetic,
+            () if compute.max(memory) < BOUND => Limit::Neither,
+            () if compute >= memory => Limit::Compute,
             () => Limit::Memory,
         };
-        Some(Self { share: row.ms / total.ms, row, arithmetic, memory, limit })
+        Some(Self { share: row.ms / total.ms, row, compute, memory, limit })
     }
 
-    fn is_winograd(&self) -> bool {
-        self.row.kernel.contains("winograd")
-    }
-
-    /// It as a sentence.
+    /// Description in one sentence.
     pub fn words(&self) -> String {
-        let why = match self.limit {
-            Limit::Arithmetic => "the arithmetic is the limit",
-            Limit::Memory => "memory is the limit",
-            Limit::Neither => "neither is the limit, but what lies around both",
+        let limit = match self.limit {
+            Limit::Compute => "bound by compute",
+            Limit::Memory => "bound by memory bandwidth",
+            Limit::Neither => "bound by neither",
+        };
+        let winograd = if self.row.kernel.contains("winograd") {
+            " (operations as published; Winograd needs a quarter)"
+        } else {
+            ""
         };
         format!(
-            "Most of it goes to {} ({:.0}% of the frame), at {:.0}% of the arithmetic{} and {:.0}% \
-             of the memory bandwidth that the device gives: {why}.",
+            "Largest part: {} ({:.0}% of the frame), at {:.0}% of peak compute{winograd} and {:.0}% \
+             of peak memory bandwidth: {limit}.",
             self.row.name,
             100.0 * self.share,
-            100.0 * self.arithmetic,
-            if self.is_winograd() {
-                " (as published, of which Winograd does a quarter)"
-            } else {
-                ""
-            },
+            100.0 * self.compute,
             100.0 * self.memory
         )
     }
 }
 
-/// Time that an 8-bit RGB frame takes between host and device, one way, in ms; `None` where the
-/// device computes in host memory.
+/// Time to copy an 8-bit RGB frame between host and device, one way, in ms; `None` on a CPU.
 pub fn transfer_ms(frame: &FrameTimes) -> Option<f64> {
     let Ceilings { transfer, .. } = frame.ceilings?;
     Some(1000.0 * frame.size.samples() as f64 / transfer?)
@@ -113,7 +107,7 @@ mod tests {
     use rife_model::ModelVersion;
 
     use super::*;
-    use crate::subject::{Case, KernelTime, Size, SubjectInfo};
+    use crate::subject::{Config, KernelTime, Size, SubjectInfo};
 
     fn frame() -> FrameTimes {
         let launch = |name: &str, ms, flops, bytes| KernelTime {
@@ -124,7 +118,7 @@ mod tests {
             bytes,
         };
         FrameTimes {
-            case: Case::reference(ModelVersion::V4_6),
+            config: Config::reference(ModelVersion::V4_6),
             size: Size { width: 1000, height: 1000 },
             subject: SubjectInfo {
                 weights: ModelVersion::V4_6,
@@ -149,17 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_is_what_stands_before_the_dot() {
+    fn stage_is_the_name_before_the_dot() {
         let stages: Vec<_> = stages(&frame()).into_iter().map(|row| (row.name, row.ms)).collect();
         let expected = [("encode", 1.0), ("block0", 3.0), ("blend", 0.5)];
         assert_eq!(stages, expected.map(|(name, ms)| (name.to_owned(), ms)));
     }
 
     #[test]
-    fn the_bottleneck_is_what_takes_most_and_says_why() {
+    fn bottleneck_is_the_largest_group_and_its_limit() {
         let found = Bottleneck::of(&frame()).expect("ceilings");
-        assert_eq!((found.row.launches, found.limit), (2, Limit::Arithmetic));
-        assert!((found.share - 2.0 / 4.5).abs() < 1e-12 && (found.arithmetic - 0.7).abs() < 1e-12);
+        assert_eq!((found.row.launches, found.limit), (2, Limit::Compute));
+        assert!((found.share - 2.0 / 4.5).abs() < 1e-12 && (found.compute - 0.7).abs() < 1e-12);
         assert!(found.words().contains("block0.res0-1 x2 (44% of the frame), at 70%"));
         let mut frame = frame();
         frame.launches.truncate(2);

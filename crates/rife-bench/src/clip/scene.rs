@@ -1,12 +1,12 @@
-//! A moving scene rendered in code: what an interpolation finds hard, at any size and at any
-//! time, so that the true frame between two others exists too.
+//! A synthetic moving scene that is hard to interpolate, rendered at any size and at any time, so
+//! that the true intermediate frame is available too.
 //!
-//! There is a slow diagonal pan over smooth and fine texture, fields of hard-edged tiles, thin
-//! lines, a textured disc that bounces before them and a bar that bounces before the disc (both
-//! cover and uncover what is behind them), and a caption that stands still.
+//! A slow diagonal pan over smooth and fine textures, hard-edged tiles and thin lines; in front a
+//! bouncing textured disc and a bouncing bar, which occlude and reveal the background; and a static
+//! caption.
 //!
-//! Everything is fixed-point arithmetic on hashed lattices: a scene is the same bytes on every
-//! machine. Edges are antialiased, so that motion by a part of a pixel shows.
+//! Rendering uses fixed-point arithmetic on hashed lattices, so that the bytes are identical on
+//! every machine. Edges are antialiased, so that sub-pixel motion is visible.
 
 use rayon::prelude::*;
 
@@ -17,26 +17,26 @@ use crate::subject::Size;
 type Fixed = i64;
 const ONE: Fixed = 1 << 16;
 
-/// Texture and motion are laid out for pictures of this height and grow with taller ones.
+/// Textures and motion are designed for this height and scale up with taller frames.
 const DESIGN_HEIGHT: Fixed = 720;
 
-/// Background motion, in design units a frame.
+/// Background motion, in design units per frame.
 const PAN: (Fixed, Fixed) = (5 * ONE + ONE / 3, ONE + ONE / 5);
 
-/// A scene of one size; the seed decides its textures.
+/// A scene of one size.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene {
-    /// Size of its frames.
+    /// Frame size.
     pub size: Size,
-    /// Decides the textures; geometry and motion are the same for every seed.
+    /// Seed of the textures. Geometry and motion are the same for every seed.
     pub seed: u32,
 }
 
 impl Scene {
-    /// The frame at `time`, counted in frames: interleaved 8-bit RGB. Frame 0.5 is the truth
-    /// halfway between frames 0 and 1.
+    /// The frame at `time`, in frames, as interleaved 8-bit RGB. Time 0.5 is the true intermediate
+    /// frame between frames 0 and 1.
     pub fn render(&self, time: f64) -> Vec<u8> {
-        // A product with a power of two and a rounding: exact on every machine.
+        // Multiplying by a power of two and rounding is exact on every machine.
         let time = (time * ONE as f64).round() as Fixed;
         let view = View::new(self, time);
         let row_bytes = 3 * self.size.width;
@@ -50,7 +50,7 @@ impl Scene {
     }
 }
 
-/// A colour of three channels, 0 to 255.
+/// RGB, each 0 to 255.
 type Colour = [Fixed; 3];
 
 /// The scene at one moment.
@@ -58,9 +58,9 @@ struct View {
     seed: u32,
     width: Fixed,
     height: Fixed,
-    /// Design units a pixel: the reciprocal of how much larger than the design the picture is.
+    /// Design units per pixel: the reciprocal of the scale.
     units_per_px: Fixed,
-    /// Where the picture's corner lies on the background, in design units.
+    /// Position of the frame's corner on the background, in design units.
     pan: (Fixed, Fixed),
     disc: Disc,
     bar: Bar,
@@ -84,7 +84,7 @@ impl View {
         let scale = (height * ONE / DESIGN_HEIGHT).max(ONE);
         let radius = width.min(height) * ONE / 5;
         let bar_size = (width * ONE / 12, height * ONE / 2);
-        // Speeds are in design units a frame, hence grow with the picture as the pan does.
+        // Speeds are in design units per frame and scale with the frame size, as the pan does.
         let travel = |units: Fixed| mul(mul(units, scale), time);
         Self {
             seed: scene.seed,
@@ -108,7 +108,7 @@ impl View {
         }
     }
 
-    /// The colour of pixel (x, y).
+    /// Colour of pixel (x, y).
     fn pixel(&self, x: Fixed, y: Fixed) -> Colour {
         // Pixel centres, in px.
         let at = (x * ONE + ONE / 2, y * ONE + ONE / 2);
@@ -123,13 +123,13 @@ impl View {
         let (u, v) = (mul(x, px) + self.pan.0, mul(y, px) + self.pan.1);
         let mut colour = self.texture(u, v, 0);
 
-        // One cell in four of a coarse lattice is tiled: edges that are hard, in a pattern that
-        // does not repeat, since where it did nobody could tell one motion from another.
+        // One cell in four of a coarse lattice is tiled: hard edges in a pattern that does not
+        // repeat, as motion in a repeating pattern is ambiguous.
         let cell = (u >> TILED_CELL_BITS, v >> TILED_CELL_BITS);
         if lattice(self.seed ^ 0x5EED, cell.0, cell.1).is_multiple_of(4) {
             colour = mix([26, 30, 40], [224, 216, 190], tiles(self.seed ^ 0x711E, u, v, px));
         }
-        // Lines about a pixel wide: upright, and at a slope of two in one.
+        // Lines about a pixel wide, vertical and with a slope of 2.
         for (along, ink) in [(u, [245, 245, 235]), (u + 2 * v, [12, 16, 20])] {
             let period = 120 * ONE;
             let distance = (along.rem_euclid(period) - period / 2).abs();
@@ -141,7 +141,7 @@ impl View {
     fn disc(&self, (x, y): (Fixed, Fixed), behind: Colour) -> Colour {
         let Disc { centre, radius } = self.disc;
         let (dx, dy) = (x - centre.0, y - centre.1);
-        // (r² - d²) / 2r is r - d near the edge, without a square root.
+        // (r² - d²) / 2r approximates r - d near the edge without a square root.
         let inside = (mul(radius, radius) - mul(dx, dx) - mul(dy, dy)) * ONE / (2 * radius);
         let coverage = (inside + ONE / 2).clamp(0, ONE);
         if coverage == 0 {
@@ -156,7 +156,7 @@ impl View {
         let across = (x - left).min(left + width - x);
         let down = (y - top).min(top + height - y);
         let coverage = mul((across + ONE / 2).clamp(0, ONE), (down + ONE / 2).clamp(0, ONE));
-        // Stripes along the bar, so that it cannot be followed by its outline alone.
+        // Stripes along the bar, so that its outline alone does not define its motion.
         let stripe = square_wave(mul(y - top, self.units_per_px), 20 * ONE, self.units_per_px);
         mix(behind, mix([20, 60, 150], [70, 150, 240], (ONE + stripe) / 2), coverage)
     }
@@ -176,7 +176,7 @@ impl View {
         }
     }
 
-    /// Three octaves of smooth noise, design units.
+    /// Three octaves of smooth noise; coordinates in design units.
     fn texture(&self, u: Fixed, v: Fixed, layer: u32) -> Colour {
         let seed = self.seed.wrapping_mul(3).wrapping_add(layer);
         let coarse = noise(seed, u, v, 6);
@@ -199,14 +199,14 @@ fn mix(a: Colour, b: Colour, share_of_b: Fixed) -> Colour {
     std::array::from_fn(|c| (a[c] * (ONE - share_of_b) + b[c] * share_of_b + ONE / 2) >> 16)
 }
 
-/// Runs along 0 to `range` and back for ever.
+/// Moves back and forth between 0 and `range`.
 fn bounce(position: Fixed, range: Fixed) -> Fixed {
     let range = range.max(1);
     let at = position.rem_euclid(2 * range);
     if at > range { 2 * range - at } else { at }
 }
 
-/// +1 and -1 in turn, each for `side`; the step is `blur` wide, which is what antialiases it.
+/// Alternates between +1 and -1 every `side`. Steps are `blur` wide, which antialiases them.
 fn square_wave(at: Fixed, side: Fixed, blur: Fixed) -> Fixed {
     let phase = at.rem_euclid(2 * side);
     let edge = if phase < side / 2 {
@@ -219,7 +219,7 @@ fn square_wave(at: Fixed, side: Fixed, blur: Fixed) -> Fixed {
     (2 * edge * ONE / blur).clamp(-ONE, ONE)
 }
 
-/// Light and dark tiles as hashed, 0 to `ONE`; edges are `blur` wide, which antialiases them.
+/// Hashed light and dark tiles, 0 to `ONE`. Edges are `blur` wide, which antialiases them.
 fn tiles(seed: u32, u: Fixed, v: Fixed, blur: Fixed) -> Fixed {
     let split = |at: Fixed| {
         let (cell, within) = (at.div_euclid(TILE), at.rem_euclid(TILE));
@@ -236,8 +236,8 @@ fn lattice(seed: u32, x: Fixed, y: Fixed) -> u32 {
     hash32(hash32(seed).wrapping_add(cell))
 }
 
-/// Value noise on cells of `2^cell_bits` design units, smooth between the lattice's points. One
-/// hash serves the three channels.
+/// Value noise on cells of `2^cell_bits` design units, interpolated smoothly. One hash provides the
+/// three channels.
 fn noise(seed: u32, u: Fixed, v: Fixed, cell_bits: u32) -> Colour {
     let (x, y) = (u >> (16 + cell_bits), v >> (16 + cell_bits));
     let smooth = |at: Fixed| {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_the_same_bytes_everywhere() {
+    fn rendering_is_bit_exact() {
         let scene = Scene { size: SIZE, seed: 1 };
         let digests = [0.0, 0.5, 7.0].map(|t| digest(&scene.render(t)));
         assert_eq!(digests, [1_349_698_074, 254_113_252, 4_072_991_236]);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn time_and_seed_change_the_picture_and_neighbours_are_alike() {
+    fn frames_depend_on_time_and_seed_and_neighbours_are_similar() {
         let scene = Scene { size: SIZE, seed: 1 };
         let change = |a: &[u8], b: &[u8]| {
             a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn things_bounce_between_their_walls() {
+    fn bounce_reflects_at_both_ends() {
         assert_eq!([0, 3, 10, 12, 20, 25, -2].map(|p| bounce(p, 10)), [0, 3, 10, 8, 0, 5, 2]);
     }
 }
