@@ -125,8 +125,8 @@ fn report(args: &ReportArgs) -> Result<ExitCode> {
     let records = report::records::read(&args.records)?;
     let fix = args.update_command();
     ensure!(
-        !args.check || args.html.is_some() || !args.readme.is_empty(),
-        "--check requires --html or --readme"
+        !args.check || args.html.is_some() || args.images.is_some() || !args.readme.is_empty(),
+        "--check requires --html, --images or --readme"
     );
     if let Some(html) = &args.html {
         let same = |other: &std::path::PathBuf| {
@@ -139,10 +139,13 @@ fn report(args: &ReportArgs) -> Result<ExitCode> {
         );
         report::page::update(html, &records, args.check, &fix)?;
     }
+    if let Some(images) = &args.images {
+        report::images::update(images, &records, args.check, &fix)?;
+    }
     for readme in &args.readme {
         report::readme::update(readme, &records, args.check, &fix)?;
     }
-    if args.html.is_none() && args.readme.is_empty() {
+    if args.html.is_none() && args.images.is_none() && args.readme.is_empty() {
         let texts: Vec<_> = records.iter().map(|r| report::terminal::render(&r.record)).collect();
         print(&texts.join("\n"))?;
     }

@@ -5,6 +5,7 @@ pub mod compare;
 mod facts;
 mod figures;
 mod grid;
+pub mod images;
 pub mod kernels;
 mod optimizations;
 pub mod page;

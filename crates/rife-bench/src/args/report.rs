@@ -18,9 +18,14 @@ pub struct ReportArgs {
 
     /// Regenerate the tables in these Markdown files, each between <!-- table: KIND RECORD.json ... -->
     /// and <!-- /table -->. KIND is machine, speed, start, gpu, fidelity, comparisons, ablation,
-    /// optimizations, profile, quality, scaling, peers or printed. Give the records first
+    /// optimizations, profile, quality, scaling, peers or printed, or for short texts headline,
+    /// summary, comparisons-brief, peers-brief, optimizations-brief or sample. Give the records first
     #[arg(long, value_name = "README.md", num_args = 1..)]
     pub readme: Vec<PathBuf>,
+
+    /// Write speed-RECORD.svg and fidelity-RECORD.svg for each record with other implementations
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
 
     /// Write nothing; fail if a file differs from what the records produce
     #[arg(long)]
@@ -35,6 +40,9 @@ impl ReportArgs {
         words.extend(self.records.iter().map(text));
         if let Some(html) = &self.html {
             words.extend(["--html".to_owned(), text(html)]);
+        }
+        if let Some(images) = &self.images {
+            words.extend(["--images".to_owned(), text(images)]);
         }
         if !self.readme.is_empty() {
             words.push("--readme".to_owned());

@@ -22,6 +22,16 @@ const GROUP_GAP: i32 = 18;
 const VALUE_WIDTH: u32 = 100;
 /// Height of a line chart.
 const LINES_HEIGHT: u32 = 460;
+/// Height of an axis with its labels.
+const AXIS_HEIGHT: u32 = 72;
+/// Height of the title of a file.
+const TITLE_HEIGHT: i32 = 44;
+/// Style of a file, for light and dark pages.
+const FILE_STYLE: &str = "text{font-family:sans-serif;font-size:20px;fill:#24292f}\
+    .title{font-size:24px;font-weight:600}.tick{fill:#6e7781}.page{fill:#ffffff}\
+    .grid{stroke:#d0d7de}.zero,.whisker{stroke:#6e7781}.c0{fill:#9a9fa6}.c1{fill:#1f6fb5}\
+    @media(prefers-color-scheme:dark){text{fill:#e6edf3}.tick{fill:#8b949e}.page{fill:#0d1117}\
+    .grid{stroke:#30363d}.c0{fill:#7d848c}.c1{fill:#5aa9ec}}";
 /// Larger values are not drawn.
 const MAX_VALUE: f64 = 1e15;
 /// Number of series colours in the style sheet.
@@ -87,15 +97,42 @@ impl Bars {
         if self.groups.iter().all(|group| group.bars.is_empty()) {
             return html! {};
         }
-        let group_height =
-            |g: &Group| TEXT + 10 + g.bars.len() as i32 * (BAR + BAR_GAP) + GROUP_GAP;
-        let height = self.groups.iter().map(group_height).sum::<i32>();
+        let height = self.height();
         let legend: &[_] = if self.series.len() > 1 { &self.series } else { &[] };
         let legend: Vec<_> = legend.iter().map(|(n, class)| ((*n).to_owned(), *class)).collect();
         let description = self.description();
-        figure(&self.title, &description, &legend, height as u32 + 72, |root| {
+        figure(&self.title, &description, &legend, height as u32 + AXIS_HEIGHT, |root| {
             self.draw(root, height)
         })
+    }
+
+    /// As a self-contained SVG file with its title and colours; nothing without bars.
+    pub fn file(&self) -> Option<String> {
+        if self.groups.iter().all(|group| group.bars.is_empty()) {
+            return None;
+        }
+        let height = self.height();
+        let total = height as u32 + AXIS_HEIGHT;
+        let body = drawing(total, |root| self.draw(root, height))?;
+        let markup = html! {
+            svg xmlns="http://www.w3.org/2000/svg" role="img"
+                viewBox=(format!("0 {} {WIDTH} {}", -TITLE_HEIGHT, total as i32 + TITLE_HEIGHT)) {
+                title { (self.title) }
+                desc { (self.description()) }
+                style { (PreEscaped(FILE_STYLE)) }
+                rect.page x="0" y=(-TITLE_HEIGHT) width=(WIDTH)
+                    height=(total as i32 + TITLE_HEIGHT) {}
+                text.title x="4" y=(-TITLE_HEIGHT + 28) { (self.title) }
+                (PreEscaped(body))
+            }
+        };
+        Some(markup.into_string() + "\n")
+    }
+
+    fn height(&self) -> i32 {
+        let group_height =
+            |g: &Group| TEXT + 10 + g.bars.len() as i32 * (BAR + BAR_GAP) + GROUP_GAP;
+        self.groups.iter().map(group_height).sum()
     }
 
     fn draw(&self, root: &Area<'_>, height: i32) -> Drawn {
@@ -308,23 +345,14 @@ fn figure(
     height: u32,
     draw: impl FnOnce(&Area<'_>) -> Drawn,
 ) -> Markup {
-    let mut svg = String::new();
-    let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
-    let drawn = draw(&root).and_then(|()| Ok(root.present()?));
-    drop(root);
-    if drawn.is_err() {
-        return html! {};
-    }
-    // The page is self-contained, so the opening tag with its namespace URL is replaced.
-    let body = svg.split_once('>').map_or("", |(_, body)| body);
-    let body = body.rsplit_once("</svg>").map_or(body, |(body, _)| body);
+    let Some(body) = drawing(height, draw) else { return html! {} };
     html! {
         figure.chart {
             figcaption { (title) }
             svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" {
                 title { (title) }
                 desc { (description) }
-                (PreEscaped(with_classes(body)))
+                (PreEscaped(body))
             }
             @if !legend.is_empty() {
                 ul.legend aria-hidden="true" {
@@ -333,6 +361,18 @@ fn figure(
             }
         }
     }
+}
+
+/// The elements of a drawing, without the enclosing tag and its namespace URL.
+fn drawing(height: u32, draw: impl FnOnce(&Area<'_>) -> Drawn) -> Option<String> {
+    let mut svg = String::new();
+    let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+    let drawn = draw(&root).and_then(|()| Ok(root.present()?));
+    drop(root);
+    drawn.ok()?;
+    let body = svg.split_once('>').map_or("", |(_, body)| body);
+    let body = body.rsplit_once("</svg>").map_or(body, |(body, _)| body);
+    Some(with_classes(body))
 }
 
 /// Replaces the colours that represent classes.

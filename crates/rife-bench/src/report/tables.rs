@@ -1,6 +1,7 @@
 //! The tables of a report, each computed from a record.
 
 pub mod ablation;
+pub mod brief;
 pub mod comparisons;
 pub mod fidelity;
 pub mod gpu;

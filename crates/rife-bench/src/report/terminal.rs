@@ -41,6 +41,12 @@ pub fn render(record: &Record) -> String {
     clean_lines(&parts.join("\n\n"))
 }
 
+/// The beginning of the report: the machine, and the first table.
+pub fn sample(record: &Record) -> String {
+    let table = speed::grid(record, None).terminal();
+    clean_lines(&format!("{}\n\n{}", heading(record), table.trim_end()))
+}
+
 fn heading(record: &Record) -> String {
     let machine = &record.header.machine;
     let mut hardware = format!("{}, {}", cpu(&record.header), machine.os);

@@ -12,14 +12,16 @@ use crate::record::Record;
 use crate::report::grid::{Grid, escape};
 use crate::report::records::NamedRecord;
 use crate::report::tables::{
-    ablation, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed, start,
+    ablation, brief, comparisons, fidelity, gpu, machine, peers, profile, quality, scaling, speed,
+    start,
 };
 use crate::report::terminal;
 use crate::report::warnings::notes;
 use crate::subject::{Config, Precision, Size};
 
 const KINDS: &str = "machine, speed, start, gpu, fidelity, comparisons, ablation, optimizations, \
-                     profile, quality, scaling, peers or printed";
+                     profile, quality, scaling, peers, printed, headline, summary, comparisons-brief, \
+                     peers-brief, optimizations-brief or sample";
 /// Number of kernel rows in a profile.
 const KERNELS: usize = 10;
 
@@ -110,6 +112,40 @@ pub fn render(spec: &[&str], records: &[NamedRecord]) -> Result<String> {
                 None => "no peers".into(),
             })?;
             Ok(peers::grid(&peers).markdown())
+        }
+        "headline" => {
+            record("RECORD [RECORD]", 1..=2)?;
+            let records = args.iter().map(|name| find(name, records));
+            let text = brief::headline(&records.collect::<Result<Vec<_>>>()?);
+            not_empty(text.is_empty(), args, || "no peers".into())?;
+            Ok(text)
+        }
+        "summary" => {
+            let record = record("RECORD", 1..=1)?;
+            let grid = brief::summary(record);
+            not_empty(grid.rows.is_empty(), args, || "no results".into())?;
+            Ok(grid.markdown())
+        }
+        "comparisons-brief" => {
+            let grid = brief::comparisons(record("RECORD", 1..=1)?);
+            not_empty(grid.rows.is_empty(), args, || "no configurations to compare".into())?;
+            Ok(grid.markdown())
+        }
+        "peers-brief" => {
+            let grid = brief::peers(record("RECORD", 1..=1)?);
+            not_empty(grid.rows.is_empty(), args, || "no peers".into())?;
+            Ok(grid.markdown())
+        }
+        "optimizations-brief" => {
+            record("RECORD [RECORD]", 1..=2)?;
+            let records = args.iter().map(|name| find(name, records));
+            let grid = brief::optimizations(&records.collect::<Result<Vec<_>>>()?);
+            not_empty(grid.rows.is_empty(), args, || "no ablation".into())?;
+            Ok(grid.markdown())
+        }
+        "sample" => {
+            let record = record("RECORD", 1..=1)?;
+            Ok(format!("```text\n{}\n```\n", terminal::sample(record).trim_end()))
         }
         "printed" => {
             // Profiles are long, and have their own tables.
