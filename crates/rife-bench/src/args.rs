@@ -109,8 +109,8 @@ pub struct Args {
     pub scaling: bool,
 
     /// Also run the same networks by others (PyTorch's recipes; on a CPU ONNX Runtime and OpenVINO)
-    /// in the same rounds, through tools/peers.py of the checkout: all that there are for the
-    /// device, or --peers=WORD,... for those whose names contain one of the words
+    /// in the same rounds, through tools/peers.py of the checkout that this program was built from,
+    /// or --peers-script: all that there are for the device, or --peers=WORD,... for those whose names contain one of the words
     #[arg(long, value_name = "WORD", num_args = 0.., require_equals = true, value_delimiter = ',',
         default_missing_value = "")]
     pub peers: Option<Vec<String>>,
@@ -118,6 +118,10 @@ pub struct Args {
     /// Python that runs the peers, with what they need installed [default: python3]
     #[arg(long, value_name = "PROGRAM")]
     pub python: Option<PathBuf>,
+
+    /// Script that runs the peers [default: tools/peers.py of the checkout of this build]
+    #[arg(long, value_name = "FILE")]
+    pub peers_script: Option<PathBuf>,
 
     /// Frames of the output for each one of the input: --factor 3 makes two between two
     #[arg(long, value_name = "N", default_value_t = 2)]

@@ -13,23 +13,31 @@ use anyhow::{Context, Result, bail, ensure};
 /// The script that runs the peers, within the checkout.
 pub const PEERS_SCRIPT: &str = "tools/peers.py";
 
-/// Compiling and tuning a network takes minutes; what takes longer hangs.
+/// Compiling and tuning a network takes longs; what takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(400);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// The script that runs the peers: of the checkout around the working folder, else of the one that
-/// this program was built in.
+/// The script that runs the peers: the one given, else that of the checkout that this program was built
+/// from. Never one that merely lies near the working folder: it may be anyone's.
 ///
 /// # Errors
-/// Where neither has it.
-pub fn peers_script() -> Result<PathBuf> {
-    let here = std::env::current_dir().unwrap_or_default();
-    let built = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors()
-        .chain(built.ancestors())
-        .map(|folder| folder.join(PEERS_SCRIPT))
-        .find(|script| script.is_file())
-        .with_context(|| format!("--peers: {PEERS_SCRIPT} is not here: run in the checkout"))
+/// Where there is no such file.
+pub fn peers_script(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(script) = given {
+        // Absolute: a peer may run in another folder.
+        let script = std::path::absolute(script)
+            .with_context(|| format!("--peers-script: cannot find {}", script.display()))?;
+        ensure!(script.is_file(), "--peers-script: cannot read {}: not a file", script.display());
+        return Ok(script);
+    }
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let script = built.map(|checkout| checkout.join(PEERS_SCRIPT)).unwrap_or_default();
+    ensure!(
+        script.is_file(),
+        "--peers: cannot find {PEERS_SCRIPT} of the checkout that this program was built from: \
+         give its path with --peers-script"
+    );
+    Ok(script)
 }
 
 /// Runs a program and returns its standard output. It is ended as soon as nobody waits for it any
@@ -96,11 +104,11 @@ mod tests {
 
     #[test]
     fn a_program_answers_fails_or_hangs() {
-        let minute = Duration::from_secs(60);
-        assert_eq!(shell("echo one; echo two >&2", minute).expect("an answer"), "one\n");
+        let long = Duration::from_secs(600);
+        assert_eq!(shell("echo one; echo two >&2", long).expect("an answer"), "one\n");
         let failure = |script, patience| format!("{:#}", shell(script, patience).expect_err("no"));
-        assert_eq!(failure("echo a >&2; echo why >&2; exit 3", minute), "why");
-        assert_eq!(failure("exit 3", minute), "it failed without a word");
+        assert_eq!(failure("echo a >&2; echo why >&2; exit 3", long), "why");
+        assert_eq!(failure("exit 3", long), "it failed without a word");
         assert!(failure("exec sleep 60", Duration::ZERO).contains("did not end"));
         let missing =
             output(Path::new("/nowhere/python"), &[], &|| false).expect_err("nothing there");
@@ -109,16 +117,22 @@ mod tests {
 
     #[test]
     fn a_program_that_nobody_waits_for_is_ended() {
-        let words = [OsStr::new("-c"), OsStr::new("exec sleep 60")];
+        let words = [OsStr::new("-c"), OsStr::new("exec sleep 600")];
         let start = Instant::now();
         let after = Duration::from_millis(200);
         let ended = output(Path::new("sh"), &words, &|| start.elapsed() > after);
         assert_eq!(ended.expect_err("no answer").to_string(), "it was stopped");
-        assert!(start.elapsed() < Duration::from_secs(30));
+        assert!(start.elapsed() < Duration::from_secs(300));
     }
 
     #[test]
-    fn the_script_is_found_from_within_the_checkout() {
-        assert!(peers_script().expect("a checkout").ends_with(PEERS_SCRIPT));
+    fn peers_script_is_of_this_checkout_or_given() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize();
+        let expected = checkout.expect("a checkout").join(PEERS_SCRIPT);
+        let found = peers_script(None).and_then(|script| Ok(script.canonicalize()?));
+        assert_eq!(found.expect("a script"), expected);
+        assert_eq!(peers_script(Some(&expected)).expect("a script"), expected);
+        let missing = peers_script(Some(Path::new("nowhere/peers.py"))).expect_err("none");
+        assert!(missing.to_string().starts_with("--peers-script: cannot read "), "{missing}");
     }
 }

@@ -196,7 +196,7 @@ impl Plan {
 
         let python = args.python.clone().unwrap_or_else(|| "python3".into());
         let peers = if let Some(words) = &args.peers {
-            let script = child::peers_script()?;
+            let script = child::peers_script(args.peers_script.as_deref())?;
             Some(PeersPlan {
                 names: peers::names(&python, &script, device, words)?,
                 script,
@@ -206,6 +206,7 @@ impl Plan {
             })
         } else {
             ensure!(args.python.is_none(), "--python: add --peers, which it is for");
+            ensure!(args.peers_script.is_none(), "--peers-script: add --peers");
             None
         };
         let frames = args.frames.unwrap_or(defaults.frames.min(gaps));

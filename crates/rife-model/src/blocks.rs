@@ -2,12 +2,10 @@
 //! in the published files.
 
 use candle_core::{DType, Tensor};
-use candle_nn::{
-    Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Module, VarBuilder,
-    conv_transpose2d, conv2d,
-};
+use candle_nn::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Module, VarBuilder};
 
 use crate::ModelSpec;
+use crate::accumulate::{InF32, conv_transpose2d, conv2d};
 use crate::spec::{ENCODER_WIDTH, LEAKY_SLOPE, RES_CONVS};
 
 const HALVING: Conv2dConfig =
@@ -35,10 +33,10 @@ pub(crate) fn resize(x: &Tensor, factor: f64) -> candle_core::Result<Tensor> {
 /// The frame encoder of 4.25 and 4.26: `(B, 3, H, W)` to `(B, 4, H, W)`.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
-    cnn0: Conv2d,
-    cnn1: Conv2d,
-    cnn2: Conv2d,
-    cnn3: ConvTranspose2d,
+    cnn0: InF32<Conv2d>,
+    cnn1: InF32<Conv2d>,
+    cnn2: InF32<Conv2d>,
+    cnn3: InF32<ConvTranspose2d>,
 }
 
 impl Head {
@@ -65,7 +63,7 @@ impl Module for Head {
 /// `leaky(conv(x) · beta + x)`
 #[derive(Clone, Debug)]
 struct ResConv {
-    conv: Conv2d,
+    conv: InF32<Conv2d>,
     beta: Tensor,
 }
 
@@ -98,9 +96,9 @@ pub(crate) struct Estimate {
 /// One refinement of flow and mask, at `1 / divisor` of the frame's size.
 #[derive(Clone, Debug)]
 pub(crate) struct IfBlock {
-    conv0: [Conv2d; 2],
+    conv0: [InF32<Conv2d>; 2],
     convblock: Vec<ResConv>,
-    lastconv: ConvTranspose2d,
+    lastconv: InF32<ConvTranspose2d>,
     feature_channels: usize,
     dtype: DType,
 }
@@ -135,7 +133,7 @@ impl IfBlock {
 
     /// `images` are the image-like inputs, `(B, _, H, W)` and F32; `flow` is `(B, 4, H, W)`,
     /// F32, px. Resizing and everything about flow is F32; only the convolutions run in the
-    /// block's dtype.
+    /// block's dtype, with sums in F32.
     pub(crate) fn forward(
         &self,
         images: &[&Tensor],

@@ -53,8 +53,8 @@ pub struct Trace {
 
 /// One of RIFE's networks with its weights.
 ///
-/// Convolutions run in the dtype it was loaded with; frames are resized, warped and blended, and
-/// flow and mask kept, in F32 always.
+/// Convolutions run in the dtype it was loaded with and accumulate in F32, on the CPU too; frames are
+/// resized, warped and blended, and flow and mask kept, in F32 always.
 #[derive(Clone, Debug)]
 pub struct IfNet {
     spec: &'static ModelSpec,

@@ -7,6 +7,7 @@ use rife_model::weights::Store;
 use rife_runtime::{
     Chroma, Device, Engine, Frame, FrameSize, Interpolator, Matrix, ModelVersion, Siting, YuvFormat,
 };
+use rife_testkit::own_process;
 
 /// The system's allocator, and how often it was asked for memory.
 struct Counting;
@@ -48,6 +49,8 @@ const VIDEO: YuvFormat = YuvFormat {
 
 #[test]
 fn a_frame_allocates_nothing_itself() {
+    // Beside a test that takes long the harness allocates what it says of that.
+    own_process!(a_frame_allocates_nothing_itself);
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let weights = Store::locate(None)
             .and_then(|store| store.obtain(version, &mut |line| eprintln!("{line}")))

@@ -5,6 +5,7 @@
 
 mod drawn;
 mod golden;
+pub mod process;
 pub mod tolerance;
 
 pub use drawn::{lines, random_weights};

@@ -38,6 +38,11 @@ pub(crate) fn default_threads() -> usize {
 
 impl CpuEngine {
     pub(crate) fn load(load: &Load<'_>, level: Level) -> Result<Self> {
+        Self::with_weights(load, load.weights.as_slice(), level)
+    }
+
+    /// As [`CpuEngine::load`] with other weights: the bytes of a safetensors file.
+    pub(super) fn with_weights(load: &Load<'_>, weights: &[u8], level: Level) -> Result<Self> {
         let spec = load.version.spec();
         let bf16 = Bf16Kernels::of(level).filter(|_| load.precision == Precision::Bf16);
         // Only Winograd's products are in BF16: it cannot be had without.
@@ -63,13 +68,19 @@ impl CpuEngine {
             optimizations,
             kernels: Kernels::of(level),
             bf16,
-            packed: pool.install(|| packing.pack(load.weights.as_slice()))?,
+            packed: pool.install(|| packing.pack(weights))?,
             pool: Arc::new(pool),
         })))
     }
 }
 
 impl CpuEngine {
+    /// A session whose insides tests may look at.
+    #[cfg(test)]
+    pub(super) fn cpu_session(&self, size: FrameSize) -> Result<CpuSession> {
+        CpuSession::new(Arc::clone(&self.0), size)
+    }
+
     /// Whether anything is in BF16: only Winograd's products are.
     fn is_bf16(&self) -> bool {
         self.0.bf16.is_some()

@@ -134,6 +134,13 @@ impl Gpu {
         Ok(Event { raw: result::event::create(flags).of("cuEventCreate")?, gpu: self.clone() })
     }
 
+    /// Bytes of the card's memory, free or not.
+    #[cfg(test)]
+    pub(crate) fn total_memory(&self) -> Result<usize> {
+        self.bind()?;
+        Ok(result::mem_get_info().of("cuMemGetInfo")?.1)
+    }
+
     /// Device memory, not cleared.
     pub(crate) fn memory(&self, bytes: usize) -> Result<Memory> {
         self.bind()?;

@@ -54,6 +54,11 @@ pub(crate) fn compile_error(error: CompileError) -> Error {
 
 impl CudaEngine {
     pub(crate) fn load(gpu: Gpu, load: &Load<'_>) -> Result<Self> {
+        Self::with_weights(gpu, load, load.weights.as_slice())
+    }
+
+    /// As [`CudaEngine::load`] with other weights: the bytes of a safetensors file.
+    pub(super) fn with_weights(gpu: Gpu, load: &Load<'_>, weights: &[u8]) -> Result<Self> {
         let spec = load.version.spec();
         let probe = Request {
             spec,
@@ -67,7 +72,7 @@ impl CudaEngine {
         };
         // The layers are the same at every size.
         let plan = Plan::new(&probe);
-        let packed = pack::pack(&plan, spec, load.weights.as_slice())?;
+        let packed = pack::pack(&plan, spec, weights)?;
         let weights = gpu.memory(packed.len())?;
         weights.write(&packed)?;
         let arch = super::arch(gpu.capability);
