@@ -10,8 +10,12 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(nvrtc_here)");
     println!("cargo::rustc-check-cfg=cfg(gpu_here)");
     println!("cargo::rustc-check-cfg=cfg(bf16_here)");
+    // RIFE_CPU can lower the level of the engine, and of the tests, below BF16.
+    println!("cargo::rerun-if-env-changed=RIFE_CPU");
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bf16") {
+    if is_x86_feature_detected!("avx512bf16")
+        && matches!(std::env::var("RIFE_CPU").as_deref(), Err(_) | Ok("" | "avx512"))
+    {
         println!("cargo::rustc-cfg=bf16_here");
     }
     println!("cargo::rerun-if-changed=build.rs");

@@ -105,6 +105,10 @@ pub struct Args {
     #[arg(long, value_name = "PROGRAM")]
     pub python: Option<PathBuf>,
 
+    /// Script that runs them [default: tools/peers.py of the checkout that this program was built from]
+    #[arg(long, value_name = "FILE")]
+    pub peers_script: Option<PathBuf>,
+
     /// Output frames per input frame: 3 interpolates two frames per pair
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub factor: usize,

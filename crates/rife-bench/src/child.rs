@@ -17,19 +17,27 @@ pub const PEERS_SCRIPT: &str = "tools/peers.py";
 const PATIENCE: Duration = Duration::from_secs(400);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// The script that runs the peers: in the checkout around the working folder, else in the checkout
-/// that this program was built in.
+/// The script that runs the peers: `given`, else that of the checkout that this program was built
+/// from. A script near the working folder is never used: anyone may have put it there.
 ///
 /// # Errors
-/// When neither contains it.
-pub fn peers_script() -> Result<PathBuf> {
-    let here = std::env::current_dir().unwrap_or_default();
-    let built = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors()
-        .chain(built.ancestors())
-        .map(|folder| folder.join(PEERS_SCRIPT))
-        .find(|script| script.is_file())
-        .with_context(|| format!("--peers: cannot find {PEERS_SCRIPT}; run in the checkout"))
+/// When the file does not exist.
+pub fn peers_script(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(script) = given {
+        // Absolute: a peer may run in another folder.
+        let script = std::path::absolute(script)
+            .with_context(|| format!("--peers-script: cannot find {}", script.display()))?;
+        ensure!(script.is_file(), "--peers-script: cannot read {}: not a file", script.display());
+        return Ok(script);
+    }
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let script = built.map(|checkout| checkout.join(PEERS_SCRIPT)).unwrap_or_default();
+    ensure!(
+        script.is_file(),
+        "--peers: cannot find {PEERS_SCRIPT} of the checkout that this program was built from; \
+         give its path with --peers-script"
+    );
+    Ok(script)
 }
 
 /// Runs a program and returns its standard output. Ends the program when `stopped` returns true.
@@ -96,11 +104,11 @@ mod tests {
 
     #[test]
     fn output_failure_and_timeout_are_reported() {
-        let minute = Duration::from_secs(60);
-        assert_eq!(shell("echo one; echo two >&2", minute).expect("an answer"), "one\n");
+        let long = Duration::from_secs(600);
+        assert_eq!(shell("echo one; echo two >&2", long).expect("an answer"), "one\n");
         let failure = |script, patience| format!("{:#}", shell(script, patience).expect_err("no"));
-        assert_eq!(failure("echo a >&2; echo why >&2; exit 3", minute), "why");
-        assert_eq!(failure("exit 3", minute), "failed without an error message");
+        assert_eq!(failure("echo a >&2; echo why >&2; exit 3", long), "why");
+        assert_eq!(failure("exit 3", long), "failed without an error message");
         assert!(failure("exec sleep 60", Duration::ZERO).contains("timed out"));
         let missing =
             output(Path::new("/nowhere/python"), &[], &|| false).expect_err("no such program");
@@ -109,16 +117,22 @@ mod tests {
 
     #[test]
     fn stopping_ends_the_program() {
-        let words = [OsStr::new("-c"), OsStr::new("exec sleep 60")];
+        let words = [OsStr::new("-c"), OsStr::new("exec sleep 600")];
         let start = Instant::now();
         let after = Duration::from_millis(200);
         let ended = output(Path::new("sh"), &words, &|| start.elapsed() > after);
         assert_eq!(ended.expect_err("no output").to_string(), "interrupted");
-        assert!(start.elapsed() < Duration::from_secs(30));
+        assert!(start.elapsed() < Duration::from_secs(300));
     }
 
     #[test]
-    fn script_is_found_in_the_checkout() {
-        assert!(peers_script().expect("a checkout").ends_with(PEERS_SCRIPT));
+    fn peers_script_is_of_this_checkout_or_given() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize();
+        let expected = checkout.expect("a checkout").join(PEERS_SCRIPT);
+        let found = peers_script(None).and_then(|script| Ok(script.canonicalize()?));
+        assert_eq!(found.expect("a script"), expected);
+        assert_eq!(peers_script(Some(&expected)).expect("a script"), expected);
+        let missing = peers_script(Some(Path::new("nowhere/peers.py"))).expect_err("none");
+        assert!(missing.to_string().starts_with("--peers-script: cannot read "), "{missing}");
     }
 }

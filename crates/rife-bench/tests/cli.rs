@@ -40,6 +40,7 @@ fn help_lists_every_option() {
         "--quality",
         "--scaling",
         "--peers",
+        "--peers-script",
         "--pictures",
         "--factor",
         "kernels",
@@ -270,6 +271,50 @@ esac
         .stderr(predicate::str::is_match("^error: --peers[^\n]+\n$").expect("a pattern"));
 }
 
+/// A working folder and its parents may contain files of anyone.
+#[cfg(unix)]
+#[test]
+fn peers_script_of_the_working_folder_is_never_run() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path().join("a/b");
+    std::fs::create_dir_all(&here).expect("folders");
+    for planted in [folder.path(), &here] {
+        std::fs::create_dir(planted.join("tools")).expect("a folder");
+        std::fs::write(planted.join("tools/peers.py"), "").expect("a script");
+    }
+    // In place of Python: it tells which script it was given.
+    let python = folder.path().join("python");
+    std::fs::write(&python, "#!/bin/sh\necho \"script $1\"\n").expect("a script");
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).expect("permission");
+    let script_of = |given: &[&str]| {
+        let output = bench(&here)
+            .args(["--peers=nobody", "--python", "../../python", "--device", "cpu"])
+            .args(given)
+            .env("RIFE_WEIGHTS", weights())
+            .assert()
+            .failure()
+            .get_output()
+            .stderr
+            .clone();
+        let said = String::from_utf8(output).expect("text");
+        let (_, script) = said.trim().split_once("script ").expect(&said);
+        Path::new(script).canonicalize().expect(script)
+    };
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/peers.py");
+    assert_eq!(script_of(&[]), checkout.canonicalize().expect("a checkout"));
+    let planted = here.join("tools/peers.py").canonicalize().expect("a script");
+    assert_eq!(script_of(&["--peers-script", "tools/peers.py"]), planted);
+
+    for wrong in
+        [&["--peers-script", "tools/peers.py"][..], &["--peers", "--peers-script", "no.py"]]
+    {
+        let line = predicate::str::is_match("^error: --peers-script[^\n]+\n$").expect("a pattern");
+        bench(&here).args(wrong).args(["--device", "cpu"]).assert().failure().stderr(line);
+    }
+}
+
 #[test]
 fn records_are_compared_and_regressions_fail_on_request() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -283,12 +328,16 @@ fn records_are_compared_and_regressions_fail_on_request() {
     let path = |name: &str| folder.path().join(name);
     let text = std::fs::read_to_string(path("before.json")).expect("a record");
     let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    for run in record["measurements"][0]["runs"].as_array_mut().expect("runs") {
-        for ms in run["frame_ms"].as_array_mut().expect("samples") {
-            *ms = (100.0 * ms.as_f64().expect("ms")).into();
+    // Times of a machine on which nothing else runs, whatever runs on this one.
+    let mut frames_take = |milliseconds: f64| {
+        for run in record["measurements"][0]["runs"].as_array_mut().expect("runs") {
+            run["frame_ms"].as_array_mut().expect("samples").fill(milliseconds.into());
         }
-    }
-    std::fs::write(path("slow.json"), record.to_string()).expect("a record");
+        record.to_string()
+    };
+    let text = frames_take(5.0);
+    std::fs::write(path("before.json"), &text).expect("a record");
+    std::fs::write(path("slow.json"), frames_take(500.0)).expect("a record");
     std::fs::write(path("nothing.json"), "{}").expect("a file");
 
     let compare = |words: &[&str]| bench(folder.path()).arg("compare").args(words).assert();
@@ -349,25 +398,43 @@ fn records_are_compared_and_regressions_fail_on_request() {
 #[cfg(unix)]
 #[test]
 fn interrupted_run_records_its_results() {
-    // An interrupt before the first frame leaves nothing to record, so a busy machine gets more time.
-    let frames = [2, 10, 40].into_iter().map(frames_recorded_after).find(|frames| *frames > 0);
+    // An interrupt before the first frame leaves nothing to record: then the run gets more time.
+    let frames = [2.0, 10.0, 40.0].into_iter().map(frames_recorded_after).find(|frames| *frames > 0);
     assert!(frames.is_some_and(|frames| frames < 1_000_000), "{frames:?}");
 }
 
-/// Recorded frames of a run that would take hours and is interrupted after `seconds`.
+/// CPU time that a process has used, in seconds: its progress, however busy the machine is.
 #[cfg(unix)]
-fn frames_recorded_after(seconds: u64) -> usize {
+fn cpu_seconds(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
+    let Ok(stat) = stat else { return f64::INFINITY };
+    let (_, fields) = stat.rsplit_once(')').expect("a name");
+    // utime and stime are the 14th and 15th field, in hundredths of a second.
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks.map(|ticks| ticks.parse::<f64>().expect("a number") / 100.0).sum()
+}
+
+/// Recorded frames of a run that would take hours and is interrupted after this much CPU time.
+#[cfg(unix)]
+fn frames_recorded_after(cpu_s: f64) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
     let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_rife-bench"))
         .current_dir(folder.path())
         .args(["--device", "cpu", "--model", "4.6", "--engine", "optimized", "--precision", "f32"])
         .args(["--size", "64x64", "--frames", "1000000", "--repeats", "1", "--warmup", "0"])
-        .args(["--output", "record.json", "--quiet"])
+        .args(["--threads", "1", "--output", "record.json", "--quiet"])
         .env("RIFE_WEIGHTS", weights())
         .stdout(std::process::Stdio::null())
         .spawn()
         .expect("a run");
-    std::thread::sleep(std::time::Duration::from_secs(seconds));
+    // Without /proc, elapsed time has to do.
+    let begun = std::time::Instant::now();
+    let proc = Path::new("/proc/self/stat").exists();
+    let done = |process| if proc { cpu_seconds(process) } else { begun.elapsed().as_secs_f64() };
+    while done(run.id()) < cpu_s {
+        assert!(run.try_wait().expect("a state").is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     let pid = run.id().to_string();
     assert!(
         std::process::Command::new("kill").args(["-INT", &pid]).status().expect("kill").success()

@@ -1,12 +1,10 @@
 //! The building blocks of IFNet. Each loads from its sub-path of the published `state_dict`.
 
 use candle_core::{DType, Tensor};
-use candle_nn::{
-    Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Module, VarBuilder,
-    conv_transpose2d, conv2d,
-};
+use candle_nn::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Module, VarBuilder};
 
 use crate::ModelSpec;
+use crate::accumulate::{InF32, conv_transpose2d, conv2d};
 use crate::spec::{ENCODER_WIDTH, LEAKY_SLOPE, RES_CONVS};
 
 const HALVING: Conv2dConfig =
@@ -34,10 +32,10 @@ pub(crate) fn resize(x: &Tensor, factor: f64) -> candle_core::Result<Tensor> {
 /// The frame encoder of 4.25 and 4.26: `(B, 3, H, W)` to `(B, 4, H, W)`.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
-    cnn0: Conv2d,
-    cnn1: Conv2d,
-    cnn2: Conv2d,
-    cnn3: ConvTranspose2d,
+    cnn0: InF32<Conv2d>,
+    cnn1: InF32<Conv2d>,
+    cnn2: InF32<Conv2d>,
+    cnn3: InF32<ConvTranspose2d>,
 }
 
 impl Head {
@@ -64,7 +62,7 @@ impl Module for Head {
 /// `leaky(conv(x) · beta + x)`
 #[derive(Clone, Debug)]
 struct ResConv {
-    conv: Conv2d,
+    conv: InF32<Conv2d>,
     beta: Tensor,
 }
 
@@ -97,9 +95,9 @@ pub(crate) struct Estimate {
 /// One refinement of flow and mask, at `1 / divisor` of the frame size.
 #[derive(Clone, Debug)]
 pub(crate) struct IfBlock {
-    conv0: [Conv2d; 2],
+    conv0: [InF32<Conv2d>; 2],
     convblock: Vec<ResConv>,
-    lastconv: ConvTranspose2d,
+    lastconv: InF32<ConvTranspose2d>,
     feature_channels: usize,
     dtype: DType,
 }
@@ -134,7 +132,7 @@ impl IfBlock {
 
     /// `images` are the inputs other than flow: `(B, _, H, W)`, F32. `flow` is `(B, 4, H, W)`,
     /// F32, in px. Resizing and flow arithmetic are F32; only the convolutions run in the dtype of
-    /// the block.
+    /// the block, with F32 sums.
     pub(crate) fn forward(
         &self,
         images: &[&Tensor],

@@ -52,8 +52,8 @@ pub struct Trace {
 
 /// A RIFE network with its weights.
 ///
-/// Convolutions run in the dtype of the weights. Resizing, warping, blending, flow and mask are
-/// always F32.
+/// Convolutions run in the dtype of the weights and accumulate in F32, also on a CPU. Resizing,
+/// warping, blending, flow and mask are always F32.
 #[derive(Clone, Debug)]
 pub struct IfNet {
     spec: &'static ModelSpec,

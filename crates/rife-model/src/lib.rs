@@ -62,6 +62,7 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
+mod accumulate;
 mod blocks;
 pub mod convert;
 mod error;

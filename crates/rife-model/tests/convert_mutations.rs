@@ -64,17 +64,30 @@ fn memory_bound(len: usize) -> i64 {
     (160 * len + (48 << 20)) as i64
 }
 
-/// Time limit for reading a small file, which takes microseconds.
+/// Limit of this thread's CPU time for reading a small file, which takes microseconds.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// CPU time of this thread, which does not depend on what else runs on the machine.
+#[cfg(unix)]
+fn now() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[cfg(not(unix))]
+fn now() -> Duration {
+    static BEGUN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    BEGUN.elapsed()
+}
 
 /// The result of reading and its peak memory in bytes. Checks everything that must hold for any
 /// bytes.
 fn read(bytes: &[u8]) -> (Result<Checkpoint, ConvertError>, i64) {
     let before = LIVE.get();
     PEAK.set(before);
-    let started = Instant::now();
+    let started = now();
     let result = read_checkpoint_bytes(bytes, &Limits::default());
-    let (elapsed, peak) = (started.elapsed(), PEAK.get() - before);
+    let (elapsed, peak) = (now() - started, PEAK.get() - before);
     assert!(elapsed < TIME_LIMIT, "{} bytes took {elapsed:?}", bytes.len());
     assert!(peak <= memory_bound(bytes.len()), "{} bytes used {peak} bytes", bytes.len());
     match &result {
@@ -305,7 +318,9 @@ fn mutated_checkpoints_are_read_or_refused_with_one_line() {
                     worst = worst.max(peak);
                 }
                 Err(_) => {
-                    let path = std::env::temp_dir().join(format!("convert-{seed}-{i}.ckpt"));
+                    let prefix = format!("convert-{seed}-{i}-");
+                    let file = tempfile::Builder::new().prefix(&prefix).suffix(".ckpt").tempfile();
+                    let (_, path) = file.and_then(|file| Ok(file.keep()?)).expect("a file");
                     std::fs::write(&path, &bytes).expect("writes");
                     let name = families[family].0;
                     panic!("mutation {i} of seed {seed} ({name}), saved as {}", path.display());

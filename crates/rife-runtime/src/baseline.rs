@@ -49,16 +49,22 @@ pub(crate) fn probe_cuda(index: usize) -> Probe {
 
 pub(crate) fn load(load: &Load<'_>, device: Candle) -> Result<Box<dyn EngineImpl>> {
     let dtype = if load.precision == Precision::F16 { DType::F16 } else { DType::F32 };
-    // Candle and its matrix products run on the rayon pool that they are called in. A GPU needs
-    // none.
-    let pool = device.is_cpu().then(|| pool(load.threads)).transpose()?;
     let net = IfNet::from_weights(load.weights, load.version, dtype, &device)?;
-    Ok(Box::new(Baseline {
-        net: Arc::new(net),
-        recipe: Recipe { scale: load.scale, ensemble: load.ensemble },
-        precision: load.precision,
-        pool,
-    }))
+    Ok(Box::new(Baseline::new(load, net)?))
+}
+
+impl Baseline {
+    fn new(load: &Load<'_>, net: IfNet) -> Result<Self> {
+        // Candle and its matrix products run on the rayon pool that they are called in. A GPU needs
+        // none.
+        let pool = net.device().is_cpu().then(|| pool(load.threads)).transpose()?;
+        Ok(Self {
+            net: Arc::new(net),
+            recipe: Recipe { scale: load.scale, ensemble: load.ensemble },
+            precision: load.precision,
+            pool,
+        })
+    }
 }
 
 /// A pool of that many threads; by default rayon's choice: one per processor, or
@@ -81,7 +87,8 @@ impl EngineImpl for Baseline {
             candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
             _ => "cpu".into(),
         };
-        let convolutions = if self.precision == Precision::F16 { "F16" } else { "F32" };
+        let f16 = self.precision == Precision::F16;
+        let convolutions = if f16 { "F16 (F32 accumulation)" } else { "F32" };
         Description {
             device,
             precision: self.precision,
@@ -176,5 +183,60 @@ impl EngineSession for BaselineSession {
         let planes = self.finished.pop_front().ok_or(Error::NothingPending)?;
         out.read_planes(&planes, self.padding.padded_width, self.padding.padded_height);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_nn::VarBuilder;
+    use rife_testkit::tolerance::{F32_IMAGE, max_error, psnr_db};
+
+    use super::*;
+    use crate::goldens::{Goldens, RANDOM_PSNR_DB, Weights};
+
+    fn random_weights_give_the_oracles_image(device: &Candle) {
+        for goldens in Goldens::all(Weights::Random) {
+            for precision in [Precision::F32, Precision::F16] {
+                let dtype = if precision == Precision::F16 { DType::F16 } else { DType::F32 };
+                let bytes = goldens.bytes().to_vec();
+                let vb = VarBuilder::from_buffered_safetensors(bytes, dtype, device).unwrap();
+                let net = IfNet::load(goldens.version, vb).unwrap();
+                for run in goldens.runs() {
+                    let load = Load {
+                        version: goldens.version,
+                        weights: &goldens.published,
+                        index: 0,
+                        precision,
+                        scale: run.scale(),
+                        ensemble: run.case.ensemble,
+                        optimizations: Optimizations::none(),
+                        batch: 1,
+                        threads: Some(2),
+                    };
+                    let engine = Baseline::new(&load, net.clone()).unwrap();
+                    let mut session = engine.session(run.size()).unwrap();
+                    let image = run.image(session.as_mut());
+                    let golden = run.golden_image();
+                    let (off, psnr) = (max_error(&image, &golden), psnr_db(&image, &golden));
+                    let name = format!("{} in {precision}", run.name());
+                    println!("{name}: off by {off:.1e}, {psnr:.1} dB");
+                    assert!(psnr >= RANDOM_PSNR_DB, "{name}: {psnr:.1} dB");
+                    let exact = precision == Precision::F32;
+                    assert!(off <= F32_IMAGE || !exact, "{name}: off by {off:.1e}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn random_weights_give_the_oracles_image_on_the_cpu() {
+        random_weights_give_the_oracles_image(&Candle::Cpu);
+    }
+
+    #[cfg(feature = "candle-cuda")]
+    #[test]
+    #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
+    fn random_weights_give_the_oracles_image_on_a_gpu() {
+        random_weights_give_the_oracles_image(&Candle::new_cuda(0).unwrap());
     }
 }

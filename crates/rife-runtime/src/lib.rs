@@ -27,6 +27,8 @@ mod cuda;
 mod engine;
 mod error;
 mod frame;
+#[cfg(test)]
+mod goldens;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;

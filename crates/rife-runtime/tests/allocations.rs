@@ -7,6 +7,7 @@ use rife_model::weights::Store;
 use rife_runtime::{
     Chroma, Device, Engine, Frame, FrameSize, Interpolator, Matrix, ModelVersion, Siting, YuvFormat,
 };
+use rife_testkit::own_process;
 
 /// The system's allocator with a count of allocations.
 struct Counting;
@@ -48,6 +49,8 @@ const VIDEO: YuvFormat = YuvFormat {
 
 #[test]
 fn interpolation_does_not_allocate() {
+    // Next to a slow test the test harness allocates its messages.
+    own_process!(interpolation_does_not_allocate);
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let weights = Store::locate(None)
             .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))

@@ -6,7 +6,7 @@ use rife_runtime::{
     Device, Engine, Frame, FrameSize, Interpolator, ModelVersion, Optimization, Optimizations,
     PixelFormat, Precision, Session,
 };
-use rife_testkit::lines;
+use rife_testkit::{lines, own_process};
 
 /// What the driver's bookkeeping, and other programs, may take meanwhile.
 const DEVICE_SLACK: usize = 4 << 20;
@@ -15,6 +15,9 @@ const DEVICE_SLACK: usize = 4 << 20;
 const POOL_SLACK: usize = 64 << 20;
 /// The same for the allocator: a leak of more than 8 KiB per frame is detected.
 const HOST_SLACK: usize = 4 << 20;
+
+/// Streams of five hundred frames, of which one that needs no more memory is enough.
+const ATTEMPTS: usize = 5;
 
 const SIZE: FrameSize = FrameSize::new(640, 360);
 
@@ -56,6 +59,7 @@ fn run(session: &mut Session, frames: &[Frame; 4], count: usize) {
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
 fn five_hundred_frames_need_no_more_memory_than_twenty() {
+    own_process!(five_hundred_frames_need_no_more_memory_than_twenty);
     // `mem_get_info` reports on the calling thread's context, which the engine shares.
     let context = cudarc::driver::CudaContext::new(0).unwrap();
     context.bind_to_thread().unwrap();
@@ -81,16 +85,20 @@ fn five_hundred_frames_need_no_more_memory_than_twenty() {
             .unwrap();
         let mut session = rife.session(SIZE).unwrap();
         run(&mut session, &frames, 20);
-        let (device, host) = in_use();
         let held = session.memory().expect("the engine knows its memory");
-        run(&mut session, &frames, 500);
-        let (device_after, host_after) = in_use();
-        let held_after = session.memory().expect("the engine knows its memory");
         let name = format!("RIFE {version} {precision}");
-        println!("{name}: device {device} to {device_after}, host {host} to {host_after}");
         let slack = if optimizations == all { DEVICE_SLACK } else { POOL_SLACK };
-        assert!(device_after <= device + slack, "{name}: {device} became {device_after}");
-        assert!(host_after <= host + HOST_SLACK, "{name}: {host} became {host_after}");
+        // The driver counts what every program on the card uses. What leaks here leaks each time;
+        // what another program takes meanwhile it mostly does not take each time.
+        let grows = |session: &mut Session| {
+            let (device, host) = in_use();
+            run(session, &frames, 500);
+            let (device_after, host_after) = in_use();
+            println!("{name}: device {device} to {device_after}, host {host} to {host_after}");
+            device_after > device + slack || host_after > host + HOST_SLACK
+        };
+        assert!((0..ATTEMPTS).any(|_| !grows(&mut session)), "{name}: memory grows each time");
+        let held_after = session.memory().expect("the engine knows its memory");
         assert!(held.device_bytes > 0);
         assert!(held_after.device_bytes <= held.device_bytes, "{held:?} became {held_after:?}");
         let pinned = [held, held_after].map(|held| held.pinned_host_bytes);

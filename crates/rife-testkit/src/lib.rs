@@ -14,6 +14,7 @@
 //! ```
 
 mod golden;
+pub mod process;
 mod synthetic;
 pub mod tolerance;
 

@@ -27,14 +27,15 @@ pub struct PeersPlan {
 }
 
 impl PeersPlan {
-    /// Validates `--peers` and `--python`; `None` without `--peers`.
+    /// Validates `--peers`, `--peers-script` and `--python`; `None` without `--peers`.
     pub(super) fn new(args: &Args, device: Device) -> Result<Option<Self>> {
         let Some(words) = &args.peers else {
             ensure!(args.python.is_none(), "--python requires --peers");
+            ensure!(args.peers_script.is_none(), "--peers-script requires --peers");
             return Ok(None);
         };
         let python = args.python.clone().unwrap_or_else(|| "python3".into());
-        let script = child::peers_script()?;
+        let script = child::peers_script(args.peers_script.as_deref())?;
         Ok(Some(Self {
             names: names(&python, &script, device, words)?,
             script,

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 pub fn rife(folder: &Path) -> Command {
     let weights = std::path::absolute(Store::locate(None).unwrap().dir()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_rife"));
-    command.env("RIFE_WEIGHTS", weights).current_dir(folder).stdin(Stdio::null());
+    command.env("RIFE_WEIGHTS", weights).env_remove("RIFE_LOG");
+    command.current_dir(folder).stdin(Stdio::null());
     command
 }
 

@@ -16,7 +16,19 @@ pub(crate) struct CpuEngine(Arc<Shared>);
 
 impl CpuEngine {
     pub(crate) fn load(load: &Load<'_>, level: Level) -> Result<Self> {
-        Ok(Self(Arc::new(Shared::load(load, level)?)))
+        Ok(Self(Arc::new(Shared::load(load, load.weights.as_slice(), level)?)))
+    }
+
+    /// As [`CpuEngine::load`] with other weights: the bytes of a safetensors file.
+    #[cfg(test)]
+    pub(super) fn with_weights(load: &Load<'_>, weights: &[u8], level: Level) -> Result<Self> {
+        Ok(Self(Arc::new(Shared::load(load, weights, level)?)))
+    }
+
+    /// A session whose internals tests can read.
+    #[cfg(test)]
+    pub(super) fn cpu_session(&self, size: FrameSize) -> Result<CpuSession> {
+        CpuSession::new(Arc::clone(&self.0), size)
     }
 }
 

@@ -66,6 +66,12 @@ impl CpuSession {
         })
     }
 
+    /// The plan, and the buffers as the last frame left them, if they are kept.
+    #[cfg(test)]
+    pub(super) fn plan_and_arena(&self) -> (&Plan, Option<&[f32]>) {
+        (&self.plan, self.arena.as_ref().map(Floats::as_slice))
+    }
+
     /// Converts a frame to an image.
     fn convert(team: &Team, plan: &Plan, frame: &FrameView<'_>, image: &mut Image) {
         let (lanes, row) = (plan.lanes, plan.frame_columns() * plan.lanes);

@@ -32,7 +32,7 @@ pub(super) fn default_threads() -> usize {
 
 impl Shared {
     /// Packs the weights and starts the threads.
-    pub(super) fn load(load: &Load<'_>, level: Level) -> Result<Self> {
+    pub(super) fn load(load: &Load<'_>, weights: &[u8], level: Level) -> Result<Self> {
         let spec = load.version.spec();
         let bf16 = Bf16Kernels::of(level).filter(|_| load.precision == Precision::Bf16);
         // BF16 is implemented by Winograd only.
@@ -58,7 +58,7 @@ impl Shared {
             optimizations,
             kernels: Kernels::of(level),
             bf16,
-            packed: pool.install(|| packing.pack(load.weights.as_slice()))?,
+            packed: pool.install(|| packing.pack(weights))?,
             pool: Arc::new(pool),
         })
     }

@@ -41,7 +41,7 @@ fn compile_error(cause: CompileError) -> Error {
 
 impl Shared {
     /// Packs and uploads the weights.
-    pub(super) fn load(gpu: Gpu, load: &Load<'_>) -> Result<Self> {
+    pub(super) fn load(gpu: Gpu, load: &Load<'_>, weights: &[u8]) -> Result<Self> {
         let spec = load.version.spec();
         // The layers are the same at every size.
         let plan = Plan::new(&Request {
@@ -54,7 +54,7 @@ impl Shared {
             optimizations: load.optimizations,
             card: gpu.card,
         });
-        let packed = pack::pack(&plan, spec, load.weights.as_slice())?;
+        let packed = pack::pack(&plan, spec, weights)?;
         let weights = gpu.memory(packed.len())?;
         weights.write(&packed)?;
         let compiler = Compiler::new(Compiler::usual_cache_dir(), super::arch(gpu.capability));

@@ -139,6 +139,13 @@ impl Gpu {
         Ok(Event { raw: result::event::create(flags).during("cuEventCreate")?, gpu: self.clone() })
     }
 
+    /// Total memory of the GPU in bytes.
+    #[cfg(test)]
+    pub(crate) fn total_memory(&self) -> Result<usize> {
+        self.bind()?;
+        Ok(result::mem_get_info().during("cuMemGetInfo")?.1)
+    }
+
     /// Uninitialised device memory.
     pub(crate) fn memory(&self, bytes: usize) -> Result<Memory> {
         self.bind()?;

@@ -19,9 +19,23 @@ pub(crate) struct CudaEngine {
 
 impl CudaEngine {
     pub(crate) fn load(gpu: Gpu, load: &Load<'_>) -> Result<Self> {
-        let shared = Arc::new(Shared::load(gpu, load)?);
+        let shared = Arc::new(Shared::load(gpu, load, load.weights.as_slice())?);
         let plans = Arc::new(Plans::new(Arc::clone(&shared)));
         Ok(Self { shared, plans })
+    }
+
+    /// As [`CudaEngine::load`] with other weights: the bytes of a safetensors file.
+    #[cfg(test)]
+    pub(super) fn with_weights(gpu: Gpu, load: &Load<'_>, weights: &[u8]) -> Result<Self> {
+        let shared = Arc::new(Shared::load(gpu, load, weights)?);
+        let plans = Arc::new(Plans::new(Arc::clone(&shared)));
+        Ok(Self { shared, plans })
+    }
+
+    /// A session whose internals tests can read.
+    #[cfg(test)]
+    pub(super) fn cuda_session(&self, size: FrameSize) -> Result<CudaSession> {
+        CudaSession::new(&self.plans, size)
     }
 }
 

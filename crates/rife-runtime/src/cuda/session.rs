@@ -134,6 +134,18 @@ impl CudaSession {
         })
     }
 
+    /// The plan of single frames, and the buffers as the last frame left them, where they are kept.
+    #[cfg(test)]
+    pub(super) fn plan_and_arena(&self) -> (&super::plan::Plan, Result<Option<Vec<u8>>>) {
+        let read = |arena: &Memory| {
+            self.compute.synchronize()?;
+            let mut bytes = vec![0; arena.bytes()];
+            arena.read(&mut bytes)?;
+            Ok(bytes)
+        };
+        (&self.single.compiled.plan, self.arena.as_ref().map(read).transpose())
+    }
+
     fn has(&self, one: Optimization) -> bool {
         self.shared.optimizations.has(one)
     }

@@ -2,8 +2,7 @@
 //! never changes a result, see [`Tile`].
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -15,6 +14,7 @@ use super::context::Shared;
 use super::driver::{Gpu, Memory};
 use super::kernel::Kernel;
 use super::launch::{Addresses, launch};
+use super::nvrtc;
 use super::plan::{Plan, Step};
 use super::tile::{Extent, Tile};
 use super::variant::{Products, Variant};
@@ -43,19 +43,22 @@ struct Found {
 struct Table(BTreeMap<String, Found>);
 
 impl Table {
-    /// What the file holds: nothing where there is none, or one that is no table.
+    /// The file's table: empty when there is no file, it is damaged, or another user could have
+    /// written it.
     fn read(file: &Path) -> Self {
-        fs::read(file)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
+        let read = || -> Result<Self, nvrtc::Refused> {
+            let mut bytes = Vec::new();
+            nvrtc::open(file)?.read_to_end(&mut bytes)?;
+            Ok(serde_json::from_slice(&bytes).map_err(std::io::Error::from)?)
+        };
+        read().unwrap_or_else(|refused| {
+            nvrtc::report(file, &refused);
+            Self::default()
+        })
     }
 
-    /// Puts the file in its place as a whole, with what another process found meanwhile.
-    fn write(&self, file: &Path) -> std::io::Result<()> {
-        let folder = file.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let mut to = super::nvrtc::new_file(folder)?;
+    /// Replaces the file, together with what another process found meanwhile.
+    fn write(&self, file: &Path) -> Result<(), nvrtc::Refused> {
         let mut all = Self::read(file);
         for (key, found) in &self.0 {
             all.0
@@ -67,9 +70,8 @@ impl Table {
                 })
                 .or_insert(*found);
         }
-        to.write_all(&serde_json::to_vec_pretty(&all)?)?;
-        to.persist(file)?;
-        Ok(())
+        let bytes = serde_json::to_vec_pretty(&all).map_err(std::io::Error::from)?;
+        nvrtc::replace(file, &[&bytes])
     }
 
     /// Whether there is no need to time anything: a tile that is still offered (another version of
@@ -150,8 +152,8 @@ impl Tuner {
     /// Not being able to keep what was found costs time later, and is no error.
     fn save(&self, table: &Table) {
         let Some(file) = &self.file else { return };
-        if let Err(error) = table.write(file) {
-            tracing::debug!("{} was not written: {error}", file.display());
+        if let Err(refused) = table.write(file) {
+            nvrtc::report(file, &refused);
         }
     }
 }
@@ -333,6 +335,8 @@ impl Bench {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn found(rows: usize, among: usize) -> Found {
@@ -388,6 +392,23 @@ mod tests {
             ("ours", found(6, 12)),
         ]);
         assert_eq!(Table::read(&file), expected);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_table_that_others_could_have_written_is_empty() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kernels/tiles.json");
+        let own = table([("a", found(4, 12))]);
+        own.write(&file).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(Table::read(&file), Table::default());
+        // It is replaced, and nothing of it is taken over.
+        let other = table([("b", found(8, 12))]);
+        other.write(&file).unwrap();
+        assert_eq!(Table::read(&file), other);
     }
 
     /// So that no tile is kept that an older version chose of fewer, or worse ones.

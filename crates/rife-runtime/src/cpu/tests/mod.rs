@@ -6,6 +6,8 @@ mod behaviour;
 #[cfg(not(miri))]
 mod bf16;
 mod direct;
+#[cfg(not(miri))]
+mod golden;
 mod inputs;
 mod picture;
 #[cfg(not(miri))]

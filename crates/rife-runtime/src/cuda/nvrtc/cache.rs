@@ -2,15 +2,17 @@
 //! are compiled again then.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use etcetera::BaseStrategy;
 use sha2::{Digest, Sha256};
 
+use super::private::{self, PREFIX};
+
 /// The environment variable that names the folder of what can be made again.
-const ENV: &str = "RIFE_CACHE_DIR";
+pub(super) const ENV: &str = "RIFE_CACHE_DIR";
 
 /// How much the folder may hold, in bytes.
 const LIMIT: u64 = 512 << 20;
@@ -20,9 +22,6 @@ const MAGIC: &[u8; 8] = b"RIFEcub1";
 
 /// The magic, the length of the cubin, its SHA-256.
 const HEADER: usize = MAGIC.len() + 8 + 32;
-
-/// How the names of files begin that are being written.
-const PREFIX: &str = ".new-";
 
 /// The folder for something that can be made again: `name` in the folder named by
 /// `RIFE_CACHE_DIR`, else in `rife` of the user's cache folder. None where the user has no home.
@@ -59,14 +58,13 @@ impl Cache {
         Self { dir, limit: LIMIT }
     }
 
-    /// What is kept under a key, if it is whole.
+    /// The kernel of a key, if its file is complete and no other user could have written it.
     pub(super) fn read(&self, key: &Key) -> Option<Arc<[u8]>> {
         let path = self.dir.join(&key.0);
-        let file = File::open(&path).ok()?;
-        match whole(file) {
+        match private::open(&path).and_then(|file| Ok(whole(file)?)) {
             Ok(cubin) => Some(cubin.into()),
-            Err(error) => {
-                tracing::debug!("{} is of no use: {error}", path.display());
+            Err(refused) => {
+                private::report(&path, &refused);
                 None
             }
         }
@@ -75,22 +73,18 @@ impl Cache {
     /// Keeps a kernel, in place of whatever is there under its key.
     pub(super) fn write(&self, key: &Key, cubin: &[u8]) {
         let path = self.dir.join(&key.0);
-        let write = || {
-            fs::create_dir_all(&self.dir)?;
-            let mut file = new_file(&self.dir)?;
-            file.write_all(MAGIC)?;
-            file.write_all(&(cubin.len() as u64).to_le_bytes())?;
-            file.write_all(&Sha256::digest(cubin))?;
-            file.write_all(cubin)?;
-            file.persist(&path).map(drop).map_err(|e| e.error)
-        };
-        if let Err(error) = write() {
-            tracing::debug!("{} is not kept: {error}", path.display());
+        let length = (cubin.len() as u64).to_le_bytes();
+        let digest = Sha256::digest(cubin);
+        if let Err(refused) = private::replace(&path, &[MAGIC, &length, &digest, cubin]) {
+            private::report(&path, &refused);
         }
     }
 
     /// Deletes what is oldest, until the folder holds no more than it may.
     pub(super) fn trim(&self) {
+        if private::check_folder(&self.dir).is_err() {
+            return;
+        }
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let mut files: Vec<_> = entries
             .filter(|entry| is_ours(&entry.file_name().to_string_lossy()))
@@ -141,18 +135,9 @@ fn whole(mut file: File) -> io::Result<Vec<u8>> {
     Ok(cubin)
 }
 
-/// A file to be given its name when it is whole.
-pub(crate) fn new_file(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX);
-    // As other programs create files, less the umask; a temporary file's default is 0600.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(dir)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::{Duration, SystemTime};
 
     use super::*;
@@ -211,6 +196,30 @@ mod tests {
         }
         cache.write(&key, b"the kernel");
         assert_eq!(fs::read(&path).unwrap(), good);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_kernel_that_others_could_have_written_is_not_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, key) = (Cache::at(dir.path().join("kernels")), key("a"));
+        cache.write(&key, b"the kernel");
+        let file = cache.dir.join(&key.0);
+        let set_mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set_mode(&file, 0o666);
+        assert_eq!(cache.read(&key), None);
+        cache.write(&key, b"the kernel");
+        assert_eq!(cache.read(&key).as_deref(), Some(&b"the kernel"[..]));
+        // Nor is anything written or deleted where others could have put links.
+        set_mode(&cache.dir, 0o777);
+        assert_eq!(cache.read(&key), None);
+        cache.write(&key, b"another");
+        Cache { dir: cache.dir.clone(), limit: 0 }.trim();
+        set_mode(&cache.dir, 0o700);
+        assert_eq!(cache.read(&key).as_deref(), Some(&b"the kernel"[..]));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod binding;
 mod cache;
 mod error;
 mod find;
+mod private;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +17,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub(crate) use binding::Nvrtc;
-pub(crate) use cache::{cache_folder, new_file};
+pub(crate) use cache::cache_folder;
 pub(crate) use error::CompileError;
+pub(crate) use private::{Refused, open, replace, report};
 
 use cache::{Cache, Key};
 

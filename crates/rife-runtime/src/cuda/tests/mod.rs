@@ -3,6 +3,8 @@
 
 mod compile;
 mod device;
+mod golden;
+mod memory;
 mod network;
 mod pack;
 mod plan;
