@@ -87,7 +87,7 @@ fn every_kind_of_table_is_generated() {
         "2x output fps",
         "| first frame ms |",
         "PSNR and max error are over ",
-        "| 1410-1980 |     328 |       345 | 51.0 |",
+        "| 1410-1980 |          328 |         345 | 51.0 |",
         "| baseline f32 vs optimized f32",
         "bit-identical frames",
         "| (all on) ",
@@ -207,7 +207,7 @@ fn texts_of_a_record_are_escaped() {
             subject.note = Some(hostile());
         }
         if let Some(pictures) = m.fidelity.as_mut().and_then(|f| f.pictures.as_mut()) {
-            pictures.made = hostile();
+            pictures.interpolated = hostile();
         }
     }
     record.measurements[1].error = Some(hostile());

@@ -28,7 +28,8 @@ pub struct WorstFramePictures {
     /// Size of the thumbnails.
     pub size: Size,
     /// The interpolated frame: JPEG, Base64.
-    pub made: String,
+    #[serde(rename = "made")]
+    pub interpolated: String,
     /// The reference frame: JPEG, Base64.
     pub reference: String,
     /// Largest error of each pixel, and when scaled down of each cell: 8-bit grey PNG, Base64.
@@ -85,7 +86,7 @@ impl Frames {
         Ok(WorstFramePictures {
             frame: self.index,
             size: small,
-            made: jpeg(size, small, &self.got)?,
+            interpolated: jpeg(size, small, &self.got)?,
             reference: jpeg(size, small, &self.expected)?,
             error: png(small, levels)?,
             error_white: white,
@@ -155,7 +156,7 @@ mod tests {
         let lit: Vec<_> = map.enumerate_pixels().filter(|(_, _, p)| p.0[0] > 0).collect();
         assert_eq!(lit.len(), 1);
         assert_eq!((lit[0].0, lit[0].1, lit[0].2.0), (479, 15, [255]));
-        for picture in [&pictures.made, &pictures.reference] {
+        for picture in [&pictures.interpolated, &pictures.reference] {
             assert_eq!(decoded(picture).width(), 480);
         }
         assert!(WorstFrame::default().pictures(size).expect("nothing").is_none());

@@ -301,9 +301,9 @@ impl Lines {
         chart
             .configure_mesh()
             .x_labels(8)
-            .y_labels(6)
-            .x_label_formatter(&|v| self.name_of(*v).unwrap_or_else(|| label(*v)))
-            .y_label_formatter(&|v| label(*v))
+            .y_labels(if self.logarithmic { 10 } else { 6 })
+            .x_label_formatter(&|v| self.x_label(*v))
+            .y_label_formatter(&|v| if self.logarithmic { log_label(*v) } else { label(*v) })
             .x_desc(self.x.as_str())
             .axis_style(colour("grid"))
             .bold_line_style(colour("grid"))
@@ -319,6 +319,13 @@ impl Lines {
             chart.draw_series(points.iter().map(|point| Circle::new(*point, 6, dot)))?;
         }
         Ok(())
+    }
+
+    /// A named position, or a count. Linear axes show counts, so that fractions have no label.
+    fn x_label(&self, x: f64) -> String {
+        let count = self.logarithmic || x.fract() == 0.0;
+        let label = || if count { label(x) } else { String::new() };
+        self.name_of(x).unwrap_or_else(label)
     }
 
     fn name_of(&self, x: f64) -> Option<String> {
@@ -430,6 +437,13 @@ fn spaced(positions: impl Iterator<Item = f64>, values: &[f64]) -> Vec<f64> {
     kept
 }
 
+/// A label for a logarithmic axis, only for 1, 2 and 5 times powers of ten.
+fn log_label(v: f64) -> String {
+    let digit = v / 10f64.powf(v.log10().floor());
+    let labelled = [1.0, 2.0, 5.0, 10.0].iter().any(|one| (digit - one).abs() < 1e-6);
+    if labelled { label(v) } else { String::new() }
+}
+
 /// A short text for a tick.
 fn label(v: f64) -> String {
     let (v, unit) = match v.abs() {
@@ -519,6 +533,7 @@ mod tests {
         assert_eq!(["0", "0.2", "600", "12k", "2.5M"], {
             [0.0, 0.2, 600.0, 12_000.0, 2.5e6].map(label)
         });
+        assert_eq!(["1", "0.05", "", "200"], [1.0, 0.05, 30.0, 200.0].map(log_label));
         assert_eq!((shorten("abc", 3), shorten("abcd", 3)), ("abc".into(), "ab\u{2026}".into()));
     }
 }

@@ -50,7 +50,7 @@ fn one(name: &str, fidelity: &Fidelity, pictures: &WorstFramePictures, number: u
     html! {
         h4 { (name) " against " (reference) }
         div.pictures {
-            (picture(pictures, "jpeg", &pictures.made, &interpolated, None))
+            (picture(pictures, "jpeg", &pictures.interpolated, &interpolated, None))
             (picture(pictures, "jpeg", &pictures.reference, &expected, None))
             (picture(pictures, "png", &pictures.error, &error, Some(number)))
         }
@@ -106,7 +106,9 @@ fn are_valid(pictures: &WorstFramePictures) -> bool {
         let fits = |c: u8| c.is_ascii_alphanumeric() || b"+/=".contains(&c);
         !text.is_empty() && text.bytes().all(fits)
     };
-    [&pictures.made, &pictures.reference, &pictures.error].into_iter().all(|text| base64(text))
+    [&pictures.interpolated, &pictures.reference, &pictures.error]
+        .into_iter()
+        .all(|text| base64(text))
         && pictures.size.width > 0
         && pictures.size.height > 0
 }
