@@ -8,6 +8,7 @@ mod info;
 mod interpolate;
 mod interrupt;
 mod picture;
+mod target;
 mod video;
 mod weights;
 
@@ -19,6 +20,7 @@ use clap::Parser;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
+    report_file_size_limits();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return args::refuse(&error),
@@ -43,9 +45,35 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             interrupt::yield_if_stopped();
-            say(&format!("error: {}", describe(&error)));
+            say(&format!("error: {}", report(&error)));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Lets a write beyond a limit of file sizes (`ulimit -f`) fail with an error, as a full disk does:
+/// by default the system kills the program, and ffmpeg, which inherits this, without a word.
+fn report_file_size_limits() {
+    #[cfg(unix)]
+    // SAFETY: no other thread runs yet, and ignoring a signal installs no handler.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
+/// An error for people: on one line, but for differences between two jobs, which get one each.
+fn report(error: &anyhow::Error) -> String {
+    match error.downcast_ref() {
+        Some(rife_video::Error::OtherSettings { folder, differences }) => {
+            let differences: String =
+                differences.iter().map(|line| format!("\n  {}", one_line(line))).collect();
+            format!(
+                "cannot resume: the unfinished job in {} was started differently{differences}\n\
+                 restore what differs, or start again with --overwrite and without --resume",
+                folder.display()
+            )
+        }
+        _ => describe(error),
     }
 }
 

@@ -155,6 +155,13 @@ pub struct Mux<'a> {
     pub sample_aspect: Option<Rational>,
 }
 
+/// A file of the folder that ffmpeg runs in, whatever its name is.
+fn relative(name: &std::ffi::OsStr) -> std::ffi::OsString {
+    let mut file = std::ffi::OsString::from("file:");
+    file.push(name);
+    file
+}
+
 /// The command that joins segments, and what should be known of it.
 pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>) {
     let mut command = programs.ffmpeg();
@@ -173,9 +180,8 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     // What the list names is looked for beside it, and a "?" in a folder's name ends what ffmpeg
     // takes for the folder.
     let list = std::path::absolute(mux.list).unwrap_or_else(|_| mux.list.into());
-    let mut name = std::ffi::OsString::from("file:");
-    name.push(list.file_name().unwrap_or_default());
-    command.args(["-f", "concat", "-safe", "0", "-i"]).arg(name);
+    command.args(["-f", "concat", "-safe", "0", "-i"]);
+    command.arg(relative(list.file_name().unwrap_or_default()));
     if let Some(folder) = list.parent() {
         command.current_dir(folder);
     }
@@ -239,7 +245,11 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     if let Some(muxer) = carry::muxer(container) {
         command.args(["-f", muxer]);
     }
-    command.arg(programs::file(mux.output));
+    // Beside the list it is named from there, as the list is.
+    match mux.output.file_name().filter(|_| mux.output.parent() == mux.list.parent()) {
+        Some(name) => _ = command.arg(relative(name)),
+        None => _ = command.arg(programs::file(mux.output)),
+    }
     if let Some((_, source)) = mux.original.filter(|_| mux.audio || mux.others) {
         use_together(&mut command, 1, source);
     }
