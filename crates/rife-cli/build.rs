@@ -1,12 +1,14 @@
-//! Tells the tests whether ffmpeg is here, for those that need it to be ignored without: the test
+//! Tells the tests what this machine has, so that those that need more are ignored: the test
 //! harness can ignore a test at build time only.
 
 use std::env;
+use std::process::{Command, Stdio};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=PATH");
     println!("cargo::rustc-check-cfg=cfg(ffmpeg_here)");
+    println!("cargo::rustc-check-cfg=cfg(mounts_here)");
     let path = env::var_os("PATH").unwrap_or_default();
     let found = |name: &str| {
         let name = format!("{name}{}", env::consts::EXE_SUFFIX);
@@ -21,6 +23,9 @@ fn main() {
         _ => println!("cargo:rerun-if-changed=/usr/bin/ffmpeg"),
     }
     clips();
+    if mounts() {
+        println!("cargo:rustc-cfg=mounts_here");
+    }
 }
 
 /// Tells the tests where real clips are, for those that need them to be ignored without: the folder
@@ -35,4 +40,18 @@ fn clips() {
         println!("cargo:rustc-cfg=clips_here");
         println!("cargo:rustc-env=RIFE_CLIPS={}", folder.display());
     }
+}
+
+/// Whether a small file system can be mounted: by root, or in a namespace of its own. It is gone
+/// with the namespace.
+fn mounts() -> bool {
+    let Some(out) = env::var_os("OUT_DIR") else { return false };
+    cfg!(target_os = "linux")
+        && Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount"])
+            .args(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+            .arg(out)
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
 }

@@ -399,7 +399,8 @@ fn records_are_compared_and_regressions_fail_on_request() {
 #[test]
 fn interrupted_run_records_its_results() {
     // An interrupt before the first frame leaves nothing to record: then the run gets more time.
-    let frames = [2.0, 10.0, 40.0].into_iter().map(frames_recorded_after).find(|frames| *frames > 0);
+    let frames =
+        [2.0, 10.0, 40.0].into_iter().map(frames_recorded_after).find(|frames| *frames > 0);
     assert!(frames.is_some_and(|frames| frames < 1_000_000), "{frames:?}");
 }
 

@@ -1,12 +1,15 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rife_runtime::{Device, Engine, FrameSize, ModelVersion, Precision, Scale};
 use rife_video::{Rate, Rational};
+
+use crate::picture::Format;
 
 /// Makes the frames between two frames, with RIFE 4.6, 4.25 and 4.26.
 #[derive(Debug, Parser)]
@@ -37,9 +40,9 @@ pub(crate) struct InterpolateArgs {
     pub(crate) earlier: PathBuf,
     /// The later picture, of the same size
     pub(crate) later: Option<PathBuf>,
-    /// The video to make (.mp4, .mkv, .mov, .webm, .avi, .y4m, .yuv), - for Y4M on standard output,
-    /// or a folder to fill with pictures; of two pictures the one between, or with --factor the
-    /// folder to fill
+    /// The video to write (.mp4, .mkv, .mov, .webm, .avi, .y4m, .yuv), - or a device for Y4M, or a
+    /// folder to fill with pictures (also as out/%04d.png); for two pictures the one between, or
+    /// with --factor the folder to fill. Pipes and devices are written through
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// Where the new picture lies between the two, 0 < T < 1 [default: 0.5]
@@ -55,7 +58,7 @@ pub(crate) struct InterpolateArgs {
     /// Slow motion: N times as long at the same rate, without sound unless --audio
     #[arg(long, value_name = "N", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) slow: Option<Rational>,
-    /// Replace what exists
+    /// Replace existing output; in a folder also remove the pictures of an earlier, longer job
     #[arg(long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]
@@ -67,7 +70,8 @@ pub(crate) struct InterpolateArgs {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Video")]
 pub(crate) struct VideoArgs {
-    /// Go on with a job that was ended, from its last finished segment
+    /// Resume an interrupted job after its last finished segment. Input, settings and programs must
+    /// be the same
     #[arg(long)]
     pub(crate) resume: bool,
     /// At a cut: hold the frame before it, blend one into the other, or off: make frames
@@ -87,7 +91,8 @@ pub(crate) struct VideoArgs {
     /// ffmpeg's by name, as hevc_nvenc [default: by the container]
     #[arg(long, value_name = "CODEC")]
     pub(crate) codec: Option<String>,
-    /// Quality of the output in the encoder's own scale, lower is better [default: by the codec]
+    /// Quality in the encoder's own scale, lower is better (0 to 51 for H.264 and H.265, 0 to 63 for
+    /// AV1 and VP9) [default: by the codec]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) crf: Option<f64>,
     /// The encoder's preset, as slow or p7
@@ -117,7 +122,8 @@ pub(crate) struct VideoArgs {
     /// ffmpeg, or the folder that it and ffprobe are in [default: from PATH]
     #[arg(long, value_name = "PATH")]
     pub(crate) ffmpeg: Option<PathBuf>,
-    /// Memory that frames waiting between reading, making and writing may take, as 512M or 2G
+    /// Memory for frames between decoder, network and encoder: 512M, 2G. If frames are too large
+    /// for it, the least possible is used and reported
     #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
     pub(crate) max_memory: u64,
     /// Say what would be done, with time and memory by a short trial of the network, and do nothing
@@ -313,17 +319,80 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
             ExitCode::from(2)
         }
         _ => {
-            // What is wrong is the first paragraph; tips and usage follow.
-            let said = rendered.split("\n\n").next().unwrap_or(&rendered);
-            crate::say(&format!("{} (see --help)", crate::one_line(said)));
+            // The first paragraph is the cause; usage follows.
+            let cause = rendered.split("\n\n").next().unwrap_or(&rendered);
+            let typed: Vec<_> = std::env::args_os().skip(1).collect();
+            let hint = hint(error.kind(), &typed).map(|hint| format!("; {hint}"));
+            crate::say(&format!(
+                "{}{} (see --help)",
+                crate::one_line(cause),
+                hint.unwrap_or_default()
+            ));
             ExitCode::from(2)
         }
     }
 }
 
+/// What to do about arguments that were meant as files: names that begin with a hyphen, which are
+/// read as options, and many pictures, which a shell makes of `frames/*.png`.
+fn hint(kind: ErrorKind, typed: &[OsString]) -> Option<String> {
+    let options = typed.iter().take_while(|word| *word != "--");
+    let is_file = |word: &&OsString| {
+        let text = word.to_string_lossy();
+        let name = Path::new(word);
+        // `-c`, `--codec` and `-0.5` are no names.
+        let long = text.strip_prefix('-').is_some_and(|rest| {
+            rest.chars().count() > 1 && !rest.starts_with(|c: char| c == '.' || c.is_ascii_digit())
+        });
+        let ending = name.extension().is_some_and(|ending| {
+            let ending = ending.to_string_lossy();
+            (2..=4).contains(&ending.len()) && ending.chars().all(char::is_alphanumeric)
+        });
+        long && !text.contains('=') && (ending || name.exists())
+    };
+    if let Some(name) = { options }.find(is_file) {
+        let name = name.to_string_lossy();
+        return Some(format!("for a file of that name write ./{name}, or put it after --"));
+    }
+    let pictures = typed.iter().filter(|word| Format::of(Path::new(word)).is_ok()).count();
+    let many = kind == ErrorKind::UnknownArgument && pictures > 2;
+    many.then(|| "for more than two pictures name their folder".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_look_like_options_get_a_hint() {
+        let of = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            hint(ErrorKind::UnknownArgument, &words)
+        };
+        for line in [
+            "interpolate -clip.mp4 -o out.mp4",
+            "interpolate in.mp4 -o -clip.mp4",
+            // Read as -o ut.mp4, -m ovie.mkv, -f inal.png.
+            "interpolate in.mp4 -out.mp4",
+            "interpolate -movie.mkv -o x.mkv",
+            "interpolate a.png -final.png -o x.png",
+            "interpolate --strange.webm -o x.webm",
+        ] {
+            let hint = of(line).unwrap_or_default();
+            assert!(hint.contains("write ./-") && hint.contains("after --"), "{line}: {hint}");
+        }
+        for line in [
+            "interpolate in.mp4 -o out.mp4 --dance",
+            "interpolate in.mp4 -o out.mp4 -x",
+            "interpolate a.png b.png -o m.png -t -0.25",
+            "interpolate in.mp4 --output=-x.mp4",
+            "interpolate -o out.mp4 -- -clip.mp4",
+        ] {
+            assert_eq!(of(line), None, "{line}");
+        }
+        let many = of("interpolate f/1.png f/2.png f/3.png -o out.mp4").unwrap_or_default();
+        assert!(many.contains("folder"), "{many}");
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

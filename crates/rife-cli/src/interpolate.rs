@@ -1,15 +1,17 @@
 //! `rife interpolate`: pictures between two pictures.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use rife_runtime::{Frame, FrameSize, Interpolator, InterpolatorBuilder, PixelFormat};
+use rife_runtime::{Frame, FrameSize, InterpolatorBuilder, PixelFormat};
+use rife_video::{JobFolder, JobHandle};
 
 use crate::args::{EngineArgs, InterpolateArgs};
 use crate::picture::{self, Format, Picture};
 use crate::video::engines::{Choice, weights};
-use crate::{interrupt, report, video};
+use crate::{interrupt, report, target, video};
 
 /// The most pictures between two, and one.
 const MOST_PICTURES: i64 = 10_000;
@@ -18,6 +20,8 @@ const MOST_PICTURES: i64 = 10_000;
 struct Output {
     path: PathBuf,
     timestep: f32,
+    /// Whether it is a pipe or a device.
+    write_through: bool,
 }
 
 /// What was typed, found to be possible.
@@ -27,8 +31,8 @@ struct Job {
     later: PathBuf,
     outputs: Vec<Output>,
     format: Format,
-    /// The folder that the pictures go to.
-    folder: PathBuf,
+    /// The folder that --factor fills.
+    folder: Option<PathBuf>,
 }
 
 impl Job {
@@ -43,17 +47,24 @@ impl Job {
         };
         let (outputs, format, folder) = match factor {
             None => {
-                let out = &args.output;
+                let typed = &args.output;
                 ensure!(
-                    !out.is_dir(),
+                    !typed.is_dir(),
                     "{} is a folder: name a picture, or fill the folder with --factor",
-                    out.display()
+                    typed.display()
                 );
-                let format = Format::of(out)?;
-                let folder = folder_of(out);
+                let write_through = target::writes_through(typed)?;
+                let format = match Format::of(typed) {
+                    // A device has no ending.
+                    Err(_) if write_through && typed.extension().is_none() => Format::Png,
+                    format => format?,
+                };
+                let path = target::resolve(typed)?;
+                let folder = folder_of(&path);
                 ensure!(folder.is_dir(), "there is no folder {}", folder.display());
-                let output = Output { path: out.clone(), timestep: args.timestep.unwrap_or(0.5) };
-                (vec![output], format, folder.to_owned())
+                let timestep = args.timestep.unwrap_or(0.5);
+                let output = Output { path: path.clone(), timestep, write_through };
+                (vec![output], format, None)
             }
             Some(factor) => {
                 let folder = args.output.clone();
@@ -73,19 +84,20 @@ impl Job {
                 let outputs = (1..factor).map(|i| Output {
                     path: folder.join(format!("{i:04}.png")),
                     timestep: (i as f64 / factor as f64) as f32,
+                    write_through: false,
                 });
-                (outputs.collect(), Format::Png, folder)
+                (outputs.collect(), Format::Png, Some(folder))
             }
         };
-        // Links are looked at, not through: what would be replaced is the link.
-        for path in outputs.iter().map(|o| &o.path) {
-            let Ok(found) = path.symlink_metadata() else { continue };
-            ensure!(
-                found.is_file() || found.is_symlink(),
-                "{} is not a file that could be replaced",
-                path.display()
-            );
-            ensure!(args.overwrite, "{} exists: add --overwrite to replace it", path.display());
+        if !args.overwrite {
+            let typed = |output: &Output| match folder {
+                Some(_) => output.path.clone(),
+                None => args.output.clone(),
+            };
+            let files = outputs.iter().filter(|output| !output.write_through).map(typed);
+            for path in files.filter(|path| path.symlink_metadata().is_ok()) {
+                bail!("{} exists: add --overwrite to replace it", path.display());
+            }
         }
         Ok(Self { args, later, outputs, format, folder })
     }
@@ -134,13 +146,26 @@ pub(crate) fn run(mut args: InterpolateArgs) -> Result<()> {
     let job = Job::new(args, later)?;
     let (earlier, later) = read_pair(&job.args.earlier, &job.later)?;
 
-    let engine = &job.args.engine;
-    let weights = weights(engine)?;
-    let rife = builder(engine, earlier.frame.size())?.load_weights(&weights)?;
     interrupt::install()?;
-    let done = create(&job.folder).and_then(|()| make(&job, &rife, &earlier, &later));
+    let done = claim(&job).and_then(|folder| make(&job, folder.as_deref(), &earlier, &later));
     interrupt::clean();
     done
+}
+
+/// The job folder, claimed before any work, so that a second job for the same output fails at once.
+fn claim(job: &Job) -> Result<Option<Arc<JobFolder>>> {
+    let path = match (&job.folder, job.outputs.as_slice()) {
+        (Some(folder), _) => {
+            create(folder)?;
+            folder.join(video::PICTURES_JOB)
+        }
+        (None, [Output { path, write_through: false, .. }]) => JobFolder::beside(path),
+        _ => return Ok(None),
+    };
+    let folder = Arc::new(JobFolder::open(&path)?);
+    interrupt::job(JobHandle::new(&folder));
+    folder.clear(|_| true).with_context(|| format!("cannot empty {}", path.display()))?;
+    Ok(Some(folder))
 }
 
 fn read_pair(earlier: &Path, later: &Path) -> Result<(Picture, Picture)> {
@@ -174,8 +199,11 @@ pub(crate) fn create(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes every picture, and gives them their names when all are whole.
-fn make(job: &Job, rife: &Interpolator, earlier: &Picture, later: &Picture) -> Result<()> {
+/// Interpolates every picture, and gives them their names when all are complete.
+fn make(job: &Job, folder: Option<&JobFolder>, earlier: &Picture, later: &Picture) -> Result<()> {
+    let engine = &job.args.engine;
+    let weights = weights(engine)?;
+    let rife = builder(engine, earlier.frame.size())?.load_weights(&weights)?;
     let deeper = [&earlier.frame, &later.frame]
         .map(Frame::format)
         .into_iter()
@@ -186,32 +214,42 @@ fn make(job: &Job, rife: &Interpolator, earlier: &Picture, later: &Picture) -> R
     session.push(&earlier.frame.view())?;
     session.push(&later.frame.view())?;
 
-    let cannot_write = || format!("cannot write to {}", job.folder.display());
-    let scratch = tempfile::Builder::new()
-        .prefix(".rife-")
-        .tempdir_in(&job.folder)
-        .map_err(|error| error.kind())
-        .map_err(std::io::Error::from)
-        .with_context(cannot_write)?;
-    interrupt::scratch(scratch.path());
     if let Some(line) = earlier.marks.losses(job.format) {
         report(&line);
     }
-    let whole = |i: usize| scratch.path().join(i.to_string());
-
     let bar = progress(job.outputs.len());
+    let marks = &earlier.marks;
+    let name = |i: usize| format!("{i}.picture");
     for (i, output) in job.outputs.iter().enumerate() {
         let frame = session.at_as(output.timestep, pixels)?;
-        picture::write(&whole(i), job.format, &frame, &earlier.marks)
-            .with_context(|| format!("cannot write {}", output.path.display()))?;
+        let written = match folder {
+            Some(folder) => folder
+                .create(&name(i))
+                .map_err(Into::into)
+                .and_then(|file| picture::write(file, job.format, &frame, marks)),
+            None => picture::write_through(&output.path, job.format, &frame, marks),
+        };
+        written.with_context(|| format!("cannot write {}", output.path.display()))?;
         bar.inc(1);
     }
-    for (i, output) in job.outputs.iter().enumerate() {
-        picture::keep(&whole(i), &output.path, job.args.overwrite)
-            .with_context(|| format!("cannot write {}", output.path.display()))?;
+    if let Some(folder) = folder {
+        for (i, output) in job.outputs.iter().enumerate() {
+            folder
+                .publish(&name(i), &output.path, job.args.overwrite)
+                .with_context(|| format!("cannot write {}", output.path.display()))?;
+        }
+    }
+    if let Some(filled) = job.folder.as_ref().filter(|_| job.args.overwrite) {
+        video::remove_stale(filled, |name| is_stale(name, job.outputs.len()))?;
     }
     bar.finish_and_clear();
     Ok(())
+}
+
+/// Whether a name is one that --factor gives to a picture after the last one.
+fn is_stale(name: &str, pictures: usize) -> bool {
+    let number = name.strip_suffix(".png").and_then(|number| number.parse::<usize>().ok());
+    number.is_some_and(|number| number > pictures && name == format!("{number:04}.png"))
 }
 
 /// Hidden where standard error is not a terminal, and for a single picture.

@@ -8,6 +8,7 @@ mod info;
 mod interpolate;
 mod interrupt;
 mod picture;
+mod target;
 mod video;
 mod weights;
 
@@ -20,6 +21,7 @@ use rife_model::weights::WeightsError;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
+    report_file_size_limits();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return args::refuse(&error),
@@ -47,6 +49,16 @@ fn main() -> ExitCode {
             say_error(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Lets a write beyond a limit of file sizes (`ulimit -f`) fail with an error, as a full disk does:
+/// by default the system kills the program, and ffmpeg, which inherits this, without a word.
+fn report_file_size_limits() {
+    #[cfg(unix)]
+    // SAFETY: no other thread runs yet, and ignoring a signal installs no handler.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
 }
 
@@ -87,8 +99,18 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Prints an error, and on a second line what the user can do about it.
+/// Prints an error on one line, with a line for each difference between two jobs, and last what
+/// the user can do about it.
 fn say_error(error: &anyhow::Error) {
+    if let Some(rife_video::Error::OtherSettings { folder, differences }) = error.downcast_ref() {
+        let folder = folder.display();
+        say(&format!(
+            "error: cannot resume: the unfinished job in {folder} was started differently"
+        ));
+        differences.iter().for_each(|line| say(&format!("  {}", one_line(line))));
+        say("restore what differs, or start again with --overwrite and without --resume");
+        return;
+    }
     say(&format!("error: {}", describe(error)));
     if let Some(hint) = WeightsError::hint_in(error.as_ref()) {
         say(&format!("hint: {hint}"));

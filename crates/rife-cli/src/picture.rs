@@ -15,7 +15,6 @@ use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits,
 };
 use rife_runtime::{Frame, FrameSize, PixelFormat};
-use tempfile::TempPath;
 
 pub(crate) use self::marks::Marks;
 
@@ -156,19 +155,26 @@ impl Format {
     }
 }
 
-/// Writes a picture to a new file, complete and on disk.
-pub(crate) fn write(path: &Path, format: Format, frame: &Frame, marks: &Marks) -> Result<()> {
-    let mut writer = BufWriter::new(File::create_new(path)?);
+/// Writes a picture to an empty file, complete and on disk.
+pub(crate) fn write(file: File, format: Format, frame: &Frame, marks: &Marks) -> Result<()> {
+    let mut writer = BufWriter::new(file);
     encode(&mut writer, format, frame, marks)?;
     writer.into_inner().map_err(|e| e.into_error())?.sync_all()?;
     Ok(())
 }
 
-/// Gives a written picture its name.
-pub(crate) fn keep(file: &Path, path: &Path, overwrite: bool) -> Result<()> {
-    let file = TempPath::try_from_path(file)?;
-    let kept = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
-    Ok(kept.map_err(|e| e.error)?)
+/// Writes a picture through to a pipe or a device, which cannot seek.
+pub(crate) fn write_through(
+    path: &Path,
+    format: Format,
+    frame: &Frame,
+    icc_profile: Option<&[u8]>,
+) -> Result<()> {
+    let mut bytes = Cursor::new(Vec::new());
+    encode(&mut bytes, format, frame, icc_profile)?;
+    let mut file = File::options().write(true).open(path)?;
+    file.write_all(bytes.get_ref())?;
+    Ok(())
 }
 
 fn encode(

@@ -9,6 +9,19 @@ use crate::{Error, Result};
 /// Lines of complaint that are kept.
 const KEPT: usize = 8;
 
+/// Messages of a disk, a quota or a limit of file sizes that leaves no room.
+const FULL: [&str; 3] = ["No space left", "File too large", "quota exceeded"];
+
+/// Messages of output that is incomplete. ffmpeg ends with success all the same if the end of a file
+/// cannot be written.
+const INCOMPLETE: [&str; 4] =
+    ["Error writing trailer", "Error closing file", "av_interleaved_write_frame", "Error muxing"];
+
+/// Whether a message says that not everything could be written.
+fn is_incomplete(line: &str) -> bool {
+    FULL.iter().chain(&INCOMPLETE).any(|text| line.contains(text))
+}
+
 /// A child that is killed when it is dropped before it has ended.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -49,13 +62,14 @@ impl Worker {
         let status =
             self.child.wait().map_err(Error::io(format!("{}: waiting for ffmpeg", self.what)))?;
         let said = self.messages.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        if status.success() {
+        // The cause comes first and its consequences after it; except for a full disk, which shows
+        // late.
+        let full = said.iter().find(|line| FULL.iter().any(|text| line.contains(text)));
+        let incomplete = full.or_else(|| said.iter().find(|line| is_incomplete(line)));
+        if status.success() && incomplete.is_none() {
             return Ok(());
         }
-        // What went wrong comes first, what that led to after it; but for a full disk, which
-        // shows late in what else fails.
-        let full = said.iter().find(|line| line.contains("No space left"));
-        let why = match full.or(said.first()) {
+        let why = match incomplete.or(said.first()) {
             Some(line) => without_origin(line),
             None => format!("ffmpeg ended with {status}"),
         };
@@ -87,7 +101,10 @@ fn listen(from: ChildStderr, mut complaint: impl FnMut(&str) -> bool) -> Vec<Str
     while let Ok(1..) = from.read_until(b'\n', &mut bytes) {
         let text = String::from_utf8_lossy(&bytes);
         let text = text.trim();
-        if !text.is_empty() && complaint(text) && kept.len() < KEPT {
+        if !text.is_empty()
+            && complaint(text)
+            && (kept.len() < KEPT || (is_incomplete(text) && kept.len() < 2 * KEPT))
+        {
             kept.push(text.to_owned());
         }
         bytes.clear();
@@ -107,6 +124,25 @@ pub(crate) fn without_origin(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn incomplete_output_is_an_error_although_the_program_succeeds() {
+        let run = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            Worker::start(command, "writing", |_| true).unwrap().wait()
+        };
+        run("echo '[aac @ 0x1] [error] damaged packet' >&2").unwrap();
+        for script in [
+            "echo 'Error writing trailer of x: File too large' >&2",
+            // After more messages than are kept.
+            "for i in 1 2 3 4 5 6 7 8 9; do echo damaged >&2; done; echo 'Error closing file x' >&2",
+        ] {
+            let error = run(script).unwrap_err().to_string();
+            assert!(error.starts_with("writing: Error "), "{error}");
+        }
+    }
 
     #[test]
     fn messages_are_said_without_their_origin() {

@@ -31,6 +31,32 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// Another process works in a folder.
+    #[error("another rife process writes to {}", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An unfinished job is in the way of a new one.
+    #[error("{} holds {frames} finished frames of an unfinished job", path.display())]
+    Unfinished {
+        /// The job's folder.
+        path: PathBuf,
+        /// Its finished frames.
+        frames: i64,
+    },
+    /// An unfinished job cannot be resumed with these settings or this input.
+    #[error(
+        "the unfinished job in {} was started differently: {}",
+        folder.display(),
+        differences.join("; ")
+    )]
+    OtherSettings {
+        /// The job's folder.
+        folder: PathBuf,
+        /// One difference each, in words.
+        differences: Vec<String>,
+    },
     /// What was asked for cannot be had.
     #[error("{0}")]
     Refused(String),

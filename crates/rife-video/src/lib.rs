@@ -11,13 +11,13 @@ mod error;
 mod ffmpeg;
 mod format;
 mod frames;
-mod journal;
+mod job;
 mod nut;
 mod pipeline;
 mod pipes;
 mod pool;
+mod queues;
 mod scene;
-mod segments;
 mod timeline;
 mod turn;
 mod y4m;
@@ -27,15 +27,18 @@ pub use error::{Error, Result};
 pub use ffmpeg::*;
 pub use format::{Colour, Planes, RawFormat};
 pub use frames::{pipe_pix_fmt, pixel_format, raw_format};
-pub use journal::{Fingerprint, Journal, Segment};
+pub use job::{
+    ContentHash, Fingerprint, Job, JobFolder, JobHandle, JobSettings, Journal, Original, Segment,
+    Segments, fingerprint,
+};
 pub use nut::{NutFormat, NutWriter};
 pub use pipeline::{
     AtCut, Maker, Progress, SceneSettings, Settings, Sink, Source, SourceFrame, StageTimes, run,
 };
 pub use pipes::{PipeSink, PipeSource, Wrapping, widen};
 pub use pool::Pool;
+pub use queues::Queues;
 pub use scene::{Judgement, Kind, Scenes};
-pub use segments::{CountOf, EncoderOf, SegmentSettings, Segments};
 pub use timeline::{At, Output, Rate, Timeline, frame_rate};
 pub use turn::{Orientation, Turned};
 pub use y4m::Header;

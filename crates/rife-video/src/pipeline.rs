@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rife_runtime::{Frame, FrameSize, Interpolator, PixelFormat};
 
 use crate::pool::Pool;
+use crate::queues::Queues;
 use crate::scene::{Kind, Scenes};
 use crate::timeline::{At, Output, Timeline};
 use crate::{Error, Rational, Result, blend};
@@ -42,6 +43,12 @@ pub trait Sink: Send {
     /// # Errors
     /// When it cannot be written.
     fn put(&mut self, number: i64, ticks: i64, frame: &Frame, left: &Frame) -> Result<()>;
+
+    /// Frames of the output's format that it holds at most, between calls and during one: they
+    /// count towards [`Settings::memory`].
+    fn buffered(&self) -> usize {
+        0
+    }
 }
 
 /// What is done between the frames around a cut.
@@ -90,7 +97,8 @@ pub struct Settings {
     pub input: PixelFormat,
     /// The format of the output's frames.
     pub format: PixelFormat,
-    /// Bytes that the queues may hold together.
+    /// Bytes that all frames between reading and writing may take; the least possible is used if
+    /// that is more, see [`Queues`].
     pub memory: u64,
     /// Output frames that are there already: neither made nor written.
     pub skip: i64,
@@ -111,6 +119,8 @@ pub struct Progress {
     pub cuts: AtomicU64,
     /// Stills found.
     pub stills: AtomicU64,
+    /// Bytes of the frames that the job allocated for its queues, at its end.
+    pub pooled_bytes: AtomicU64,
     first: OnceLock<Rational>,
     last: OnceLock<(i64, i64)>,
     shortest: OnceLock<Rational>,
@@ -189,7 +199,7 @@ fn timed<T>(total: &AtomicU64, work: impl FnOnce() -> T) -> T {
 
 /// Source frames after which another device takes over. Each takes the frame between twice, so
 /// that few changes cost little, and many keep the queues short.
-const CHUNK: u64 = 8;
+pub(crate) const CHUNK: u64 = 8;
 
 /// Frames to make of a pair.
 struct Work {
@@ -240,13 +250,9 @@ pub fn run(
         };
         progress.read.fetch_add(1, Ordering::Relaxed);
         progress.first.get_or_init(|| first.time);
-        let bytes = first.frame.as_bytes().len().max(1) as u64;
-        let frames = (settings.memory / bytes).clamp(8, 256) as usize;
-        let n = devices.len().max(1);
-        let quarter = (frames / 4).max(2);
-
-        let (read_in, read_out) = sync_channel::<SourceFrame>(quarter);
-        let (items_in, items_out) = sync_channel::<Item>(quarter);
+        let queues = Queues::new(settings, devices.len(), sink.buffered());
+        let (read_in, read_out) = sync_channel::<SourceFrame>(queues.read);
+        let (items_in, items_out) = sync_channel::<Item>(queues.items);
         let reader = scope.spawn(move || -> Result<()> {
             while let Some(frame) = timed(&progress.reading_ns, || source.next(given))? {
                 progress.read.fetch_add(1, Ordering::Relaxed);
@@ -261,8 +267,8 @@ pub fn run(
         let mut made = Vec::new();
         let mut workers = Vec::new();
         for maker in devices {
-            let (work_in, work_out) = sync_channel::<Work>((quarter / n).clamp(1, CHUNK as usize));
-            let (made_in, made_out) = sync_channel::<Frame>((quarter / n).max(1));
+            let (work_in, work_out) = sync_channel::<Work>(queues.work);
+            let (made_in, made_out) = sync_channel::<Frame>(queues.made);
             work.push(work_in);
             made.push(made_out);
             workers.push(
@@ -287,6 +293,9 @@ pub fn run(
         results.extend(workers.into_iter().map(join));
         results.push(join(director));
         results.push(written);
+        let shared = std::ptr::eq(given, out);
+        let allocated = given.allocated() + if shared { 0 } else { out.allocated() };
+        progress.pooled_bytes.store(allocated, Ordering::Relaxed);
         results.into_iter().collect()
     })
 }

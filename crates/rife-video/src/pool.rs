@@ -1,5 +1,6 @@
 //! Frames that are used again and again: fresh memory costs more than what is done with it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rife_runtime::{Frame, FrameSize, Interpolator, PixelFormat};
@@ -12,6 +13,8 @@ pub struct Pool<'a> {
     size: FrameSize,
     format: PixelFormat,
     free: Mutex<Vec<Frame>>,
+    /// Bytes of all frames ever allocated: what is free is used before more is allocated.
+    allocated: AtomicU64,
     /// Whose device takes frames from page-locked memory.
     device: Option<&'a Interpolator>,
 }
@@ -19,7 +22,7 @@ pub struct Pool<'a> {
 impl<'a> Pool<'a> {
     /// An empty pool. Frames are page-locked where `device` gains by that.
     pub fn new(size: FrameSize, format: PixelFormat, device: Option<&'a Interpolator>) -> Self {
-        Self { size, format, free: Mutex::default(), device }
+        Self { size, format, free: Mutex::default(), allocated: AtomicU64::new(0), device }
     }
 
     /// A frame with anything in it.
@@ -32,10 +35,17 @@ impl<'a> Pool<'a> {
             return Ok(frame);
         }
         let frame = Frame::black(self.size, self.format)?;
+        self.allocated.fetch_add(frame.as_bytes().len() as u64, Ordering::Relaxed);
         Ok(match self.device {
             Some(device) => device.pin(frame),
             None => frame,
         })
+    }
+
+    /// Bytes of the frames that were allocated: the most that were in use at once, as long as all
+    /// of them come back.
+    pub fn allocated(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed)
     }
 
     /// Takes a frame back, where it is one of the pool's kind.

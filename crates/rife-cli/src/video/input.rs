@@ -65,6 +65,13 @@ pub(crate) struct Folder {
     reported: Vec<&'static str>,
 }
 
+impl Folder {
+    /// The files, in order.
+    pub(crate) fn paths(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
 impl Input {
     pub(crate) fn open(
         args: &InterpolateArgs,

@@ -16,10 +16,12 @@ use anyhow::{Context, Result, ensure};
 use rife_runtime::PixelFormat;
 use rife_video::{
     AtCut, Colour, Encoding, EncodingRequest, Feature, Header, Maker, Orientation, Planes,
-    Programs, Progress, Rate, Rational, RawFormat, SceneSettings, Settings, Sink, Timeline, Turned,
+    Programs, Progress, Queues, Rate, Rational, RawFormat, SceneSettings, Settings, Sink, Timeline,
+    Turned,
 };
 use serde_json::json;
 
+pub(crate) use self::files::{PICTURES_JOB, remove_stale};
 use self::input::{Input, Kind};
 use self::output::Output;
 use self::progress::Told;
@@ -51,11 +53,16 @@ struct Job {
     reported: Vec<Feature>,
     /// The encoder; none where there is none.
     encoding: Option<Encoding>,
+    /// The build of the encoder, once it was tried out.
+    encoder_build: String,
+    /// Whether the output is a pipe or a device.
+    write_through: bool,
     told: Told,
 }
 
 pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
-    let to_error = args.output.as_os_str() == "-";
+    let to_error =
+        args.output.as_os_str() == "-" || crate::target::is_standard_output(&args.output);
     let told = match args.video.json {
         false => Told::People,
         true if to_error => Told::ProgramsByError,
@@ -74,6 +81,7 @@ fn carry_out(args: InterpolateArgs) -> Result<()> {
         args.timestep.is_none(),
         "--timestep is for two pictures: of a video --factor, --fps or --slow say what is made"
     );
+    output::refuse_pattern(&args.earlier)?;
     engines::check(&args.engine)?;
     let mut found = None;
     let ffmpeg = args.video.ffmpeg.clone();
@@ -87,39 +95,46 @@ fn carry_out(args: InterpolateArgs) -> Result<()> {
         programs()?;
     }
     let input = Input::open(&args, &mut programs)?;
-    let job = Job::new(args, output, &input, found)?;
+    let mut job = Job::new(args, output, &input, found)?;
     let timeline = Timeline::new(job.rate, input.tick)?;
     if job.args.video.dry_run {
         return job.tell_plan(&input, &timeline);
     }
     job.refuse_what_exists()?;
-    job.report_losses(&input)?;
-    if let Some(encoding) = &job.encoding {
-        for note in &encoding.notes {
-            report(note);
-        }
-        rife_video::check_encoding(job.programs()?, encoding)?;
-    }
-    if let Some(warning) = job.coarse_rate() {
-        say(&warning);
-    }
-    let makers = engines::load(&job.args.engine, input.raw.size)?;
     interrupt::install()?;
-    let done = match &job.output {
-        Output::Video(path) => files::video(&job, path, input, timeline, &makers),
-        Output::Y4m(None) => files::standard_output(&job, input, timeline, &makers),
-        Output::Y4m(Some(path)) | Output::Raw(path) => {
-            files::stream(&job, path, input, timeline, &makers)
-        }
-        Output::Pictures(folder, pattern) => {
-            files::pictures(&job, folder, pattern, input, timeline, &makers)
-        }
-    };
+    let done = job.run(input, timeline);
     interrupt::clean();
-    done
+    done.map_err(files::advise)
 }
 
 impl Job {
+    /// Claims the output, and writes it.
+    fn run(&mut self, input: Input, timeline: Timeline) -> Result<()> {
+        let folder = files::claim(self)?;
+        let content = files::content(self, &input)?;
+        self.report_losses(&input)?;
+        if let Some(warning) = self.coarse_rate() {
+            say(&warning);
+        }
+        if let Some(encoding) = &self.encoding {
+            encoding.notes.iter().for_each(|note| report(note));
+            self.encoder_build = rife_video::check_encoding(self.programs()?, encoding)?;
+        }
+        let makers = engines::load(&self.args.engine, input.raw.size)?;
+        match (&self.output, &folder) {
+            (Output::Video(path), Some(folder)) => {
+                files::video(self, path, (folder, content), input, timeline, &makers)
+            }
+            (Output::Pictures(to, pattern), Some(folder)) => {
+                files::pictures(self, (to, pattern), folder, input, timeline, &makers)
+            }
+            (Output::Y4m(Some(path)) | Output::Raw(path), Some(folder)) => {
+                files::stream(self, path, folder, input, timeline, &makers)
+            }
+            (output, _) => files::write_through(self, output.file(), input, timeline, &makers),
+        }
+    }
+
     fn new(
         args: InterpolateArgs,
         output: Output,
@@ -172,8 +187,8 @@ impl Job {
         let mut format = input.format;
         let mut encoding = None;
         match &output {
-            Output::Video(path) => {
-                let container = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+            Output::Video(_) => {
+                let container = extension(&args.output);
                 let programs = programs.as_ref().context("ffmpeg was not looked for")?;
                 let hdr = match &input.kind {
                     Kind::File { source, .. } => source.video.hdr,
@@ -186,7 +201,7 @@ impl Job {
                 let chosen = rife_video::choose_encoding(
                     programs,
                     &EncodingRequest {
-                        container: &container.to_ascii_lowercase(),
+                        container: &container,
                         codec: video.codec.as_deref(),
                         crf: video.crf,
                         preset: video.preset.as_deref(),
@@ -227,6 +242,10 @@ impl Job {
             (true, Output::Y4m(None)) => Told::ProgramsByError,
             (true, _) => Told::ProgramsByOutput,
         };
+        let write_through = match output.file() {
+            Some(path) => crate::target::writes_through(path)?,
+            None => false,
+        };
         Ok(Self {
             args,
             output,
@@ -241,6 +260,8 @@ impl Job {
             sample_aspect,
             reported,
             encoding,
+            encoder_build: String::new(),
+            write_through,
             told,
         })
     }
@@ -294,22 +315,29 @@ impl Job {
     /// A warning where the container's times are too coarse for the output's rate.
     fn coarse_rate(&self) -> Option<String> {
         match &self.output {
-            Output::Video(path) => {
-                files::shared_times(&files::container(path), self.out_rate.recip())
-            }
+            Output::Video(_) => files::shared_times(&self.container(), self.out_rate.recip()),
             _ => None,
         }
     }
 
+    /// The container, by the ending of the output's name as it was typed: a link may lead to a
+    /// file of any name.
+    fn container(&self) -> String {
+        extension(&self.args.output)
+    }
+
     fn refuse_what_exists(&self) -> Result<()> {
         let input = &self.args.earlier;
-        if let Output::Pictures(folder, _) = &self.output {
+        if let Output::Pictures(folder, pattern) = &self.output {
             let same = folder.canonicalize().ok().zip(input.canonicalize().ok());
             ensure!(
                 same.is_none_or(|(a, b)| a != b),
                 "{} is the input: name another output",
                 folder.display()
             );
+            if !self.args.overwrite {
+                files::refuse_existing_pictures(folder, pattern)?;
+            }
         }
         if let Some(path) = self.output.file() {
             let same = path.canonicalize().ok().zip(input.canonicalize().ok());
@@ -321,8 +349,10 @@ impl Job {
             ensure!(!path.is_dir(), "{} is a folder", path.display());
             let folder = crate::interpolate::folder_of(path);
             ensure!(folder.is_dir(), "there is no folder {}", folder.display());
+            // A pipe or a device loses nothing.
+            let free = self.write_through || self.args.output.symlink_metadata().is_err();
             ensure!(
-                self.args.overwrite || path.symlink_metadata().is_err(),
+                self.args.overwrite || free,
                 "{} exists: add --overwrite to replace it",
                 path.display()
             );
@@ -376,6 +406,7 @@ impl Job {
         skip: i64,
     ) -> Result<Progress> {
         let settings = self.settings(&input, skip);
+        self.warn_of_memory(&settings, makers.len(), sink);
         let mut source = input.source(self.programs.as_ref())?;
         let progress = Progress::default();
         let done = AtomicBool::new(false);
@@ -409,6 +440,27 @@ impl Job {
         Ok(progress)
     }
 
+    /// Reports that frames need more than --max-memory.
+    fn warn_of_memory(&self, settings: &Settings, devices: usize, sink: &dyn Sink) {
+        let buffered = match self.args.video.compare {
+            true => SideBySide::buffered_with(sink.buffered()),
+            false => sink.buffered(),
+        };
+        let needed = Queues::new(settings, devices, buffered).bytes;
+        if needed > settings.memory {
+            say(&format!(
+                "note: --max-memory {} is too little for frames of {}: using {}M, the least \
+                 possible",
+                match settings.memory {
+                    bytes if bytes < 1 << 20 => format!("{}K", bytes >> 10),
+                    bytes => format!("{}M", bytes >> 20),
+                },
+                settings.size,
+                needed.div_ceil(1 << 20)
+            ));
+        }
+    }
+
     /// Says what was done.
     fn tell_done(&self, name: &str, progress: &Progress, start: Instant) {
         let seconds = start.elapsed().as_secs_f64();
@@ -425,6 +477,7 @@ impl Job {
                 "made": made,
                 "cuts": cuts,
                 "stills": stills,
+                "frame_bytes": progress.pooled_bytes.load(Ordering::Relaxed),
                 "seconds": seconds,
                 "fps": written as f64 / seconds,
                 "stages_s": progress::stages(progress),
@@ -539,8 +592,7 @@ fn shown(command: &std::process::Command) -> String {
     folder.map_or_else(|| line.clone(), |folder| format!("cd {folder} && {line}"))
 }
 
-/// The name that a file has while it is not whole, beside the one it will have.
-fn beside(path: &Path, what: &str) -> std::path::PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{what}"))
+/// The ending of a name, in lower case.
+fn extension(path: &Path) -> String {
+    path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase()
 }

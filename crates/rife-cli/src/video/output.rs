@@ -7,11 +7,13 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail, ensure};
 use rife_runtime::{Frame, PixelFormat};
-use rife_video::{Error, Sink, Target};
+use rife_video::{Error, JobFolder, RawFormat, Sink, Target};
 
 use super::input::has_extension;
 use crate::args::InterpolateArgs;
+use crate::interpolate::folder_of;
 use crate::picture::{self, Format, Marks};
+use crate::target;
 
 /// Containers that ffmpeg is asked to write.
 const CONTAINERS: &[&str] = &["mp4", "m4v", "mov", "mkv", "webm", "avi"];
@@ -43,26 +45,34 @@ impl Output {
             );
             return Ok(Self::Pictures(path.clone(), Pattern::parse(pattern)?));
         }
-        if path.as_os_str() == "-" {
+        if path.as_os_str() == "-" || target::is_standard_output(path) {
             return Ok(Self::Y4m(None));
         }
-        if path.is_dir() || path.extension().is_none() {
+        let writes_through = target::writes_through(path)?;
+        if path.is_dir() || (path.extension().is_none() && !writes_through) {
             return Ok(Self::Pictures(path.clone(), Pattern::parse(PATTERN)?));
         }
-        if has_extension(path, &["y4m"]) {
-            return Ok(Self::Y4m(Some(path.clone())));
+        let target = || target::resolve(path);
+        if has_extension(path, &["y4m"]) || path.extension().is_none() {
+            return Ok(Self::Y4m(Some(target()?)));
         }
         if has_extension(path, &["yuv", "raw", "rgb"]) {
-            return Ok(Self::Raw(path.clone()));
+            return Ok(Self::Raw(target()?));
         }
         if has_extension(path, CONTAINERS) {
-            return Ok(Self::Video(path.clone()));
+            return Ok(Self::Video(target()?));
         }
-        ensure!(
-            Format::of(path).is_err(),
-            "{} names one picture: name a video, or a folder to fill with pictures",
-            path.display()
-        );
+        if Format::of(path).is_ok() {
+            // As ffmpeg takes it: frames/%04d.png.
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if let Ok(pattern) = Pattern::parse(name) {
+                return Ok(Self::Pictures(folder_of(path).to_owned(), pattern));
+            }
+            bail!(
+                "{} names one picture: name a video, or a folder to fill with pictures",
+                path.display()
+            );
+        }
         bail!(
             "{}: the output's name ends with .{}, .y4m or .yuv, or names a folder for pictures",
             path.display(),
@@ -119,41 +129,71 @@ impl Pattern {
 }
 
 impl Pattern {
-    /// Whether a name is one of those.
-    pub(crate) fn makes(&self, name: &str) -> bool {
-        let digits =
-            name.strip_prefix(&self.before).and_then(|rest| rest.strip_suffix(&self.after));
-        digits.is_some_and(|d| {
-            d.len() >= self.digits && !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit())
-        })
+    /// The number of a name of this pattern, counted from 0; `None` for any other name.
+    pub(crate) fn number(&self, name: &str) -> Option<i64> {
+        let digits = name.strip_prefix(&self.before)?.strip_suffix(&self.after)?;
+        let digits = Some(digits).filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
+        let number = digits.parse::<i64>().ok()?.checked_sub(1).filter(|number| *number >= 0)?;
+        // Other numbers of digits are not names that it gives.
+        (self.name(number) == name).then_some(number)
     }
 }
 
-/// Pictures that are encoded side by side.
+/// Refuses a name that stands for many pictures as an input.
+pub(crate) fn refuse_pattern(input: &Path) -> Result<()> {
+    let name = input.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let many = Pattern::parse(name).is_ok()
+        || (name.contains(['*', '?', '[']) && Format::of(input).is_ok());
+    ensure!(
+        !many || input.exists(),
+        "cannot read {}: it is a pattern; name the folder {} instead (its pictures are read in \
+         their natural order)",
+        input.display(),
+        folder_of(input).display()
+    );
+    Ok(())
+}
+
+/// Bytes that a picture takes while it is encoded, for each byte of the frame: the frame itself and
+/// a copy of another byte order.
+const COPIES: usize = 2;
+
+/// Pictures that are encoded in parallel.
 pub(crate) struct Pictures {
-    folder: PathBuf,
     pattern: Pattern,
-    to: Option<SyncSender<(PathBuf, Frame)>>,
+    to: Option<SyncSender<(String, Frame)>>,
     writers: Vec<JoinHandle<Result<()>>>,
+    buffered: usize,
     written: i64,
 }
 
 impl Pictures {
-    pub(crate) fn new(folder: &Path, pattern: &Pattern, marks: Marks) -> Self {
-        let writers = std::thread::available_parallelism().map_or(1, usize::from);
-        let (to, from) = sync_channel::<(PathBuf, Frame)>(writers);
+    /// Pictures with `marks` into a job's folder. As many are encoded at once as there are
+    /// processors, and as a quarter of `memory` allows.
+    pub(crate) fn new(
+        folder: Arc<JobFolder>,
+        pattern: &Pattern,
+        marks: Marks,
+        raw: &RawFormat,
+        memory: u64,
+    ) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let frame = (raw.size.pixels() * 3 * raw.sample_bytes() * COPIES).max(1) as u64;
+        let writers = ((memory / 4 / frame) as usize).clamp(1, processors);
+        // A frame waits in the hand of whoever gives it.
+        let (to, from) = sync_channel::<(String, Frame)>(0);
         let from = Arc::new(Mutex::new(from));
         let format = pattern.format;
         let marks = Arc::new(marks);
         let writer = || {
-            let (from, marks) = (from.clone(), marks.clone());
-            std::thread::spawn(move || write(&from, format, &marks))
+            let (from, folder, marks) = (from.clone(), folder.clone(), marks.clone());
+            std::thread::spawn(move || write(&from, &folder, format, &marks))
         };
         Self {
-            folder: folder.to_owned(),
             pattern: pattern.clone(),
             to: Some(to),
             writers: (0..writers).map(|_| writer()).collect(),
+            buffered: writers * COPIES + 1,
             written: 0,
         }
     }
@@ -171,27 +211,39 @@ impl Pictures {
     }
 }
 
-fn write(from: &Mutex<Receiver<(PathBuf, Frame)>>, format: Format, marks: &Marks) -> Result<()> {
+fn write(
+    from: &Mutex<Receiver<(String, Frame)>>,
+    folder: &JobFolder,
+    format: Format,
+    marks: &Marks,
+) -> Result<()> {
     loop {
         let next = from.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((path, frame)) = next else { return Ok(()) };
-        picture::write(&path, format, &frame, marks)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        let Ok((name, frame)) = next else { return Ok(()) };
+        folder
+            .create(&name)
+            .map_err(anyhow::Error::from)
+            .and_then(|file| picture::write(file, format, &frame, marks))
+            .with_context(|| format!("cannot write {name}"))?;
     }
 }
 
 impl Sink for Pictures {
     fn put(&mut self, number: i64, _: i64, frame: &Frame, _: &Frame) -> rife_video::Result<()> {
-        let path = self.folder.join(self.pattern.name(number));
+        let name = self.pattern.name(number);
         let to = self.to.as_ref();
-        if to.is_none_or(|to| to.send((path, frame.clone())).is_err()) {
-            // Every writer has ended, each with an error: that of the first is as good as any.
+        if to.is_none_or(|to| to.send((name, frame.clone())).is_err()) {
+            // Every writer has ended with an error: the first one is reported.
             let failed = self.writers.drain(..).find_map(|writer| writer.join().ok()?.err());
-            let why = failed.map_or("nobody writes".into(), |error| crate::describe(&error));
+            let why = failed.map_or("no writer".into(), |error| crate::describe(&error));
             return Err(Error::Refused(why));
         }
         self.written += 1;
         Ok(())
+    }
+
+    fn buffered(&self) -> usize {
+        self.buffered
     }
 }
 
@@ -215,8 +267,14 @@ mod tests {
         assert_eq!(Pattern::parse("a-%d.jpg").unwrap().name(11), "a-12.jpg");
         let pattern = Pattern::parse("%3d_x.webp").unwrap();
         assert_eq!(pattern.name(4), "005_x.webp");
-        assert!(pattern.makes("005_x.webp") && pattern.makes("1234_x.webp"));
-        assert!(!pattern.makes("05_x.webp") && !pattern.makes("a05_x.webp"));
+        assert_eq!(pattern.number("005_x.webp"), Some(4));
+        assert_eq!(pattern.number("1234_x.webp"), Some(1233));
+        for other in
+            ["05_x.webp", "a05_x.webp", "000_x.webp", "0005_x.webp", "_x.webp", "+05_x.webp"]
+        {
+            assert_eq!(pattern.number(other), None, "{other}");
+        }
+        assert_eq!(pattern.number("99999999999999999999_x.webp"), None);
         for wrong in ["a.png", "%d", "%x.png", "%08d%08d.png", "../%d.png", "%d.gif", "%099d.png"] {
             assert!(Pattern::parse(wrong).is_err(), "{wrong}");
         }

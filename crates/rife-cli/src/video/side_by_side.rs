@@ -8,6 +8,14 @@ pub(crate) struct SideBySide<'a> {
     pub(crate) to: &'a mut dyn Sink,
 }
 
+impl SideBySide<'_> {
+    /// Frames that it and the sink after it hold, see [`Sink::buffered`]: those of that sink are
+    /// twice as wide.
+    pub(crate) fn buffered_with(inner: usize) -> usize {
+        2 + 2 * inner
+    }
+}
+
 /// Twice as wide; chroma of an odd width is cut, so that halves meet at a sample.
 pub(crate) fn twice(raw: &RawFormat) -> RawFormat {
     let width = raw.size.width & !1;
@@ -43,6 +51,10 @@ impl Sink for SideBySide<'_> {
             _ => frame.clone(),
         };
         self.to.put(number, ticks, &joined, left)
+    }
+
+    fn buffered(&self) -> usize {
+        Self::buffered_with(self.to.buffered())
     }
 }
 

@@ -325,7 +325,8 @@ fn tags(raw: &RawFormat, colour: &Colour, upload: Option<(&str, &str)>) -> Vec<S
     args
 }
 
-/// The encoder of a segment: NUT on standard input, a file whose times are exact.
+/// The encoder of a segment: NUT on standard input, a file whose times are exact. The name of the
+/// file does not have to end with its format.
 pub fn segment_command(
     programs: &Programs,
     encoding: &Encoding,
@@ -342,6 +343,7 @@ pub fn segment_command(
         .args(&encoding.args)
         .args(["-enc_time_base", &format!("1/{}", encoder_ticks(&encoding.encoder, tick))])
         .args(["-video_track_timescale", &scale])
+        .args(["-f", encoding.segment_ext])
         .arg(programs::file(file))
         .stdin(Stdio::piped())
         .stdout(Stdio::null());
@@ -363,11 +365,11 @@ fn encoder_ticks(encoder: &str, tick: Rational) -> i64 {
 }
 
 /// Encodes two grey frames and puts them into the container, so that what does not work fails at
-/// once.
+/// once. Returns the build of the encoder, see [`build_of`].
 ///
 /// # Errors
 /// [`Error::Refused`] with the encoder's own words.
-pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<()> {
+pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<String> {
     let refused = |error: Error| {
         let why = match error {
             Error::Program { why, .. } => why,
@@ -399,8 +401,33 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<()> {
     match (worker.wait(), written) {
         (Err(error), _) => Err(refused(error)),
         (Ok(()), Some(Err(error))) => Err(Error::io("encoding")(error)),
-        _ => carry::check(programs, encoding, &file),
+        _ => {
+            carry::check(programs, encoding, &file)?;
+            let bytes = std::fs::read(&file).map_err(Error::io("cannot read a trial"))?;
+            Ok(build_of(&encoding.encoder, &bytes))
+        }
     }
+}
+
+/// The build of an encoder in words: its version if it writes one into what it encodes, and for
+/// encoders in software a hash of the trial, which changes with whatever changes their output: the
+/// version of a library that ffmpeg loads, the number of threads.
+fn build_of(encoder: &str, trial: &[u8]) -> String {
+    const NAMES: [&[u8]; 2] = [b"x264 - core ", b"x265 (build "];
+    let version = NAMES.iter().find_map(|name| {
+        let at = trial.windows(name.len()).position(|window| window == *name)?;
+        let text = trial.get(at..)?.iter().take(60).copied();
+        let text: String =
+            text.take_while(|byte| (b' '..=b'~').contains(byte)).map(char::from).collect();
+        Some(text.split(" - ").take(2).collect::<Vec<_>>().join(" "))
+    });
+    let mut words = vec![version.unwrap_or_else(|| encoder.to_owned())];
+    // What an encoder in hardware writes may differ from one run to the next.
+    if !encoder.contains('_') || matches!(encoder, "prores_ks" | "prores_aw") {
+        let hash = blake3::hash(trial).to_hex();
+        words.push(format!("(output {})", hash.get(..12).unwrap_or_default()));
+    }
+    words.join(" ")
 }
 
 #[cfg(test)]

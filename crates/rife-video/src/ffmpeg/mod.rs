@@ -1,8 +1,8 @@
 //! ffmpeg and ffprobe, at work for us.
 
 mod carry;
-mod complete;
 mod compare;
+mod complete;
 mod contents;
 mod encoder;
 mod mux;
@@ -13,11 +13,12 @@ mod table;
 mod timecode;
 mod words;
 
-pub use complete::{check_complete, count_packets};
 pub use compare::{differences, expected_losses, losses_without_container};
+pub use complete::{check_complete, count_packets};
 pub use encoder::{Encoding, EncodingRequest, check_encoding, choose_encoding, segment_command};
+pub(crate) use mux::join;
 pub use mux::{
-    LastFrame, Mux, ShowInfo, concat_list, count_frames, decode_command, join, mux_command,
+    LastFrame, Mux, ShowInfo, concat_list, count_frames, decode_command, mux_command,
     parse_showinfo,
 };
 pub use probe::{

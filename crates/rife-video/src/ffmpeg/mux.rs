@@ -168,6 +168,13 @@ pub struct Mux<'a> {
     pub sample_aspect: Option<Rational>,
 }
 
+/// A file of the folder that ffmpeg runs in, whatever its name is.
+fn relative(name: &std::ffi::OsStr) -> std::ffi::OsString {
+    let mut file = std::ffi::OsString::from("file:");
+    file.push(name);
+    file
+}
+
 /// The command that joins segments, and what should be known of it.
 pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>) {
     let mut command = programs.ffmpeg();
@@ -189,9 +196,8 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     // What the list names is looked for beside it, and a "?" in a folder's name ends what ffmpeg
     // takes for the folder.
     let list = std::path::absolute(mux.list).unwrap_or_else(|_| mux.list.into());
-    let mut name = std::ffi::OsString::from("file:");
-    name.push(list.file_name().unwrap_or_default());
-    command.args(["-f", "concat", "-safe", "0", "-i"]).arg(name);
+    command.args(["-f", "concat", "-safe", "0", "-i"]);
+    command.arg(relative(list.file_name().unwrap_or_default()));
     if let Some(folder) = list.parent() {
         command.current_dir(folder);
     }
@@ -248,7 +254,11 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     if let Some(muxer) = carry::muxer(container) {
         command.args(["-f", muxer]);
     }
-    command.arg(programs::file(mux.output));
+    // Beside the list it is named from there, as the list is.
+    match mux.output.file_name().filter(|_| mux.output.parent() == mux.list.parent()) {
+        Some(name) => _ = command.arg(relative(name)),
+        None => _ = command.arg(programs::file(mux.output)),
+    }
     if let Some((_, source)) = mux.original.filter(|_| mux.audio || mux.others) {
         use_together(&mut command, 1, source);
     }
@@ -361,7 +371,7 @@ fn streams(
     }
     for (number, (stream, ending, mime)) in (files..).zip(covers) {
         let name = stream.file_name.clone().unwrap_or_else(|| format!("cover.{ending}"));
-        command.arg("-attach").arg(plan::cover_file(mux, stream, ending));
+        command.arg("-attach").arg(plan::cover_file(stream, ending));
         command.args([format!("-metadata:s:t:{number}"), format!("mimetype={mime}")]);
         command.args([format!("-metadata:s:t:{number}"), format!("filename={name}")]);
     }
@@ -412,14 +422,11 @@ fn dispositions(mux: &Mux<'_>) -> String {
     others.fold("default".to_owned(), |all, name| format!("{all}+{name}"))
 }
 
-/// Joins segments with everything else of the original, and reports what was lost, each line
-/// starting with it.
+/// Joins segments with everything else of the original. Returns what should be known of the output.
 ///
 /// # Errors
-/// When ffmpeg cannot write the output. That the output cannot be compared with the original is
-/// reported, and no error.
-pub fn join(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
-    let what = "joining the segments";
+/// When ffmpeg cannot write the output.
+pub(crate) fn join(programs: &Programs, mux: &Mux<'_>, what: &str) -> Result<Vec<String>> {
     if let Some((path, source)) = mux.original {
         for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
             let Fate::Carried(Carry::Attached(ending, _)) = fate else { continue };
@@ -427,16 +434,15 @@ pub fn join(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
             command.args(["-y", "-i"]).arg(programs::file(path));
             command.args(["-map", &format!("0:{}", stream.index), "-c", "copy"]);
             command.args(["-frames:v", "1", "-f", "image2pipe"]);
-            command.arg(programs::file(&plan::cover_file(mux, stream, ending)));
+            command.arg(relative(plan::cover_file(stream, ending).as_ref()));
+            if let Some(folder) = mux.list.parent() {
+                command.current_dir(folder);
+            }
             run_program(command, what)?;
         }
     }
-    let (command, mut notes) = mux_command(programs, mux);
+    let (command, notes) = mux_command(programs, mux);
     run_program(command, what)?;
-    match compare::differences(programs, mux) {
-        Ok(lines) => notes.extend(lines),
-        Err(error) => notes.push(format!("the output was not compared with the input: {error}")),
-    }
     Ok(notes)
 }
 

@@ -159,8 +159,7 @@ pub(super) fn timecode(mux: &Mux<'_>, source: &Probed) -> Code {
     }
 }
 
-/// The file that a cover is attached from.
-pub(super) fn cover_file(mux: &Mux<'_>, stream: &Stream, ending: &str) -> PathBuf {
-    let list = std::path::absolute(mux.list).unwrap_or_else(|_| mux.list.into());
-    list.with_file_name(format!("unfinished-cover-{}.{ending}", stream.index))
+/// The name of the file, beside the list of segments, that a cover is attached from.
+pub(super) fn cover_file(stream: &Stream, ending: &str) -> String {
+    format!("unfinished-cover-{}.{ending}", stream.index)
 }

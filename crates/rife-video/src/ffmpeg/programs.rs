@@ -16,6 +16,9 @@ pub struct Programs {
     pub ffprobe: PathBuf,
     /// ffmpeg's release; one built from its newest sources counts as newest.
     pub version: (u32, u32),
+    /// The build in words: its version, and a hash of everything it reports of its configuration
+    /// and its libraries.
+    pub build: String,
 }
 
 impl Programs {
@@ -53,8 +56,9 @@ impl Programs {
         let mut command = Command::new(&ffmpeg);
         command.arg("-version");
         let said = run_program(command, "asking ffmpeg for its version")?;
-        let version = version(&String::from_utf8_lossy(&said));
-        Ok(Self { ffmpeg, ffprobe, version })
+        let text = String::from_utf8_lossy(&said);
+        let (version, build) = (version(&text), build(&text));
+        Ok(Self { ffmpeg, ffprobe, version, build })
     }
 
     /// ffmpeg, quiet but for errors.
@@ -82,6 +86,13 @@ impl Programs {
             ["-vsync", "passthrough"]
         }
     }
+}
+
+/// `5.1.9-0+deb12u1 (build 0123456789ab)`.
+fn build(text: &str) -> String {
+    let word = text.split_whitespace().nth(2).unwrap_or("unknown");
+    let hash = blake3::hash(text.as_bytes()).to_hex();
+    format!("{word} (build {})", hash.get(..12).unwrap_or_default())
 }
 
 /// `ffmpeg version 5.1.9-0+deb12u1 …`, `n7.1`, `N-118000-g…`.

@@ -1,5 +1,7 @@
 //! How an encoder is told what is wanted of it: each has words of its own.
 
+use std::ops::RangeInclusive;
+
 use rife_runtime::FrameSize;
 
 use crate::ffmpeg::encoder::EncodingRequest;
@@ -16,6 +18,39 @@ pub(super) fn uploads_to(encoder: &str) -> Option<&'static str> {
     }
 }
 
+/// Quality values that an encoder accepts. Encoders clip others, or fail on the first frame.
+fn quality_range(encoder: &str) -> RangeInclusive<f64> {
+    let hardware = encoder.rsplit_once('_').map_or("", |(_, kind)| kind);
+    let av1 = encoder.starts_with("av1");
+    match encoder {
+        "libx264" | "libx264rgb" | "libx265" => 0.0..=51.0,
+        "libsvtav1" | "libaom-av1" | "libvpx-vp9" | "libvpx" => 0.0..=63.0,
+        "mpeg4" | "mjpeg" => 1.0..=31.0,
+        _ => match hardware {
+            "nvenc" if av1 => 0.0..=63.0,
+            "nvenc" => 0.0..=51.0,
+            "qsv" if !av1 => 1.0..=51.0,
+            "amf" if !av1 => 0.0..=51.0,
+            "vaapi" | "vulkan" if !av1 => 0.0..=52.0,
+            "videotoolbox" => 1.0..=100.0,
+            // Of librav1e and of AV1 in hardware; of others ffmpeg knows.
+            _ => 0.0..=255.0,
+        },
+    }
+}
+
+fn check_quality(encoder: &str, quality: f64) -> Result<()> {
+    let range = quality_range(encoder);
+    if range.contains(&quality) {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "invalid CRF {quality} for {encoder}: expected a number from {} to {}",
+        range.start(),
+        range.end()
+    )))
+}
+
 /// Words for quality and speed.
 pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Vec<String>> {
     let mut args: Vec<String> = Vec::new();
@@ -26,8 +61,8 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
     };
     let preset = |default: &str| request.preset.unwrap_or(default).to_owned();
     let refused = |what: &str| Err(Error::Refused(format!("{encoder} has no {what}")));
-    if request.crf.is_some_and(|crf| !(0.0..=255.0).contains(&crf)) {
-        return Err(Error::Refused("--crf is a number from 0 to 255".into()));
+    if let Some(crf) = request.crf {
+        check_quality(encoder, crf)?;
     }
     let hardware = encoder.rsplit_once('_').map_or("", |(_, kind)| kind);
     let slow_or_fast = !matches!(encoder, "ffv1" | "mpeg4" | "mjpeg" | "libopenh264")
@@ -215,6 +250,35 @@ pub(super) fn join_parameters(args: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quality_outside_the_encoders_range_is_refused() {
+        for (encoder, low, high) in [
+            ("libx264", 0.0, 51.0),
+            ("libx265", 0.0, 51.0),
+            ("libsvtav1", 0.0, 63.0),
+            ("libaom-av1", 0.0, 63.0),
+            ("libvpx-vp9", 0.0, 63.0),
+            ("librav1e", 0.0, 255.0),
+            ("mpeg4", 1.0, 31.0),
+            ("mjpeg", 1.0, 31.0),
+            ("h264_nvenc", 0.0, 51.0),
+            ("av1_nvenc", 0.0, 63.0),
+            ("hevc_qsv", 1.0, 51.0),
+            ("h264_amf", 0.0, 51.0),
+            ("h264_vaapi", 0.0, 52.0),
+            ("hevc_videotoolbox", 1.0, 100.0),
+        ] {
+            for good in [low, (low + high) / 2.0, high] {
+                check_quality(encoder, good).unwrap();
+            }
+            for bad in [low - 0.5, high + 0.5, f64::NAN, f64::INFINITY] {
+                let error = check_quality(encoder, bad).unwrap_err().to_string();
+                let range = format!("for {encoder}: expected a number from {low} to {high}");
+                assert!(error.contains(&range), "{error}");
+            }
+        }
+    }
 
     #[test]
     fn parameters_are_joined_in_order() {

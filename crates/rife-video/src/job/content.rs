@@ -1,0 +1,182 @@
+//! The identity of the input: a BLAKE3 hash of every byte, computed while the job runs.
+//!
+//! A job that is resumed may only be joined with segments of the same input. Size and time of a
+//! file do not show that (`cp -p`, a repaired download), and a hash of parts misses the rest.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::{Error, Result};
+
+/// Bytes that are hashed at once.
+const AT_ONCE: usize = 1 << 20;
+
+/// What a file looked like when the job began.
+type Seen = (u64, Option<SystemTime>);
+
+/// The hash of one or several files, in order. A thread computes it; dropping this ends the thread.
+#[derive(Debug)]
+pub struct ContentHash {
+    files: Vec<(PathBuf, Seen)>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The hash in words, or why there is none.
+    done: Mutex<Option<Result<String, (PathBuf, io::ErrorKind)>>>,
+    changed: Condvar,
+    stopped: AtomicBool,
+}
+
+impl ContentHash {
+    /// Begins to hash files.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if one is not there.
+    pub fn start(paths: &[PathBuf]) -> Result<Self> {
+        let mut files = Vec::new();
+        for path in paths {
+            files.push((path.clone(), seen(path)?));
+        }
+        let shared = Arc::new(Shared::default());
+        let (to, names) = (shared.clone(), paths.to_vec());
+        std::thread::spawn(move || {
+            let hash = hash(&names, &to.stopped);
+            *to.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+            to.changed.notify_all();
+        });
+        Ok(Self { files, shared })
+    }
+
+    /// The total size of the files in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|(_, (bytes, _))| bytes).sum()
+    }
+
+    /// The hash if it is complete after `patience`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file could not be read.
+    pub fn within(&self, patience: Duration) -> Result<Option<String>> {
+        let done = self.shared.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.shared.changed.wait_timeout_while(done, patience, |done| done.is_none());
+        let (done, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match &*done {
+            None => Ok(None),
+            Some(Ok(hash)) => Ok(Some(hash.clone())),
+            Some(Err((path, kind))) => Err(cannot_read(path)((*kind).into())),
+        }
+    }
+
+    /// The hash, and that the files are still those that were hashed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file could not be read, [`Error::Unusable`] if one changed meanwhile.
+    pub fn wait(&self) -> Result<String> {
+        let hash = loop {
+            if let Some(hash) = self.within(Duration::from_secs(3600))? {
+                break hash;
+            }
+        };
+        for (path, before) in &self.files {
+            if seen(path)? != *before {
+                return Err(Error::Unusable {
+                    path: path.clone(),
+                    why: "the file changed while it was read; start again".into(),
+                });
+            }
+        }
+        Ok(hash)
+    }
+}
+
+impl Drop for ContentHash {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+fn cannot_read(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+    Error::io(format!("cannot read {}", path.display()))
+}
+
+fn seen(path: &Path) -> Result<Seen> {
+    let of = |found: Metadata| (found.len(), found.modified().ok());
+    path.metadata().map(of).map_err(cannot_read(path))
+}
+
+fn hash(paths: &[PathBuf], stopped: &AtomicBool) -> Result<String, (PathBuf, io::ErrorKind)> {
+    let mut all = blake3::Hasher::new();
+    let mut buffer = vec![0; AT_ONCE];
+    for path in paths {
+        let mut of = || -> io::Result<[u8; 32]> {
+            let mut hasher = blake3::Hasher::new();
+            let mut file = File::open(path)?;
+            loop {
+                if stopped.load(Ordering::Relaxed) {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                match file.read(&mut buffer) {
+                    Ok(0) => return Ok(*hasher.finalize().as_bytes()),
+                    Ok(n) => _ = hasher.update(buffer.get(..n).unwrap_or_default()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        // A hash of hashes: where one file ends and the next begins is part of it.
+        let hash = of().map_err(|error| (path.clone(), error.kind()))?;
+        all.update(&hash);
+    }
+    Ok(all.finalize().to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn of(paths: &[PathBuf]) -> String {
+        ContentHash::start(paths).unwrap().wait().unwrap()
+    }
+
+    #[test]
+    fn every_byte_and_every_boundary_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
+        let mut bytes = vec![7; 3 * AT_ONCE + 5];
+        fs::write(&a, &bytes).unwrap();
+        let before = of(std::slice::from_ref(&a));
+        assert_eq!(before.len(), 64);
+        // In the middle, where hashes of the ends would not see it.
+        bytes[AT_ONCE * 3 / 2] ^= 1;
+        fs::write(&a, &bytes).unwrap();
+        assert_ne!(of(std::slice::from_ref(&a)), before);
+
+        fs::write(&a, b"12").unwrap();
+        fs::write(&b, b"3").unwrap();
+        let both = of(&[a.clone(), b.clone()]);
+        assert_ne!(both, of(&[b.clone(), a.clone()]));
+        fs::write(&a, b"1").unwrap();
+        fs::write(&b, b"23").unwrap();
+        assert_ne!(both, of(&[a, b]));
+    }
+
+    #[test]
+    fn files_that_change_or_are_missing_are_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        assert!(ContentHash::start(std::slice::from_ref(&path)).is_err());
+        fs::write(&path, b"1").unwrap();
+        let hash = ContentHash::start(std::slice::from_ref(&path)).unwrap();
+        assert_eq!(hash.bytes(), 1);
+        fs::write(&path, b"12").unwrap();
+        assert!(hash.wait().unwrap_err().to_string().contains("changed while it was read"));
+    }
+}

@@ -1,0 +1,83 @@
+//! Everything in a run that decides what the output's bits are, in words.
+
+use rife_runtime::{Engine, Optimization, PixelFormat};
+
+use crate::job::journal::Fingerprint;
+use crate::pipeline::{AtCut, Maker, Settings};
+use crate::{Rate, pipe_pix_fmt, raw_format};
+
+/// The fingerprint of a run. [`crate::Job`] adds the encoder and the input.
+pub fn fingerprint(makers: &[Maker], settings: &Settings, rate: Rate) -> Fingerprint {
+    let mut all = Fingerprint::new();
+    let mut add = |key: String, value: String| _ = all.insert(key, value);
+    add("rate".into(), rate.to_string());
+    add("input size".into(), settings.size.to_string());
+    add("input format".into(), in_words(settings, settings.input));
+    add("output format".into(), in_words(settings, settings.format));
+    let scenes = &settings.scenes;
+    let at_cut = match scenes.at_cut {
+        AtCut::Hold => "hold",
+        AtCut::Blend => "blend",
+    };
+    add(
+        "scene cuts".into(),
+        match scenes.cut.is_finite() {
+            true => format!("{at_cut} above {} %", scenes.cut),
+            false => "ignored".into(),
+        },
+    );
+    add("static threshold".into(), format!("{} %", scenes.still));
+    for (number, maker) in makers.iter().enumerate() {
+        let info = maker.rife.info();
+        // One device has no number.
+        let of = |what: &str| match makers.len() {
+            1 => what.to_owned(),
+            _ => format!("{what} {}", number + 1),
+        };
+        let description = &info.description;
+        add(of("model"), info.model.to_string());
+        add(of("weights"), info.weights.tensors_sha256.to_string());
+        add(of("engine"), info.engine.to_string());
+        // Its index says nothing, its architecture much.
+        add(of("device"), description.device.clone());
+        add(of("precision"), info.precision.to_string());
+        add(of("arithmetic"), arithmetic(&description.arithmetic, info.engine));
+        let in_effect = |one: &Optimization| description.optimizations.has(*one);
+        let optimizations: Vec<_> =
+            Optimization::ALL.into_iter().filter(in_effect).map(Optimization::as_str).collect();
+        add(of("optimizations"), optimizations.join(", "));
+        add(of("scale"), info.scale.to_string());
+        add(of("ensemble"), if info.ensemble { "on" } else { "off" }.into());
+    }
+    all
+}
+
+/// The arithmetic with its instructions; without the number of threads where results do not depend
+/// on it.
+fn arithmetic(text: &str, engine: Engine) -> String {
+    match text.rsplit_once(", ") {
+        Some((rest, threads)) if engine == Engine::Optimized && threads.contains("thread") => {
+            rest.to_owned()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+fn in_words(settings: &Settings, format: PixelFormat) -> String {
+    let name = match raw_format(settings.size, format) {
+        Some(raw) => pipe_pix_fmt(&raw),
+        None => "planar F32".into(),
+    };
+    match format {
+        PixelFormat::Yuv(yuv) => {
+            let range = if yuv.full_range { "full" } else { "limited" };
+            let (matrix, siting) = (format!("{:?}", yuv.matrix), format!("{:?}", yuv.siting));
+            format!(
+                "{name}, matrix {}, {range} range, chroma {}",
+                matrix.to_lowercase(),
+                siting.to_lowercase()
+            )
+        }
+        _ => name,
+    }
+}

@@ -1,0 +1,247 @@
+//! Writes the output as segments, each by its own encoder and starting with a keyframe, so that
+//! finished segments survive whatever happens to the rest.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::process::{ChildStdin, Command};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rife_runtime::Frame;
+
+use crate::child::Worker;
+use crate::job::content::ContentHash;
+use crate::job::folder::JobFolder;
+use crate::job::journal::{Journal, Segment};
+use crate::nut::{NutFormat, NutWriter};
+use crate::pipeline::Sink;
+use crate::{Error, Rational, Result};
+
+/// Bytes that are gathered before they go into a pipe: about what a pipe holds.
+const GATHERED: usize = 1 << 16;
+
+/// How long a job that failed waits for the hash of its input, so that segments can be kept.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The command of the encoder of a file.
+pub(crate) type EncoderOf = Box<dyn Fn(&Path) -> Command + Send>;
+
+/// Counts the frames of a finished file.
+pub(crate) type CountOf = Arc<dyn Fn(&Path) -> Result<u64> + Send + Sync>;
+
+/// How segments are made.
+pub(crate) struct SegmentSettings {
+    /// The encoder that reads NUT from standard input and writes the file, which is its standard
+    /// output as well.
+    pub encoder: EncoderOf,
+    /// Counts the frames of a finished file: an encoder may write fewer to a full disk.
+    pub count: CountOf,
+    /// The frames in the pipe.
+    pub format: NutFormat,
+    /// Seconds of a tick.
+    pub tick: Rational,
+    /// Frames of each segment but the last, which has the remaining ones.
+    pub frames: i64,
+    /// The ending of a segment's name, without the dot.
+    pub extension: String,
+    /// The input, of which every segment must have been made.
+    pub content: Option<ContentHash>,
+}
+
+impl std::fmt::Debug for SegmentSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SegmentSettings").field("frames", &self.frames).finish_non_exhaustive()
+    }
+}
+
+/// A sink of segments.
+#[derive(Debug)]
+pub struct Segments {
+    settings: SegmentSettings,
+    folder: Arc<JobFolder>,
+    journal: Journal,
+    current: Option<Current>,
+    /// The one before, which its encoder finishes while the next is filled.
+    finishing: Option<JoinHandle<Result<Segment>>>,
+    /// Finished segments that wait for the hash of the input: the journal lists none without.
+    waiting: Vec<Segment>,
+}
+
+#[derive(Debug)]
+struct Current {
+    first: i64,
+    ticks: i64,
+    frames: i64,
+    name: String,
+    unfinished: String,
+    file: File,
+    encoder: Worker,
+    nut: NutWriter<BufWriter<ChildStdin>>,
+}
+
+/// Whether a file of a job's folder is incomplete.
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    name.starts_with("unfinished-") || name.starts_with("whole.")
+}
+
+impl Segments {
+    /// Continues where the journal ends.
+    pub(crate) fn new(settings: SegmentSettings, folder: Arc<JobFolder>, journal: Journal) -> Self {
+        let waiting = Vec::new();
+        Self { settings, folder, journal, current: None, finishing: None, waiting }
+    }
+
+    /// Output frames in segments that were finished before.
+    pub(crate) fn finished_frames(&self) -> i64 {
+        self.journal.frames()
+    }
+
+    /// Waits until every segment is finished and known to be of the same input.
+    ///
+    /// # Errors
+    /// If an encoder failed, the journal cannot be written or the input has changed.
+    pub(crate) fn finish(mut self) -> Result<Journal> {
+        self.close()?;
+        self.settle()?;
+        let hash = self.settings.content.as_ref().map(ContentHash::wait).transpose()?;
+        self.record(Some(hash.unwrap_or_default()))?;
+        Ok(self.journal.clone())
+    }
+
+    fn begin(&mut self, number: i64, ticks: i64) -> Result<Current> {
+        let name = format!("{:06}.{}", number / self.settings.frames, self.settings.extension);
+        // An encoder may outlive a program that was killed: it has a file of its own.
+        let unfinished = format!("unfinished-{}-{name}", std::process::id());
+        let cannot = || format!("cannot write {}", self.folder.path().join(&unfinished).display());
+        let file = self.folder.create(&unfinished).map_err(Error::io(cannot()))?;
+        let mut command = (self.settings.encoder)(&self.folder.name_of_stdout(&unfinished));
+        command.stdout(file.try_clone().map_err(Error::io(cannot()))?);
+        let mut encoder = Worker::start(command, "encoding", |_| true)?;
+        let pipe = encoder.stdin().ok_or_else(|| Error::Program {
+            what: "encoding".into(),
+            why: "ffmpeg does not accept frames".into(),
+        })?;
+        let nut = NutWriter::new(
+            BufWriter::with_capacity(GATHERED, pipe),
+            &self.settings.format,
+            self.settings.tick,
+        );
+        let nut = match nut {
+            Ok(nut) => nut,
+            Err(error) => return Err(encoder.blame(Error::io("encoding")(error))),
+        };
+        Ok(Current { first: number, ticks, frames: 0, name, unfinished, file, encoder, nut })
+    }
+
+    /// Ends the current segment, and lets its encoder finish it in its own time.
+    fn close(&mut self) -> Result<()> {
+        let Some(current) = self.current.take() else { return Ok(()) };
+        self.settle()?;
+        let Current { first, ticks, frames, name, unfinished, file, encoder, nut } = current;
+        let folder = self.folder.clone();
+        let count = self.settings.count.clone();
+        self.finishing = Some(std::thread::spawn(move || {
+            match nut.finish() {
+                // The encoder's input ends here.
+                Ok(pipe) => drop(pipe),
+                Err(error) => return Err(encoder.blame(Error::io("encoding")(error))),
+            }
+            encoder.wait()?;
+            let written = folder.path().join(&unfinished);
+            let found = count(&written).map_err(|error| Error::Program {
+                what: "encoding".into(),
+                why: format!("cannot read back what ffmpeg wrote ({error}): is the disk full?"),
+            })?;
+            if found != frames as u64 {
+                return Err(Error::Program {
+                    what: "encoding".into(),
+                    why: format!("ffmpeg wrote {found} of {frames} frames: is the disk full?"),
+                });
+            }
+            let cannot = || format!("cannot finish {}", folder.path().join(&name).display());
+            file.sync_all().map_err(Error::io(cannot()))?;
+            let bytes = file.metadata().map_err(Error::io(cannot()))?.len();
+            folder.rename(&unfinished, &name).map_err(Error::io(cannot()))?;
+            Ok(Segment { file: name, first, frames, ticks, bytes })
+        }));
+        Ok(())
+    }
+
+    /// Waits for the segment that is being finished.
+    fn settle(&mut self) -> Result<()> {
+        let Some(finishing) = self.finishing.take() else { return Ok(()) };
+        match finishing.join() {
+            Ok(segment) => self.waiting.push(segment?),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        let hash = self.hash_within(Duration::ZERO)?;
+        self.record(hash)
+    }
+
+    /// The hash of the input if it is known after `patience`; empty if the input has none.
+    fn hash_within(&self, patience: Duration) -> Result<Option<String>> {
+        match &self.settings.content {
+            Some(content) => content.within(patience),
+            None => Ok(Some(String::new())),
+        }
+    }
+
+    /// Enters finished segments into the journal, once the hash of their input is known.
+    fn record(&mut self, hash: Option<String>) -> Result<()> {
+        let Some(hash) = hash else { return Ok(()) };
+        self.journal.check_input(&hash)?;
+        for segment in std::mem::take(&mut self.waiting) {
+            self.journal.push(segment);
+        }
+        // Without the hash of its input no job can resume.
+        if self.settings.content.is_some() { self.journal.write() } else { Ok(()) }
+    }
+}
+
+impl Sink for Segments {
+    fn put(&mut self, number: i64, ticks: i64, frame: &Frame, _left: &Frame) -> Result<()> {
+        if number % self.settings.frames == 0 {
+            self.close()?;
+        }
+        if self.finishing.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.settle()?;
+        }
+        let mut current = match self.current.take() {
+            Some(current) => current,
+            None => self.begin(number, ticks)?,
+        };
+        let at = (ticks - current.ticks).max(0) as u64;
+        match current.nut.frame(at, frame.as_bytes()) {
+            Ok(()) => {
+                current.frames += 1;
+                self.current = Some(current);
+                Ok(())
+            }
+            // The encoder closed the pipe: it reports why.
+            Err(error) => {
+                let Current { encoder, nut, .. } = current;
+                drop(nut);
+                Err(encoder.blame(Error::io("encoding")(error)))
+            }
+        }
+    }
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        // Finished segments are worth keeping although something else failed.
+        let _ = self.settle();
+        if !self.waiting.is_empty()
+            && let Ok(hash) = self.hash_within(LAST_PATIENCE)
+        {
+            let _ = self.record(hash);
+        }
+        if let Some(current) = self.current.take() {
+            let unfinished = current.unfinished.clone();
+            drop(current);
+            let _ = self.folder.clear(|name| name == unfinished);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The lengths of the queues between the stages of a job, from the memory that frames may take.
+
+use rife_runtime::PixelFormat;
+
+use crate::pipeline::Settings;
+
+/// The longest queue: beyond this, frames only age.
+const LONGEST: u64 = 64;
+
+/// Bytes of a pixel of the one format that no stream has.
+const PLANAR_F32: usize = 12;
+
+/// Source frames outside the queue of frames read and that of items: one in the reader's hand, two
+/// in the director's, two in the collector's.
+const SOURCE_FRAMES: u64 = 5;
+
+/// Source frames that an item refers to, if it shares none with its neighbours.
+const PER_ITEM: u64 = 2;
+
+/// The lengths of the queues, and the bytes that frames take at most with them. Not counted are the
+/// network, the decoder and the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queues {
+    /// Frames read.
+    pub(crate) read: usize,
+    /// Output frames in order, made or not.
+    pub(crate) items: usize,
+    /// Pairs for each device.
+    pub(crate) work: usize,
+    /// Frames made by each device.
+    pub(crate) made: usize,
+    /// Bytes of all frames at most.
+    pub bytes: u64,
+}
+
+impl Queues {
+    /// The longest queues for `settings.memory`, and the shortest possible ones if it is less than
+    /// these need: [`Queues::bytes`] is larger then. `buffered` is
+    /// [`crate::Sink::buffered`].
+    pub fn new(settings: &Settings, devices: usize, buffered: usize) -> Self {
+        let bytes = |format: PixelFormat| {
+            let size = settings.size;
+            let raw = crate::raw_format(size, format).map(|raw| raw.frame_bytes());
+            raw.unwrap_or(size.pixels() * PLANAR_F32).max(1) as u64
+        };
+        let (input, output) = (bytes(settings.input), bytes(settings.format));
+        let devices = devices.max(1) as u64;
+        // A frame of another format is converted, and so is the one beside it.
+        let converted = if settings.input == settings.format { 0 } else { 2 };
+        let total = |length: u64| {
+            let made = Self::made(length, devices);
+            let source = length.saturating_mul(1 + PER_ITEM) + SOURCE_FRAMES;
+            // Each device holds one more in its hand, and so does the collector.
+            let others = devices * (made + 1) + 1 + converted + buffered as u64;
+            input.saturating_mul(source).saturating_add(output.saturating_mul(others))
+        };
+        let fits = (1..=LONGEST).rev().find(|length| total(*length) <= settings.memory);
+        let length = fits.unwrap_or(1);
+        Self {
+            read: length as usize,
+            items: length as usize,
+            work: (length / devices).clamp(1, crate::pipeline::CHUNK) as usize,
+            made: Self::made(length, devices) as usize,
+            bytes: total(length),
+        }
+    }
+
+    /// Frames in the queue of each device.
+    fn made(length: u64, devices: u64) -> u64 {
+        (length / devices).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AtCut, Rational, SceneSettings};
+    use rife_runtime::FrameSize;
+
+    fn queues(memory: u64, devices: usize, buffered: usize, format: PixelFormat) -> Queues {
+        let settings = Settings {
+            scenes: SceneSettings { cut: 10.0, still: 0.0, at_cut: AtCut::Hold },
+            size: FrameSize::new(3840, 2160),
+            input: PixelFormat::Rgb8,
+            format,
+            memory,
+            skip: 0,
+            frame_time: Rational::new(1, 25),
+        };
+        Queues::new(&settings, devices, buffered)
+    }
+
+    #[test]
+    fn bound_holds_for_any_memory_above_the_smallest() {
+        const FRAME: u64 = 3840 * 2160 * 3;
+        for devices in [1, 2, 8] {
+            for format in [PixelFormat::Rgb8, PixelFormat::Rgb16] {
+                for buffered in [0, 3] {
+                    let smallest = queues(0, devices, buffered, format);
+                    assert_eq!((smallest.read, smallest.items, smallest.made), (1, 1, 1));
+                    assert!(smallest.bytes > 8 * FRAME);
+                    let mut before = smallest;
+                    for memory in (0..400).map(|n| smallest.bytes + n * FRAME) {
+                        let now = queues(memory, devices, buffered, format);
+                        assert!(now.bytes <= memory && now.read >= before.read);
+                        before = now;
+                    }
+                    assert_eq!(before.read as u64, LONGEST);
+                }
+            }
+        }
+        // Frames of twice the depth count twice.
+        let [shallow, deep] =
+            [PixelFormat::Rgb8, PixelFormat::Rgb16].map(|f| queues(1 << 30, 1, 0, f));
+        assert!(deep.read < shallow.read);
+    }
+}
