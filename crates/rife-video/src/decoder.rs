@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::child::{Worker, without_origin};
-use crate::ffmpeg::{Programs, ShowInfo, Video, count_packets, parse_showinfo};
+use crate::ffmpeg::{Probed, Programs, ShowInfo, count_packets, parse_showinfo};
 use crate::pipeline::{Source, SourceFrame};
 use crate::pool::Pool;
 use crate::timeline::gcd;
@@ -29,6 +29,8 @@ pub struct Expected {
     pub frames: Option<u64>,
     /// When the stream ends, s, on the timeline of the frames' times.
     pub end: Option<Rational>,
+    /// How long nothing that can be read comes at the start of the file, s.
+    pub before: Rational,
     /// The index of the stream in the file.
     pub stream: usize,
     /// Whether a frame may be stored as two packets, one for each field.
@@ -43,7 +45,8 @@ const GRID_TICKS: i64 = 1 << 22;
 
 impl Expected {
     /// What a container states about a video; `default_rate` is taken where it states no rate.
-    pub fn of(video: &Video, default_rate: Rational) -> Self {
+    pub fn of(source: &Probed, default_rate: Rational) -> Self {
+        let video = &source.video;
         let stated = video.rate.or(video.avg_rate).unwrap_or(default_rate);
         let near = |average: Rational| {
             let off = stated / average - 1;
@@ -62,6 +65,7 @@ impl Expected {
             frame_time: constant.or(video.avg_rate).unwrap_or(stated).recip(),
             frames: video.frames.filter(|_| !video.frames_estimated),
             end: video.end,
+            before: source.unreadable_start(),
             stream: video.index,
             fields: video.interlaced,
         }
@@ -229,7 +233,7 @@ impl Decoder {
         }
         // What is damaged may have cost packets, which leaves gaps in the times, or not, which
         // leaves packets without a frame.
-        let gaps = self.times.lost(self.expected.end);
+        let gaps = self.times.lost(self.expected.before, self.expected.end);
         let packets = count_packets(&self.programs, &self.path, self.expected.stream);
         let mut packets = packets.unwrap_or(0);
         if self.expected.fields && packets > self.read * 3 / 2 {
@@ -307,6 +311,7 @@ struct Times {
     tick: Rational,
     /// A time on the grid.
     anchor: Option<Rational>,
+    first: Option<Rational>,
     last: Option<Rational>,
     /// Frames that are missing between those there are, at the constant rate.
     missing: u64,
@@ -320,6 +325,7 @@ impl Times {
             frame_time: expected.frame_time,
             tick: expected.time_base,
             anchor: None,
+            first: None,
             last: None,
             missing: 0,
         }
@@ -353,6 +359,7 @@ impl Times {
             let frames = ((time - last) * rate).round().to_integer();
             self.missing += u64::try_from(frames - 1).unwrap_or(0);
         }
+        self.first.get_or_insert(time);
         self.last = Some(time);
         time
     }
@@ -364,14 +371,18 @@ impl Times {
         self.tick * ticks.max(Rational::from(1))
     }
 
-    /// Frames that are missing between those there are and up to the end of the stream, at a
-    /// constant rate; 0 without one.
-    fn lost(&self, end: Option<Rational>) -> u64 {
-        let after = self.rate.zip(self.last).zip(end).map_or(0, |((rate, last), end)| {
-            let frames = ((end - last) * rate).round().to_integer();
-            u64::try_from(frames - 1).unwrap_or(0)
-        });
-        self.missing + after
+    /// Frames that are missing between those there are, up to the end of the stream and at its
+    /// start, where nothing can be read for `before` s; at a constant rate, 0 without one.
+    fn lost(&self, before: Rational, end: Option<Rational>) -> u64 {
+        let Some(((rate, first), last)) = self.rate.zip(self.first).zip(self.last) else {
+            return 0;
+        };
+        let frames =
+            |time: Rational| u64::try_from((time * rate).round().to_integer()).unwrap_or(0);
+        let zero = Rational::from(0);
+        let head = if before > zero { frames(before + first) } else { 0 };
+        let tail = end.map_or(0, |end| frames(end - last - rate.recip()));
+        head + self.missing + tail
     }
 }
 
@@ -384,8 +395,8 @@ mod tests {
     }
 
     fn expected(time_base: Rational, rate: Option<Rational>, frame_time: Rational) -> Expected {
-        let (frames, end) = (None, None);
-        Expected { time_base, rate, frame_time, frames, end, stream: 0, fields: false }
+        let (frames, end, before) = (None, None, Rational::from(0));
+        Expected { time_base, rate, frame_time, frames, end, before, stream: 0, fields: false }
     }
 
     #[test]
@@ -397,7 +408,7 @@ mod tests {
             let rounded = (exact * 1000).round() / 1000;
             assert_eq!(times.next(Some(rounded)), exact);
         }
-        assert_eq!(times.lost(Some(r(10_000, 1) / rate + r(7, 1000))), 0);
+        assert_eq!(times.lost(r(0, 1), Some(r(10_000, 1) / rate + r(7, 1000))), 0);
         // One that lies elsewhere stays there.
         let last = r(10_000, 1) / rate;
         assert_eq!(times.next(Some(last + r(12, 1000))), last + r(12, 1000));
@@ -449,9 +460,11 @@ mod tests {
         for at in [0, 1, 2, 7, 8, 10] {
             times.next(Some(r(at, 25)));
         }
-        assert_eq!(times.lost(None), 5);
-        assert_eq!(times.lost(Some(r(11, 25))), 5);
-        assert_eq!(times.lost(Some(r(13, 25))), 7);
+        let zero = r(0, 1);
+        assert_eq!(times.lost(zero, None), 5);
+        assert_eq!(times.lost(zero, Some(r(11, 25))), 5);
+        assert_eq!(times.lost(zero, Some(r(13, 25))), 7);
+        assert_eq!(times.lost(r(10, 25), None), 15);
     }
 
     #[test]

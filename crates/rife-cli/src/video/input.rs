@@ -126,7 +126,7 @@ impl Input {
         let colour = rife_video::effective_colour(video, &working);
         let format = rife_video::pixel_format(&working.raw, &colour);
         rife_video::check_complete(programs, path, &source)?;
-        let expected = Expected::of(video, Rational::from(DEFAULT_RATE));
+        let expected = Expected::of(&source, Rational::from(DEFAULT_RATE));
         Ok(Self {
             name: path.display().to_string(),
             raw: working.raw,
@@ -260,7 +260,7 @@ impl Input {
             Kind::File { path, source, working } => {
                 let programs = programs.context("ffmpeg was not looked for")?;
                 let command = rife_video::decode_command(programs, &path, &source, &working);
-                let expected = Expected::of(&source.video, Rational::from(DEFAULT_RATE));
+                let expected = Expected::of(&source, Rational::from(DEFAULT_RATE));
                 Box::new(Decoder::start(command, &path, expected, programs)?)
             }
             Kind::Stream { from, wrapping } => {

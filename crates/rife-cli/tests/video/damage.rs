@@ -79,7 +79,7 @@ fn hashes_of_what_is_left(folder: &Path, input: &str) -> usize {
 #[test]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn damaged_packets_cost_only_their_frames_and_are_counted() {
-    let folder = with(&["-f lavfi -i mandelbrot=s=96x64:r=25 -f lavfi -i sine=d=2 -t 2 \
+    let folder = with(&["-f lavfi -i mandelbrot=s=64x48:r=25 -f lavfi -i sine=d=2 -t 2 \
                          -pix_fmt yuv420p -c:v libx264 -g 10 -bf 0 -c:a mp2 whole.mkv"]);
     let here = folder.path();
     for extension in ["mp4", "mov", "mkv", "ts", "avi"] {
@@ -87,7 +87,10 @@ fn damaged_packets_cost_only_their_frames_and_are_counted() {
         crate::support::ffmpeg(here, &format!("-i whole.mkv -c copy {whole}"));
         for stream in ["v:0", "a:0"] {
             for at in [At::Start, At::Middle, At::End] {
-                for bytes in [Bytes::Zero, Bytes::Random] {
+                let both = (stream, at) == ("v:0", At::Middle);
+                let kinds: &[Bytes] =
+                    if both { &[Bytes::Zero, Bytes::Random] } else { &[Bytes::Zero] };
+                for bytes in kinds.iter().copied() {
                     let input = format!("in.{extension}");
                     damage(here, &whole, &input, stream, at, bytes, 3);
                     let text = check(here, &input, 50, "");

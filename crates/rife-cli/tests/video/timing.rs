@@ -49,11 +49,14 @@ fn clock_jump_in_a_joined_recording_adds_no_time() {
             let input = format!("in.{extension}");
             join(here, &parts, &input);
             let source = hashes(here, &input).len();
-            for (args, count, seconds) in [
+            let kinds = [
                 ("--fps 50", 2 * source, 1.0),
                 ("--factor 2", 2 * source, 1.0),
                 ("--slow 3", 3 * source, 3.0),
-            ] {
+            ];
+            // The rest differs in the order of the parts alone.
+            let kinds = if parts == [&*first, &*second] { &kinds[..] } else { &kinds[..1] };
+            for (args, count, seconds) in kinds.iter().copied() {
                 well(interpolate(here, &format!("{input} -o out.mp4 --overwrite {args}")));
                 let what = format!("{parts:?} {args}");
                 assert!(times(here, "out.mp4").len().abs_diff(count) <= 1, "{what}");
@@ -86,7 +89,7 @@ fn clock_jump_keeps_picture_and_sound_in_sync() {
         for parts in [[&*first, &*second], [&*second, &*first]] {
             let input = format!("in.{extension}");
             join(here, &parts, &input);
-            for (out, args) in [("out.mp4", ""), ("out.mkv", "--fps 60"), ("out.mov", "--fps 50")] {
+            for (out, args) in [("out.mp4", ""), ("out.mkv", "--fps 60")] {
                 well(interpolate(here, &format!("{input} -o {out} --overwrite {args}")));
                 let (flashes, beeps) = flashes_and_beeps(here, out);
                 let what = format!("{video} {parts:?} {out} {args}: {flashes:?} {beeps:?}");
@@ -145,6 +148,12 @@ fn fps_output_is_as_long_as_the_source() {
             ("24000/1001", 24, "48000/1001", 48),
             ("24000/1001", 24, "60", 61),
         ] {
+            // Every rate where times are exact and where they are rounded, some elsewhere.
+            if !matches!(extension, "mp4" | "mkv")
+                && !matches!((rate, target), ("30", _) | (_, "60"))
+            {
+                continue;
+            }
             let folder = with(&[&format!(
                 "-f lavfi -i testsrc2=s=64x64:r={rate} -frames:v {frames} -c:v {codec} \
                  in.{extension}"
@@ -195,6 +204,9 @@ fn fps_keeps_when_the_picture_starts() {
                 ("out.mkv", "--fps 60"),
                 ("out.mp4", "--factor 2"),
             ] {
+                if by == "0.04" && args != "--fps 10" {
+                    continue;
+                }
                 well(interpolate(here, &format!("in.{extension} -o {out} --overwrite {args}")));
                 let got = apart(out);
                 // Matroska counts milliseconds, and so does the start of a track in MP4.
@@ -238,6 +250,9 @@ fn rate_of_a_matroska_source_is_exact_in_mp4() {
     for (rate, base) in [("24000/1001", 24000), ("30000/1001", 30000), ("24", 24024), ("30", 30030)]
     {
         for frames in [2, 24, 37] {
+            if frames != 24 && rate != "24000/1001" {
+                continue;
+            }
             let folder = with(&[&format!(
                 "-f lavfi -i testsrc2=s=64x48:r={rate} -frames:v {frames} -c:v libx264 in.mkv"
             )]);
