@@ -68,7 +68,7 @@ impl Winograd<'_> {
     }
 
     /// # Safety
-    /// See [`Run`]; `points` holds the transformed tiles of the blocks, with points `point` floats
+    /// See [`super::run::Run`]; `points` holds the transformed tiles of the blocks, with points `point` floats
     /// apart.
     pub(crate) unsafe fn input_transform(
         &self,
@@ -95,7 +95,7 @@ impl Winograd<'_> {
     }
 
     /// # Safety
-    /// See [`Run`]; both hold the points of `tiles` tiles, `point` floats apart.
+    /// See [`super::run::Run`]; both hold the points of `tiles` tiles, `point` floats apart.
     pub(crate) unsafe fn multiply(
         &self,
         from: SharedPtr<f32>,
@@ -121,7 +121,7 @@ impl Winograd<'_> {
     }
 
     /// # Safety
-    /// See [`Run`]; `products` holds the products of the blocks' tiles, with points `point` floats
+    /// See [`super::run::Run`]; `products` holds the products of the blocks' tiles, with points `point` floats
     /// apart.
     pub(crate) unsafe fn output_transform(
         &self,

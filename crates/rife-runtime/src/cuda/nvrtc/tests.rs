@@ -211,7 +211,7 @@ fn compile_error_names_the_kernel_and_the_line() {
     let said = error.to_string();
     assert_eq!(
         said,
-        "the kernel wrong does not compile for sm_86: \
+        "cannot compile the kernel wrong for sm_86: \
          wrong(3): error: identifier \"nothing\" is undefined"
     );
     let CompileError::Failed { log, .. } = error else { panic!("{error:?}") };
