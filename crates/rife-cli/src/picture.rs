@@ -65,7 +65,11 @@ pub(crate) fn read(path: &Path) -> Result<Picture> {
     if decoder.exif_metadata().unwrap_or(None).is_some_and(|exif| !exif.is_empty()) {
         losses.push("lost: EXIF metadata - new pictures have none of their own");
     }
-    let found = decoder.icc_profile().unwrap_or(None).filter(|profile| !profile.is_empty());
+    let found = match format {
+        Some(ImageFormat::Tiff) => tiff_profile(&bytes),
+        _ => decoder.icc_profile().unwrap_or(None),
+    };
+    let found = found.filter(|profile| !profile.is_empty());
     let had_profile = found.is_some();
     let icc_profile = found.filter(|p| is_rgb(p) && decoder.color_type().has_color());
     if had_profile && icc_profile.is_none() {
@@ -112,6 +116,13 @@ fn check_samples(tiff: &[u8]) -> Result<()> {
     let float = !kinds.is_empty() && kinds.iter().all(|kind| *kind == FLOAT);
     ensure!(float || bits.iter().all(|bits| *bits <= 16), "32-bit integers are not supported");
     Ok(())
+}
+
+/// The ICC profile of a TIFF. The `image` crate does not find one that takes up more memory than
+/// the samples.
+fn tiff_profile(tiff: &[u8]) -> Option<Vec<u8>> {
+    let mut decoder = tiff::decoder::Decoder::new(Cursor::new(tiff)).ok()?;
+    decoder.get_tag_u8_vec(tiff::tags::Tag::IccProfile).ok()
 }
 
 /// Whether an ICC profile describes RGB, which is what is written, whatever was read.

@@ -225,6 +225,16 @@ fn profile(filling: u8) -> Vec<u8> {
     [&[0; 16][..], b"RGB ", &[filling; 108]].concat()
 }
 
+fn profile_of(path: &Path) -> Option<Vec<u8>> {
+    if path.extension().is_some_and(|ending| ending == "tif") {
+        // The `image` crate does not find a profile that is larger than the picture.
+        let file = std::io::BufReader::new(fs::File::open(path).unwrap());
+        let mut decoder = tiff::decoder::Decoder::new(file).unwrap();
+        return decoder.get_tag_u8_vec(tiff::tags::Tag::IccProfile).ok();
+    }
+    ImageReader::open(path).unwrap().into_decoder().unwrap().icc_profile().unwrap()
+}
+
 fn picture(pan: i64) -> RgbaImage {
     let planar = lines(W, H, pan, 0);
     RgbaImage::from_fn(W as u32, H as u32, |x, y| {
@@ -265,8 +275,7 @@ fn profiles_are_carried_from_folder_to_folder_in_every_format() {
             silent(&report, "profile");
             for number in 1..=4 {
                 let path = here.join(format!("{from}-{to}/{number}.{to}"));
-                let mut decoder = ImageReader::open(path).unwrap().into_decoder().unwrap();
-                assert_eq!(decoder.icc_profile().unwrap(), Some(profile(7)), "{from} to {to}");
+                assert_eq!(profile_of(&path), Some(profile(7)), "{from} to {to}");
             }
         }
     }
