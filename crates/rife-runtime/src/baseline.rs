@@ -127,7 +127,7 @@ impl BaselineSession {
         let Padding { padded_height: h, padded_width: w, .. } = self.padding;
         let mut planes = vec![0.0; 3 * h * w];
         frame.view().write_planes(&mut planes, w, h);
-        Ok(Tensor::from_vec(planes, (1, 3, h, w), self.net.device())?)
+        Tensor::from_vec(planes, (1, 3, h, w), self.net.device()).map_err(ModelError::Candle)
     }
 
     fn interpolate(
@@ -144,7 +144,8 @@ impl BaselineSession {
             ensemble: self.recipe.ensemble,
             ..Input::new(&image0, &image1, &timesteps)
         })?;
-        Ok(image.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?)
+        let samples = image.to_dtype(DType::F32).and_then(|image| image.flatten_all()?.to_vec1());
+        samples.map_err(ModelError::Candle)
     }
 }
 

@@ -53,7 +53,7 @@ const FACTORIES: [Factory; 4] = [
         precisions: || &[Precision::F32, Precision::F16],
         probe: baseline::probe_cuda,
         load: |load| {
-            let device = Candle::new_cuda(load.index).map_err(ModelError::from)?;
+            let device = Candle::new_cuda(load.index).map_err(ModelError::Candle)?;
             baseline::load(load, device)
         },
     },

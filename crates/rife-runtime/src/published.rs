@@ -20,19 +20,24 @@ pub(crate) struct Published {
 impl StateDict {
     /// Reads a weights file, and checks that it is one of the model.
     pub(crate) fn read(spec: &ModelSpec, safetensors: &[u8]) -> Result<Self, ModelError> {
-        let tensors = candle_core::safetensors::load_buffer(safetensors, &Device::Cpu)?;
+        let tensors = candle_core::safetensors::load_buffer(safetensors, &Device::Cpu)
+            .map_err(ModelError::Candle)?;
         check_state_dict(spec, tensors.iter().map(|(name, t)| (name.as_str(), t.dims())))?;
         Ok(Self(tensors))
     }
 
-    fn tensor(&self, path: &str) -> Result<Tensor, ModelError> {
+    fn tensor(&self, path: &str) -> candle_core::Result<Tensor> {
         let found = self.0.get(path);
         let missing = || candle_core::Error::CannotFindTensor { path: path.into() };
-        Ok(found.ok_or_else(missing)?.to_dtype(DType::F32)?)
+        found.ok_or_else(missing)?.to_dtype(DType::F32)
     }
 
     /// The layer at a path; `beta` is the path of the tensor that scales its output, if any.
     pub(crate) fn layer(&self, path: &str, beta: Option<&str>) -> Result<Published, ModelError> {
+        self.scaled(path, beta).map_err(ModelError::Candle)
+    }
+
+    fn scaled(&self, path: &str, beta: Option<&str>) -> candle_core::Result<Published> {
         let weight = self.tensor(&format!("{path}.weight"))?;
         let second = weight.dim(1)?;
         let mut weights = weight.flatten_all()?.to_vec1::<f32>()?;

@@ -31,16 +31,11 @@ pub fn read(path: &Path, limit: usize) -> Result<(Size, Vec<Vec<u8>>)> {
         exact: false,
         note: None,
     };
-    let rate = video.avg_rate.or(video.rate).unwrap_or(Rational::from(25));
-    let expected = Expected {
-        time_base: video.time_base,
-        rate: None,
-        frame_time: rate.recip(),
-        frames: None,
-        end: None,
-    };
+    // Times and lengths do not matter here.
+    let expected =
+        Expected { rate: None, frames: None, end: None, ..Expected::of(video, Rational::from(25)) };
     let command = decode_command(&programs, path, &probed, &format);
-    let mut decoder = Decoder::start(command, path, expected).with_context(failed)?;
+    let mut decoder = Decoder::start(command, path, expected, &programs).with_context(failed)?;
     let pool = Pool::new(video.size, PixelFormat::Rgb8, None);
     let mut frames = Vec::new();
     while frames.len() < limit {

@@ -49,7 +49,7 @@ fn every_output_has_the_mode_that_the_umask_gives() {
     let here = folder.path();
     let pth = rife_model::weights::Store::locate(None)
         .unwrap()
-        .obtain_source(rife_model::ModelVersion::V4_6, &mut |_| {})
+        .fetch_checkpoint(rife_model::ModelVersion::V4_6, &mut |_| {})
         .unwrap();
     fs::copy(pth, here.join("net.pth")).unwrap();
     let under = |umask: &str, inner: Command| {
