@@ -32,8 +32,12 @@ pub fn read(path: &Path, limit: usize) -> Result<(Size, Vec<Vec<u8>>)> {
         note: None,
     };
     // Times and lengths do not matter here.
-    let expected =
-        Expected { rate: None, frames: None, end: None, ..Expected::of(video, Rational::from(25)) };
+    let expected = Expected {
+        rate: None,
+        frames: None,
+        end: None,
+        ..Expected::of(&probed, Rational::from(25))
+    };
     let command = decode_command(&programs, path, &probed, &format);
     let mut decoder = Decoder::start(command, path, expected, &programs).with_context(failed)?;
     let pool = Pool::new(video.size, PixelFormat::Rgb8, None);

@@ -7,7 +7,6 @@ use std::process::Command;
 use rife_runtime::FrameSize;
 
 use crate::ffmpeg::carry::{self, Carry};
-use crate::ffmpeg::compare;
 use crate::ffmpeg::plan::{self, Code, Fate};
 use crate::ffmpeg::probe::{Probed, Stream, StreamKind, WorkingFormat};
 use crate::ffmpeg::programs::{self, Programs, run_program};

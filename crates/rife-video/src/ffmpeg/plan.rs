@@ -1,7 +1,5 @@
 //! What becomes of each stream of the original, and of its timecode and tags.
 
-use std::path::PathBuf;
-
 use crate::Rational;
 use crate::ffmpeg::carry::{self, Carry};
 use crate::ffmpeg::mux::Mux;
