@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use rife_video::{
-    Encoding, Fingerprint, Journal, LastFrame, Maker, Mux, NutFormat, PipeSink, Planes, Probed,
-    Rational, SegmentSettings, Segments, Timeline,
+    Encoding, Fingerprint, Journal, LastFrame, Maker, Mux, NutFormat, Orientation, PipeSink,
+    Planes, Probed, Rational, SegmentSettings, Segments, Timeline,
 };
 use sha2::{Digest, Sha256};
 
@@ -222,6 +222,9 @@ fn fingerprint(
         format!("{} {} {}", encoding.encoder, encoding.pix_fmt, encoding.args.join(" ")),
     );
     say("segments", format!("{} frames of {}", frames_per_segment(job), job.written().size));
+    if job.turned != Orientation::IDENTITY {
+        say("rotation", job.turned.to_string());
+    }
     if let Some(aspect) = job.sample_aspect {
         say("pixels", aspect.to_string());
     }

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use crate::ffmpeg::carry::Carry;
 use crate::ffmpeg::contents::{self, Contents, Held, Tags};
-use crate::ffmpeg::mux::Mux;
-use crate::ffmpeg::plan::{self, Code, Fate};
+use crate::ffmpeg::plan::{self, Code, Fate, Mux};
 use crate::ffmpeg::probe::{self, Probed, StreamKind, default_colour};
 use crate::ffmpeg::programs::Programs;
 use crate::ffmpeg::table::{Carried, Feature, Target};

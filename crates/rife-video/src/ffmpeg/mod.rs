@@ -4,6 +4,7 @@ mod carry;
 mod compare;
 mod contents;
 mod encoder;
+mod join;
 mod mux;
 mod plan;
 mod probe;
@@ -14,10 +15,9 @@ mod words;
 
 pub use compare::{differences, expected_losses, losses_without_container};
 pub use encoder::{Encoding, EncodingRequest, check_encoding, choose_encoding, segment_command};
-pub use mux::{
-    LastFrame, Mux, ShowInfo, concat_list, count_frames, decode_command, join, mux_command,
-    parse_showinfo,
-};
+pub use join::join;
+pub use mux::{ShowInfo, concat_list, count_frames, decode_command, mux_command, parse_showinfo};
+pub use plan::{LastFrame, Mux};
 pub use probe::{
     Hdr, MasteringDisplay, Probed, Stream, StreamKind, Video, WorkingFormat, default_colour,
     effective_colour, probe, working_format,

@@ -4,14 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use rife_runtime::FrameSize;
-
 use crate::ffmpeg::carry::{self, Carry};
-use crate::ffmpeg::compare;
-use crate::ffmpeg::plan::{self, Code, Fate};
+use crate::ffmpeg::plan::{self, Code, Fate, LastFrame, Mux};
 use crate::ffmpeg::probe::{Probed, Stream, StreamKind, WorkingFormat};
 use crate::ffmpeg::programs::{self, Programs, run_program};
-use crate::ffmpeg::table::Feature;
 use crate::ffmpeg::words;
 use crate::{Colour, Error, Orientation, Rational, Result};
 
@@ -118,52 +114,6 @@ pub fn count_frames(programs: &Programs, file: &Path) -> Result<u64> {
         what: "counting frames".into(),
         why: format!("ffprobe says {:?}", said.trim()),
     })
-}
-
-/// A video's last frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LastFrame {
-    /// Frames before it.
-    pub number: u64,
-    /// When it is shown after the first, s.
-    pub time: Rational,
-    /// How long, s.
-    pub duration: Rational,
-}
-
-/// Segments and an original that become a video.
-#[derive(Clone, Copy, Debug)]
-pub struct Mux<'a> {
-    /// The list of segments.
-    pub list: &'a Path,
-    /// The file whose sound, subtitles, chapters and metadata go along.
-    pub original: Option<(&'a Path, &'a Probed)>,
-    /// The video.
-    pub output: &'a Path,
-    /// The container, by the ending of the video's final name.
-    pub container: &'a str,
-    /// Whether sound goes along.
-    pub audio: bool,
-    /// Whether subtitles, chapters, data and the timecode do: what belongs to moments of the video.
-    pub others: bool,
-    /// How the frames were turned before they were encoded.
-    pub turned: Orientation,
-    /// The size of the output's frames.
-    pub size: FrameSize,
-    /// Features whose loss was reported already.
-    pub reported: &'a [Feature],
-    /// When the first frame is shown after the original's start, s.
-    pub offset: Rational,
-    /// The last frame, if it is known: segments say of all but that how long they are shown.
-    pub last: Option<LastFrame>,
-    /// Ticks a second.
-    pub time_scale: i64,
-    /// Frames a second, on average: AVI knows no other times.
-    pub rate: Rational,
-    /// What samples mean, for what does not say so itself.
-    pub colour: &'a Colour,
-    /// Width of a pixel over its height.
-    pub sample_aspect: Option<Rational>,
 }
 
 /// The command that joins segments, and what should be known of it.
@@ -407,34 +357,6 @@ fn dispositions(mux: &Mux<'_>) -> String {
     let others = main.map(|stream| stream.dispositions.as_slice()).unwrap_or_default();
     let others = others.iter().filter(|name| *name != "default");
     others.fold("default".to_owned(), |all, name| format!("{all}+{name}"))
-}
-
-/// Joins segments with everything else of the original, and reports what was lost, each line
-/// starting with it.
-///
-/// # Errors
-/// When ffmpeg cannot write the output. That the output cannot be compared with the original is
-/// reported, and no error.
-pub fn join(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
-    let what = "joining the segments";
-    if let Some((path, source)) = mux.original {
-        for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
-            let Fate::Carried(Carry::Attached(ending, _)) = fate else { continue };
-            let mut command = programs.ffmpeg();
-            command.args(["-y", "-i"]).arg(programs::file(path));
-            command.args(["-map", &format!("0:{}", stream.index), "-c", "copy"]);
-            command.args(["-frames:v", "1", "-f", "image2pipe"]);
-            command.arg(programs::file(&plan::cover_file(mux, stream, ending)));
-            run_program(command, what)?;
-        }
-    }
-    let (command, mut notes) = mux_command(programs, mux);
-    run_program(command, what)?;
-    match compare::differences(programs, mux) {
-        Ok(lines) => notes.extend(lines),
-        Err(error) => notes.push(format!("the output was not compared with the input: {error}")),
-    }
-    Ok(notes)
 }
 
 #[cfg(test)]
