@@ -1,0 +1,1 @@
+//! Real clips, whose cuts were found by looking at their frames.
