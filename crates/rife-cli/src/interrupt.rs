@@ -16,6 +16,9 @@ const ATTEMPTS: usize = 100;
 /// Whether the program was told to stop. What fails from then on fails because of that.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
+/// Whether the program listens.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
 /// What would be left behind by stopping now, in the order in which it was made.
 static UNFINISHED: Mutex<Vec<Unfinished>> = Mutex::new(Vec::new());
 
@@ -33,7 +36,11 @@ enum Unfinished {
 }
 
 /// From now on Ctrl-C and termination remove what is unfinished, and end the program at once.
+/// Does nothing where that is so already.
 pub(crate) fn install() -> Result<()> {
+    if INSTALLED.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
     ctrlc::set_handler(|| {
         STOPPED.store(true, Ordering::SeqCst);
         remove_all(true);

@@ -24,6 +24,8 @@ const SAME_SCENE: f32 = 0.45;
 /// The dissimilarity from which on two frames hardly show the same scene.
 const ANOTHER_SCENE: f32 = 0.7;
 
+/// How much of what usually is missing is taken off the range of scores: where much is missing
+/// anyway, a cut cannot add as much.
 const USUAL_PART: f32 = 0.5;
 
 /// The part of its brightness by which a frame differs from both neighbours in a flash.
@@ -148,10 +150,8 @@ impl Scenes {
         let mut usual: Vec<f32> = self.usual.iter().copied().collect();
         usual.sort_by(f32::total_cmp);
         let usual = usual.get(usual.len() / 2).copied().unwrap_or(0.0);
-        // Of what usually is found.
-        let above = |usual: f32| {
-            100.0 * f64::from((missing - usual).max(0.0) / (1.0 - USUAL_PART * usual))
-        };
+        let above =
+            |usual: f32| 100.0 * f64::from((missing - usual).max(0.0) / (1.0 - USUAL_PART * usual));
         if above(usual) < self.cut {
             return above(usual);
         }

@@ -1,5 +1,6 @@
 //! `rife interpolate` of a video: what was typed, found to be possible, and run.
 
+mod content;
 pub(crate) mod engines;
 mod files;
 mod input;
@@ -7,6 +8,7 @@ mod output;
 mod progress;
 mod side_by_side;
 mod streams;
+mod webp;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,7 +81,9 @@ fn carry_out(args: InterpolateArgs) -> Result<()> {
     if let Output::Video(_) = output {
         programs()?;
     }
-    let input = Input::open(&args, &mut programs)?;
+    let mut input = Input::open(&args, &mut programs)?;
+    // It stays until the sound is copied from it, too.
+    let _copy = input.copy.take();
     let job = Job::new(args, output, &input, found)?;
     let timeline = Timeline::new(job.rate, input.tick)?;
     if job.args.video.dry_run {

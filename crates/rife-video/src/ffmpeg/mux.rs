@@ -21,8 +21,9 @@ pub fn decode_command(
     command
         .args(["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"])
         // As it lies in the file: how it is turned is told apart from it.
-        .args(["-noautorotate", "-i"])
-        .arg(programs::file(path))
+        .arg("-noautorotate");
+    source.access.limit(&mut command).arg("-i").arg(programs::file(path));
+    command
         .args(["-map", &format!("0:{}", source.video.index)])
         .args(programs.passthrough())
         .args(["-vf", "showinfo=checksum=0"])
@@ -175,12 +176,13 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     let list = std::path::absolute(mux.list).unwrap_or_else(|_| mux.list.into());
     let mut name = std::ffi::OsString::from("file:");
     name.push(list.file_name().unwrap_or_default());
+    command.args(["-protocol_whitelist", "file", "-format_whitelist", "concat,mov,matroska,nut"]);
     command.args(["-f", "concat", "-safe", "0", "-i"]).arg(name);
     if let Some(folder) = list.parent() {
         command.current_dir(folder);
     }
-    if let Some((path, _)) = mux.original {
-        command.arg("-i").arg(programs::file(path));
+    if let Some((path, source)) = mux.original {
+        source.access.limit(&mut command).arg("-i").arg(programs::file(path));
     }
     command.args(["-map", "0:v:0", "-c", "copy"]);
     if let Some((_, source)) = mux.original {

@@ -37,6 +37,10 @@ const BLOWN: f32 = 220.0;
 /// What levels differ by without a reason, in steps of 8 bits.
 const LEVEL_NOISE: f32 = 2.0;
 
+/// The part of a frame from which on it is white, and up to which another is not at all.
+const ALL_WHITE: f32 = 0.9;
+const NONE_WHITE: f32 = 0.08;
+
 /// Levels that differ by a third of themselves are as different as can be.
 const LEVEL_GAIN: f32 = 3.0;
 
@@ -161,7 +165,7 @@ fn blocks(
     let width = earlier.width.checked_sub(2 * edge).filter(|width| *width > 0)?;
     let height = earlier.height.checked_sub(2 * edge).filter(|height| *height > 0)?;
     let (across, down) = ((width / BLOCK).max(1), (height / BLOCK).max(1));
-    let gain = gain(earlier, later);
+    let exposure = Exposure::new(earlier, later);
     let (mut missing, mut weights) = (0.0f32, 0.0f32);
     for row in 0..down {
         for column in 0..across {
@@ -172,13 +176,15 @@ fn blocks(
                 width: (column + 1) * width / across - x,
                 height: (row + 1) * height / down - y,
             };
-            let still = compare(earlier, later, block, (0, 0), gain);
+            let still = compare(earlier, later, block, (0, 0), exposure);
             let mut best = still;
             if still.is_none_or(|still| still.missing > SAME) {
                 for centre in displacements {
-                    for (dx, dy) in (-reach..=reach).flat_map(|dy| (-reach..=reach).map(move |dx| (dx, dy))) {
+                    for (dx, dy) in
+                        (-reach..=reach).flat_map(|dy| (-reach..=reach).map(move |dx| (dx, dy)))
+                    {
                         let to = (centre.0 + dx, centre.1 + dy);
-                        let found = compare(earlier, later, block, to, gain);
+                        let found = compare(earlier, later, block, to, exposure);
                         best = [best, found]
                             .into_iter()
                             .flatten()
@@ -200,10 +206,27 @@ fn blocks(
     (weights > 0.0).then(|| missing / weights * (1.0 + HALF_LOST * HALF_LOST))
 }
 
-/// How much brighter the later frame is.
-fn gain(earlier: &Thumbnail, later: &Thumbnail) -> f32 {
-    let (a, b) = (earlier.brightness().max(0.0), later.brightness().max(0.0));
-    ((b + 1.0) / (a + 1.0)).clamp(1.0 / 64.0, 64.0)
+/// How the exposure of two frames differs.
+#[derive(Clone, Copy)]
+struct Exposure {
+    /// The square root of how much brighter the later frame is.
+    half_gain: f32,
+    /// Whether light that spreads or fades hides a part of the picture; not where all of it is
+    /// white at once.
+    hides: bool,
+}
+
+impl Exposure {
+    fn new(earlier: &Thumbnail, later: &Thumbnail) -> Self {
+        let (a, b) = (earlier.brightness().max(0.0), later.brightness().max(0.0));
+        let gain = ((b + 1.0) / (a + 1.0)).clamp(1.0 / 64.0, 64.0);
+        let white = |frame: &Thumbnail| {
+            let blown = frame.levels[0].iter().filter(|level| **level > BLOWN).count();
+            blown as f32 / frame.levels[0].len().max(1) as f32
+        };
+        let (a, b) = (white(earlier), white(later));
+        Self { half_gain: gain.sqrt(), hides: a.max(b) < ALL_WHITE || a.min(b) > NONE_WHITE }
+    }
 }
 
 /// What is missing of a block at a place, 0 to 1, and how much that says.
@@ -220,7 +243,7 @@ fn compare(
     later: &Thumbnail,
     block: Block,
     to: Displacement,
-    gain: f32,
+    exposure: Exposure,
 ) -> Option<Found> {
     let width = earlier.width;
     let (x, y) = block.moved(earlier, to)?;
@@ -232,9 +255,8 @@ fn compare(
         let b = SLOPES * ((y + row) * width + x);
         ab += dot(&earlier.slopes[a..a + length], &later.slopes[b..b + length]);
     }
-    let of_a = |sums: &Sums| {
-        sums.within(block.x, block.y, block.x + block.width, block.y + block.height)
-    };
+    let of_a =
+        |sums: &Sums| sums.within(block.x, block.y, block.x + block.width, block.y + block.height);
     let of_b = |sums: &Sums| sums.within(x, y, x + block.width, y + block.height);
     let (aa, bb) = (of_a(&earlier.energy), of_b(&later.energy));
     let a_level = earlier.level_sums.each_ref().map(of_a);
@@ -246,7 +268,7 @@ fn compare(
     let structured = most / (most + 4.0 * NOISE);
     // Light that is too bright hides structure, and says nothing of what it hides.
     let blown = |level: f32, energy: f32| level / count > BLOWN && energy < 0.1 * most;
-    let hidden = blown(a_level[0], aa) || blown(b_level[0], bb);
+    let hidden = exposure.hides && (blown(a_level[0], aa) || blown(b_level[0], bb));
     if hidden {
         return Some(Found { missing: 0.0, weight: HIDDEN_WEIGHT });
     }
@@ -255,7 +277,7 @@ fn compare(
     for plane in 0..PLANES {
         let (a, b) = (a_level[plane] / count, b_level[plane] / count);
         // Half of the correction on either side, so that neither direction counts more.
-        let (a, b) = (a * gain.sqrt(), b / gain.sqrt());
+        let (a, b) = (a * exposure.half_gain, b / exposure.half_gain);
         apart += (a - b) * (a - b);
         size += a * a + b * b;
     }

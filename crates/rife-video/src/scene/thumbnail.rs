@@ -13,7 +13,7 @@ const MIN_CELLS: f64 = 12.0;
 
 /// Rows of a cell that are averaged at most. In large frames a subset says enough, and reading all
 /// of them would cost more than everything else here.
-const ROWS: usize = 8;
+const ROWS: usize = 4;
 
 /// Cells on either side of a cell that its slopes are taken from: wide enough that noise and what
 /// is finer than a cell average out.
@@ -317,7 +317,9 @@ fn halved(slopes: &[f32], width: usize, height: usize) -> Vec<f32> {
             let at = 2 * y * width + 2 * x;
             for direction in 0..2 {
                 let cells = [at, at + 1, at + width, at + width + 1];
-                half.push(cells.iter().map(|at| slopes[SLOPES * at + direction]).sum::<f32>() / 4.0);
+                half.push(
+                    cells.iter().map(|at| slopes[SLOPES * at + direction]).sum::<f32>() / 4.0,
+                );
             }
         }
     }

@@ -156,6 +156,9 @@ fn hard_cuts(random: &mut Random, style: Style) -> Vec<Clip> {
         });
         clips.push(clip("cut, anime", shots.collect()));
     }
+    let white = vec![Picture::flat(255.0); 6];
+    let shots = vec![pair[0].run(SHOT), white, pair[1].run(SHOT)];
+    clips.push(clip("cut to white and back", shots));
     let black = vec![Picture::flat(0.0); 6];
     let shot = Shot::new(random, style);
     clips.push(clip("cut to black and back", vec![shot.run(SHOT), black, pair[1].run(SHOT)]));
@@ -257,8 +260,11 @@ fn motion(random: &mut Random, style: Style) -> Vec<Clip> {
     };
     for speed in [0.04, 0.08, 0.12] {
         let (dx, dy) = (random.sign() * speed, random.range(-0.1, 0.1) * speed);
-        moved("fast pan", random, &|t, at| {
-            Camera { x: at.x + t * dx, y: at.y + t * dy, blur: dx.abs() / 2.0, ..at }
+        moved("fast pan", random, &|t, at| Camera {
+            x: at.x + t * dx,
+            y: at.y + t * dy,
+            blur: dx.abs() / 2.0,
+            ..at
         });
     }
     for top in [0.2, 0.3] {

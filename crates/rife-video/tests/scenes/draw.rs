@@ -159,8 +159,7 @@ impl Scene {
         let (mut colour, mut texture) = match self.style {
             Style::Anime => (if down < 0.5 { self.top } else { self.bottom }, 0.0),
             _ => {
-                let mixed =
-                    [0, 1, 2].map(|c| self.top[c] * (1.0 - down) + self.bottom[c] * down);
+                let mixed = [0, 1, 2].map(|c| self.top[c] * (1.0 - down) + self.bottom[c] * down);
                 (mixed, 18.0)
             }
         };
@@ -175,7 +174,9 @@ impl Scene {
         }
         let grain = match self.style {
             Style::Photo => {
-                self.noise(x, y, 6.0, 1) + self.noise(x, y, 17.0, 2) + self.noise(x, y, 45.0, 3) * 0.6
+                self.noise(x, y, 6.0, 1)
+                    + self.noise(x, y, 17.0, 2)
+                    + self.noise(x, y, 45.0, 3) * 0.6
             }
             Style::Soft => self.noise(x, y, 3.0, 1),
             Style::Anime => 0.0,
@@ -301,8 +302,7 @@ impl Format {
 /// Luma and chroma at half the width and height, in limited range, times `scale`.
 fn planes(picture: &Picture, scale: f32) -> impl Iterator<Item = f32> {
     let luma = |[r, g, b]: Rgb| 0.299 * r + 0.587 * g + 0.114 * b;
-    let mut out: Vec<f32> =
-        picture.0.iter().map(|rgb| 16.0 + luma(*rgb) * 219.0 / 255.0).collect();
+    let mut out: Vec<f32> = picture.0.iter().map(|rgb| 16.0 + luma(*rgb) * 219.0 / 255.0).collect();
     for (c, range) in [(2usize, 1.772f32), (0, 1.402)] {
         for y in (0..SIZE.height).step_by(2) {
             for x in (0..SIZE.width).step_by(2) {
