@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rife_runtime::{Device, Engine, FrameSize, ModelVersion, Precision, Scale};
-use rife_video::{Rate, Rational};
+use rife_video::{Rate, Rational, Scenes};
 
 use crate::picture::Format;
 
@@ -78,9 +78,10 @@ pub(crate) struct VideoArgs {
     /// across
     #[arg(long, value_name = "HOW", default_value = "hold")]
     pub(crate) scene: Scene,
-    /// How much more a frame differs from the next than usual where a cut is, % of luma's range
-    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = percent,
-        allow_negative_numbers = true)]
+    /// Scene-cut threshold: picture content lost from one frame to the next, above the usual, in
+    /// percent
+    #[arg(long, value_name = "PERCENT", default_value_t = Scenes::DEFAULT_CUT,
+        value_parser = percent, allow_negative_numbers = true)]
     pub(crate) scene_threshold: f64,
     /// How little a frame differs from the next where there is nothing to make, % of luma's range;
     /// 0: only where they are equal
@@ -119,6 +120,9 @@ pub(crate) struct VideoArgs {
     /// Names of the pictures to make, %08d standing for a number of eight digits from 1 on
     #[arg(long, value_name = "NAME")]
     pub(crate) pattern: Option<String>,
+    /// Accept playlists (HLS, DASH, ffconcat, IMF), which make other local files part of the output
+    #[arg(long)]
+    pub(crate) allow_playlists: bool,
     /// ffmpeg, or the folder that it and ffprobe are in [default: from PATH]
     #[arg(long, value_name = "PATH")]
     pub(crate) ffmpeg: Option<PathBuf>,

@@ -132,6 +132,7 @@ fn refuse_what_videos_have(args: &InterpolateArgs) -> Result<()> {
         ("--pix-fmt", video.pix_fmt.is_some()),
         ("--input-fps", video.input_fps.is_some()),
         ("--pattern", video.pattern.is_some()),
+        ("--allow-playlists", video.allow_playlists),
         ("--dry-run", video.dry_run),
         ("--json", video.json),
     ];

@@ -13,6 +13,9 @@ const INTERRUPTED: i32 = 130;
 /// Whether the program was interrupted. What fails from then on fails because of that.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
+/// Whether the program listens.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
 /// What would be left behind by stopping now, in the order in which it was made.
 static UNFINISHED: Mutex<Vec<Unfinished>> = Mutex::new(Vec::new());
 
@@ -20,12 +23,18 @@ static UNFINISHED: Mutex<Vec<Unfinished>> = Mutex::new(Vec::new());
 enum Unfinished {
     /// A folder that this run created, removed if nothing is in it.
     Created(PathBuf),
+    /// A temporary file.
+    File(PathBuf),
     /// The folder of a job, which stays if finished segments are in it.
     Job(JobHandle),
 }
 
 /// From now on Ctrl-C and termination remove what is unfinished, and end the program at once.
+/// Does nothing where that is so already.
 pub(crate) fn install() -> Result<()> {
+    if INSTALLED.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
     ctrlc::set_handler(|| {
         STOPPED.store(true, Ordering::SeqCst);
         remove_all(true);
@@ -47,6 +56,11 @@ pub(crate) fn created(path: &Path) {
     push(Unfinished::Created(path.to_owned()));
 }
 
+/// A temporary file.
+pub(crate) fn file(path: &Path) {
+    push(Unfinished::File(path.to_owned()));
+}
+
 /// The folder of a job.
 pub(crate) fn job(handle: JobHandle) {
     push(Unfinished::Job(handle));
@@ -66,6 +80,7 @@ fn remove_all(stopped: bool) {
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     for what in unfinished.drain(..).rev() {
         match what {
+            Unfinished::File(path) => _ = std::fs::remove_file(path),
             Unfinished::Created(path) => _ = std::fs::remove_dir(path),
             Unfinished::Job(handle) => {
                 let kept = handle.abandon();

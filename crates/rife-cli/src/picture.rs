@@ -179,10 +179,10 @@ pub(crate) fn write_through(
     path: &Path,
     format: Format,
     frame: &Frame,
-    icc_profile: Option<&[u8]>,
+    marks: &Marks,
 ) -> Result<()> {
     let mut bytes = Cursor::new(Vec::new());
-    encode(&mut bytes, format, frame, icc_profile)?;
+    encode(&mut bytes, format, frame, marks)?;
     let mut file = File::options().write(true).open(path)?;
     file.write_all(bytes.get_ref())?;
     Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::child::{Worker, without_origin};
-use crate::ffmpeg::{Probed, Programs, ShowInfo, count_packets, parse_showinfo};
+use crate::ffmpeg::{Probed, ShowInfo, VideoStream, parse_showinfo};
 use crate::pipeline::{Source, SourceFrame};
 use crate::pool::Pool;
 use crate::timeline::gcd;
@@ -31,8 +31,6 @@ pub struct Expected {
     pub end: Option<Rational>,
     /// How long nothing that can be read comes at the start of the file, s.
     pub before: Rational,
-    /// The index of the stream in the file.
-    pub stream: usize,
     /// Whether a frame may be stored as two packets, one for each field.
     pub fields: bool,
 }
@@ -66,7 +64,6 @@ impl Expected {
             frames: video.frames.filter(|_| !video.frames_estimated),
             end: video.end,
             before: source.unreadable_start(),
-            stream: video.index,
             fields: video.interlaced,
         }
     }
@@ -126,7 +123,7 @@ pub struct Decoder {
     pipe: Option<BufReader<ChildStdout>>,
     shown: Receiver<ShowInfo>,
     messages: Receiver<Message>,
-    programs: Programs,
+    stream: VideoStream,
     expected: Expected,
     /// As the filter that tells the times has it.
     time_base: Rational,
@@ -135,7 +132,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Starts decoding by a command of [`crate::decode_command`]'s.
+    /// Starts decoding by a command of [`crate::decode_command`]'s. `path` is the name in messages;
+    /// `stream` is what is decoded.
     ///
     /// # Errors
     /// When ffmpeg does not start.
@@ -143,7 +141,7 @@ impl Decoder {
         command: Command,
         path: &Path,
         expected: Expected,
-        programs: &Programs,
+        stream: VideoStream,
     ) -> Result<Self> {
         let (show, shown) = channel();
         let (complain, messages) = channel();
@@ -176,7 +174,7 @@ impl Decoder {
             pipe,
             shown,
             messages,
-            programs: programs.clone(),
+            stream,
             time_base: expected.time_base,
             expected,
             times,
@@ -234,7 +232,7 @@ impl Decoder {
         // What is damaged may have cost packets, which leaves gaps in the times, or not, which
         // leaves packets without a frame.
         let gaps = self.times.lost(self.expected.before, self.expected.end);
-        let packets = count_packets(&self.programs, &self.path, self.expected.stream);
+        let packets = self.stream.count_packets();
         let mut packets = packets.unwrap_or(0);
         if self.expected.fields && packets > self.read * 3 / 2 {
             packets /= 2;
@@ -396,7 +394,7 @@ mod tests {
 
     fn expected(time_base: Rational, rate: Option<Rational>, frame_time: Rational) -> Expected {
         let (frames, end, before) = (None, None, Rational::from(0));
-        Expected { time_base, rate, frame_time, frames, end, before, stream: 0, fields: false }
+        Expected { time_base, rate, frame_time, frames, end, before, fields: false }
     }
 
     #[test]

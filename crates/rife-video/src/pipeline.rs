@@ -1,6 +1,7 @@
 //! Reading, judging, making and writing at once, each in a thread of its own, with bounded queues
 //! between: the network waits for nobody while there is something to make.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -64,7 +65,8 @@ pub enum AtCut {
 /// How cuts and stills are told.
 #[derive(Clone, Copy, Debug)]
 pub struct SceneSettings {
-    /// The score from which on a pair is a cut, %; infinite where none is.
+    /// The score from which on a pair is a cut, %, see [`crate::Judgement::score`]; infinite where
+    /// none is.
     pub cut: f64,
     /// The difference up to which a pair is a still, %; with 0 only equal frames are.
     pub still: f64,
@@ -300,6 +302,31 @@ pub fn run(
     })
 }
 
+/// Source frames, of which some are looked at before it is their turn: no more than
+/// [`Scenes::LOOK_AHEAD`], and only where a pair may be a cut.
+struct Ahead<'a> {
+    frames: &'a Receiver<SourceFrame>,
+    taken: VecDeque<SourceFrame>,
+    /// Spent in [`Self::peek`] waiting for frames, ns.
+    waited_ns: u64,
+}
+
+impl Ahead<'_> {
+    fn next(&mut self) -> Option<SourceFrame> {
+        self.taken.pop_front().or_else(|| self.frames.recv().ok())
+    }
+
+    /// The frame that [`Self::next`] gives after `number` others.
+    fn peek(&mut self, number: usize) -> Option<Arc<Frame>> {
+        let start = Instant::now();
+        while self.taken.len() <= number {
+            self.taken.push_back(self.frames.recv().ok()?);
+        }
+        self.waited_ns += start.elapsed().as_nanos() as u64;
+        self.taken.get(number).map(|taken| taken.frame.clone())
+    }
+}
+
 /// Reads frames, judges pairs, and says what is made by whom and in which order it is written.
 fn direct(
     first: SourceFrame,
@@ -311,11 +338,12 @@ fn direct(
     progress: &Progress,
 ) -> Result<()> {
     let mut scenes = Scenes::new(settings.scenes.cut, settings.scenes.still);
+    let mut frames = Ahead { frames, taken: VecDeque::new(), waited_ns: 0 };
     let mut earlier = first;
     let mut index = 0u64;
     loop {
         let number = timeline.made();
-        let Ok(later) = frames.recv() else {
+        let Some(later) = frames.next() else {
             let duration = earlier.duration.unwrap_or(settings.frame_time);
             let outputs = timeline.last(earlier.time, duration);
             if let Some(last) = timeline.last_frame() {
@@ -336,7 +364,11 @@ fn direct(
             return Ok(());
         };
         let outputs = timeline.pair(earlier.time, later.time);
-        let judgement = timed(&progress.judging_ns, || scenes.judge(&earlier.frame, &later.frame));
+        let judgement = timed(&progress.judging_ns, || {
+            scenes.judge(&earlier.frame, &later.frame, |number| frames.peek(number))
+        });
+        // Waiting for a frame is no work of this stage.
+        progress.judging_ns.fetch_sub(std::mem::take(&mut frames.waited_ns), Ordering::Relaxed);
         tracing::debug!(
             "frame {index}: {:?}, difference {:.3} %, score {:.3}",
             judgement.kind,

@@ -3,6 +3,7 @@
 use rife_runtime::PixelFormat;
 
 use crate::pipeline::Settings;
+use crate::scene::Scenes;
 
 /// The longest queue: beyond this, frames only age.
 const LONGEST: u64 = 64;
@@ -11,8 +12,8 @@ const LONGEST: u64 = 64;
 const PLANAR_F32: usize = 12;
 
 /// Source frames outside the queue of frames read and that of items: one in the reader's hand, two
-/// in the director's, two in the collector's.
-const SOURCE_FRAMES: u64 = 5;
+/// in the director's and those that it looks at ahead, two in the collector's.
+const SOURCE_FRAMES: u64 = 5 + Scenes::LOOK_AHEAD as u64;
 
 /// Source frames that an item refers to, if it shares none with its neighbours.
 const PER_ITEM: u64 = 2;

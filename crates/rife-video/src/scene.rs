@@ -1,31 +1,64 @@
 //! Where a scene ends, and which frames are the same.
+//!
+//! A cut is where far less of a frame is found again in the next one than is usual around it, and
+//! where neither a flash nor a fade explains that. Frames are compared by structure and not by
+//! brightness, so that a cut between dark scenes measures the same as one between bright ones.
+
+mod structure;
+mod thumbnail;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use rife_runtime::Frame;
+use rife_runtime::{Frame, PixelFormat};
 
-/// Pairs that say what motion is usual.
+use self::structure::dissimilarity;
+use self::thumbnail::Thumbnail;
+
+/// Pairs that say what is usual.
 const USUAL: usize = 8;
+
+/// The dissimilarity up to which two frames show the same scene.
+const SAME_SCENE: f32 = 0.45;
+
+/// The dissimilarity from which on two frames hardly show the same scene.
+const ANOTHER_SCENE: f32 = 0.7;
+
+/// How much of what usually is missing is taken off the range of scores: where much is missing
+/// anyway, a cut cannot add as much.
+const USUAL_PART: f32 = 0.5;
+
+/// The part of its brightness by which a frame differs from both neighbours in a flash.
+const FLASH: f32 = 0.12;
+
+/// The contrast of the flatter frame of a pair, as a part of the other's, from which on a fade may
+/// explain why little of one is found in the other.
+const FADED: f32 = 0.65;
+
+/// How much a fade's next step is of the one before, at least.
+const FADE_STEP: f32 = 0.35;
 
 /// What a pair of frames is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The same picture: there is nothing to make between.
+    /// Both frames are the same: there is nothing to interpolate.
     Still,
-    /// One picture after another.
+    /// Both frames show the same scene.
     Motion,
-    /// A cut: what lies between is neither's.
+    /// Another scene begins: a frame between the two would belong to neither.
     Cut,
 }
 
-/// What was seen of a pair.
+/// What was found of a pair.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
     /// What it is.
     pub kind: Kind,
-    /// Mean absolute difference of luma, % of its range.
+    /// Mean absolute difference of luma, or of all samples of RGB, % of the range; of frames
+    /// reduced to a few hundred cells where only equal frames are still, which costs less.
     pub difference: f64,
-    /// How much more that is than usual, in the same unit: what the threshold is held against.
+    /// How much less of the first frame is found in the second than usual, %: 0 where all of it
+    /// is, 100 where nothing is. This is compared with the threshold.
     pub score: f64,
 }
 
@@ -34,44 +67,166 @@ pub struct Judgement {
 pub struct Scenes {
     cut: f64,
     still: f64,
-    usual: VecDeque<f64>,
+    usual: VecDeque<f32>,
+    /// Frames before the pair, the latest first.
+    past: VecDeque<Thumbnail>,
+    /// The second frame of the pair before.
+    current: Option<Thumbnail>,
+    /// Frames after the pair that were looked at.
+    upcoming: VecDeque<Thumbnail>,
 }
 
 impl Scenes {
-    /// Scores at and above `cut` are cuts, differences at and below `still` are none, both in % of
-    /// the range of luma.
+    /// Frames after a pair that a judgement may depend on, at most.
+    pub const LOOK_AHEAD: usize = 3;
+
+    /// The score from which on a pair is a cut, %, where nobody chooses another.
+    pub const DEFAULT_CUT: f64 = 50.0;
+
+    /// Scores of `cut` and more are cuts, in % as in [`Judgement::score`]; nothing is where it is
+    /// infinite. Differences of up to `still` are none, in % as in [`Judgement::difference`]; with
+    /// 0 only equal frames are still.
     pub fn new(cut: f64, still: f64) -> Self {
-        Self { cut, still, usual: VecDeque::new() }
+        Self {
+            cut,
+            still,
+            usual: VecDeque::new(),
+            past: VecDeque::new(),
+            current: None,
+            upcoming: VecDeque::new(),
+        }
     }
 
-    /// Judges the pair of a frame and the next of the same stream.
-    pub fn judge(&mut self, earlier: &Frame, later: &Frame) -> Judgement {
-        let difference = difference(earlier, later);
-        let mut usual: Vec<f64> = self.usual.iter().copied().collect();
-        usual.sort_by(f64::total_cmp);
-        let usual = usual.get(usual.len() / 2).copied().unwrap_or(0.0);
-        let score = (difference - usual).max(0.0);
-        let kind = if difference <= self.still && (self.still > 0.0 || earlier == later) {
-            Kind::Still
-        } else if score >= self.cut {
-            Kind::Cut
-        } else {
-            Kind::Motion
-        };
-        if kind == Kind::Motion {
-            if self.usual.len() == USUAL {
-                self.usual.pop_front();
-            }
-            self.usual.push_back(difference);
+    /// Judges a pair: `earlier`, which was `later` in the call before, and `later`. `ahead` gives
+    /// the frame that comes so many frames after `later`, counted from 0, and `None` at the end of
+    /// the stream. It is called where the pair may be a cut, with numbers below
+    /// [`Self::LOOK_AHEAD`].
+    pub fn judge(
+        &mut self,
+        earlier: &Frame,
+        later: &Frame,
+        mut ahead: impl FnMut(usize) -> Option<Arc<Frame>>,
+    ) -> Judgement {
+        let exact = self.still > 0.0 || self.cut.is_infinite();
+        let difference = if exact { difference(earlier, later) } else { 0.0 };
+        let still = difference <= self.still && (self.still > 0.0 || earlier == later);
+        if self.cut.is_infinite() {
+            let kind = if still { Kind::Still } else { Kind::Motion };
+            return Judgement { kind, difference, score: 0.0 };
         }
+        let a = self.current.take().unwrap_or_else(|| Thumbnail::new(earlier));
+        let b = self.upcoming.pop_front().unwrap_or_else(|| Thumbnail::new(later));
+        let difference = if exact { difference } else { a.difference(&b) };
+        let (kind, score) = match still {
+            true => (Kind::Still, 0.0),
+            false => {
+                let missing = dissimilarity(&a, &b);
+                let score = self.score(missing, &a, &b, &mut ahead);
+                let kind = if score >= self.cut { Kind::Cut } else { Kind::Motion };
+                if kind == Kind::Motion {
+                    if self.usual.len() == USUAL {
+                        self.usual.pop_front();
+                    }
+                    self.usual.push_back(missing);
+                }
+                (kind, score)
+            }
+        };
+        self.past.push_front(a);
+        self.past.truncate(Self::LOOK_AHEAD);
+        self.current = Some(b);
         Judgement { kind, difference, score }
+    }
+
+    /// What the threshold is compared with, %: how unusual the pair is, and 0 where that is a flash
+    /// or a fade.
+    fn score(
+        &mut self,
+        missing: f32,
+        a: &Thumbnail,
+        b: &Thumbnail,
+        ahead: &mut dyn FnMut(usize) -> Option<Arc<Frame>>,
+    ) -> f64 {
+        let mut usual: Vec<f32> = self.usual.iter().copied().collect();
+        usual.sort_by(f32::total_cmp);
+        let usual = usual.get(usual.len() / 2).copied().unwrap_or(0.0);
+        let above =
+            |usual: f32| 100.0 * f64::from((missing - usual).max(0.0) / (1.0 - USUAL_PART * usual));
+        if above(usual) < self.cut {
+            return above(usual);
+        }
+        while self.upcoming.len() < Self::LOOK_AHEAD
+            && let Some(frame) = ahead(self.upcoming.len())
+        {
+            self.upcoming.push_back(Thumbnail::new(&frame));
+        }
+        if self.is_flash(a, b) || self.is_fade(a, b) {
+            return 0.0;
+        }
+        // What goes on as it begins here is motion too fast to follow, or noise, and no cut.
+        let mut frame = b;
+        let mut held = false;
+        let mut next = Vec::new();
+        for later in &self.upcoming {
+            // Drawings are held for two or three frames.
+            match later.levels == frame.levels {
+                true => held = true,
+                false => next.push(dissimilarity(frame, later)),
+            }
+            frame = later;
+        }
+        let after = next.into_iter().take(2).reduce(f32::min);
+        // After pictures that are held another scene may follow.
+        let after = after.filter(|after| !held || *after < ANOTHER_SCENE).unwrap_or(0.0);
+        above(usual.max(after))
+    }
+
+    /// Whether a flash begins or ends between the two frames, or the picture is black for a moment:
+    /// the scene is the same a few frames later, or was a few frames before.
+    fn is_flash(&self, a: &Thumbnail, b: &Thumbnail) -> bool {
+        let (dark, bright) = (a.brightness(), b.brightness());
+        let differs = |from: f32, to: f32| (from - to).abs() > FLASH * from.max(to).max(1.0);
+        if !differs(dark, bright) {
+            return false;
+        }
+        let same = |x: &Thumbnail, y: &Thumbnail| dissimilarity(x, y) < SAME_SCENE;
+        self.upcoming.iter().any(|frame| differs(bright, frame.brightness()) && same(a, frame))
+            || self.past.iter().any(|frame| differs(dark, frame.brightness()) && same(frame, b))
+    }
+
+    /// Whether the scene fades in from the first frame or out to the second: before and after,
+    /// brightness changes as it does here, or contrast where brightness does not.
+    fn is_fade(&self, a: &Thumbnail, b: &Thumbnail) -> bool {
+        let fades = |of: fn(&Thumbnail) -> f32, faded: f32| {
+            let (from, to) = (of(a), of(b));
+            let (low, high, beyond) = match from < to {
+                true => (from, to, &self.upcoming),
+                false => (to, from, &self.past),
+            };
+            let step = FADE_STEP * (high - low);
+            low < faded * high
+                && beyond.front().is_some_and(|t| of(t) - high >= step / 2.0)
+                && beyond.iter().zip(1..).any(|(t, steps)| of(t) - high >= step * steps as f32)
+        };
+        let (from, to) = (a.brightness(), b.brightness());
+        let even = (from - to).abs() < 0.1 * from.max(to);
+        // Towards white brightness grows while contrast falls.
+        fades(Thumbnail::brightness, FADED)
+            || fades(Thumbnail::contrast, FADED) && (even || self.brightness_goes_on(from, to))
+    }
+
+    /// Whether brightness changed in the same direction before, or does so afterwards.
+    fn brightness_goes_on(&self, from: f32, to: f32) -> bool {
+        let step = FADE_STEP * (to - from);
+        let more = |change: f32| change * step.signum() >= step.abs();
+        self.past.front().is_some_and(|t| more(from - t.brightness()))
+            || self.upcoming.front().is_some_and(|t| more(t.brightness() - to))
     }
 }
 
 /// Mean absolute difference of luma, or of all colours where there is none, % of the range.
 fn difference(a: &Frame, b: &Frame) -> f64 {
     let luma = a.size().pixels();
-    let eight = |frame: &Frame| frame.as_rgb8().map(<[u8]>::len);
     if let (Some(x), Some(y)) = (a.as_yuv8(), b.as_yuv8()) {
         let luma = luma.min(x.len()).min(y.len());
         return mean8(&x[..luma], &y[..luma]);
@@ -79,14 +234,12 @@ fn difference(a: &Frame, b: &Frame) -> f64 {
     if let (Some(x), Some(y)) = (a.as_yuv16(), b.as_yuv16()) {
         let luma = luma.min(x.len()).min(y.len());
         let depth = match a.format() {
-            rife_runtime::PixelFormat::Yuv(format) => format.depth,
+            PixelFormat::Yuv(format) => format.depth,
             _ => 16,
         };
         return mean16(&x[..luma], &y[..luma], depth);
     }
-    if eight(a).is_some()
-        && let (Some(x), Some(y)) = (a.as_rgb8(), b.as_rgb8())
-    {
+    if let (Some(x), Some(y)) = (a.as_rgb8(), b.as_rgb8()) {
         return mean8(x, y);
     }
     match (a.as_rgb16(), b.as_rgb16()) {

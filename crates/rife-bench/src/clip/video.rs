@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use rife_runtime::{Frame, PixelFormat};
 use rife_video::{
-    Decoder, Expected, Planes, Pool, Programs, Rational, RawFormat, Source, WorkingFormat,
-    decode_command, probe,
+    Decoder, Expected, Planes, Pool, Programs, Rational, RawFormat, Source, VideoStream,
+    WorkingFormat, decode_command, probe,
 };
 
 use super::check_size;
@@ -39,7 +39,8 @@ pub fn read(path: &Path, limit: usize) -> Result<(Size, Vec<Vec<u8>>)> {
         ..Expected::of(&probed, Rational::from(25))
     };
     let command = decode_command(&programs, path, &probed, &format);
-    let mut decoder = Decoder::start(command, path, expected, &programs).with_context(failed)?;
+    let stream = VideoStream::of(&programs, path, &probed);
+    let mut decoder = Decoder::start(command, path, expected, stream).with_context(failed)?;
     let pool = Pool::new(video.size, PixelFormat::Rgb8, None);
     let mut frames = Vec::new();
     while frames.len() < limit {

@@ -10,8 +10,8 @@ use rife_runtime::{
     Chroma, Frame, FrameSize, Interpolator, Matrix, PixelFormat, Siting, YuvFormat,
 };
 use rife_video::{
-    AtCut, Header, Maker, PipeSink, PipeSource, Progress, Rate, Rational, SceneSettings, Settings,
-    Timeline, Wrapping, raw_format, run, widen,
+    AtCut, Header, Maker, PipeSink, PipeSource, Progress, Rate, Rational, SceneSettings, Scenes,
+    Settings, Timeline, Wrapping, raw_format, run, widen,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -252,7 +252,7 @@ fn stream(makers: &[Maker], clip: &[Frame], frames: usize) -> Result<(f64, Progr
         interlaced: false,
     };
     let settings = Settings {
-        scenes: SceneSettings { cut: 10.0, still: 0.0, at_cut: AtCut::Hold },
+        scenes: SceneSettings { cut: Scenes::DEFAULT_CUT, still: 0.0, at_cut: AtCut::Hold },
         size,
         input: format,
         format,

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use rife_runtime::{FrameSize, PixelFormat};
 use rife_video::{
-    Colour, Decoder, Expected, Header, PipeSource, Pool, Programs, Rational, RawFormat, Source,
-    SourceFrame, Wrapping,
+    Colour, Decoder, Expected, Header, PipeSource, Playlists, Pool, Programs, Rational, RawFormat,
+    Source, SourceFrame, VideoStream, Wrapping,
 };
 
+use super::content::{self, Animation, Once};
+use super::webp::WebpSource;
 use crate::args::InterpolateArgs;
 use crate::picture::{self, Marks};
 use crate::{report, say};
@@ -45,6 +47,8 @@ pub(crate) struct Input {
     /// Width of a pixel over its height.
     pub(crate) sample_aspect: Option<Rational>,
     pub(crate) kind: Kind,
+    /// The copy of what can be read only once, removed with this.
+    pub(crate) copy: Option<tempfile::TempPath>,
 }
 
 pub(crate) enum Kind {
@@ -54,6 +58,8 @@ pub(crate) enum Kind {
     Stream { from: Box<dyn BufRead + Send>, wrapping: Wrapping },
     /// Pictures of a folder.
     Pictures(Folder),
+    /// An animated WebP.
+    Webp(Box<WebpSource>),
 }
 
 /// Pictures, in order.
@@ -94,14 +100,43 @@ impl Input {
         if found.is_dir() {
             return Self::pictures(args, path);
         }
+        if !found.is_file() {
+            match content::open_once(args, path, &found)? {
+                Once::Y4m(from) => return Self::y4m(args, &path.display().to_string(), from),
+                Once::Copy(copy) => {
+                    let read = Self::of_file(args, &copy, programs);
+                    let input = read.map_err(|error| named(error, &copy, path))?;
+                    let name = path.display().to_string();
+                    return Ok(Self { name, copy: Some(copy), ..input });
+                }
+                Once::Device => {}
+            }
+        }
         if has_extension(path, &["y4m"]) {
             let file =
                 File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
             let from = Box::new(BufReader::with_capacity(AT_ONCE, file));
             return Self::y4m(args, &path.display().to_string(), from);
         }
+        Self::of_file(args, path, programs)
+    }
+
+    /// A file that is neither Y4M nor raw.
+    fn of_file(
+        args: &InterpolateArgs,
+        path: &Path,
+        programs: &mut dyn FnMut() -> Result<Programs>,
+    ) -> Result<Self> {
+        let animation = content::animation(path)?;
+        if animation == Some(Animation::WebP) {
+            ensure!(
+                args.video.input_fps.is_none(),
+                "--input-fps is for pictures, raw video and Y4M: an animation says its times itself"
+            );
+            return Self::webp(path);
+        }
         ensure!(
-            picture::Format::of(path).is_err(),
+            animation.is_some() || picture::Format::of(path).is_err(),
             "{} is one picture: name the later one after it, or a folder of pictures",
             path.display()
         );
@@ -109,11 +144,36 @@ impl Input {
             args.video.input_fps.is_none(),
             "--input-fps is for pictures, raw video and Y4M: a file says its rate itself"
         );
-        Self::file(path, &programs()?)
+        let playlists = match args.video.allow_playlists {
+            true => Playlists::Allow,
+            false => Playlists::Refuse,
+        };
+        Self::file(path, &programs()?, playlists)
     }
 
-    fn file(path: &Path, programs: &Programs) -> Result<Self> {
-        let source = rife_video::probe(programs, path)?;
+    fn webp(path: &Path) -> Result<Self> {
+        let (source, facts) = WebpSource::open(path)?;
+        if facts.has_alpha {
+            say("note: transparency is dropped: the networks know colour only");
+        }
+        Ok(Self {
+            name: path.display().to_string(),
+            raw: RawFormat { size: facts.size, planes: rife_video::Planes::Gbr, depth: 8 },
+            format: PixelFormat::Rgb8,
+            colour: Colour::default(),
+            said: Colour::default(),
+            tick: Rational::new(1, 1000),
+            rate: facts.rate,
+            variable: true,
+            frames: Some(facts.frames),
+            sample_aspect: None,
+            kind: Kind::Webp(Box::new(source)),
+            copy: None,
+        })
+    }
+
+    fn file(path: &Path, programs: &Programs, playlists: Playlists) -> Result<Self> {
+        let source = rife_video::probe_with(programs, path, playlists)?;
         let video = &source.video;
         let working = rife_video::working_format(video);
         if let Some(note) = &working.note {
@@ -139,6 +199,7 @@ impl Input {
             said: video.colour.clone(),
             colour,
             kind: Kind::File { path: path.to_owned(), source: Box::new(source), working },
+            copy: None,
         })
     }
 
@@ -161,6 +222,7 @@ impl Input {
             frames: None,
             sample_aspect: header.sample_aspect,
             kind: Kind::Stream { from, wrapping: Wrapping::Y4m },
+            copy: None,
         })
     }
 
@@ -211,6 +273,7 @@ impl Input {
             frames: None,
             sample_aspect: None,
             kind: Kind::Stream { from, wrapping: Wrapping::Raw },
+            copy: None,
         })
     }
 
@@ -251,6 +314,7 @@ impl Input {
                 marks: first.marks,
                 reported: first.losses,
             }),
+            copy: None,
         })
     }
 
@@ -261,11 +325,13 @@ impl Input {
                 let programs = programs.context("ffmpeg was not looked for")?;
                 let command = rife_video::decode_command(programs, &path, &source, &working);
                 let expected = Expected::of(&source, Rational::from(DEFAULT_RATE));
-                Box::new(Decoder::start(command, &path, expected, programs)?)
+                let stream = VideoStream::of(programs, &path, &source);
+                Box::new(Decoder::start(command, Path::new(&self.name), expected, stream)?)
             }
             Kind::Stream { from, wrapping } => {
                 Box::new(PipeSource::new(from, &self.name, wrapping, self.rate))
             }
+            Kind::Webp(source) => source,
             Kind::Pictures(folder) => Box::new(PictureSource {
                 pictures: folder.files.into_iter(),
                 marks: folder.marks,
@@ -277,6 +343,17 @@ impl Input {
                 read: 0,
             }),
         })
+    }
+}
+
+/// An error of a copy, told of what it is a copy of.
+fn named(error: anyhow::Error, copy: &Path, original: &Path) -> anyhow::Error {
+    match error.downcast::<rife_video::Error>() {
+        Ok(rife_video::Error::Unusable { path, why }) if path == copy => {
+            rife_video::Error::Unusable { path: original.to_owned(), why }.into()
+        }
+        Ok(error) => error.into(),
+        Err(error) => error,
     }
 }
 

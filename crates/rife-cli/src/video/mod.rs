@@ -1,5 +1,6 @@
 //! `rife interpolate` of a video: what was typed, found to be possible, and run.
 
+mod content;
 pub(crate) mod engines;
 mod files;
 mod input;
@@ -7,6 +8,7 @@ mod output;
 mod progress;
 mod side_by_side;
 mod streams;
+mod webp;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,7 +96,9 @@ fn carry_out(args: InterpolateArgs) -> Result<()> {
     if let Output::Video(_) = output {
         programs()?;
     }
-    let input = Input::open(&args, &mut programs)?;
+    let mut input = Input::open(&args, &mut programs)?;
+    // It stays until the sound is copied from it, too.
+    let _copy = input.copy.take();
     let mut job = Job::new(args, output, &input, found)?;
     let timeline = Timeline::new(job.rate, input.tick)?;
     if job.args.video.dry_run {
@@ -304,7 +308,9 @@ impl Job {
         match &input.kind {
             Kind::File { source, .. } => Marks::of_video(&self.said, &source.video.hdr),
             Kind::Pictures(folder) => folder.marks.clone(),
-            Kind::Stream { .. } => Marks::of_video(&self.said, &rife_video::Hdr::default()),
+            Kind::Stream { .. } | Kind::Webp(_) => {
+                Marks::of_video(&self.said, &rife_video::Hdr::default())
+            }
         }
     }
 

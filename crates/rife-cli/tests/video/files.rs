@@ -405,6 +405,30 @@ fn nothing_is_made_across_a_cut_or_between_equal_frames() {
 
 #[test]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn a_cut_between_dark_scenes_is_found_and_a_flash_is_none() {
+    let cut = |light: f64| {
+        let dim = format!("format=yuv420p,lutyuv=y='16+(val-16)*{light}'");
+        format!(
+            "-f lavfi -i mandelbrot=s=160x90:r=24:start_scale=2 -f lavfi -i testsrc2=s=160x90:r=24 \
+             -filter_complex \"[0]trim=end_frame=8,{dim}[a];[1]trim=end_frame=8,{dim}[b];\
+             [a][b]concat\" -c:v libx264 -crf 10 cut{light}.mkv"
+        )
+    };
+    let cuts = [1.0, 0.2, 0.1].map(|light| (format!("cut{light}.mkv"), cut(light)));
+    let folder = with(&["-f lavfi -i testsrc2=s=160x90:r=24:d=0.7 \
+         -vf drawbox=c=white:t=fill:enable='between(n\\,8\\,9)' -c:v ffv1 flash.mkv"]);
+    let here = folder.path();
+    for (name, args) in cuts {
+        ffmpeg(here, &args);
+        let said = well(interpolate(here, &format!("{name} -o out.mkv --overwrite")));
+        assert!(said.contains("1 cut") && !said.contains("1 cuts"), "{name}: {said}");
+    }
+    let said = well(interpolate(here, "flash.mkv -o out.mkv --overwrite"));
+    assert!(!said.contains("cut"), "{said}");
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn containers_and_codecs_by_name() {
     let folder = with(&[
         "-f lavfi -i testsrc2=s=64x48:r=25:d=0.3 -f lavfi -i sine=440:d=0.3 -c:v libx264 -c:a aac \

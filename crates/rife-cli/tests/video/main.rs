@@ -3,6 +3,7 @@
 mod damage;
 mod disk;
 mod files;
+mod inputs;
 mod jobs;
 mod kept;
 mod memory;

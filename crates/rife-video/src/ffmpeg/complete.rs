@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::ffmpeg::access::Access;
 use crate::ffmpeg::probe::Probed;
 use crate::ffmpeg::programs::{self, Programs, run_program};
 use crate::{Error, Rational, Result};
@@ -20,7 +21,8 @@ const SPARE_FRAMES: i64 = 3;
 pub fn check_complete(programs: &Programs, path: &Path, source: &Probed) -> Result<()> {
     // What cannot be opened here is reported by whoever reads it.
     let Some(missing) = missing_bytes(path).ok().flatten() else { return Ok(()) };
-    let Ok(packets) = packets(programs, path, source.video.index) else { return Ok(()) };
+    let stream = VideoStream::of(programs, path, source);
+    let Ok(packets) = stream.packets() else { return Ok(()) };
     let main = source.streams.iter().find(|stream| stream.index == source.video.index);
     let start = main.and_then(|main| main.start).unwrap_or_default();
     let stated = source.video.duration.map(|duration| start + duration).or(packets.container_end);
@@ -41,12 +43,33 @@ pub fn check_complete(programs: &Programs, path: &Path, source: &Probed) -> Resu
     })
 }
 
-/// Counts the packets of a stream that can be read.
-///
-/// # Errors
-/// When ffprobe cannot read the file.
-pub fn count_packets(programs: &Programs, path: &Path, stream: usize) -> Result<u64> {
-    packets(programs, path, stream).map(|packets| packets.count)
+/// The video stream of a file, to look at its packets.
+#[derive(Clone, Debug)]
+pub struct VideoStream {
+    programs: Programs,
+    path: PathBuf,
+    access: Access,
+    index: usize,
+}
+
+impl VideoStream {
+    /// The stream that `source` found in the file.
+    pub fn of(programs: &Programs, path: &Path, source: &Probed) -> Self {
+        Self {
+            programs: programs.clone(),
+            path: path.to_owned(),
+            access: source.access.clone(),
+            index: source.video.index,
+        }
+    }
+
+    /// Counts the packets that can be read.
+    ///
+    /// # Errors
+    /// When ffprobe cannot read the file.
+    pub fn count_packets(&self) -> Result<u64> {
+        self.packets().map(|packets| packets.count)
+    }
 }
 
 /// The packets of a stream that can be read.
@@ -58,38 +81,41 @@ struct Packets {
     container_end: Option<Rational>,
 }
 
-fn packets(programs: &Programs, path: &Path, stream: usize) -> Result<Packets> {
-    let mut command = Command::new(&programs.ffprobe);
-    command
-        .args(["-v", "quiet", "-select_streams", &stream.to_string()])
-        .args(["-show_entries", "packet=pts_time:format=start_time,duration"])
-        .args(["-of", "compact=nokey=1:escape=none", "-i"])
-        .arg(programs::file(path));
-    let said = run_program(command, "counting packets")?;
-    let said = String::from_utf8_lossy(&said);
-    let mut packets = Packets { count: 0, last: None, container_end: None };
-    for line in said.lines() {
-        let mut fields = line.split('|');
-        let kind = fields.next();
-        let mut number = || {
-            let seconds: f64 = fields.next()?.parse().ok()?;
-            // Close enough to compare with: nothing is cut to it.
-            let micros = (seconds * 1e6).round();
-            (micros.abs() < 1e15).then(|| Rational::new(micros as i64, 1_000_000))
-        };
-        match kind {
-            Some("packet") => {
-                packets.count += 1;
-                packets.last = packets.last.max(number());
+impl VideoStream {
+    /// The packets that can be read.
+    fn packets(&self) -> Result<Packets> {
+        let mut command = Command::new(&self.programs.ffprobe);
+        command
+            .args(["-v", "quiet", "-select_streams", &self.index.to_string()])
+            .args(["-show_entries", "packet=pts_time:format=start_time,duration"])
+            .args(["-of", "compact=nokey=1:escape=none"]);
+        self.access.limit(&mut command).arg("-i").arg(programs::file(&self.path));
+        let said = run_program(command, "counting packets")?;
+        let said = String::from_utf8_lossy(&said);
+        let mut packets = Packets { count: 0, last: None, container_end: None };
+        for line in said.lines() {
+            let mut fields = line.split('|');
+            let kind = fields.next();
+            let mut number = || {
+                let seconds: f64 = fields.next()?.parse().ok()?;
+                // Close enough to compare with: nothing is cut to it.
+                let micros = (seconds * 1e6).round();
+                (micros.abs() < 1e15).then(|| Rational::new(micros as i64, 1_000_000))
+            };
+            match kind {
+                Some("packet") => {
+                    packets.count += 1;
+                    packets.last = packets.last.max(number());
+                }
+                Some("format") => {
+                    let (start, duration) = (number(), number());
+                    packets.container_end = duration.map(|d| start.unwrap_or_default() + d);
+                }
+                _ => {}
             }
-            Some("format") => {
-                let (start, duration) = (number(), number());
-                packets.container_end = duration.map(|d| start.unwrap_or_default() + d);
-            }
-            _ => {}
         }
+        Ok(packets)
     }
-    Ok(packets)
 }
 
 /// Bytes that a file lacks by what its container states: `None` where nothing is missing or the

@@ -104,7 +104,8 @@ pub(super) fn read(programs: &Programs, path: &Path, probed: &Probed) -> Result<
     let ask = |what: &[&str]| -> Result<Value> {
         let mut command = Command::new(&programs.ffprobe);
         command.args(["-hide_banner", "-v", "error"]).args(what);
-        command.args(["-of", "json", "-i"]).arg(programs::file(path));
+        command.args(["-of", "json"]);
+        probed.access.limit(&mut command).arg("-i").arg(programs::file(path));
         let output = run_program(command, "comparing the output with the input")?;
         serde_json::from_slice(&output).map_err(|error| Error::Unusable {
             path: path.to_owned(),

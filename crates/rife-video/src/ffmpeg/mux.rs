@@ -27,8 +27,9 @@ pub fn decode_command(
         // However much of a damaged file is lost, the rest is wanted.
         .args(["-max_error_rate", "1"])
         // As it lies in the file: how it is turned is told apart from it.
-        .args(["-noautorotate", "-i"])
-        .arg(programs::file(path))
+        .arg("-noautorotate");
+    source.access.limit(&mut command).arg("-i").arg(programs::file(path));
+    command
         .args(["-map", &format!("0:{}", source.video.index)])
         .args(programs.passthrough())
         .args(["-vf", "showinfo=checksum=0"])
@@ -195,13 +196,14 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     // What the list names is looked for beside it, and a "?" in a folder's name ends what ffmpeg
     // takes for the folder.
     let list = std::path::absolute(mux.list).unwrap_or_else(|_| mux.list.into());
+    command.args(["-protocol_whitelist", "file", "-format_whitelist", "concat,mov,matroska,nut"]);
     command.args(["-f", "concat", "-safe", "0", "-i"]);
     command.arg(relative(list.file_name().unwrap_or_default()));
     if let Some(folder) = list.parent() {
         command.current_dir(folder);
     }
-    if let Some((path, _)) = mux.original {
-        command.arg("-i").arg(programs::file(path));
+    if let Some((path, source)) = mux.original {
+        source.access.limit(&mut command).arg("-i").arg(programs::file(path));
     }
     command.args(["-map", "0:v:0", "-c", "copy"]);
     if let Some((_, source)) = mux.original {
@@ -421,16 +423,18 @@ fn dispositions(mux: &Mux<'_>) -> String {
     others.fold("default".to_owned(), |all, name| format!("{all}+{name}"))
 }
 
-/// Joins segments with everything else of the original. Returns what should be known of the output.
+/// Joins segments with everything else of the original, in the folder of the list of segments;
+/// `what` names the work in errors. Returns what should be known of the output.
 ///
 /// # Errors
 /// When ffmpeg cannot write the output.
-pub(crate) fn join(programs: &Programs, mux: &Mux<'_>, what: &str) -> Result<Vec<String>> {
+pub fn join(programs: &Programs, mux: &Mux<'_>, what: &str) -> Result<Vec<String>> {
     if let Some((path, source)) = mux.original {
         for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
             let Fate::Carried(Carry::Attached(ending, _)) = fate else { continue };
             let mut command = programs.ffmpeg();
-            command.args(["-y", "-i"]).arg(programs::file(path));
+            command.arg("-y");
+            source.access.limit(&mut command).arg("-i").arg(programs::file(path));
             command.args(["-map", &format!("0:{}", stream.index), "-c", "copy"]);
             command.args(["-frames:v", "1", "-f", "image2pipe"]);
             command.arg(relative(plan::cover_file(stream, ending).as_ref()));

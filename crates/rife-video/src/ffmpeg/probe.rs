@@ -7,7 +7,8 @@ use std::process::Command;
 use rife_runtime::FrameSize;
 use serde::Deserialize;
 
-use crate::ffmpeg::programs::{self, Programs, run_program};
+use crate::ffmpeg::access::{self, Access, Playlists};
+use crate::ffmpeg::programs::{self, Programs, run_program_heard};
 use crate::{Colour, Error, Orientation, Planes, Rational, RawFormat, Result};
 
 /// A file with a video stream.
@@ -25,6 +26,8 @@ pub struct Probed {
     pub chapters: usize,
     /// Tags of the file.
     pub tags: BTreeMap<String, String>,
+    /// What commands that read it may open.
+    pub(crate) access: Access,
 }
 
 impl Probed {
@@ -281,11 +284,27 @@ struct RawStream {
     side_data_list: Vec<BTreeMap<String, serde_json::Value>>,
 }
 
-/// Asks ffprobe what is in a file.
+/// Asks ffprobe what is in a file. A playlist is refused, see [`probe_with`].
 ///
 /// # Errors
 /// [`Error::Unusable`] where the file is not there, is no media file or has no video.
 pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
+    probe_with(programs, path, Playlists::Refuse)
+}
+
+/// Asks ffprobe what is in a file, whatever it is called, and whether it may be a playlist.
+///
+/// # Errors
+/// [`Error::Unusable`] where the file is not there, is no media file, has no video, or names other
+/// files without being allowed to.
+pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Result<Probed> {
+    let mut access = Access::new(playlists);
+    // Of a playlist, options depend on which it is: it is opened once to see that.
+    if playlists == Playlists::Allow
+        && let Some(demuxer) = demuxer(programs, path)?
+    {
+        access = access.by(&demuxer);
+    }
     let unusable = |why: &str| Error::Unusable { path: path.to_owned(), why: why.to_owned() };
     let found = path
         .metadata()
@@ -295,10 +314,17 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
     }
     let ask = |what: &[&str]| -> Result<RawProbe> {
         let mut command = Command::new(&programs.ffprobe);
-        command.args(["-hide_banner", "-v", "error"]).args(what);
-        command.args(["-of", "json", "-i"]).arg(programs::file(path));
-        let said = run_program(command, "probing").map_err(|error| match error {
+        command.args(["-hide_banner", "-v", "error"]).args(what).args(["-of", "json"]);
+        access.limit(&mut command).arg("-i").arg(programs::file(path));
+        let mut refused = None;
+        let said = run_program_heard(command, "probing", &mut refused, |line| {
+            access::refused_demuxer(line).map(str::to_owned)
+        });
+        let said = said.map_err(|error| match error {
             Error::Program { why, .. } => {
+                if let Some(demuxer) = &refused {
+                    return unusable(&access::refusal(demuxer, playlists));
+                }
                 let name = programs::file(path);
                 let why = why.replace(&format!("{}: ", name.to_string_lossy()), "");
                 unusable(&format!("ffprobe cannot read it: {why}"))
@@ -361,6 +387,7 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
         to.extend(streams);
     }
     let mut probed = Probed {
+        access: access.by(&name),
         container: name,
         start: container
             .and_then(|format| seconds(format.start_time.as_deref()))
@@ -411,6 +438,21 @@ pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
     // AVI counts the empty chunks, too, that stand for the frames' order.
     probed.video.frames_estimated |= probed.container == "avi";
     Ok(probed)
+}
+
+/// The demuxer that a file's content asks for, without using it; `None` where there is none.
+fn demuxer(programs: &Programs, path: &Path) -> Result<Option<String>> {
+    let mut command = Command::new(&programs.ffprobe);
+    command.args(["-hide_banner", "-v", "error", "-protocol_whitelist", "file"]);
+    command.args(["-format_whitelist", "none", "-i"]).arg(programs::file(path));
+    let mut found = None;
+    let asked = run_program_heard(command, "probing", &mut found, |line| {
+        access::refused_demuxer(line).map(str::to_owned)
+    });
+    match asked {
+        Ok(_) | Err(Error::Program { .. }) => Ok(found),
+        Err(error) => Err(error),
+    }
 }
 
 fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video {

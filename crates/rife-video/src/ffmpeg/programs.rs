@@ -112,16 +112,34 @@ fn version(text: &str) -> (u32, u32) {
 ///
 /// # Errors
 /// [`Error::Program`] with its own last words where it fails.
-pub fn run_program(mut command: Command, what: &str) -> Result<Vec<u8>> {
+pub fn run_program(command: Command, what: &str) -> Result<Vec<u8>> {
+    run_program_heard(command, what, &mut None::<()>, |_| None)
+}
+
+/// As [`run_program`], with the first message that `hear` makes something of in `heard`.
+pub(crate) fn run_program_heard<T: Send + 'static>(
+    mut command: Command,
+    what: &str,
+    heard: &mut Option<T>,
+    hear: impl Fn(&str) -> Option<T> + Send + 'static,
+) -> Result<Vec<u8>> {
     use std::io::Read;
     command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut worker = Worker::start(command, what, |_| true)?;
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut worker = Worker::start(command, what, move |line| {
+        if let Some(found) = hear(line) {
+            // Nobody listens any more once the program has ended.
+            let _ = tell.send(found);
+        }
+        true
+    })?;
     let mut said = Vec::new();
     if let Some(mut out) = worker.stdout() {
         out.read_to_end(&mut said).map_err(Error::io(what))?;
     }
-    worker.wait()?;
-    Ok(said)
+    let done = worker.wait();
+    *heard = told.try_iter().next();
+    done.map(|()| said)
 }
 
 /// A file as ffmpeg takes it: whatever its name is, it is a file.

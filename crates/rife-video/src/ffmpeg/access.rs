@@ -1,0 +1,353 @@
+//! What ffmpeg may open for an input: the file itself, and nothing that the file names.
+//!
+//! ffmpeg chooses the demuxer by content, whatever a file is called, and some demuxers open other
+//! files that the content names: a playlist called clip.mp4 would make any file of this machine
+//! part of the output. So every command that opens an input gets a list of the formats and a list
+//! of the protocols that it may use.
+
+use std::process::Command;
+
+/// Whether an input may be a playlist, which names other files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Playlists {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is read, with the local files that it names.
+    Allow,
+}
+
+/// Protocols of a file that stands for itself.
+const PROTOCOLS: &str = "file,pipe";
+
+/// Protocols of what playlists name: local ones, as segments may be encrypted or inline.
+const LOCAL_PROTOCOLS: &str = "file,pipe,crypto,data";
+
+/// Demuxers of videos that hold all there is in one file. Those of single pictures are among them,
+/// but for `svg_pipe`: such a picture names others. Names that a release of ffmpeg does not know do
+/// no harm.
+const CONTAINERS: &[&str] = &[
+    "3dostr",
+    "4xm",
+    "amv",
+    "anm",
+    "apng",
+    "argo_brp",
+    "asf",
+    "asf_o",
+    "av1",
+    "avi",
+    "avs",
+    "avs2",
+    "avs3",
+    "bethsoftvid",
+    "bfi",
+    "bink",
+    "bmp_pipe",
+    "bmv",
+    "c93",
+    "cavsvideo",
+    "cdxl",
+    "cine",
+    "cri_pipe",
+    "dcstr",
+    "dds_pipe",
+    "dhav",
+    "dirac",
+    "dnxhd",
+    "dpx_pipe",
+    "dsicin",
+    "dv",
+    "dxa",
+    "ea",
+    "ea_cdata",
+    "evc",
+    "exr_pipe",
+    "film_cpk",
+    "filmstrip",
+    "fits",
+    "flic",
+    "flv",
+    "frm",
+    "gdv",
+    "gem_pipe",
+    "gif",
+    "gif_pipe",
+    "gxf",
+    "h261",
+    "h263",
+    "h264",
+    "hdr_pipe",
+    "hevc",
+    "hnm",
+    "iamf",
+    "idcin",
+    "iff",
+    "ifv",
+    "ingenient",
+    "ipmovie",
+    "ipu",
+    "iss",
+    "iv8",
+    "ivf",
+    "ivr",
+    "j2k_pipe",
+    "jpeg_pipe",
+    "jpegls_pipe",
+    "jpegxl_anim",
+    "jpegxl_pipe",
+    "jpegxs_pipe",
+    "jv",
+    "kux",
+    "live_flv",
+    "lmlm4",
+    "lvf",
+    "lxf",
+    "m4v",
+    "matroska",
+    "mgsts",
+    "mjpeg",
+    "mjpeg_2000",
+    "mm",
+    "moflex",
+    "mov",
+    "mpeg",
+    "mpegts",
+    "mpegvideo",
+    "mpjpeg",
+    "msnwctcp",
+    "mtv",
+    "mv",
+    "mvi",
+    "mxf",
+    "mxg",
+    "nc",
+    "nsv",
+    "nut",
+    "nuv",
+    "obu",
+    "ogg",
+    "paf",
+    "pam_pipe",
+    "pbm_pipe",
+    "pcx_pipe",
+    "pfm_pipe",
+    "pgm_pipe",
+    "pgmyuv_pipe",
+    "pgx_pipe",
+    "phm_pipe",
+    "photocd_pipe",
+    "pictor_pipe",
+    "pmp",
+    "png_pipe",
+    "ppm_pipe",
+    "psd_pipe",
+    "psxstr",
+    "pva",
+    "qcp",
+    "qdraw_pipe",
+    "qoi_pipe",
+    "r3d",
+    "rl2",
+    "rm",
+    "roq",
+    "rpl",
+    "sdr2",
+    "ser",
+    "sga",
+    "sgi_pipe",
+    "siff",
+    "simbiosis_imx",
+    "smjpeg",
+    "smk",
+    "smush",
+    "sunrast_pipe",
+    "svs",
+    "swf",
+    "thp",
+    "tiertexseq",
+    "tiff_pipe",
+    "tmv",
+    "txd",
+    "ty",
+    "vbn_pipe",
+    "vc1",
+    "vc1test",
+    "vivo",
+    "vmd",
+    "vqf",
+    "vvc",
+    "wc3movie",
+    "webm",
+    "webp",
+    "webp_anim",
+    "webp_pipe",
+    "wsvqa",
+    "wtv",
+    "xbm_pipe",
+    "xmv",
+    "xpm_pipe",
+    "xwd_pipe",
+    "yop",
+    "yuv4mpegpipe",
+    // Sound alone: refused with a better reason than this one.
+    "aac",
+    "ac3",
+    "aiff",
+    "amr",
+    "ape",
+    "au",
+    "caf",
+    "dsf",
+    "dts",
+    "eac3",
+    "flac",
+    "mp3",
+    "tta",
+    "w64",
+    "wav",
+    "wv",
+];
+
+/// Demuxers of what names other files.
+const PLAYLISTS: &[&str] = &["hls", "applehttp", "dash", "concat", "imf", "webm_dash_manifest"];
+
+/// Formats of streams, subtitles and the like, that only playlists name.
+const IN_PLAYLISTS: &[&str] = &["webvtt"];
+
+/// What a command may open for an input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    playlists: Playlists,
+    /// The demuxer, where it is known by what the file holds.
+    demuxer: Option<String>,
+}
+
+impl Access {
+    pub(crate) fn new(playlists: Playlists) -> Self {
+        Self { playlists, demuxer: None }
+    }
+
+    /// The same with the demuxer that ffprobe found, so that later commands take no other: the
+    /// first of the names of `container`.
+    pub(crate) fn by(&self, container: &str) -> Self {
+        let name = container.split(',').next().filter(|name| !name.is_empty());
+        Self { demuxer: name.map(str::to_owned), ..self.clone() }
+    }
+
+    /// Adds what goes before `-i`.
+    pub(crate) fn limit<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let (protocols, mut formats) = match self.playlists {
+            Playlists::Refuse => (PROTOCOLS, CONTAINERS.to_vec()),
+            Playlists::Allow => (LOCAL_PROTOCOLS, [CONTAINERS, IN_PLAYLISTS].concat()),
+        };
+        if self.playlists == Playlists::Allow {
+            formats.extend(PLAYLISTS);
+        }
+        command.args(["-protocol_whitelist", protocols]);
+        command.args(["-format_whitelist", &formats.join(",")]);
+        if let Some(demuxer) = &self.demuxer {
+            command.args(["-f", demuxer]);
+            match demuxer.as_str() {
+                // What it names is its own affair, once that is allowed.
+                "concat" => _ = command.args(["-safe", "0"]),
+                "hls" => _ = command.args(["-allowed_extensions", "ALL"]),
+                _ => {}
+            }
+        }
+        command
+    }
+}
+
+/// The demuxer that ffmpeg would have taken, by its message that it may not.
+pub(crate) fn refused_demuxer(message: &str) -> Option<&str> {
+    if !message.contains("not on whitelist") || message.contains("Protocol") {
+        return None;
+    }
+    let (_, rest) = message.split_once('[')?;
+    rest.split([' ', ',', ']']).next().filter(|name| !name.is_empty())
+}
+
+/// Why a file is not read that this demuxer would have to read.
+pub(crate) fn refusal(demuxer: &str, playlists: Playlists) -> String {
+    if PLAYLISTS.contains(&demuxer) && playlists == Playlists::Refuse {
+        return format!(
+            "its content is a playlist ({demuxer}), which can make other files of this machine part \
+             of the output; if you trust it, --allow-playlists reads it, with local files only"
+        );
+    }
+    if demuxer == "rawvideo" {
+        return "raw video does not say what it is: give --size and --pix-fmt".into();
+    }
+    format!(
+        "its content ({demuxer}) is not a video that holds all its frames in one file; convert it \
+         first"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(access: &Access) -> Vec<String> {
+        let mut command = Command::new("ffmpeg");
+        let words = access.limit(&mut command).get_args();
+        words.map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn formats_that_open_other_files_are_not_allowed() {
+        let opens_others = [
+            "hls",
+            "dash",
+            "concat",
+            "imf",
+            "sdp",
+            "rtsp",
+            "rtp",
+            "sap",
+            "image2",
+            "lavfi",
+            "vobsub",
+            "mlv",
+            "avisynth",
+            "vapoursynth",
+            "svg_pipe",
+            "webm_dash_manifest",
+            "tedcaptions",
+            "dvdvideo",
+            "libgme",
+            "rawvideo",
+            "tty",
+        ];
+        let [_, protocols, _, formats] = &words(&Access::new(Playlists::Refuse))[..] else {
+            panic!("four words")
+        };
+        assert_eq!(protocols, "file,pipe");
+        for name in opens_others {
+            assert!(!formats.split(',').any(|format| format == name), "{name}");
+        }
+        let allowed = words(&Access::new(Playlists::Allow));
+        assert!(!allowed[1].contains("http") && !allowed[1].contains("tcp"), "{allowed:?}");
+        assert!(allowed[3].split(',').any(|format| format == "hls"));
+    }
+
+    #[test]
+    fn later_commands_take_the_demuxer_that_was_found() {
+        let access = Access::new(Playlists::Refuse).by("mov,mp4,m4a,3gp,3g2,mj2");
+        assert_eq!(words(&access)[4..], ["-f", "mov"]);
+        let concat = Access::new(Playlists::Allow).by("concat");
+        assert_eq!(words(&concat)[4..], ["-f", "concat", "-safe", "0"]);
+    }
+
+    #[test]
+    fn refusals_are_recognized() {
+        let message = "[hls @ 0x5653b122f280] Format not on whitelist 'mov,matroska'";
+        assert_eq!(refused_demuxer(message), Some("hls"));
+        let message = "[matroska,webm @ 0x1] [error] Format not on whitelist 'mov'";
+        assert_eq!(refused_demuxer(message), Some("matroska"));
+        assert_eq!(refused_demuxer("[http @ 0x1] Protocol 'http' not on whitelist 'file'!"), None);
+        assert!(refusal("hls", Playlists::Refuse).contains("--allow-playlists"));
+        assert!(!refusal("sdp", Playlists::Refuse).contains("--allow-playlists"));
+    }
+}

@@ -1,0 +1,327 @@
+//! A frame reduced to a few hundred cells: all that scene detection looks at.
+
+use rife_runtime::{Chroma, Frame, FrameSize, PixelFormat};
+
+/// Cells that a large frame is reduced to, about: 48x27 at 16:9.
+const CELLS: f64 = 1296.0;
+
+/// Pixels of a cell's side in small frames: fewer would let noise through.
+const MIN_SIDE_PX: f64 = 4.0;
+
+/// Cells along the shorter side of a frame, at least, where it has as many pixels.
+const MIN_CELLS: f64 = 12.0;
+
+/// Rows of a cell that are averaged at most. In large frames a subset says enough, and reading all
+/// of them would cost more than everything else here.
+const ROWS: usize = 4;
+
+/// Cells on either side of a cell that its slopes are taken from: wide enough that noise and what
+/// is finer than a cell average out.
+pub(super) const REACH: usize = 2;
+
+/// Rows or columns on either side, across the direction of a slope, that are averaged.
+const ACROSS: usize = 1;
+
+/// Luma of what is black, in steps of 8 bits.
+pub(super) const BLACK: f32 = 3.0;
+
+/// The planes of a thumbnail: luma, and two of chroma.
+pub(super) const PLANES: usize = 3;
+
+/// Slopes of a cell: across and down, for each of [`PLANES`].
+pub(super) const SLOPES: usize = 2 * PLANES;
+
+/// A reduced frame. Levels are in steps of 8 bits above black; those of chroma are signed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Thumbnail {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    /// The mean of each cell.
+    pub(super) levels: [Vec<f32>; PLANES],
+    /// Sums of these.
+    pub(super) level_sums: [Sums; PLANES],
+    /// How levels change around each cell, [`SLOPES`] a cell; 0 at the border, where that is not
+    /// known.
+    pub(super) slopes: Vec<f32>,
+    /// Sums of their squares.
+    pub(super) energy: Sums,
+    /// Luma's two slopes at half the width and height, for large displacements.
+    pub(super) half: Vec<f32>,
+    /// Sums of their squares.
+    pub(super) half_energy: Sums,
+    brightness: f32,
+}
+
+impl Thumbnail {
+    pub(super) fn new(frame: &Frame) -> Self {
+        let size = frame.size();
+        let least = MIN_SIDE_PX.min(size.width.min(size.height) as f64 / MIN_CELLS).max(1.0);
+        let side = (size.pixels() as f64 / CELLS).sqrt().max(least);
+        let cells = |px: usize| ((px as f64 / side).round() as usize).clamp(1, px.max(1));
+        let (width, height) = (cells(size.width), cells(size.height));
+        let levels = levels(frame, FrameSize::new(width, height));
+        if levels.iter().any(|plane| plane.len() != width * height) {
+            return Self::default();
+        }
+        let level_sums = [0, 1, 2].map(|plane| Sums::new(width, height, |at| levels[plane][at]));
+        let brightness = mean(&levels[0]);
+        let slopes = slopes(&level_sums, width, height, lit(&levels[0], width, height));
+        let energy = |slopes: &[f32]| slopes.iter().map(|v| v * v).sum::<f32>();
+        let of_cell = |at: usize| energy(&slopes[SLOPES * at..][..SLOPES]);
+        let sums = Sums::new(width, height, of_cell);
+        let half = halved(&slopes, width, height);
+        let half_energy = Sums::new(width / 2, height / 2, |at| energy(&half[2 * at..][..2]));
+        Self {
+            width,
+            height,
+            levels,
+            level_sums,
+            slopes,
+            energy: sums,
+            half,
+            half_energy,
+            brightness,
+        }
+    }
+
+    /// Columns and rows of [`Self::half`].
+    pub(super) fn half_size(&self) -> (usize, usize) {
+        (self.width / 2, self.height / 2)
+    }
+
+    /// Mean of luma, in steps of 8 bits.
+    pub(super) fn brightness(&self) -> f32 {
+        self.brightness
+    }
+
+    /// Mean absolute difference of luma, % of 8 bits.
+    pub(super) fn difference(&self, other: &Self) -> f64 {
+        let pairs = self.levels[0].iter().zip(&other.levels[0]);
+        let sum: f32 = pairs.map(|(a, b)| (a - b).abs()).sum();
+        100.0 * f64::from(sum) / (255.0 * self.levels[0].len().max(1) as f64)
+    }
+
+    /// Root mean square of the slopes of a cell, in steps of 8 bits.
+    pub(super) fn contrast(&self) -> f32 {
+        let cells = (self.width * self.height).max(1) as f32;
+        (self.energy.within(0, 0, self.width, self.height) / cells).sqrt()
+    }
+}
+
+/// Sums over rectangles, each in constant time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sums {
+    /// One more than there are columns.
+    wide: usize,
+    /// Over all cells above and to the left; exact enough that differences are, too.
+    sums: Vec<f64>,
+}
+
+impl Sums {
+    fn new(width: usize, height: usize, of: impl Fn(usize) -> f32) -> Self {
+        let wide = width + 1;
+        let mut sums = vec![0.0f64; wide * (height + 1)];
+        for y in 0..height {
+            let mut row = 0.0;
+            for x in 0..width {
+                row += f64::from(of(y * width + x));
+                sums[(y + 1) * wide + x + 1] = sums[y * wide + x + 1] + row;
+            }
+        }
+        Self { wide, sums }
+    }
+
+    /// Over the columns from `left` to before `right` and the rows from `top` to before `bottom`.
+    pub(super) fn within(&self, left: usize, top: usize, right: usize, bottom: usize) -> f32 {
+        let at = |x: usize, y: usize| self.sums.get(y * self.wide + x).copied().unwrap_or(0.0);
+        (at(right, bottom) - at(right, top) - at(left, bottom) + at(left, top)) as f32
+    }
+}
+
+fn mean(values: &[f32]) -> f32 {
+    values.iter().sum::<f32>() / values.len().max(1) as f32
+}
+
+/// Samples of a frame, one plane after the other or interleaved.
+enum Samples<'a> {
+    Eight(&'a [u8]),
+    Sixteen(&'a [u16]),
+}
+
+/// A plane within the samples of a frame.
+#[derive(Clone, Copy)]
+struct Plane {
+    /// Where it starts, in samples.
+    start: usize,
+    size: FrameSize,
+    /// From a sample to the next in its row.
+    step: usize,
+}
+
+impl Samples<'_> {
+    /// The mean of each of `grid`'s cells, in the samples' own steps.
+    fn cells(&self, plane: Plane, grid: FrameSize) -> Vec<f32> {
+        match self {
+            Self::Eight(samples) => cells(samples, plane, grid),
+            Self::Sixteen(samples) => cells(samples, plane, grid),
+        }
+    }
+}
+
+/// The mean of each cell of luma, and of chroma where there is any.
+fn levels(frame: &Frame, grid: FrameSize) -> [Vec<f32>; PLANES] {
+    let size = frame.size();
+    let samples = match (frame.as_yuv8(), frame.as_yuv16(), frame.as_rgb8(), frame.as_rgb16()) {
+        (Some(samples), ..) | (_, _, Some(samples), _) => Samples::Eight(samples),
+        (_, Some(samples), ..) | (.., Some(samples)) => Samples::Sixteen(samples),
+        // Planes of floats are not what files hold.
+        _ => match frame.converted(PixelFormat::Rgb16) {
+            Ok(frame) => return levels(&frame, grid),
+            Err(_) => return Default::default(),
+        },
+    };
+    let count = grid.pixels();
+    match frame.format() {
+        PixelFormat::Yuv(format) => {
+            let unit = f32::from(1u16 << (format.depth.clamp(8, 16) - 8)).recip();
+            let (black, range) = if format.full_range { (0.0, 255.0) } else { (16.0, 219.0) };
+            let luma = Plane { start: 0, size, step: 1 };
+            let mut luma = samples.cells(luma, grid);
+            luma.iter_mut().for_each(|v| *v = (*v * unit - black) * (255.0 / range));
+            let chroma = format.chroma_size(size);
+            let chroma = |number: usize| match format.chroma {
+                Chroma::Gray => vec![0.0; count],
+                _ => {
+                    let start = size.pixels() + number * chroma.pixels();
+                    let mut cells = samples.cells(Plane { start, size: chroma, step: 1 }, grid);
+                    cells.iter_mut().for_each(|v| *v = *v * unit - 128.0);
+                    cells
+                }
+            };
+            [luma, chroma(0), chroma(1)]
+        }
+        _ => {
+            let unit = match samples {
+                Samples::Eight(_) => 1.0,
+                Samples::Sixteen(_) => 255.0 / 65535.0,
+            };
+            let [r, g, b] =
+                [0, 1, 2].map(|start| samples.cells(Plane { start, size, step: 3 }, grid));
+            let mut planes = [vec![0.0; count], vec![0.0; count], vec![0.0; count]];
+            for cell in 0..count.min(b.len()) {
+                let (r, g, b) = (r[cell] * unit, g[cell] * unit, b[cell] * unit);
+                let luma = (r + 2.0 * g + b) / 4.0;
+                planes[0][cell] = luma;
+                planes[1][cell] = (b - luma) / 2.0;
+                planes[2][cell] = (r - luma) / 2.0;
+            }
+            planes
+        }
+    }
+}
+
+fn cells<T: Copy + Into<u32>>(samples: &[T], plane: Plane, grid: FrameSize) -> Vec<f32> {
+    let Plane { start, size: FrameSize { width, height }, step } = plane;
+    let mut out = Vec::with_capacity(grid.pixels());
+    let mut sums = vec![0u64; grid.width];
+    for cell_row in 0..grid.height {
+        let from = cell_row * height / grid.height;
+        let to = ((cell_row + 1) * height / grid.height).max(from + 1);
+        let rows = (to - from).min(ROWS);
+        sums.fill(0);
+        for row in 0..rows {
+            let y = (from + row * (to - from) / rows).min(height.saturating_sub(1));
+            let row = samples.get(start + y * width * step..).unwrap_or_default();
+            for (column, sum) in sums.iter_mut().enumerate() {
+                let (a, b) = span(column, width, grid.width);
+                let cell = row.get(a * step..(b * step).min(row.len())).unwrap_or_default();
+                // A row of a cell fits 32 bits: there are at most 2^15 samples of 16 bits.
+                let cell: u32 = match step {
+                    1 => cell.iter().map(|v| (*v).into()).sum(),
+                    _ => cell.iter().step_by(step).map(|v| (*v).into()).sum(),
+                };
+                *sum += u64::from(cell);
+            }
+        }
+        out.extend(sums.iter().enumerate().map(|(column, sum)| {
+            let (a, b) = span(column, width, grid.width);
+            *sum as f32 / ((b - a).max(1) * rows) as f32
+        }));
+    }
+    out
+}
+
+/// The samples of a row that a cell covers.
+fn span(column: usize, width: usize, cells: usize) -> (usize, usize) {
+    let from = (column * width / cells).min(width.saturating_sub(1));
+    (from, ((column + 1) * width / cells).max(from + 1))
+}
+
+/// Cells: columns and rows, each from the first to the one after the last.
+#[derive(Clone, Copy)]
+struct Window {
+    left: usize,
+    right: usize,
+    top: usize,
+    bottom: usize,
+}
+
+/// The picture without black bars around it. Their edge would be structure that every cut keeps.
+fn lit(luma: &[f32], width: usize, height: usize) -> Window {
+    // In a dark picture black is darker.
+    let black = (0.15 * mean(luma)).clamp(0.2 * BLACK, BLACK);
+    let dark = |x: usize, y: usize| luma.get(y * width + x).is_none_or(|level| *level < black);
+    let row = |y: &usize| (0..width).all(|x| dark(x, *y));
+    let column = |x: &usize| (0..height).all(|y| dark(*x, y));
+    // The cells that a bar ends in are half of it.
+    let inside = |bar: usize| if bar > 0 { bar + 1 } else { 0 };
+    let window = Window {
+        left: inside((0..width).take_while(column).count()),
+        right: width.saturating_sub(inside((0..width).rev().take_while(column).count())),
+        top: inside((0..height).take_while(row).count()),
+        bottom: height.saturating_sub(inside((0..height).rev().take_while(row).count())),
+    };
+    if window.left < window.right && window.top < window.bottom {
+        return window;
+    }
+    Window { left: 0, right: width, top: 0, bottom: height }
+}
+
+/// How levels change across and down around each cell; 0 outside of the window and at its border.
+fn slopes(levels: &[Sums; PLANES], width: usize, height: usize, lit: Window) -> Vec<f32> {
+    let mut slopes = vec![0.0; SLOPES * width * height];
+    let unit = 1.0 / (REACH * (2 * ACROSS + 1)) as f32;
+    for y in lit.top + REACH..lit.bottom.saturating_sub(REACH) {
+        for x in lit.left + REACH..lit.right.saturating_sub(REACH) {
+            let (top, bottom) = (y - ACROSS, y + ACROSS + 1);
+            let (left, right) = (x - ACROSS, x + ACROSS + 1);
+            let at = SLOPES * (y * width + x);
+            let cell = slopes[at..at + SLOPES].chunks_exact_mut(2);
+            for (slopes, sums) in cell.zip(levels) {
+                let after = sums.within(x + 1, top, x + 1 + REACH, bottom);
+                slopes[0] = unit * (after - sums.within(x - REACH, top, x, bottom));
+                let below = sums.within(left, y + 1, right, y + 1 + REACH);
+                slopes[1] = unit * (below - sums.within(left, y - REACH, right, y));
+            }
+        }
+    }
+    slopes
+}
+
+/// Luma's slopes at half the width and height.
+fn halved(slopes: &[f32], width: usize, height: usize) -> Vec<f32> {
+    let (w, h) = (width / 2, height / 2);
+    let mut half = Vec::with_capacity(2 * w * h);
+    for y in 0..h {
+        for x in 0..w {
+            let at = 2 * y * width + 2 * x;
+            for direction in 0..2 {
+                let cells = [at, at + 1, at + width, at + width + 1];
+                half.push(
+                    cells.iter().map(|at| slopes[SLOPES * at + direction]).sum::<f32>() / 4.0,
+                );
+            }
+        }
+    }
+    half
+}

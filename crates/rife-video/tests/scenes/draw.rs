@@ -1,0 +1,315 @@
+//! Seeded pictures of scenes that do not exist, seen through a camera that can move.
+
+use rife_runtime::{Chroma, Frame, FrameSize, Matrix, Siting, YuvFormat};
+
+pub const SIZE: FrameSize = FrameSize::new(160, 90);
+
+/// A small generator of random numbers, the same everywhere.
+#[derive(Clone)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix(self.0)
+    }
+
+    /// In [from, to).
+    pub fn range(&mut self, from: f32, to: f32) -> f32 {
+        from + (to - from) * (self.next() >> 40) as f32 / (1 << 24) as f32
+    }
+
+    pub fn sign(&mut self) -> f32 {
+        if self.next() & 1 == 0 { 1.0 } else { -1.0 }
+    }
+
+    /// About normal, with a variance of 1.
+    pub fn normal(&mut self) -> f32 {
+        (0..6).map(|_| self.range(-1.0, 1.0)).sum::<f32>() / 2f32.sqrt()
+    }
+}
+
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+/// What a scene is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Style {
+    /// Textures on every scale, and objects.
+    Photo,
+    /// Out of focus but for a few objects.
+    Soft,
+    /// Flat colours with hard edges.
+    Anime,
+}
+
+type Rgb = [f32; 3];
+
+struct Shape {
+    x: f32,
+    y: f32,
+    w: f32,
+    h: f32,
+    round: bool,
+    colour: Rgb,
+    texture: f32,
+}
+
+pub struct Scene {
+    seed: u64,
+    style: Style,
+    top: Rgb,
+    bottom: Rgb,
+    shapes: Vec<Shape>,
+    /// What moves by itself; its place is the camera's to say.
+    object: Shape,
+}
+
+/// Where the camera is, in widths of the frame, and what it does while a frame is exposed.
+#[derive(Clone, Copy, Debug)]
+pub struct Camera {
+    pub x: f32,
+    pub y: f32,
+    pub zoom: f32,
+    /// Of an object that crosses the picture; far away where there is none.
+    pub object: f32,
+    /// How far the picture moves during the exposure.
+    pub blur: f32,
+}
+
+impl Default for Camera {
+    fn default() -> Self {
+        Self { x: 0.0, y: 0.0, zoom: 1.0, object: 9.0, blur: 0.0 }
+    }
+}
+
+impl Scene {
+    pub fn new(seed: u64, style: Style) -> Self {
+        Self::with_palette(seed, seed ^ 0x55, style)
+    }
+
+    /// A scene whose colours are those of other scenes with the same palette.
+    pub fn with_palette(seed: u64, palette: u64, style: Style) -> Self {
+        let mut colours = Random::new(palette);
+        let mut palette = Vec::new();
+        for _ in 0..6 {
+            let grey = colours.range(30.0, 220.0);
+            let tint = if style == Style::Anime { 70.0 } else { 35.0 };
+            palette.push([0, 1, 2].map(|_| (grey + colours.range(-tint, tint)).clamp(5.0, 250.0)));
+        }
+        let mut random = Random::new(seed);
+        let pick = |random: &mut Random| palette[(random.next() % 6) as usize];
+        let (top, bottom) = (pick(&mut random), pick(&mut random));
+        let shapes = (0..60).map(|i| {
+            let big = i < 14;
+            let size = if big { (0.15, 0.6) } else { (0.03, 0.16) };
+            Shape {
+                x: random.range(-2.0, 3.0),
+                y: random.range(-0.6, 1.2),
+                w: random.range(size.0, size.1),
+                h: random.range(size.0, size.1),
+                round: random.next() & 1 == 0,
+                colour: pick(&mut random),
+                texture: random.range(0.0, 30.0),
+            }
+        });
+        let shapes = match style {
+            Style::Soft => shapes.filter(|shape| shape.w > 0.12).take(10).collect(),
+            _ => shapes.collect(),
+        };
+        let object = Shape {
+            x: 0.0,
+            y: random.range(0.1, 0.45),
+            w: random.range(0.12, 0.3),
+            h: random.range(0.15, 0.5),
+            round: random.next() & 1 == 0,
+            colour: [0, 1, 2].map(|_| random.range(20.0, 235.0)),
+            texture: 15.0,
+        };
+        Self { seed, style, top, bottom, shapes, object }
+    }
+
+    /// Smooth noise of a scale, -1 to 1.
+    fn noise(&self, x: f32, y: f32, scale: f32, octave: u64) -> f32 {
+        let (x, y) = (x * scale + 100.0, y * scale + 100.0);
+        let (i, j) = (x.floor(), y.floor());
+        let (fx, fy) = (x - i, y - j);
+        let at = |di: i64, dj: i64| {
+            let key = mix(self.seed ^ octave << 56)
+                ^ ((i as i64 + di) as u64) << 20
+                ^ (j as i64 + dj) as u64;
+            (mix(key.wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
+        let smooth = |t: f32| t * t * (3.0 - 2.0 * t);
+        let (fx, fy) = (smooth(fx), smooth(fy));
+        let above = at(0, 0) * (1.0 - fx) + at(1, 0) * fx;
+        let below = at(0, 1) * (1.0 - fx) + at(1, 1) * fx;
+        above * (1.0 - fy) + below * fy
+    }
+
+    fn colour(&self, x: f32, y: f32, object: f32) -> Rgb {
+        let down = (y / 0.5625).clamp(0.0, 1.0);
+        let (mut colour, mut texture) = match self.style {
+            Style::Anime => (if down < 0.5 { self.top } else { self.bottom }, 0.0),
+            _ => {
+                let mixed = [0, 1, 2].map(|c| self.top[c] * (1.0 - down) + self.bottom[c] * down);
+                (mixed, 18.0)
+            }
+        };
+        let object = (&self.object, object);
+        for (shape, left) in self.shapes.iter().map(|shape| (shape, shape.x)).chain([object]) {
+            let (dx, dy) = ((x - left) / shape.w * 2.0, (y - shape.y) / shape.h * 2.0);
+            let inside =
+                if shape.round { dx * dx + dy * dy < 1.0 } else { dx.abs().max(dy.abs()) < 1.0 };
+            if inside {
+                (colour, texture) = (shape.colour, shape.texture);
+            }
+        }
+        let grain = match self.style {
+            Style::Photo => {
+                self.noise(x, y, 6.0, 1)
+                    + self.noise(x, y, 17.0, 2)
+                    + self.noise(x, y, 45.0, 3) * 0.6
+            }
+            Style::Soft => self.noise(x, y, 3.0, 1),
+            Style::Anime => 0.0,
+        };
+        colour.map(|c| (c + grain * texture).clamp(0.0, 255.0))
+    }
+
+    pub fn see(&self, camera: Camera) -> Picture {
+        let samples = if camera.blur > 0.0 { 7 } else { 1 };
+        let mut pixels = Vec::with_capacity(SIZE.pixels());
+        let unit = 1.0 / SIZE.width as f32;
+        for row in 0..SIZE.height {
+            for column in 0..SIZE.width {
+                let mut sum = [0.0; 3];
+                for s in 0..samples {
+                    let along = (s as f32 / samples as f32 - 0.5) * camera.blur;
+                    let at = |px: usize, side: usize| (px as f32 - side as f32 / 2.0) * unit;
+                    let x = at(column, SIZE.width) / camera.zoom + 0.5 + camera.x + along;
+                    let y = at(row, SIZE.height) / camera.zoom + 0.28 + camera.y;
+                    let colour = self.colour(x, y, camera.object);
+                    sum = [0, 1, 2].map(|c| sum[c] + colour[c] / samples as f32);
+                }
+                pixels.push(sum);
+            }
+        }
+        Picture(pixels)
+    }
+}
+
+/// Pixels, 0 to 255, not rounded.
+#[derive(Clone)]
+pub struct Picture(pub Vec<Rgb>);
+
+impl Picture {
+    pub fn flat(level: f32) -> Self {
+        Self(vec![[level; 3]; SIZE.pixels()])
+    }
+
+    /// Levels by a gain and an offset, as far as they go.
+    pub fn exposed(&self, gain: f32, offset: f32) -> Self {
+        self.each(|_, _, rgb| rgb.map(|v| (v * gain + offset).clamp(0.0, 255.0)))
+    }
+
+    pub fn mixed(&self, other: &Self, part: f32) -> Self {
+        let pixels = self.0.iter().zip(&other.0);
+        Self(pixels.map(|(a, b)| [0, 1, 2].map(|c| a[c] * (1.0 - part) + b[c] * part)).collect())
+    }
+
+    pub fn grainy(&self, random: &mut Random, sigma: f32) -> Self {
+        Self(
+            self.0
+                .iter()
+                .map(|rgb| {
+                    let grain = sigma * random.normal();
+                    rgb.map(|v| (v + grain).clamp(0.0, 255.0))
+                })
+                .collect(),
+        )
+    }
+
+    /// Black bars above and below, or at the sides.
+    pub fn barred(&self, tall: bool) -> Self {
+        self.each(|x, y, rgb| {
+            let bar = if tall { !(0.18..0.82).contains(&x) } else { !(0.13..0.87).contains(&y) };
+            if bar { [0.0; 3] } else { rgb }
+        })
+    }
+
+    /// What is done to each pixel, by its place in the frame, 0 to 1.
+    pub fn each(&self, change: impl Fn(f32, f32, Rgb) -> Rgb) -> Self {
+        let (w, h) = (SIZE.width, SIZE.height);
+        let pixels = self.0.iter().enumerate();
+        Self(
+            pixels
+                .map(|(i, rgb)| change((i % w) as f32 / w as f32, (i / w) as f32 / h as f32, *rgb))
+                .collect(),
+        )
+    }
+}
+
+/// The formats that frames come in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Format {
+    Yuv8,
+    Yuv10,
+    Gray8,
+    Rgb8,
+    Rgb16,
+}
+
+impl Format {
+    pub const ALL: [Self; 5] = [Self::Yuv8, Self::Yuv10, Self::Gray8, Self::Rgb8, Self::Rgb16];
+
+    pub fn frame(self, picture: &Picture) -> Frame {
+        let yuv = |chroma, depth| YuvFormat {
+            chroma,
+            depth,
+            matrix: Matrix::Bt601,
+            full_range: false,
+            siting: Siting::Left,
+        };
+        let samples = |scale: f32| picture.0.iter().flatten().map(move |v| (v * scale).round());
+        match self {
+            Self::Rgb8 => Frame::rgb8(SIZE, samples(1.0).map(|v| v as u8).collect()),
+            Self::Rgb16 => Frame::rgb16(SIZE, samples(257.0).map(|v| v as u16).collect()),
+            Self::Yuv8 => {
+                let data = planes(picture, 1.0).map(|v| v as u8).collect();
+                Frame::yuv8(SIZE, yuv(Chroma::Yuv420, 8), data)
+            }
+            Self::Gray8 => {
+                let data = planes(picture, 1.0).take(SIZE.pixels()).map(|v| v as u8).collect();
+                Frame::yuv8(SIZE, yuv(Chroma::Gray, 8), data)
+            }
+            Self::Yuv10 => {
+                let data = planes(picture, 4.0).map(|v| v as u16).collect();
+                Frame::yuv16(SIZE, yuv(Chroma::Yuv420, 10), data)
+            }
+        }
+        .unwrap()
+    }
+}
+
+/// Luma and chroma at half the width and height, in limited range, times `scale`.
+fn planes(picture: &Picture, scale: f32) -> impl Iterator<Item = f32> {
+    let luma = |[r, g, b]: Rgb| 0.299 * r + 0.587 * g + 0.114 * b;
+    let mut out: Vec<f32> = picture.0.iter().map(|rgb| 16.0 + luma(*rgb) * 219.0 / 255.0).collect();
+    for (c, range) in [(2usize, 1.772f32), (0, 1.402)] {
+        for y in (0..SIZE.height).step_by(2) {
+            for x in (0..SIZE.width).step_by(2) {
+                let rgb = picture.0[y * SIZE.width + x];
+                out.push(128.0 + (rgb[c] - luma(rgb)) / range * 224.0 / 255.0);
+            }
+        }
+    }
+    out.into_iter().map(move |v| (v * scale).round())
+}
