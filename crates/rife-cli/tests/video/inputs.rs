@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{
-    badly, entry, ffmpeg, ffprobe, hashes, interpolate, names, said, times, well, with,
-};
+use crate::support::{badly, entry, ffmpeg, ffprobe, interpolate, names, said, times, well, with};
 
 /// A clip that nobody wants in an output, as two files.
 const SECRET: &str = "-f lavfi -i testsrc2=s=64x48:r=25:d=0.4 -c:v libx264 -f mpegts secret.ts";
@@ -102,8 +100,9 @@ fn every_command_that_opens_the_input_is_limited() {
     for line in opens {
         let (before, _) = line.split_once("in.mp4").unwrap();
         let input = &before[before.rfind("-protocol_whitelist").unwrap_or(0)..];
-        assert!(input.starts_with("-protocol_whitelist file,pipe -format_whitelist "), "{line}");
-        assert!(input.contains(" -f mov -i "), "{line}");
+        let input = input.replace('\'', "");
+        let expected = "-protocol_whitelist file,pipe -format_whitelist mov -f mov -i ";
+        assert!(input.starts_with(expected), "{line}");
         count += 1;
     }
     assert_eq!(count, 2, "the decoder and the joining: {plan}");
@@ -144,11 +143,21 @@ fn animated_pictures_are_videos() {
         let steps: Vec<_> = out.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(steps.iter().all(|step| *step == 50), "{name}: {out:?}");
     }
-    // Every second frame is the source's own.
-    ffmpeg(here, "-i a.png -pix_fmt gbrp -c:v ffv1 source.mkv");
-    let (source, out) = (hashes(here, "source.mkv"), hashes(here, "out.mkv"));
-    assert_eq!(source.len(), 8);
-    assert!(source.iter().zip(out.iter().step_by(2)).all(|(a, b)| a == b));
+    // Every second frame is the source's own, up to the rounding with which frames of a WebP are
+    // laid over each other.
+    let pixels = |from: &str| {
+        ffmpeg(
+            here,
+            &format!("-i {from} -fps_mode passthrough -pix_fmt rgb24 -f rawvideo raw.rgb"),
+        );
+        fs::read(here.join("raw.rgb")).unwrap()
+    };
+    let (source, out) = (pixels("a.png"), pixels("out.mkv"));
+    let frame = 64 * 48 * 3;
+    assert_eq!((source.len(), out.len()), (8 * frame, 16 * frame));
+    for (i, (a, b)) in source.chunks(frame).zip(out.chunks(2 * frame)).enumerate() {
+        assert!(a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= 1), "frame {i}");
+    }
     fs::copy(here.join("a.webp"), here.join("a.bin")).unwrap();
     well(interpolate(here, "a.bin -o other.mkv --codec ffv1"));
     badly(interpolate(here, "one.png -o x.mkv"), here, "one picture");
@@ -174,7 +183,7 @@ fn inputs_that_are_pipes_work() {
         "-f lavfi -i testsrc2=s=64x48:r=25:d=0.4 -f lavfi -i sine=440:d=0.4 -c:v libx264 -c:a aac \
          in.mkv",
         "-i in.mkv -movflags 0 -c copy in.mp4",
-        "-i in.mkv -pix_fmt yuv420p in.y4m",
+        "-i in.mkv -pix_fmt yuv420p -fps_mode passthrough in.y4m",
     ]);
     let here = folder.path();
     let before = names(here);
@@ -207,7 +216,11 @@ fn pipes_that_cannot_be_used_are_refused_in_one_line() {
         ("true", "-o out.mkv", "nothing came through the pipe"),
         ("echo no video", "-o out.mkv", "ffprobe cannot read it"),
         ("echo no video", "-o out.mkv --resume", "--resume needs"),
-        ("printf '#EXTM3U\\n#EXTINF:1,\\nx.ts\\n'", "-o out.mkv", "playlist"),
+        (
+            "printf '#EXTM3U\\n#EXT-X-TARGETDURATION:1\\n#EXTINF:1,\\nx.ts\\n'",
+            "-o out.mkv",
+            "playlist",
+        ),
     ] {
         let done = through_pipe(here, from, args);
         let said = said(&done);

@@ -237,15 +237,15 @@ impl Access {
 
     /// Adds what goes before `-i`.
     pub(crate) fn limit<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        let (protocols, mut formats) = match self.playlists {
-            Playlists::Refuse => (PROTOCOLS, CONTAINERS.to_vec()),
-            Playlists::Allow => (LOCAL_PROTOCOLS, [CONTAINERS, IN_PLAYLISTS].concat()),
+        let (protocols, formats) = match (self.playlists, &self.demuxer) {
+            (Playlists::Refuse, Some(demuxer)) => (PROTOCOLS, demuxer.clone()),
+            (Playlists::Refuse, None) => (PROTOCOLS, CONTAINERS.join(",")),
+            // What a playlist names has a format of its own.
+            (Playlists::Allow, _) => {
+                (LOCAL_PROTOCOLS, [CONTAINERS, PLAYLISTS, IN_PLAYLISTS].concat().join(","))
+            }
         };
-        if self.playlists == Playlists::Allow {
-            formats.extend(PLAYLISTS);
-        }
-        command.args(["-protocol_whitelist", protocols]);
-        command.args(["-format_whitelist", &formats.join(",")]);
+        command.args(["-protocol_whitelist", protocols, "-format_whitelist", &formats]);
         if let Some(demuxer) = &self.demuxer {
             command.args(["-f", demuxer]);
             match demuxer.as_str() {
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn later_commands_take_the_demuxer_that_was_found() {
         let access = Access::new(Playlists::Refuse).by("mov,mp4,m4a,3gp,3g2,mj2");
-        assert_eq!(words(&access)[4..], ["-f", "mov"]);
+        assert_eq!(words(&access)[2..], ["-format_whitelist", "mov", "-f", "mov"]);
         let concat = Access::new(Playlists::Allow).by("concat");
         assert_eq!(words(&concat)[4..], ["-f", "concat", "-safe", "0"]);
     }
