@@ -57,10 +57,10 @@ pub enum WeightsError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: ConvertError,
+        source: Box<ConvertError>,
     },
     /// A file does not contain the tensors of the version.
-    #[error("{} does not contain the weights of RIFE {version}", path.display())]
+    #[error("cannot use {} for RIFE {version}", path.display())]
     OtherModel {
         /// The requested version.
         version: ModelVersion,
@@ -84,7 +84,7 @@ pub enum WeightsError {
         /// The weights folder.
         folder: PathBuf,
         /// The reason.
-        source: FetchError,
+        source: Box<FetchError>,
     },
 }
 
@@ -106,7 +106,10 @@ impl WeightsError {
     /// The hint of the first [`WeightsError`] among an error and its sources.
     pub fn hint_in(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         std::iter::successors(Some(error), |error| error.source())
-            .find_map(|error| error.downcast_ref::<Self>())
+            .find_map(|error| {
+                let boxed = || error.downcast_ref::<Box<Self>>().map(AsRef::as_ref);
+                error.downcast_ref::<Self>().or_else(boxed)
+            })
             .and_then(Self::hint)
     }
 
@@ -118,7 +121,7 @@ impl WeightsError {
     pub(super) fn damaged(path: &Path) -> impl FnOnce(ConvertError) -> Self {
         move |error| match error.into_innermost() {
             ConvertError::Io { op, source, .. } => Self::io(op, path)(source),
-            source => Self::Damaged { path: path.to_owned(), source },
+            source => Self::Damaged { path: path.to_owned(), source: Box::new(source) },
         }
     }
 }
@@ -202,4 +205,31 @@ pub enum FetchError {
         /// The digest of the member.
         got: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer<E: std::error::Error + 'static>(#[source] E);
+
+    #[test]
+    fn hint_is_found_behind_other_errors() {
+        let failed = || WeightsError::Fetch {
+            version: ModelVersion::V4_6,
+            file: "rife46.pth".into(),
+            upstream: "https://example.com".into(),
+            folder: "w".into(),
+            source: Box::new(FetchError::NotPackaged),
+        };
+        let expected = "download rife46.pth by hand from https://example.com and put it in w";
+        let hint = WeightsError::hint_in;
+        assert_eq!(hint(&failed()).as_deref(), Some(expected));
+        assert_eq!(hint(&Outer(Outer(failed()))).as_deref(), Some(expected));
+        assert_eq!(hint(&Outer(Box::new(failed()))).as_deref(), Some(expected));
+        assert_eq!(hint(&Outer(WeightsError::NoFolder)), None);
+        assert_eq!(hint(&io::Error::other("x")), None);
+    }
 }

