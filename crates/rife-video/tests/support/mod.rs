@@ -7,7 +7,7 @@ use rife_runtime::FrameSize;
 use rife_video::{
     Colour, Encoding, EncodingRequest, Hdr, Mux, NutFormat, NutWriter, Orientation, Planes,
     Programs, Rational, RawFormat, ShowInfo, Target, check_encoding, choose_encoding, concat_list,
-    decode_command, join, parse_showinfo, probe, segment_command, working_format,
+    decode_command, differences, join, parse_showinfo, probe, segment_command, working_format,
 };
 use tempfile::TempDir;
 
@@ -233,9 +233,7 @@ pub fn passed(
     let stored = stored.unwrap_or(Orientation::IDENTITY);
     let target = Target::of_container(out.container);
     let turns = target.is_some_and(|target| target.turns_pixels(stored));
-    join(
-        programs,
-        &Mux {
+    let mux = Mux {
             list: &folder.join("list.txt"),
             original: source.as_ref().map(|(path, source)| (*path, source)),
             output: &folder.join(format!("out.{}", out.container)),
@@ -254,7 +252,8 @@ pub fn passed(
                 let aspect = source.video.sample_aspect?;
                 Some(if turns { stored.sample_aspect(aspect) } else { aspect })
             }),
-        },
-    )
-    .unwrap()
+        };
+    let mut lines = join(programs, &mux, "joining the segments").unwrap();
+    lines.extend(differences(programs, &mux).unwrap());
+    lines
 }
