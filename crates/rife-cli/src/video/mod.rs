@@ -100,7 +100,7 @@ fn carry_out(args: InterpolateArgs) -> Result<()> {
     // It stays until the sound is copied from it, too.
     let _copy = input.copy.take();
     let mut job = Job::new(args, output, &input, found)?;
-    let timeline = Timeline::new(job.rate, input.tick)?;
+    let timeline = Timeline::new(job.rate, input.tick)?.rounded_to(input.rounding);
     if job.args.video.dry_run {
         return job.tell_plan(&input, &timeline);
     }

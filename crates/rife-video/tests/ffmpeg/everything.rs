@@ -221,7 +221,7 @@ fn sources() -> (TempDir, Vec<(&'static str, &'static [&'static str])>) {
         &format!(
             "{inputs} {all} -map 3 {x264} -c:a:0 pcm_s16le -c:a:1 flac -c:s:0 ass -c:s:1 srt {streams} \
          -metadata:s:s:1 title=Other -attach font.ttf -metadata:s:t:0 mimetype=font/ttf -attach cover.jpg \
-         -metadata:s:t:1 mimetype=image/jpeg -metadata CATALOG_NUMBER=77 -timecode 01:00:00:10 in.mkv"
+         -metadata:s:t:1 mimetype=image/jpeg -metadata CATALOG_NUMBER=77 -metadata:s:v:0 timecode=01:00:00:10 in.mkv"
         ),
     );
     ffmpeg(

@@ -234,25 +234,25 @@ pub fn passed(
     let target = Target::of_container(out.container);
     let turns = target.is_some_and(|target| target.turns_pixels(stored));
     let mux = Mux {
-            list: &folder.join("list.txt"),
-            original: source.as_ref().map(|(path, source)| (*path, source)),
-            output: &folder.join(format!("out.{}", out.container)),
-            container: out.container,
-            audio: !out.slow,
-            others: !out.slow,
-            turned: if turns { stored } else { Orientation::IDENTITY },
-            size: clip.raw.size,
-            reported: &encoding.lost,
-            offset: Rational::from(0),
-            last: None,
-            time_scale: *tick.denom(),
-            rate: encoding.rate,
-            colour: &encoding.colour,
-            sample_aspect: source.as_ref().and_then(|(_, source)| {
-                let aspect = source.video.sample_aspect?;
-                Some(if turns { stored.sample_aspect(aspect) } else { aspect })
-            }),
-        };
+        list: &folder.join("list.txt"),
+        original: source.as_ref().map(|(path, source)| (*path, source)),
+        output: &folder.join(format!("out.{}", out.container)),
+        container: out.container,
+        audio: !out.slow,
+        others: !out.slow,
+        turned: if turns { stored } else { Orientation::IDENTITY },
+        size: clip.raw.size,
+        reported: &encoding.lost,
+        offset: Rational::from(0),
+        last: None,
+        time_scale: *tick.denom(),
+        rate: encoding.rate,
+        colour: &encoding.colour,
+        sample_aspect: source.as_ref().and_then(|(_, source)| {
+            let aspect = source.video.sample_aspect?;
+            Some(if turns { stored.sample_aspect(aspect) } else { aspect })
+        }),
+    };
     let mut lines = join(programs, &mux, "joining the segments").unwrap();
     lines.extend(differences(programs, &mux).unwrap());
     lines
