@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rife_runtime::{Frame, FrameSize};
 use rife_video::{
     Colour, ContentHash, EncodingRequest, Error, Fingerprint, Hdr, Job, JobFolder, JobHandle,
-    JobSettings, Planes, Programs, Progress, Rational, RawFormat, choose_encoding, pixel_format,
+    JobSettings, Orientation, Planes, Programs, Progress, Rational, RawFormat, choose_encoding,
+    pixel_format,
 };
 
 const RATE: i64 = 4;
@@ -41,6 +42,8 @@ fn settings(output: &Path, resume: bool) -> JobSettings {
         resume,
         encoding: encoding.unwrap(),
         raw,
+        turned: Orientation::IDENTITY,
+        reported: Vec::new(),
         tick: Rational::new(1, RATE),
         rate: Rational::from(RATE),
         sample_aspect: None,
