@@ -358,7 +358,10 @@ fn hint(kind: ErrorKind, typed: &[OsString]) -> Option<String> {
         let name = name.to_string_lossy();
         return Some(format!("for a file of that name write ./{name}, or put it after --"));
     }
-    let pictures = typed.iter().filter(|word| Format::of(Path::new(word)).is_ok()).count();
+    let is_output = |at: usize| at > 0 && (typed[at - 1] == "-o" || typed[at - 1] == "--output");
+    let is_picture = |word: &OsString| Format::of(Path::new(word)).is_ok();
+    let inputs = typed.iter().enumerate().filter(|(at, word)| is_picture(word) && !is_output(*at));
+    let pictures = inputs.count();
     let many = kind == ErrorKind::UnknownArgument && pictures > 2;
     many.then(|| "for more than two pictures name their folder".to_owned())
 }

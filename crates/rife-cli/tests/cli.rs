@@ -309,7 +309,7 @@ fn what_cannot_be_done_is_refused_in_one_line_and_leaves_nothing() {
         ("a.png b.png -o m.png --engine warp", "baseline"),
         ("a.png b.png -o m.png --device tpu", "cuda[:N]"),
         ("a.png b.png -o m.png --device cuda:250", "cuda:250"),
-        ("a.png b.png -o m.png --engine optimized --device cpu --precision f16", "in f32"),
+        ("a.png b.png -o m.png --engine optimized --device cpu --precision f16", "supports f32"),
         ("a.png b.png -o m.png --precision f8", "tf32"),
         ("a.png b.png -o m.png --precision tf32 --device cpu", "f32 and f16"),
         ("a.png b.png -o m.png --ensemble", "4.6"),

@@ -46,13 +46,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readme_shows_the_recorded_jobs() {
+    fn benchmarking_guide_shows_the_recorded_jobs() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a text");
         let record = serde_json::from_str(&read("docs/results/video/h100.json")).expect("a record");
         let printed = render(&record);
         let (_, jobs) = printed.split_once("\n\n").expect("a heading");
         let block = format!("```text\n{jobs}```\n");
-        assert!(read("README.md").contains(&block), "README.md must contain\n{block}");
+        assert!(
+            read("docs/benchmarking.md").contains(&block),
+            "docs/benchmarking.md must contain\n{block}"
+        );
     }
 }
