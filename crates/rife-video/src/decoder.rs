@@ -29,8 +29,9 @@ pub struct Expected {
     pub frames: Option<u64>,
     /// When the stream ends, s, on the timeline of the frames' times.
     pub end: Option<Rational>,
-    /// How long nothing that can be read comes at the start of the file, s.
-    pub before: Rational,
+    /// Where the timeline of the frames' times starts on the container's clock, s, if that clock
+    /// starts at 0.
+    pub origin: Option<Rational>,
     /// The index of the stream in the file.
     pub stream: usize,
     /// Whether a frame may be stored as two packets, one for each field.
@@ -65,7 +66,7 @@ impl Expected {
             frame_time: constant.or(video.avg_rate).unwrap_or(stated).recip(),
             frames: video.frames.filter(|_| !video.frames_estimated),
             end: video.end,
-            before: source.unreadable_start(),
+            origin: source.clock_origin(),
             stream: video.index,
             fields: video.interlaced,
         }
@@ -233,13 +234,15 @@ impl Decoder {
         }
         // What is damaged may have cost packets, which leaves gaps in the times, or not, which
         // leaves packets without a frame.
-        let gaps = self.times.lost(self.expected.before, self.expected.end);
+        let gaps = self.times.lost(self.expected.end);
         let packets = count_packets(&self.programs, &self.path, self.expected.stream);
         let mut packets = packets.unwrap_or(0);
         if self.expected.fields && packets > self.read * 3 / 2 {
             packets /= 2;
         }
-        gaps.max(packets.saturating_sub(self.read))
+        let lost = gaps.max(packets.saturating_sub(self.read));
+        // Packets that are lost at the start leave no gap. A late start alone is no damage.
+        if lost == 0 { self.times.lost_before(self.expected.origin) } else { lost }
     }
 }
 
@@ -252,7 +255,9 @@ fn damaged(path: &Path, read: u64, lost: u64, concealed: u64, complaint: Option<
     let path = path.display();
     let mut text = match lost {
         0 => {
-            format!("parts of the picture may be wrong: {path} is damaged; every frame was decoded")
+            format!(
+                "parts of the picture may be wrong: {path} is damaged; every frame found was decoded"
+            )
         }
         _ => format!("{} of {} could not be decoded: {path} is damaged", frames(lost), read + lost),
     };
@@ -371,18 +376,21 @@ impl Times {
         self.tick * ticks.max(Rational::from(1))
     }
 
-    /// Frames that are missing between those there are, up to the end of the stream and at its
-    /// start, where nothing can be read for `before` s; at a constant rate, 0 without one.
-    fn lost(&self, before: Rational, end: Option<Rational>) -> u64 {
-        let Some(((rate, first), last)) = self.rate.zip(self.first).zip(self.last) else {
-            return 0;
-        };
-        let frames =
-            |time: Rational| u64::try_from((time * rate).round().to_integer()).unwrap_or(0);
-        let zero = Rational::from(0);
-        let head = if before > zero { frames(before + first) } else { 0 };
-        let tail = end.map_or(0, |end| frames(end - last - rate.recip()));
-        head + self.missing + tail
+    /// Frames that are missing between those there are and up to the end of the stream, at a
+    /// constant rate; 0 without one.
+    fn lost(&self, end: Option<Rational>) -> u64 {
+        let after = self.last.zip(end).map(|(last, end)| end - last - self.frame_time);
+        self.missing + after.map_or(0, |time| self.frames_in(time))
+    }
+
+    /// Frames that fit before the first, if the container's clock starts at 0.
+    fn lost_before(&self, origin: Option<Rational>) -> u64 {
+        self.first.zip(origin).map_or(0, |(first, origin)| self.frames_in(origin + first))
+    }
+
+    fn frames_in(&self, time: Rational) -> u64 {
+        let frames = self.rate.map(|rate| (time * rate).round().to_integer());
+        frames.map_or(0, |frames| u64::try_from(frames).unwrap_or(0))
     }
 }
 
@@ -395,8 +403,8 @@ mod tests {
     }
 
     fn expected(time_base: Rational, rate: Option<Rational>, frame_time: Rational) -> Expected {
-        let (frames, end, before) = (None, None, Rational::from(0));
-        Expected { time_base, rate, frame_time, frames, end, before, stream: 0, fields: false }
+        let (frames, end, origin) = (None, None, None);
+        Expected { time_base, rate, frame_time, frames, end, origin, stream: 0, fields: false }
     }
 
     #[test]
@@ -408,7 +416,7 @@ mod tests {
             let rounded = (exact * 1000).round() / 1000;
             assert_eq!(times.next(Some(rounded)), exact);
         }
-        assert_eq!(times.lost(r(0, 1), Some(r(10_000, 1) / rate + r(7, 1000))), 0);
+        assert_eq!(times.lost(Some(r(10_000, 1) / rate + r(7, 1000))), 0);
         // One that lies elsewhere stays there.
         let last = r(10_000, 1) / rate;
         assert_eq!(times.next(Some(last + r(12, 1000))), last + r(12, 1000));
@@ -460,11 +468,11 @@ mod tests {
         for at in [0, 1, 2, 7, 8, 10] {
             times.next(Some(r(at, 25)));
         }
-        let zero = r(0, 1);
-        assert_eq!(times.lost(zero, None), 5);
-        assert_eq!(times.lost(zero, Some(r(11, 25))), 5);
-        assert_eq!(times.lost(zero, Some(r(13, 25))), 7);
-        assert_eq!(times.lost(r(10, 25), None), 15);
+        assert_eq!(times.lost(None), 5);
+        assert_eq!(times.lost(Some(r(11, 25))), 5);
+        assert_eq!(times.lost(Some(r(13, 25))), 7);
+        assert_eq!(times.lost_before(None), 0);
+        assert_eq!(times.lost_before(Some(r(10, 25))), 10);
     }
 
     #[test]

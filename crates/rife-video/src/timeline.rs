@@ -220,10 +220,6 @@ impl Timeline {
                  containers have: take a smaller factor, or --fps"
             )));
         }
-        let mut rounding = wide(time_base);
-        if let Rate::Fps(fps) = rate {
-            rounding = rounding.min(wide(fps.recip()) / 2);
-        }
         Ok(Self {
             rate,
             tick,
@@ -234,8 +230,19 @@ impl Timeline {
             last: None,
             previous: None,
             shortest: None,
-            rounding,
+            rounding: Wide::from(0),
         })
+    }
+
+    /// States that the source's times are rounded to multiples of `unit` s: its end is known no
+    /// better, and a rounding error at the end must not become an output frame.
+    #[must_use]
+    pub fn rounded_to(mut self, unit: Rational) -> Self {
+        self.rounding = match self.rate {
+            Rate::Fps(fps) => wide(unit).min(wide(fps.recip()) / 2),
+            Rate::Factor(_) | Rate::Slow(_) => Wide::from(0),
+        };
+        self
     }
 
     /// Seconds of a tick of the output: 1/n.
@@ -469,8 +476,13 @@ mod tests {
         for unit in [1_000_000, 1000] {
             let times: Vec<_> = (0..50).map(|i| r(i, 30)).collect();
             let end = r((5 * unit + 2) / 3, unit);
-            let all = run(Rate::Fps(r(60, 1)), &times, end - times[49], r(1, unit));
-            assert_eq!(all.len(), 100, "in 1/{unit} s");
+            let mut line = Timeline::new(Rate::Fps(r(60, 1)), r(1, unit)).unwrap();
+            line = line.rounded_to(r(1, unit));
+            for pair in times.windows(2) {
+                line.pair(pair[0], pair[1]);
+            }
+            line.last(times[49], end - times[49]);
+            assert_eq!(line.made(), 100, "in 1/{unit} s");
         }
     }
 

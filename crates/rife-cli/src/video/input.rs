@@ -36,6 +36,8 @@ pub(crate) struct Input {
     pub(crate) said: Colour,
     /// Seconds of which every time is a multiple.
     pub(crate) tick: Rational,
+    /// Seconds that times may be off by, as the container rounds them; 0 where they are exact.
+    pub(crate) rounding: Rational,
     /// Frames a second, on average.
     pub(crate) rate: Rational,
     /// Whether the container does not claim a constant rate.
@@ -116,6 +118,7 @@ impl Input {
             raw: working.raw,
             format,
             tick: expected.tick(),
+            rounding: if expected.rate.is_none() { video.time_base } else { Rational::from(0) },
             rate: expected.frame_time.recip(),
             variable: expected.rate.is_none(),
             frames: video.frames,
@@ -140,6 +143,7 @@ impl Input {
             said: header.colour.clone(),
             colour: header.colour,
             tick: rate.recip(),
+            rounding: Rational::from(0),
             rate,
             variable: false,
             frames: None,
@@ -190,6 +194,7 @@ impl Input {
             said: colour.clone(),
             colour,
             tick: rate.recip(),
+            rounding: Rational::from(0),
             rate,
             variable: false,
             frames: None,
@@ -228,6 +233,7 @@ impl Input {
             colour: Colour::default(),
             said: Colour::default(),
             tick: rate.recip(),
+            rounding: Rational::from(0),
             rate,
             variable: false,
             frames: Some(pictures.len() as u64),

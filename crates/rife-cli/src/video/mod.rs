@@ -81,7 +81,7 @@ fn carry_out(args: InterpolateArgs) -> Result<()> {
     }
     let input = Input::open(&args, &mut programs)?;
     let job = Job::new(args, output, &input, found)?;
-    let timeline = Timeline::new(job.rate, input.tick)?;
+    let timeline = Timeline::new(job.rate, input.tick)?.rounded_to(input.rounding);
     if job.args.video.dry_run {
         return job.tell_plan(&input, &timeline);
     }

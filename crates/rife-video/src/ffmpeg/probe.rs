@@ -58,11 +58,10 @@ impl Probed {
         self.container.split(',').any(|name| JUMPING.contains(&name))
     }
 
-    /// How long nothing that can be read comes at the start, s. Matroska's clock starts at 0:
-    /// where every stream starts later, what came first is damaged, or was cut off.
-    pub(crate) fn unreadable_start(&self) -> Rational {
-        let from_zero = self.container.split(',').any(|name| name == "matroska");
-        if from_zero { self.start.max(Rational::from(0)) } else { Rational::from(0) }
+    /// Where ffmpeg's times start on the container's clock, s; `None` where that clock may start
+    /// anywhere. Matroska's starts at 0.
+    pub(crate) fn clock_origin(&self) -> Option<Rational> {
+        self.container.split(',').any(|name| name == "matroska").then_some(self.start)
     }
 
     /// What ffmpeg counts times from, s.
