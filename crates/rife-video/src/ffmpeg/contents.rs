@@ -193,7 +193,9 @@ fn tags(value: &Value) -> Tags {
         let key = key.to_lowercase().replace(' ', "_");
         let value = value.as_str()?.trim();
         let undetermined = key == "language" && value == "und";
-        let of_writing = OF_WRITING.contains(&base(&key));
+        // Cameras put their own name there, and ffmpeg its own.
+        let own = key == "software" && value.starts_with("Lavf");
+        let of_writing = own || OF_WRITING.contains(&base(&key));
         (!undetermined && !of_writing && !value.is_empty()).then(|| (key, value.to_owned()))
     });
     tags.collect()
