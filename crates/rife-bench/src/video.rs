@@ -15,8 +15,11 @@ use crate::subject::Size;
 pub fn read(path: &Path, most: usize) -> Result<(Size, Vec<Vec<u8>>)> {
     // A name that begins with a dash is a name all the same.
     let file = std::path::absolute(path).with_context(|| format!("{}", path.display()))?;
-    let mut child = Command::new("ffmpeg")
-        .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-i"])
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-hide_banner", "-loglevel", "error"]);
+    rife_video::limit_input(&mut command);
+    let mut child = command
+        .arg("-i")
         .arg(file)
         .args(["-map", "0:v:0", "-frames:v", &most.to_string()])
         .args(["-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm"])
@@ -46,7 +49,12 @@ pub fn read(path: &Path, most: usize) -> Result<(Size, Vec<Vec<u8>>)> {
             let last = complaint.lines().last().map(str::trim).unwrap_or_default();
             // What ffmpeg says last of a file without pictures is how to do without them.
             let none = complaint.contains("matches no streams");
-            let why = if none { "it has no pictures" } else { last };
+            let names_others = complaint.contains("Format not on whitelist");
+            let why = match (none, names_others) {
+                (true, _) => "it has no pictures",
+                (_, true) => "it is a playlist, or no video that holds all its frames in one file",
+                _ => last,
+            };
             let error = read.err().map(|error| format!("{error:#}")).unwrap_or_default();
             bail!(
                 "cannot read {} as a video: {}",

@@ -8,7 +8,7 @@ mod probe;
 mod programs;
 mod words;
 
-pub use access::Playlists;
+pub use access::{Playlists, limit_input};
 pub use encoder::{Encoding, EncodingRequest, check_encoding, choose_encoding, segment_command};
 pub use mux::{
     LastFrame, Mux, ShowInfo, concat_list, count_frames, decode_command, mux_command,
