@@ -26,194 +26,28 @@ const LOCAL_PROTOCOLS: &str = "file,pipe,crypto,data";
 /// Demuxers of videos that hold all there is in one file. Those of single pictures are among them,
 /// but for `svg_pipe`: such a picture names others. Names that a release of ffmpeg does not know do
 /// no harm.
-const CONTAINERS: &[&str] = &[
-    "3dostr",
-    "4xm",
-    "amv",
-    "anm",
-    "apng",
-    "argo_brp",
-    "asf",
-    "asf_o",
-    "av1",
-    "avi",
-    "avs",
-    "avs2",
-    "avs3",
-    "bethsoftvid",
-    "bfi",
-    "bink",
-    "bmp_pipe",
-    "bmv",
-    "c93",
-    "cavsvideo",
-    "cdxl",
-    "cine",
-    "cri_pipe",
-    "dcstr",
-    "dds_pipe",
-    "dhav",
-    "dirac",
-    "dnxhd",
-    "dpx_pipe",
-    "dsicin",
-    "dv",
-    "dxa",
-    "ea",
-    "ea_cdata",
-    "evc",
-    "exr_pipe",
-    "film_cpk",
-    "filmstrip",
-    "fits",
-    "flic",
-    "flv",
-    "frm",
-    "gdv",
-    "gem_pipe",
-    "gif",
-    "gif_pipe",
-    "gxf",
-    "h261",
-    "h263",
-    "h264",
-    "hdr_pipe",
-    "hevc",
-    "hnm",
-    "iamf",
-    "idcin",
-    "iff",
-    "ifv",
-    "ingenient",
-    "ipmovie",
-    "ipu",
-    "iss",
-    "iv8",
-    "ivf",
-    "ivr",
-    "j2k_pipe",
-    "jpeg_pipe",
-    "jpegls_pipe",
-    "jpegxl_anim",
-    "jpegxl_pipe",
-    "jpegxs_pipe",
-    "jv",
-    "kux",
-    "live_flv",
-    "lmlm4",
-    "lvf",
-    "lxf",
-    "m4v",
-    "matroska",
-    "mgsts",
-    "mjpeg",
-    "mjpeg_2000",
-    "mm",
-    "moflex",
-    "mov",
-    "mpeg",
-    "mpegts",
-    "mpegvideo",
-    "mpjpeg",
-    "msnwctcp",
-    "mtv",
-    "mv",
-    "mvi",
-    "mxf",
-    "mxg",
-    "nc",
-    "nsv",
-    "nut",
-    "nuv",
-    "obu",
-    "ogg",
-    "paf",
-    "pam_pipe",
-    "pbm_pipe",
-    "pcx_pipe",
-    "pfm_pipe",
-    "pgm_pipe",
-    "pgmyuv_pipe",
-    "pgx_pipe",
-    "phm_pipe",
-    "photocd_pipe",
-    "pictor_pipe",
-    "pmp",
-    "png_pipe",
-    "ppm_pipe",
-    "psd_pipe",
-    "psxstr",
-    "pva",
-    "qcp",
-    "qdraw_pipe",
-    "qoi_pipe",
-    "r3d",
-    "rl2",
-    "rm",
-    "roq",
-    "rpl",
-    "sdr2",
-    "ser",
-    "sga",
-    "sgi_pipe",
-    "siff",
-    "simbiosis_imx",
-    "smjpeg",
-    "smk",
-    "smush",
-    "sunrast_pipe",
-    "svs",
-    "swf",
-    "thp",
-    "tiertexseq",
-    "tiff_pipe",
-    "tmv",
-    "txd",
-    "ty",
-    "vbn_pipe",
-    "vc1",
-    "vc1test",
-    "vivo",
-    "vmd",
-    "vqf",
-    "vvc",
-    "wc3movie",
-    "webm",
-    "webp",
-    "webp_anim",
-    "webp_pipe",
-    "wsvqa",
-    "wtv",
-    "xbm_pipe",
-    "xmv",
-    "xpm_pipe",
-    "xwd_pipe",
-    "yop",
-    "yuv4mpegpipe",
-    // Sound alone: refused with a better reason than this one.
-    "aac",
-    "ac3",
-    "aiff",
-    "amr",
-    "ape",
-    "au",
-    "caf",
-    "dsf",
-    "dts",
-    "eac3",
-    "flac",
-    "mp3",
-    "tta",
-    "w64",
-    "wav",
-    "wv",
-];
+const CONTAINERS: &str = "\
+    3dostr,4xm,amv,anm,apng,argo_brp,asf,asf_o,av1,avi,avs,avs2,avs3,bethsoftvid,bfi,bink,\
+    bmp_pipe,bmv,c93,cavsvideo,cdxl,cine,cri_pipe,dcstr,dds_pipe,dhav,dirac,dnxhd,dpx_pipe,\
+    dsicin,dv,dxa,ea,ea_cdata,evc,exr_pipe,film_cpk,filmstrip,fits,flic,flv,frm,gdv,\
+    gem_pipe,gif,gif_pipe,gxf,h261,h263,h264,hdr_pipe,hevc,hnm,iamf,idcin,iff,ifv,ingenient,\
+    ipmovie,ipu,iss,iv8,ivf,ivr,j2k_pipe,jpeg_pipe,jpegls_pipe,jpegxl_anim,jpegxl_pipe,\
+    jpegxs_pipe,jv,kux,live_flv,lmlm4,lvf,lxf,m4v,matroska,mgsts,mjpeg,mjpeg_2000,mm,moflex,\
+    mov,mpeg,mpegts,mpegvideo,mpjpeg,msnwctcp,mtv,mv,mvi,mxf,mxg,nc,nsv,nut,nuv,obu,ogg,paf,\
+    pam_pipe,pbm_pipe,pcx_pipe,pfm_pipe,pgm_pipe,pgmyuv_pipe,pgx_pipe,phm_pipe,photocd_pipe,\
+    pictor_pipe,pmp,png_pipe,ppm_pipe,psd_pipe,psxstr,pva,qcp,qdraw_pipe,qoi_pipe,r3d,rl2,\
+    rm,roq,rpl,sdr2,ser,sga,sgi_pipe,siff,simbiosis_imx,smjpeg,smk,smush,sunrast_pipe,svs,\
+    swf,thp,tiertexseq,tiff_pipe,tmv,txd,ty,vbn_pipe,vc1,vc1test,vivo,vmd,vqf,vvc,wc3movie,\
+    webm,webp,webp_anim,webp_pipe,wsvqa,wtv,xbm_pipe,xmv,xpm_pipe,xwd_pipe,yop,yuv4mpegpipe";
+
+/// Demuxers of sound alone: files of these are refused later, with a better reason.
+const SOUND: &str = "aac,ac3,aiff,amr,ape,au,caf,dsf,dts,eac3,flac,mp3,tta,w64,wav,wv";
 
 /// Demuxers of what names other files.
-const PLAYLISTS: &[&str] = &["hls", "applehttp", "dash", "concat", "imf", "webm_dash_manifest"];
+const PLAYLISTS: &str = "hls,applehttp,dash,concat,imf,webm_dash_manifest";
 
 /// Formats of streams, subtitles and the like, that only playlists name.
-const IN_PLAYLISTS: &[&str] = &["webvtt"];
+const IN_PLAYLISTS: &str = "webvtt";
 
 /// What a command may open for an input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -239,10 +73,10 @@ impl Access {
     pub(crate) fn limit<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let (protocols, formats) = match (self.playlists, &self.demuxer) {
             (Playlists::Refuse, Some(demuxer)) => (PROTOCOLS, demuxer.clone()),
-            (Playlists::Refuse, None) => (PROTOCOLS, CONTAINERS.join(",")),
+            (Playlists::Refuse, None) => (PROTOCOLS, format!("{CONTAINERS},{SOUND}")),
             // What a playlist names has a format of its own.
             (Playlists::Allow, _) => {
-                (LOCAL_PROTOCOLS, [CONTAINERS, PLAYLISTS, IN_PLAYLISTS].concat().join(","))
+                (LOCAL_PROTOCOLS, format!("{CONTAINERS},{SOUND},{PLAYLISTS},{IN_PLAYLISTS}"))
             }
         };
         command.args(["-protocol_whitelist", protocols, "-format_whitelist", &formats]);
@@ -270,7 +104,7 @@ pub(crate) fn refused_demuxer(message: &str) -> Option<&str> {
 
 /// Why a file is not read that this demuxer would have to read.
 pub(crate) fn refusal(demuxer: &str, playlists: Playlists) -> String {
-    if PLAYLISTS.contains(&demuxer) && playlists == Playlists::Refuse {
+    if PLAYLISTS.split(',').any(|name| name == demuxer) && playlists == Playlists::Refuse {
         return format!(
             "its content is a playlist ({demuxer}), which can make other files of this machine part \
              of the output; if you trust it, --allow-playlists reads it, with local files only"

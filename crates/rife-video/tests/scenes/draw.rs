@@ -154,7 +154,8 @@ impl Scene {
         above * (1.0 - fy) + below * fy
     }
 
-    fn colour(&self, x: f32, y: f32, object: f32) -> Rgb {
+    /// The colour at a place, of which `shapes` are those that may be there.
+    fn colour(&self, x: f32, y: f32, shapes: &[(&Shape, f32)]) -> Rgb {
         let down = (y / 0.5625).clamp(0.0, 1.0);
         let (mut colour, mut texture) = match self.style {
             Style::Anime => (if down < 0.5 { self.top } else { self.bottom }, 0.0),
@@ -163,8 +164,7 @@ impl Scene {
                 (mixed, 18.0)
             }
         };
-        let object = (&self.object, object);
-        for (shape, left) in self.shapes.iter().map(|shape| (shape, shape.x)).chain([object]) {
+        for (shape, left) in shapes {
             let (dx, dy) = ((x - left) / shape.w * 2.0, (y - shape.y) / shape.h * 2.0);
             let inside =
                 if shape.round { dx * dx + dy * dy < 1.0 } else { dx.abs().max(dy.abs()) < 1.0 };
@@ -188,6 +188,11 @@ impl Scene {
         let samples = if camera.blur > 0.0 { 7 } else { 1 };
         let mut pixels = Vec::with_capacity(SIZE.pixels());
         let unit = 1.0 / SIZE.width as f32;
+        let reach = 0.5 / camera.zoom + camera.blur;
+        let objects = [(&self.object, camera.object)];
+        let shapes = self.shapes.iter().map(|shape| (shape, shape.x)).chain(objects);
+        let seen = |(shape, x): &(&Shape, f32)| (x - 0.5 - camera.x).abs() < reach + shape.w;
+        let shapes: Vec<_> = shapes.filter(seen).collect();
         for row in 0..SIZE.height {
             for column in 0..SIZE.width {
                 let mut sum = [0.0; 3];
@@ -196,7 +201,7 @@ impl Scene {
                     let at = |px: usize, side: usize| (px as f32 - side as f32 / 2.0) * unit;
                     let x = at(column, SIZE.width) / camera.zoom + 0.5 + camera.x + along;
                     let y = at(row, SIZE.height) / camera.zoom + 0.28 + camera.y;
-                    let colour = self.colour(x, y, camera.object);
+                    let colour = self.colour(x, y, &shapes);
                     sum = [0, 1, 2].map(|c| sum[c] + colour[c] / samples as f32);
                 }
                 pixels.push(sum);

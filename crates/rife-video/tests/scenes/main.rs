@@ -195,9 +195,44 @@ fn judgements_are_reproducible() {
 fn tiny_frames_are_judged() {
     for side in [1, 2, 3, 5, 16] {
         let size = rife_runtime::FrameSize::new(side, side);
-        let frame = |level: u8| rife_runtime::Frame::rgb8(size, vec![level; 3 * side * side]);
-        let frames: Vec<_> = [10, 10, 200, 90].map(|level| frame(level).unwrap()).to_vec();
+        let samples = |level: u8| vec![level; 3 * side * side];
+        let frame = |level: u8| rife_runtime::Frame::rgb8(size, samples(level)).unwrap();
+        let frames: Vec<_> = [10, 10, 200, 90].map(frame).to_vec();
         let found = by_structure(&frames);
         assert!(found.scores.iter().all(|score| score.is_finite()), "{side}: {found:?}");
     }
+}
+
+/// Prints what a pair of 1080p frames takes, of a scene that pans and so needs the whole search.
+#[test]
+#[ignore = "measures time, which other work on the machine changes; run it alone"]
+fn a_pair_of_full_hd_takes_less_than_a_millisecond() {
+    let size = rife_runtime::FrameSize::new(1920, 1080);
+    let format = rife_runtime::YuvFormat {
+        chroma: rife_runtime::Chroma::Yuv420,
+        depth: 8,
+        matrix: rife_runtime::Matrix::Bt709,
+        full_range: false,
+        siting: rife_runtime::Siting::Left,
+    };
+    let frame = |i: usize| {
+        let mut samples = vec![128; format.samples(size)];
+        for (y, row) in samples[..size.pixels()].chunks_mut(size.width).enumerate() {
+            for (x, sample) in row.iter_mut().enumerate() {
+                let cell = ((x + 150 * i) / 90 * 7919) ^ (y / 90 * 104_729);
+                *sample = 16 + (cell.wrapping_mul(2_654_435_761) >> 7 & 127) as u8;
+            }
+        }
+        rife_runtime::Frame::yuv8(size, format, samples).unwrap()
+    };
+    let frames: Vec<_> = (0..24).map(frame).collect();
+    let best = (0..5)
+        .map(|_| {
+            let start = std::time::Instant::now();
+            std::hint::black_box(by_structure(&frames));
+            start.elapsed().as_secs_f64() * 1e3 / 23.0
+        })
+        .fold(f64::INFINITY, f64::min);
+    println!("{best:.3} ms a pair");
+    assert!(best < 1.0, "{best:.3} ms");
 }
