@@ -1,17 +1,18 @@
 //! The engine against the golden runs of the oracle: the flow after each block, and random weights.
 
-use rife_testkit::tolerance::{F32_FLOW_PX, F32_IMAGE, max_error};
+use rife_testkit::tolerance::{F32_FLOW_PX, F32_IMAGE, max_error, psnr_db};
 
 use super::super::engine::CpuEngine;
 use super::super::kernels::picture::ESTIMATE;
 use super::super::level::Level;
 use super::super::session::CpuSession;
 use crate::engine::Load;
-use crate::goldens::{BlockFlow, Goldens, Run, Weights};
+use crate::goldens::{self, BlockFlow, Goldens, RANDOM_BF16_PSNR_DB, RANDOM_PSNR_DB, Run, Weights};
 use crate::{Optimization, Optimizations, Precision};
 
 fn session(
     goldens: &Goldens,
+    weights: &[u8],
     run: &Run<'_>,
     precision: Precision,
     optimizations: Optimizations,
@@ -28,7 +29,7 @@ fn session(
         batch: 1,
         threads: Some(2),
     };
-    let engine = CpuEngine::with_weights(&load, goldens.bytes(), level).unwrap();
+    let engine = CpuEngine::with_weights(&load, weights, level).unwrap();
     engine.cpu_session(run.size()).unwrap()
 }
 
@@ -55,7 +56,8 @@ fn estimates(session: &CpuSession) -> Vec<BlockFlow> {
 fn equals_the_oracle(goldens: &Goldens, optimizations: Optimizations, level: Level) {
     let blocks = goldens.version.spec().block_channels.len();
     for run in goldens.runs() {
-        let mut session = session(goldens, &run, Precision::F32, optimizations, level);
+        let mut session =
+            session(goldens, goldens.bytes(), &run, Precision::F32, optimizations, level);
         let name = format!("{} on {level}", run.name());
         let off = max_error(&run.image(&mut session), &run.golden_image());
         println!("{name}: image off by {off:.1e}");
@@ -100,4 +102,49 @@ fn each_level_equals_pytorch_with_random_weights() {
             equals_the_oracle(&goldens, Optimizations::all(), level);
         }
     }
+}
+
+#[test]
+#[cfg_attr(not(bf16_here), ignore = "this processor has no AVX512-BF16")]
+fn random_weights_give_nearly_the_oracles_image_in_bf16() {
+    for goldens in Goldens::all(Weights::Random) {
+        for run in goldens.runs() {
+            let (all, level) = (Optimizations::all(), Level::detected());
+            let bytes = goldens.bytes();
+            let mut session = session(&goldens, bytes, &run, Precision::Bf16, all, level);
+            let psnr = psnr_db(&run.image(&mut session), &run.golden_image());
+            println!("{}: {psnr:.1} dB", run.name());
+            assert!(psnr >= RANDOM_BF16_PSNR_DB, "{}: {psnr:.1} dB", run.name());
+        }
+    }
+}
+
+/// What the least PSNR of random weights is worth: two channels of any layer in each other's place give
+/// less.
+#[test]
+fn two_exchanged_channels_of_random_weights_show_in_every_precision() {
+    let mut hidden = Vec::new();
+    for goldens in Goldens::all(Weights::Random) {
+        let run = goldens.runs().next().unwrap();
+        let (all, level) = (Optimizations::all(), Level::detected());
+        for (tensor, shape) in goldens.version.spec().tensors() {
+            if shape.len() != 4 || !tensor.ends_with(".weight") {
+                continue;
+            }
+            let channel: usize = shape[1..].iter().product();
+            let weights = goldens::random(goldens.version, |name, values| {
+                if name == tensor {
+                    let (first, second) = values.split_at_mut(channel);
+                    first.swap_with_slice(&mut second[..channel]);
+                }
+            });
+            let mut session = session(&goldens, &weights, &run, Precision::F32, all, level);
+            let psnr = psnr_db(&run.image(&mut session), &run.golden_image());
+            println!("{}, {tensor}: {psnr:.1} dB", run.name());
+            if psnr >= RANDOM_PSNR_DB {
+                hidden.push(format!("{}, {tensor}: {psnr:.1} dB", run.name()));
+            }
+        }
+    }
+    assert!(hidden.is_empty(), "{}", hidden.join("\n"));
 }
