@@ -280,7 +280,7 @@ fn peers_script_of_the_working_folder_is_never_run() {
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path().join("a/b");
     std::fs::create_dir_all(&here).expect("folders");
-    for planted in [folder.path(), &here] {
+    for planted in [folder.path(), here.as_path()] {
         std::fs::create_dir(planted.join("tools")).expect("a folder");
         std::fs::write(planted.join("tools/peers.py"), "").expect("a script");
     }
