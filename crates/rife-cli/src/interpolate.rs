@@ -94,8 +94,8 @@ impl Job {
                 Some(_) => output.path.clone(),
                 None => args.output.clone(),
             };
-            let files = outputs.iter().filter(|output| !output.write_through).map(typed);
-            for path in files.filter(|path| path.symlink_metadata().is_ok()) {
+            let mut files = outputs.iter().filter(|output| !output.write_through).map(typed);
+            if let Some(path) = files.find(|path| path.symlink_metadata().is_ok()) {
                 bail!("{} exists: add --overwrite to replace it", path.display());
             }
         }

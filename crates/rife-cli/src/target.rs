@@ -76,7 +76,8 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
     Err(io::Error::other("too many links")).with_context(cannot)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;

@@ -84,7 +84,9 @@ fn damaged_packets_cost_only_their_frames_and_are_counted() {
     let here = folder.path();
     for extension in ["mp4", "mov", "mkv", "ts", "avi"] {
         let whole = format!("w.{extension}");
-        crate::support::ffmpeg(here, &format!("-i whole.mkv -c copy {whole}"));
+        // AVI stores H.264 with start codes.
+        let filter = if extension == "avi" { "-bsf:v h264_mp4toannexb" } else { "" };
+        crate::support::ffmpeg(here, &format!("-i whole.mkv -c copy {filter} {whole}"));
         for stream in ["v:0", "a:0"] {
             for at in [At::Start, At::Middle, At::End] {
                 let both = (stream, at) == ("v:0", At::Middle);

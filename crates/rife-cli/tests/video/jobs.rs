@@ -126,7 +126,7 @@ fn interrupted_job_keeps_finished_segments_only() {
         assert_eq!((names(here), names(&job(here))), before);
     };
     refused("--crf 3", &["encoder build: was x264 core", "encoder options: was -c:v libx264"]);
-    refused("--scene off", &["scene cuts: was hold above 10 %, is ignored"]);
+    refused("--scene off", &["scene cuts: was hold above 50 %, is ignored"]);
     refused("--static-threshold 2", &["static threshold: was 0 %, is 2 %"]);
     // What is stored decides: another program, other weights, other instructions.
     let journal = job(here).join("journal.json");

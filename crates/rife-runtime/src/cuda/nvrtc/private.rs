@@ -173,7 +173,8 @@ fn restrict(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::io::Read;
     use std::os::unix::fs::{PermissionsExt, symlink};
