@@ -75,92 +75,99 @@ impl Orientation {
         if self.swaps() { aspect.recip() } else { aspect }
     }
 
-    /// Where chroma lies in the turned picture; `None` where no format has a name for it.
-    fn siting(self, siting: Siting) -> Option<Siting> {
-        // Halves of a luma sample from the middle of the block.
-        let places = [
-            (Siting::Center, (0, 0)),
-            (Siting::Left, (-1, 0)),
-            (Siting::TopLeft, (-1, -1)),
-            (Siting::Top, (0, -1)),
-            (Siting::BottomLeft, (-1, 1)),
-            (Siting::Bottom, (0, 1)),
-        ];
-        let (_, (x, y)) = places.into_iter().find(|(name, _)| *name == siting)?;
-        let turned = (self.a * x + self.c * y, self.b * x + self.d * y);
-        places.into_iter().find(|(_, place)| *place == turned).map(|(name, _)| name)
-    }
-
-    /// The format that frames of `format` have to be in so that they can be turned plane by plane:
-    /// the same, or one of full chroma where chroma would come to lie elsewhere.
-    pub fn turnable(self, size: FrameSize, format: PixelFormat) -> PixelFormat {
-        let PixelFormat::Yuv(yuv) = format else { return format };
-        let odd = match yuv.chroma {
-            Chroma::Yuv420 => size.width % 2 == 1 || size.height % 2 == 1,
-            Chroma::Yuv422 => size.width % 2 == 1 || self.swaps(),
-            _ => return format,
-        };
-        // Along a column, the chroma of 4:2:2 lies with the luma.
-        let siting = match (yuv.chroma, yuv.siting) {
-            (Chroma::Yuv422, Siting::TopLeft | Siting::BottomLeft) => Siting::Left,
-            (Chroma::Yuv422, Siting::Top | Siting::Bottom) => Siting::Center,
-            (_, siting) => siting,
-        };
-        if self == Self::IDENTITY || !odd && self.siting(siting) == Some(siting) {
-            return format;
-        }
-        PixelFormat::Yuv(YuvFormat { chroma: Chroma::Yuv444, ..yuv })
-    }
-
-    /// A frame turned upright, in `format`.
+    /// A frame turned upright, in its own format. Luma and full chroma only move; chroma of less
+    /// resolution is interpolated where its samples come to lie elsewhere between those of luma.
     ///
     /// # Errors
-    /// When the format cannot hold the frame.
-    pub fn turn(self, frame: &Frame, format: PixelFormat) -> Result<Frame> {
+    /// When the frame has floats for samples, or the size is not supported.
+    pub fn turn(self, frame: &Frame) -> Result<Frame> {
         let (from, to) = (frame.size(), self.size(frame.size()));
-        let exact = self.turnable(from, frame.format());
-        let converted;
-        let frame = match frame.format() == exact {
-            true => frame,
-            false => {
-                converted = frame.converted(exact)?;
-                &converted
-            }
-        };
-        let planes =
-            crate::raw_format(from, exact).map(|raw| raw.plane_sizes()).unwrap_or_default();
-        let turned = match exact {
+        Ok(match frame.format() {
             PixelFormat::Rgb8 => {
                 let pixels: &[[u8; 3]] = bytemuck::cast_slice(frame.as_rgb8().unwrap_or_default());
-                Frame::rgb8(to, self.planes(pixels, &[(from.width, from.height)]).concat())?
+                Frame::rgb8(to, self.moved(pixels, from).concat())?
             }
             PixelFormat::Rgb16 => {
                 let samples = frame.as_rgb16().unwrap_or_default();
                 let pixels: &[[u16; 3]] = bytemuck::cast_slice(samples);
-                Frame::rgb16(to, self.planes(pixels, &[(from.width, from.height)]).concat())?
+                Frame::rgb16(to, self.moved(pixels, from).concat())?
             }
             PixelFormat::Yuv(yuv) if yuv.depth == 8 => {
-                Frame::yuv8(to, yuv, self.planes(frame.as_yuv8().unwrap_or_default(), &planes))?
+                let samples = frame.as_yuv8().unwrap_or_default();
+                Frame::yuv8(to, yuv, self.yuv(samples, from, yuv, |value| value as u8))?
             }
             PixelFormat::Yuv(yuv) => {
-                Frame::yuv16(to, yuv, self.planes(frame.as_yuv16().unwrap_or_default(), &planes))?
+                let samples = frame.as_yuv16().unwrap_or_default();
+                Frame::yuv16(to, yuv, self.yuv(samples, from, yuv, |value| value as u16))?
             }
             other => return Err(Error::Refused(format!("cannot rotate frames of {other:?}"))),
+        })
+    }
+
+    /// The planes of luma and chroma, turned.
+    fn yuv<T: Copy + Into<f32>>(
+        self,
+        samples: &[T],
+        size: FrameSize,
+        yuv: YuvFormat,
+        sample: impl Fn(f32) -> T,
+    ) -> Vec<T> {
+        let (luma, mut chroma) = samples.split_at(size.pixels().min(samples.len()));
+        let mut turned = self.moved(luma, size);
+        let (old, new) = (Grid::of(yuv, size), Grid::of(yuv, self.size(size)));
+        while !chroma.is_empty() {
+            let (plane, rest) = chroma.split_at((old.width * old.height).min(chroma.len()));
+            self.interpolated(plane, size, &old, &new, &sample, &mut turned);
+            chroma = rest;
+        }
+        turned
+    }
+
+    /// A plane whose samples are where `new` has them, from one where they are as `old` has them.
+    fn interpolated<T: Copy + Into<f32>>(
+        self,
+        plane: &[T],
+        size: FrameSize,
+        old: &Grid,
+        new: &Grid,
+        sample: &impl Fn(f32) -> T,
+        turned: &mut Vec<T>,
+    ) {
+        let to = self.size(size);
+        let [a, b, c, d] = [self.a, self.b, self.c, self.d].map(f32::from);
+        let right = if self.a + self.c < 0 { to.width as f32 - 1.0 } else { 0.0 };
+        let bottom = if self.b + self.d < 0 { to.height as f32 - 1.0 } else { 0.0 };
+        let at = |u: usize, v: usize| plane.get(v * old.width + u).map_or(0.0, |s| (*s).into());
+        let between = |u: f32, v: f32| {
+            let (u, v) = (old.clamp_x(u), old.clamp_y(v));
+            let (left, top) = (u.floor(), v.floor());
+            let (x, y) = (u - left, v - top);
+            let (left, top) = (left as usize, top as usize);
+            let (next, below) = ((left + 1).min(old.width - 1), (top + 1).min(old.height - 1));
+            let upper = at(left, top) * (1.0 - x) + at(next, top) * x;
+            let lower = at(left, below) * (1.0 - x) + at(next, below) * x;
+            upper * (1.0 - y) + lower * y
         };
-        match turned.format() == format {
-            true => Ok(turned),
-            false => Ok(turned.converted(format)?),
+        // Where samples become fewer along an axis, two of them are averaged.
+        let along = if self.swaps() { (new.step.1, new.step.0) } else { new.step };
+        let spread = |old: f32, new: f32| if new > old { 0.5 } else { 0.0 };
+        let (wide, high) = (spread(old.step.0, along.0), spread(old.step.1, along.1));
+        for j in 0..new.height {
+            let y = j as f32 * new.step.1 + new.offset.1 - bottom;
+            for i in 0..new.width {
+                let x = i as f32 * new.step.0 + new.offset.0 - right;
+                let u = (a * x + b * y - old.offset.0) / old.step.0;
+                let v = (c * x + d * y - old.offset.1) / old.step.1;
+                let mean = 0.5 * (between(u - wide, v - high) + between(u + wide, v + high));
+                turned.push(sample((mean + 0.5).floor()));
+            }
         }
     }
 
-    fn planes<T: Copy>(self, samples: &[T], sizes: &[(usize, usize)]) -> Vec<T> {
-        let mut turned = Vec::with_capacity(samples.len());
-        let mut rest = samples;
-        for (width, height) in sizes {
-            let (plane, after) = rest.split_at((width * height).min(rest.len()));
-            self.plane(plane, *width, *height, &mut turned);
-            rest = after;
-        }
+    /// A plane whose samples or pixels only move.
+    fn moved<T: Copy>(self, plane: &[T], size: FrameSize) -> Vec<T> {
+        let mut turned = Vec::with_capacity(plane.len());
+        self.plane(plane, size.width, size.height, &mut turned);
         turned
     }
 
@@ -196,20 +203,62 @@ impl std::fmt::Display for Orientation {
     }
 }
 
+/// Where the samples of a plane of chroma lie among those of luma.
+struct Grid {
+    width: usize,
+    height: usize,
+    /// Samples of luma from one to the next, across and down.
+    step: (f32, f32),
+    /// Where the first lies, in samples of luma from the first of these.
+    offset: (f32, f32),
+}
+
+impl Grid {
+    fn of(yuv: YuvFormat, size: FrameSize) -> Self {
+        let FrameSize { width, height, .. } = size;
+        let left = match yuv.siting {
+            Siting::Left | Siting::TopLeft | Siting::BottomLeft => 0.0,
+            _ => 0.5,
+        };
+        let top = match yuv.siting {
+            Siting::TopLeft | Siting::Top => 0.0,
+            Siting::BottomLeft | Siting::Bottom => 1.0,
+            _ => 0.5,
+        };
+        let half = width.div_ceil(2);
+        match yuv.chroma {
+            Chroma::Yuv420 => Self {
+                width: half,
+                height: height.div_ceil(2),
+                step: (2.0, 2.0),
+                offset: (left, top),
+            },
+            Chroma::Yuv422 => Self { width: half, height, step: (2.0, 1.0), offset: (left, 0.0) },
+            _ => Self { width, height, step: (1.0, 1.0), offset: (0.0, 0.0) },
+        }
+    }
+
+    fn clamp_x(&self, u: f32) -> f32 {
+        u.clamp(0.0, self.width as f32 - 1.0)
+    }
+
+    fn clamp_y(&self, v: f32) -> f32 {
+        v.clamp(0.0, self.height as f32 - 1.0)
+    }
+}
+
 /// A sink that gets every frame turned upright.
 pub struct Turned<'a> {
     /// Where the frames go.
     pub to: &'a mut dyn Sink,
     /// How they are turned.
     pub by: Orientation,
-    /// The format that they are handed on in.
-    pub format: PixelFormat,
 }
 
 impl Sink for Turned<'_> {
     fn put(&mut self, number: i64, ticks: i64, frame: &Frame, left: &Frame) -> Result<()> {
-        let frame = self.by.turn(frame, self.format)?;
-        let left = self.by.turn(left, self.format)?;
+        let frame = self.by.turn(frame)?;
+        let left = self.by.turn(left)?;
         self.to.put(number, ticks, &frame, &left)
     }
 }
@@ -230,9 +279,8 @@ mod tests {
         [0, -1, -1, 0],
     ];
 
-    fn yuv(chroma: Chroma, siting: Siting) -> PixelFormat {
-        let matrix = Matrix::Bt709;
-        PixelFormat::Yuv(YuvFormat { chroma, depth: 8, matrix, full_range: false, siting })
+    fn yuv(chroma: Chroma, siting: Siting) -> YuvFormat {
+        YuvFormat { chroma, depth: 8, matrix: Matrix::Bt709, full_range: false, siting }
     }
 
     #[test]
@@ -243,7 +291,7 @@ mod tests {
         let frame = Frame::rgb8(size, pixels.collect()).unwrap();
         for [a, b, c, d] in ALL {
             let by = Orientation::of_matrix([a, b, c, d].map(|v| v * 65536)).unwrap();
-            let turned = by.turn(&frame, PixelFormat::Rgb8).unwrap();
+            let turned = by.turn(&frame).unwrap();
             let to = turned.size();
             assert_eq!(to, by.size(size));
             let samples = turned.as_rgb8().unwrap();
@@ -273,37 +321,90 @@ mod tests {
         assert!(Orientation::of_matrix([-65536, 0, 0, 65536]).unwrap().mirrored());
     }
 
-    #[test]
-    fn chroma_is_resampled_only_where_it_would_move() {
-        let even = FrameSize::new(4, 2);
-        let half = Orientation::of_degrees(180).unwrap();
-        let quarter = Orientation::of_degrees(90).unwrap();
-        let upside_down = Orientation::of_matrix([1, 0, 0, -1]).unwrap();
-        let same = |by: Orientation, size, format| by.turnable(size, format) == format;
-        assert!(same(quarter, even, yuv(Chroma::Yuv420, Siting::Center)));
-        assert!(same(quarter, even, yuv(Chroma::Yuv444, Siting::Left)));
-        assert!(same(upside_down, even, yuv(Chroma::Yuv420, Siting::Left)));
-        assert!(same(upside_down, even, yuv(Chroma::Yuv422, Siting::TopLeft)));
-        assert!(!same(half, even, yuv(Chroma::Yuv420, Siting::Left)));
-        assert!(!same(quarter, even, yuv(Chroma::Yuv420, Siting::Left)));
-        assert!(!same(quarter, even, yuv(Chroma::Yuv422, Siting::Center)));
-        assert!(!same(half, FrameSize::new(5, 2), yuv(Chroma::Yuv420, Siting::Center)));
+    /// A frame whose luma and chroma grow evenly to the right and downwards, so that every sample
+    /// between two others is known.
+    fn ramp(size: FrameSize, yuv: YuvFormat) -> Frame {
+        let grid = Grid::of(yuv, size);
+        let luma = (0..size.height).flat_map(|y| (0..size.width).map(move |x| 40 + 4 * x + 6 * y));
+        let mut samples: Vec<u8> = luma.map(|value| value as u8).collect();
+        for base in [60.0, 100.0] {
+            for (j, i) in (0..grid.height).flat_map(|j| (0..grid.width).map(move |i| (j, i))) {
+                let x = i as f32 * grid.step.0 + grid.offset.0;
+                let y = j as f32 * grid.step.1 + grid.offset.1;
+                samples.push((base + 4.0 * x + 6.0 * y).round() as u8);
+            }
+        }
+        Frame::yuv8(size, yuv, samples).unwrap()
     }
 
     #[test]
-    fn turning_back_gives_the_frame_in_its_own_format() {
-        let size = FrameSize::new(6, 4);
-        let format = yuv(Chroma::Yuv420, Siting::Left);
-        let PixelFormat::Yuv(yuv) = format else { unreachable!() };
-        let mut samples: Vec<u8> = (0..24).map(|at| 16 + at * 8).collect();
-        samples.extend([90; 6]);
-        samples.extend([160; 6]);
-        let frame = Frame::yuv8(size, yuv, samples).unwrap();
+    fn chroma_stays_where_the_colour_is_in_every_format() {
+        for chroma in [Chroma::Yuv420, Chroma::Yuv422, Chroma::Yuv444] {
+            for siting in [Siting::Left, Siting::Center, Siting::TopLeft] {
+                let (size, format) = (FrameSize::new(12, 8), yuv(chroma, siting));
+                let frame = ramp(size, format);
+                for matrix in ALL {
+                    let by = Orientation::of_matrix(matrix).unwrap();
+                    let turned = by.turn(&frame).unwrap();
+                    assert_eq!(turned.format(), frame.format());
+                    let samples = turned.as_yuv8().unwrap();
+                    let to = by.size(size);
+                    let grid = Grid::of(format, to);
+                    let [a, b, c, d] = matrix.map(|value| value as f32);
+                    let right = if a + c < 0.0 { to.width as f32 - 1.0 } else { 0.0 };
+                    let bottom = if b + d < 0.0 { to.height as f32 - 1.0 } else { 0.0 };
+                    // At the border there is nothing to interpolate with.
+                    for j in 1..grid.height - 1 {
+                        for i in 1..grid.width - 1 {
+                            let x = i as f32 * grid.step.0 + grid.offset.0 - right;
+                            let y = j as f32 * grid.step.1 + grid.offset.1 - bottom;
+                            let (x, y) = (a * x + b * y, c * x + d * y);
+                            let expected = 60.0 + 4.0 * x + 6.0 * y;
+                            let got = f32::from(samples[to.pixels() + j * grid.width + i]);
+                            assert!((got - expected).abs() <= 1.0, "{chroma:?} {siting:?} {by}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn samples_that_only_move_are_not_changed() {
+        let half = Orientation::of_degrees(180).unwrap();
         let quarter = Orientation::of_degrees(90).unwrap();
-        let turned = quarter.turn(&frame, format).unwrap();
-        assert_eq!((turned.size(), turned.format()), (FrameSize::new(4, 6), format));
-        let back = Orientation::of_degrees(-90).unwrap().turn(&turned, format).unwrap();
-        let off = back.as_yuv8().unwrap().iter().zip(frame.as_yuv8().unwrap());
-        assert!(off.map(|(a, b)| a.abs_diff(*b)).max() <= Some(1));
+        for (by, chroma, siting) in [
+            (quarter, Chroma::Yuv444, Siting::Left),
+            (quarter, Chroma::Yuv420, Siting::Center),
+            (half, Chroma::Yuv422, Siting::Center),
+        ] {
+            let format = yuv(chroma, siting);
+            let size = FrameSize::new(6, 4);
+            let chroma = Grid::of(format, size);
+            let bytes = size.pixels() + 2 * chroma.width * chroma.height;
+            // Extreme values next to each other, which every rounding and filter would change.
+            let samples: Vec<u8> = (0..bytes).map(|at| (at * 151 % 256) as u8).collect();
+            let frame = Frame::yuv8(size, format, samples).unwrap();
+            let turned = by.turn(&frame).unwrap();
+            let mut sorted = turned.as_yuv8().unwrap().to_vec();
+            let mut before = frame.as_yuv8().unwrap().to_vec();
+            sorted.sort_unstable();
+            before.sort_unstable();
+            assert_eq!(sorted, before, "{by} of {format:?}");
+            // Four quarters, or two halves, are none.
+            let turns = if by == quarter { 3 } else { 1 };
+            let back = (0..turns).fold(turned, |frame, _| by.turn(&frame).unwrap());
+            assert_eq!(back, frame, "{by} of {format:?}");
+        }
+    }
+
+    #[test]
+    fn odd_sizes_are_turned() {
+        let (size, format) = (FrameSize::new(7, 5), yuv(Chroma::Yuv420, Siting::Left));
+        for matrix in ALL {
+            let by = Orientation::of_matrix(matrix).unwrap();
+            let turned = by.turn(&ramp(size, format)).unwrap();
+            assert_eq!(turned.size(), by.size(size), "{by}");
+        }
     }
 }

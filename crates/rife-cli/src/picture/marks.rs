@@ -176,7 +176,7 @@ mod tests {
         let marks = Marks::of_video(&colour("bt2020", "smpte2084"), &hdr);
         let chunks: Vec<_> = marks.chunks.iter().map(|c| (&c.kind, c.data.as_slice())).collect();
         let levels = [10_000_000u32.to_be_bytes(), 4_000_000u32.to_be_bytes()].concat();
-        assert_eq!(chunks, [(b"cICP", &[9, 16, 0, 1][..]), (b"cLLI", &levels)]);
+        assert_eq!(chunks, [(b"cICP", &[9, 16, 0, 1][..]), (b"cLLI", levels.as_slice())]);
         assert!(marks.losses(Format::Png).is_none());
         assert!(marks.losses(Format::Jpeg).unwrap().contains("cICP, cLLI"));
         assert_eq!(Marks::of_video(&colour("bt709", "bt709"), &hdr), Marks::default());

@@ -395,7 +395,7 @@ impl Job {
             },
             size: input.raw.size,
             input: input.format,
-            format: self.turned.turnable(input.raw.size, self.format),
+            format: self.format,
             memory: video.max_memory,
             skip,
             frame_time: input.rate.recip(),
@@ -432,7 +432,7 @@ impl Job {
             let sink: &mut dyn Sink = match self.turned {
                 Orientation::IDENTITY => sink,
                 by => {
-                    upright = Turned { to: sink, by, format: self.format };
+                    upright = Turned { to: sink, by };
                     &mut upright
                 }
             };
