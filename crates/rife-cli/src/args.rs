@@ -1,4 +1,4 @@
-//! What can be typed.
+//! Command-line arguments.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use rife_video::{Rate, Rational, Scenes};
 
 use crate::picture::Format;
 
-/// Makes the frames between two frames, with RIFE 4.6, 4.25 and 4.26.
+/// Interpolates video frames with RIFE 4.6, 4.25 and 4.26.
 #[derive(Debug, Parser)]
 #[command(name = "rife", version, about, max_term_width = 100)]
 pub(crate) struct Args {
@@ -21,44 +21,44 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a video smooth or slow, or the picture between two pictures
+    /// Interpolate a video or an image pair
     Interpolate(Box<InterpolateArgs>),
     /// Convert a PyTorch checkpoint to safetensors, every tensor bit for bit
     Convert(ConvertArgs),
     /// List, fetch and verify the published weights
     Weights(WeightsArgs),
-    /// Say what this machine can run
+    /// Show what this machine can run
     Info(InfoArgs),
 }
 
 #[derive(Debug, ClapArgs)]
 #[command(group = ArgGroup::new("when").args(["timestep", "factor", "fps", "slow"]))]
 pub(crate) struct InterpolateArgs {
-    /// A video, a folder of pictures, or - for Y4M on standard input; or the earlier of two
-    /// pictures (PNG, JPEG, WebP, TIFF)
+    /// A video, a folder of images, or - for Y4M on standard input; or the first image of a pair
+    /// (PNG, JPEG, WebP, TIFF)
     #[arg(value_name = "INPUT")]
     pub(crate) earlier: PathBuf,
-    /// The later picture, of the same size
+    /// The second image of a pair, of the same size
     pub(crate) later: Option<PathBuf>,
     /// The video to write (.mp4, .mkv, .mov, .webm, .avi, .y4m, .yuv), - or a device for Y4M, or a
-    /// folder to fill with pictures (also as out/%04d.png); for two pictures the one between, or
-    /// with --factor the folder to fill. Pipes and devices are written through
+    /// folder for images (also as out/%04d.png); for an image pair the image, or with --factor the
+    /// folder. Pipes and devices are written through
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
-    /// Where the new picture lies between the two, 0 < T < 1 [default: 0.5]
+    /// Position of the interpolated image between the pair, 0 < T < 1 [default: 0.5]
     #[arg(short, long, value_name = "T", value_parser = timestep, allow_negative_numbers = true)]
     pub(crate) timestep: Option<f32>,
-    /// Frames for each one: 2 (the default for a video), 4, 5/2; of two pictures make N-1 into the
-    /// folder OUT, from 0001.png on
+    /// Multiply the frame rate by N: 2 (the default for a video), 4, 5/2; for an image pair write
+    /// N-1 images into the folder OUT, starting with 0001.png
     #[arg(short, long, value_name = "N", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) factor: Option<Rational>,
-    /// Frames a second of the output, constant: 60, 60000/1001, 59.94
+    /// Constant frame rate of the output: 60, 60000/1001, 59.94
     #[arg(long, value_name = "RATE", value_parser = fps, allow_negative_numbers = true)]
     pub(crate) fps: Option<Rational>,
-    /// Slow motion: N times as long at the same rate, without sound unless --audio
+    /// Slow motion: N times as long at the same frame rate, without sound unless --audio
     #[arg(long, value_name = "N", value_parser = factor, allow_negative_numbers = true)]
     pub(crate) slow: Option<Rational>,
-    /// Replace existing output; in a folder also remove the pictures of an earlier, longer job
+    /// Replace existing output; in a folder also remove the images of an earlier, longer job
     #[arg(long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]
@@ -74,66 +74,66 @@ pub(crate) struct VideoArgs {
     /// be the same
     #[arg(long)]
     pub(crate) resume: bool,
-    /// At a cut: hold the frame before it, blend one into the other, or off: make frames
-    /// across
+    /// What to do at a scene cut: hold the frame before it, blend across it, or off (interpolate
+    /// across it)
     #[arg(long, value_name = "HOW", default_value = "hold")]
     pub(crate) scene: Scene,
-    /// Scene-cut threshold: picture content lost from one frame to the next, above the usual, in
-    /// percent
+    /// Scene-cut threshold: image content lost from one frame to the next, above the recent median,
+    /// in percent
     #[arg(long, value_name = "PERCENT", default_value_t = Scenes::DEFAULT_CUT,
         value_parser = percent, allow_negative_numbers = true)]
     pub(crate) scene_threshold: f64,
-    /// How little a frame differs from the next where there is nothing to make, % of luma's range;
-    /// 0: only where they are equal
+    /// Treat frames as equal up to this difference, in percent of the luma range; 0: only if they
+    /// are identical
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent,
         allow_negative_numbers = true)]
     pub(crate) static_threshold: f64,
-    /// Codec of the output: h264, h265, av1, vp9, prores, ffv1 (lossless), or an encoder of
-    /// ffmpeg's by name, as hevc_nvenc [default: by the container]
+    /// Video codec: h264, h265, av1, vp9, prores, ffv1 (lossless), or the name of an ffmpeg
+    /// encoder such as hevc_nvenc [default: depends on the container]
     #[arg(long, value_name = "CODEC")]
     pub(crate) codec: Option<String>,
     /// Quality in the encoder's own scale, lower is better (0 to 51 for H.264 and H.265, 0 to 63 for
-    /// AV1 and VP9) [default: by the codec]
+    /// AV1 and VP9) [default: depends on the codec]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) crf: Option<f64>,
-    /// The encoder's preset, as slow or p7
+    /// Preset of the encoder, such as slow or p7
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
-    /// Further arguments for the encoder, as ffmpeg takes them, in one string
+    /// Additional ffmpeg arguments for the encoder, in one string
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     pub(crate) encoder_args: Option<String>,
-    /// Keep the sound with --slow, at its own speed
+    /// Keep the sound with --slow, at its original speed
     #[arg(long)]
     pub(crate) audio: bool,
-    /// Both side by side: the input's frames on the left, the output's on the right
+    /// Show input and output side by side
     #[arg(long)]
     pub(crate) compare: bool,
-    /// Size of raw video
+    /// Frame size of raw video
     #[arg(long, value_name = "WxH")]
     pub(crate) size: Option<FrameSize>,
-    /// Take the input as raw video of this format: yuv420p, yuv444p10le, rgb24, …
+    /// Read the input as raw video in this pixel format: yuv420p, yuv444p10le, rgb24, ...
     #[arg(long, value_name = "FORMAT")]
     pub(crate) pix_fmt: Option<String>,
-    /// Frames a second of pictures, raw video or Y4M [default: what Y4M says, else 25]
+    /// Frame rate of images, raw video or Y4M [default: the rate in Y4M, else 25]
     #[arg(long, value_name = "RATE", value_parser = fps, allow_negative_numbers = true)]
     pub(crate) input_fps: Option<Rational>,
-    /// Names of the pictures to make, %08d standing for a number of eight digits from 1 on
+    /// Names of the output images; %08d is an eight-digit number that starts at 1
     #[arg(long, value_name = "NAME")]
     pub(crate) pattern: Option<String>,
     /// Accept playlists (HLS, DASH, ffconcat, IMF), which make other local files part of the output
     #[arg(long)]
     pub(crate) allow_playlists: bool,
-    /// ffmpeg, or the folder that it and ffprobe are in [default: from PATH]
+    /// Path of ffmpeg, or of the folder with ffmpeg and ffprobe [default: search PATH]
     #[arg(long, value_name = "PATH")]
     pub(crate) ffmpeg: Option<PathBuf>,
     /// Memory for frames between decoder, network and encoder: 512M, 2G. If frames are too large
     /// for it, the least possible is used and reported
     #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = bytes)]
     pub(crate) max_memory: u64,
-    /// Say what would be done, with time and memory by a short trial of the network, and do nothing
+    /// Print frames, commands, and time and memory measured in a short trial; write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Progress as one JSON object a line on standard output (standard error with -o -)
+    /// Print progress as JSON lines on standard output (standard error with -o -)
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) json: bool,
 }
@@ -166,27 +166,26 @@ impl ScaleChoice {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EngineArgs {
-    /// Version of the network: 4.6, 4.25 or 4.26
+    /// Model version: 4.6, 4.25 or 4.26
     #[arg(short, long, value_name = "VERSION", default_value = "4.25")]
     pub(crate) model: ModelVersion,
     /// Implementation: auto, baseline or optimized
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub(crate) engine: Engine,
-    /// Where to run: auto, cpu, cuda or cuda:N; several share a video (cuda:0,cuda:1)
+    /// Device: auto, cpu, cuda or cuda:N; several devices share a video (cuda:0,cuda:1)
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_delimiter = ',')]
     pub(crate) device: Vec<Device>,
-    /// Arithmetic of the convolutions: auto, f32, tf32 (GPU), f16 or bf16 (CPU)
+    /// Precision of the convolutions: auto, f32, tf32 (GPU), f16 or bf16 (CPU)
     #[arg(long, value_name = "PRECISION", default_value = "auto")]
     pub(crate) precision: Precision,
-    /// Resolution that motion is estimated at: 0.25, 0.5 (suits 4K), 1, 2, 4, or auto: 0.5 above
-    /// 2560x1600
+    /// Scale of motion estimation: 0.25, 0.5 (for 4K), 1, 2, 4, or auto (0.5 above 2560x1600)
     #[arg(long, value_name = "SCALE", default_value = "1", value_parser = scale,
         allow_negative_numbers = true)]
     pub(crate) scale: ScaleChoice,
-    /// Average in the swapped pair: about twice the work (4.6 only)
+    /// Average with the reversed pair (2x slower, 4.6 only)
     #[arg(long)]
     pub(crate) ensemble: bool,
-    /// Threads on a CPU, 1 to 1024 [default: one for each processor]
+    /// CPU threads, 1 to 1024 [default: one per core]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
     #[command(flatten)]
@@ -195,8 +194,8 @@ pub(crate) struct EngineArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct WeightsDir {
-    /// Folder of the weights [default: RIFE_WEIGHTS, else weights/ of the checkout, else the
-    /// user's cache folder]
+    /// Weights folder [default: RIFE_WEIGHTS, else weights/ of the checkout, else the user's cache
+    /// folder]
     #[arg(long = "weights", value_name = "DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
 }
@@ -208,7 +207,7 @@ pub(crate) struct ConvertArgs {
     /// The file to write [default: the input with the extension .safetensors]
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
-    /// Replace a file that exists
+    /// Replace an existing file
     #[arg(long)]
     pub(crate) overwrite: bool,
 }
@@ -223,15 +222,15 @@ pub(crate) struct WeightsArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WeightsAction {
-    /// Say which weights are there and where the others can be had
+    /// List available weights, and where to get the others
     List,
-    /// Fetch weights that are missing
+    /// Download missing weights
     Fetch {
         /// 4.6, 4.25, 4.26 or all
         #[arg(default_value = "all", value_parser = versions)]
         which: Versions,
     },
-    /// Check every file against its published hash
+    /// Compare every file with its published hash
     Verify,
 }
 
@@ -306,7 +305,7 @@ fn bytes(s: &str) -> Result<u64, String> {
 fn timestep(s: &str) -> Result<f32, String> {
     match s.parse::<f32>() {
         Ok(t) if t > 0.0 && t < 1.0 => Ok(t),
-        _ => Err("expected a number between 0 and 1, both excluded".into()),
+        _ => Err("expected a number in (0, 1)".into()),
     }
 }
 

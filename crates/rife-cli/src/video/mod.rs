@@ -496,8 +496,7 @@ impl Job {
             n => format!(", {n} {many}"),
         };
         say(&format!(
-            "{name}: {written} frames, {made} of them made{}{}; {seconds:.1} s, the network at work \
-             {:.0} % of it",
+            "{name}: {written} frames, {made} interpolated{}{}, {seconds:.1} s (network busy {:.0} %)",
             count(cuts, "cut", "cuts"),
             count(stills, "still", "stills"),
             100.0 * network / seconds / self.args.engine.device.len().max(1) as f64,
