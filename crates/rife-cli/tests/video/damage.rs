@@ -48,7 +48,7 @@ fn damage(folder: &Path, from: &str, to: &str, stream: &str, at: At, bytes: Byte
     fs::write(folder.join(to), file).unwrap();
 }
 
-/// Interpolates a damaged file, and checks what is said of it against the frames there are.
+/// Interpolates a damaged file, and checks the warning against the frames that can be decoded.
 fn check(folder: &Path, input: &str, listed: usize, args: &str) -> String {
     let decoded = hashes_of_what_is_left(folder, input);
     let text = well(interpolate(folder, &format!("{input} -o out.mkv --overwrite {args}")));

@@ -355,7 +355,7 @@ impl Findings<'_> {
     }
 }
 
-/// Whether a property has the value that everything assumes where nothing is said.
+/// Whether a property has the value that players assume for an untagged stream.
 fn is_default(feature: Feature, value: &str, target: Target, input: &Contents) -> bool {
     let file = target.is_container();
     let sdr = ["bt709", "smpte170m", "bt470bg", "bt470m", "iec61966-2-1"].contains(&value);

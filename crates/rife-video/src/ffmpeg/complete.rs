@@ -185,7 +185,7 @@ fn matroska_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Opt
         let mut head = [0; 12];
         file.read_exact(&mut head)?;
         let [a, b, c, d, size @ ..] = head;
-        // The length of a size is told by its leading zeros; all ones is an unknown size.
+        // The number of leading zeros gives the length of a size; all ones is an unknown size.
         let bytes = size[0].leading_zeros() as usize + 1;
         if bytes > 8 {
             return Ok(None);

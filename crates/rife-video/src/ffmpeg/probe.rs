@@ -439,7 +439,7 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
     Ok(probed)
 }
 
-/// The demuxer that a file's content asks for, without using it; `None` where there is none.
+/// The demuxer that matches a file's content, without running it; `None` if no demuxer matches.
 fn demuxer(programs: &Programs, path: &Path) -> Result<Option<String>> {
     let mut command = Command::new(&programs.ffprobe);
     command.args(["-hide_banner", "-v", "error", "-protocol_whitelist", "file"]);

@@ -297,7 +297,7 @@ fn kept(identity: &str, output: &Facts, turned: Orientation) -> bool {
         rotation if rotation.starts_with("rotation by") && turned != Orientation::IDENTITY => {
             return !output.keys().any(|key| key.starts_with("rotation by"));
         }
-        // Nothing else is assumed where nothing is said.
+        // Players assume nothing else for an untagged stream.
         "color_range is tv" if !output.keys().any(|key| key.starts_with("color_range")) => {
             return true;
         }
