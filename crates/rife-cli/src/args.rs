@@ -39,6 +39,7 @@ pub(crate) struct InterpolateArgs {
     #[arg(value_name = "INPUT")]
     pub(crate) input: PathBuf,
     /// The second image of a pair, of the same size
+    #[arg(value_name = "SECOND")]
     pub(crate) second_image: Option<PathBuf>,
     /// The video to write (.mp4, .mkv, .mov, .webm, .avi, .y4m, .yuv), - or a device for Y4M, or a
     /// folder for images (also as out/%04d.png); for an image pair the image, or with --factor the
@@ -46,11 +47,13 @@ pub(crate) struct InterpolateArgs {
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// Position of the interpolated image between the pair, 0 < T < 1 [default: 0.5]
-    #[arg(short, long, value_name = "T", value_parser = values::timestep, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "T", value_parser = values::timestep,
+        allow_negative_numbers = true)]
     pub(crate) timestep: Option<f32>,
     /// Multiply the frame rate by N: 2 (the default for a video), 4, 5/2; for an image pair write
     /// N-1 images into the folder OUT, starting with 0001.png
-    #[arg(short, long, value_name = "N", value_parser = values::factor, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "N", value_parser = values::factor,
+        allow_negative_numbers = true)]
     pub(crate) factor: Option<Rational>,
     /// Constant frame rate of the output: 60, 60000/1001, 59.94
     #[arg(long, value_name = "RATE", value_parser = values::fps, allow_negative_numbers = true)]
@@ -92,8 +95,8 @@ pub(crate) struct VideoArgs {
     /// encoder such as hevc_nvenc [default: depends on the container]
     #[arg(long, value_name = "CODEC")]
     pub(crate) codec: Option<String>,
-    /// Quality in the encoder's own scale, lower is better (0 to 51 for H.264 and H.265, 0 to 63 for
-    /// AV1 and VP9) [default: depends on the codec]
+    /// Quality in the encoder's own scale, lower is better (0 to 51 for H.264 and H.265, 0 to 63
+    /// for AV1 and VP9) [default: depends on the codec]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) crf: Option<f64>,
     /// Preset of the encoder, such as slow or p7

@@ -36,7 +36,7 @@ pub(crate) struct DecodedImage {
     pub(crate) losses: Vec<&'static str>,
 }
 
-/// Reads an image, applies its orientation, and keeps 16 bits per sample if the file has more than 8.
+/// Reads an image and applies its orientation. Samples get 16 bits if the file has more than 8.
 pub(crate) fn read(path: &Path) -> Result<DecodedImage> {
     let name = path.display();
     let bytes = read_regular_file(path).with_context(|| format!("cannot read {name}"))?;
@@ -122,7 +122,7 @@ fn check_sample_format(tiff: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The ICC profile of a TIFF. The `image` crate does not return one that is larger than the samples.
+/// The ICC profile of a TIFF. The `image` crate does not return one larger than the samples.
 fn tiff_profile(tiff: &[u8]) -> Option<Vec<u8>> {
     let mut decoder = tiff::decoder::Decoder::new(Cursor::new(tiff)).ok()?;
     decoder.get_tag_u8_vec(tiff::tags::Tag::IccProfile).ok()

@@ -54,8 +54,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ignores SIGXFSZ, so that a write beyond the file-size limit (`ulimit -f`) fails with an error like
-/// a full disk. By default the signal kills the process without a message. ffmpeg inherits this.
+/// Ignores SIGXFSZ, so that a write beyond the file-size limit (`ulimit -f`) fails with an error,
+/// like a full disk. By default the signal kills the process without a message. ffmpeg inherits
+/// this.
 fn ignore_file_size_signal() {
     #[cfg(unix)]
     // SAFETY: no other thread runs yet, and ignoring a signal installs no handler.

@@ -201,15 +201,14 @@ fn single_output(args: &InterpolateArgs) -> Result<(Output, ImageFormat)> {
         "cannot write {}: it is a folder; name an image, or fill the folder with --factor",
         path.display()
     );
-    let write_through = paths::is_pipe_or_device(path)?;
+    let is_pipe_or_device = paths::is_pipe_or_device(path)?;
     let format = match ImageFormat::from_path(path) {
         // Devices have no extension.
-        Err(_) if write_through && path.extension().is_none() => ImageFormat::Png,
+        Err(_) if is_pipe_or_device && path.extension().is_none() => ImageFormat::Png,
         format => format?,
     };
-    let path = paths::resolve_links(path)?;
-    paths::check_parent_folder(&path)?;
-    let file = OutputFile { path, write_through };
+    let file = OutputFile::resolve(path)?;
+    paths::check_parent_folder(&file.path)?;
     Ok((Output { file, timestep: args.timestep.unwrap_or(0.5) }, format))
 }
 
@@ -241,7 +240,8 @@ fn folder_outputs(folder: &Path, factor: Rational) -> Result<Vec<Output>> {
 
 /// Refuses to replace files.
 fn refuse_existing(args: &InterpolateArgs, outputs: &[Output], in_folder: bool) -> Result<()> {
-    // A link must not be replaced either, so a single output is checked by its given name.
+    // A link counts as existing even if its target does not, so a single output is checked by the
+    // name as given.
     let named = |file: &OutputFile| if in_folder { file.path.clone() } else { args.output.clone() };
     let files = outputs.iter().map(|output| &output.file).filter(|file| !file.write_through);
     match { files.map(named) }.find(|path| path.symlink_metadata().is_ok()) {
@@ -250,7 +250,7 @@ fn refuse_existing(args: &InterpolateArgs, outputs: &[Output], in_folder: bool) 
     }
 }
 
-/// Whether a file name is one that a longer --factor job gives to an image beyond the first `count`.
+/// Whether a file name is that of an image after the first `count` in a --factor job.
 fn is_stale(name: &str, count: usize) -> bool {
     let number = name.strip_suffix(".png").and_then(|number| number.parse::<usize>().ok());
     number.is_some_and(|number| number > count && name == format!("{number:04}.png"))

@@ -15,8 +15,18 @@ const MAX_LINKS: usize = 40;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OutputFile {
     pub(crate) path: PathBuf,
-    /// Whether it is a pipe or a device: written directly. A regular file is replaced when complete.
+    /// Whether it is a pipe or a device, written directly. A regular file is replaced at the end.
     pub(crate) write_through: bool,
+}
+
+impl OutputFile {
+    pub(crate) fn resolve(path: &Path) -> Result<Self> {
+        let path = resolve_links(path)?;
+        // Checked after resolving: a link to a file descriptor is written through, even if the
+        // descriptor is a regular file.
+        let write_through = is_pipe_or_device(&path)?;
+        Ok(Self { path, write_through })
+    }
 }
 
 /// Whether a path is a name of standard output.
@@ -66,7 +76,7 @@ fn is_special_file(_: &Path, _: &Metadata) -> Result<bool> {
 ///
 /// # Errors
 /// If a link cannot be read, or the links form a loop.
-pub(crate) fn resolve_links(path: &Path) -> Result<PathBuf> {
+fn resolve_links(path: &Path) -> Result<PathBuf> {
     let error = || format!("cannot write {}", path.display());
     let mut target = path.to_owned();
     for _ in 0..MAX_LINKS {

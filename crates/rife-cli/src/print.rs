@@ -15,8 +15,8 @@ pub(crate) fn report(line: &str) {
     say(&loss_or_note(line));
 }
 
-/// Keeps a line that starts with a loss (`lost: `) or a change (`changed: `), and marks any other as
-/// a note.
+/// Keeps a line that starts with a loss (`lost: `) or a change (`changed: `), and marks any other
+/// as a note.
 pub(crate) fn loss_or_note(line: &str) -> String {
     let loss = line.starts_with("lost: ") || line.starts_with("changed: ");
     if loss { line.to_owned() } else { format!("note: {line}") }

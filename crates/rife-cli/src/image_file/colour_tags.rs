@@ -108,7 +108,8 @@ impl ColourTags {
         names.join(", ")
     }
 
-    /// The line to report if `other`, the tags of a later input image, differ: the output uses these.
+    /// The line to report if `other`, the tags of a later input image, differ. The output uses
+    /// these.
     pub(crate) fn conflict_with(&self, other: &Self, path: &Path) -> Option<String> {
         let differs = self.icc_profile != other.icc_profile
             || self.non_srgb_chunks() != other.non_srgb_chunks();

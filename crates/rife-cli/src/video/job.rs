@@ -215,8 +215,8 @@ pub(super) fn coarse_timestamps_warning(container: &str, interval: Rational) -> 
     let coarse = matches!(container, "mkv" | "webm") && interval < Rational::new(1, 1000);
     coarse.then(|| {
         format!(
-            "warning: frames share timestamps: .{container} stores milliseconds, and the output has \
-             up to {:.0} fps; .mp4 and .mov store exact timestamps",
+            "warning: frames share timestamps: .{container} stores milliseconds, and the output \
+             has up to {:.0} fps; .mp4 and .mov store exact timestamps",
             *interval.denom() as f64 / *interval.numer() as f64
         )
     })

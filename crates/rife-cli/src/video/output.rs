@@ -46,13 +46,13 @@ impl Output {
         if is_stdout(path) {
             return Ok(Self::Y4mToStdout);
         }
-        let write_through = paths::is_pipe_or_device(path)?;
+        let is_pipe_or_device = paths::is_pipe_or_device(path)?;
         let extension = paths::extension(path);
         let no_extension = path.extension().is_none();
-        if path.is_dir() || (no_extension && !write_through) {
+        if path.is_dir() || (no_extension && !is_pipe_or_device) {
             return Ok(images(path, NamePattern::parse(DEFAULT_PATTERN)?));
         }
-        let file = || Ok(OutputFile { path: paths::resolve_links(path)?, write_through });
+        let file = || OutputFile::resolve(path);
         match extension.as_str() {
             "y4m" => return file().map(Self::Y4m),
             _ if no_extension => return file().map(Self::Y4m),

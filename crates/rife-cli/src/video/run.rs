@@ -37,8 +37,8 @@ pub(super) fn run(job: &mut Job) -> Result<()> {
     }
 }
 
-/// Creates and locks the job folder of the output before any work, so that a second job for the same
-/// output fails immediately. Y4M and raw video to a pipe or a device have none.
+/// Creates and locks the job folder of the output before any work, so that a second job for the
+/// same output fails immediately. Y4M and raw video to a pipe or a device have none.
 fn claim_folder(job: &Job) -> Result<Option<Arc<JobFolder>>> {
     let path = match &job.output {
         Output::Y4mToStdout => return Ok(None),

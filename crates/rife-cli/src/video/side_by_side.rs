@@ -16,8 +16,8 @@ impl SideBySide<'_> {
     }
 }
 
-/// The format with twice the width. An odd width is rounded down, so that the halves meet at a chroma
-/// sample.
+/// The format with twice the width. An odd width is rounded down, so that the halves meet at a
+/// chroma sample.
 pub(super) fn double_width(raw: &RawFormat) -> RawFormat {
     let width = raw.size.width & !1;
     RawFormat { size: FrameSize::new(2 * width.max(1), raw.size.height), ..*raw }
@@ -40,24 +40,22 @@ impl Sink for SideBySide<'_> {
 /// Joins two frames of the same format; `None` if the formats differ or are not supported.
 fn join(raw: &RawFormat, left: &Frame, right: &Frame) -> Result<Option<Frame>> {
     let wide = double_width(raw);
-    if let PixelFormat::Yuv(yuv) = right.format() {
-        return match (left.as_yuv8(), right.as_yuv8(), left.as_yuv16(), right.as_yuv16()) {
-            (Some(a), Some(b), ..) => {
-                let joined = join_planes(raw, &wide, a, b);
-                Ok(joined.map(|data| Frame::yuv8(wide.size, yuv, data)).transpose()?)
-            }
-            (.., Some(a), Some(b)) => {
-                let joined = join_planes(raw, &wide, a, b);
-                Ok(joined.map(|data| Frame::yuv16(wide.size, yuv, data)).transpose()?)
-            }
-            _ => Ok(None),
-        };
-    }
-    match (left.as_rgb8(), right.as_rgb8(), left.as_rgb16(), right.as_rgb16()) {
-        (Some(a), Some(b), ..) => Ok(Some(Frame::rgb8(wide.size, join_rgb(raw, &wide, a, b))?)),
-        (.., Some(a), Some(b)) => Ok(Some(Frame::rgb16(wide.size, join_rgb(raw, &wide, a, b))?)),
-        _ => Ok(None),
-    }
+    let yuv_samples = (left.as_yuv8(), right.as_yuv8(), left.as_yuv16(), right.as_yuv16());
+    let rgb_samples = (left.as_rgb8(), right.as_rgb8(), left.as_rgb16(), right.as_rgb16());
+    let joined = match (right.format(), yuv_samples, rgb_samples) {
+        (PixelFormat::Yuv(yuv), (Some(a), Some(b), ..), _) => {
+            let Some(data) = join_planes(raw, &wide, a, b) else { return Ok(None) };
+            Frame::yuv8(wide.size, yuv, data)?
+        }
+        (PixelFormat::Yuv(yuv), (.., Some(a), Some(b)), _) => {
+            let Some(data) = join_planes(raw, &wide, a, b) else { return Ok(None) };
+            Frame::yuv16(wide.size, yuv, data)?
+        }
+        (_, _, (Some(a), Some(b), ..)) => Frame::rgb8(wide.size, join_rgb(raw, &wide, a, b))?,
+        (_, _, (.., Some(a), Some(b))) => Frame::rgb16(wide.size, join_rgb(raw, &wide, a, b))?,
+        _ => return Ok(None),
+    };
+    Ok(Some(joined))
 }
 
 fn join_planes<T: Copy>(raw: &RawFormat, wide: &RawFormat, a: &[T], b: &[T]) -> Option<Vec<T>> {

@@ -14,8 +14,8 @@ use super::progress;
 use crate::paths::OutputFile;
 use crate::{report, say};
 
-/// Writes the video. `content` hashes the input if the job can be resumed; `encoder_build` identifies
-/// the encoder.
+/// Writes the video. `content` hashes the input if the job can be resumed; `encoder_build`
+/// identifies the encoder.
 pub(super) fn write(
     job: &mut Job,
     file: &OutputFile,

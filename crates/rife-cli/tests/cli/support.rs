@@ -51,8 +51,8 @@ pub fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Asserts that the program fails, see [`assert_refused_by`], before it looks for weights: none exist
-/// and none can be downloaded.
+/// Asserts that the program fails, see [`assert_refused_by`], before it looks for weights: none
+/// exist and none can be downloaded.
 pub fn assert_refused(folder: &Path, args: &[&str], kept: &[&str], text: &str) {
     let empty = tempfile::tempdir().unwrap();
     let mut command = rife_in(folder, args);
@@ -60,8 +60,8 @@ pub fn assert_refused(folder: &Path, args: &[&str], kept: &[&str], text: &str) {
     assert_refused_by(command, folder, kept, text);
 }
 
-/// Asserts that a command fails with one error line that contains `text` and at most one hint, prints
-/// nothing on standard output, and leaves only the files `kept`.
+/// Asserts that a command fails with one error line that contains `text` and at most one hint,
+/// prints nothing on standard output, and leaves only the files `kept`.
 fn assert_refused_by(mut command: Command, folder: &Path, kept: &[&str], text: &str) {
     let assert = command.assert().failure().stdout("");
     let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
