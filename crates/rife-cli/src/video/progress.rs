@@ -1,4 +1,4 @@
-//! How far a job is, for people and for programs.
+//! Progress and summary of a job: for people on standard error, for programs as JSON lines.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,40 +8,58 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rife_video::Progress;
 use serde_json::json;
 
-/// How often people are told, and programs.
-const EVERY: Duration = Duration::from_millis(200);
-const EVERY_JSON: Duration = Duration::from_secs(1);
+use super::output;
+use crate::args::InterpolateArgs;
+use crate::say;
 
-/// Where JSON goes.
+/// Update intervals of the progress bar and of JSON lines.
+const BAR_INTERVAL: Duration = Duration::from_millis(200);
+const JSON_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where progress is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    People,
-    ProgramsByOutput,
-    ProgramsByError,
+pub(super) enum ProgressOutput {
+    /// A progress bar and a summary on standard error.
+    Text,
+    /// JSON lines on standard output.
+    JsonOnStdout,
+    /// JSON lines on standard error, because standard output contains the video.
+    JsonOnStderr,
 }
 
-impl Told {
-    pub(crate) fn line(self, value: &serde_json::Value) {
-        // A reader that has gone away is not the job's business.
+impl ProgressOutput {
+    pub(super) fn from_args(args: &InterpolateArgs) -> Self {
+        let stdout_is_video = args.video.pattern.is_none() && output::is_stdout(&args.output);
+        match args.video.json {
+            false => Self::Text,
+            true if stdout_is_video => Self::JsonOnStderr,
+            true => Self::JsonOnStdout,
+        }
+    }
+
+    /// Writes a JSON line, unless progress is reported as text.
+    pub(super) fn json_line(self, value: &serde_json::Value) {
+        // A closed pipe must not stop the job.
         let _ = match self {
-            Self::People => Ok(()),
-            Self::ProgramsByOutput => writeln!(std::io::stdout(), "{value}"),
-            Self::ProgramsByError => writeln!(std::io::stderr(), "{value}"),
+            Self::Text => Ok(()),
+            Self::JsonOnStdout => writeln!(std::io::stdout(), "{value}"),
+            Self::JsonOnStderr => writeln!(std::io::stderr(), "{value}"),
         };
     }
 }
 
-/// Tells how far a job is until it is done.
-pub(crate) fn tell(
-    told: Told,
+/// Reports progress until `finished` is set. `total` is the number of output frames, if known, and
+/// `skipped` of them were written by an earlier run.
+pub(super) fn show_until_finished(
+    output: ProgressOutput,
     progress: &Progress,
     total: Option<u64>,
-    before: u64,
-    done: &AtomicBool,
+    skipped: u64,
+    finished: &AtomicBool,
 ) {
-    let bar = match (told, total) {
-        (Told::People, Some(total)) => ProgressBar::new(total),
-        (Told::People, None) => ProgressBar::new_spinner(),
+    let bar = match (output, total) {
+        (ProgressOutput::Text, Some(total)) => ProgressBar::new(total),
+        (ProgressOutput::Text, None) => ProgressBar::new_spinner(),
         _ => ProgressBar::hidden(),
     };
     let template = match total {
@@ -52,11 +70,11 @@ pub(crate) fn tell(
         bar.set_style(style);
     }
     let start = Instant::now();
-    let mut last = start;
-    while !done.load(Ordering::Relaxed) {
-        std::thread::park_timeout(EVERY);
+    let mut last_json = start;
+    while !finished.load(Ordering::Relaxed) {
+        std::thread::park_timeout(BAR_INTERVAL);
         let written = progress.written.load(Ordering::Relaxed);
-        let fps = written.saturating_sub(before) as f64 / start.elapsed().as_secs_f64();
+        let fps = written.saturating_sub(skipped) as f64 / start.elapsed().as_secs_f64();
         let left = total
             .filter(|_| fps > 0.0)
             .map(|total| Duration::from_secs_f64(total.saturating_sub(written) as f64 / fps));
@@ -67,24 +85,67 @@ pub(crate) fn tell(
             left.map(|left| format!(", {} left", indicatif::HumanDuration(left)))
                 .unwrap_or_default()
         ));
-        if told != Told::People && last.elapsed() >= EVERY_JSON {
-            last = Instant::now();
-            told.line(&json!({
+        if output != ProgressOutput::Text && last_json.elapsed() >= JSON_INTERVAL {
+            last_json = Instant::now();
+            output.json_line(&json!({
                 "event": "progress",
                 "frames": written,
                 "total": total,
                 "fps": fps,
                 "left_s": left.map(|left| left.as_secs_f64()),
                 "slowest": slowest,
-                "stages_s": stages(progress),
+                "stages_s": stage_times(progress),
             }));
         }
     }
     bar.finish_and_clear();
 }
 
-/// What each stage spent at work, s.
-pub(crate) fn stages(progress: &Progress) -> serde_json::Value {
+/// Reports a finished job on `devices` devices.
+pub(super) fn print_summary(
+    output: ProgressOutput,
+    name: &str,
+    progress: &Progress,
+    start: Instant,
+    devices: usize,
+) {
+    let seconds = start.elapsed().as_secs_f64();
+    let [written, interpolated, cuts, stills, read] =
+        [&progress.written, &progress.made, &progress.cuts, &progress.stills, &progress.read]
+            .map(|count| count.load(Ordering::Relaxed));
+    if output != ProgressOutput::Text {
+        output.json_line(&json!({
+            "event": "done",
+            "output": name,
+            "frames": written,
+            "read": read,
+            "made": interpolated,
+            "cuts": cuts,
+            "stills": stills,
+            "frame_bytes": progress.pooled_bytes.load(Ordering::Relaxed),
+            "seconds": seconds,
+            "fps": written as f64 / seconds,
+            "stages_s": stage_times(progress),
+        }));
+        return;
+    }
+    let count = |n: u64, one: &str, many: &str| match n {
+        0 => String::new(),
+        1 => format!(", 1 {one}"),
+        n => format!(", {n} {many}"),
+    };
+    let network = progress.stages().network.as_secs_f64();
+    say(&format!(
+        "{name}: {written} frames, {interpolated} interpolated{}{}, {seconds:.1} s (network busy \
+         {:.0} %)",
+        count(cuts, "cut", "cuts"),
+        count(stills, "still", "stills"),
+        100.0 * network / seconds / devices.max(1) as f64,
+    ));
+}
+
+/// Busy time of each stage, s.
+fn stage_times(progress: &Progress) -> serde_json::Value {
     let times = progress.stages().named();
     times.into_iter().map(|(name, time)| (name.to_owned(), json!(time.as_secs_f64()))).collect()
 }

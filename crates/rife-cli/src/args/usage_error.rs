@@ -1,0 +1,101 @@
+//! Usage errors: one line, with a hint for common mistakes.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+
+use crate::image_file::ImageFormat;
+use crate::print::one_line;
+use crate::{print, say};
+
+/// Prints why the arguments were not parsed: help and version in full, errors on one line. Returns
+/// the exit code of the program.
+pub(crate) fn exit_with_usage_error(error: &clap::Error) -> ExitCode {
+    let rendered = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match print(&rendered) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            say(&rendered);
+            ExitCode::from(2)
+        }
+        _ => {
+            // The first paragraph is the error; usage follows.
+            let message = rendered.split("\n\n").next().unwrap_or(&rendered);
+            let words: Vec<_> = std::env::args_os().skip(1).collect();
+            let hint = hint(error.kind(), &words).map(|hint| format!("; {hint}"));
+            say(&format!("{}{} (see --help)", one_line(message), hint.unwrap_or_default()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A hint for arguments that were meant as files: names that start with a hyphen, which are parsed
+/// as options, and many images, to which a shell expands `frames/*.png`.
+fn hint(kind: ErrorKind, words: &[OsString]) -> Option<String> {
+    let mut options = words.iter().take_while(|word| *word != "--");
+    if let Some(name) = options.find(|word| is_file_with_hyphen(word)) {
+        let name = name.to_string_lossy();
+        return Some(format!("for a file of that name write ./{name}, or put it after --"));
+    }
+    let is_output = |i: usize| i > 0 && (words[i - 1] == "-o" || words[i - 1] == "--output");
+    let is_image = |word: &OsString| ImageFormat::from_path(Path::new(word)).is_ok();
+    let images = words.iter().enumerate().filter(|(i, word)| is_image(word) && !is_output(*i));
+    let too_many = kind == ErrorKind::UnknownArgument && images.count() > 2;
+    too_many.then(|| "for more than two images name their folder".to_owned())
+}
+
+/// Whether a word is probably the name of a file that starts with a hyphen.
+fn is_file_with_hyphen(word: &OsString) -> bool {
+    let text = word.to_string_lossy();
+    let path = Path::new(word);
+    // Excludes `-c` and `-0.5`; `--codec` has no extension.
+    let is_name = text.strip_prefix('-').is_some_and(|rest| {
+        rest.chars().count() > 1 && !rest.starts_with(|c: char| c == '.' || c.is_ascii_digit())
+    });
+    let has_extension = path.extension().is_some_and(|extension| {
+        let extension = extension.to_string_lossy();
+        (2..=4).contains(&extension.len()) && extension.chars().all(char::is_alphanumeric)
+    });
+    is_name && !text.contains('=') && (has_extension || path.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_that_look_like_options_get_a_hint() {
+        let hint_for = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            hint(ErrorKind::UnknownArgument, &words)
+        };
+        for line in [
+            "interpolate -clip.mp4 -o out.mp4",
+            "interpolate in.mp4 -o -clip.mp4",
+            // Parsed as -o ut.mp4, -m ovie.mkv, -f inal.png.
+            "interpolate in.mp4 -out.mp4",
+            "interpolate -movie.mkv -o x.mkv",
+            "interpolate a.png -final.png -o x.png",
+            "interpolate --strange.webm -o x.webm",
+        ] {
+            let hint = hint_for(line).unwrap_or_default();
+            assert!(hint.contains("write ./-") && hint.contains("after --"), "{line}: {hint}");
+        }
+        for line in [
+            "interpolate in.mp4 -o out.mp4 --dance",
+            "interpolate in.mp4 -o out.mp4 -x",
+            "interpolate a.png b.png -o m.png -t -0.25",
+            "interpolate in.mp4 --output=-x.mp4",
+            "interpolate -o out.mp4 -- -clip.mp4",
+        ] {
+            assert_eq!(hint_for(line), None, "{line}");
+        }
+        let many = hint_for("interpolate f/1.png f/2.png f/3.png -o out.mp4").unwrap_or_default();
+        assert!(many.contains("folder"), "{many}");
+    }
+}

@@ -1,0 +1,75 @@
+//! Parsers of argument values.
+
+use rife_model::UnknownScale;
+use rife_runtime::ModelVersion;
+use rife_video::{Rate, Rational};
+
+use super::{ScaleChoice, Versions};
+
+pub(super) fn versions(s: &str) -> Result<Versions, String> {
+    match s {
+        "all" => Ok(Versions(ModelVersion::ALL.to_vec())),
+        _ => match s.parse() {
+            Ok(version) => Ok(Versions(vec![version])),
+            Err(_) => Err("expected 4.6, 4.25, 4.26 or all".into()),
+        },
+    }
+}
+
+pub(super) fn factor(s: &str) -> Result<Rational, String> {
+    match Rate::factor(s) {
+        Ok(Rate::Factor(k)) => Ok(k),
+        Ok(_) => Err("expected a factor".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(super) fn fps(s: &str) -> Result<Rational, String> {
+    rife_video::frame_rate(s).map_err(|error| error.to_string())
+}
+
+pub(super) fn scale(s: &str) -> Result<ScaleChoice, String> {
+    match s {
+        "auto" => Ok(ScaleChoice::Auto),
+        _ => s.parse().map(ScaleChoice::Fixed).map_err(|error: UnknownScale| error.to_string()),
+    }
+}
+
+pub(super) fn percent(s: &str) -> Result<f64, String> {
+    match s.parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("expected a number from 0 to 100".into()),
+    }
+}
+
+/// A number of bytes with an optional binary unit: 512M, 2G, 1.5GiB.
+pub(super) fn bytes(s: &str) -> Result<u64, String> {
+    let text = s.trim().trim_end_matches(['b', 'B']).trim_end_matches(['i', 'I']);
+    let (digits, unit) = match text.char_indices().last() {
+        Some((index, unit)) if unit.is_ascii_alphabetic() => {
+            (&text[..index], unit.to_ascii_uppercase())
+        }
+        _ => (text, ' '),
+    };
+    let shift = match unit {
+        ' ' => 0,
+        'K' => 10,
+        'M' => 20,
+        'G' => 30,
+        'T' => 40,
+        _ => 64,
+    };
+    match digits.trim().parse::<f64>() {
+        Ok(n) if shift < 64 && n > 0.0 && n * 2f64.powi(shift) < 2f64.powi(50) => {
+            Ok((n * 2f64.powi(shift)) as u64)
+        }
+        _ => Err("expected a number of bytes such as 512M or 2G".into()),
+    }
+}
+
+pub(super) fn timestep(s: &str) -> Result<f32, String> {
+    match s.parse::<f32>() {
+        Ok(t) if t > 0.0 && t < 1.0 => Ok(t),
+        _ => Err("expected a number in (0, 1)".into()),
+    }
+}

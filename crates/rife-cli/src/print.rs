@@ -1,0 +1,78 @@
+//! Messages on standard error and results on standard output.
+
+use std::io::Write;
+
+use rife_model::weights::WeightsError;
+
+/// Prints a message on standard error.
+pub(crate) fn say(line: &str) {
+    // A closed standard error must not stop a job.
+    let _ = writeln!(std::io::stderr(), "{}", escape_control_characters(line));
+}
+
+/// Prints a loss, a change or a note about a job on standard error.
+pub(crate) fn report(line: &str) {
+    say(&loss_or_note(line));
+}
+
+/// Keeps a line that starts with a loss (`lost: `) or a change (`changed: `), and marks any other
+/// as a note.
+pub(crate) fn loss_or_note(line: &str) -> String {
+    let loss = line.starts_with("lost: ") || line.starts_with("changed: ");
+    if loss { line.to_owned() } else { format!("note: {line}") }
+}
+
+/// Prints a result on standard output. A closed pipe is not an error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints an error on one line, then a line for each difference if a job cannot be resumed, then a
+/// hint if there is one.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    if let Some(rife_video::Error::OtherSettings { folder, differences }) = error.downcast_ref() {
+        let folder = folder.display();
+        say(&format!("error: cannot resume the job in {folder}: its settings or input differ"));
+        differences.iter().for_each(|line| say(&format!("  {}", one_line(line))));
+        say("hint: restore these, or start again with --overwrite instead of --resume");
+        return;
+    }
+    say(&format!("error: {}", describe(error)));
+    if let Some(hint) = WeightsError::hint_in(error.as_ref()) {
+        say(&format!("hint: {hint}"));
+    }
+}
+
+/// An error and its causes on one line. Some crates repeat the text of a cause in the error that it
+/// caused; the repetition is dropped.
+pub(crate) fn describe(error: &anyhow::Error) -> String {
+    let mut description = String::new();
+    for cause in error.chain().map(|cause| one_line(&cause.to_string())) {
+        if description.is_empty() {
+            description = cause;
+        } else if !description.contains(&cause) {
+            description = format!("{description}: {cause}");
+        }
+    }
+    description
+}
+
+/// Joins the lines of a text.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split(['\n', '\r']).map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Escapes control characters: a file name may contain sequences that a terminal would execute.
+fn escape_control_characters(text: &str) -> String {
+    let escape = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(escape) {
+        return text.to_owned();
+    }
+    text.chars()
+        .map(|c| if escape(c) { c.escape_default().to_string() } else { c.into() })
+        .collect()
+}

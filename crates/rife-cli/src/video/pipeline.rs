@@ -1,0 +1,82 @@
+//! Interpolates all frames of a job into a sink.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use rife_video::{Maker, Orientation, Progress, Queues, Settings, Sink, Turned};
+
+use super::job::Job;
+use super::progress;
+use super::side_by_side::SideBySide;
+use crate::say;
+
+/// Interpolates all frames after the first `skip` output frames, and reports progress.
+pub(super) fn interpolate(
+    job: &mut Job,
+    engines: &[Maker],
+    sink: &mut dyn Sink,
+    skip: i64,
+) -> Result<Progress> {
+    let settings = job.pipeline_settings(skip);
+    let compare = job.args.video.compare;
+    let buffered = match compare {
+        true => SideBySide::buffered_with(sink.buffered()),
+        false => sink.buffered(),
+    };
+    warn_about_memory(&settings, engines.len(), buffered);
+    let programs = job.programs().ok().cloned();
+    let mut source = job.input.start(programs.as_ref())?;
+    let mut timeline = job.timeline.clone();
+    let progress = Progress::default();
+    let finished = AtomicBool::new(false);
+    let result = std::thread::scope(|scope| {
+        let reporter = scope.spawn(|| {
+            progress::show_until_finished(
+                job.progress_output,
+                &progress,
+                job.total_frames,
+                skip.max(0) as u64,
+                &finished,
+            );
+        });
+        let mut side_by_side;
+        let sink: &mut dyn Sink = match compare {
+            true => {
+                side_by_side = SideBySide { inner: sink };
+                &mut side_by_side
+            }
+            false => sink,
+        };
+        let mut turned;
+        let sink: &mut dyn Sink = match job.orientation {
+            Orientation::IDENTITY => sink,
+            by => {
+                turned = Turned { to: sink, by };
+                &mut turned
+            }
+        };
+        let result =
+            rife_video::run(&mut *source, &mut timeline, engines, sink, &settings, &progress);
+        finished.store(true, Ordering::Relaxed);
+        reporter.thread().unpark();
+        result
+    });
+    result?;
+    Ok(progress)
+}
+
+/// Reports that the frames need more memory than --max-memory.
+fn warn_about_memory(settings: &Settings, devices: usize, buffered: usize) {
+    let needed = Queues::new(settings, devices, buffered).bytes;
+    if needed > settings.memory {
+        let limit = match settings.memory {
+            bytes if bytes < 1 << 20 => format!("{}K", bytes >> 10),
+            bytes => format!("{}M", bytes >> 20),
+        };
+        say(&format!(
+            "note: --max-memory {limit} is too small for frames of {}: using {}M, the minimum",
+            settings.size,
+            needed.div_ceil(1 << 20)
+        ));
+    }
+}

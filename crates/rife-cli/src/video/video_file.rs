@@ -1,0 +1,109 @@
+//! Writes a video in segments, and joins them with the other streams of the input.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use rife_video::{ContentHash, JobFolder, JobHandle, JobSettings, Maker, Original};
+
+use super::input::InputKind;
+use super::job::{self, Job};
+use super::pipeline::interpolate;
+use super::progress;
+use crate::paths::OutputFile;
+use crate::{report, say};
+
+/// Writes the video. `content` hashes the input if the job can be resumed; `encoder_build`
+/// identifies the encoder.
+pub(super) fn write(
+    job: &mut Job,
+    file: &OutputFile,
+    folder: &Arc<JobFolder>,
+    content: Option<ContentHash>,
+    encoder_build: String,
+    engines: &[Maker],
+) -> Result<()> {
+    let start = Instant::now();
+    let mut settings = segment_settings(job, file)?;
+    settings.fingerprint = rife_video::fingerprint(engines, &job.pipeline_settings(0), job.rate);
+    let layout = if job.args.video.compare { "side by side" } else { "single" };
+    settings.fingerprint.insert("layout".into(), layout.into());
+    settings.fingerprint.insert("encoder build".into(), encoder_build);
+    let mut segments = rife_video::Job::begin(folder.clone(), content, settings)?;
+    let finished = segments.finished_frames();
+    if finished > 0 {
+        say(&format!("resuming after {finished} frames"));
+    }
+    let result = interpolate(job, engines, segments.sink(), finished)
+        .and_then(|progress| Ok((segments.finish(&progress)?, progress)));
+    let (notes, progress) = match result {
+        Ok(result) => result,
+        Err(error) => {
+            if let Some(frames) = JobHandle::new(folder).abandon() {
+                say(&format!(
+                    "{frames} finished frames are kept in {}; --resume continues after them",
+                    folder.path().display()
+                ));
+            }
+            return Err(error);
+        }
+    };
+    notes.iter().for_each(|line| report(line));
+    if let Some(interval) = progress.shortest_interval()
+        && job.coarse_timestamps_warning().is_none()
+        && let Some(warning) = job::coarse_timestamps_warning(&job.container(), interval)
+    {
+        say(&warning);
+    }
+    let name = file.path.display().to_string();
+    let devices = job.args.engine.device.len();
+    progress::print_summary(job.progress_output, &name, &progress, start, devices);
+    Ok(())
+}
+
+/// The settings of the segments, without a fingerprint.
+fn segment_settings(job: &Job, file: &OutputFile) -> Result<JobSettings> {
+    let slow_motion = job.args.slow.is_some();
+    Ok(JobSettings {
+        programs: job.programs()?.clone(),
+        output: file.path.clone(),
+        container: job.container(),
+        overwrite: job.args.overwrite,
+        write_through: file.write_through,
+        resume: job.args.video.resume,
+        encoding: job.format.encoding.clone().context("no encoder was chosen")?,
+        raw: job.written_format(),
+        turned: job.orientation,
+        reported: job.reported.clone(),
+        tick: job.timeline.tick(),
+        rate: job.output_rate,
+        sample_aspect: job.sample_aspect,
+        colour: job.format.colour.clone(),
+        original: match &job.input.kind {
+            InputKind::File { path, source, .. } => Some(Original {
+                path: path.clone(),
+                probed: (**source).clone(),
+                audio: !slow_motion || job.args.video.audio,
+                others: !slow_motion,
+                offset: !slow_motion,
+            }),
+            _ => None,
+        },
+        fingerprint: Default::default(),
+    })
+}
+
+/// The commands that encode a segment and join all segments, with what these lose.
+pub(super) struct Commands {
+    pub(super) encode: Command,
+    pub(super) join: Command,
+    pub(super) notes: Vec<String>,
+    pub(super) frames_per_segment: i64,
+}
+
+pub(super) fn commands(job: &Job, file: &OutputFile) -> Result<Commands> {
+    let settings = segment_settings(job, file)?;
+    let ([encode, join], notes) = settings.commands()?;
+    Ok(Commands { encode, join, notes, frames_per_segment: settings.frames_per_segment() })
+}

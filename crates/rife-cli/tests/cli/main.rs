@@ -1,0 +1,12 @@
+//! The command-line program, except for videos.
+
+mod checkpoints;
+mod errors;
+mod images;
+mod info;
+#[cfg(unix)]
+mod signals;
+mod support;
+mod weights;
+#[cfg(unix)]
+mod weights_fetch;
