@@ -517,7 +517,7 @@ fn a_plan_says_what_would_be_done_and_does_nothing() {
         "60 frames",
         "duration: 1.000 s",
         "time: RIFE 4.6 optimized ",
-        " for 53 of them",
+        " for 53 interpolated frames",
         "memory: network ",
         "decode: ",
         "encode",

@@ -160,7 +160,7 @@ fn animated_pictures_are_videos() {
     }
     fs::copy(here.join("a.webp"), here.join("a.bin")).unwrap();
     well(interpolate(here, "a.bin -o other.mkv --codec ffv1"));
-    badly(interpolate(here, "one.png -o x.mkv"), here, "one picture");
+    badly(interpolate(here, "one.png -o x.mkv"), here, "single image");
 }
 
 /// What a shell's process substitution gives: a path that leads to a pipe.

@@ -27,7 +27,7 @@ fn overwrite_removes_pictures_of_a_longer_job() {
     }
     fs::write(out.join("00000010.png"), b"").unwrap();
     let said = well(interpolate(here, "in.mp4 -o out --factor 2 --overwrite"));
-    assert!(said.contains("note: removed 4 pictures of an earlier job"), "{said}");
+    assert!(said.contains("note: removed 4 images of an earlier job"), "{said}");
     let mut expected: Vec<String> = (1..=6).map(|n| format!("{n:08}.png")).collect();
     let others = ["0000009.png", "00000000.png", "000000011.png", "00000010.jpg", "x.png"];
     expected.extend(others.map(Into::into));
@@ -36,7 +36,7 @@ fn overwrite_removes_pictures_of_a_longer_job() {
 
     well(interpolate(here, "f1.png f2.png -o pair --factor 5"));
     let said = well(interpolate(here, "f1.png f2.png -o pair --factor 3 --overwrite"));
-    assert!(said.contains("note: removed 2 pictures of an earlier job"), "{said}");
+    assert!(said.contains("note: removed 2 images of an earlier job"), "{said}");
     assert_eq!(names(&here.join("pair")), ["0001.png", "0002.png"]);
 }
 

@@ -159,7 +159,7 @@ fn folders_of_pictures_are_read_in_their_natural_order() {
     assert_eq!(names(&here.join("named"))[8], "x009.jpg");
     badly(alone(here, "in -o out"), here, "--overwrite");
     badly(alone(here, "in -o in --overwrite"), here, "is the input");
-    badly(alone(here, "in -o p.png"), here, "one picture");
+    badly(alone(here, "in -o p.png"), here, "single image");
     badly(alone(here, "in -o other --pattern x.png"), here, "--pattern");
     badly(alone(here, "in/a1.png -o other"), here, "later");
 
@@ -171,7 +171,7 @@ fn folders_of_pictures_are_read_in_their_natural_order() {
     deep.save(here.join("in/a11.png")).unwrap();
     badly(alone(here, "in -o other"), here, "one size");
     fs::create_dir(here.join("none")).unwrap();
-    badly(alone(here, "none -o other"), here, "no picture");
+    badly(alone(here, "none -o other"), here, "no images");
 }
 
 #[test]
