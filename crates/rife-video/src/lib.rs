@@ -13,16 +13,22 @@ mod format;
 mod frames;
 mod job;
 mod nut;
+mod orientation;
 mod pipeline;
 mod pipes;
 mod pool;
+mod progress;
 mod queues;
+mod rate;
+mod rotate;
 mod scene;
+mod settings;
+mod stream;
 mod timeline;
-mod turn;
+mod timing;
 mod y4m;
 
-pub use decoder::{Decoder, Expected};
+pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use ffmpeg::*;
 pub use format::{Colour, Planes, RawFormat};
@@ -32,15 +38,19 @@ pub use job::{
     Segments, fingerprint,
 };
 pub use nut::{NutFormat, NutWriter};
-pub use pipeline::{
-    AtCut, Maker, Progress, SceneSettings, Settings, Sink, Source, SourceFrame, StageTimes, run,
-};
+pub use orientation::Orientation;
+pub use pipeline::{Maker, run};
 pub use pipes::{PipeSink, PipeSource, Wrapping, widen};
 pub use pool::Pool;
+pub use progress::{Progress, StageTimes};
 pub use queues::Queues;
+pub use rate::{Rate, frame_rate};
+pub use rotate::Turned;
 pub use scene::{Judgement, Kind, Scenes};
-pub use timeline::{At, Output, Rate, Timeline, frame_rate};
-pub use turn::{Orientation, Turned};
+pub use settings::{AtCut, SceneSettings, Settings};
+pub use stream::{Sink, Source, SourceFrame};
+pub use timeline::{At, Output, Timeline};
+pub use timing::Expected;
 pub use y4m::Header;
 
 /// An exact time in seconds, or an exact rate a second.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rife_runtime::Frame;
 
-use crate::pipeline::{Sink, Source, SourceFrame};
 use crate::pool::Pool;
+use crate::stream::{Sink, Source, SourceFrame};
 use crate::{Error, Rational, Result, frames, y4m};
 
 /// What frames of a stream lie in.

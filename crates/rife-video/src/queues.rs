@@ -2,8 +2,12 @@
 
 use rife_runtime::PixelFormat;
 
-use crate::pipeline::Settings;
 use crate::scene::Scenes;
+use crate::settings::Settings;
+
+/// Source frames after which another device takes over. Each takes the frame between twice, so
+/// that few changes cost little, and many keep the queues short.
+pub(crate) const CHUNK: u64 = 8;
 
 /// The longest queue: beyond this, frames only age.
 const LONGEST: u64 = 64;
@@ -60,7 +64,7 @@ impl Queues {
         Self {
             read: length as usize,
             items: length as usize,
-            work: (length / devices).clamp(1, crate::pipeline::CHUNK) as usize,
+            work: (length / devices).clamp(1, CHUNK) as usize,
             made: Self::made(length, devices) as usize,
             bytes: total(length),
         }

@@ -1,12 +1,6 @@
-//! What a container can hold of what an original has beside its frames. A job is long, and what
-//! ffmpeg refuses to write it says at the very end: so it is not asked to.
+//! HEAD carry
 
-use std::path::Path;
-
-use crate::ffmpeg::encoder::Encoding;
-use crate::ffmpeg::probe::Stream;
-use crate::ffmpeg::programs::{self, Programs, run_program};
-use crate::{Error, Result};
+use crate::ffmpeg::media::Stream;
 
 /// How a stream gets into a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,26 +190,10 @@ pub(super) fn tag(container: &str, key: &str) -> bool {
         }
 }
 
-/// Whether the container holds what an encoder wrote.
-pub(super) fn check(programs: &Programs, encoding: &Encoding, trial: &Path) -> Result<()> {
-    let container = encoding.container.as_str();
-    let Some(muxer) = muxer(container) else { return Ok(()) };
-    let mut command = programs.ffmpeg();
-    command.args(["-y", "-i"]).arg(programs::file(trial)).args(["-c", "copy", "-f", muxer]);
-    command.arg(programs::file(&trial.with_file_name(format!("whole.{container}"))));
-    run_program(command, "joining").map(drop).map_err(|error| match error {
-        Error::Program { why, .. } => Error::Refused(format!(
-            ".{container} does not hold what {} writes: {why}",
-            encoding.encoder
-        )),
-        other => other,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ffmpeg::probe::StreamKind;
+    use crate::ffmpeg::media::StreamKind;
 
     fn sound(container: &str, codec: &str) -> Carry {
         let kind = StreamKind::Audio;

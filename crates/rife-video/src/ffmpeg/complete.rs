@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::ffmpeg::access::Access;
-use crate::ffmpeg::probe::Probed;
+use crate::ffmpeg::media::Probed;
 use crate::ffmpeg::programs::{self, Programs, run_program};
 use crate::{Error, Rational, Result};
 

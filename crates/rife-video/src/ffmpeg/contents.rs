@@ -7,9 +7,10 @@ use std::process::Command;
 use rife_runtime::FrameSize;
 use serde_json::Value;
 
-use crate::ffmpeg::probe::{Probed, StreamKind};
+use crate::ffmpeg::feature::Feature;
+use crate::ffmpeg::hdr::hdr_of;
+use crate::ffmpeg::media::{Probed, StreamKind};
 use crate::ffmpeg::programs::{self, Programs, run_program};
-use crate::ffmpeg::table::Feature;
 use crate::{Error, Result};
 
 /// Tags by their names in lower case.
@@ -243,7 +244,7 @@ fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<
     put(Feature::Primaries, colour.primaries.clone());
     put(Feature::Transfer, colour.transfer.clone());
     put(Feature::ChromaLocation, colour.chroma_location.clone());
-    let hdr = video.hdr.or(frame.map(crate::ffmpeg::probe::hdr_of).unwrap_or_default());
+    let hdr = video.hdr.or(frame.map(hdr_of).unwrap_or_default());
     put(Feature::Mastering, hdr.mastering.map(|display| display.to_string()));
     put(Feature::LightLevels, hdr.content_light.map(|(most, mean)| format!("{most}/{mean} cd/m²")));
     let profile = hdr.dolby_vision.map(|profile| format!("profile {profile}"));

@@ -2,9 +2,10 @@
 
 use crate::Rational;
 use crate::ffmpeg::carry::{self, Carry};
+use crate::ffmpeg::feature::{Feature, Target};
+use crate::ffmpeg::media::{Probed, Stream, StreamKind};
 use crate::ffmpeg::mux::Mux;
-use crate::ffmpeg::probe::{Probed, Stream, StreamKind};
-use crate::ffmpeg::table::{Carried, Feature, Target};
+use crate::ffmpeg::table::Carried;
 use crate::ffmpeg::timecode::{Converted, Timecode};
 
 /// What becomes of a stream.

@@ -3,7 +3,8 @@
 use rife_runtime::{Engine, Optimization, PixelFormat};
 
 use crate::job::journal::Fingerprint;
-use crate::pipeline::{AtCut, Maker, Settings};
+use crate::pipeline::Maker;
+use crate::settings::{AtCut, Settings};
 use crate::{Rate, pipe_pix_fmt, raw_format};
 
 /// The fingerprint of a run. [`crate::Job`] adds the encoder and the input.

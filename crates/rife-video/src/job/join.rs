@@ -2,33 +2,18 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
-use crate::ffmpeg::{self, LastFrame, Mux, Probed, concat_list, mux_command};
-use crate::job::JobSettings;
+use crate::ffmpeg::{self, LastFrame, Mux, concat_list, mux_command};
 use crate::job::folder::JobFolder;
 use crate::job::journal::Segment;
-use crate::pipeline::Progress;
+use crate::job::settings::JobSettings;
+use crate::progress::Progress;
 use crate::{Error, Rational, Result};
 
 const LIST: &str = "list.txt";
-
-/// The file whose sound, subtitles, chapters and metadata go along.
-#[derive(Clone, Debug)]
-pub struct Original {
-    /// Where it is.
-    pub path: PathBuf,
-    /// What is in it.
-    pub probed: Probed,
-    /// Whether its sound goes along.
-    pub audio: bool,
-    /// Whether its subtitles, chapters and other streams do.
-    pub others: bool,
-    /// Whether the video keeps the time at which it starts after the other streams.
-    pub offset: bool,
-}
 
 /// When the video starts in the original, s, and its last frame if it is known.
 #[derive(Clone, Copy, Default)]

@@ -16,7 +16,7 @@ use crate::job::content::ContentHash;
 use crate::job::folder::JobFolder;
 use crate::job::journal::{Journal, Segment};
 use crate::nut::{NutFormat, NutWriter};
-use crate::pipeline::Sink;
+use crate::stream::Sink;
 use crate::{Error, Rational, Result};
 
 /// Bytes that are gathered before they go into a pipe: about what a pipe holds.

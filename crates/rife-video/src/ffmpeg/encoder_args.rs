@@ -1,13 +1,13 @@
-//! How an encoder is told what is wanted of it: each has words of its own.
+//! HEAD encoder_args
 
 use std::ops::RangeInclusive;
 
 use rife_runtime::FrameSize;
 
-use crate::ffmpeg::encoder::EncodingRequest;
-use crate::ffmpeg::probe::{Hdr, MasteringDisplay};
-use crate::ffmpeg::table::Feature;
-use crate::{Colour, Error, Planes, Result};
+use crate::ffmpeg::encoding::EncodingRequest;
+use crate::ffmpeg::feature::Feature;
+use crate::ffmpeg::hdr::{Hdr, MasteringDisplay};
+use crate::{Colour, Error, Planes, RawFormat, Result};
 
 /// The kind of device that frames are uploaded to before this encoder takes them.
 pub(super) fn uploads_to(encoder: &str) -> Option<&'static str> {
@@ -159,6 +159,40 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
         }
     }
     Ok(args)
+}
+
+/// Words for what samples mean, to the encoder and to the frames that go into it.
+pub(super) fn tags(raw: &RawFormat, colour: &Colour, upload: Option<(&str, &str)>) -> Vec<String> {
+    let mut args = Vec::new();
+    let mut set = Vec::new();
+    // A matrix or a place of chroma is nothing that red, green and blue have.
+    let yuv = raw.planes != Planes::Gbr;
+    let said = [
+        ("-color_range", "range", yuv.then_some(colour.range.as_ref()).flatten()),
+        // Which has a name of its own where nothing is luma.
+        ("-colorspace", "colorspace", colour.matrix.as_ref().filter(|m| yuv && *m != "gbr")),
+        ("-color_primaries", "color_primaries", colour.primaries.as_ref()),
+        ("-color_trc", "color_trc", colour.transfer.as_ref()),
+    ];
+    for (option, parameter, word) in said {
+        let Some(word) = word else { continue };
+        args.extend([option.to_owned(), option_word(option, word)]);
+        set.push(format!("{parameter}={word}"));
+    }
+    if let Some(place) = colour.chroma_location.as_ref().filter(|_| raw.planes == Planes::Yuv420) {
+        args.extend(["-chroma_sample_location".into(), place.clone()]);
+    }
+    let set = (!set.is_empty()).then(|| format!("setparams={}", set.join(":")));
+    let upload = upload.map(|(device, pix_fmt)| {
+        args.extend(["-init_hw_device".into(), format!("{device}=hw")]);
+        args.extend(["-filter_hw_device".into(), "hw".into()]);
+        format!("format={pix_fmt},hwupload")
+    });
+    let filters: Vec<String> = set.into_iter().chain(upload).collect();
+    if !filters.is_empty() {
+        args.extend(["-vf".into(), filters.join(",")]);
+    }
+    args
 }
 
 /// Words for high dynamic range. What there are none for is reported as lost.

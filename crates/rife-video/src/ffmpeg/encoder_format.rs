@@ -1,0 +1,145 @@
+//! HEAD encoder_format
+
+use crate::ffmpeg::encoding::EncodingRequest;
+use crate::{Planes, RawFormat};
+
+/// The frames to give, and the nearest format that the encoder takes: depth is kept before chroma.
+pub(super) fn fitting(
+    request: &EncodingRequest<'_>,
+    encoder: &str,
+    formats: &[String],
+    notes: &mut Vec<String>,
+) -> (RawFormat, String) {
+    let raw = *request.raw;
+    let takes = |name: &str| formats.is_empty() || formats.iter().any(|format| format == name);
+    // Half the chroma of an odd side is what some encoders have no room for.
+    let odd = |planes: Planes| {
+        let (x, y) = (raw.size.width % 2 == 1, raw.size.height % 2 == 1);
+        let strict = !matches!(
+            encoder,
+            "ffv1" | "libvpx-vp9" | "libaom-av1" | "mjpeg" | "mpeg4" | "prores_ks"
+        );
+        strict
+            && match planes {
+                Planes::Yuv420 => x || y,
+                Planes::Yuv422 => x,
+                _ => false,
+            }
+    };
+    let lossless_rgb = raw.planes == Planes::Gbr && matches!(encoder, "ffv1" | "png" | "utvideo");
+    if lossless_rgb {
+        let names: &[&str] = if raw.depth == 8 {
+            &["gbrp", "bgr0", "rgb24"]
+        } else {
+            &["gbrp16le", "rgb48le", "rgb48be"]
+        };
+        if let Some(name) = names.iter().find(|name| takes(name)) {
+            return (raw, (*name).to_owned());
+        }
+    }
+    let planes: &[Planes] = match raw.planes {
+        // What every player shows, where colours are not finer than that already.
+        Planes::Gbr => &[Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
+        Planes::Gray => &[Planes::Gray, Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
+        Planes::Yuv420 => &[Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
+        Planes::Yuv422 => &[Planes::Yuv422, Planes::Yuv444, Planes::Yuv420],
+        Planes::Yuv444 => &[Planes::Yuv444, Planes::Yuv422, Planes::Yuv420],
+    };
+    let deeper = [8, 10, 12, 16].into_iter().filter(|depth| *depth >= raw.depth);
+    let shallower = [12, 10, 8].into_iter().filter(|depth| *depth < raw.depth);
+    let depths: Vec<u8> = match raw.planes {
+        // Of 16 bits because nothing less holds it: what is shown has 10.
+        Planes::Gbr if raw.depth > 8 => vec![10, 12, 16, 8],
+        _ => deeper.chain(shallower).collect(),
+    };
+    for depth in depths {
+        for planes in planes.iter().copied().filter(|planes| !odd(*planes)) {
+            let target = RawFormat { planes, depth, ..raw };
+            let Some(name) = names(&target).into_iter().find(|name| takes(name)) else {
+                continue;
+            };
+            if raw.planes == Planes::Gbr && planes != Planes::Gbr {
+                return (target, name);
+            }
+            let same = (planes, depth) == (raw.planes, raw.depth);
+            let gray = raw.planes == Planes::Gray && planes != Planes::Gray;
+            if gray {
+                return (target, name);
+            }
+            if !same {
+                notes.push(format!(
+                    "{encoder} does not take {} of {}: it gets {name}",
+                    raw.pix_fmt(),
+                    raw.size
+                ));
+            }
+            return (if same { raw } else { target }, name);
+        }
+    }
+    // It takes what nobody here knows: ffmpeg converts.
+    let first = formats.iter().find(|name| !name.contains("vaapi") && !name.contains("cuda"));
+    (raw, first.cloned().unwrap_or_else(|| raw.pix_fmt()))
+}
+
+/// ffmpeg's names of formats that hold the same samples, the one of separate planes first.
+fn names(raw: &RawFormat) -> Vec<String> {
+    let semi = match (raw.planes, raw.depth) {
+        (Planes::Yuv420, 8) => Some("nv12"),
+        (Planes::Yuv420, 10) => Some("p010le"),
+        (Planes::Yuv420, 12) => Some("p012le"),
+        (Planes::Yuv420, 16) => Some("p016le"),
+        (Planes::Yuv422, 8) => Some("nv16"),
+        (Planes::Yuv422, 10) => Some("p210le"),
+        (Planes::Yuv422, 12) => Some("p212le"),
+        (Planes::Yuv422, 16) => Some("p216le"),
+        _ => None,
+    };
+    [raw.pix_fmt()].into_iter().chain(semi.map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ffmpeg::hdr::Hdr;
+    use crate::{Colour, Rational};
+    use rife_runtime::FrameSize;
+
+    #[test]
+    fn the_format_that_loses_least_is_chosen() {
+        // As the encoders of ffmpeg 5.1 list what they take.
+        let nvenc = "yuv420p nv12 p010le yuv444p p016le yuv444p16le bgr0 bgra cuda";
+        let qsv = "nv12 p010le qsv";
+        let x264 = "yuv420p yuv422p yuv444p yuv420p10le yuv422p10le yuv444p10le gray gray10le";
+        for (encoder, takes, from, (w, h), given, name) in [
+            ("hevc_nvenc", nvenc, "yuv420p10le", (64, 48), "yuv420p10le", "p010le"),
+            ("h264_nvenc", nvenc, "yuv420p", (64, 48), "yuv420p", "yuv420p"),
+            ("hevc_qsv", qsv, "yuv420p10le", (64, 48), "yuv420p10le", "p010le"),
+            ("hevc_qsv", qsv, "yuv420p", (64, 48), "yuv420p", "nv12"),
+            ("libx264", x264, "yuv420p", (67, 35), "yuv444p", "yuv444p"),
+            ("libx264", x264, "yuv422p", (64, 35), "yuv422p", "yuv422p"),
+            ("libx264", x264, "yuv444p12le", (64, 48), "yuv444p10le", "yuv444p10le"),
+            ("libx264", x264, "gbrp16le", (64, 48), "yuv420p10le", "yuv420p10le"),
+            ("libx264", x264, "gray", (67, 35), "gray", "gray"),
+        ] {
+            let raw = RawFormat::of_pix_fmt(from, FrameSize::new(w, h)).unwrap();
+            let request = EncodingRequest {
+                container: "mp4",
+                codec: None,
+                crf: None,
+                preset: None,
+                extra: None,
+                raw: &raw,
+                colour: &Colour::default(),
+                hdr: &Hdr::default(),
+                rate: Rational::from(25),
+            };
+            let formats: Vec<_> = takes.split(' ').map(str::to_owned).collect();
+            let (got, pix_fmt) = fitting(&request, encoder, &formats, &mut Vec::new());
+            assert_eq!(
+                (got.pix_fmt().as_str(), pix_fmt.as_str()),
+                (given, name),
+                "{encoder} {from}"
+            );
+        }
+    }
+}

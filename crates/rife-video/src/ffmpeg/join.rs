@@ -1,0 +1,293 @@
+//! HEAD join
+
+use std::process::Command;
+
+use crate::ffmpeg::carry::{self, Carry};
+use crate::ffmpeg::decode::use_together;
+use crate::ffmpeg::encoder_args;
+use crate::ffmpeg::media::{Probed, Stream, StreamKind};
+use crate::ffmpeg::mux::{LastFrame, Mux};
+use crate::ffmpeg::plan::{self, Code, Fate};
+use crate::ffmpeg::programs::{self, Programs, run_program};
+use crate::{Orientation, Rational, Result};
+
+/// Joins segments with everything else of the original, in the folder of the list of segments;
+/// `what` names the work in errors. Returns what should be known of the output.
+///
+/// # Errors
+/// When ffmpeg cannot write the output.
+pub fn join(programs: &Programs, mux: &Mux<'_>, what: &str) -> Result<Vec<String>> {
+    if let Some((path, source)) = mux.original {
+        for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
+            let Fate::Carried(Carry::Attached(ending, _)) = fate else { continue };
+            let mut command = programs.ffmpeg();
+            command.arg("-y");
+            source.access.limit(&mut command).arg("-i").arg(programs::file(path));
+            command.args(["-map", &format!("0:{}", stream.index), "-c", "copy"]);
+            command.args(["-frames:v", "1", "-f", "image2pipe"]);
+            command.arg(relative(plan::cover_file(stream, ending).as_ref()));
+            if let Some(folder) = mux.list.parent() {
+                command.current_dir(folder);
+            }
+            run_program(command, what)?;
+        }
+    }
+    let (command, notes) = mux_command(programs, mux);
+    run_program(command, what)?;
+    Ok(notes)
+}
+
+/// The command that joins segments, and what should be known of it.
+pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>) {
+    let mut command = programs.ffmpeg();
+    let mut notes = Vec::new();
+    let container = mux.container.to_ascii_lowercase();
+    let container = container.as_str();
+    // However much of damaged sound is lost, the rest is kept.
+    command.args(["-y", "-max_error_rate", "1"]);
+    let turned = mux.turned != Orientation::IDENTITY;
+    let stored = mux.original.filter(|_| !turned);
+    let rotation = stored.map_or(0, |(_, source)| source.video.rotation);
+    if rotation != 0 && programs.version >= (6, 0) {
+        command.args(["-display_rotation:v:0", &rotation.to_string()]);
+    }
+    if mux.offset != Rational::from(0) {
+        let micros = (mux.offset * 1_000_000).round().to_integer();
+        command.args(["-itsoffset", &format!("{}us", micros)]);
+    }
+    // What the list names is looked for beside it, and a "?" in a folder's name ends what ffmpeg
+    // takes for the folder.
+    let list = std::path::absolute(mux.list).unwrap_or_else(|_| mux.list.into());
+    command.args(["-protocol_whitelist", "file", "-format_whitelist", "concat,mov,matroska,nut"]);
+    command.args(["-f", "concat", "-safe", "0", "-i"]);
+    command.arg(relative(list.file_name().unwrap_or_default()));
+    if let Some(folder) = list.parent() {
+        command.current_dir(folder);
+    }
+    if let Some((path, source)) = mux.original {
+        source.access.limit(&mut command).arg("-i").arg(programs::file(path));
+    }
+    command.args(["-map", "0:v:0", "-c", "copy"]);
+    if let Some((_, source)) = mux.original {
+        streams(&mut command, mux, container, source, &mut notes);
+    }
+    if let Some(last) = mux.last.filter(|_| programs.sets_durations()) {
+        command.args(["-bsf:v:0", &show_last(&last, mux.offset, container)]);
+    }
+    if rotation != 0 && programs.version < (6, 0) {
+        let turned = rotation.rem_euclid(360);
+        command.args(["-metadata:s:v:0", &format!("rotate={turned}")]);
+    }
+    if let Some(aspect) = mux.sample_aspect.filter(|aspect| *aspect != Rational::from(1)) {
+        // Of pixels; ffmpeg's -aspect is of the whole picture.
+        let whole = aspect * Rational::new(mux.size.width as i64, mux.size.height as i64);
+        command.args(["-aspect:v:0", &format!("{}:{}", whole.numer(), whole.denom())]);
+    }
+    // Codecs that do not carry their colours leave them to the container.
+    let colour = mux.colour;
+    for (option, word) in [
+        ("-color_range:v:0", &colour.range),
+        ("-colorspace:v:0", &colour.matrix.clone().filter(|matrix| matrix != "gbr")),
+        ("-color_primaries:v:0", &colour.primaries),
+        ("-color_trc:v:0", &colour.transfer),
+    ] {
+        if let Some(word) = word {
+            command.args([option, &encoder_args::option_word(option, word)]);
+        }
+    }
+    if matches!(container, "mp4" | "m4v" | "mov") {
+        // FLAC and TrueHD in MP4 were long called experimental.
+        command.args(["-strict", "experimental"]);
+        let quicktime = mux.original.is_some_and(|(_, source)| plan::quicktime_tags(mux, source));
+        let tags = if quicktime { "+use_metadata_tags" } else { "" };
+        command.args(["-movflags", &format!("+faststart{tags}")]);
+        command.args(["-video_track_timescale", &mux.time_scale.to_string()]);
+    }
+    command.args(["-disposition:v:0", &dispositions(mux)]);
+    // The same job gives the same bytes: no number drawn at random, no date.
+    command.args(["-fflags", "+bitexact"]);
+    if container == "avi" {
+        // It has one clock for all, from the first frame on.
+        command.args(["-avoid_negative_ts", "disabled"]);
+        // Else it gets empty frames, up to a rate that ffmpeg finds.
+        command.args(["-r:v:0", &format!("{}/{}", mux.rate.numer(), mux.rate.denom())]);
+    }
+    // All is at hand: nothing has to be held back for a stream that lags.
+    command.args(["-max_interleave_delta", "0"]);
+    if let Some(muxer) = carry::muxer(container) {
+        command.args(["-f", muxer]);
+    }
+    // Beside the list it is named from there, as the list is.
+    match mux.output.file_name().filter(|_| mux.output.parent() == mux.list.parent()) {
+        Some(name) => _ = command.arg(relative(name)),
+        None => _ = command.arg(programs::file(mux.output)),
+    }
+    if let Some((_, source)) = mux.original.filter(|_| mux.audio || mux.others) {
+        use_together(&mut command, 1, source);
+    }
+    (command, notes)
+}
+
+/// The original's streams.
+fn streams(
+    command: &mut Command,
+    mux: &Mux<'_>,
+    container: &str,
+    source: &Probed,
+    notes: &mut Vec<String>,
+) {
+    let (mut audio, mut subtitles, mut pictures, mut data, mut files) = (0, 0, 1, 0, 0);
+    // Where each stream of the output comes from, ours first.
+    let mut from = vec![source.video.index];
+    let mut covers = Vec::new();
+    for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
+        let Fate::Carried(carry) = fate else { continue };
+        let (kind, number) = match stream.kind {
+            StreamKind::Audio => ("a", &mut audio),
+            StreamKind::Subtitle => ("s", &mut subtitles),
+            StreamKind::Data => ("d", &mut data),
+            StreamKind::Attachment => ("t", &mut files),
+            StreamKind::Video | StreamKind::Picture => ("v", &mut pictures),
+        };
+        if let Carry::Attached(ending, mime) = carry {
+            covers.push((stream, ending, mime));
+            continue;
+        }
+        if container == "avi" && kind == "a" && starts_apart(source, stream) {
+            notes.push(
+                "changed: start of audio - AVI has one start for all streams, and this one began \
+                 earlier or later than the video"
+                    .into(),
+            );
+        }
+        command.args(["-map", &format!("1:{}", stream.index)]);
+        match carry {
+            Carry::Encoded(encoder, options) => {
+                command.args([format!("-c:{kind}:{number}"), encoder.into()]);
+                for (option, value) in options {
+                    command.args([format!("-{option}:{kind}:{number}"), value]);
+                }
+            }
+            _ if kind == "v" => {
+                command.args([format!("-disposition:v:{number}"), "attached_pic".into()]);
+            }
+            _ if kind == "d" => {
+                command.args([format!("-tag:d:{number}"), stream.tag.clone()]);
+            }
+            _ => {}
+        }
+        *number += 1;
+        from.push(stream.index);
+    }
+    notes.sort();
+    notes.dedup();
+    let chapters = if plan::chapters(mux).is_none() { "1" } else { "-1" };
+    command.args(["-map_metadata", "1", "-map_chapters", chapters]);
+    for (to, from) in from.into_iter().enumerate() {
+        command.args([format!("-map_metadata:s:{to}"), format!("1:s:{from}")]);
+    }
+    for (number, (stream, ending, mime)) in (files..).zip(covers) {
+        let name = stream.file_name.clone().unwrap_or_else(|| format!("cover.{ending}"));
+        command.arg("-attach").arg(plan::cover_file(stream, ending));
+        command.args([format!("-metadata:s:t:{number}"), format!("mimetype={mime}")]);
+        command.args([format!("-metadata:s:t:{number}"), format!("filename={name}")]);
+    }
+    stale_tags(command, mux, source);
+    timecode(command, mux, container, source);
+}
+
+/// Whether a stream starts 10 ms or more before or after the picture.
+fn starts_apart(source: &Probed, stream: &Stream) -> bool {
+    let main = source.streams.iter().find(|main| main.index == source.video.index);
+    let starts = main.and_then(|main| Some((main.start?, stream.start?)));
+    starts.is_some_and(|(a, b)| (a - b) * 100 >= 1.into() || (b - a) * 100 >= 1.into())
+}
+
+/// The filter that says how long the last frame is shown.
+fn show_last(last: &LastFrame, offset: Rational, container: &str) -> String {
+    let seconds = |time: Rational| *time.numer() as f64 / *time.denom() as f64;
+    // The list gives starts in millionths, and Matroska's times are thousandths.
+    let near = (last.duration / 2).min(Rational::new(1, 500));
+    let time = offset + last.time;
+    let number = last.number;
+    let duration = seconds(last.duration);
+    let mut decoded = "DTS".to_owned();
+    let duration = match container {
+        // What PTS counts depends on the release: thousandths, or ticks of the segments.
+        "mkv" | "webm" => {
+            let (time, near) = (seconds(time), seconds(near));
+            let is =
+                |unit: &str| format!("gt(N,{number}-16)*lt(abs(PTS*{unit}-{time:.6}),{near:.6})");
+            format!(
+                "if({},round({duration:.9}/0.001),if({},round({duration:.9}/TB),DURATION))",
+                is("0.001"),
+                is("TB")
+            )
+        }
+        // What is decoded last may be shown before it, and ends the track as well: decoded as late
+        // as it can be, it lasts as long as it can.
+        _ => {
+            let (from, length) = (seconds(time - near), seconds(last.time + last.duration));
+            let (start, end) = (seconds(offset), seconds(time + last.duration));
+            let late = format!("max(DTS,min(PTS,PTS+STARTDTS-round({start:.9}/TB)))");
+            decoded = format!("if(eq(N,{number}),{late},DTS)");
+            format!(
+                "if(gte(PTS*TB,{from:.6}),round({duration:.9}/TB),\
+                 if(eq(N,{number}),min(round({length:.9}/TB)-{late}+STARTDTS,\
+                 round({end:.9}/TB)-PTS),DURATION))"
+            )
+        }
+    };
+    let escaped = |expression: &str| expression.replace(',', "\\,");
+    format!("setts=pts=PTS:dts={}:duration={}", escaped(&decoded), escaped(&duration))
+}
+
+/// Removes tags that describe the original's encoding and file, which are others now.
+fn stale_tags(command: &mut Command, mux: &Mux<'_>, source: &Probed) {
+    for key in ["major_brand", "minor_version", "compatible_brands"] {
+        command.args(["-metadata", &format!("{key}=")]);
+    }
+    for key in ["NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "BPS", "DURATION"] {
+        for language in ["", "-eng"] {
+            command.args(["-metadata:s:v:0", &format!("{key}{language}=")]);
+        }
+    }
+    // Transparency is lost, and a player would look for it.
+    for key in ["encoder", "_STATISTICS_TAGS", "_STATISTICS_WRITING_APP", "alpha_mode"] {
+        command.args(["-metadata:s:v:0", &format!("{key}=")]);
+    }
+    if mux.turned != Orientation::IDENTITY && source.video.rotation != 0 {
+        command.args(["-metadata:s:v:0", "rotate="]);
+    }
+}
+
+/// Writes the timecode where the container has it.
+fn timecode(command: &mut Command, mux: &Mux<'_>, container: &str, source: &Probed) {
+    let code = match plan::timecode(mux, source) {
+        Code::None => return,
+        Code::Exact(code) | Code::Nearest(code) => code,
+        Code::Left(_) => String::new(),
+    };
+    let (of_file, of_stream) = if container == "avi" { (&*code, "") } else { ("", &*code) };
+    command.args(["-metadata", &format!("timecode={of_file}")]);
+    command.args(["-metadata:s:v:0", &format!("timecode={of_stream}")]);
+    let reel = source.video.reel.as_deref().filter(|_| !code.is_empty());
+    command.args(["-metadata:s:v:0", &format!("reel_name={}", reel.unwrap_or_default())]);
+}
+
+/// What the video is for: the default one, and what the original was.
+fn dispositions(mux: &Mux<'_>) -> String {
+    let main = mux.original.and_then(|(_, source)| {
+        source.streams.iter().find(|stream| stream.index == source.video.index)
+    });
+    let others = main.map(|stream| stream.dispositions.as_slice()).unwrap_or_default();
+    let others = others.iter().filter(|name| *name != "default");
+    others.fold("default".to_owned(), |all, name| format!("{all}+{name}"))
+}
+
+/// A file of the folder that ffmpeg runs in, whatever its name is.
+fn relative(name: &std::ffi::OsStr) -> std::ffi::OsString {
+    let mut file = std::ffi::OsString::from("file:");
+    file.push(name);
+    file
+}

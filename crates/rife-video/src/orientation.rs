@@ -1,0 +1,109 @@
+//! HEAD orientation
+
+use rife_runtime::FrameSize;
+
+use crate::Rational;
+
+/// One of the eight ways to turn and mirror a picture by right angles.
+///
+/// The point (x, y), y downwards, of the picture as it is stored goes to (a x + c y, b x + d y).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orientation {
+    pub(crate) a: i8,
+    pub(crate) b: i8,
+    pub(crate) c: i8,
+    pub(crate) d: i8,
+}
+
+impl Orientation {
+    /// Upright as it is stored.
+    pub const IDENTITY: Self = Self { a: 1, b: 0, c: 0, d: 1 };
+
+    /// The orientation of the upper left part of a display matrix; `None` for other angles,
+    /// scales and shears.
+    pub fn of_matrix([a, b, c, d]: [i64; 4]) -> Option<Self> {
+        let scale = a.unsigned_abs().max(b.unsigned_abs());
+        let unit = |value: i64| {
+            let size = value.unsigned_abs();
+            // Some writers round the sine and the cosine.
+            match (size <= scale / 64, size.abs_diff(scale) <= scale / 64) {
+                (true, _) => Some(0),
+                (_, true) => Some(value.signum() as i8),
+                _ => None,
+            }
+        };
+        let found = Self { a: unit(a)?, b: unit(b)?, c: unit(c)?, d: unit(d)? };
+        let whole =
+            scale > 0 && (found.a == 0) == (found.d == 0) && (found.b == 0) == (found.c == 0);
+        (whole && (found.a == 0) != (found.b == 0)).then_some(found)
+    }
+
+    /// The orientation of a rotation by degrees, counter-clockwise.
+    pub fn of_degrees(degrees: i32) -> Option<Self> {
+        let (cos, sin) = match degrees.rem_euclid(360) {
+            0 => (1, 0),
+            90 => (0, 1),
+            180 => (-1, 0),
+            270 => (0, -1),
+            _ => return None,
+        };
+        // Counter-clockwise to the eye, where y goes down.
+        Some(Self { a: cos, b: -sin, c: sin, d: cos })
+    }
+
+    /// Whether the picture is mirrored.
+    pub const fn mirrored(self) -> bool {
+        self.a * self.d - self.b * self.c < 0
+    }
+
+    /// Whether width and height change places.
+    pub const fn swaps(self) -> bool {
+        self.a == 0
+    }
+
+    /// The size of the turned picture.
+    pub const fn size(self, size: FrameSize) -> FrameSize {
+        match self.swaps() {
+            true => FrameSize::new(size.height, size.width),
+            false => size,
+        }
+    }
+
+    /// The width of a pixel over its height in the turned picture.
+    pub fn sample_aspect(self, aspect: Rational) -> Rational {
+        if self.swaps() { aspect.recip() } else { aspect }
+    }
+}
+
+impl std::fmt::Display for Orientation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match (self.a, self.b, self.c, self.d) {
+            (1, ..) if !self.mirrored() => "none",
+            (1, ..) => "vertical flip",
+            (-1, ..) if !self.mirrored() => "180 degrees",
+            (-1, ..) => "horizontal flip",
+            (_, -1, 1, _) => "90 degrees counter-clockwise",
+            (_, 1, -1, _) => "90 degrees clockwise",
+            (_, 1, ..) => "transposition",
+            _ => "transposition across the other diagonal",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn degrees_and_matrices_agree() {
+        // As ffprobe reports a phone's upright video: -90 degrees, clockwise.
+        let clockwise = Orientation::of_degrees(-90).unwrap();
+        assert_eq!(Some(clockwise), Orientation::of_matrix([0, 65536, -65536, 0]));
+        assert_eq!(clockwise.to_string(), "90 degrees clockwise");
+        assert_eq!(Orientation::of_degrees(0), Some(Orientation::IDENTITY));
+        assert_eq!(Orientation::of_degrees(45), None);
+        assert_eq!(Orientation::of_matrix([46341, 46341, -46341, 46341]), None);
+        assert_eq!(Orientation::of_matrix([0, 0, 0, 0]), None);
+        assert!(Orientation::of_matrix([-65536, 0, 0, 65536]).unwrap().mirrored());
+    }
+}

@@ -1,0 +1,163 @@
+//! HEAD rate
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Error, Rational, Result};
+
+/// How many frames come out for those that go in, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// So many frames for each one, evenly spaced on the source's own timeline: of N frames come
+    /// ⌈N·k⌉, the last one held.
+    Factor(Rational),
+    /// A constant rate, whatever the source's timeline is.
+    Fps(Rational),
+    /// As [`Rate::Factor`], and so much longer: the rate stays as it was.
+    Slow(Rational),
+}
+
+/// The most frames for each one.
+const MOST: i64 = 10_000;
+
+/// The highest rate, frames a second.
+const FASTEST: i64 = 10_000;
+
+impl Rate {
+    /// Frames for each one: a whole number, a fraction (`5/2`) or a decimal (`2.5`), above 1 and up
+    /// to 1000.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for anything else.
+    pub fn factor(text: &str) -> Result<Self> {
+        Ok(Self::Factor(multiple(text)?))
+    }
+
+    /// As [`Rate::factor`], for slow motion.
+    ///
+    /// # Errors
+    /// As [`Rate::factor`].
+    pub fn slow(text: &str) -> Result<Self> {
+        Ok(Self::Slow(multiple(text)?))
+    }
+
+    /// Frames a second: `60`, `60000/1001`, `59.94` (which is 60000/1001).
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for what is not above 0 and up to 10000.
+    pub fn fps(text: &str) -> Result<Self> {
+        Ok(Self::Fps(frame_rate(text)?))
+    }
+
+    /// Output frames for each source frame, where the source's rate is known.
+    pub fn multiple(self, source: Rational) -> Rational {
+        match self {
+            Self::Factor(k) | Self::Slow(k) => k,
+            Self::Fps(fps) => fps / source,
+        }
+    }
+
+    /// The output's rate, where the source's is known.
+    pub fn output_rate(self, source: Rational) -> Rational {
+        match self {
+            Self::Factor(k) => source * k,
+            Self::Fps(fps) => fps,
+            Self::Slow(_) => source,
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Factor(k) => write!(f, "factor {k}"),
+            Self::Fps(fps) => write!(f, "{fps} fps"),
+            Self::Slow(k) => write!(f, "{k} times as slow"),
+        }
+    }
+}
+
+fn multiple(text: &str) -> Result<Rational> {
+    let refused = || {
+        Error::Refused(format!(
+            "expected a whole number or a fraction above 1 and up to {MOST} (2, 5/2, 2.5), got \
+             {text:?}"
+        ))
+    };
+    let k = rational(text).ok_or_else(refused)?;
+    if k > Rational::from(1) && k <= Rational::from(MOST) && *k.denom() <= MOST {
+        Ok(k)
+    } else {
+        Err(refused())
+    }
+}
+
+/// A frame rate as people write it. The NTSC rates are what their roundings mean.
+///
+/// # Errors
+/// [`Error::Refused`] for what is not above 0 and up to 10000.
+pub fn frame_rate(text: &str) -> Result<Rational> {
+    let refused = || {
+        Error::Refused(format!(
+            "expected frames a second (60, 60000/1001, 59.94), above 0 and up to {FASTEST}; got \
+             {text:?}"
+        ))
+    };
+    let rate = match text.trim() {
+        "23.976" | "23.98" => Rational::new(24000, 1001),
+        "29.97" => Rational::new(30000, 1001),
+        "47.952" | "47.95" => Rational::new(48000, 1001),
+        "59.94" => Rational::new(60000, 1001),
+        "119.88" => Rational::new(120_000, 1001),
+        other => rational(other).ok_or_else(refused)?,
+    };
+    if rate > Rational::from(0) && rate <= Rational::from(FASTEST) && *rate.denom() <= 1_000_000 {
+        Ok(rate)
+    } else {
+        Err(refused())
+    }
+}
+
+/// `7`, `7/2` or `3.5`.
+fn rational(text: &str) -> Option<Rational> {
+    let text = text.trim();
+    if let Some((a, b)) = text.split_once('/') {
+        let (a, b) = (a.trim().parse().ok()?, b.trim().parse().ok()?);
+        return (b > 0).then(|| Rational::new(a, b));
+    }
+    let Some((whole, part)) = text.split_once('.') else {
+        return i64::from_str(text).ok().map(Rational::from);
+    };
+    if part.len() > 6 || !part.bytes().all(|b| b.is_ascii_digit()) || whole.len() > 9 {
+        return None;
+    }
+    let scale = 10i64.pow(part.len() as u32);
+    let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let part: i64 = if part.is_empty() { 0 } else { part.parse().ok()? };
+    (whole >= 0).then(|| Rational::new(whole * scale + part, scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn r(a: i64, b: i64) -> Rational {
+        Rational::new(a, b)
+    }
+
+    #[test]
+    fn rates_are_read_as_people_write_them() {
+        assert_eq!(Rate::factor("2").unwrap(), Rate::Factor(r(2, 1)));
+        assert_eq!(Rate::factor("5/2").unwrap(), Rate::Factor(r(5, 2)));
+        assert_eq!(Rate::factor("2.5").unwrap(), Rate::Factor(r(5, 2)));
+        assert_eq!(Rate::fps("59.94").unwrap(), Rate::Fps(r(60000, 1001)));
+        assert_eq!(Rate::fps("24000/1001").unwrap(), Rate::Fps(r(24000, 1001)));
+        for wrong in ["", "1", "0", "-2", "2/0", "x", "1/3", "1e3", "10001", "2.", "NaN", "3/-1"] {
+            // "2." is a way to write 2.
+            assert_eq!(Rate::factor(wrong).is_err(), wrong != "2.", "{wrong}");
+        }
+        for wrong in ["", "0", "-1", "1/0", "10001", "abc", "1/10000000"] {
+            assert!(Rate::fps(wrong).is_err(), "{wrong}");
+        }
+    }
+}
