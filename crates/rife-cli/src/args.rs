@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rife_runtime::{Device, Engine, FrameSize, ModelVersion, Precision, Scale};
-use rife_video::{Rate, Rational, Scenes};
+use rife_video::{Rate, Rational, SceneDetector};
 
 use crate::picture::Format;
 
@@ -80,7 +80,7 @@ pub(crate) struct VideoArgs {
     pub(crate) scene: Scene,
     /// Scene-cut threshold: image content lost from one frame to the next, above the recent median,
     /// in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = Scenes::DEFAULT_CUT,
+    #[arg(long, value_name = "PERCENT", default_value_t = SceneDetector::DEFAULT_CUT,
         value_parser = percent, allow_negative_numbers = true)]
     pub(crate) scene_threshold: f64,
     /// Treat frames as equal up to this difference, in percent of the luma range; 0: only if they
@@ -262,7 +262,7 @@ fn factor(s: &str) -> Result<Rational, String> {
 }
 
 fn fps(s: &str) -> Result<Rational, String> {
-    rife_video::frame_rate(s).map_err(|error| error.to_string())
+    rife_video::parse_frame_rate(s).map_err(|error| error.to_string())
 }
 
 fn scale(s: &str) -> Result<ScaleChoice, String> {

@@ -76,7 +76,7 @@ impl RawFormat {
 
     /// The format of a name of ffmpeg's that has one: planar, of 8, 10, 12 or 16 bits, and without
     /// transparency.
-    pub fn of_pix_fmt(name: &str, size: FrameSize) -> Option<Self> {
+    pub fn from_pix_fmt(name: &str, size: FrameSize) -> Option<Self> {
         let planes = [Planes::Gray, Planes::Yuv420, Planes::Yuv422, Planes::Yuv444, Planes::Gbr];
         let name = name.replace("yuvj", "yuv");
         planes
@@ -115,12 +115,12 @@ mod tests {
             ("yuv444p12le", 6 * 35 * 21),
             ("gbrp16le", 6 * 35 * 21),
         ] {
-            let format = RawFormat::of_pix_fmt(name, odd).unwrap();
+            let format = RawFormat::from_pix_fmt(name, odd).unwrap();
             assert_eq!((format.pix_fmt().as_str(), format.frame_bytes()), (name, bytes));
         }
-        let full = RawFormat::of_pix_fmt("yuvj420p", odd).unwrap();
+        let full = RawFormat::from_pix_fmt("yuvj420p", odd).unwrap();
         assert_eq!(full.pix_fmt(), "yuv420p");
-        assert_eq!(RawFormat::of_pix_fmt("yuv411p", odd), None);
-        assert_eq!(RawFormat::of_pix_fmt("yuva420p", odd), None);
+        assert_eq!(RawFormat::from_pix_fmt("yuv411p", odd), None);
+        assert_eq!(RawFormat::from_pix_fmt("yuva420p", odd), None);
     }
 }

@@ -17,11 +17,11 @@ pub fn pixel_format(raw: &RawFormat, colour: &Colour) -> PixelFormat {
         Planes::Gbr if raw.depth == 8 => return PixelFormat::Rgb8,
         Planes::Gbr => return PixelFormat::Rgb16,
     };
-    let said = |word: &Option<String>| word.clone().unwrap_or_default();
+    let word = |word: &Option<String>| word.clone().unwrap_or_default();
     PixelFormat::Yuv(YuvFormat {
         chroma,
         depth: raw.depth,
-        matrix: match said(&colour.matrix).as_str() {
+        matrix: match word(&colour.matrix).as_str() {
             "bt709" => Matrix::Bt709,
             "bt2020nc" | "bt2020c" | "bt2020_ncl" | "bt2020_cl" | "bt2020" => Matrix::Bt2020,
             "smpte240m" => Matrix::Smpte240m,
@@ -31,8 +31,8 @@ pub fn pixel_format(raw: &RawFormat, colour: &Colour) -> PixelFormat {
             _ if raw.size.height >= 720 || raw.size.width >= 1280 => Matrix::Bt709,
             _ => Matrix::Bt601,
         },
-        full_range: matches!(said(&colour.range).as_str(), "pc" | "full" | "jpeg"),
-        siting: match said(&colour.chroma_location).as_str() {
+        full_range: matches!(word(&colour.range).as_str(), "pc" | "full" | "jpeg"),
+        siting: match word(&colour.chroma_location).as_str() {
             "center" => Siting::Center,
             "topleft" => Siting::TopLeft,
             "top" => Siting::Top,

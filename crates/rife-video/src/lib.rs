@@ -35,23 +35,23 @@ pub use format::{Colour, Planes, RawFormat};
 pub use frames::{pipe_pix_fmt, pixel_format, raw_format};
 pub use job::{
     ContentHash, Fingerprint, Job, JobFolder, JobHandle, JobSettings, Journal, Original, Segment,
-    Segments, fingerprint,
+    SegmentSink, fingerprint,
 };
 pub use nut::{NutFormat, NutWriter};
 pub use orientation::Orientation;
-pub use pipeline::{Maker, run};
-pub use pipes::{PipeSink, PipeSource, Wrapping, widen};
+pub use pipeline::{DeviceWorker, run};
+pub use pipes::{PipeFormat, PipeSink, PipeSource, enlarge_pipe};
 pub use pool::Pool;
 pub use progress::{Progress, StageTimes};
 pub use queues::Queues;
-pub use rate::{Rate, frame_rate};
-pub use rotate::Turned;
-pub use scene::{Judgement, Kind, Scenes};
-pub use settings::{AtCut, SceneSettings, Settings};
+pub use rate::{Rate, parse_frame_rate};
+pub use rotate::RotatingSink;
+pub use scene::{Classification, PairKind, SceneDetector};
+pub use settings::{CutMode, SceneSettings, Settings};
 pub use stream::{Sink, Source, SourceFrame};
-pub use timeline::{At, Output, Timeline};
-pub use timing::Expected;
-pub use y4m::Header;
+pub use timeline::{OutputFrame, Position, Timeline};
+pub use timing::ContainerTiming;
+pub use y4m::Y4mHeader;
 
 /// An exact time in seconds, or an exact rate a second.
 pub type Rational = num_rational::Ratio<i64>;

@@ -163,7 +163,7 @@ impl NutFormat {
     /// Says how many frames a second there are on average: an encoder plans with it, and the times
     /// of a few frames, or of frames that come as they like, tell it nothing sane.
     #[must_use]
-    pub fn at_rate(self, rate: Rational) -> Self {
+    pub fn with_rate(self, rate: Rational) -> Self {
         let known = 1..=i64::from(i32::MAX);
         let sane = known.contains(rate.numer()) && known.contains(rate.denom());
         Self { rate: sane.then_some(rate), ..self }

@@ -21,7 +21,7 @@ impl Orientation {
 
     /// The orientation of the upper left part of a display matrix; `None` for other angles,
     /// scales and shears.
-    pub fn of_matrix([a, b, c, d]: [i64; 4]) -> Option<Self> {
+    pub fn from_matrix([a, b, c, d]: [i64; 4]) -> Option<Self> {
         let scale = a.unsigned_abs().max(b.unsigned_abs());
         let unit = |value: i64| {
             let size = value.unsigned_abs();
@@ -39,7 +39,7 @@ impl Orientation {
     }
 
     /// The orientation of a rotation by degrees, counter-clockwise.
-    pub fn of_degrees(degrees: i32) -> Option<Self> {
+    pub fn from_degrees(degrees: i32) -> Option<Self> {
         let (cos, sin) = match degrees.rem_euclid(360) {
             0 => (1, 0),
             90 => (0, 1),
@@ -52,18 +52,18 @@ impl Orientation {
     }
 
     /// Whether the picture is mirrored.
-    pub const fn mirrored(self) -> bool {
+    pub const fn is_mirrored(self) -> bool {
         self.a * self.d - self.b * self.c < 0
     }
 
     /// Whether width and height change places.
-    pub const fn swaps(self) -> bool {
+    pub const fn swaps_dimensions(self) -> bool {
         self.a == 0
     }
 
     /// The size of the turned picture.
     pub const fn size(self, size: FrameSize) -> FrameSize {
-        match self.swaps() {
+        match self.swaps_dimensions() {
             true => FrameSize::new(size.height, size.width),
             false => size,
         }
@@ -71,16 +71,16 @@ impl Orientation {
 
     /// The width of a pixel over its height in the turned picture.
     pub fn sample_aspect(self, aspect: Rational) -> Rational {
-        if self.swaps() { aspect.recip() } else { aspect }
+        if self.swaps_dimensions() { aspect.recip() } else { aspect }
     }
 }
 
 impl std::fmt::Display for Orientation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match (self.a, self.b, self.c, self.d) {
-            (1, ..) if !self.mirrored() => "none",
+            (1, ..) if !self.is_mirrored() => "none",
             (1, ..) => "vertical flip",
-            (-1, ..) if !self.mirrored() => "180 degrees",
+            (-1, ..) if !self.is_mirrored() => "180 degrees",
             (-1, ..) => "horizontal flip",
             (_, -1, 1, _) => "90 degrees counter-clockwise",
             (_, 1, -1, _) => "90 degrees clockwise",
@@ -97,13 +97,13 @@ mod tests {
     #[test]
     fn degrees_and_matrices_agree() {
         // As ffprobe reports a phone's upright video: -90 degrees, clockwise.
-        let clockwise = Orientation::of_degrees(-90).unwrap();
-        assert_eq!(Some(clockwise), Orientation::of_matrix([0, 65536, -65536, 0]));
+        let clockwise = Orientation::from_degrees(-90).unwrap();
+        assert_eq!(Some(clockwise), Orientation::from_matrix([0, 65536, -65536, 0]));
         assert_eq!(clockwise.to_string(), "90 degrees clockwise");
-        assert_eq!(Orientation::of_degrees(0), Some(Orientation::IDENTITY));
-        assert_eq!(Orientation::of_degrees(45), None);
-        assert_eq!(Orientation::of_matrix([46341, 46341, -46341, 46341]), None);
-        assert_eq!(Orientation::of_matrix([0, 0, 0, 0]), None);
-        assert!(Orientation::of_matrix([-65536, 0, 0, 65536]).unwrap().mirrored());
+        assert_eq!(Orientation::from_degrees(0), Some(Orientation::IDENTITY));
+        assert_eq!(Orientation::from_degrees(45), None);
+        assert_eq!(Orientation::from_matrix([46341, 46341, -46341, 46341]), None);
+        assert_eq!(Orientation::from_matrix([0, 0, 0, 0]), None);
+        assert!(Orientation::from_matrix([-65536, 0, 0, 65536]).unwrap().is_mirrored());
     }
 }

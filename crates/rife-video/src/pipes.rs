@@ -11,7 +11,7 @@ use crate::{Error, Rational, Result, frames, y4m};
 
 /// What frames of a stream lie in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrapping {
+pub enum PipeFormat {
     /// A line of text before each.
     Y4m,
     /// Nothing.
@@ -25,7 +25,7 @@ const WIDE: usize = 1 << 20;
 /// Lets a pipe hold more, so that whoever is at its other end waits less often. What is no pipe,
 /// and a system that does not give more, stay as they are.
 #[cfg(target_os = "linux")]
-pub fn widen(pipe: impl std::os::fd::AsFd) {
+pub fn enlarge_pipe(pipe: impl std::os::fd::AsFd) {
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, WIDE);
 }
 
@@ -37,7 +37,7 @@ pub fn widen<T>(_: T) {}
 pub struct PipeSource<R> {
     from: R,
     name: String,
-    wrapping: Wrapping,
+    wrapping: PipeFormat,
     frame_time: Rational,
     read: i64,
 }
@@ -50,7 +50,7 @@ impl<R> std::fmt::Debug for PipeSource<R> {
 
 impl<R: BufRead + Send> PipeSource<R> {
     /// A stream that stands at its first frame, named for errors.
-    pub fn new(from: R, name: &str, wrapping: Wrapping, rate: Rational) -> Self {
+    pub fn new(from: R, name: &str, wrapping: PipeFormat, rate: Rational) -> Self {
         Self { from, name: name.into(), wrapping, frame_time: rate.recip(), read: 0 }
     }
 }
@@ -58,8 +58,8 @@ impl<R: BufRead + Send> PipeSource<R> {
 impl<R: BufRead + Send> Source for PipeSource<R> {
     fn next(&mut self, pool: &Pool<'_>) -> Result<Option<SourceFrame>> {
         let frame = match self.wrapping {
-            Wrapping::Y4m => y4m::read_frame(&mut self.from, pool),
-            Wrapping::Raw => frames::read(&mut self.from, pool),
+            PipeFormat::Y4m => y4m::read_frame(&mut self.from, pool),
+            PipeFormat::Raw => frames::read(&mut self.from, pool),
         };
         let frame = frame.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::Unusable {
@@ -79,7 +79,7 @@ impl<R: BufRead + Send> Source for PipeSource<R> {
 pub struct PipeSink<W> {
     to: W,
     name: String,
-    wrapping: Wrapping,
+    wrapping: PipeFormat,
 }
 
 impl<W> std::fmt::Debug for PipeSink<W> {
@@ -93,8 +93,8 @@ impl<W: Write + Send> PipeSink<W> {
     ///
     /// # Errors
     /// When it cannot be written to.
-    pub fn new(mut to: W, name: &str, header: Option<&y4m::Header>) -> Result<Self> {
-        let wrapping = if header.is_some() { Wrapping::Y4m } else { Wrapping::Raw };
+    pub fn new(mut to: W, name: &str, header: Option<&y4m::Y4mHeader>) -> Result<Self> {
+        let wrapping = if header.is_some() { PipeFormat::Y4m } else { PipeFormat::Raw };
         if let Some(header) = header {
             header.write(&mut to).map_err(Error::io(format!("cannot write {name}")))?;
         }
@@ -114,8 +114,8 @@ impl<W: Write + Send> PipeSink<W> {
 impl<W: Write + Send> Sink for PipeSink<W> {
     fn put(&mut self, _: i64, _: i64, frame: &Frame, _: &Frame) -> Result<()> {
         match self.wrapping {
-            Wrapping::Y4m => y4m::write_frame(&mut self.to, frame),
-            Wrapping::Raw => frames::write(&mut self.to, frame),
+            PipeFormat::Y4m => y4m::write_frame(&mut self.to, frame),
+            PipeFormat::Raw => frames::write(&mut self.to, frame),
         }
         .map_err(|error| Error::io(format!("cannot write {}", self.name))(error))
     }

@@ -49,16 +49,16 @@ impl<'a> Pool<'a> {
     }
 
     /// Takes a frame back, where it is one of the pool's kind.
-    pub fn put(&self, frame: Frame) {
+    pub fn recycle(&self, frame: Frame) {
         if frame.size() == self.size && frame.format() == self.format {
             self.free.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
         }
     }
 
     /// Takes a frame back where nobody else holds it.
-    pub fn put_shared(&self, frame: Arc<Frame>) {
+    pub fn recycle_shared(&self, frame: Arc<Frame>) {
         if let Ok(frame) = Arc::try_unwrap(frame) {
-            self.put(frame);
+            self.recycle(frame);
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct Progress {
     /// Output frames written, or there already.
     pub written: AtomicU64,
     /// Frames that the network made.
-    pub made: AtomicU64,
+    pub interpolated: AtomicU64,
     /// Cuts found.
     pub cuts: AtomicU64,
     /// Stills found.
@@ -24,10 +24,10 @@ pub struct Progress {
     pub(crate) first: OnceLock<Rational>,
     pub(crate) last: OnceLock<(i64, i64)>,
     pub(crate) shortest: OnceLock<Rational>,
-    pub(crate) reading_ns: AtomicU64,
-    pub(crate) judging_ns: AtomicU64,
-    pub(crate) making_ns: AtomicU64,
-    pub(crate) writing_ns: AtomicU64,
+    pub(crate) decode_ns: AtomicU64,
+    pub(crate) scenes_ns: AtomicU64,
+    pub(crate) network_ns: AtomicU64,
+    pub(crate) encode_ns: AtomicU64,
 }
 
 impl Progress {
@@ -52,10 +52,10 @@ impl Progress {
     pub fn stages(&self) -> StageTimes {
         let of = |ns: &AtomicU64| Duration::from_nanos(ns.load(Ordering::Relaxed));
         StageTimes {
-            decode: of(&self.reading_ns),
-            judge: of(&self.judging_ns),
-            network: of(&self.making_ns),
-            encode: of(&self.writing_ns),
+            decode: of(&self.decode_ns),
+            scenes: of(&self.scenes_ns),
+            network: of(&self.network_ns),
+            encode: of(&self.encode_ns),
         }
     }
 }
@@ -66,7 +66,7 @@ pub struct StageTimes {
     /// Waiting for the decoder, or reading.
     pub decode: Duration,
     /// Telling cuts from motion.
-    pub judge: Duration,
+    pub scenes: Duration,
     /// In the network, copies to and from its device included; of several devices the sum.
     pub network: Duration,
     /// Waiting for the encoder, or writing.
@@ -78,7 +78,7 @@ impl StageTimes {
     pub fn named(&self) -> [(&'static str, Duration); 4] {
         [
             ("decode", self.decode),
-            ("scenes", self.judge),
+            ("scenes", self.scenes),
             ("network", self.network),
             ("encode", self.encode),
         ]

@@ -2,7 +2,7 @@
 
 use rife_runtime::PixelFormat;
 
-use crate::scene::Scenes;
+use crate::scene::SceneDetector;
 use crate::settings::Settings;
 
 /// Source frames after which another device takes over. Each takes the frame between twice, so
@@ -17,7 +17,7 @@ const PLANAR_F32: usize = 12;
 
 /// Source frames outside the queue of frames read and that of items: one in the reader's hand, two
 /// in the director's and those that it looks at ahead, two in the collector's.
-const SOURCE_FRAMES: u64 = 5 + Scenes::LOOK_AHEAD as u64;
+const SOURCE_FRAMES: u64 = 5 + SceneDetector::LOOK_AHEAD as u64;
 
 /// Source frames that an item refers to, if it shares none with its neighbours.
 const PER_ITEM: u64 = 2;
@@ -28,12 +28,12 @@ const PER_ITEM: u64 = 2;
 pub struct Queues {
     /// Frames read.
     pub(crate) read: usize,
-    /// Output frames in order, made or not.
+    /// Output frames in order, interpolated or not.
     pub(crate) items: usize,
     /// Pairs for each device.
     pub(crate) work: usize,
-    /// Frames made by each device.
-    pub(crate) made: usize,
+    /// Frames interpolated by each device.
+    pub(crate) interpolated: usize,
     /// Bytes of all frames at most.
     pub bytes: u64,
 }
@@ -53,10 +53,10 @@ impl Queues {
         // A frame of another format is converted, and so is the one beside it.
         let converted = if settings.input == settings.format { 0 } else { 2 };
         let total = |length: u64| {
-            let made = Self::made(length, devices);
+            let interpolated = Self::interpolated(length, devices);
             let source = length.saturating_mul(1 + PER_ITEM) + SOURCE_FRAMES;
             // Each device holds one more in its hand, and so does the collector.
-            let others = devices * (made + 1) + 1 + converted + buffered as u64;
+            let others = devices * (interpolated + 1) + 1 + converted + buffered as u64;
             input.saturating_mul(source).saturating_add(output.saturating_mul(others))
         };
         let fits = (1..=LONGEST).rev().find(|length| total(*length) <= settings.memory);
@@ -65,13 +65,13 @@ impl Queues {
             read: length as usize,
             items: length as usize,
             work: (length / devices).clamp(1, CHUNK) as usize,
-            made: Self::made(length, devices) as usize,
+            interpolated: Self::interpolated(length, devices) as usize,
             bytes: total(length),
         }
     }
 
     /// Frames in the queue of each device.
-    fn made(length: u64, devices: u64) -> u64 {
+    fn interpolated(length: u64, devices: u64) -> u64 {
         (length / devices).max(1)
     }
 }
@@ -79,12 +79,16 @@ impl Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AtCut, Rational, SceneSettings};
+    use crate::{CutMode, Rational, SceneSettings};
     use rife_runtime::FrameSize;
 
     fn queues(memory: u64, devices: usize, buffered: usize, format: PixelFormat) -> Queues {
         let settings = Settings {
-            scenes: SceneSettings { cut: 10.0, still: 0.0, at_cut: AtCut::Hold },
+            scenes: SceneSettings {
+                cut_threshold: 10.0,
+                still_threshold: 0.0,
+                cut_mode: CutMode::Hold,
+            },
             size: FrameSize::new(3840, 2160),
             input: PixelFormat::Rgb8,
             format,
@@ -102,7 +106,7 @@ mod tests {
             for format in [PixelFormat::Rgb8, PixelFormat::Rgb16] {
                 for buffered in [0, 3] {
                     let smallest = queues(0, devices, buffered, format);
-                    assert_eq!((smallest.read, smallest.items, smallest.made), (1, 1, 1));
+                    assert_eq!((smallest.read, smallest.items, smallest.interpolated), (1, 1, 1));
                     assert!(smallest.bytes > 8 * FRAME);
                     let mut before = smallest;
                     for memory in (0..400).map(|n| smallest.bytes + n * FRAME) {

@@ -18,10 +18,10 @@ pub enum Rate {
 }
 
 /// The most frames for each one.
-const MOST: i64 = 10_000;
+const MAX_FACTOR: i64 = 10_000;
 
 /// The highest rate, frames a second.
-const FASTEST: i64 = 10_000;
+const MAX_FPS: i64 = 10_000;
 
 impl Rate {
     /// Frames for each one: a whole number, a fraction (`5/2`) or a decimal (`2.5`), above 1 and up
@@ -30,7 +30,7 @@ impl Rate {
     /// # Errors
     /// [`Error::Refused`] for anything else.
     pub fn factor(text: &str) -> Result<Self> {
-        Ok(Self::Factor(multiple(text)?))
+        Ok(Self::Factor(parse_factor(text)?))
     }
 
     /// As [`Rate::factor`], for slow motion.
@@ -38,7 +38,7 @@ impl Rate {
     /// # Errors
     /// As [`Rate::factor`].
     pub fn slow(text: &str) -> Result<Self> {
-        Ok(Self::Slow(multiple(text)?))
+        Ok(Self::Slow(parse_factor(text)?))
     }
 
     /// Frames a second: `60`, `60000/1001`, `59.94` (which is 60000/1001).
@@ -46,7 +46,7 @@ impl Rate {
     /// # Errors
     /// [`Error::Refused`] for what is not above 0 and up to 10000.
     pub fn fps(text: &str) -> Result<Self> {
-        Ok(Self::Fps(frame_rate(text)?))
+        Ok(Self::Fps(parse_frame_rate(text)?))
     }
 
     /// Output frames for each source frame, where the source's rate is known.
@@ -77,18 +77,18 @@ impl fmt::Display for Rate {
     }
 }
 
-fn multiple(text: &str) -> Result<Rational> {
-    let refused = || {
+fn parse_factor(text: &str) -> Result<Rational> {
+    let invalid = || {
         Error::Refused(format!(
-            "expected a whole number or a fraction above 1 and up to {MOST} (2, 5/2, 2.5), got \
+            "expected a whole number or a fraction above 1 and up to {MAX_FACTOR} (2, 5/2, 2.5), got \
              {text:?}"
         ))
     };
-    let k = rational(text).ok_or_else(refused)?;
-    if k > Rational::from(1) && k <= Rational::from(MOST) && *k.denom() <= MOST {
+    let k = parse_rational(text).ok_or_else(invalid)?;
+    if k > Rational::from(1) && k <= Rational::from(MAX_FACTOR) && *k.denom() <= MAX_FACTOR {
         Ok(k)
     } else {
-        Err(refused())
+        Err(invalid())
     }
 }
 
@@ -96,10 +96,10 @@ fn multiple(text: &str) -> Result<Rational> {
 ///
 /// # Errors
 /// [`Error::Refused`] for what is not above 0 and up to 10000.
-pub fn frame_rate(text: &str) -> Result<Rational> {
-    let refused = || {
+pub fn parse_frame_rate(text: &str) -> Result<Rational> {
+    let invalid = || {
         Error::Refused(format!(
-            "expected frames a second (60, 60000/1001, 59.94), above 0 and up to {FASTEST}; got \
+            "expected frames a second (60, 60000/1001, 59.94), above 0 and up to {MAX_FPS}; got \
              {text:?}"
         ))
     };
@@ -109,17 +109,17 @@ pub fn frame_rate(text: &str) -> Result<Rational> {
         "47.952" | "47.95" => Rational::new(48000, 1001),
         "59.94" => Rational::new(60000, 1001),
         "119.88" => Rational::new(120_000, 1001),
-        other => rational(other).ok_or_else(refused)?,
+        other => parse_rational(other).ok_or_else(invalid)?,
     };
-    if rate > Rational::from(0) && rate <= Rational::from(FASTEST) && *rate.denom() <= 1_000_000 {
+    if rate > Rational::from(0) && rate <= Rational::from(MAX_FPS) && *rate.denom() <= 1_000_000 {
         Ok(rate)
     } else {
-        Err(refused())
+        Err(invalid())
     }
 }
 
 /// `7`, `7/2` or `3.5`.
-fn rational(text: &str) -> Option<Rational> {
+fn parse_rational(text: &str) -> Option<Rational> {
     let text = text.trim();
     if let Some((a, b)) = text.split_once('/') {
         let (a, b) = (a.trim().parse().ok()?, b.trim().parse().ok()?);

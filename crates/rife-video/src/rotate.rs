@@ -12,17 +12,17 @@ impl Orientation {
     ///
     /// # Errors
     /// When the frame has floats for samples, or the size is not supported.
-    pub fn turn(self, frame: &Frame) -> Result<Frame> {
+    pub fn apply(self, frame: &Frame) -> Result<Frame> {
         let (from, to) = (frame.size(), self.size(frame.size()));
         Ok(match frame.format() {
             PixelFormat::Rgb8 => {
                 let pixels: &[[u8; 3]] = bytemuck::cast_slice(frame.as_rgb8().unwrap_or_default());
-                Frame::rgb8(to, self.moved(pixels, from).concat())?
+                Frame::rgb8(to, self.permuted(pixels, from).concat())?
             }
             PixelFormat::Rgb16 => {
                 let samples = frame.as_rgb16().unwrap_or_default();
                 let pixels: &[[u16; 3]] = bytemuck::cast_slice(samples);
-                Frame::rgb16(to, self.moved(pixels, from).concat())?
+                Frame::rgb16(to, self.permuted(pixels, from).concat())?
             }
             PixelFormat::Yuv(yuv) if yuv.depth == 8 => {
                 let samples = frame.as_yuv8().unwrap_or_default();
@@ -45,25 +45,25 @@ impl Orientation {
         sample: impl Fn(f32) -> T,
     ) -> Vec<T> {
         let (luma, mut chroma) = samples.split_at(size.pixels().min(samples.len()));
-        let mut turned = self.moved(luma, size);
-        let (old, new) = (Grid::of(yuv, size), Grid::of(yuv, self.size(size)));
+        let mut turned = self.permuted(luma, size);
+        let (old, new) = (ChromaGrid::of(yuv, size), ChromaGrid::of(yuv, self.size(size)));
         while !chroma.is_empty() {
             let (plane, rest) = chroma.split_at((old.width * old.height).min(chroma.len()));
-            self.interpolated(plane, size, &old, &new, &sample, &mut turned);
+            self.resample(plane, size, &old, &new, &sample, &mut turned);
             chroma = rest;
         }
         turned
     }
 
     /// A plane whose samples are where `new` has them, from one where they are as `old` has them.
-    fn interpolated<T: Copy + Into<f32>>(
+    fn resample<T: Copy + Into<f32>>(
         self,
         plane: &[T],
         size: FrameSize,
-        old: &Grid,
-        new: &Grid,
+        old: &ChromaGrid,
+        new: &ChromaGrid,
         sample: &impl Fn(f32) -> T,
-        turned: &mut Vec<T>,
+        out: &mut Vec<T>,
     ) {
         let to = self.size(size);
         let [a, b, c, d] = [self.a, self.b, self.c, self.d].map(f32::from);
@@ -81,7 +81,7 @@ impl Orientation {
             upper * (1.0 - y) + lower * y
         };
         // Where samples become fewer along an axis, two of them are averaged.
-        let along = if self.swaps() { (new.step.1, new.step.0) } else { new.step };
+        let along = if self.swaps_dimensions() { (new.step.1, new.step.0) } else { new.step };
         let spread = |old: f32, new: f32| if new > old { 0.5 } else { 0.0 };
         let (wide, high) = (spread(old.step.0, along.0), spread(old.step.1, along.1));
         for j in 0..new.height {
@@ -91,19 +91,19 @@ impl Orientation {
                 let u = (a * x + b * y - old.offset.0) / old.step.0;
                 let v = (c * x + d * y - old.offset.1) / old.step.1;
                 let mean = 0.5 * (between(u - wide, v - high) + between(u + wide, v + high));
-                turned.push(sample((mean + 0.5).floor()));
+                out.push(sample((mean + 0.5).floor()));
             }
         }
     }
 
     /// A plane whose samples or pixels only move.
-    fn moved<T: Copy>(self, plane: &[T], size: FrameSize) -> Vec<T> {
+    fn permuted<T: Copy>(self, plane: &[T], size: FrameSize) -> Vec<T> {
         let mut turned = Vec::with_capacity(plane.len());
         self.plane(plane, size.width, size.height, &mut turned);
         turned
     }
 
-    fn plane<T: Copy>(self, plane: &[T], width: usize, height: usize, turned: &mut Vec<T>) {
+    fn plane<T: Copy>(self, plane: &[T], width: usize, height: usize, out: &mut Vec<T>) {
         let to = self.size(FrameSize::new(width, height));
         // The matrix is its own inverse when it is transposed.
         let stride = width as isize;
@@ -115,13 +115,13 @@ impl Orientation {
         for y in 0..to.height as isize {
             let row = first + y * down;
             let samples = (0..to.width as isize).map(|x| row + x * along);
-            turned.extend(samples.filter_map(|at| plane.get(usize::try_from(at).ok()?).copied()));
+            out.extend(samples.filter_map(|at| plane.get(usize::try_from(at).ok()?).copied()));
         }
     }
 }
 
 /// Where the samples of a plane of chroma lie among those of luma.
-struct Grid {
+struct ChromaGrid {
     width: usize,
     height: usize,
     /// Samples of luma from one to the next, across and down.
@@ -130,7 +130,7 @@ struct Grid {
     offset: (f32, f32),
 }
 
-impl Grid {
+impl ChromaGrid {
     fn of(yuv: YuvFormat, size: FrameSize) -> Self {
         let FrameSize { width, height, .. } = size;
         let left = match yuv.siting {
@@ -165,18 +165,18 @@ impl Grid {
 }
 
 /// A sink that gets every frame turned upright.
-pub struct Turned<'a> {
+pub struct RotatingSink<'a> {
     /// Where the frames go.
-    pub to: &'a mut dyn Sink,
+    pub sink: &'a mut dyn Sink,
     /// How they are turned.
-    pub by: Orientation,
+    pub orientation: Orientation,
 }
 
-impl Sink for Turned<'_> {
+impl Sink for RotatingSink<'_> {
     fn put(&mut self, number: i64, ticks: i64, frame: &Frame, left: &Frame) -> Result<()> {
-        let frame = self.by.turn(frame)?;
-        let left = self.by.turn(left)?;
-        self.to.put(number, ticks, &frame, &left)
+        let frame = self.orientation.apply(frame)?;
+        let left = self.orientation.apply(left)?;
+        self.sink.put(number, ticks, &frame, &left)
     }
 }
 
@@ -207,8 +207,8 @@ mod tests {
         let pixels = (0..2).flat_map(|y| (0..3).flat_map(move |x| pixel(x, y)));
         let frame = Frame::rgb8(size, pixels.collect()).unwrap();
         for [a, b, c, d] in ALL {
-            let by = Orientation::of_matrix([a, b, c, d].map(|v| v * 65536)).unwrap();
-            let turned = by.turn(&frame).unwrap();
+            let by = Orientation::from_matrix([a, b, c, d].map(|v| v * 65536)).unwrap();
+            let turned = by.apply(&frame).unwrap();
             let to = turned.size();
             assert_eq!(to, by.size(size));
             let samples = turned.as_rgb8().unwrap();
@@ -228,7 +228,7 @@ mod tests {
     /// A frame whose luma and chroma grow evenly to the right and downwards, so that every sample
     /// between two others is known.
     fn ramp(size: FrameSize, yuv: YuvFormat) -> Frame {
-        let grid = Grid::of(yuv, size);
+        let grid = ChromaGrid::of(yuv, size);
         let luma = (0..size.height).flat_map(|y| (0..size.width).map(move |x| 40 + 4 * x + 6 * y));
         let mut samples: Vec<u8> = luma.map(|value| value as u8).collect();
         for base in [60.0, 100.0] {
@@ -248,12 +248,12 @@ mod tests {
                 let (size, format) = (FrameSize::new(12, 8), yuv(chroma, siting));
                 let frame = ramp(size, format);
                 for matrix in ALL {
-                    let by = Orientation::of_matrix(matrix).unwrap();
-                    let turned = by.turn(&frame).unwrap();
+                    let by = Orientation::from_matrix(matrix).unwrap();
+                    let turned = by.apply(&frame).unwrap();
                     assert_eq!(turned.format(), frame.format());
                     let samples = turned.as_yuv8().unwrap();
                     let to = by.size(size);
-                    let grid = Grid::of(format, to);
+                    let grid = ChromaGrid::of(format, to);
                     let [a, b, c, d] = matrix.map(|value| value as f32);
                     let right = if a + c < 0.0 { to.width as f32 - 1.0 } else { 0.0 };
                     let bottom = if b + d < 0.0 { to.height as f32 - 1.0 } else { 0.0 };
@@ -275,8 +275,8 @@ mod tests {
 
     #[test]
     fn samples_that_only_move_are_not_changed() {
-        let half = Orientation::of_degrees(180).unwrap();
-        let quarter = Orientation::of_degrees(90).unwrap();
+        let half = Orientation::from_degrees(180).unwrap();
+        let quarter = Orientation::from_degrees(90).unwrap();
         for (by, chroma, siting) in [
             (quarter, Chroma::Yuv444, Siting::Left),
             (quarter, Chroma::Yuv420, Siting::Center),
@@ -284,12 +284,12 @@ mod tests {
         ] {
             let format = yuv(chroma, siting);
             let size = FrameSize::new(6, 4);
-            let chroma = Grid::of(format, size);
+            let chroma = ChromaGrid::of(format, size);
             let bytes = size.pixels() + 2 * chroma.width * chroma.height;
             // Extreme values next to each other, which every rounding and filter would change.
             let samples: Vec<u8> = (0..bytes).map(|at| (at * 151 % 256) as u8).collect();
             let frame = Frame::yuv8(size, format, samples).unwrap();
-            let turned = by.turn(&frame).unwrap();
+            let turned = by.apply(&frame).unwrap();
             let mut sorted = turned.as_yuv8().unwrap().to_vec();
             let mut before = frame.as_yuv8().unwrap().to_vec();
             sorted.sort_unstable();
@@ -297,7 +297,7 @@ mod tests {
             assert_eq!(sorted, before, "{by} of {format:?}");
             // Four quarters, or two halves, are none.
             let turns = if by == quarter { 3 } else { 1 };
-            let back = (0..turns).fold(turned, |frame, _| by.turn(&frame).unwrap());
+            let back = (0..turns).fold(turned, |frame, _| by.apply(&frame).unwrap());
             assert_eq!(back, frame, "{by} of {format:?}");
         }
     }
@@ -306,8 +306,8 @@ mod tests {
     fn odd_sizes_are_turned() {
         let (size, format) = (FrameSize::new(7, 5), yuv(Chroma::Yuv420, Siting::Left));
         for matrix in ALL {
-            let by = Orientation::of_matrix(matrix).unwrap();
-            let turned = by.turn(&ramp(size, format)).unwrap();
+            let by = Orientation::from_matrix(matrix).unwrap();
+            let turned = by.apply(&ramp(size, format)).unwrap();
             assert_eq!(turned.size(), by.size(size), "{by}");
         }
     }

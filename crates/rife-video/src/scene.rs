@@ -16,7 +16,7 @@ use self::structure::dissimilarity;
 use self::thumbnail::Thumbnail;
 
 /// Pairs that say what is usual.
-const USUAL: usize = 8;
+const HISTORY: usize = 8;
 
 /// The dissimilarity up to which two frames show the same scene.
 const SAME_SCENE: f32 = 0.45;
@@ -26,21 +26,21 @@ const ANOTHER_SCENE: f32 = 0.7;
 
 /// How much of what usually is missing is taken off the range of scores: where much is missing
 /// anyway, a cut cannot add as much.
-const USUAL_PART: f32 = 0.5;
+const USUAL_SHARE: f32 = 0.5;
 
 /// The part of its brightness by which a frame differs from both neighbours in a flash.
 const FLASH: f32 = 0.12;
 
 /// The contrast of the flatter frame of a pair, as a part of the other's, from which on a fade may
 /// explain why little of one is found in the other.
-const FADED: f32 = 0.65;
+const FADE_CONTRAST: f32 = 0.65;
 
 /// How much a fade's next step is of the one before, at least.
 const FADE_STEP: f32 = 0.35;
 
 /// What a pair of frames is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum PairKind {
     /// Both frames are the same: there is nothing to interpolate.
     Still,
     /// Both frames show the same scene.
@@ -51,9 +51,9 @@ pub enum Kind {
 
 /// What was found of a pair.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Judgement {
+pub struct Classification {
     /// What it is.
-    pub kind: Kind,
+    pub kind: PairKind,
     /// Mean absolute difference of luma, or of all samples of RGB, % of the range; of frames
     /// reduced to a few hundred cells where only equal frames are still, which costs less.
     pub difference: f64,
@@ -64,10 +64,10 @@ pub struct Judgement {
 
 /// Judges the pairs of a stream, one after the other.
 #[derive(Clone, Debug)]
-pub struct Scenes {
-    cut: f64,
-    still: f64,
-    usual: VecDeque<f32>,
+pub struct SceneDetector {
+    cut_threshold: f64,
+    still_threshold: f64,
+    recent: VecDeque<f32>,
     /// Frames before the pair, the latest first.
     past: VecDeque<Thumbnail>,
     /// The second frame of the pair before.
@@ -76,21 +76,21 @@ pub struct Scenes {
     upcoming: VecDeque<Thumbnail>,
 }
 
-impl Scenes {
+impl SceneDetector {
     /// Frames after a pair that a judgement may depend on, at most.
     pub const LOOK_AHEAD: usize = 3;
 
     /// The score from which on a pair is a cut, %, where nobody chooses another.
     pub const DEFAULT_CUT: f64 = 50.0;
 
-    /// Scores of `cut` and more are cuts, in % as in [`Judgement::score`]; nothing is where it is
-    /// infinite. Differences of up to `still` are none, in % as in [`Judgement::difference`]; with
+    /// Scores of `cut` and more are cuts, in % as in [`Classification::score`]; nothing is where it is
+    /// infinite. Differences of up to `still` are none, in % as in [`Classification::difference`]; with
     /// 0 only equal frames are still.
-    pub fn new(cut: f64, still: f64) -> Self {
+    pub fn new(cut_threshold: f64, still_threshold: f64) -> Self {
         Self {
-            cut,
-            still,
-            usual: VecDeque::new(),
+            cut_threshold,
+            still_threshold,
+            recent: VecDeque::new(),
             past: VecDeque::new(),
             current: None,
             upcoming: VecDeque::new(),
@@ -101,33 +101,35 @@ impl Scenes {
     /// the frame that comes so many frames after `later`, counted from 0, and `None` at the end of
     /// the stream. It is called where the pair may be a cut, with numbers below
     /// [`Self::LOOK_AHEAD`].
-    pub fn judge(
+    pub fn classify(
         &mut self,
         earlier: &Frame,
         later: &Frame,
         mut ahead: impl FnMut(usize) -> Option<Arc<Frame>>,
-    ) -> Judgement {
-        let exact = self.still > 0.0 || self.cut.is_infinite();
+    ) -> Classification {
+        let exact = self.still_threshold > 0.0 || self.cut_threshold.is_infinite();
         let difference = if exact { difference(earlier, later) } else { 0.0 };
-        let still = difference <= self.still && (self.still > 0.0 || earlier == later);
-        if self.cut.is_infinite() {
-            let kind = if still { Kind::Still } else { Kind::Motion };
-            return Judgement { kind, difference, score: 0.0 };
+        let still =
+            difference <= self.still_threshold && (self.still_threshold > 0.0 || earlier == later);
+        if self.cut_threshold.is_infinite() {
+            let kind = if still { PairKind::Still } else { PairKind::Motion };
+            return Classification { kind, difference, score: 0.0 };
         }
         let a = self.current.take().unwrap_or_else(|| Thumbnail::new(earlier));
         let b = self.upcoming.pop_front().unwrap_or_else(|| Thumbnail::new(later));
         let difference = if exact { difference } else { a.difference(&b) };
         let (kind, score) = match still {
-            true => (Kind::Still, 0.0),
+            true => (PairKind::Still, 0.0),
             false => {
                 let missing = dissimilarity(&a, &b);
                 let score = self.score(missing, &a, &b, &mut ahead);
-                let kind = if score >= self.cut { Kind::Cut } else { Kind::Motion };
-                if kind == Kind::Motion {
-                    if self.usual.len() == USUAL {
-                        self.usual.pop_front();
+                let kind =
+                    if score >= self.cut_threshold { PairKind::Cut } else { PairKind::Motion };
+                if kind == PairKind::Motion {
+                    if self.recent.len() == HISTORY {
+                        self.recent.pop_front();
                     }
-                    self.usual.push_back(missing);
+                    self.recent.push_back(missing);
                 }
                 (kind, score)
             }
@@ -135,7 +137,7 @@ impl Scenes {
         self.past.push_front(a);
         self.past.truncate(Self::LOOK_AHEAD);
         self.current = Some(b);
-        Judgement { kind, difference, score }
+        Classification { kind, difference, score }
     }
 
     /// What the threshold is compared with, %: how unusual the pair is, and 0 where that is a flash
@@ -147,12 +149,13 @@ impl Scenes {
         b: &Thumbnail,
         ahead: &mut dyn FnMut(usize) -> Option<Arc<Frame>>,
     ) -> f64 {
-        let mut usual: Vec<f32> = self.usual.iter().copied().collect();
+        let mut usual: Vec<f32> = self.recent.iter().copied().collect();
         usual.sort_by(f32::total_cmp);
         let usual = usual.get(usual.len() / 2).copied().unwrap_or(0.0);
-        let above =
-            |usual: f32| 100.0 * f64::from((missing - usual).max(0.0) / (1.0 - USUAL_PART * usual));
-        if above(usual) < self.cut {
+        let above = |usual: f32| {
+            100.0 * f64::from((missing - usual).max(0.0) / (1.0 - USUAL_SHARE * usual))
+        };
+        if above(usual) < self.cut_threshold {
             return above(usual);
         }
         while self.upcoming.len() < Self::LOOK_AHEAD
@@ -211,12 +214,13 @@ impl Scenes {
         let (from, to) = (a.brightness(), b.brightness());
         let even = (from - to).abs() < 0.1 * from.max(to);
         // Towards white brightness grows while contrast falls.
-        fades(Thumbnail::brightness, FADED)
-            || fades(Thumbnail::contrast, FADED) && (even || self.brightness_goes_on(from, to))
+        fades(Thumbnail::brightness, FADE_CONTRAST)
+            || fades(Thumbnail::contrast, FADE_CONTRAST)
+                && (even || self.brightness_keeps_changing(from, to))
     }
 
     /// Whether brightness changed in the same direction before, or does so afterwards.
-    fn brightness_goes_on(&self, from: f32, to: f32) -> bool {
+    fn brightness_keeps_changing(&self, from: f32, to: f32) -> bool {
         let step = FADE_STEP * (to - from);
         let more = |change: f32| change * step.signum() >= step.abs();
         self.past.front().is_some_and(|t| more(from - t.brightness()))

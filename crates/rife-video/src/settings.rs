@@ -6,7 +6,7 @@ use crate::Rational;
 
 /// What is done between the frames around a cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AtCut {
+pub enum CutMode {
     /// The frame before it is held.
     #[default]
     Hold,
@@ -17,13 +17,13 @@ pub enum AtCut {
 /// How cuts and stills are told.
 #[derive(Clone, Copy, Debug)]
 pub struct SceneSettings {
-    /// The score from which on a pair is a cut, %, see [`crate::Judgement::score`]; infinite where
+    /// The score from which on a pair is a cut, %, see [`crate::Classification::score`]; infinite where
     /// none is.
-    pub cut: f64,
+    pub cut_threshold: f64,
     /// The difference up to which a pair is a still, %; with 0 only equal frames are.
-    pub still: f64,
+    pub still_threshold: f64,
     /// What is done at a cut.
-    pub at_cut: AtCut,
+    pub cut_mode: CutMode,
 }
 
 /// How a job runs.

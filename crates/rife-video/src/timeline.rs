@@ -5,20 +5,20 @@ use crate::{Error, Rational, Result};
 
 /// Where an output frame lies between the frames of the source.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum At {
+pub enum Position {
     /// On a frame of the source: it is passed on.
     Frame,
     /// Between a frame and the next, so far from the first: above 0 and below 1.
     Between(f32),
     /// After the source's last frame, which is held.
-    Held,
+    StreamContents,
 }
 
 /// A frame of the output.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Output {
+pub struct OutputFrame {
     /// Where it lies.
-    pub at: At,
+    pub position: Position,
     /// Its time since the first frame, in ticks of the output's time base.
     pub ticks: i64,
 }
@@ -33,8 +33,8 @@ pub struct Timeline {
     first: Option<Rational>,
     /// Source frames seen.
     frame: i64,
-    /// Output frames laid out.
-    made: i64,
+    /// OutputFrame frames laid out.
+    frame_count: i64,
     /// Ticks from an output frame to the next, between the last two source frames.
     spacing: Option<i64>,
     /// When the last output frame was shown, and when it ends, in ticks.
@@ -91,7 +91,7 @@ impl Timeline {
             tick,
             first: None,
             frame: 0,
-            made: 0,
+            frame_count: 0,
             spacing: None,
             last: None,
             previous: None,
@@ -103,7 +103,7 @@ impl Timeline {
     /// States that the source's times are rounded to multiples of `unit` s: its end is known no
     /// better, and a rounding error at the end must not become an output frame.
     #[must_use]
-    pub fn rounded_to(mut self, unit: Rational) -> Self {
+    pub fn with_end_rounding(mut self, unit: Rational) -> Self {
         self.rounding = match self.rate {
             Rate::Fps(fps) => wide(unit).min(wide(fps.recip()) / 2),
             Rate::Factor(_) | Rate::Slow(_) => Wide::from(0),
@@ -116,25 +116,25 @@ impl Timeline {
         self.tick
     }
 
-    /// Output frames laid out so far.
-    pub fn made(&self) -> i64 {
-        self.made
+    /// OutputFrame frames laid out so far.
+    pub fn frame_count(&self) -> i64 {
+        self.frame_count
     }
 
     /// The output from a source frame on, which lies at `time`, up to the next, which lies at
     /// `next`, both in s.
-    pub fn pair(&mut self, time: Rational, next: Rational) -> Vec<Output> {
+    pub fn pair(&mut self, time: Rational, next: Rational) -> Vec<OutputFrame> {
         self.lay_out(time, next, false)
     }
 
     /// The output from the source's last frame on, which lasts for `duration` s.
-    pub fn last(&mut self, time: Rational, duration: Rational) -> Vec<Output> {
+    pub fn last(&mut self, time: Rational, duration: Rational) -> Vec<OutputFrame> {
         let spacing = self.spacing;
         let outputs = self.lay_out(time, time + duration, true);
         let end = match self.rate {
             Rate::Factor(_) => time + duration - self.first.unwrap_or(time),
             Rate::Slow(k) => (time + duration - self.first.unwrap_or(time)) * k,
-            Rate::Fps(fps) => Rational::from(self.made) / fps,
+            Rate::Fps(fps) => Rational::from(self.frame_count) / fps,
         };
         // With a factor that is not whole the last may begin just before the source ends.
         self.last = outputs.last().map(|last| {
@@ -156,7 +156,7 @@ impl Timeline {
         self.shortest.map(|ticks| self.tick * ticks)
     }
 
-    fn lay_out(&mut self, time: Rational, next: Rational, last: bool) -> Vec<Output> {
+    fn lay_out(&mut self, time: Rational, next: Rational, last: bool) -> Vec<OutputFrame> {
         let first = wide(*self.first.get_or_insert(time));
         let (time, next) = (wide(time), wide(next));
         let mut outputs = Vec::new();
@@ -170,7 +170,7 @@ impl Timeline {
         let end = if last { next - self.rounding } else { next };
         loop {
             // Where the next output frame lies between this source frame and the next, and when.
-            let made = Wide::from(i128::from(self.made));
+            let made = Wide::from(i128::from(self.frame_count));
             let (t, at, done) = match self.rate {
                 Rate::Factor(k) | Rate::Slow(k) => {
                     let t = made / wide(k) - i128::from(self.frame);
@@ -180,7 +180,7 @@ impl Timeline {
                 }
                 Rate::Fps(fps) => {
                     let at = made / wide(fps);
-                    let done = first + at >= end && (!last || self.made > 0);
+                    let done = first + at >= end && (!last || self.frame_count > 0);
                     ((at - (time - first)) / (next - time), at, done)
                 }
             };
@@ -191,11 +191,11 @@ impl Timeline {
             let near = *near.numer() as f64 / *near.denom() as f64;
             let at_frame = near < NEAR;
             let ticks = in_ticks(at, self.tick);
-            outputs.push(Output {
-                at: match () {
-                    () if last && !at_frame => At::Held,
-                    () if at_frame => At::Frame,
-                    () => At::Between((near as f32).min(1.0 - f32::EPSILON)),
+            outputs.push(OutputFrame {
+                position: match () {
+                    () if last && !at_frame => Position::StreamContents,
+                    () if at_frame => Position::Frame,
+                    () => Position::Between((near as f32).min(1.0 - f32::EPSILON)),
                 },
                 ticks,
             });
@@ -203,7 +203,7 @@ impl Timeline {
                 let interval = ticks - previous;
                 self.shortest = Some(self.shortest.map_or(interval, |least| least.min(interval)));
             }
-            self.made += 1;
+            self.frame_count += 1;
         }
         self.frame += 1;
         outputs

@@ -6,7 +6,7 @@ use crate::timeline::gcd;
 
 /// What the container states about the frames.
 #[derive(Clone, Copy, Debug)]
-pub struct Expected {
+pub struct ContainerTiming {
     /// Seconds of a tick of the container.
     pub time_base: Rational,
     /// Frames a second, where the container states a constant rate.
@@ -30,9 +30,9 @@ const SAME_RATE: (i64, i64) = (1, 500);
 /// A grid's ticks a second are kept below this, so that an output's finer ticks still fit.
 const GRID_TICKS: i64 = 1 << 22;
 
-impl Expected {
+impl ContainerTiming {
     /// What a container states about a video; `default_rate` is taken where it states no rate.
-    pub fn of(source: &Probed, default_rate: Rational) -> Self {
+    pub fn new(source: &Probed, default_rate: Rational) -> Self {
         let video = &source.video;
         let stated = video.rate.or(video.avg_rate).unwrap_or(default_rate);
         let near = |average: Rational| {
@@ -113,12 +113,12 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    pub(crate) fn new(expected: &Expected) -> Self {
+    pub(crate) fn new(timing: &ContainerTiming) -> Self {
         Self {
-            grid: expected.grid(),
-            rate: expected.rate,
-            frame_time: expected.frame_time,
-            tick: expected.time_base,
+            grid: timing.grid(),
+            rate: timing.rate,
+            frame_time: timing.frame_time,
+            tick: timing.time_base,
             anchor: None,
             first: None,
             last: None,
@@ -192,15 +192,19 @@ mod tests {
         Rational::new(a, b)
     }
 
-    fn expected(time_base: Rational, rate: Option<Rational>, frame_time: Rational) -> Expected {
+    fn timing(
+        time_base: Rational,
+        rate: Option<Rational>,
+        frame_time: Rational,
+    ) -> ContainerTiming {
         let (frames, end, origin) = (None, None, None);
-        Expected { time_base, rate, frame_time, frames, end, origin, fields: false }
+        ContainerTiming { time_base, rate, frame_time, frames, end, origin, fields: false }
     }
 
     #[test]
     fn times_rounded_to_milliseconds_are_those_of_the_rate() {
         let rate = r(30000, 1001);
-        let mut times = Times::new(&expected(r(1, 1000), Some(rate), rate.recip()));
+        let mut times = Times::new(&timing(r(1, 1000), Some(rate), rate.recip()));
         for i in 0..10_000i64 {
             let exact = r(i, 1) / rate + r(7, 1000);
             let rounded = (exact * 1000).round() / 1000;
@@ -214,9 +218,9 @@ mod tests {
 
     #[test]
     fn times_grow_whatever_the_container_says() {
-        let mut times = Times::new(&expected(r(1, 1000), None, r(1, 25)));
-        let said = [Some(r(1, 1)), Some(r(1, 1)), Some(r(1, 2)), None, Some(r(2, 1))];
-        let got: Vec<_> = said.into_iter().map(|time| times.next(time)).collect();
+        let mut times = Times::new(&timing(r(1, 1000), None, r(1, 25)));
+        let stated = [Some(r(1, 1)), Some(r(1, 1)), Some(r(1, 2)), None, Some(r(2, 1))];
+        let got: Vec<_> = stated.into_iter().map(|time| times.next(time)).collect();
         assert!(got.windows(2).all(|w| w[0] < w[1]), "{got:?}");
         assert_eq!(got[3] - got[2], r(1, 25));
         assert_eq!(got[4], r(2, 1));
@@ -225,7 +229,7 @@ mod tests {
     #[test]
     fn times_after_a_jump_are_those_of_the_rate_again() {
         let rate = r(24000, 1001);
-        let mut times = Times::new(&expected(r(1, 90_000), Some(rate), rate.recip()));
+        let mut times = Times::new(&timing(r(1, 90_000), Some(rate), rate.recip()));
         let mut got = Vec::new();
         for i in 0..200i64 {
             let jump = if i < 100 { r(0, 1) } else { r(12_345, 1_000_000) };
@@ -240,7 +244,7 @@ mod tests {
     #[test]
     fn last_frame_of_a_constant_rate_lasts_whole_frames() {
         let ntsc = r(24000, 1001);
-        let of = |base, rate: Rational| expected(base, Some(rate), rate.recip());
+        let of = |base, rate: Rational| timing(base, Some(rate), rate.recip());
         let mkv = of(r(1, 1000), ntsc);
         assert_eq!(mkv.exact_duration(r(42, 1000)), ntsc.recip());
         assert_eq!(mkv.exact_duration(r(41, 1000)), ntsc.recip());
@@ -248,13 +252,13 @@ mod tests {
         assert_eq!(of(r(1, 15_360), r(30, 1)).exact_duration(r(33_334, 1_000_000)), r(1, 30));
         // A last frame that stays for some other time stays that long.
         assert_eq!(mkv.exact_duration(r(2060, 1000)), r(2060, 1000));
-        let varying = expected(r(1, 1000), None, ntsc.recip());
+        let varying = timing(r(1, 1000), None, ntsc.recip());
         assert_eq!(varying.exact_duration(r(42, 1000)), r(42, 1000));
     }
 
     #[test]
     fn missing_frames_are_counted_by_the_gaps_they_leave() {
-        let mut times = Times::new(&expected(r(1, 1000), Some(r(25, 1)), r(1, 25)));
+        let mut times = Times::new(&timing(r(1, 1000), Some(r(25, 1)), r(1, 25)));
         for at in [0, 1, 2, 7, 8, 10] {
             times.next(Some(r(at, 25)));
         }

@@ -9,7 +9,7 @@ use crate::{Colour, Planes, Rational, RawFormat, frames};
 
 /// What the first line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct Y4mHeader {
     /// How frames lie.
     pub raw: RawFormat,
     /// Frames a second; `None` where the stream does not say.
@@ -54,7 +54,7 @@ fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
     }
 }
 
-impl Header {
+impl Y4mHeader {
     /// Reads the first line.
     ///
     /// # Errors
@@ -225,8 +225,8 @@ mod tests {
     use super::*;
     use rife_runtime::PixelFormat;
 
-    fn header(text: &str) -> io::Result<Header> {
-        Header::read(&mut text.as_bytes())
+    fn header(text: &str) -> io::Result<Y4mHeader> {
+        Y4mHeader::read(&mut text.as_bytes())
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
             for depth in [8, 10, 12, 16] {
                 for range in [None, Some("pc"), Some("tv")] {
                     let location = (planes == Planes::Yuv420 && depth == 8).then(|| "left".into());
-                    let written = Header {
+                    let written = Y4mHeader {
                         raw: RawFormat { size: FrameSize::new(35, 21), planes, depth },
                         rate: Some(Rational::new(30000, 1001)),
                         sample_aspect: Some(Rational::new(16, 15)),
@@ -248,7 +248,7 @@ mod tests {
                     };
                     let mut text = Vec::new();
                     written.write(&mut text).unwrap();
-                    assert_eq!(Header::read(&mut &text[..]).unwrap(), written);
+                    assert_eq!(Y4mHeader::read(&mut &text[..]).unwrap(), written);
                 }
             }
         }

@@ -435,7 +435,7 @@ fn colours_by_custom_follow_the_size() {
     let of = |w, h| default_colour(rife_runtime::FrameSize::new(w, h)).matrix.unwrap();
     assert_eq!([of(1280, 544), of(720, 576), of(720, 480)], ["bt709", "bt470bg", "smpte170m"]);
     let size = rife_runtime::FrameSize::new(4, 4);
-    assert!(RawFormat::of_pix_fmt("nv12", size).is_none());
+    assert!(RawFormat::from_pix_fmt("nv12", size).is_none());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use rife_runtime::{
     Device, Engine, Frame, FrameSize, Interpolator, InterpolatorBuilder, ModelVersion, PixelFormat,
     Precision, Scale,
 };
-use rife_video::Maker;
+use rife_video::DeviceWorker;
 
 use crate::args::EngineArgs;
 use crate::say;
@@ -90,7 +90,7 @@ pub(crate) fn weights(args: &EngineArgs) -> Result<Weights> {
 }
 
 /// Loads the network onto each device.
-pub(crate) fn load(args: &EngineArgs, size: FrameSize) -> Result<Vec<Maker>> {
+pub(crate) fn load(args: &EngineArgs, size: FrameSize) -> Result<Vec<DeviceWorker>> {
     let weights = weights(args)?;
     let mut makers = Vec::new();
     for device in &args.device {
@@ -99,8 +99,8 @@ pub(crate) fn load(args: &EngineArgs, size: FrameSize) -> Result<Vec<Maker>> {
         let on_cpu = rife.info().device == "cpu";
         let ways = if on_cpu { Vec::new() } else { choice.smaller() };
         let weights = weights.clone();
-        makers.push(Maker {
-            rife,
+        makers.push(DeviceWorker {
+            interpolator: rife,
             smaller: Box::new(move |step| {
                 let (choice, how) = ways.get(step)?;
                 say(&format!("note: the GPU's memory does not suffice: going on {how}"));

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use rife_video::{
-    ContentHash, Error, JobFolder, JobHandle, JobSettings, Maker, Original, PipeSink, Rational,
-    Timeline,
+    ContentHash, DeviceWorker, Error, JobFolder, JobHandle, JobSettings, Original, PipeSink,
+    Rational, Timeline,
 };
 
 use super::input::{Input, Kind};
@@ -64,7 +64,7 @@ pub(crate) fn write_through(
     path: Option<&Path>,
     input: Input,
     timeline: Timeline,
-    makers: &[Maker],
+    makers: &[DeviceWorker],
 ) -> Result<()> {
     let start = Instant::now();
     let name = path.map_or("standard output".into(), |path| path.display().to_string());
@@ -76,7 +76,7 @@ pub(crate) fn write_through(
             .open(path)
             .with_context(|| format!("cannot write {name}"))?,
     };
-    rife_video::widen(&out);
+    rife_video::enlarge_pipe(&out);
     let progress = write_frames(job, &name, out, input, timeline, makers)?.1;
     job.tell_done(&name, &progress, start);
     Ok(())
@@ -89,7 +89,7 @@ pub(crate) fn stream(
     folder: &JobFolder,
     input: Input,
     timeline: Timeline,
-    makers: &[Maker],
+    makers: &[DeviceWorker],
 ) -> Result<()> {
     let start = Instant::now();
     let name = path.display().to_string();
@@ -110,7 +110,7 @@ fn write_frames(
     file: File,
     input: Input,
     timeline: Timeline,
-    makers: &[Maker],
+    makers: &[DeviceWorker],
 ) -> Result<(File, rife_video::Progress)> {
     let header = job.header();
     let header = matches!(job.output, Output::Y4m(_)).then_some(&header);
@@ -127,7 +127,7 @@ pub(crate) fn pictures(
     folder: &Arc<JobFolder>,
     input: Input,
     timeline: Timeline,
-    makers: &[Maker],
+    makers: &[DeviceWorker],
 ) -> Result<()> {
     let start = Instant::now();
     let cannot = || format!("cannot write to {}", to.display());
@@ -185,7 +185,7 @@ fn settings(job: &Job, path: &Path, input: &Input, timeline: &Timeline) -> Resul
         resume: job.args.video.resume,
         encoding: job.encoding.clone().context("no encoder was chosen")?,
         raw: job.written(),
-        turned: job.turned,
+        applied_orientation: job.turned,
         reported: job.reported.clone(),
         tick: timeline.tick(),
         rate: job.out_rate,
@@ -224,7 +224,7 @@ pub(crate) fn video(
     (folder, content): (&Arc<JobFolder>, Option<ContentHash>),
     input: Input,
     timeline: Timeline,
-    makers: &[Maker],
+    makers: &[DeviceWorker],
 ) -> Result<()> {
     let start = Instant::now();
     let mut settings = settings(job, path, &input, &timeline)?;

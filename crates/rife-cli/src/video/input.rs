@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use rife_runtime::{FrameSize, PixelFormat};
 use rife_video::{
-    Colour, Decoder, Expected, Header, PipeSource, Playlists, Pool, Programs, Rational, RawFormat,
-    Source, SourceFrame, VideoStream, Wrapping,
+    Colour, ContainerTiming, Decoder, PipeFormat, PipeSource, Playlists, Pool, Programs, Rational,
+    RawFormat, Source, SourceFrame, VideoStream, Y4mHeader,
 };
 
 use super::content::{self, Animation, Once};
@@ -57,7 +57,7 @@ pub(crate) enum Kind {
     /// A file that ffmpeg reads.
     File { path: PathBuf, source: Box<rife_video::Probed>, working: rife_video::WorkingFormat },
     /// A stream that stands at its first frame.
-    Stream { from: Box<dyn BufRead + Send>, wrapping: Wrapping },
+    Stream { from: Box<dyn BufRead + Send>, wrapping: PipeFormat },
     /// Pictures of a folder.
     Pictures(Folder),
     /// An animated WebP.
@@ -93,7 +93,7 @@ impl Input {
         }
         ensure!(args.video.size.is_none(), "--size is for raw video: it needs --pix-fmt");
         if stdin {
-            rife_video::widen(std::io::stdin());
+            rife_video::enlarge_pipe(std::io::stdin());
             let stdin = super::streams::stdin().context("standard input is not there")?;
             let from = Box::new(BufReader::with_capacity(AT_ONCE, stdin));
             return Self::y4m(args, "standard input", from);
@@ -189,7 +189,7 @@ impl Input {
         let colour = rife_video::effective_colour(video, &working);
         let format = rife_video::pixel_format(&working.raw, &colour);
         rife_video::check_complete(programs, path, &source)?;
-        let expected = Expected::of(&source, Rational::from(DEFAULT_RATE));
+        let expected = ContainerTiming::new(&source, Rational::from(DEFAULT_RATE));
         Ok(Self {
             name: path.display().to_string(),
             raw: working.raw,
@@ -208,7 +208,7 @@ impl Input {
     }
 
     fn y4m(args: &InterpolateArgs, name: &str, mut from: Box<dyn BufRead + Send>) -> Result<Self> {
-        let header = Header::read(&mut from).with_context(|| format!("cannot use {name}"))?;
+        let header = Y4mHeader::read(&mut from).with_context(|| format!("cannot use {name}"))?;
         if header.interlaced {
             say("note: the stream is interlaced: its fields are taken as they lie in the frames");
         }
@@ -226,7 +226,7 @@ impl Input {
             variable: false,
             frames: None,
             sample_aspect: header.sample_aspect,
-            kind: Kind::Stream { from, wrapping: Wrapping::Y4m },
+            kind: Kind::Stream { from, wrapping: PipeFormat::Y4m },
             copy: None,
         })
     }
@@ -241,7 +241,7 @@ impl Input {
         let raw = match name {
             "rgb24" => RawFormat { size, planes: rife_video::Planes::Gbr, depth: 8 },
             "rgb48le" => RawFormat { size, planes: rife_video::Planes::Gbr, depth: 16 },
-            _ => match RawFormat::of_pix_fmt(name, size) {
+            _ => match RawFormat::from_pix_fmt(name, size) {
                 Some(raw) if raw.planes != rife_video::Planes::Gbr => raw,
                 _ => bail!(
                     "raw video is gray, yuv420p, yuv422p or yuv444p, of more bits as yuv420p10le \
@@ -252,7 +252,7 @@ impl Input {
         let full = name.starts_with("yuvj").then(|| "pc".to_owned());
         let colour = Colour { range: full, ..Colour::default() };
         let (from, shown): (Box<dyn BufRead + Send>, _) = if stdin {
-            rife_video::widen(std::io::stdin());
+            rife_video::enlarge_pipe(std::io::stdin());
             let stdin = super::streams::stdin().context("standard input is not there")?;
             let from = BufReader::with_capacity(AT_ONCE, stdin);
             (Box::new(from), "standard input".to_owned())
@@ -278,7 +278,7 @@ impl Input {
             variable: false,
             frames: None,
             sample_aspect: None,
-            kind: Kind::Stream { from, wrapping: Wrapping::Raw },
+            kind: Kind::Stream { from, wrapping: PipeFormat::Raw },
             copy: None,
         })
     }
@@ -331,8 +331,8 @@ impl Input {
             Kind::File { path, source, working } => {
                 let programs = programs.context("ffmpeg was not looked for")?;
                 let command = rife_video::decode_command(programs, &path, &source, &working);
-                let expected = Expected::of(&source, Rational::from(DEFAULT_RATE));
-                let stream = VideoStream::of(programs, &path, &source);
+                let expected = ContainerTiming::new(&source, Rational::from(DEFAULT_RATE));
+                let stream = VideoStream::new(programs, &path, &source);
                 Box::new(Decoder::start(command, Path::new(&self.name), expected, stream)?)
             }
             Kind::Stream { from, wrapping } => {

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rife_runtime::PixelFormat;
 use rife_video::{
-    AtCut, Colour, Encoding, EncodingRequest, Feature, Header, Maker, Orientation, Planes,
-    Programs, Progress, Queues, Rate, Rational, RawFormat, SceneSettings, Settings, Sink, Timeline,
-    Turned,
+    Colour, CutMode, DeviceWorker, Encoding, EncodingRequest, Feature, Orientation, Planes,
+    Programs, Progress, Queues, Rate, Rational, RawFormat, RotatingSink, SceneSettings, Settings,
+    Sink, Timeline, Y4mHeader,
 };
 use serde_json::json;
 
@@ -100,7 +100,7 @@ fn carry_out(args: InterpolateArgs) -> Result<()> {
     // It stays until the sound is copied from it, too.
     let _copy = input.copy.take();
     let mut job = Job::new(args, output, &input, found)?;
-    let timeline = Timeline::new(job.rate, input.tick)?.rounded_to(input.rounding);
+    let timeline = Timeline::new(job.rate, input.tick)?.with_end_rounding(input.rounding);
     if job.args.video.dry_run {
         return job.tell_plan(&input, &timeline);
     }
@@ -178,7 +178,7 @@ impl Job {
         };
         let stored = stored.unwrap_or(Orientation::IDENTITY);
         let target = output.target();
-        let turned = match target.is_some_and(|target| target.turns_pixels(stored)) {
+        let turned = match target.is_some_and(|target| target.rotates_pixels(stored)) {
             true => stored,
             false => Orientation::IDENTITY,
         };
@@ -374,8 +374,8 @@ impl Job {
         }
     }
 
-    fn header(&self) -> Header {
-        Header {
+    fn header(&self) -> Y4mHeader {
+        Y4mHeader {
             raw: self.written(),
             rate: Some(self.out_rate),
             sample_aspect: self.sample_aspect,
@@ -389,9 +389,9 @@ impl Job {
         let off = video.scene == Scene::Off;
         Settings {
             scenes: SceneSettings {
-                cut: if off { f64::INFINITY } else { video.scene_threshold },
-                still: video.static_threshold,
-                at_cut: if video.scene == Scene::Blend { AtCut::Blend } else { AtCut::Hold },
+                cut_threshold: if off { f64::INFINITY } else { video.scene_threshold },
+                still_threshold: video.static_threshold,
+                cut_mode: if video.scene == Scene::Blend { CutMode::Blend } else { CutMode::Hold },
             },
             size: input.raw.size,
             input: input.format,
@@ -407,7 +407,7 @@ impl Job {
         &self,
         input: Input,
         mut timeline: Timeline,
-        makers: &[Maker],
+        makers: &[DeviceWorker],
         sink: &mut dyn Sink,
         skip: i64,
     ) -> Result<Progress> {
@@ -432,7 +432,7 @@ impl Job {
             let sink: &mut dyn Sink = match self.turned {
                 Orientation::IDENTITY => sink,
                 by => {
-                    upright = Turned { to: sink, by };
+                    upright = RotatingSink { sink, orientation: by };
                     &mut upright
                 }
             };
@@ -470,9 +470,14 @@ impl Job {
     /// Says what was done.
     fn tell_done(&self, name: &str, progress: &Progress, start: Instant) {
         let seconds = start.elapsed().as_secs_f64();
-        let [written, made, cuts, stills, read] =
-            [&progress.written, &progress.made, &progress.cuts, &progress.stills, &progress.read]
-                .map(|count| count.load(Ordering::Relaxed));
+        let [written, made, cuts, stills, read] = [
+            &progress.written,
+            &progress.interpolated,
+            &progress.cuts,
+            &progress.stills,
+            &progress.read,
+        ]
+        .map(|count| count.load(Ordering::Relaxed));
         let network = progress.stages().network.as_secs_f64();
         if self.told != Told::People {
             self.told.line(&json!({

@@ -83,7 +83,7 @@ impl Output {
     /// What it can hold; `None` for containers that nothing is known of.
     pub(crate) fn target(&self) -> Option<Target> {
         match self {
-            Self::Video(path) => Target::of_container(&super::extension(path)),
+            Self::Video(path) => Target::from_extension(&super::extension(path)),
             Self::Y4m(_) => Some(Target::Y4m),
             Self::Raw(_) => Some(Target::Raw),
             Self::Pictures(_, pattern) if pattern.format == Format::Png => Some(Target::Png),

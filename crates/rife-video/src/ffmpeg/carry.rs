@@ -4,15 +4,15 @@ use crate::ffmpeg::media::Stream;
 
 /// How a stream gets into a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Carry {
+pub(super) enum Transfer {
     /// As it is.
-    Copied,
+    Copy,
     /// By this encoder, with further options.
-    Encoded(&'static str, Vec<(&'static str, String)>),
+    Encode(&'static str, Vec<(&'static str, String)>),
     /// As a file in the file, with this ending of its name and of this type.
-    Attached(&'static str, &'static str),
+    Attach(&'static str, &'static str),
     /// Not at all.
-    Left,
+    Drop,
 }
 
 /// ffmpeg's name of the container of an ending; that of .m4v by itself would take H.264 alone.
@@ -28,7 +28,7 @@ pub(super) fn muxer(container: &str) -> Option<&'static str> {
 }
 
 /// How sound gets into a container.
-pub(super) fn audio(container: &str, stream: &Stream) -> Carry {
+pub(super) fn audio(container: &str, stream: &Stream) -> Transfer {
     let codec = stream.codec.as_str();
     let common = ["aac", "ac3", "eac3", "mp1", "mp2", "mp3", "dts"].contains(&codec);
     let pcm = [
@@ -79,27 +79,27 @@ pub(super) fn audio(container: &str, stream: &Stream) -> Carry {
         _ => true,
     };
     if held {
-        return Carry::Copied;
+        return Transfer::Copy;
     }
     let lossless = codec.starts_with("pcm_")
         || ["flac", "alac", "wavpack", "tta", "truehd", "mlp", "wmalossless"].contains(&codec);
     let channels = stream.channels.max(1) as u64;
     let bits = |each: u64, most: u64| ("b", format!("{}k", (each * channels).min(most)));
     match container {
-        "mov" if lossless => Carry::Encoded("alac", vec![]),
-        "mkv" if lossless => Carry::Encoded("flac", vec![]),
+        "mov" if lossless => Transfer::Encode("alac", vec![]),
+        "mkv" if lossless => Transfer::Encode("flac", vec![]),
         // Opus knows the places of loudspeakers by fewer names than others.
         "webm" => {
             let places = "aformat=channel_layouts=7.1|6.1|5.1|5.0|quad|3.0|stereo|mono";
-            Carry::Encoded("libopus", vec![bits(80, 510), ("filter", places.into())])
+            Transfer::Encode("libopus", vec![bits(80, 510), ("filter", places.into())])
         }
-        "avi" => Carry::Encoded("ac3", vec![bits(112, 640)]),
-        _ => Carry::Encoded("aac", vec![bits(112, 768)]),
+        "avi" => Transfer::Encode("ac3", vec![bits(112, 640)]),
+        _ => Transfer::Encode("aac", vec![bits(112, 768)]),
     }
 }
 
 /// How subtitles get into a container.
-pub(super) fn subtitles(container: &str, codec: &str) -> Carry {
+pub(super) fn subtitles(container: &str, codec: &str) -> Transfer {
     let text = [
         "subrip",
         "srt",
@@ -121,38 +121,38 @@ pub(super) fn subtitles(container: &str, codec: &str) -> Carry {
         "pjs",
     ];
     let text = text.contains(&codec);
-    let encoded = |encoder| Carry::Encoded(encoder, vec![]);
+    let encoded = |encoder| Transfer::Encode(encoder, vec![]);
     match (container, codec) {
-        ("mp4" | "m4v" | "mov", "mov_text") | ("webm", "webvtt") => Carry::Copied,
+        ("mp4" | "m4v" | "mov", "mov_text") | ("webm", "webvtt") => Transfer::Copy,
         ("mp4" | "m4v" | "mov", _) if text => encoded("mov_text"),
         ("webm", _) if text => encoded("webvtt"),
-        ("mkv", "subrip" | "ass" | "ssa" | "webvtt" | "text") => Carry::Copied,
+        ("mkv", "subrip" | "ass" | "ssa" | "webvtt" | "text") => Transfer::Copy,
         ("mkv", "dvd_subtitle" | "dvb_subtitle" | "hdmv_pgs_subtitle" | "hdmv_text_subtitle") => {
-            Carry::Copied
+            Transfer::Copy
         }
         ("mkv", _) if text => encoded("srt"),
-        _ => Carry::Left,
+        _ => Transfer::Drop,
     }
 }
 
 /// How a cover gets into a container. ffmpeg drops it silently from .mov.
-pub(super) fn picture(container: &str, codec: &str) -> Carry {
+pub(super) fn picture(container: &str, codec: &str) -> Transfer {
     match (container, codec) {
-        ("mp4" | "m4v", "mjpeg" | "png" | "bmp") => Carry::Copied,
+        ("mp4" | "m4v", "mjpeg" | "png" | "bmp") => Transfer::Copy,
         // As a stream it would be a second video of one frame.
-        ("mkv", "mjpeg") => Carry::Attached("jpg", "image/jpeg"),
-        ("mkv", "png") => Carry::Attached("png", "image/png"),
-        _ => Carry::Left,
+        ("mkv", "mjpeg") => Transfer::Attach("jpg", "image/jpeg"),
+        ("mkv", "png") => Transfer::Attach("png", "image/png"),
+        _ => Transfer::Drop,
     }
 }
 
 /// How a stream of data gets into a container.
-pub(super) fn data(container: &str, stream: &Stream) -> Carry {
+pub(super) fn data(container: &str, stream: &Stream) -> Transfer {
     match container {
         "mp4" | "m4v" | "mov" if stream.codec == "bin_data" && stream.tag == "gpmd" => {
-            Carry::Copied
+            Transfer::Copy
         }
-        _ => Carry::Left,
+        _ => Transfer::Drop,
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::ffmpeg::media::StreamKind;
 
-    fn sound(container: &str, codec: &str) -> Carry {
+    fn sound(container: &str, codec: &str) -> Transfer {
         let kind = StreamKind::Audio;
         audio(container, &Stream { kind, codec: codec.into(), channels: 6, ..Stream::default() })
     }
@@ -217,24 +217,24 @@ mod tests {
             ("avi", "opus", Some("ac3")),
         ] {
             match (sound(container, codec), by) {
-                (Carry::Copied, None) => {}
-                (Carry::Encoded(encoder, _), Some(by)) => assert_eq!(encoder, by, "{codec}"),
+                (Transfer::Copy, None) => {}
+                (Transfer::Encode(encoder, _), Some(by)) => assert_eq!(encoder, by, "{codec}"),
                 (got, _) => panic!("{codec} in {container}: {got:?}"),
             }
         }
-        let Carry::Encoded(_, options) = sound("mp4", "wmapro") else { panic!() };
+        let Transfer::Encode(_, options) = sound("mp4", "wmapro") else { panic!() };
         assert_eq!(options, [("b", "672k".to_owned())]);
     }
 
     #[test]
     fn subtitles_become_what_the_container_knows() {
-        let encoded = |encoder| Carry::Encoded(encoder, vec![]);
+        let encoded = |encoder| Transfer::Encode(encoder, vec![]);
         assert_eq!(subtitles("mp4", "subrip"), encoded("mov_text"));
         assert_eq!(subtitles("mkv", "mov_text"), encoded("srt"));
-        assert_eq!(subtitles("mkv", "hdmv_pgs_subtitle"), Carry::Copied);
-        assert_eq!(subtitles("mp4", "hdmv_pgs_subtitle"), Carry::Left);
+        assert_eq!(subtitles("mkv", "hdmv_pgs_subtitle"), Transfer::Copy);
+        assert_eq!(subtitles("mp4", "hdmv_pgs_subtitle"), Transfer::Drop);
         assert_eq!(subtitles("webm", "ass"), encoded("webvtt"));
-        assert_eq!(subtitles("mkv", "dvb_teletext"), Carry::Left);
-        assert_eq!(subtitles("avi", "subrip"), Carry::Left);
+        assert_eq!(subtitles("mkv", "dvb_teletext"), Transfer::Drop);
+        assert_eq!(subtitles("avi", "subrip"), Transfer::Drop);
     }
 }

@@ -6,7 +6,7 @@ use crate::ffmpeg::media::Video;
 use crate::ffmpeg::working_format::WorkingFormat;
 use crate::{Colour, Planes};
 
-/// What samples mean where nothing is said: BT.709 from 720 rows or 1280 columns on, else BT.601;
+/// What samples mean where nothing is stated: BT.709 from 720 rows or 1280 columns on, else BT.601;
 /// limited range; chroma at the left.
 pub fn default_colour(size: FrameSize) -> Colour {
     let hd = size.height >= 720 || size.width >= 1280;
@@ -27,12 +27,12 @@ pub fn default_colour(size: FrameSize) -> Colour {
 /// What a stream's samples mean: as it says, and by custom where it does not.
 pub fn effective_colour(video: &Video, working: &WorkingFormat) -> Colour {
     let default = default_colour(video.size);
-    let said = video.colour.clone();
+    let stated = video.colour.clone();
     let rgb = working.raw.planes == Planes::Gbr;
     let picture = ["mjpeg", "mjpegb", "jpegls", "ljpeg"].contains(&video.codec.as_str());
     let gray = working.raw.planes == Planes::Gray
         && ["png", "apng", "tiff", "bmp", "jpeg2000", "gif"].contains(&video.codec.as_str());
-    let wide = said.matrix.as_deref().is_some_and(|matrix| matrix.starts_with("bt2020"));
+    let wide = stated.matrix.as_deref().is_some_and(|matrix| matrix.starts_with("bt2020"));
     let location = match video.pix_fmt.starts_with("yuvj") || picture {
         // JPEG's chroma lies in the middle.
         true => "center",
@@ -40,12 +40,12 @@ pub fn effective_colour(video: &Video, working: &WorkingFormat) -> Colour {
         false if wide && working.raw.planes == Planes::Yuv420 => "topleft",
         false => "left",
     };
-    let whole = rgb || said.range.is_none() && (picture || gray);
+    let whole = rgb || stated.range.is_none() && (picture || gray);
     Colour {
-        range: if whole { Some("pc".into()) } else { said.range.or(default.range) },
-        matrix: said.matrix.filter(|matrix| rgb || matrix != "gbr").or(default.matrix),
-        chroma_location: said.chroma_location.or(Some(location.into())),
-        primaries: said.primaries,
-        transfer: said.transfer,
+        range: if whole { Some("pc".into()) } else { stated.range.or(default.range) },
+        matrix: stated.matrix.filter(|matrix| rgb || matrix != "gbr").or(default.matrix),
+        chroma_location: stated.chroma_location.or(Some(location.into())),
+        primaries: stated.primaries,
+        transfer: stated.transfer,
     }
 }

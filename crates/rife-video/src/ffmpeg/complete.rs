@@ -21,7 +21,7 @@ const SPARE_FRAMES: i64 = 3;
 pub fn check_complete(programs: &Programs, path: &Path, source: &Probed) -> Result<()> {
     // What cannot be opened here is reported by whoever reads it.
     let Some(missing) = missing_bytes(path).ok().flatten() else { return Ok(()) };
-    let stream = VideoStream::of(programs, path, source);
+    let stream = VideoStream::new(programs, path, source);
     let Ok(packets) = stream.packets() else { return Ok(()) };
     let main = source.streams.iter().find(|stream| stream.index == source.video.index);
     let start = main.and_then(|main| main.start).unwrap_or_default();
@@ -54,7 +54,7 @@ pub struct VideoStream {
 
 impl VideoStream {
     /// The stream that `source` found in the file.
-    pub fn of(programs: &Programs, path: &Path, source: &Probed) -> Self {
+    pub fn new(programs: &Programs, path: &Path, source: &Probed) -> Self {
         Self {
             programs: programs.clone(),
             path: path.to_owned(),
@@ -90,10 +90,10 @@ impl VideoStream {
             .args(["-show_entries", "packet=pts_time:format=start_time,duration"])
             .args(["-of", "compact=nokey=1:escape=none"]);
         self.access.limit(&mut command).arg("-i").arg(programs::file(&self.path));
-        let said = run_program(command, "counting packets")?;
-        let said = String::from_utf8_lossy(&said);
+        let output = run_program(command, "counting packets")?;
+        let output = String::from_utf8_lossy(&output);
         let mut packets = Packets { count: 0, last: None, container_end: None };
-        for line in said.lines() {
+        for line in output.lines() {
             let mut fields = line.split('|');
             let kind = fields.next();
             let mut number = || {

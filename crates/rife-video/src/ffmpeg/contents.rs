@@ -8,7 +8,7 @@ use rife_runtime::FrameSize;
 use serde_json::Value;
 
 use crate::ffmpeg::feature::Feature;
-use crate::ffmpeg::hdr::hdr_of;
+use crate::ffmpeg::hdr::hdr_from_frame;
 use crate::ffmpeg::media::{Probed, StreamKind};
 use crate::ffmpeg::programs::{self, Programs, run_program};
 use crate::{Error, Result};
@@ -20,7 +20,7 @@ pub(super) type Tags = BTreeMap<String, String>;
 #[derive(Clone, Debug)]
 pub(super) struct Contents {
     /// All streams, the main video among them, in order.
-    pub(super) streams: Vec<Held>,
+    pub(super) streams: Vec<StreamContents>,
     /// The place of the main video stream in the file.
     pub(super) main: usize,
     /// Properties of the main video stream, in words.
@@ -41,7 +41,7 @@ pub(super) struct Contents {
 
 /// A stream.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct StreamContents {
     pub(super) index: usize,
     pub(super) kind: StreamKind,
     pub(super) codec: String,
@@ -53,7 +53,7 @@ pub(super) struct Held {
 }
 
 /// Tags that describe how a file was written, which another writing changes.
-const OF_WRITING: &[&str] = &[
+const WRITER_TAGS: &[&str] = &[
     "encoder",
     "major_brand",
     "minor_version",
@@ -76,7 +76,7 @@ const OF_WRITING: &[&str] = &[
 ];
 
 /// Side data that is a part of the encoding, or that is compared by other means.
-const OF_ENCODING: &[&str] = &[
+const ENCODER_SIDE_DATA: &[&str] = &[
     "CPB properties",
     "AVPanScan",
     "Display Matrix",
@@ -126,7 +126,7 @@ impl Contents {
         };
         let raw_streams = list(raw, "streams");
         let main = raw_streams.get(probed.video.index).cloned().unwrap_or_default();
-        let streams = probed.streams.iter().zip(&raw_streams).map(|(stream, raw)| Held {
+        let streams = probed.streams.iter().zip(&raw_streams).map(|(stream, raw)| StreamContents {
             index: stream.index,
             kind: stream.kind,
             codec: stream.codec.clone(),
@@ -147,10 +147,11 @@ impl Contents {
         });
         let mut tags = raw.get("format").map(tags).unwrap_or_default();
         // The first stream's language of a tag is the tag.
-        let translated: Vec<_> = tags.keys().filter(|key| base(key) != **key).cloned().collect();
+        let translated: Vec<_> =
+            tags.keys().filter(|key| without_language(key) != **key).cloned().collect();
         for key in translated {
             if let Some(value) = tags.remove(&key) {
-                tags.entry(base(&key).to_owned()).or_insert(value);
+                tags.entry(without_language(&key).to_owned()).or_insert(value);
             }
         }
         Self {
@@ -171,13 +172,13 @@ impl Contents {
     }
 
     /// The main video stream.
-    pub(super) fn main(&self) -> Option<&Held> {
+    pub(super) fn main(&self) -> Option<&StreamContents> {
         self.streams.iter().find(|stream| stream.index == self.main)
     }
 }
 
 /// A tag's name without a language: `location-eng`.
-fn base(key: &str) -> &str {
+fn without_language(key: &str) -> &str {
     match key.rsplit_once('-') {
         Some((name, language)) if language.len() == 3 && !name.is_empty() => name,
         _ => key,
@@ -196,7 +197,7 @@ fn tags(value: &Value) -> Tags {
         let undetermined = key == "language" && value == "und";
         // Cameras put their own name there, and ffmpeg its own.
         let own = key == "software" && value.starts_with("Lavf");
-        let of_writing = own || OF_WRITING.contains(&base(&key));
+        let of_writing = own || WRITER_TAGS.contains(&without_language(&key));
         (!undetermined && !of_writing && !value.is_empty()).then(|| (key, value.to_owned()))
     });
     tags.collect()
@@ -214,7 +215,7 @@ fn dispositions(stream: &Value) -> BTreeSet<String> {
 fn side_data(value: &Value) -> BTreeSet<String> {
     let list = value.get("side_data_list").and_then(Value::as_array);
     let names = list.into_iter().flatten().filter_map(|data| text(data, "side_data_type"));
-    names.filter(|name| !OF_ENCODING.contains(name)).map(str::to_owned).collect()
+    names.filter(|name| !ENCODER_SIDE_DATA.contains(name)).map(str::to_owned).collect()
 }
 
 /// What is known of the main video stream, in words that are equal where the meaning is.
@@ -226,7 +227,7 @@ fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<
             found.insert(feature, value);
         }
     };
-    let alpha = video.alpha || transparent(&video.pix_fmt);
+    let alpha = video.alpha || has_alpha(&video.pix_fmt);
     put(Feature::Alpha, alpha.then(String::new));
     put(
         Feature::Orientation,
@@ -244,7 +245,7 @@ fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<
     put(Feature::Primaries, colour.primaries.clone());
     put(Feature::Transfer, colour.transfer.clone());
     put(Feature::ChromaLocation, colour.chroma_location.clone());
-    let hdr = video.hdr.or(frame.map(hdr_of).unwrap_or_default());
+    let hdr = video.hdr.or(frame.map(hdr_from_frame).unwrap_or_default());
     put(Feature::Mastering, hdr.mastering.map(|display| display.to_string()));
     put(Feature::LightLevels, hdr.content_light.map(|(most, mean)| format!("{most}/{mean} cd/m²")));
     let profile = hdr.dolby_vision.map(|profile| format!("profile {profile}"));
@@ -291,7 +292,7 @@ fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<
 }
 
 /// Whether samples of a format of ffmpeg's have transparency. A palette may have.
-fn transparent(pix_fmt: &str) -> bool {
+fn has_alpha(pix_fmt: &str) -> bool {
     ["yuva", "gbrap", "rgba", "bgra", "argb", "abgr", "ya8", "ya16", "ayuv", "vuya"]
         .iter()
         .any(|start| pix_fmt.starts_with(start))
@@ -314,8 +315,8 @@ mod tests {
 
     #[test]
     fn a_tag_with_a_language_is_the_tag() {
-        assert_eq!(base("location-eng"), "location");
-        assert_eq!(base("x-y"), "x-y");
-        assert_eq!(base("com.apple.quicktime.model"), "com.apple.quicktime.model");
+        assert_eq!(without_language("location-eng"), "location");
+        assert_eq!(without_language("x-y"), "x-y");
+        assert_eq!(without_language("com.apple.quicktime.model"), "com.apple.quicktime.model");
     }
 }

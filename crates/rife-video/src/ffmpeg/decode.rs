@@ -31,13 +31,13 @@ pub fn decode_command(
         .args(["-enc_time_base", if programs.version >= (7, 0) { "demux" } else { "-1" }])
         .args(["-sws_flags", "accurate_rnd+full_chroma_int+bitexact"])
         .args(["-f", "rawvideo", "-pix_fmt", &working.pix_fmt, "pipe:1"]);
-    use_together(&mut command, 0, source);
+    select_timing_streams(&mut command, 0, source);
     command
 }
 
 /// See [`Probed::together`].
-pub(super) fn use_together(command: &mut Command, input: usize, source: &Probed) {
-    let streams = source.together();
+pub(super) fn select_timing_streams(command: &mut Command, input: usize, source: &Probed) {
+    let streams = source.timing_streams();
     if streams.is_empty() {
         return;
     }

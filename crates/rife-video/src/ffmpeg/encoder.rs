@@ -2,7 +2,7 @@
 
 use crate::ffmpeg::colour::default_colour;
 use crate::ffmpeg::encoder_args;
-use crate::ffmpeg::encoder_format::fitting;
+use crate::ffmpeg::encoder_format::nearest_format;
 use crate::ffmpeg::encoding::{Encoding, EncodingRequest};
 use crate::ffmpeg::programs::{Programs, run_program};
 use crate::{Error, Planes, RawFormat, Result};
@@ -25,7 +25,7 @@ const CODECS: &[(&str, &[&str])] = &[
 /// [`Error::Refused`] where ffmpeg has no such encoder or an argument makes no sense.
 pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Result<Encoding> {
     let encoders = encoders(programs)?;
-    let there = |name: &str| encoders.iter().any(|encoder| encoder == name);
+    let available = |name: &str| encoders.iter().any(|encoder| encoder == name);
     let deep = request.raw.depth > 8;
     let by_container: &[&str] = match request.container {
         "webm" => &["av1", "vp9"],
@@ -43,9 +43,9 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
         let known = CODECS.iter().find(|(name, _)| name == codec).map(|(_, by)| by.to_vec());
         let by = known.unwrap_or_else(|| vec![codec.as_str()]);
         let several = by.len() > 1;
-        let by = by.into_iter().filter(|name| there(name));
+        let by = by.into_iter().filter(|name| available(name));
         // Who asks for one encoder gets it, or hears from it why not.
-        { by }.find(|name| !several || takes_size(name, request.raw)).map(str::to_owned)
+        { by }.find(|name| !several || supports_size(name, request.raw)).map(str::to_owned)
     };
     let Some(encoder) = wanted.iter().find_map(of_codec) else {
         return Err(Error::Refused(format!(
@@ -53,7 +53,7 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
             wanted.join(", "),
             CODECS
                 .iter()
-                .filter(|(_, by)| by.iter().any(|name| there(name)))
+                .filter(|(_, by)| by.iter().any(|name| available(name)))
                 .map(|(codec, _)| *codec)
                 .collect::<Vec<_>>()
                 .join(", ")
@@ -61,13 +61,13 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     };
 
     let mut notes = Vec::new();
-    let hardware = encoder_args::uploads_to(&encoder);
+    let hardware = encoder_args::upload_device(&encoder);
     let formats = match hardware {
         // What can be uploaded.
         Some(_) => vec!["nv12".to_owned(), "p010le".into()],
         None => formats(programs, &encoder)?,
     };
-    let (raw, pix_fmt) = fitting(request, &encoder, &formats, &mut notes);
+    let (raw, pix_fmt) = nearest_format(request, &encoder, &formats, &mut notes);
     let colour = match raw.planes == request.raw.planes || request.raw.planes != Planes::Gbr {
         true => request.colour.clone(),
         false => default_colour(raw.size),
@@ -76,14 +76,14 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     if hardware.is_none() {
         args.extend(["-pix_fmt".into(), pix_fmt.clone()]);
     }
-    args.extend(encoder_args::quality(&encoder, request)?);
-    args.extend(encoder_args::tags(
+    args.extend(encoder_args::quality_args(&encoder, request)?);
+    args.extend(encoder_args::colour_args(
         &raw,
         &colour,
         hardware.map(|device| (device, pix_fmt.as_str())),
     ));
     let mut lost = Vec::new();
-    args.extend(encoder_args::hdr(&encoder, request.hdr, &colour, &mut notes, &mut lost));
+    args.extend(encoder_args::hdr_args(&encoder, request.hdr, &colour, &mut notes, &mut lost));
     if encoder == "libx265" || encoder.starts_with("hevc_") {
         // The tag that Apple's players know H.265 by.
         args.extend(["-tag:v".into(), "hvc1".into()]);
@@ -120,9 +120,9 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
 fn encoders(programs: &Programs) -> Result<Vec<String>> {
     let mut command = programs.ffmpeg();
     command.arg("-encoders");
-    let said = run_program(command, "asking ffmpeg for its encoders")?;
-    let said = String::from_utf8_lossy(&said);
-    let lines = said.lines().filter_map(|line| {
+    let output = run_program(command, "asking ffmpeg for its encoders")?;
+    let output = String::from_utf8_lossy(&output);
+    let lines = output.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         words.next().filter(|flags| flags.starts_with('V'))?;
         words.next().filter(|name| *name != "=").map(str::to_owned)
@@ -134,14 +134,14 @@ fn encoders(programs: &Programs) -> Result<Vec<String>> {
 fn formats(programs: &Programs, encoder: &str) -> Result<Vec<String>> {
     let mut command = programs.ffmpeg();
     command.args(["-h", &format!("encoder={encoder}")]);
-    let said = run_program(command, "asking ffmpeg for an encoder's formats")?;
-    let said = String::from_utf8_lossy(&said);
-    let line = said.lines().find_map(|line| line.trim().strip_prefix("Supported pixel formats:"));
+    let output = run_program(command, "asking ffmpeg for an encoder's formats")?;
+    let output = String::from_utf8_lossy(&output);
+    let line = output.lines().find_map(|line| line.trim().strip_prefix("Supported pixel formats:"));
     Ok(line.unwrap_or_default().split_whitespace().map(str::to_owned).collect())
 }
 
 /// Whether an encoder takes frames of a size.
-fn takes_size(encoder: &str, raw: &RawFormat) -> bool {
+fn supports_size(encoder: &str, raw: &RawFormat) -> bool {
     let (w, h) = (raw.size.width, raw.size.height);
     encoder != "libsvtav1" || (w >= 64 && h >= 64 && w % 2 == 0 && h % 2 == 0)
 }

@@ -10,7 +10,7 @@ use crate::ffmpeg::hdr::{Hdr, MasteringDisplay};
 use crate::{Colour, Error, Planes, RawFormat, Result};
 
 /// The kind of device that frames are uploaded to before this encoder takes them.
-pub(super) fn uploads_to(encoder: &str) -> Option<&'static str> {
+pub(super) fn upload_device(encoder: &str) -> Option<&'static str> {
     match encoder.rsplit_once('_') {
         Some((_, "vaapi")) => Some("vaapi"),
         Some((_, "vulkan")) => Some("vulkan"),
@@ -52,7 +52,7 @@ fn check_quality(encoder: &str, quality: f64) -> Result<()> {
 }
 
 /// Words for quality and speed.
-pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Vec<String>> {
+pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Result<Vec<String>> {
     let mut args: Vec<String> = Vec::new();
     let mut add = |key: &str, value: String| args.extend([key.to_owned(), value]);
     let crf = |default: f64| {
@@ -65,9 +65,9 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
         check_quality(encoder, crf)?;
     }
     let hardware = encoder.rsplit_once('_').map_or("", |(_, kind)| kind);
-    let slow_or_fast = !matches!(encoder, "ffv1" | "mpeg4" | "mjpeg" | "libopenh264")
+    let has_preset = !matches!(encoder, "ffv1" | "mpeg4" | "mjpeg" | "libopenh264")
         && !matches!(hardware, "videotoolbox" | "vaapi" | "vulkan" | "v4l2m2m");
-    if request.preset.is_some() && !slow_or_fast {
+    if request.preset.is_some() && !has_preset {
         return refused("--preset");
     }
     match encoder {
@@ -121,8 +121,8 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
             if request.crf.is_some() {
                 return refused("--crf: --preset names its profile (0 to 5)");
             }
-            let fine = request.raw.planes == Planes::Yuv444;
-            add("-profile:v", preset(if fine { "4" } else { "3" }));
+            let full_chroma = request.raw.planes == Planes::Yuv444;
+            add("-profile:v", preset(if full_chroma { "4" } else { "3" }));
             add("-vendor", "apl0".into());
         }
         "mpeg4" => add("-q:v", crf(2.0)),
@@ -162,21 +162,25 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
 }
 
 /// Words for what samples mean, to the encoder and to the frames that go into it.
-pub(super) fn tags(raw: &RawFormat, colour: &Colour, upload: Option<(&str, &str)>) -> Vec<String> {
+pub(super) fn colour_args(
+    raw: &RawFormat,
+    colour: &Colour,
+    upload: Option<(&str, &str)>,
+) -> Vec<String> {
     let mut args = Vec::new();
     let mut set = Vec::new();
     // A matrix or a place of chroma is nothing that red, green and blue have.
     let yuv = raw.planes != Planes::Gbr;
-    let said = [
+    let options = [
         ("-color_range", "range", yuv.then_some(colour.range.as_ref()).flatten()),
         // Which has a name of its own where nothing is luma.
         ("-colorspace", "colorspace", colour.matrix.as_ref().filter(|m| yuv && *m != "gbr")),
         ("-color_primaries", "color_primaries", colour.primaries.as_ref()),
         ("-color_trc", "color_trc", colour.transfer.as_ref()),
     ];
-    for (option, parameter, word) in said {
+    for (option, parameter, word) in options {
         let Some(word) = word else { continue };
-        args.extend([option.to_owned(), option_word(option, word)]);
+        args.extend([option.to_owned(), option_value(option, word)]);
         set.push(format!("{parameter}={word}"));
     }
     if let Some(place) = colour.chroma_location.as_ref().filter(|_| raw.planes == Planes::Yuv420) {
@@ -196,7 +200,7 @@ pub(super) fn tags(raw: &RawFormat, colour: &Colour, upload: Option<(&str, &str)
 }
 
 /// Words for high dynamic range. What there are none for is reported as lost.
-pub(super) fn hdr(
+pub(super) fn hdr_args(
     encoder: &str,
     hdr: &Hdr,
     colour: &Colour,
@@ -216,7 +220,7 @@ pub(super) fn hdr(
     if hdr.mastering.is_none() && light.is_none() {
         return Vec::new();
     }
-    let (option, display, levels, whole) = match encoder {
+    let (option, display, levels, integers) = match encoder {
         "libx265" => ("-x265-params", "master-display", "max-cll", true),
         "libx264" => ("-x264-params", "mastering-display", "cll", true),
         "libsvtav1" => ("-svtav1-params", "mastering-display", "content-light", false),
@@ -236,14 +240,16 @@ pub(super) fn hdr(
             words.push("hdr10-opt=1".into());
         }
     }
-    words.extend(hdr.mastering.map(|at| format!("{display}={}", mastering(&at, whole))));
+    words.extend(
+        hdr.mastering.map(|at| format!("{display}={}", mastering_display_param(&at, integers))),
+    );
     words.extend(light.map(|(most, average)| format!("{levels}={most},{average}")));
     vec![option.to_owned(), words.join(":")]
 }
 
 /// `G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`, in steps of 0.00002 and 0.0001 cd/m², or as they are.
-fn mastering(display: &MasteringDisplay, whole: bool) -> String {
-    let scaled = |value: f64, scale: f64| match whole {
+fn mastering_display_param(display: &MasteringDisplay, integers: bool) -> String {
+    let scaled = |value: f64, scale: f64| match integers {
         true => format!("{:.0}", value * scale),
         false => format!("{value:.5}"),
     };
@@ -255,7 +261,7 @@ fn mastering(display: &MasteringDisplay, whole: bool) -> String {
 }
 
 /// A word of ffprobe's as an option takes it: they differ for two transfer characteristics.
-pub(super) fn option_word(option: &str, word: &str) -> String {
+pub(super) fn option_value(option: &str, word: &str) -> String {
     match (option.starts_with("-color_trc"), word) {
         (true, "bt470m") => "gamma22".into(),
         (true, "bt470bg") => "gamma28".into(),
@@ -333,17 +339,20 @@ mod tests {
             luminance: [0.0001, 1000.0],
         };
         assert_eq!(
-            mastering(&display, true),
+            mastering_display_param(&display, true),
             "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
         );
-        assert!(mastering(&display, false).ends_with("WP(0.31270,0.32900)L(1000.00000,0.00010)"));
+        assert!(
+            mastering_display_param(&display, false)
+                .ends_with("WP(0.31270,0.32900)L(1000.00000,0.00010)")
+        );
     }
 
     #[test]
     fn transfers_have_the_names_that_options_know() {
-        assert_eq!(option_word("-color_trc", "bt470bg"), "gamma28");
-        assert_eq!(option_word("-color_trc:v:0", "bt470m"), "gamma22");
-        assert_eq!(option_word("-color_primaries", "bt470bg"), "bt470bg");
-        assert_eq!(option_word("-color_trc", "bt709"), "bt709");
+        assert_eq!(option_value("-color_trc", "bt470bg"), "gamma28");
+        assert_eq!(option_value("-color_trc:v:0", "bt470m"), "gamma22");
+        assert_eq!(option_value("-color_primaries", "bt470bg"), "bt470bg");
+        assert_eq!(option_value("-color_trc", "bt709"), "bt709");
     }
 }

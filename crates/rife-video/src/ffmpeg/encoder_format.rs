@@ -4,7 +4,7 @@ use crate::ffmpeg::encoding::EncodingRequest;
 use crate::{Planes, RawFormat};
 
 /// The frames to give, and the nearest format that the encoder takes: depth is kept before chroma.
-pub(super) fn fitting(
+pub(super) fn nearest_format(
     request: &EncodingRequest<'_>,
     encoder: &str,
     formats: &[String],
@@ -55,7 +55,8 @@ pub(super) fn fitting(
     for depth in depths {
         for planes in planes.iter().copied().filter(|planes| !odd(*planes)) {
             let target = RawFormat { planes, depth, ..raw };
-            let Some(name) = names(&target).into_iter().find(|name| takes(name)) else {
+            let Some(name) = equivalent_pix_fmts(&target).into_iter().find(|name| takes(name))
+            else {
                 continue;
             };
             if raw.planes == Planes::Gbr && planes != Planes::Gbr {
@@ -82,7 +83,7 @@ pub(super) fn fitting(
 }
 
 /// ffmpeg's names of formats that hold the same samples, the one of separate planes first.
-fn names(raw: &RawFormat) -> Vec<String> {
+fn equivalent_pix_fmts(raw: &RawFormat) -> Vec<String> {
     let semi = match (raw.planes, raw.depth) {
         (Planes::Yuv420, 8) => Some("nv12"),
         (Planes::Yuv420, 10) => Some("p010le"),
@@ -121,7 +122,7 @@ mod tests {
             ("libx264", x264, "gbrp16le", (64, 48), "yuv420p10le", "yuv420p10le"),
             ("libx264", x264, "gray", (67, 35), "gray", "gray"),
         ] {
-            let raw = RawFormat::of_pix_fmt(from, FrameSize::new(w, h)).unwrap();
+            let raw = RawFormat::from_pix_fmt(from, FrameSize::new(w, h)).unwrap();
             let request = EncodingRequest {
                 container: "mp4",
                 codec: None,
@@ -134,7 +135,7 @@ mod tests {
                 rate: Rational::from(25),
             };
             let formats: Vec<_> = takes.split(' ').map(str::to_owned).collect();
-            let (got, pix_fmt) = fitting(&request, encoder, &formats, &mut Vec::new());
+            let (got, pix_fmt) = nearest_format(&request, encoder, &formats, &mut Vec::new());
             assert_eq!(
                 (got.pix_fmt().as_str(), pix_fmt.as_str()),
                 (given, name),

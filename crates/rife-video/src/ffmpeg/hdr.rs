@@ -45,12 +45,12 @@ impl std::fmt::Display for MasteringDisplay {
 }
 
 /// What the side data of a frame says of high dynamic range.
-pub(super) fn hdr_of(frame: &serde_json::Value) -> Hdr {
+pub(super) fn hdr_from_frame(frame: &serde_json::Value) -> Hdr {
     let list = frame.get("side_data_list").cloned().unwrap_or_default();
-    hdr(&serde_json::from_value::<Vec<_>>(list).unwrap_or_default())
+    hdr_from_side_data(&serde_json::from_value::<Vec<_>>(list).unwrap_or_default())
 }
 
-pub(super) fn hdr(side_data: &[BTreeMap<String, serde_json::Value>]) -> Hdr {
+pub(super) fn hdr_from_side_data(side_data: &[BTreeMap<String, serde_json::Value>]) -> Hdr {
     let mut hdr = Hdr::default();
     for data in side_data {
         let number = |key: &str| -> Option<f64> {

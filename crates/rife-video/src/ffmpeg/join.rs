@@ -2,12 +2,12 @@
 
 use std::process::Command;
 
-use crate::ffmpeg::carry::{self, Carry};
-use crate::ffmpeg::decode::use_together;
+use crate::ffmpeg::carry::{self, Transfer};
+use crate::ffmpeg::decode::select_timing_streams;
 use crate::ffmpeg::encoder_args;
 use crate::ffmpeg::media::{Probed, Stream, StreamKind};
 use crate::ffmpeg::mux::{LastFrame, Mux};
-use crate::ffmpeg::plan::{self, Code, Fate};
+use crate::ffmpeg::plan::{self, StreamPlan, TimecodePlan};
 use crate::ffmpeg::programs::{self, Programs, run_program};
 use crate::{Orientation, Rational, Result};
 
@@ -19,13 +19,13 @@ use crate::{Orientation, Rational, Result};
 pub fn join(programs: &Programs, mux: &Mux<'_>, what: &str) -> Result<Vec<String>> {
     if let Some((path, source)) = mux.original {
         for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
-            let Fate::Carried(Carry::Attached(ending, _)) = fate else { continue };
+            let StreamPlan::Support(Transfer::Attach(ending, _)) = fate else { continue };
             let mut command = programs.ffmpeg();
             command.arg("-y");
             source.access.limit(&mut command).arg("-i").arg(programs::file(path));
             command.args(["-map", &format!("0:{}", stream.index), "-c", "copy"]);
             command.args(["-frames:v", "1", "-f", "image2pipe"]);
-            command.arg(relative(plan::cover_file(stream, ending).as_ref()));
+            command.arg(file_in_folder(plan::cover_file(stream, ending).as_ref()));
             if let Some(folder) = mux.list.parent() {
                 command.current_dir(folder);
             }
@@ -45,7 +45,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     let container = container.as_str();
     // However much of damaged sound is lost, the rest is kept.
     command.args(["-y", "-max_error_rate", "1"]);
-    let turned = mux.turned != Orientation::IDENTITY;
+    let turned = mux.applied_orientation != Orientation::IDENTITY;
     let stored = mux.original.filter(|_| !turned);
     let rotation = stored.map_or(0, |(_, source)| source.video.rotation);
     if rotation != 0 && programs.version >= (6, 0) {
@@ -55,12 +55,12 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         let micros = (mux.offset * 1_000_000).round().to_integer();
         command.args(["-itsoffset", &format!("{}us", micros)]);
     }
-    // What the list names is looked for beside it, and a "?" in a folder's name ends what ffmpeg
+    // What the list names is looked for in_other_program it, and a "?" in a folder's name ends what ffmpeg
     // takes for the folder.
     let list = std::path::absolute(mux.list).unwrap_or_else(|_| mux.list.into());
     command.args(["-protocol_whitelist", "file", "-format_whitelist", "concat,mov,matroska,nut"]);
     command.args(["-f", "concat", "-safe", "0", "-i"]);
-    command.arg(relative(list.file_name().unwrap_or_default()));
+    command.arg(file_in_folder(list.file_name().unwrap_or_default()));
     if let Some(folder) = list.parent() {
         command.current_dir(folder);
     }
@@ -72,16 +72,16 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         streams(&mut command, mux, container, source, &mut notes);
     }
     if let Some(last) = mux.last.filter(|_| programs.sets_durations()) {
-        command.args(["-bsf:v:0", &show_last(&last, mux.offset, container)]);
+        command.args(["-bsf:v:0", &last_frame_filter(&last, mux.offset, container)]);
     }
     if rotation != 0 && programs.version < (6, 0) {
         let turned = rotation.rem_euclid(360);
         command.args(["-metadata:s:v:0", &format!("rotate={turned}")]);
     }
     if let Some(aspect) = mux.sample_aspect.filter(|aspect| *aspect != Rational::from(1)) {
-        // Of pixels; ffmpeg's -aspect is of the whole picture.
-        let whole = aspect * Rational::new(mux.size.width as i64, mux.size.height as i64);
-        command.args(["-aspect:v:0", &format!("{}:{}", whole.numer(), whole.denom())]);
+        // Of pixels; ffmpeg's -aspect is of the integers picture.
+        let integers = aspect * Rational::new(mux.size.width as i64, mux.size.height as i64);
+        command.args(["-aspect:v:0", &format!("{}:{}", integers.numer(), integers.denom())]);
     }
     // Codecs that do not carry their colours leave them to the container.
     let colour = mux.colour;
@@ -92,7 +92,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         ("-color_trc:v:0", &colour.transfer),
     ] {
         if let Some(word) = word {
-            command.args([option, &encoder_args::option_word(option, word)]);
+            command.args([option, &encoder_args::option_value(option, word)]);
         }
     }
     if matches!(container, "mp4" | "m4v" | "mov") {
@@ -119,11 +119,11 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     }
     // Beside the list it is named from there, as the list is.
     match mux.output.file_name().filter(|_| mux.output.parent() == mux.list.parent()) {
-        Some(name) => _ = command.arg(relative(name)),
+        Some(name) => _ = command.arg(file_in_folder(name)),
         None => _ = command.arg(programs::file(mux.output)),
     }
     if let Some((_, source)) = mux.original.filter(|_| mux.audio || mux.others) {
-        use_together(&mut command, 1, source);
+        select_timing_streams(&mut command, 1, source);
     }
     (command, notes)
 }
@@ -141,7 +141,7 @@ fn streams(
     let mut from = vec![source.video.index];
     let mut covers = Vec::new();
     for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
-        let Fate::Carried(carry) = fate else { continue };
+        let StreamPlan::Support(carry) = fate else { continue };
         let (kind, number) = match stream.kind {
             StreamKind::Audio => ("a", &mut audio),
             StreamKind::Subtitle => ("s", &mut subtitles),
@@ -149,11 +149,11 @@ fn streams(
             StreamKind::Attachment => ("t", &mut files),
             StreamKind::Video | StreamKind::Picture => ("v", &mut pictures),
         };
-        if let Carry::Attached(ending, mime) = carry {
+        if let Transfer::Attach(ending, mime) = carry {
             covers.push((stream, ending, mime));
             continue;
         }
-        if container == "avi" && kind == "a" && starts_apart(source, stream) {
+        if container == "avi" && kind == "a" && starts_offset(source, stream) {
             notes.push(
                 "changed: start of audio - AVI has one start for all streams, and this one began \
                  earlier or later than the video"
@@ -162,7 +162,7 @@ fn streams(
         }
         command.args(["-map", &format!("1:{}", stream.index)]);
         match carry {
-            Carry::Encoded(encoder, options) => {
+            Transfer::Encode(encoder, options) => {
                 command.args([format!("-c:{kind}:{number}"), encoder.into()]);
                 for (option, value) in options {
                     command.args([format!("-{option}:{kind}:{number}"), value]);
@@ -197,14 +197,14 @@ fn streams(
 }
 
 /// Whether a stream starts 10 ms or more before or after the picture.
-fn starts_apart(source: &Probed, stream: &Stream) -> bool {
+fn starts_offset(source: &Probed, stream: &Stream) -> bool {
     let main = source.streams.iter().find(|main| main.index == source.video.index);
     let starts = main.and_then(|main| Some((main.start?, stream.start?)));
     starts.is_some_and(|(a, b)| (a - b) * 100 >= 1.into() || (b - a) * 100 >= 1.into())
 }
 
 /// The filter that says how long the last frame is shown.
-fn show_last(last: &LastFrame, offset: Rational, container: &str) -> String {
+fn last_frame_filter(last: &LastFrame, offset: Rational, container: &str) -> String {
     let seconds = |time: Rational| *time.numer() as f64 / *time.denom() as f64;
     // The list gives starts in millionths, and Matroska's times are thousandths.
     let near = (last.duration / 2).min(Rational::new(1, 500));
@@ -256,7 +256,7 @@ fn stale_tags(command: &mut Command, mux: &Mux<'_>, source: &Probed) {
     for key in ["encoder", "_STATISTICS_TAGS", "_STATISTICS_WRITING_APP", "alpha_mode"] {
         command.args(["-metadata:s:v:0", &format!("{key}=")]);
     }
-    if mux.turned != Orientation::IDENTITY && source.video.rotation != 0 {
+    if mux.applied_orientation != Orientation::IDENTITY && source.video.rotation != 0 {
         command.args(["-metadata:s:v:0", "rotate="]);
     }
 }
@@ -264,9 +264,9 @@ fn stale_tags(command: &mut Command, mux: &Mux<'_>, source: &Probed) {
 /// Writes the timecode where the container has it.
 fn timecode(command: &mut Command, mux: &Mux<'_>, container: &str, source: &Probed) {
     let code = match plan::timecode(mux, source) {
-        Code::None => return,
-        Code::Exact(code) | Code::Nearest(code) => code,
-        Code::Left(_) => String::new(),
+        TimecodePlan::None => return,
+        TimecodePlan::Exact(code) | TimecodePlan::Nearest(code) => code,
+        TimecodePlan::Drop(_) => String::new(),
     };
     let (of_file, of_stream) = if container == "avi" { (&*code, "") } else { ("", &*code) };
     command.args(["-metadata", &format!("timecode={of_file}")]);
@@ -286,7 +286,7 @@ fn dispositions(mux: &Mux<'_>) -> String {
 }
 
 /// A file of the folder that ffmpeg runs in, whatever its name is.
-fn relative(name: &std::ffi::OsStr) -> std::ffi::OsString {
+fn file_in_folder(name: &std::ffi::OsStr) -> std::ffi::OsString {
     let mut file = std::ffi::OsString::from("file:");
     file.push(name);
     file

@@ -86,14 +86,14 @@ pub(super) fn tag<'a>(tags: &'a BTreeMap<String, String>, name: &str) -> Option<
 }
 
 /// `30000/1001`; nothing where a side is 0 or less, or not a number.
-pub(super) fn ratio(text: Option<&str>, by: char) -> Option<Rational> {
+pub(super) fn parse_ratio(text: Option<&str>, by: char) -> Option<Rational> {
     let (a, b) = text?.split_once(by)?;
     let (a, b): (i64, i64) = (a.parse().ok()?, b.parse().ok()?);
     (a > 0 && b > 0).then(|| Rational::new(a, b))
 }
 
 /// `12.345000`, exactly.
-pub(super) fn seconds(text: Option<&str>) -> Option<Rational> {
+pub(super) fn parse_seconds(text: Option<&str>) -> Option<Rational> {
     let text = text?;
     let (text, negative) = match text.strip_prefix('-') {
         Some(rest) => (rest, true),
@@ -109,17 +109,21 @@ pub(super) fn seconds(text: Option<&str>) -> Option<Rational> {
 }
 
 /// A time in ticks, where ffprobe gives it so, else as seconds with six decimals.
-pub(super) fn exact(ticks: Option<i64>, base: Rational, text: Option<&str>) -> Option<Rational> {
-    let stated = seconds(text)?;
+pub(super) fn exact_time(
+    ticks: Option<i64>,
+    base: Rational,
+    text: Option<&str>,
+) -> Option<Rational> {
+    let stated = parse_seconds(text)?;
     let ticks = ticks.filter(|ticks| ticks.unsigned_abs() < 1 << 40);
     Some(ticks.map_or(stated, |ticks| base * ticks))
 }
 
 /// `00:00:12.345000000`, exactly.
-pub(super) fn clock(text: &str) -> Option<Rational> {
+pub(super) fn parse_clock(text: &str) -> Option<Rational> {
     let mut parts = text.trim().splitn(3, ':');
     let (hours, minutes): (i64, i64) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    let rest = seconds(parts.next())?;
+    let rest = parse_seconds(parts.next())?;
     ((0..1 << 20).contains(&hours)).then(|| rest + minutes * 60 + hours * 3600)
 }
 
@@ -129,11 +133,11 @@ mod tests {
 
     #[test]
     fn times_are_read_exactly() {
-        assert_eq!(seconds(Some("12.345000")), Some(Rational::new(12345, 1000)));
-        assert_eq!(seconds(Some("-0.021")), Some(Rational::new(-21, 1000)));
-        assert_eq!(seconds(Some("N/A")), None);
-        assert_eq!(clock("01:00:02.500000000"), Some(Rational::new(36025, 10)));
-        assert_eq!(ratio(Some("0/0"), '/'), None);
-        assert_eq!(ratio(Some("30000/1001"), '/'), Some(Rational::new(30000, 1001)));
+        assert_eq!(parse_seconds(Some("12.345000")), Some(Rational::new(12345, 1000)));
+        assert_eq!(parse_seconds(Some("-0.021")), Some(Rational::new(-21, 1000)));
+        assert_eq!(parse_seconds(Some("N/A")), None);
+        assert_eq!(parse_clock("01:00:02.500000000"), Some(Rational::new(36025, 10)));
+        assert_eq!(parse_ratio(Some("0/0"), '/'), None);
+        assert_eq!(parse_ratio(Some("30000/1001"), '/'), Some(Rational::new(30000, 1001)));
     }
 }

@@ -31,19 +31,20 @@ impl Probed {
     /// whose times may jump it counts them from the first of the streams that it uses, and not of
     /// all: that picture and sound are read apart must not change what they are to each other.
     /// None in others.
-    pub(crate) fn together(&self) -> Vec<usize> {
+    pub(crate) fn timing_streams(&self) -> Vec<usize> {
         // Ogg's are counted so by ffmpeg 6 and newer.
         if !self.clock_may_jump() {
             return Vec::new();
         }
         let main = |stream: &&Stream| {
-            let sound = stream.kind == StreamKind::Audio && stream.present && !stream.beside;
+            let sound =
+                stream.kind == StreamKind::Audio && stream.present && !stream.in_other_program;
             stream.index == self.video.index || sound && !stream.codec.is_empty()
         };
         let first = self.streams.iter().filter(main).filter_map(|stream| stream.start).min();
         // Text is sparse, and waited for: it counts where it comes first.
         let text = |stream: &&Stream| {
-            let text = stream.kind == StreamKind::Subtitle && !stream.beside;
+            let text = stream.kind == StreamKind::Subtitle && !stream.in_other_program;
             text && !stream.codec.is_empty() && stream.start < first && stream.start.is_some()
         };
         let used = self.streams.iter().filter(|stream| main(stream) || text(stream));
@@ -67,7 +68,7 @@ impl Probed {
 
     /// What ffmpeg counts times from, s.
     pub(super) fn origin(&self) -> Rational {
-        let together = self.together();
+        let together = self.timing_streams();
         let used = self.streams.iter().filter(|stream| together.contains(&stream.index));
         let first = used.filter_map(|stream| stream.start).min();
         first.map_or(self.start, |first| first.max(self.start))
@@ -113,7 +114,7 @@ pub struct Stream {
     /// which sizes and sample rates stay unknown, and which cannot be copied.
     pub present: bool,
     /// Whether it belongs to another program than the picture, as in recordings of several.
-    pub beside: bool,
+    pub in_other_program: bool,
     /// When it starts, s; `None` where that is not known.
     pub start: Option<Rational>,
 }

@@ -8,7 +8,7 @@ use crate::ffmpeg::feature::Feature;
 use crate::ffmpeg::media::Probed;
 use crate::{Colour, Orientation, Rational};
 
-/// Segments and an original that become a video.
+/// SegmentSink and an original that become a video.
 #[derive(Clone, Copy, Debug)]
 pub struct Mux<'a> {
     /// The list of segments.
@@ -23,8 +23,8 @@ pub struct Mux<'a> {
     pub audio: bool,
     /// Whether subtitles, chapters, data and the timecode do: what belongs to moments of the video.
     pub others: bool,
-    /// How the frames were turned before they were encoded.
-    pub turned: Orientation,
+    /// How the frames were applied_orientation before they were encoded.
+    pub applied_orientation: Orientation,
     /// The size of the output's frames.
     pub size: FrameSize,
     /// Features whose loss was reported already.

@@ -1,29 +1,29 @@
 //! What becomes of each stream of the original, and of its timecode and tags.
 
 use crate::Rational;
-use crate::ffmpeg::carry::{self, Carry};
+use crate::ffmpeg::carry::{self, Transfer};
 use crate::ffmpeg::feature::{Feature, Target};
 use crate::ffmpeg::media::{Probed, Stream, StreamKind};
 use crate::ffmpeg::mux::Mux;
-use crate::ffmpeg::table::Carried;
+use crate::ffmpeg::table::Support;
 use crate::ffmpeg::timecode::{Converted, Timecode};
 
 /// What becomes of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum StreamPlan {
     /// It is the video that is interpolated.
     Main,
     /// It goes along.
-    Carried(Carry),
+    Support(Transfer),
     /// It is left out, for this reason.
-    Left(String),
+    Drop(String),
     /// It is another form of what goes along by other means, such as the timecode.
     Implied,
 }
 
 /// What becomes of a timecode.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Code {
+pub(super) enum TimecodePlan {
     /// There is none.
     None,
     /// It is written, and labels the same moment.
@@ -31,7 +31,7 @@ pub(super) enum Code {
     /// It is written, and labels the nearest frame.
     Nearest(String),
     /// It is left out, for this reason.
-    Left(String),
+    Drop(String),
 }
 
 /// Why speed matters.
@@ -57,44 +57,46 @@ pub(super) fn implied(stream: &Stream, source: &Probed) -> bool {
 }
 
 /// What becomes of each stream, in the order of the original.
-pub(super) fn streams(mux: &Mux<'_>, source: &Probed) -> Vec<Fate> {
+pub(super) fn streams(mux: &Mux<'_>, source: &Probed) -> Vec<StreamPlan> {
     let container = mux.container.to_ascii_lowercase();
-    let target = Target::of_container(&container);
+    let target = Target::from_extension(&container);
     let fate = |stream: &Stream| {
         let feature = feature(stream.kind);
         if stream.index == source.video.index {
-            return Fate::Main;
+            return StreamPlan::Main;
         }
         if implied(stream, source) {
-            return Fate::Implied;
+            return StreamPlan::Implied;
         }
         if !stream.present {
-            return Fate::Left("announced, but empty".into());
+            return StreamPlan::Drop("announced, but empty".into());
         }
-        if stream.beside {
-            return Fate::Left("part of another program".into());
+        if stream.in_other_program {
+            return StreamPlan::Drop("part of another program".into());
         }
         if stream.kind == StreamKind::Audio && !mux.audio {
-            return Fate::Left(format!("{SLOW}; --audio keeps audio"));
+            return StreamPlan::Drop(format!("{SLOW}; --audio keeps audio"));
         }
         if matches!(stream.kind, StreamKind::Subtitle | StreamKind::Data) && !mux.others {
-            return Fate::Left(SLOW.into());
+            return StreamPlan::Drop(SLOW.into());
         }
         let carry = match stream.kind {
             StreamKind::Audio => carry::audio(&container, stream),
             StreamKind::Subtitle => carry::subtitles(&container, &stream.codec),
             StreamKind::Picture => carry::picture(&container, &stream.codec),
             StreamKind::Data => carry::data(&container, stream),
-            StreamKind::Attachment => match target.map(|target| target.carries(feature)) {
-                Some(Carried::Yes) => Carry::Copied,
-                _ => Carry::Left,
+            StreamKind::Attachment => match target.map(|target| target.support(feature)) {
+                Some(Support::Yes) => Transfer::Copy,
+                _ => Transfer::Drop,
             },
-            StreamKind::Video => Carry::Left,
+            StreamKind::Video => Transfer::Drop,
         };
-        match (carry, target.map(|target| target.carries(feature))) {
-            (Carry::Left, Some(Carried::No(why) | Carried::Some(why))) => Fate::Left(why.into()),
-            (Carry::Left, _) => Fate::Left(format!(".{container} does not hold it")),
-            (carry, _) => Fate::Carried(carry),
+        match (carry, target.map(|target| target.support(feature))) {
+            (Transfer::Drop, Some(Support::No(why) | Support::Partial(why))) => {
+                StreamPlan::Drop(why.into())
+            }
+            (Transfer::Drop, _) => StreamPlan::Drop(format!(".{container} does not hold it")),
+            (carry, _) => StreamPlan::Support(carry),
         }
     };
     source.streams.iter().map(fate).collect()
@@ -102,20 +104,20 @@ pub(super) fn streams(mux: &Mux<'_>, source: &Probed) -> Vec<Fate> {
 
 /// Why chapters are left out; `None` where they go along.
 pub(super) fn chapters(mux: &Mux<'_>) -> Option<&'static str> {
-    match Target::of_container(mux.container)?.carries(Feature::Chapters) {
-        Carried::No(why) => Some(why),
+    match Target::from_extension(mux.container)?.support(Feature::Chapters) {
+        Support::No(why) => Some(why),
         _ => (!mux.others).then_some(SLOW),
     }
 }
 
 /// Whether tags are written as QuickTime's own metadata, which holds tags of every name, but no
-/// cover beside them.
+/// cover in_other_program them.
 pub(super) fn quicktime_tags(mux: &Mux<'_>, source: &Probed) -> bool {
     let container = mux.container.to_ascii_lowercase();
     let cover = source.streams.iter().zip(streams(mux, source)).any(|(stream, fate)| {
-        stream.kind == StreamKind::Picture && matches!(fate, Fate::Carried(_))
+        stream.kind == StreamKind::Picture && matches!(fate, StreamPlan::Support(_))
     });
-    let mut needed = source.tags.keys().filter(|key| !of_the_file(key));
+    let mut needed = source.tags.keys().filter(|key| !describes_file(key));
     let special = |key: &String| {
         let base = key.split_once('-').map_or(key.as_str(), |(base, _)| base);
         !carry::tag(&container, base)
@@ -124,21 +126,21 @@ pub(super) fn quicktime_tags(mux: &Mux<'_>, source: &Probed) -> bool {
 }
 
 /// Whether a tag describes the file that it stands in, which the output is not.
-pub(super) fn of_the_file(key: &str) -> bool {
+pub(super) fn describes_file(key: &str) -> bool {
     let own = ["major_brand", "minor_version", "compatible_brands", "encoder", "creation_time"];
     let own = own.iter().any(|own| key.eq_ignore_ascii_case(own));
     own || key.eq_ignore_ascii_case("timecode") || key.eq_ignore_ascii_case("duration")
 }
 
 /// What becomes of the timecode.
-pub(super) fn timecode(mux: &Mux<'_>, source: &Probed) -> Code {
+pub(super) fn timecode(mux: &Mux<'_>, source: &Probed) -> TimecodePlan {
     let video = &source.video;
-    let Some(text) = &video.timecode else { return Code::None };
+    let Some(text) = &video.timecode else { return TimecodePlan::None };
     if !mux.others {
-        return Code::Left(SLOW.into());
+        return TimecodePlan::Drop(SLOW.into());
     }
     let Some(code) = Timecode::parse(text) else {
-        return Code::Left("it is not a valid timecode".into());
+        return TimecodePlan::Drop("it is not a valid timecode".into());
     };
     let constant = video.rate.filter(|rate| {
         video.avg_rate.is_none_or(|average| {
@@ -147,18 +149,18 @@ pub(super) fn timecode(mux: &Mux<'_>, source: &Probed) -> Code {
         })
     });
     let Some(rate) = constant else {
-        return Code::Left("the frame rate varies".into());
+        return TimecodePlan::Drop("the frame rate varies".into());
     };
     match code.at_rate(rate, mux.rate) {
-        Converted::Exact(code) => Code::Exact(code.to_string()),
-        Converted::Nearest(code) => Code::Nearest(code.to_string()),
+        Converted::Exact(code) => TimecodePlan::Exact(code.to_string()),
+        Converted::Nearest(code) => TimecodePlan::Nearest(code.to_string()),
         Converted::None => {
-            Code::Left(format!("no timecode at {} fps labels the same times", mux.rate))
+            TimecodePlan::Drop(format!("no timecode at {} fps labels the same times", mux.rate))
         }
     }
 }
 
-/// The name of the file, beside the list of segments, that a cover is attached from.
+/// The name of the file, in_other_program the list of segments, that a cover is attached from.
 pub(super) fn cover_file(stream: &Stream, ending: &str) -> String {
     format!("unfinished-cover-{}.{ending}", stream.index)
 }

@@ -7,10 +7,12 @@ use std::process::Command;
 use rife_runtime::FrameSize;
 
 use crate::ffmpeg::access::{self, Access, Playlists};
-use crate::ffmpeg::hdr::{Hdr, hdr};
-use crate::ffmpeg::json::{RawContainer, RawProbe, RawStream, clock, exact, ratio, seconds, tag};
+use crate::ffmpeg::hdr::{Hdr, hdr_from_side_data};
+use crate::ffmpeg::json::{
+    RawContainer, RawProbe, RawStream, exact_time, parse_clock, parse_ratio, parse_seconds, tag,
+};
 use crate::ffmpeg::media::{Probed, Stream, StreamKind, Video};
-use crate::ffmpeg::programs::{self, Programs, run_program_heard};
+use crate::ffmpeg::programs::{self, Programs, run_program_with};
 use crate::{Colour, Error, Orientation, Rational, Result};
 
 /// Asks ffprobe what is in a file. A playlist is refused, see [`probe_with`].
@@ -46,10 +48,10 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
         command.args(["-hide_banner", "-v", "error"]).args(what).args(["-of", "json"]);
         access.limit(&mut command).arg("-i").arg(programs::file(path));
         let mut refused = None;
-        let said = run_program_heard(command, "probing", &mut refused, |line| {
+        let output = run_program_with(command, "probing", &mut refused, |line| {
             access::refused_demuxer(line).map(str::to_owned)
         });
-        let said = said.map_err(|error| match error {
+        let output = output.map_err(|error| match error {
             Error::Program { why, .. } => {
                 if let Some(demuxer) = &refused {
                     return unusable(&access::refusal(demuxer, playlists));
@@ -60,7 +62,7 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
             }
             other => other,
         })?;
-        serde_json::from_slice(&said)
+        serde_json::from_slice(&output)
             .map_err(|error| unusable(&format!("ffprobe says nothing of use: {error}")))
     };
     let raw = ask(&["-show_format", "-show_streams", "-show_chapters", "-show_programs"])?;
@@ -90,14 +92,14 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
             main.codec_name.as_deref().unwrap_or("unknown")
         )));
     }
-    let mut hdr = hdr(&main.side_data_list);
+    let mut hdr = hdr_from_side_data(&main.side_data_list);
     let transfer = main.color_transfer.as_deref().unwrap_or_default();
-    let unsaid = hdr.mastering.is_none() || hdr.content_light.is_none();
-    if unsaid && matches!(transfer, "smpte2084" | "arib-std-b67") {
+    let incomplete = hdr.mastering.is_none() || hdr.content_light.is_none();
+    if incomplete && matches!(transfer, "smpte2084" | "arib-std-b67") {
         let stream = main.index.to_string();
         let frame = ask(&["-show_frames", "-select_streams", &stream, "-read_intervals", "%+#1"]);
         if let Some(frame) = frame.ok().and_then(|raw| raw.frames.into_iter().next()) {
-            hdr = hdr.or(self::hdr(&frame.side_data_list));
+            hdr = hdr.or(hdr_from_side_data(&frame.side_data_list));
         }
     }
     let container = raw.format.as_ref();
@@ -109,17 +111,17 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
     video.timecode =
         tag(&main.tags, "timecode").or(of_file).or_else(|| of_track("timecode")).cloned();
     video.reel = of_track("reel_name").cloned();
-    let (mut with, mut apart) = (BTreeSet::new(), BTreeSet::new());
+    let (mut own_program, mut other_programs) = (BTreeSet::new(), BTreeSet::new());
     for program in &raw.programs {
         let streams: Vec<usize> = program.streams.iter().map(|stream| stream.index).collect();
-        let to = if streams.contains(&main.index) { &mut with } else { &mut apart };
+        let to = if streams.contains(&main.index) { &mut own_program } else { &mut other_programs };
         to.extend(streams);
     }
     let mut probed = Probed {
         access: access.by(&name),
         container: name,
         start: container
-            .and_then(|format| seconds(format.start_time.as_deref()))
+            .and_then(|format| parse_seconds(format.start_time.as_deref()))
             .unwrap_or_default(),
         video,
         chapters: raw.chapters.len(),
@@ -148,17 +150,18 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
                     }
                     _ => true,
                 },
-                beside: !with.is_empty()
-                    && apart.contains(&stream.index)
-                    && !with.contains(&stream.index),
-                start: seconds(stream.start_time.as_deref()),
+                in_other_program: !own_program.is_empty()
+                    && other_programs.contains(&stream.index)
+                    && !own_program.contains(&stream.index),
+                start: parse_seconds(stream.start_time.as_deref()),
             })
             .collect(),
     };
     // ASF says of every stream how long the file is.
     if probed.container != "asf" && !probed.clock_may_jump() {
         let base = probed.video.time_base;
-        let start = exact(main.start_pts, base, main.start_time.as_deref()).unwrap_or_default();
+        let start =
+            exact_time(main.start_pts, base, main.start_time.as_deref()).unwrap_or_default();
         let known = container.is_some_and(|format| format.start_time.is_some());
         // ffmpeg moves times by whole ticks.
         let origin = if known { (probed.origin() / base).round() * base } else { start };
@@ -175,7 +178,7 @@ fn demuxer(programs: &Programs, path: &Path) -> Result<Option<String>> {
     command.args(["-hide_banner", "-v", "error", "-protocol_whitelist", "file"]);
     command.args(["-format_whitelist", "none", "-i"]).arg(programs::file(path));
     let mut found = None;
-    let asked = run_program_heard(command, "probing", &mut found, |line| {
+    let asked = run_program_with(command, "probing", &mut found, |line| {
         access::refused_demuxer(line).map(str::to_owned)
     });
     match asked {
@@ -192,16 +195,17 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
     let range = known(&main.color_range);
     let range = if pix_fmt.starts_with("yuvj") { Some("pc".into()) } else { range };
     // Matroska keeps a stream's end as a tag.
-    let start = seconds(main.start_time.as_deref()).unwrap_or_default();
-    let tagged = main.tags.get("DURATION").and_then(|text| clock(text)).map(|end| end - start);
-    let base = ratio(main.time_base.as_deref(), '/').unwrap_or(Rational::new(1, 90_000));
-    let duration = exact(main.duration_ts, base, main.duration.as_deref()).or(tagged);
-    let rate = ratio(main.r_frame_rate.as_deref(), '/');
-    let avg_rate = ratio(main.avg_frame_rate.as_deref(), '/');
+    let start = parse_seconds(main.start_time.as_deref()).unwrap_or_default();
+    let tagged =
+        main.tags.get("DURATION").and_then(|text| parse_clock(text)).map(|end| end - start);
+    let base = parse_ratio(main.time_base.as_deref(), '/').unwrap_or(Rational::new(1, 90_000));
+    let duration = exact_time(main.duration_ts, base, main.duration.as_deref()).or(tagged);
+    let rate = parse_ratio(main.r_frame_rate.as_deref(), '/');
+    let avg_rate = parse_ratio(main.avg_frame_rate.as_deref(), '/');
     // What is beyond any camera is a tick's rate, not a frame's.
     let rate = rate.filter(|rate| *rate <= Rational::from(1000)).or(avg_rate);
     let counted = main.nb_frames.as_deref().and_then(|n| n.parse().ok()).filter(|n| *n > 0);
-    let whole = duration.or_else(|| seconds(container?.duration.as_deref()));
+    let whole = duration.or_else(|| parse_seconds(container?.duration.as_deref()));
     let estimated = whole.zip(avg_rate.or(rate)).and_then(|(duration, rate)| {
         u64::try_from((duration * rate).round().to_integer()).ok().filter(|n| *n > 0)
     });
@@ -210,7 +214,7 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
         codec: main.codec_name.clone().unwrap_or_default(),
         size: FrameSize::new(main.width, main.height),
         pix_fmt,
-        sample_aspect: ratio(main.sample_aspect_ratio.as_deref(), ':'),
+        sample_aspect: parse_ratio(main.sample_aspect_ratio.as_deref(), ':'),
         time_base: base,
         rate,
         avg_rate,
@@ -239,7 +243,7 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
 }
 
 /// The numbers of a display matrix as ffprobe prints it, three a line after the line's offset.
-fn matrix(text: &str) -> Option<[i64; 4]> {
+fn parse_display_matrix(text: &str) -> Option<[i64; 4]> {
     let rows = text.lines().filter_map(|line| line.split_once(':')).map(|(_, row)| row);
     let mut numbers = rows.flat_map(str::split_whitespace).map(|number| number.parse().ok());
     let (a, b) = (numbers.next()??, numbers.next()??);
@@ -248,16 +252,17 @@ fn matrix(text: &str) -> Option<[i64; 4]> {
 }
 
 fn orientation(main: &RawStream) -> Option<Orientation> {
-    let of =
-        |data: &BTreeMap<String, serde_json::Value>| matrix(data.get("displaymatrix")?.as_str()?);
-    match main.side_data_list.iter().find_map(of) {
-        Some(matrix) => Orientation::of_matrix(matrix),
-        None => Orientation::of_degrees(rotation(main)),
+    let from_side_data = |data: &BTreeMap<String, serde_json::Value>| {
+        parse_display_matrix(data.get("displaymatrix")?.as_str()?)
+    };
+    match main.side_data_list.iter().find_map(from_side_data) {
+        Some(matrix) => Orientation::from_matrix(matrix),
+        None => Orientation::from_degrees(rotation(main)),
     }
 }
 
 fn rotation(main: &RawStream) -> i32 {
-    let of_matrix = main.side_data_list.iter().find_map(|data| data.get("rotation")?.as_f64());
+    let from_matrix = main.side_data_list.iter().find_map(|data| data.get("rotation")?.as_f64());
     let of_tag = || tag(&main.tags, "rotate")?.parse::<f64>().ok().map(|degrees| -degrees);
-    of_matrix.or_else(of_tag).map_or(0, |degrees| degrees.round() as i32)
+    from_matrix.or_else(of_tag).map_or(0, |degrees| degrees.round() as i32)
 }

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::child::Worker;
+use crate::child::ChildProcess;
 use crate::{Error, Result};
 
 /// ffmpeg and ffprobe.
@@ -55,8 +55,8 @@ impl Programs {
         let (ffmpeg, ffprobe) = (absolute(ffmpeg), absolute(ffprobe));
         let mut command = Command::new(&ffmpeg);
         command.arg("-version");
-        let said = run_program(command, "asking ffmpeg for its version")?;
-        let text = String::from_utf8_lossy(&said);
+        let output = run_program(command, "asking ffmpeg for its version")?;
+        let text = String::from_utf8_lossy(&output);
         let (version, build) = (version(&text), build(&text));
         Ok(Self { ffmpeg, ffprobe, version, build })
     }
@@ -73,8 +73,10 @@ impl Programs {
     pub(crate) fn sets_durations(&self) -> bool {
         let mut command = Command::new(&self.ffmpeg);
         command.args(["-hide_banner", "-h", "bsf=setts"]);
-        run_program(command, "asking ffmpeg for its filters").is_ok_and(|said| {
-            String::from_utf8_lossy(&said).lines().any(|line| line.trim().starts_with("-duration"))
+        run_program(command, "asking ffmpeg for its filters").is_ok_and(|output| {
+            String::from_utf8_lossy(&output)
+                .lines()
+                .any(|line| line.trim().starts_with("-duration"))
         })
     }
 
@@ -113,33 +115,33 @@ fn version(text: &str) -> (u32, u32) {
 /// # Errors
 /// [`Error::Program`] with its own last words where it fails.
 pub fn run_program(command: Command, what: &str) -> Result<Vec<u8>> {
-    run_program_heard(command, what, &mut None::<()>, |_| None)
+    run_program_with(command, what, &mut None::<()>, |_| None)
 }
 
-/// As [`run_program`], with the first message that `hear` makes something of in `heard`.
-pub(crate) fn run_program_heard<T: Send + 'static>(
+/// As [`run_program`], with the first message that `parse` makes something of in `found`.
+pub(crate) fn run_program_with<T: Send + 'static>(
     mut command: Command,
     what: &str,
-    heard: &mut Option<T>,
-    hear: impl Fn(&str) -> Option<T> + Send + 'static,
+    found: &mut Option<T>,
+    parse: impl Fn(&str) -> Option<T> + Send + 'static,
 ) -> Result<Vec<u8>> {
     use std::io::Read;
     command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let (tell, told) = std::sync::mpsc::channel();
-    let mut worker = Worker::start(command, what, move |line| {
-        if let Some(found) = hear(line) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let mut worker = ChildProcess::start(command, what, move |line| {
+        if let Some(value) = parse(line) {
             // Nobody listens any more once the program has ended.
-            let _ = tell.send(found);
+            let _ = sender.send(value);
         }
         true
     })?;
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     if let Some(mut out) = worker.stdout() {
-        out.read_to_end(&mut said).map_err(Error::io(what))?;
+        out.read_to_end(&mut output).map_err(Error::io(what))?;
     }
     let done = worker.wait();
-    *heard = told.try_iter().next();
-    done.map(|()| said)
+    *found = receiver.try_iter().next();
+    done.map(|()| output)
 }
 
 /// A file as ffmpeg takes it: whatever its name is, it is a file.

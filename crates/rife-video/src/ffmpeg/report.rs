@@ -2,9 +2,9 @@
 
 use crate::ffmpeg::feature::Feature;
 
-/// How something differs.
+/// Change something differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum How {
+pub(super) enum Change {
     Lost,
     Changed,
 }
@@ -12,41 +12,42 @@ pub(super) enum How {
 /// A difference that a user has to know of.
 #[derive(Clone, Debug)]
 pub(super) struct Difference {
-    pub(super) how: How,
+    pub(super) change: Change,
     pub(super) feature: Feature,
-    pub(super) what: String,
-    pub(super) why: String,
+    pub(super) item: String,
+    pub(super) reason: String,
 }
 
-/// One line for each reason: what is lost, and why.
-pub(super) fn lines(differences: &[Difference]) -> Vec<String> {
-    let mut reasons: Vec<(How, &str)> = Vec::new();
+/// One line for each reason: item is lost, and reason.
+pub(super) fn report_lines(differences: &[Difference]) -> Vec<String> {
+    let mut reasons: Vec<(Change, &str)> = Vec::new();
     for difference in differences {
-        let reason = (difference.how, difference.why.as_str());
+        let reason = (difference.change, difference.reason.as_str());
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }
     }
-    reasons.sort_by_key(|(how, _)| *how);
-    let line = |(how, why): &(How, &str)| {
-        let of_reason = differences.iter().filter(|d| d.how == *how && d.why == *why);
+    reasons.sort_by_key(|(change, _)| *change);
+    let line = |(change, reason): &(Change, &str)| {
+        let of_reason = differences.iter().filter(|d| d.change == *change && d.reason == *reason);
         let mut features: Vec<(Feature, Vec<&str>)> = Vec::new();
         for difference in of_reason {
             match features.iter_mut().find(|(feature, _)| *feature == difference.feature) {
-                Some((_, whats)) => whats.push(&difference.what),
-                None => features.push((difference.feature, vec![&difference.what])),
+                Some((_, items)) => items.push(&difference.item),
+                None => features.push((difference.feature, vec![&difference.item])),
             }
         }
-        let parts: Vec<_> = features.iter().map(|(feature, whats)| part(*feature, whats)).collect();
-        let how = if *how == How::Lost { "lost" } else { "changed" };
-        format!("{how}: {} - {why}", parts.join(", "))
+        let parts: Vec<_> =
+            features.iter().map(|(feature, items)| describe_feature(*feature, items)).collect();
+        let change = if *change == Change::Lost { "lost" } else { "changed" };
+        format!("{change}: {} - {reason}", parts.join(", "))
     };
     reasons.iter().map(line).collect()
 }
 
 /// `2 subtitle streams (ass, ass)`, `metadata tags (title, comment)`, `rotation (45 degrees)`.
-fn part(feature: Feature, whats: &[&str]) -> String {
-    let name = feature.name(whats.len() > 1);
+fn describe_feature(feature: Feature, items: &[&str]) -> String {
+    let name = feature.name(items.len() > 1);
     let counted = matches!(
         feature,
         Feature::Audio
@@ -57,8 +58,8 @@ fn part(feature: Feature, whats: &[&str]) -> String {
             | Feature::OtherVideo
             | Feature::Chapters
     );
-    let named: Vec<_> = whats.iter().copied().filter(|what| !what.is_empty()).collect();
-    let count = if counted { format!("{} ", whats.len()) } else { String::new() };
+    let named: Vec<_> = items.iter().copied().filter(|item| !item.is_empty()).collect();
+    let count = if counted { format!("{} ", items.len()) } else { String::new() };
     let list = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
     format!("{count}{name}{list}")
 }
@@ -67,27 +68,27 @@ fn part(feature: Feature, whats: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    fn difference(how: How, feature: Feature, what: &str, why: &str) -> Difference {
-        Difference { how, feature, what: what.into(), why: why.into() }
+    fn difference(change: Change, feature: Feature, item: &str, reason: &str) -> Difference {
+        Difference { change, feature, item: item.into(), reason: reason.into() }
     }
 
     #[test]
     fn differences_are_grouped_by_reason_and_losses_come_first() {
         let differences = [
-            difference(How::Changed, Feature::Audio, "pcm_s16le to aac", "b"),
-            difference(How::Lost, Feature::Subtitles, "ass", "a"),
-            difference(How::Lost, Feature::Subtitles, "ass", "a"),
-            difference(How::Lost, Feature::Chapters, "", "a"),
-            difference(How::Lost, Feature::Orientation, "45 degrees", "c"),
+            difference(Change::Changed, Feature::Audio, "pcm_s16le to aac", "b"),
+            difference(Change::Lost, Feature::Subtitles, "ass", "a"),
+            difference(Change::Lost, Feature::Subtitles, "ass", "a"),
+            difference(Change::Lost, Feature::Chapters, "", "a"),
+            difference(Change::Lost, Feature::Orientation, "45 degrees", "c"),
         ];
         assert_eq!(
-            lines(&differences),
+            report_lines(&differences),
             [
                 "lost: 2 subtitle streams (ass, ass), 1 chapter - a",
                 "lost: rotation (45 degrees) - c",
                 "changed: 1 audio stream (pcm_s16le to aac) - b",
             ]
         );
-        assert!(lines(&[]).is_empty());
+        assert!(report_lines(&[]).is_empty());
     }
 }

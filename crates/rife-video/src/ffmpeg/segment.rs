@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::child::Worker;
+use crate::child::ChildProcess;
 use crate::ffmpeg::carry::muxer;
 use crate::ffmpeg::encoding::Encoding;
 use crate::ffmpeg::programs::{self, Programs, run_program};
@@ -66,13 +66,13 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<String
     let file = folder.path().join(format!("trial.{}", encoding.segment_ext));
     let tick = Rational::new(1, 50);
     let command = segment_command(programs, encoding, tick, &file);
-    let mut worker = Worker::start(command, "encoding", |_| true)?;
+    let mut worker = ChildProcess::start(command, "encoding", |_| true)?;
     let written = worker.stdin().map(|pipe| {
         let format = match encoding.raw.planes {
             Planes::Gbr => NutFormat::rgb(&encoding.raw, None),
             _ => NutFormat::planar(&encoding.raw, None),
         };
-        let format = format.at_rate(encoding.rate);
+        let format = format.with_rate(encoding.rate);
         let mut nut = NutWriter::new(pipe, &format, tick)?;
         let gray = match encoding.raw.depth {
             8 => vec![128; encoding.raw.frame_bytes()],
@@ -89,7 +89,7 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<String
         _ => {
             check_container(programs, encoding, &file)?;
             let bytes = std::fs::read(&file).map_err(Error::io("cannot read a trial"))?;
-            Ok(build_of(&encoding.encoder, &bytes))
+            Ok(describe_build(&encoding.encoder, &bytes))
         }
     }
 }
@@ -97,7 +97,7 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<String
 /// The build of an encoder in words: its version if it writes one into what it encodes, and for
 /// encoders in software a hash of the trial, which changes with whatever changes their output: the
 /// version of a library that ffmpeg loads, the number of threads.
-fn build_of(encoder: &str, trial: &[u8]) -> String {
+fn describe_build(encoder: &str, trial: &[u8]) -> String {
     const NAMES: [&[u8]; 2] = [b"x264 - core ", b"x265 (build "];
     let version = NAMES.iter().find_map(|name| {
         let at = trial.windows(name.len()).position(|window| window == *name)?;
@@ -156,12 +156,12 @@ pub fn count_frames(programs: &Programs, file: &Path) -> Result<u64> {
         .args(["-v", "error", "-select_streams", "v:0", "-count_packets"])
         .args(["-show_entries", "stream=nb_read_packets", "-of", "csv=p=0", "-i"])
         .arg(programs::file(file));
-    let said = run_program(command, "counting frames")?;
-    let said = String::from_utf8_lossy(&said);
-    let count = said.trim().trim_end_matches(',').lines().next().and_then(|n| n.parse().ok());
+    let output = run_program(command, "counting frames")?;
+    let output = String::from_utf8_lossy(&output);
+    let count = output.trim().trim_end_matches(',').lines().next().and_then(|n| n.parse().ok());
     count.ok_or_else(|| Error::Program {
         what: "counting frames".into(),
-        why: format!("ffprobe says {:?}", said.trim()),
+        why: format!("ffprobe says {:?}", output.trim()),
     })
 }
 

@@ -4,11 +4,11 @@ use crate::ffmpeg::feature::{Feature, Target};
 
 /// Whether an output carries a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carried {
+pub(super) enum Support {
     /// As it is.
     Yes,
     /// As far as codecs and names allow; the text is the reason where it is not.
-    Some(&'static str),
+    Partial(&'static str),
     /// In the pixels or at the new rate: the difference is intended.
     Converted,
     /// The difference is intended, and nothing a user could miss.
@@ -17,7 +17,7 @@ pub(super) enum Carried {
     No(&'static str),
 }
 
-use Carried::{Converted, Intended, No, Some, Yes};
+use Support::{Converted, Intended, No, Partial, Yes};
 
 /// A line of the table.
 struct Row {
@@ -25,7 +25,7 @@ struct Row {
     /// Its name, for one and for several.
     name: [&'static str; 2],
     /// In the order of [`TARGETS`].
-    carried: [Carried; 9],
+    support: [Support; 9],
 }
 
 /// The columns of the table.
@@ -41,28 +41,28 @@ pub(super) const TARGETS: [Target; 9] = [
     Target::Raw,
 ];
 
-const PICTURES: Carried = No("pictures hold no other streams and no metadata of the video");
-const Y4M: Carried = No("Y4M holds frames only");
-const RAW: Carried = No("raw video holds frames only");
-const REENCODED: Carried = No("it belongs to the source's encoded frames");
-const ONE_VIDEO: Carried = No("only the main video stream is interpolated");
-const CODEC: Carried = Some("the container does not hold this codec");
-const NOT_WRITTEN: Carried = No("ffmpeg cannot write it for this container");
+const PICTURES: Support = No("pictures hold no other streams and no metadata of the video");
+const Y4M: Support = No("Y4M holds frames only");
+const RAW: Support = No("raw video holds frames only");
+const REENCODED: Support = No("it belongs to the source's encoded frames");
+const ONE_VIDEO: Support = No("only the main video stream is interpolated");
+const CODEC: Support = Partial("the container does not hold this codec");
+const NOT_WRITTEN: Support = No("ffmpeg cannot write it for this container");
 
-const fn video_only(feature: Feature, name: [&'static str; 2], files: [Carried; 5]) -> Row {
+const fn video_only(feature: Feature, name: [&'static str; 2], files: [Support; 5]) -> Row {
     let [mp4, mov, mkv, webm, avi] = files;
-    Row { feature, name, carried: [mp4, mov, mkv, webm, avi, PICTURES, PICTURES, Y4M, RAW] }
+    Row { feature, name, support: [mp4, mov, mkv, webm, avi, PICTURES, PICTURES, Y4M, RAW] }
 }
 
-const fn colour(feature: Feature, name: [&'static str; 2], png: Carried, y4m: Carried) -> Row {
-    const FILE: Carried = Some("neither the codec nor the container holds it");
-    let avi = Some("AVI does not hold it: the codec has to");
+const fn colour(feature: Feature, name: [&'static str; 2], png: Support, y4m: Support) -> Row {
+    const FILE: Support = Partial("neither the codec nor the container holds it");
+    let avi = Partial("AVI does not hold it: the codec has to");
     let pictures = if let Converted = png { Converted } else { No("only PNG holds it") };
-    Row { feature, name, carried: [FILE, FILE, FILE, FILE, avi, png, pictures, y4m, RAW] }
+    Row { feature, name, support: [FILE, FILE, FILE, FILE, avi, png, pictures, y4m, RAW] }
 }
 
-const fn lost_everywhere(feature: Feature, name: [&'static str; 2], why: Carried) -> Row {
-    Row { feature, name, carried: [why; 9] }
+const fn lost_everywhere(feature: Feature, name: [&'static str; 2], why: Support) -> Row {
+    Row { feature, name, support: [why; 9] }
 }
 
 /// The table: for each feature, which output carries it.
@@ -76,10 +76,10 @@ const TABLE: &[Row] = &[
         Feature::Subtitles,
         ["subtitle stream", "subtitle streams"],
         [
-            Some("MP4 holds text subtitles only"),
-            Some("MOV holds text subtitles only"),
+            Partial("MP4 holds text subtitles only"),
+            Partial("MOV holds text subtitles only"),
             CODEC,
-            Some("WebM holds text subtitles only"),
+            Partial("WebM holds text subtitles only"),
             No("AVI holds no subtitles"),
         ],
     ),
@@ -87,9 +87,9 @@ const TABLE: &[Row] = &[
         Feature::Cover,
         ["cover", "covers"],
         [
-            Some("MP4 holds covers as JPEG, PNG or BMP, and not beside QuickTime metadata"),
+            Partial("MP4 holds covers as JPEG, PNG or BMP, and not beside QuickTime metadata"),
             No("MOV holds no covers"),
-            Some("Matroska holds covers as JPEG or PNG"),
+            Partial("Matroska holds covers as JPEG or PNG"),
             No("WebM holds no covers"),
             No("AVI holds no covers"),
         ],
@@ -109,8 +109,8 @@ const TABLE: &[Row] = &[
         Feature::Data,
         ["data stream", "data streams"],
         [
-            Some("ffmpeg writes GoPro telemetry (gpmd) into MP4, and no other data"),
-            Some("ffmpeg writes GoPro telemetry (gpmd) into MOV, and no other data"),
+            Partial("ffmpeg writes GoPro telemetry (gpmd) into MP4, and no other data"),
+            Partial("ffmpeg writes GoPro telemetry (gpmd) into MOV, and no other data"),
             No("ffmpeg writes no data streams into Matroska"),
             No("ffmpeg writes no data streams into WebM"),
             No("ffmpeg writes no data streams into AVI"),
@@ -132,32 +132,32 @@ const TABLE: &[Row] = &[
         Feature::Tag,
         ["metadata tag", "metadata tags"],
         [
-            Some("MP4 has no field for it, or none beside a cover"),
-            Some("MOV has no field for it"),
+            Partial("MP4 has no field for it, or none beside a cover"),
+            Partial("MOV has no field for it"),
             Yes,
             Yes,
-            Some("AVI has no field for it"),
+            Partial("AVI has no field for it"),
         ],
     ),
     video_only(
         Feature::StreamTag,
         ["stream metadata tag", "stream metadata tags"],
         [
-            Some("MP4 has no field for it"),
-            Some("MOV has no field for it"),
+            Partial("MP4 has no field for it"),
+            Partial("MOV has no field for it"),
             Yes,
             Yes,
-            Some("AVI has no field for it"),
+            Partial("AVI has no field for it"),
         ],
     ),
     video_only(
         Feature::Disposition,
         ["stream flag", "stream flags"],
         [
-            Some("MP4 has no such flag"),
-            Some("MOV has no such flag"),
-            Some("Matroska has no such flag"),
-            Some("WebM has no such flag"),
+            Partial("MP4 has no such flag"),
+            Partial("MOV has no such flag"),
+            Partial("Matroska has no such flag"),
+            Partial("WebM has no such flag"),
             No("AVI has no stream flags"),
         ],
     ),
@@ -169,9 +169,9 @@ const TABLE: &[Row] = &[
     Row {
         feature: Feature::Orientation,
         name: ["rotation", "rotation"],
-        carried: [
-            Some("only right angles are kept"),
-            Some("only right angles are kept"),
+        support: [
+            Partial("only right angles are kept"),
+            Partial("only right angles are kept"),
             Converted,
             Converted,
             Converted,
@@ -184,12 +184,12 @@ const TABLE: &[Row] = &[
     Row {
         feature: Feature::SampleAspect,
         name: ["pixel aspect ratio", "pixel aspect ratio"],
-        carried: [
+        support: [
             Yes,
             Yes,
             Yes,
             Yes,
-            Some("AVI does not hold it: the codec has to"),
+            Partial("AVI does not hold it: the codec has to"),
             No("the pictures have square pixels: scale them"),
             No("the pictures have square pixels: scale them"),
             Yes,
@@ -224,8 +224,8 @@ const TABLE: &[Row] = &[
         [
             NOT_WRITTEN,
             NOT_WRITTEN,
-            Some("ffmpeg did not write it"),
-            Some("ffmpeg did not write it"),
+            Partial("ffmpeg did not write it"),
+            Partial("ffmpeg did not write it"),
             NOT_WRITTEN,
         ],
     ),
@@ -250,8 +250,8 @@ const TABLE: &[Row] = &[
 
 impl Target {
     /// The target of a container by the ending of its name; `None` for others.
-    pub fn of_container(container: &str) -> Option<Self> {
-        Option::Some(match container.to_ascii_lowercase().as_str() {
+    pub fn from_extension(container: &str) -> Option<Self> {
+        Some(match container.to_ascii_lowercase().as_str() {
             "mp4" | "m4v" => Self::Mp4,
             "mov" => Self::Mov,
             "mkv" => Self::Matroska,
@@ -267,18 +267,18 @@ impl Target {
     }
 
     /// Whether it carries a feature.
-    pub(super) fn carries(self, feature: Feature) -> Carried {
+    pub(super) fn support(self, feature: Feature) -> Support {
         let column = TARGETS.iter().position(|target| *target == self);
         let row = TABLE.iter().find(|row| row.feature == feature);
-        let cell = row.zip(column).and_then(|(row, column)| row.carried.get(column));
+        let cell = row.zip(column).and_then(|(row, column)| row.support.get(column));
         cell.copied().unwrap_or(No("nothing is known of it"))
     }
 
     /// Whether frames that a player has to turn are turned before they are written.
-    pub fn turns_pixels(self, orientation: crate::Orientation) -> bool {
+    pub fn rotates_pixels(self, orientation: crate::Orientation) -> bool {
         let upright = orientation == crate::Orientation::IDENTITY;
         // ffmpeg writes rotations as metadata, and mirrored pictures not at all.
-        !upright && (orientation.mirrored() || self.carries(Feature::Orientation) == Converted)
+        !upright && (orientation.is_mirrored() || self.support(Feature::Orientation) == Converted)
     }
 }
 
@@ -304,13 +304,13 @@ mod tests {
 
     #[test]
     fn pixels_are_turned_where_no_metadata_can_say_it() {
-        let quarter = crate::Orientation::of_degrees(90).unwrap();
-        let mirror = crate::Orientation::of_matrix([-1, 0, 0, 1]).unwrap();
+        let quarter = crate::Orientation::from_degrees(90).unwrap();
+        let mirror = crate::Orientation::from_matrix([-1, 0, 0, 1]).unwrap();
         for target in TARGETS {
             let metadata = matches!(target, Target::Mp4 | Target::Mov);
-            assert_eq!(target.turns_pixels(quarter), !metadata, "{target}");
-            assert!(target.turns_pixels(mirror), "{target}");
-            assert!(!target.turns_pixels(crate::Orientation::IDENTITY), "{target}");
+            assert_eq!(target.rotates_pixels(quarter), !metadata, "{target}");
+            assert!(target.rotates_pixels(mirror), "{target}");
+            assert!(!target.rotates_pixels(crate::Orientation::IDENTITY), "{target}");
         }
     }
 }

@@ -35,7 +35,7 @@ const ALPHA: &str = "lost: transparency - the networks interpolate colour only";
 fn working_format_of_samples(video: &Video) -> WorkingFormat {
     let name = video.pix_fmt.as_str();
     let size = video.size;
-    let as_is = |pix_fmt: &str| RawFormat::of_pix_fmt(pix_fmt, size);
+    let as_is = |pix_fmt: &str| RawFormat::from_pix_fmt(pix_fmt, size);
     if let Some(raw) = as_is(name) {
         let pix_fmt = match raw.planes {
             Planes::Gbr => crate::pipe_pix_fmt(&rgb(raw)),
@@ -44,16 +44,16 @@ fn working_format_of_samples(video: &Video) -> WorkingFormat {
         };
         let whole = if raw.planes == Planes::Gbr { rgb(raw) } else { raw };
         let exact = whole.depth == raw.depth;
-        let note = (!exact).then(|| changed(name));
+        let note = (!exact).then(|| rounding_note(name));
         return WorkingFormat { raw: whole, pix_fmt, exact, note };
     }
-    let (target, exact, note) = nearest(name);
+    let (target, exact, note) = nearest_planar(name);
     let raw = as_is(target).unwrap_or(RawFormat { size, planes: Planes::Yuv420, depth: 8 });
     let raw = if raw.planes == Planes::Gbr { rgb(raw) } else { raw };
     WorkingFormat { raw, pix_fmt: crate::pipe_pix_fmt(&raw), exact, note }
 }
 
-fn changed(name: &str) -> String {
+fn rounding_note(name: &str) -> String {
     format!("frames in {name} are converted: they change by rounding")
 }
 
@@ -64,9 +64,9 @@ fn rgb(raw: RawFormat) -> RawFormat {
 
 /// The planar format that a name of another kind fits into, whether it fits exactly, and what
 /// should be known.
-fn nearest(name: &str) -> (&'static str, bool, Option<String>) {
+fn nearest_planar(name: &str) -> (&'static str, bool, Option<String>) {
     let alpha = || Some(ALPHA.to_owned());
-    let changed = || Some(changed(name));
+    let rounded = || Some(rounding_note(name));
     let deep = name.ends_with("be") || name.ends_with("le");
     match name {
         "nv12" | "nv21" => ("yuv420p", true, None),
@@ -115,11 +115,11 @@ fn nearest(name: &str) -> (&'static str, bool, Option<String>) {
                 } else if kept {
                     None
                 } else {
-                    changed()
+                    rounded()
                 },
             )
         }
-        _ => ("yuv444p", false, changed()),
+        _ => ("yuv444p", false, rounded()),
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
             ("rgba", "gbrp", true),
             ("something", "yuv444p", false),
         ] {
-            let (got, fits, note) = nearest(name);
+            let (got, fits, note) = nearest_planar(name);
             assert_eq!((got, fits), (target, exact), "{name}");
             assert!(fits || note.is_some(), "{name}");
         }

@@ -13,15 +13,15 @@ use std::time::{Duration, SystemTime};
 use crate::{Error, Result};
 
 /// Bytes that are hashed at once.
-const AT_ONCE: usize = 1 << 20;
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// What a file looked like when the job began.
-type Seen = (u64, Option<SystemTime>);
+type FileState = (u64, Option<SystemTime>);
 
 /// The hash of one or several files, in order. A thread computes it; dropping this ends the thread.
 #[derive(Debug)]
 pub struct ContentHash {
-    files: Vec<(PathBuf, Seen)>,
+    files: Vec<(PathBuf, FileState)>,
     shared: Arc<Shared>,
 }
 
@@ -41,7 +41,7 @@ impl ContentHash {
     pub fn start(paths: &[PathBuf]) -> Result<Self> {
         let mut files = Vec::new();
         for path in paths {
-            files.push((path.clone(), seen(path)?));
+            files.push((path.clone(), file_state(path)?));
         }
         let shared = Arc::new(Shared::default());
         let (to, names) = (shared.clone(), paths.to_vec());
@@ -58,13 +58,13 @@ impl ContentHash {
         self.files.iter().map(|(_, (bytes, _))| bytes).sum()
     }
 
-    /// The hash if it is complete after `patience`.
+    /// The hash if it is complete after `timeout`.
     ///
     /// # Errors
     /// [`Error::Io`] if a file could not be read.
-    pub fn within(&self, patience: Duration) -> Result<Option<String>> {
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<String>> {
         let done = self.shared.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.shared.changed.wait_timeout_while(done, patience, |done| done.is_none());
+        let waited = self.shared.changed.wait_timeout_while(done, timeout, |done| done.is_none());
         let (done, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match &*done {
             None => Ok(None),
@@ -79,12 +79,12 @@ impl ContentHash {
     /// [`Error::Io`] if a file could not be read, [`Error::Unusable`] if one changed meanwhile.
     pub fn wait(&self) -> Result<String> {
         let hash = loop {
-            if let Some(hash) = self.within(Duration::from_secs(3600))? {
+            if let Some(hash) = self.wait_timeout(Duration::from_secs(3600))? {
                 break hash;
             }
         };
         for (path, before) in &self.files {
-            if seen(path)? != *before {
+            if file_state(path)? != *before {
                 return Err(Error::Unusable {
                     path: path.clone(),
                     why: "the file changed while it was read; start again".into(),
@@ -105,14 +105,14 @@ fn cannot_read(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
     Error::io(format!("cannot read {}", path.display()))
 }
 
-fn seen(path: &Path) -> Result<Seen> {
+fn file_state(path: &Path) -> Result<FileState> {
     let of = |found: Metadata| (found.len(), found.modified().ok());
     path.metadata().map(of).map_err(cannot_read(path))
 }
 
 fn hash(paths: &[PathBuf], stopped: &AtomicBool) -> Result<String, (PathBuf, io::ErrorKind)> {
     let mut all = blake3::Hasher::new();
-    let mut buffer = vec![0; AT_ONCE];
+    let mut buffer = vec![0; BUFFER_BYTES];
     for path in paths {
         let mut of = || -> io::Result<[u8; 32]> {
             let mut hasher = blake3::Hasher::new();
@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    fn of(paths: &[PathBuf]) -> String {
+    fn hash_of(paths: &[PathBuf]) -> String {
         ContentHash::start(paths).unwrap().wait().unwrap()
     }
 
@@ -150,22 +150,22 @@ mod tests {
     fn every_byte_and_every_boundary_counts() {
         let folder = tempfile::tempdir().unwrap();
         let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
-        let mut bytes = vec![7; 3 * AT_ONCE + 5];
+        let mut bytes = vec![7; 3 * BUFFER_BYTES + 5];
         fs::write(&a, &bytes).unwrap();
-        let before = of(std::slice::from_ref(&a));
+        let before = hash_of(std::slice::from_ref(&a));
         assert_eq!(before.len(), 64);
         // In the middle, where hashes of the ends would not see it.
-        bytes[AT_ONCE * 3 / 2] ^= 1;
+        bytes[BUFFER_BYTES * 3 / 2] ^= 1;
         fs::write(&a, &bytes).unwrap();
-        assert_ne!(of(std::slice::from_ref(&a)), before);
+        assert_ne!(hash_of(std::slice::from_ref(&a)), before);
 
         fs::write(&a, b"12").unwrap();
         fs::write(&b, b"3").unwrap();
-        let both = of(&[a.clone(), b.clone()]);
-        assert_ne!(both, of(&[b.clone(), a.clone()]));
+        let both = hash_of(&[a.clone(), b.clone()]);
+        assert_ne!(both, hash_of(&[b.clone(), a.clone()]));
         fs::write(&a, b"1").unwrap();
         fs::write(&b, b"23").unwrap();
-        assert_ne!(both, of(&[a, b]));
+        assert_ne!(both, hash_of(&[a, b]));
     }
 
     #[test]

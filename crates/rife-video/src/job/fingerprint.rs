@@ -3,12 +3,12 @@
 use rife_runtime::{Engine, Optimization, PixelFormat};
 
 use crate::job::journal::Fingerprint;
-use crate::pipeline::Maker;
-use crate::settings::{AtCut, Settings};
+use crate::pipeline::DeviceWorker;
+use crate::settings::{CutMode, Settings};
 use crate::{Rate, pipe_pix_fmt, raw_format};
 
 /// The fingerprint of a run. [`crate::Job`] adds the encoder and the input.
-pub fn fingerprint(makers: &[Maker], settings: &Settings, rate: Rate) -> Fingerprint {
+pub fn fingerprint(workers: &[DeviceWorker], settings: &Settings, rate: Rate) -> Fingerprint {
     let mut all = Fingerprint::new();
     let mut add = |key: String, value: String| _ = all.insert(key, value);
     add("rate".into(), rate.to_string());
@@ -16,22 +16,22 @@ pub fn fingerprint(makers: &[Maker], settings: &Settings, rate: Rate) -> Fingerp
     add("input format".into(), in_words(settings, settings.input));
     add("output format".into(), in_words(settings, settings.format));
     let scenes = &settings.scenes;
-    let at_cut = match scenes.at_cut {
-        AtCut::Hold => "hold",
-        AtCut::Blend => "blend",
+    let cut_mode = match scenes.cut_mode {
+        CutMode::Hold => "hold",
+        CutMode::Blend => "blend",
     };
     add(
         "scene cuts".into(),
-        match scenes.cut.is_finite() {
-            true => format!("{at_cut} above {} %", scenes.cut),
+        match scenes.cut_threshold.is_finite() {
+            true => format!("{cut_mode} above {} %", scenes.cut_threshold),
             false => "ignored".into(),
         },
     );
-    add("static threshold".into(), format!("{} %", scenes.still));
-    for (number, maker) in makers.iter().enumerate() {
-        let info = maker.rife.info();
+    add("static threshold".into(), format!("{} %", scenes.still_threshold));
+    for (number, worker) in workers.iter().enumerate() {
+        let info = worker.interpolator.info();
         // One device has no number.
-        let of = |what: &str| match makers.len() {
+        let of = |what: &str| match workers.len() {
             1 => what.to_owned(),
             _ => format!("{what} {}", number + 1),
         };

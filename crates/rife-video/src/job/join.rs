@@ -44,7 +44,7 @@ fn with_mux<R>(
         container,
         audio: original.is_none_or(|original| original.audio),
         others: original.is_none_or(|original| original.others),
-        turned: settings.turned,
+        applied_orientation: settings.applied_orientation,
         size: settings.raw.size,
         reported: &settings.reported,
         offset: match original.is_none_or(|original| original.offset) {

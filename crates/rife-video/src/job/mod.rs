@@ -19,7 +19,7 @@ pub use content::ContentHash;
 pub use fingerprint::fingerprint;
 pub use folder::JobFolder;
 pub use journal::{Fingerprint, Journal, Segment};
-pub use segments::Segments;
+pub use segments::SegmentSink;
 pub use settings::{JobSettings, Original};
 
 use crate::progress::Progress;
@@ -28,7 +28,7 @@ use segments::{SegmentSettings, is_unfinished};
 
 /// How long a resumed job waits for the hash of its input before it begins to work; what is not
 /// hashed by then is compared before anything is joined.
-const HASH_PATIENCE: Duration = Duration::from_secs(5);
+const HASH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A job that survives being interrupted: the output is encoded in segments that are kept in a
 /// folder beside it, listed in a journal, and joined with the streams of the original at the end.
@@ -44,7 +44,7 @@ const HASH_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Job {
     settings: JobSettings,
     folder: Arc<JobFolder>,
-    segments: Segments,
+    segments: SegmentSink,
 }
 
 /// Ends a job from wherever something failed or somebody interrupts it.
@@ -111,7 +111,7 @@ impl Job {
                 if !differences.is_empty() {
                     return Err(journal.other_settings(differences));
                 }
-                let hash = content.as_ref().map(|content| content.within(HASH_PATIENCE));
+                let hash = content.as_ref().map(|content| content.wait_timeout(HASH_TIMEOUT));
                 if let Some(hash) = hash.transpose()?.flatten() {
                     journal.check_input(&hash)?;
                 }
@@ -129,7 +129,7 @@ impl Job {
                 Journal::new(folder.clone(), fingerprint)
             }
         };
-        let segments = Segments::new(settings.segments(content), folder.clone(), journal);
+        let segments = SegmentSink::new(settings.segments(content), folder.clone(), journal);
         Ok(Self { settings, folder, segments })
     }
 
@@ -170,7 +170,7 @@ impl JobSettings {
                 Planes::Gbr => NutFormat::rgb(&self.raw, self.sample_aspect),
                 _ => NutFormat::planar(&self.raw, self.sample_aspect),
             }
-            .at_rate(self.rate),
+            .with_rate(self.rate),
             tick,
             frames: self.frames_per_segment(),
             extension: self.encoding.segment_ext.to_owned(),

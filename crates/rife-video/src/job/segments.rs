@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rife_runtime::Frame;
 
-use crate::child::Worker;
+use crate::child::ChildProcess;
 use crate::job::content::ContentHash;
 use crate::job::folder::JobFolder;
 use crate::job::journal::{Journal, Segment};
@@ -20,24 +20,24 @@ use crate::stream::Sink;
 use crate::{Error, Rational, Result};
 
 /// Bytes that are gathered before they go into a pipe: about what a pipe holds.
-const GATHERED: usize = 1 << 16;
+const PIPE_BUFFER: usize = 1 << 16;
 
 /// How long a job that failed waits for the hash of its input, so that segments can be kept.
-const LAST_PATIENCE: Duration = Duration::from_secs(2);
+const FINAL_HASH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The command of the encoder of a file.
-pub(crate) type EncoderOf = Box<dyn Fn(&Path) -> Command + Send>;
+pub(crate) type EncoderCommand = Box<dyn Fn(&Path) -> Command + Send>;
 
 /// Counts the frames of a finished file.
-pub(crate) type CountOf = Arc<dyn Fn(&Path) -> Result<u64> + Send + Sync>;
+pub(crate) type FrameCounter = Arc<dyn Fn(&Path) -> Result<u64> + Send + Sync>;
 
 /// How segments are made.
 pub(crate) struct SegmentSettings {
     /// The encoder that reads NUT from standard input and writes the file, which is its standard
     /// output as well.
-    pub encoder: EncoderOf,
+    pub encoder: EncoderCommand,
     /// Counts the frames of a finished file: an encoder may write fewer to a full disk.
-    pub count: CountOf,
+    pub count: FrameCounter,
     /// The frames in the pipe.
     pub format: NutFormat,
     /// Seconds of a tick.
@@ -58,26 +58,26 @@ impl std::fmt::Debug for SegmentSettings {
 
 /// A sink of segments.
 #[derive(Debug)]
-pub struct Segments {
+pub struct SegmentSink {
     settings: SegmentSettings,
     folder: Arc<JobFolder>,
     journal: Journal,
-    current: Option<Current>,
+    current: Option<OpenSegment>,
     /// The one before, which its encoder finishes while the next is filled.
     finishing: Option<JoinHandle<Result<Segment>>>,
     /// Finished segments that wait for the hash of the input: the journal lists none without.
-    waiting: Vec<Segment>,
+    unrecorded: Vec<Segment>,
 }
 
 #[derive(Debug)]
-struct Current {
+struct OpenSegment {
     first: i64,
     ticks: i64,
     frames: i64,
     name: String,
     unfinished: String,
     file: File,
-    encoder: Worker,
+    encoder: ChildProcess,
     nut: NutWriter<BufWriter<ChildStdin>>,
 }
 
@@ -86,11 +86,11 @@ pub(crate) fn is_unfinished(name: &str) -> bool {
     name.starts_with("unfinished-") || name.starts_with("whole.")
 }
 
-impl Segments {
+impl SegmentSink {
     /// Continues where the journal ends.
     pub(crate) fn new(settings: SegmentSettings, folder: Arc<JobFolder>, journal: Journal) -> Self {
-        let waiting = Vec::new();
-        Self { settings, folder, journal, current: None, finishing: None, waiting }
+        let unrecorded = Vec::new();
+        Self { settings, folder, journal, current: None, finishing: None, unrecorded }
     }
 
     /// Output frames in segments that were finished before.
@@ -104,13 +104,13 @@ impl Segments {
     /// If an encoder failed, the journal cannot be written or the input has changed.
     pub(crate) fn finish(mut self) -> Result<Journal> {
         self.close()?;
-        self.settle()?;
+        self.finish_previous()?;
         let hash = self.settings.content.as_ref().map(ContentHash::wait).transpose()?;
         self.record(Some(hash.unwrap_or_default()))?;
         Ok(self.journal.clone())
     }
 
-    fn begin(&mut self, number: i64, ticks: i64) -> Result<Current> {
+    fn begin(&mut self, number: i64, ticks: i64) -> Result<OpenSegment> {
         let name = format!("{:06}.{}", number / self.settings.frames, self.settings.extension);
         // An encoder may outlive a program that was killed: it has a file of its own.
         let unfinished = format!("unfinished-{}-{name}", std::process::id());
@@ -118,35 +118,35 @@ impl Segments {
         let file = self.folder.create(&unfinished).map_err(Error::io(cannot()))?;
         let mut command = (self.settings.encoder)(&self.folder.name_of_stdout(&unfinished));
         command.stdout(file.try_clone().map_err(Error::io(cannot()))?);
-        let mut encoder = Worker::start(command, "encoding", |_| true)?;
+        let mut encoder = ChildProcess::start(command, "encoding", |_| true)?;
         let pipe = encoder.stdin().ok_or_else(|| Error::Program {
             what: "encoding".into(),
             why: "ffmpeg does not accept frames".into(),
         })?;
         let nut = NutWriter::new(
-            BufWriter::with_capacity(GATHERED, pipe),
+            BufWriter::with_capacity(PIPE_BUFFER, pipe),
             &self.settings.format,
             self.settings.tick,
         );
         let nut = match nut {
             Ok(nut) => nut,
-            Err(error) => return Err(encoder.blame(Error::io("encoding")(error))),
+            Err(error) => return Err(encoder.into_error(Error::io("encoding")(error))),
         };
-        Ok(Current { first: number, ticks, frames: 0, name, unfinished, file, encoder, nut })
+        Ok(OpenSegment { first: number, ticks, frames: 0, name, unfinished, file, encoder, nut })
     }
 
     /// Ends the current segment, and lets its encoder finish it in its own time.
     fn close(&mut self) -> Result<()> {
         let Some(current) = self.current.take() else { return Ok(()) };
-        self.settle()?;
-        let Current { first, ticks, frames, name, unfinished, file, encoder, nut } = current;
+        self.finish_previous()?;
+        let OpenSegment { first, ticks, frames, name, unfinished, file, encoder, nut } = current;
         let folder = self.folder.clone();
         let count = self.settings.count.clone();
         self.finishing = Some(std::thread::spawn(move || {
             match nut.finish() {
                 // The encoder's input ends here.
                 Ok(pipe) => drop(pipe),
-                Err(error) => return Err(encoder.blame(Error::io("encoding")(error))),
+                Err(error) => return Err(encoder.into_error(Error::io("encoding")(error))),
             }
             encoder.wait()?;
             let written = folder.path().join(&unfinished);
@@ -170,20 +170,20 @@ impl Segments {
     }
 
     /// Waits for the segment that is being finished.
-    fn settle(&mut self) -> Result<()> {
+    fn finish_previous(&mut self) -> Result<()> {
         let Some(finishing) = self.finishing.take() else { return Ok(()) };
         match finishing.join() {
-            Ok(segment) => self.waiting.push(segment?),
+            Ok(segment) => self.unrecorded.push(segment?),
             Err(panic) => std::panic::resume_unwind(panic),
         }
-        let hash = self.hash_within(Duration::ZERO)?;
+        let hash = self.input_hash(Duration::ZERO)?;
         self.record(hash)
     }
 
-    /// The hash of the input if it is known after `patience`; empty if the input has none.
-    fn hash_within(&self, patience: Duration) -> Result<Option<String>> {
+    /// The hash of the input if it is known after `timeout`; empty if the input has none.
+    fn input_hash(&self, timeout: Duration) -> Result<Option<String>> {
         match &self.settings.content {
-            Some(content) => content.within(patience),
+            Some(content) => content.wait_timeout(timeout),
             None => Ok(Some(String::new())),
         }
     }
@@ -192,7 +192,7 @@ impl Segments {
     fn record(&mut self, hash: Option<String>) -> Result<()> {
         let Some(hash) = hash else { return Ok(()) };
         self.journal.check_input(&hash)?;
-        for segment in std::mem::take(&mut self.waiting) {
+        for segment in std::mem::take(&mut self.unrecorded) {
             self.journal.push(segment);
         }
         // Without the hash of its input no job can resume.
@@ -200,13 +200,13 @@ impl Segments {
     }
 }
 
-impl Sink for Segments {
+impl Sink for SegmentSink {
     fn put(&mut self, number: i64, ticks: i64, frame: &Frame, _left: &Frame) -> Result<()> {
         if number % self.settings.frames == 0 {
             self.close()?;
         }
         if self.finishing.as_ref().is_some_and(JoinHandle::is_finished) {
-            self.settle()?;
+            self.finish_previous()?;
         }
         let mut current = match self.current.take() {
             Some(current) => current,
@@ -221,20 +221,20 @@ impl Sink for Segments {
             }
             // The encoder closed the pipe: it reports why.
             Err(error) => {
-                let Current { encoder, nut, .. } = current;
+                let OpenSegment { encoder, nut, .. } = current;
                 drop(nut);
-                Err(encoder.blame(Error::io("encoding")(error)))
+                Err(encoder.into_error(Error::io("encoding")(error)))
             }
         }
     }
 }
 
-impl Drop for Segments {
+impl Drop for SegmentSink {
     fn drop(&mut self) {
         // Finished segments are worth keeping although something else failed.
-        let _ = self.settle();
-        if !self.waiting.is_empty()
-            && let Ok(hash) = self.hash_within(LAST_PATIENCE)
+        let _ = self.finish_previous();
+        if !self.unrecorded.is_empty()
+            && let Ok(hash) = self.input_hash(FINAL_HASH_TIMEOUT)
         {
             let _ = self.record(hash);
         }

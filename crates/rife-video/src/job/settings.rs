@@ -29,8 +29,8 @@ pub struct JobSettings {
     pub encoding: Encoding,
     /// The frames that it gets.
     pub raw: RawFormat,
-    /// How the frames were turned before they are written.
-    pub turned: Orientation,
+    /// How the frames were applied_orientation before they are written.
+    pub applied_orientation: Orientation,
     /// Features whose loss was reported already.
     pub reported: Vec<Feature>,
     /// Seconds of which every time is a multiple.

@@ -5,50 +5,52 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 
 use rife_runtime::{Frame, Interpolator, PixelFormat};
 
-use super::messages::Work;
+use super::messages::PairJob;
 use crate::pool::Pool;
 use crate::progress::{Progress, timed};
 use crate::{Error, Result};
 
 /// A network on a device, and what to go on with where its memory does not suffice.
-pub struct Maker {
+pub struct DeviceWorker {
     /// The network.
-    pub rife: Interpolator,
+    pub interpolator: Interpolator,
     /// The same with less memory, to be tried next; `None` where there is nothing smaller.
     pub smaller: Box<dyn Fn(usize) -> Option<Result<Interpolator>> + Send + Sync>,
 }
 
-impl std::fmt::Debug for Maker {
+impl std::fmt::Debug for DeviceWorker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Maker").field("rife", &self.rife).finish_non_exhaustive()
+        f.debug_struct("DeviceWorker")
+            .field("interpolator", &self.interpolator)
+            .finish_non_exhaustive()
     }
 }
 
 /// Makes frames on a device until there are no more to make.
-pub(super) fn device(
-    maker: &Maker,
-    work: &Receiver<Work>,
-    made: &SyncSender<Frame>,
+pub(super) fn run_device(
+    worker: &DeviceWorker,
+    jobs: &Receiver<PairJob>,
+    frames: &SyncSender<Frame>,
     pool: &Pool<'_>,
     format: PixelFormat,
     progress: &Progress,
 ) -> Result<()> {
     let mut session = None;
     // The source's frame that was pushed last.
-    let mut held = None;
+    let mut last_pushed = None;
     loop {
-        let mut next = match work.try_recv() {
-            Ok(work) => work,
+        let mut next = match jobs.try_recv() {
+            Ok(job) => job,
             Err(TryRecvError::Disconnected) => break,
-            // Nothing to do meanwhile: what is being made can be waited for.
+            // Nothing to do meanwhile: what is being frames can be waited for.
             Err(TryRecvError::Empty) => {
                 if let Some(session) = &mut session
-                    && !finish(session, made, pool, 0, progress)?
+                    && !drain(session, frames, pool, 0, progress)?
                 {
                     return Ok(());
                 }
-                match work.recv() {
-                    Ok(work) => work,
+                match jobs.recv() {
+                    Ok(job) => job,
                     Err(_) => break,
                 }
             }
@@ -56,59 +58,59 @@ pub(super) fn device(
         let session = match &mut session {
             Some(session) => session,
             none => {
-                let (first, frame) = begin(maker, &next, format, progress)?;
-                if made.send(frame).is_err() {
+                let (first, frame) = first_frame(worker, &next, format, progress)?;
+                if frames.send(frame).is_err() {
                     return Ok(());
                 }
-                held = Some(next.index + 1);
-                next.at.remove(0);
+                last_pushed = Some(next.index + 1);
+                next.timesteps.remove(0);
                 none.insert(first)
             }
         };
-        if held != Some(next.index + 1) {
-            timed(&progress.making_ns, || -> Result<()> {
-                if held != Some(next.index) {
+        if last_pushed != Some(next.index + 1) {
+            timed(&progress.network_ns, || -> Result<()> {
+                if last_pushed != Some(next.index) {
                     session.push(&next.earlier.view())?;
                 }
                 session.push(&next.later.view())?;
                 Ok(())
             })?;
-            held = Some(next.index + 1);
+            last_pushed = Some(next.index + 1);
         }
-        for t in next.at {
+        for t in next.timesteps {
             let room = session.depth().saturating_sub(1);
-            if !finish(session, made, pool, room, progress)? {
+            if !drain(session, frames, pool, room, progress)? {
                 return Ok(());
             }
-            timed(&progress.making_ns, || -> Result<()> { Ok(session.submit_as(t, format)?) })?;
+            timed(&progress.network_ns, || -> Result<()> { Ok(session.submit_as(t, format)?) })?;
         }
     }
     if let Some(session) = &mut session {
-        finish(session, made, pool, 0, progress)?;
+        drain(session, frames, pool, 0, progress)?;
     }
     Ok(())
 }
 
 /// Makes the first frame, which shows whether the device's memory suffices; with less where it
 /// does not.
-fn begin(
-    maker: &Maker,
-    work: &Work,
+fn first_frame(
+    worker: &DeviceWorker,
+    job: &PairJob,
     format: PixelFormat,
     progress: &Progress,
 ) -> Result<(rife_runtime::Session, Frame)> {
     let attempt = |rife: &Interpolator| -> Result<_> {
-        timed(&progress.making_ns, || {
-            let mut session = rife.session(work.earlier.size())?;
-            session.push(&work.earlier.view())?;
-            session.push(&work.later.view())?;
-            let t = work.at.first().copied().unwrap_or(0.5);
+        timed(&progress.network_ns, || {
+            let mut session = rife.session(job.earlier.size())?;
+            session.push(&job.earlier.view())?;
+            session.push(&job.later.view())?;
+            let t = job.timesteps.first().copied().unwrap_or(0.5);
             let frame = session.at_as(t, format)?;
-            progress.made.fetch_add(1, Ordering::Relaxed);
+            progress.interpolated.fetch_add(1, Ordering::Relaxed);
             Ok((session, frame))
         })
     };
-    let mut done = attempt(&maker.rife);
+    let mut done = attempt(&worker.interpolator);
     for step in 0.. {
         let too_large = |error: &Error| match error {
             Error::Engine(error) => matches!(**error, rife_runtime::Error::OutOfMemory { .. }),
@@ -117,7 +119,7 @@ fn begin(
         if !done.as_ref().is_err_and(too_large) {
             break;
         }
-        match (maker.smaller)(step) {
+        match (worker.smaller)(step) {
             None => break,
             Some(rife) => done = attempt(&rife?),
         }
@@ -126,20 +128,20 @@ fn begin(
 }
 
 /// Waits for frames until no more than `left` are pending; whether anybody takes them.
-fn finish(
+fn drain(
     session: &mut rife_runtime::Session,
-    made: &SyncSender<Frame>,
+    frames: &SyncSender<Frame>,
     pool: &Pool<'_>,
     left: usize,
     progress: &Progress,
 ) -> Result<bool> {
     while session.pending() > left {
         let mut frame = pool.take()?;
-        timed(&progress.making_ns, || -> Result<()> {
+        timed(&progress.network_ns, || -> Result<()> {
             Ok(session.finish_into(&mut frame.view_mut())?)
         })?;
-        progress.made.fetch_add(1, Ordering::Relaxed);
-        if made.send(frame).is_err() {
+        progress.interpolated.fetch_add(1, Ordering::Relaxed);
+        if frames.send(frame).is_err() {
             return Ok(false);
         }
     }

@@ -8,56 +8,57 @@ use std::time::Instant;
 
 use rife_runtime::Frame;
 
-use super::messages::{Item, What, Work};
+use super::messages::{FrameSource, OutputItem, PairJob};
 use crate::Result;
 use crate::progress::{Progress, timed};
 use crate::queues::CHUNK;
-use crate::scene::{Kind, Scenes};
-use crate::settings::{AtCut, Settings};
+use crate::scene::{PairKind, SceneDetector};
+use crate::settings::{CutMode, Settings};
 use crate::stream::SourceFrame;
-use crate::timeline::{At, Timeline};
+use crate::timeline::{Position, Timeline};
 
 /// Source frames, of which some are looked at before it is their turn: no more than
-/// [`Scenes::LOOK_AHEAD`], and only where a pair may be a cut.
-struct Ahead<'a> {
+/// [`SceneDetector::LOOK_AHEAD`], and only where a pair may be a cut.
+struct LookAhead<'a> {
     frames: &'a Receiver<SourceFrame>,
-    taken: VecDeque<SourceFrame>,
+    buffered: VecDeque<SourceFrame>,
     /// Spent in [`Self::peek`] waiting for frames, ns.
     waited_ns: u64,
 }
 
-impl Ahead<'_> {
+impl LookAhead<'_> {
     fn next(&mut self) -> Option<SourceFrame> {
-        self.taken.pop_front().or_else(|| self.frames.recv().ok())
+        self.buffered.pop_front().or_else(|| self.frames.recv().ok())
     }
 
     /// The frame that [`Self::next`] gives after `number` others.
     fn peek(&mut self, number: usize) -> Option<Arc<Frame>> {
         let start = Instant::now();
-        while self.taken.len() <= number {
-            self.taken.push_back(self.frames.recv().ok()?);
+        while self.buffered.len() <= number {
+            self.buffered.push_back(self.frames.recv().ok()?);
         }
         self.waited_ns += start.elapsed().as_nanos() as u64;
-        self.taken.get(number).map(|taken| taken.frame.clone())
+        self.buffered.get(number).map(|next| next.frame.clone())
     }
 }
 
 /// Reads frames, judges pairs, and says what is made by whom and in which order it is written.
-pub(super) fn direct(
+pub(super) fn dispatch(
     first: SourceFrame,
     frames: &Receiver<SourceFrame>,
     timeline: &mut Timeline,
-    work: &[SyncSender<Work>],
-    items: &SyncSender<Item>,
+    devices: &[SyncSender<PairJob>],
+    items: &SyncSender<OutputItem>,
     settings: &Settings,
     progress: &Progress,
 ) -> Result<()> {
-    let mut scenes = Scenes::new(settings.scenes.cut, settings.scenes.still);
-    let mut frames = Ahead { frames, taken: VecDeque::new(), waited_ns: 0 };
+    let mut detector =
+        SceneDetector::new(settings.scenes.cut_threshold, settings.scenes.still_threshold);
+    let mut frames = LookAhead { frames, buffered: VecDeque::new(), waited_ns: 0 };
     let mut earlier = first;
     let mut index = 0u64;
     loop {
-        let number = timeline.made();
+        let number = timeline.frame_count();
         let Some(later) = frames.next() else {
             let duration = earlier.duration.unwrap_or(settings.frame_time);
             let outputs = timeline.last(earlier.time, duration);
@@ -68,10 +69,10 @@ pub(super) fn direct(
                 progress.shortest.get_or_init(|| shortest);
             }
             for (output, number) in outputs.into_iter().zip(number..) {
-                let what = What::Given(earlier.frame.clone());
+                let source = FrameSource::Source(earlier.frame.clone());
                 let left = earlier.frame.clone();
                 if number >= settings.skip
-                    && items.send(Item { output, number, what, left }).is_err()
+                    && items.send(OutputItem { output, number, source, left }).is_err()
                 {
                     break;
                 }
@@ -79,52 +80,60 @@ pub(super) fn direct(
             return Ok(());
         };
         let outputs = timeline.pair(earlier.time, later.time);
-        let judgement = timed(&progress.judging_ns, || {
-            scenes.judge(&earlier.frame, &later.frame, |number| frames.peek(number))
+        let classification = timed(&progress.scenes_ns, || {
+            detector.classify(&earlier.frame, &later.frame, |number| frames.peek(number))
         });
         // Waiting for a frame is no work of this stage.
-        progress.judging_ns.fetch_sub(std::mem::take(&mut frames.waited_ns), Ordering::Relaxed);
+        progress.scenes_ns.fetch_sub(std::mem::take(&mut frames.waited_ns), Ordering::Relaxed);
         tracing::debug!(
             "frame {index}: {:?}, difference {:.3} %, score {:.3}",
-            judgement.kind,
-            judgement.difference,
-            judgement.score
+            classification.kind,
+            classification.difference,
+            classification.score
         );
-        match judgement.kind {
-            Kind::Cut => {
+        match classification.kind {
+            PairKind::Cut => {
                 progress.cuts.fetch_add(1, Ordering::Relaxed);
-                tracing::info!("cut after frame {index}, score {:.1}", judgement.score);
+                tracing::info!("cut after frame {index}, score {:.1}", classification.score);
             }
-            Kind::Still => _ = progress.stills.fetch_add(1, Ordering::Relaxed),
-            Kind::Motion => {}
+            PairKind::Still => _ = progress.stills.fetch_add(1, Ordering::Relaxed),
+            PairKind::Motion => {}
         }
         let wanted = outputs.iter().zip(number..).filter(|(_, number)| *number >= settings.skip);
-        let device = (index / CHUNK) as usize % work.len().max(1);
-        if judgement.kind == Kind::Motion {
-            let at: Vec<f32> = wanted
+        let device = (index / CHUNK) as usize % devices.len().max(1);
+        if classification.kind == PairKind::Motion {
+            let timesteps: Vec<f32> = wanted
                 .clone()
-                .filter_map(|(output, _)| match output.at {
-                    At::Between(t) => Some(t),
+                .filter_map(|(output, _)| match output.position {
+                    Position::Between(t) => Some(t),
                     _ => None,
                 })
                 .collect();
-            let pair =
-                Work { index, earlier: earlier.frame.clone(), later: later.frame.clone(), at };
-            if !pair.at.is_empty() && work.get(device).is_none_or(|to| to.send(pair).is_err()) {
+            let pair = PairJob {
+                index,
+                earlier: earlier.frame.clone(),
+                later: later.frame.clone(),
+                timesteps,
+            };
+            if !pair.timesteps.is_empty()
+                && devices.get(device).is_none_or(|to| to.send(pair).is_err())
+            {
                 return Ok(());
             }
         }
         for (output, number) in wanted {
-            let held = || What::Given(earlier.frame.clone());
-            let what = match (output.at, judgement.kind) {
-                (At::Between(_), Kind::Motion) => What::Made(device),
-                (At::Between(t), Kind::Cut) if settings.scenes.at_cut == AtCut::Blend => {
-                    What::Blended(later.frame.clone(), t)
+            let repeated = || FrameSource::Source(earlier.frame.clone());
+            let source = match (output.position, classification.kind) {
+                (Position::Between(_), PairKind::Motion) => FrameSource::Interpolated(device),
+                (Position::Between(t), PairKind::Cut)
+                    if settings.scenes.cut_mode == CutMode::Blend =>
+                {
+                    FrameSource::Blended(later.frame.clone(), t)
                 }
-                _ => held(),
+                _ => repeated(),
             };
             let left = earlier.frame.clone();
-            if items.send(Item { output: *output, number, what, left }).is_err() {
+            if items.send(OutputItem { output: *output, number, source, left }).is_err() {
                 return Ok(());
             }
         }

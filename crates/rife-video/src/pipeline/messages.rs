@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use rife_runtime::Frame;
 
-use crate::timeline::Output;
+use crate::timeline::OutputFrame;
 
 /// Frames to make of a pair.
-pub(super) struct Work {
+pub(super) struct PairJob {
     /// Where the earlier frame stands in the source.
     pub(super) index: u64,
     pub(super) earlier: Arc<Frame>,
     pub(super) later: Arc<Frame>,
-    pub(super) at: Vec<f32>,
+    pub(super) timesteps: Vec<f32>,
 }
 
 /// An output frame, in order.
-pub(super) struct Item {
-    pub(super) output: Output,
+pub(super) struct OutputItem {
+    pub(super) output: OutputFrame,
     pub(super) number: i64,
-    pub(super) what: What,
+    pub(super) source: FrameSource,
     pub(super) left: Arc<Frame>,
 }
 
-pub(super) enum What {
-    Given(Arc<Frame>),
+pub(super) enum FrameSource {
+    Source(Arc<Frame>),
     /// The next of this device.
-    Made(usize),
+    Interpolated(usize),
     Blended(Arc<Frame>, f32),
 }

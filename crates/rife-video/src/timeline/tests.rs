@@ -5,14 +5,14 @@ fn r(a: i64, b: i64) -> Rational {
     Rational::new(a, b)
 }
 
-fn run(rate: Rate, times: &[Rational], last: Rational, base: Rational) -> Vec<Output> {
+fn run(rate: Rate, times: &[Rational], last: Rational, base: Rational) -> Vec<OutputFrame> {
     let mut line = Timeline::new(rate, base).unwrap();
     let mut all = Vec::new();
     for pair in times.windows(2) {
         all.extend(line.pair(pair[0], pair[1]));
     }
     all.extend(line.last(*times.last().unwrap(), last));
-    assert_eq!(line.made() as usize, all.len());
+    assert_eq!(line.frame_count() as usize, all.len());
     all
 }
 
@@ -20,8 +20,8 @@ fn run(rate: Rate, times: &[Rational], last: Rational, base: Rational) -> Vec<Ou
 fn a_factor_makes_n_times_k_frames_and_holds_the_last() {
     let times: Vec<_> = (0..4).map(|i| r(i * 1001, 30000)).collect();
     let all = run(Rate::Factor(r(2, 1)), &times, r(1001, 30000), r(1001, 30000));
-    let at: Vec<_> = all.iter().map(|o| o.at).collect();
-    use At::{Between as B, Frame as F, Held as H};
+    let at: Vec<_> = all.iter().map(|o| o.position).collect();
+    use Position::{Between as B, Frame as F, StreamContents as H};
     assert_eq!(at, [F, B(0.5), F, B(0.5), F, B(0.5), F, H]);
     // A tick is 1/60000 s.
     assert_eq!(all[1].ticks, 1001);
@@ -30,8 +30,8 @@ fn a_factor_makes_n_times_k_frames_and_holds_the_last() {
     let all = run(Rate::Factor(r(5, 2)), &times, r(1001, 30000), r(1001, 30000));
     assert_eq!(all.len(), 10);
     assert_eq!(all.iter().map(|o| o.ticks).collect::<Vec<_>>()[..3], [0, 2 * 1001, 4 * 1001]);
-    assert_eq!(all[5].at, F);
-    assert_eq!(all[1].at, B(0.4));
+    assert_eq!(all[5].position, F);
+    assert_eq!(all[1].position, B(0.4));
 }
 
 #[test]
@@ -49,13 +49,13 @@ fn a_rate_asked_for_is_constant_whatever_the_source_does() {
     let ticks: Vec<_> = all.iter().map(|o| o.ticks).collect();
     // Ticks of the source, 1/1000 s, so that a start on any of them can be kept.
     assert_eq!(ticks, [0, 100, 200, 300, 400, 500]);
-    assert_eq!(all[2].at, At::Between(0.25));
-    assert_eq!(all[5].at, At::Frame);
+    assert_eq!(all[2].position, Position::Between(0.25));
+    assert_eq!(all[5].position, Position::Frame);
     // Fewer frames than there are.
     let times: Vec<_> = (0..50).map(|i| r(i, 50)).collect();
     let all = run(Rate::Fps(r(25, 1)), &times, r(1, 50), r(1, 50));
     assert_eq!(all.len(), 25);
-    assert!(all.iter().all(|o| o.at == At::Frame));
+    assert!(all.iter().all(|o| o.position == Position::Frame));
 }
 
 #[test]
@@ -92,12 +92,12 @@ fn fps_keeps_the_length_of_the_source() {
         let times: Vec<_> = (0..50).map(|i| r(i, 30)).collect();
         let end = r((5 * unit + 2) / 3, unit);
         let mut line = Timeline::new(Rate::Fps(r(60, 1)), r(1, unit)).unwrap();
-        line = line.rounded_to(r(1, unit));
+        line = line.with_end_rounding(r(1, unit));
         for pair in times.windows(2) {
             line.pair(pair[0], pair[1]);
         }
         line.last(times[49], end - times[49]);
-        assert_eq!(line.made(), 100, "in 1/{unit} s");
+        assert_eq!(line.frame_count(), 100, "in 1/{unit} s");
     }
 }
 
@@ -155,7 +155,7 @@ proptest! {
         prop_assert!(all.windows(2).all(|w| w[0].ticks < w[1].ticks));
         // Every frame of the source that an output frame falls on is passed on.
         let whole = (0..all.len() as i64).filter(|j| (r(*j, 1) / k).is_integer()).count();
-        prop_assert_eq!(all.iter().filter(|o| o.at == At::Frame).count(), whole);
+        prop_assert_eq!(all.iter().filter(|o| o.position == Position::Frame).count(), whole);
     }
 
     #[test]
