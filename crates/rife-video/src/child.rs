@@ -1,4 +1,5 @@
-//! A program at work: its messages are read while it works, and it does not outlive its owner.
+//! Child processes: log messages are read while the process runs, and it is killed if its owner is
+//! dropped.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
@@ -6,23 +7,23 @@ use std::thread::JoinHandle;
 
 use crate::{Error, Result};
 
-/// Lines of is_error that are messages.
+/// Number of error messages to keep.
 const MAX_MESSAGES: usize = 8;
 
-/// Messages of a disk, a quota or a limit of file sizes that leaves no room.
+/// Messages of a full disk, a quota or a file-size limit.
 const NO_SPACE: [&str; 3] = ["No space left", "File too large", "quota exceeded"];
 
-/// Messages of output that is incomplete. ffmpeg ends with success all the same if the end of a file
-/// cannot be written.
+/// Messages about incomplete output. ffmpeg exits with success even if it cannot write the end of a
+/// file.
 const INCOMPLETE: [&str; 4] =
     ["Error writing trailer", "Error closing file", "av_interleaved_write_frame", "Error muxing"];
 
-/// Whether a message says that not everything could be written.
+/// Whether a message reports incomplete output.
 fn is_incomplete(line: &str) -> bool {
     NO_SPACE.iter().chain(&INCOMPLETE).any(|text| line.contains(text))
 }
 
-/// A child that is killed when it is dropped before it has ended.
+/// A child process, killed on drop.
 #[derive(Debug)]
 pub(crate) struct ChildProcess {
     child: Child,
@@ -31,13 +32,15 @@ pub(crate) struct ChildProcess {
 }
 
 impl ChildProcess {
-    /// Starts a program. `line` sees each of its messages and says whether it is a is_error.
+    /// Starts a program. `on_message` is called with each line of standard error and returns
+    /// whether it is an error message.
     pub(crate) fn start(
         mut command: Command,
         what: &str,
         on_message: impl FnMut(&str) -> bool + Send + 'static,
     ) -> Result<Self> {
-        // Ctrl-C in a terminal goes to all of a group: what the program does then is ours to say.
+        // Ctrl-C reaches the whole process group of a terminal; this program decides when ffmpeg
+        // ends.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         tracing::debug!("{what}: {command:?}");
@@ -58,14 +61,13 @@ impl ChildProcess {
         self.child.stdout.take().inspect(|pipe| crate::pipes::enlarge_pipe(pipe))
     }
 
-    /// Waits for its end, which is to be a good one.
+    /// Waits for the process.
     pub(crate) fn wait(mut self) -> Result<()> {
         let status =
             self.child.wait().map_err(Error::io(format!("{}: waiting for ffmpeg", self.what)))?;
         let messages =
             self.messages.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        // The cause comes first and its consequences after it; except for a full disk, which shows
-        // late.
+        // The first message names the cause, except if the disk is full, which is reported late.
         let full = messages.iter().find(|line| NO_SPACE.iter().any(|text| line.contains(text)));
         let incomplete = full.or_else(|| messages.iter().find(|line| is_incomplete(line)));
         if status.success() && incomplete.is_none() {
@@ -78,9 +80,9 @@ impl ChildProcess {
         Err(Error::Program { what: self.what.clone(), why })
     }
 
-    /// Why it failed, where it did: ends it, and puts its own words in the place of `fallback`.
+    /// Waits for the process and returns its error, or `fallback` if it succeeded.
     pub(crate) fn into_error(self, fallback: Error) -> Error {
-        // It has closed its end of the pipe: it is about to end by itself.
+        // It closed its end of the pipe, so it is about to exit.
         match self.wait() {
             Err(error) => error,
             Ok(()) => fallback,
@@ -90,7 +92,7 @@ impl ChildProcess {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // One that has ended already cannot be killed: that is no error.
+        // Fails if the process has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -115,7 +117,7 @@ fn read_messages(stderr: ChildStderr, mut is_error: impl FnMut(&str) -> bool) ->
     messages
 }
 
-/// A message without where it comes from and how bad it is: `[h264 @ 0x…] [error] text`.
+/// Removes the component and level from a message: `[h264 @ 0x…] [error] text`.
 pub(crate) fn strip_log_prefix(line: &str) -> String {
     let mut rest = line.trim();
     while let Some((_, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -139,7 +141,7 @@ mod tests {
         run("echo '[aac @ 0x1] [error] damaged packet' >&2").unwrap();
         for script in [
             "echo 'Error writing trailer of x: File too large' >&2",
-            // After more messages than are messages.
+            // More messages than are kept come first.
             "for i in 1 2 3 4 5 6 7 8 9; do echo damaged >&2; done; echo 'Error closing file x' >&2",
         ] {
             let error = run(script).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! HEAD decoder
+//! Decodes a file with ffmpeg; frames have the times that the container states.
 
 use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -13,19 +13,19 @@ use crate::stream::{Source, SourceFrame};
 use crate::timing::{ContainerTiming, Times};
 use crate::{Error, Rational, Result, frames};
 
-/// Bytes that are read at once.
+/// Buffer for reading the pipe, in bytes.
 const PIPE_BUFFER: usize = 1 << 20;
 
-/// A message of the decoder's that is not about a frame's time.
+/// A log message of the decoder other than showinfo.
 #[derive(Debug)]
 enum Message {
-    /// Something in the file is wrong.
+    /// The file is damaged.
     Problem(String),
-    /// A frame has parts that were made up from its neighbours.
+    /// Parts of a frame were reconstructed from its neighbours.
     Concealed,
 }
 
-/// A file that is being decoded.
+/// A file being decoded.
 #[derive(Debug)]
 pub struct Decoder {
     path: PathBuf,
@@ -35,18 +35,18 @@ pub struct Decoder {
     messages: Receiver<Message>,
     stream: VideoStream,
     timing: ContainerTiming,
-    /// As the filter that tells the times has it.
+    /// Time base of the showinfo filter.
     time_base: Rational,
     times: Times,
     read: u64,
 }
 
 impl Decoder {
-    /// Starts decoding by a command of [`crate::decode_command`]'s. `path` is the name in messages;
-    /// `stream` is what is decoded.
+    /// Starts decoding. `command` comes from [`crate::decode_command`]; `path` appears in messages;
+    /// `stream` is the stream being decoded.
     ///
     /// # Errors
-    /// When ffmpeg does not start.
+    /// If ffmpeg cannot be started.
     pub fn start(
         command: Command,
         path: &Path,
@@ -65,7 +65,7 @@ impl Decoder {
             }
             let bad = line.contains("[error]") || line.contains("[fatal]");
             let text = strip_log_prefix(line);
-            // Of raw video nobody asks for such times.
+            // Harmless: raw video has no decoding times.
             if text.contains("dts to muxer") {
                 return false;
             }
@@ -92,19 +92,19 @@ impl Decoder {
         })
     }
 
-    /// What the filter says of the frame that was just read.
+    /// Time and duration of the frame that was just read, in ticks.
     fn next_showinfo(&mut self) -> (Option<i64>, Option<i64>) {
         loop {
             match self.showinfo.recv() {
                 Ok(ShowInfo::TimeBase(base)) => self.time_base = base,
                 Ok(ShowInfo::Frame { pts, duration }) => return (pts, duration),
-                // It ended without a word: times go on as they did.
+                // ffmpeg ended without a message: extrapolate.
                 Err(_) => return (None, None),
             }
         }
     }
 
-    /// Ends with what ffmpeg says of it, or with the end of the stream.
+    /// Waits for ffmpeg, and warns if the file is damaged.
     fn end(&mut self) -> Result<()> {
         self.pipe = None;
         if let Some(child) = self.child.take() {
@@ -113,7 +113,7 @@ impl Decoder {
         let (mut problem, mut concealed) = (None, 0);
         for message in self.messages.try_iter() {
             match message {
-                // The first says what is wrong, the others what that led to.
+                // The first message names the cause, the others its consequences.
                 Message::Problem(text) => _ = problem.get_or_insert(text),
                 Message::Concealed => concealed += 1,
             }
@@ -134,13 +134,13 @@ impl Decoder {
         Ok(())
     }
 
-    /// Frames that the file holds and that were not decoded.
+    /// Number of frames that could not be decoded.
     fn lost(&self) -> u64 {
         if let Some(listed) = self.timing.frames {
             return listed.saturating_sub(self.read);
         }
-        // What is damaged may have cost packets, which leaves gaps in the times, or not, which
-        // leaves packets without a frame.
+        // Damage either loses packets, which leaves gaps in the times, or leaves packets that
+        // decode to no frame.
         let gaps = self.times.lost(self.timing.end);
         let packets = self.stream.count_packets();
         let mut packets = packets.unwrap_or(0);
@@ -148,12 +148,12 @@ impl Decoder {
             packets /= 2;
         }
         let lost = gaps.max(packets.saturating_sub(self.read));
-        // Packets that are lost at the start leave no gap. A late start alone is no damage.
+        // Packets lost at the start leave no gap. A late start alone is not damage.
         if lost == 0 { self.times.lost_before(self.timing.origin) } else { lost }
     }
 }
 
-/// Words of messages below errors that tell that a file is damaged.
+/// Messages below the error level that indicate a damaged file.
 const DAMAGE_PATTERNS: &[&str] = &["partial file", "Packet corrupt", "corrupt input packet"];
 
 /// The warning about a damaged file.

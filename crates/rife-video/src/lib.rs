@@ -1,5 +1,5 @@
-//! Video in and out of RIFE: what is read and written, at which times frames are made, where
-//! scenes end, and how a long job is kept in segments. Networks are [`rife_runtime`]'s business.
+//! Video input and output for RIFE: ffmpeg, Y4M and raw pipes, timelines, scene-cut detection, and
+//! segmented jobs that can resume. The networks are in [`rife_runtime`].
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 #![doc = include_str!("../README.md")]
@@ -53,5 +53,5 @@ pub use timeline::{OutputFrame, Position, Timeline};
 pub use timing::ContainerTiming;
 pub use y4m::Y4mHeader;
 
-/// An exact time in seconds, or an exact rate a second.
+/// An exact time in seconds, or an exact rate per second.
 pub type Rational = num_rational::Ratio<i64>;

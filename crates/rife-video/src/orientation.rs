@@ -1,12 +1,12 @@
-//! HEAD orientation
+//! Rotation and mirroring by right angles.
 
 use rife_runtime::FrameSize;
 
 use crate::Rational;
 
-/// One of the eight ways to turn and mirror a picture by right angles.
+/// One of the eight combinations of rotation by right angles and mirroring.
 ///
-/// The point (x, y), y downwards, of the picture as it is stored goes to (a x + c y, b x + d y).
+/// The point (x, y) of the stored picture, with y downwards, maps to (a x + c y, b x + d y).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Orientation {
     pub(crate) a: i8,
@@ -16,16 +16,16 @@ pub struct Orientation {
 }
 
 impl Orientation {
-    /// Upright as it is stored.
+    /// No rotation.
     pub const IDENTITY: Self = Self { a: 1, b: 0, c: 0, d: 1 };
 
-    /// The orientation of the upper left part of a display matrix; `None` for other angles,
-    /// scales and shears.
+    /// Parses the upper left 2x2 part of a display matrix; `None` for other angles, scales and
+    /// shears.
     pub fn from_matrix([a, b, c, d]: [i64; 4]) -> Option<Self> {
         let scale = a.unsigned_abs().max(b.unsigned_abs());
         let unit = |value: i64| {
             let size = value.unsigned_abs();
-            // Some writers round the sine and the cosine.
+            // Some writers round the sine and cosine.
             match (size <= scale / 64, size.abs_diff(scale) <= scale / 64) {
                 (true, _) => Some(0),
                 (_, true) => Some(value.signum() as i8),
@@ -38,7 +38,7 @@ impl Orientation {
         (whole && (found.a == 0) != (found.b == 0)).then_some(found)
     }
 
-    /// The orientation of a rotation by degrees, counter-clockwise.
+    /// A rotation by `degrees`, counter-clockwise; `None` unless it is a multiple of 90.
     pub fn from_degrees(degrees: i32) -> Option<Self> {
         let (cos, sin) = match degrees.rem_euclid(360) {
             0 => (1, 0),
@@ -47,7 +47,7 @@ impl Orientation {
             270 => (0, -1),
             _ => return None,
         };
-        // Counter-clockwise to the eye, where y goes down.
+        // Counter-clockwise as displayed, with y downwards.
         Some(Self { a: cos, b: -sin, c: sin, d: cos })
     }
 
@@ -56,12 +56,12 @@ impl Orientation {
         self.a * self.d - self.b * self.c < 0
     }
 
-    /// Whether width and height change places.
+    /// Whether width and height are swapped.
     pub const fn swaps_dimensions(self) -> bool {
         self.a == 0
     }
 
-    /// The size of the turned picture.
+    /// Size of the rotated picture.
     pub const fn size(self, size: FrameSize) -> FrameSize {
         match self.swaps_dimensions() {
             true => FrameSize::new(size.height, size.width),
@@ -69,7 +69,7 @@ impl Orientation {
         }
     }
 
-    /// The width of a pixel over its height in the turned picture.
+    /// Pixel aspect ratio (width / height) of the rotated picture.
     pub fn sample_aspect(self, aspect: Rational) -> Rational {
         if self.swaps_dimensions() { aspect.recip() } else { aspect }
     }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn degrees_and_matrices_agree() {
-        // As ffprobe reports a phone's upright video: -90 degrees, clockwise.
+        // As ffprobe reports portrait video of a phone: -90 degrees, clockwise.
         let clockwise = Orientation::from_degrees(-90).unwrap();
         assert_eq!(Some(clockwise), Orientation::from_matrix([0, 65536, -65536, 0]));
         assert_eq!(clockwise.to_string(), "90 degrees clockwise");

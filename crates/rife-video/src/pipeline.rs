@@ -1,4 +1,5 @@
-//! HEAD pipeline
+//! The pipeline: reading, scene detection, interpolation and writing run in threads of their own,
+//! connected by bounded queues, so that the devices stay busy.
 
 mod device;
 mod director;
@@ -24,10 +25,11 @@ use director::dispatch;
 use messages::{OutputItem, PairJob};
 use writer::write_output;
 
-/// Makes the output of a source, frame by frame. The timeline is laid output_pool as frames come.
+/// Reads `source`, interpolates, and writes the output frames to `sink` in order. The timeline is
+/// computed on the fly, pair by pair.
 ///
 /// # Errors
-/// The first thing that failed. FrameSource was put into the sink before stays there.
+/// The error of the first stage that failed. Frames written before stay in the sink.
 pub fn run(
     source: &mut dyn Source,
     timeline: &mut Timeline,
@@ -43,8 +45,8 @@ pub fn run(
         &source_pool,
         if settings.input == settings.format { &source_pool } else { &separate_pool },
     );
-    // A queue of a stage that nobody waits for any more is closed: who writes to it ends quietly,
-    // and the error is that of the stage that ended first.
+    // A stage that ends closes its queues. The stages before it then fail to send and end without
+    // an error, so that the result is the error of the stage that ended first.
     std::thread::scope(|scope| {
         let first = match timed(&progress.decode_ns, || source.next(source_pool))? {
             None => return Err(Error::Refused("there is no frame in the input".into())),
@@ -83,13 +85,13 @@ pub fn run(
         });
         let written =
             write_output(&items_out, &frames, sink, settings, [source_pool, output_pool], progress);
-        // Whoever waits to hand something over finds nobody, and ends.
+        // Closing the queues ends the stages that wait to send.
         drop((items_out, frames));
         let join = |handle: std::thread::ScopedJoinHandle<'_, Result<()>>| match handle.join() {
             Ok(done) => done,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        // Upstream comes first: what ends it ends everything after it.
+        // In stream order: an upstream failure ends everything after it.
         let mut results = vec![join(reader)];
         results.extend(handles.into_iter().map(join));
         results.push(join(director));

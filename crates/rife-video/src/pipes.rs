@@ -1,4 +1,4 @@
-//! Frames from and to streams of bytes: Y4M and raw video.
+//! Y4M and raw video over pipes.
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -9,31 +9,31 @@ use crate::pool::Pool;
 use crate::stream::{Sink, Source, SourceFrame};
 use crate::{Error, Rational, Result, frames, y4m};
 
-/// What frames of a stream lie in.
+/// How frames are separated in a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PipeFormat {
-    /// A line of text before each.
+    /// Each frame has a header line.
     Y4m,
-    /// Nothing.
+    /// Frames follow each other without separator.
     Raw,
 }
 
-/// What a pipe is asked to hold: as much as a system gives to anyone.
+/// Requested pipe capacity in bytes: the most that Linux grants to unprivileged processes.
 #[cfg(target_os = "linux")]
-const WIDE: usize = 1 << 20;
+const PIPE_CAPACITY: usize = 1 << 20;
 
-/// Lets a pipe hold more, so that whoever is at its other end waits less often. What is no pipe,
-/// and a system that does not give more, stay as they are.
+/// Enlarges the buffer of a pipe, so that both ends wait less. Does nothing if it is not a pipe, or
+/// if the system refuses.
 #[cfg(target_os = "linux")]
 pub fn enlarge_pipe(pipe: impl std::os::fd::AsFd) {
-    let _ = rustix::pipe::fcntl_setpipe_size(pipe, WIDE);
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_CAPACITY);
 }
 
-/// Lets a pipe hold more, where the system can.
+/// Does nothing: only Linux can enlarge pipes.
 #[cfg(not(target_os = "linux"))]
-pub fn widen<T>(_: T) {}
+pub fn enlarge_pipe<T>(_: T) {}
 
-/// Frames of a constant rate from a stream.
+/// Reads frames of a constant rate.
 pub struct PipeSource<R> {
     from: R,
     name: String,
@@ -49,7 +49,7 @@ impl<R> std::fmt::Debug for PipeSource<R> {
 }
 
 impl<R: BufRead + Send> PipeSource<R> {
-    /// A stream that stands at its first frame, named for errors.
+    /// Reads from `from`, positioned at the first frame. `name` appears in errors.
     pub fn new(from: R, name: &str, wrapping: PipeFormat, rate: Rational) -> Self {
         Self { from, name: name.into(), wrapping, frame_time: rate.recip(), read: 0 }
     }
@@ -75,7 +75,7 @@ impl<R: BufRead + Send> Source for PipeSource<R> {
     }
 }
 
-/// Frames to a stream.
+/// Writes frames.
 pub struct PipeSink<W> {
     to: W,
     name: String,
@@ -89,10 +89,10 @@ impl<W> std::fmt::Debug for PipeSink<W> {
 }
 
 impl<W: Write + Send> PipeSink<W> {
-    /// A stream, named for errors. `header` is written first where frames are Y4M.
+    /// Writes to `to`; `name` appears in errors. With a `header`, the output is Y4M, otherwise raw.
     ///
     /// # Errors
-    /// When it cannot be written to.
+    /// If the header cannot be written.
     pub fn new(mut to: W, name: &str, header: Option<&y4m::Y4mHeader>) -> Result<Self> {
         let wrapping = if header.is_some() { PipeFormat::Y4m } else { PipeFormat::Raw };
         if let Some(header) = header {
@@ -101,10 +101,10 @@ impl<W: Write + Send> PipeSink<W> {
         Ok(Self { to, name: name.into(), wrapping })
     }
 
-    /// Writes what is left.
+    /// Flushes, and returns the writer.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If writing fails.
     pub fn finish(mut self) -> Result<W> {
         self.to.flush().map_err(Error::io(format!("cannot write {}", self.name)))?;
         Ok(self.to)

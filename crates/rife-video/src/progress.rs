@@ -1,4 +1,4 @@
-//! HEAD progress
+//! Counters and timers of a run.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 
 use crate::Rational;
 
-/// Counts what has been done. Times are what a stage spent at work, not waiting for another.
+/// Counters of a run. Stage times exclude waiting for other stages.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Source frames read.
     pub read: AtomicU64,
-    /// Output frames written, or there already.
+    /// Output frames written, including those that existed already.
     pub written: AtomicU64,
-    /// Frames that the network made.
+    /// Interpolated frames.
     pub interpolated: AtomicU64,
-    /// Cuts found.
+    /// Cuts.
     pub cuts: AtomicU64,
-    /// Stills found.
+    /// Still pairs.
     pub stills: AtomicU64,
-    /// Bytes of the frames that the job allocated for its queues, at its end.
+    /// Memory allocated for queued frames, in bytes; set at the end of the run.
     pub pooled_bytes: AtomicU64,
     pub(crate) first: OnceLock<Rational>,
     pub(crate) last: OnceLock<(i64, i64)>,
@@ -31,24 +31,24 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The time of the source's first frame, s, once it was read.
+    /// Time of the first source frame, in s; `None` until it is read.
     pub fn first_time(&self) -> Option<Rational> {
         self.first.get().copied()
     }
 
-    /// When the last output frame is shown and when it ends, in ticks of the output, once the
-    /// source was read.
+    /// Start and end of the last output frame, in output ticks; `None` until the source has been
+    /// read.
     pub fn last_frame(&self) -> Option<(i64, i64)> {
         self.last.get().copied()
     }
 
-    /// The shortest interval between two output frames, s, once the source was read; `None` of a
-    /// single frame.
+    /// Shortest interval between two output frames, in s; `None` until the source has been read, or
+    /// if there is one frame only.
     pub fn shortest_interval(&self) -> Option<Rational> {
         self.shortest.get().copied()
     }
 
-    /// What each stage spent at work.
+    /// Busy time of each stage.
     pub fn stages(&self) -> StageTimes {
         let of = |ns: &AtomicU64| Duration::from_nanos(ns.load(Ordering::Relaxed));
         StageTimes {
@@ -60,21 +60,21 @@ impl Progress {
     }
 }
 
-/// The stages of a job, and the time each was at work.
+/// Busy time of each stage of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StageTimes {
-    /// Waiting for the decoder, or reading.
+    /// Reading frames, including the wait for the decoder.
     pub decode: Duration,
-    /// Telling cuts from motion.
+    /// Detecting cuts and still pairs.
     pub scenes: Duration,
-    /// In the network, copies to and from its device included; of several devices the sum.
+    /// Interpolation, including copies to and from the device; the sum over all devices.
     pub network: Duration,
-    /// Waiting for the encoder, or writing.
+    /// Writing frames, including the wait for the encoder.
     pub encode: Duration,
 }
 
 impl StageTimes {
-    /// Each stage by name.
+    /// The stages with their names.
     pub fn named(&self) -> [(&'static str, Duration); 4] {
         [
             ("decode", self.decode),
@@ -84,7 +84,7 @@ impl StageTimes {
         ]
     }
 
-    /// The stage that was at work longest.
+    /// Name of the stage with the longest busy time.
     pub fn slowest(&self) -> &'static str {
         self.named().into_iter().max_by_key(|(_, time)| *time).map_or("", |(name, _)| name)
     }

@@ -1,31 +1,31 @@
-//! HEAD rate
+//! Output rates, and how they are parsed.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, Rational, Result};
 
-/// How many frames come out for those that go in, and when.
+/// How the output frames relate to the source frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
-    /// So many frames for each one, evenly spaced on the source's own timeline: of N frames come
-    /// ⌈N·k⌉, the last one held.
+    /// This many output frames per source frame, evenly spaced on the timeline of the source. N
+    /// source frames become ⌈N·k⌉; the last one repeats.
     Factor(Rational),
-    /// A constant rate, whatever the source's timeline is.
+    /// A constant frame rate, whatever the timeline of the source.
     Fps(Rational),
-    /// As [`Rate::Factor`], and so much longer: the rate stays as it was.
+    /// As [`Rate::Factor`], but at the frame rate of the source, so that the video becomes longer.
     Slow(Rational),
 }
 
-/// The most frames for each one.
+/// Largest factor.
 const MAX_FACTOR: i64 = 10_000;
 
-/// The highest rate, frames a second.
+/// Highest frame rate.
 const MAX_FPS: i64 = 10_000;
 
 impl Rate {
-    /// Frames for each one: a whole number, a fraction (`5/2`) or a decimal (`2.5`), above 1 and up
-    /// to 1000.
+    /// Parses a factor: an integer, a fraction (`5/2`) or a decimal (`2.5`), above 1 and up to
+    /// 10000.
     ///
     /// # Errors
     /// [`Error::Refused`] for anything else.
@@ -33,7 +33,7 @@ impl Rate {
         Ok(Self::Factor(parse_factor(text)?))
     }
 
-    /// As [`Rate::factor`], for slow motion.
+    /// Parses a slow-motion factor; the syntax is that of [`Rate::factor`].
     ///
     /// # Errors
     /// As [`Rate::factor`].
@@ -41,15 +41,15 @@ impl Rate {
         Ok(Self::Slow(parse_factor(text)?))
     }
 
-    /// Frames a second: `60`, `60000/1001`, `59.94` (which is 60000/1001).
+    /// Parses a frame rate such as `60`, `60000/1001` or `59.94` (which means 60000/1001).
     ///
     /// # Errors
-    /// [`Error::Refused`] for what is not above 0 and up to 10000.
+    /// [`Error::Refused`] unless it is above 0 and up to 10000.
     pub fn fps(text: &str) -> Result<Self> {
         Ok(Self::Fps(parse_frame_rate(text)?))
     }
 
-    /// Output frames for each source frame, where the source's rate is known.
+    /// Output frames per source frame, at a constant `source` rate.
     pub fn multiple(self, source: Rational) -> Rational {
         match self {
             Self::Factor(k) | Self::Slow(k) => k,
@@ -57,7 +57,7 @@ impl Rate {
         }
     }
 
-    /// The output's rate, where the source's is known.
+    /// Output frame rate, at a constant `source` rate.
     pub fn output_rate(self, source: Rational) -> Rational {
         match self {
             Self::Factor(k) => source * k,
@@ -92,10 +92,10 @@ fn parse_factor(text: &str) -> Result<Rational> {
     }
 }
 
-/// A frame rate as people write it. The NTSC rates are what their roundings mean.
+/// Parses a frame rate. Decimals of NTSC rates (29.97) are replaced by the exact rates.
 ///
 /// # Errors
-/// [`Error::Refused`] for what is not above 0 and up to 10000.
+/// [`Error::Refused`] unless it is above 0 and up to 10000.
 pub fn parse_frame_rate(text: &str) -> Result<Rational> {
     let invalid = || {
         Error::Refused(format!(
@@ -118,7 +118,7 @@ pub fn parse_frame_rate(text: &str) -> Result<Rational> {
     }
 }
 
-/// `7`, `7/2` or `3.5`.
+/// Parses `7`, `7/2` or `3.5`.
 fn parse_rational(text: &str) -> Option<Rational> {
     let text = text.trim();
     if let Some((a, b)) = text.split_once('/') {
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(Rate::fps("59.94").unwrap(), Rate::Fps(r(60000, 1001)));
         assert_eq!(Rate::fps("24000/1001").unwrap(), Rate::Fps(r(24000, 1001)));
         for wrong in ["", "1", "0", "-2", "2/0", "x", "1/3", "1e3", "10001", "2.", "NaN", "3/-1"] {
-            // "2." is a way to write 2.
+            // "2." is accepted as 2.
             assert_eq!(Rate::factor(wrong).is_err(), wrong != "2.", "{wrong}");
         }
         for wrong in ["", "0", "-1", "1/0", "10001", "abc", "1/10000000"] {

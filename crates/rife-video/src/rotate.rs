@@ -1,4 +1,4 @@
-//! HEAD rotate
+//! Rotates frames, for outputs that cannot store the rotation as metadata.
 
 use rife_runtime::{Chroma, Frame, FrameSize, PixelFormat, Siting, YuvFormat};
 
@@ -7,11 +7,11 @@ use crate::stream::Sink;
 use crate::{Error, Result};
 
 impl Orientation {
-    /// A frame turned upright, in its own format. Luma and full chroma only move; chroma of less
-    /// resolution is interpolated where its samples come to lie elsewhere between those of luma.
+    /// Returns the frame rotated, in its own format. Luma, RGB and full-resolution chroma are
+    /// permuted; subsampled chroma is interpolated if its position relative to luma changes.
     ///
     /// # Errors
-    /// When the frame has floats for samples, or the size is not supported.
+    /// If the frame has float samples, or the size is not supported.
     pub fn apply(self, frame: &Frame) -> Result<Frame> {
         let (from, to) = (frame.size(), self.size(frame.size()));
         Ok(match frame.format() {
@@ -36,7 +36,7 @@ impl Orientation {
         })
     }
 
-    /// The planes of luma and chroma, turned.
+    /// Rotates the luma and chroma planes.
     fn yuv<T: Copy + Into<f32>>(
         self,
         samples: &[T],
@@ -55,7 +55,7 @@ impl Orientation {
         turned
     }
 
-    /// A plane whose samples are where `new` has them, from one where they are as `old` has them.
+    /// Resamples a chroma plane from the positions of grid `old` to those of `new`.
     fn resample<T: Copy + Into<f32>>(
         self,
         plane: &[T],
@@ -80,7 +80,7 @@ impl Orientation {
             let lower = at(left, below) * (1.0 - x) + at(next, below) * x;
             upper * (1.0 - y) + lower * y
         };
-        // Where samples become fewer along an axis, two of them are averaged.
+        // If the resolution along an axis decreases, average two samples.
         let along = if self.swaps_dimensions() { (new.step.1, new.step.0) } else { new.step };
         let spread = |old: f32, new: f32| if new > old { 0.5 } else { 0.0 };
         let (wide, high) = (spread(old.step.0, along.0), spread(old.step.1, along.1));
@@ -96,7 +96,7 @@ impl Orientation {
         }
     }
 
-    /// A plane whose samples or pixels only move.
+    /// Rotates a plane whose samples are only permuted.
     fn permuted<T: Copy>(self, plane: &[T], size: FrameSize) -> Vec<T> {
         let mut turned = Vec::with_capacity(plane.len());
         self.plane(plane, size.width, size.height, &mut turned);
@@ -105,7 +105,7 @@ impl Orientation {
 
     fn plane<T: Copy>(self, plane: &[T], width: usize, height: usize, out: &mut Vec<T>) {
         let to = self.size(FrameSize::new(width, height));
-        // The matrix is its own inverse when it is transposed.
+        // The inverse of the matrix is its transpose.
         let stride = width as isize;
         let along = isize::from(self.a) + isize::from(self.c) * stride;
         let down = isize::from(self.b) + isize::from(self.d) * stride;
@@ -120,13 +120,13 @@ impl Orientation {
     }
 }
 
-/// Where the samples of a plane of chroma lie among those of luma.
+/// Positions of the samples of a chroma plane, relative to luma.
 struct ChromaGrid {
     width: usize,
     height: usize,
-    /// Samples of luma from one to the next, across and down.
+    /// Distance between samples, in luma samples.
     step: (f32, f32),
-    /// Where the first lies, in samples of luma from the first of these.
+    /// Position of the first sample, in luma samples.
     offset: (f32, f32),
 }
 
@@ -164,11 +164,11 @@ impl ChromaGrid {
     }
 }
 
-/// A sink that gets every frame turned upright.
+/// A sink that rotates every frame.
 pub struct RotatingSink<'a> {
-    /// Where the frames go.
+    /// Receives the rotated frames.
     pub sink: &'a mut dyn Sink,
-    /// How they are turned.
+    /// The rotation to apply.
     pub orientation: Orientation,
 }
 
@@ -225,8 +225,7 @@ mod tests {
         }
     }
 
-    /// A frame whose luma and chroma grow evenly to the right and downwards, so that every sample
-    /// between two others is known.
+    /// A frame with linear gradients in luma and chroma, so that interpolated values are known.
     fn ramp(size: FrameSize, yuv: YuvFormat) -> Frame {
         let grid = ChromaGrid::of(yuv, size);
         let luma = (0..size.height).flat_map(|y| (0..size.width).map(move |x| 40 + 4 * x + 6 * y));
@@ -257,7 +256,7 @@ mod tests {
                     let [a, b, c, d] = matrix.map(|value| value as f32);
                     let right = if a + c < 0.0 { to.width as f32 - 1.0 } else { 0.0 };
                     let bottom = if b + d < 0.0 { to.height as f32 - 1.0 } else { 0.0 };
-                    // At the border there is nothing to interpolate with.
+                    // There is nothing to interpolate with at the border.
                     for j in 1..grid.height - 1 {
                         for i in 1..grid.width - 1 {
                             let x = i as f32 * grid.step.0 + grid.offset.0 - right;
@@ -286,7 +285,7 @@ mod tests {
             let size = FrameSize::new(6, 4);
             let chroma = ChromaGrid::of(format, size);
             let bytes = size.pixels() + 2 * chroma.width * chroma.height;
-            // Extreme values next to each other, which every rounding and filter would change.
+            // Neighbouring extremes, which any rounding or filter would change.
             let samples: Vec<u8> = (0..bytes).map(|at| (at * 151 % 256) as u8).collect();
             let frame = Frame::yuv8(size, format, samples).unwrap();
             let turned = by.apply(&frame).unwrap();
@@ -295,7 +294,7 @@ mod tests {
             sorted.sort_unstable();
             before.sort_unstable();
             assert_eq!(sorted, before, "{by} of {format:?}");
-            // Four quarters, or two halves, are none.
+            // Four quarter turns, or two half turns, are the identity.
             let turns = if by == quarter { 3 } else { 1 };
             let back = (0..turns).fold(turned, |frame, _| by.apply(&frame).unwrap());
             assert_eq!(back, frame, "{by} of {format:?}");

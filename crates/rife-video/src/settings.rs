@@ -1,47 +1,48 @@
-//! HEAD settings
+//! Settings of the pipeline.
 
 use rife_runtime::{FrameSize, PixelFormat};
 
 use crate::Rational;
 
-/// What is done between the frames around a cut.
+/// What to output between the two frames around a cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CutMode {
-    /// The frame before it is held.
+    /// Repeat the frame before the cut.
     #[default]
     Hold,
-    /// One is blended into the other.
+    /// Blend the two frames.
     Blend,
 }
 
-/// How cuts and stills are told.
+/// Thresholds for cuts and still pairs.
 #[derive(Clone, Copy, Debug)]
 pub struct SceneSettings {
-    /// The score from which on a pair is a cut, %, see [`crate::Classification::score`]; infinite where
-    /// none is.
+    /// A pair with this score or a higher one is a cut, in percent; see
+    /// [`crate::Classification::score`]. Infinity disables cut detection.
     pub cut_threshold: f64,
-    /// The difference up to which a pair is a still, %; with 0 only equal frames are.
+    /// A pair whose difference is at most this is still, in percent; see
+    /// [`crate::Classification::difference`]. With 0, only identical frames are still.
     pub still_threshold: f64,
-    /// What is done at a cut.
+    /// What to output at a cut.
     pub cut_mode: CutMode,
 }
 
-/// How a job runs.
+/// Settings of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Cuts and stills.
+    /// Cut and still detection.
     pub scenes: SceneSettings,
-    /// The size of all frames.
+    /// Size of all frames.
     pub size: FrameSize,
-    /// The format of the input's frames.
+    /// Format of the source frames.
     pub input: PixelFormat,
-    /// The format of the output's frames.
+    /// Format of the output frames.
     pub format: PixelFormat,
-    /// Bytes that all frames between reading and writing may take; the least possible is used if
-    /// that is more, see [`Queues`].
+    /// Memory for all frames between source and sink, in bytes. If the shortest queues need more,
+    /// they are used anyway; see [`crate::Queues`].
     pub memory: u64,
-    /// Output frames that are there already: neither made nor written.
+    /// Number of output frames that exist already; they are neither interpolated nor written.
     pub skip: i64,
-    /// How long the last frame is shown where the source does not say, s.
+    /// Duration of the last frame if the source does not state it, in s.
     pub frame_time: Rational,
 }

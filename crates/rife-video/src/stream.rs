@@ -1,4 +1,4 @@
-//! HEAD stream
+//! The ends of a pipeline: a source and a sink of frames.
 
 use std::sync::Arc;
 
@@ -7,38 +7,38 @@ use rife_runtime::Frame;
 use crate::pool::Pool;
 use crate::{Rational, Result};
 
-/// A frame of the source.
+/// A source frame.
 #[derive(Clone, Debug)]
 pub struct SourceFrame {
-    /// Its samples.
+    /// The samples.
     pub frame: Arc<Frame>,
-    /// When it is shown, s.
+    /// Presentation time, in s.
     pub time: Rational,
-    /// How long it is shown were it the last, s; `None` where the source does not say.
+    /// Duration if this is the last frame, in s; `None` if the source does not state it.
     pub duration: Option<Rational>,
 }
 
-/// Where frames come from.
+/// A source of frames.
 pub trait Source: Send {
-    /// The next frame, later than the one before; `None` at the end. `pool` has frames of the
-    /// input's size and format to fill.
+    /// Returns the next frame, which is later than the previous one; `None` at the end. `pool`
+    /// supplies frames of the input's size and format to fill.
     ///
     /// # Errors
-    /// When the source cannot be read.
+    /// If the source cannot be read.
     fn next(&mut self, pool: &Pool<'_>) -> Result<Option<SourceFrame>>;
 }
 
-/// Where frames go.
+/// A destination for frames.
 pub trait Sink: Send {
-    /// Takes the next frame, shown `ticks` after the first in the timeline's time base. `left` is
-    /// the source's frame at or before it.
+    /// Writes output frame `number`, which is shown `ticks` after the first one, in the time base
+    /// of the timeline. `left` is the source frame at or before it.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If the frame cannot be written.
     fn put(&mut self, number: i64, ticks: i64, frame: &Frame, left: &Frame) -> Result<()>;
 
-    /// Frames of the output's format that it holds at most, between calls and during one: they
-    /// count towards [`Settings::memory`].
+    /// Maximum number of output frames that the sink holds, between calls and during one. They
+    /// count towards [`crate::Settings::memory`].
     fn buffered(&self) -> usize {
         0
     }

@@ -1,56 +1,57 @@
-//! HEAD timeline
+//! The output timeline: which frames to interpolate, and when they are shown. All arithmetic is
+//! exact.
 
 use crate::rate::Rate;
 use crate::{Error, Rational, Result};
 
-/// Where an output frame lies between the frames of the source.
+/// Position of an output frame relative to the source frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Position {
-    /// On a frame of the source: it is passed on.
+    /// On a source frame, which passes through unchanged.
     Frame,
-    /// Between a frame and the next, so far from the first: above 0 and below 1.
+    /// Between a source frame and the next one, at this timestep in (0, 1).
     Between(f32),
-    /// After the source's last frame, which is held.
-    StreamContents,
+    /// After the last source frame, which repeats.
+    Repeat,
 }
 
-/// A frame of the output.
+/// An output frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OutputFrame {
-    /// Where it lies.
+    /// Position relative to the source frames.
     pub position: Position,
-    /// Its time since the first frame, in ticks of the output's time base.
+    /// Time since the first frame, in ticks of the output's time base.
     pub ticks: i64,
 }
 
-/// Lays out the output's frames, pair by pair.
+/// Computes the output timeline pair by pair.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     rate: Rate,
-    /// Seconds of a tick of the output.
+    /// Length of an output tick, in s.
     tick: Rational,
-    /// The time of the first source frame, s.
+    /// Time of the first source frame, in s.
     first: Option<Rational>,
-    /// Source frames seen.
+    /// Source frames so far.
     frame: i64,
-    /// OutputFrame frames laid out.
+    /// Output frames so far.
     frame_count: i64,
-    /// Ticks from an output frame to the next, between the last two source frames.
+    /// Ticks between output frames, in the latest pair.
     spacing: Option<i64>,
-    /// When the last output frame was shown, and when it ends, in ticks.
+    /// Start and end of the last output frame, in ticks.
     last: Option<(i64, i64)>,
-    /// The output frame before the next one, in ticks.
+    /// Time of the latest output frame, in ticks.
     previous: Option<i64>,
-    /// The shortest interval between two output frames, in ticks.
+    /// Shortest interval between two output frames, in ticks.
     shortest: Option<i64>,
-    /// How far the source's end may be from where it is stated, s: containers round times.
+    /// Rounding error of the source's end, in s.
     rounding: Wide,
 }
 
-/// Ticks a second are kept below what containers can hold.
+/// Maximum ticks per second; containers store 32 bits.
 const MOST_TICKS: i64 = 1 << 30;
 
-/// Ticks a second that suffice for a start that no common tick expresses exactly.
+/// Ticks per second if no common tick can express the start exactly.
 const FINE_TICKS: i64 = 90_000;
 
 /// Products of arbitrary rates and times exceed 64 bits.
@@ -60,18 +61,18 @@ fn wide(value: Rational) -> Wide {
     Wide::new_raw(i128::from(*value.numer()), i128::from(*value.denom()))
 }
 
-/// A time in ticks of `tick` s, to the nearest.
+/// Rounds a time to ticks of `tick` s.
 fn in_ticks(time: Wide, tick: Rational) -> i64 {
     let ticks = (time / wide(tick)).round().to_integer();
     i64::try_from(ticks).unwrap_or(i64::MAX)
 }
 
 impl Timeline {
-    /// A timeline of a source whose times are multiples of `time_base`, in s; of one at a constant
-    /// rate that is the time of a frame.
+    /// Creates the timeline for a source whose times are multiples of `time_base`, in s. For a
+    /// source of constant rate, that is the frame duration.
     ///
     /// # Errors
-    /// [`Error::Refused`] where the output's times would need ticks finer than containers have.
+    /// [`Error::Refused`] if the output times need finer ticks than containers have.
     pub fn new(rate: Rate, time_base: Rational) -> Result<Self> {
         let tick = match rate {
             Rate::Factor(k) => time_base / *k.numer(),
@@ -100,8 +101,8 @@ impl Timeline {
         })
     }
 
-    /// States that the source's times are rounded to multiples of `unit` s: its end is known no
-    /// better, and a rounding error at the end must not become an output frame.
+    /// Declares that source times are rounded to multiples of `unit` s, so that a rounding error of
+    /// the source's end does not become an output frame.
     #[must_use]
     pub fn with_end_rounding(mut self, unit: Rational) -> Self {
         self.rounding = match self.rate {
@@ -111,23 +112,23 @@ impl Timeline {
         self
     }
 
-    /// Seconds of a tick of the output: 1/n.
+    /// Length of an output tick, in s; always 1/n.
     pub fn tick(&self) -> Rational {
         self.tick
     }
 
-    /// OutputFrame frames laid out so far.
+    /// Number of output frames so far.
     pub fn frame_count(&self) -> i64 {
         self.frame_count
     }
 
-    /// The output from a source frame on, which lies at `time`, up to the next, which lies at
-    /// `next`, both in s.
+    /// Returns the output frames from the source frame at `time` up to the next one at `next`, in
+    /// s.
     pub fn pair(&mut self, time: Rational, next: Rational) -> Vec<OutputFrame> {
         self.lay_out(time, next, false)
     }
 
-    /// The output from the source's last frame on, which lasts for `duration` s.
+    /// Returns the output frames from the last source frame on, which lasts `duration` s.
     pub fn last(&mut self, time: Rational, duration: Rational) -> Vec<OutputFrame> {
         let spacing = self.spacing;
         let outputs = self.lay_out(time, time + duration, true);
@@ -136,7 +137,7 @@ impl Timeline {
             Rate::Slow(k) => (time + duration - self.first.unwrap_or(time)) * k,
             Rate::Fps(fps) => Rational::from(self.frame_count) / fps,
         };
-        // With a factor that is not whole the last may begin just before the source ends.
+        // With a fractional factor, the last frame may start just before the source ends.
         self.last = outputs.last().map(|last| {
             let usual = spacing.into_iter().chain(self.spacing).min().unwrap_or(1).max(1);
             let end = (end / self.tick).round().to_integer();
@@ -145,13 +146,12 @@ impl Timeline {
         outputs
     }
 
-    /// When the last output frame is shown and when it ends, in ticks of the output; `None` before
-    /// the last was laid out.
+    /// Start and end of the last output frame, in ticks; `None` before [`Self::last`].
     pub fn last_frame(&self) -> Option<(i64, i64)> {
         self.last
     }
 
-    /// The shortest interval between two output frames so far, s; `None` before the second.
+    /// Shortest interval between two output frames so far, in s; `None` before the second one.
     pub fn shortest_interval(&self) -> Option<Rational> {
         self.shortest.map(|ticks| self.tick * ticks)
     }
@@ -166,10 +166,10 @@ impl Timeline {
             Rate::Fps(fps) => wide(fps).recip(),
         };
         self.spacing = Some(in_ticks(spacing, self.tick));
-        // A frame that would start within the rounding error of the source's end is not in it.
+        // A frame that would start within the rounding error of the end is not output.
         let end = if last { next - self.rounding } else { next };
         loop {
-            // Where the next output frame lies between this source frame and the next, and when.
+            // Timestep between this source frame and the next, and presentation time.
             let made = Wide::from(i128::from(self.frame_count));
             let (t, at, done) = match self.rate {
                 Rate::Factor(k) | Rate::Slow(k) => {
@@ -193,7 +193,7 @@ impl Timeline {
             let ticks = in_ticks(at, self.tick);
             outputs.push(OutputFrame {
                 position: match () {
-                    () if last && !at_frame => Position::StreamContents,
+                    () if last && !at_frame => Position::Repeat,
                     () if at_frame => Position::Frame,
                     () => Position::Between((near as f32).min(1.0 - f32::EPSILON)),
                 },
@@ -210,8 +210,8 @@ impl Timeline {
     }
 }
 
-/// The tick of an output at a constant rate. It divides the source's time base, so that the
-/// output's start can be given exactly: the output has the rate, not the source's clock.
+/// The tick of an output at constant rate. It divides the time base of the source, so that the
+/// start of the output can be expressed exactly: only the rate is that of the output.
 fn fps_tick(fps: Rational, time_base: Rational) -> Rational {
     let (a, b) = (*fps.numer(), *time_base.denom());
     let common = i128::from(a / gcd(a, b)) * i128::from(b);
@@ -222,13 +222,13 @@ fn fps_tick(fps: Rational, time_base: Rational) -> Rational {
     Rational::new(1, ticks)
 }
 
-/// The greatest common divisor.
+/// Greatest common divisor.
 pub(crate) fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Nearer to a frame than this part of the way to the next is on the frame: containers round
-/// times, and a frame that is passed on is better than one made.
+/// A timestep below this counts as 0: containers round times, and a source frame is better than an
+/// interpolated one.
 const NEAR: f64 = 1.0 / 512.0;
 
 #[cfg(test)]

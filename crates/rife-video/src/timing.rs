@@ -1,37 +1,36 @@
-//! HEAD timing
+//! Frame times of a container: what it states, and how rounded times are corrected.
 
 use crate::Rational;
 use crate::ffmpeg::Probed;
 use crate::timeline::gcd;
 
-/// What the container states about the frames.
+/// What a container states about frame times.
 #[derive(Clone, Copy, Debug)]
 pub struct ContainerTiming {
-    /// Seconds of a tick of the container.
+    /// Length of a tick, in s.
     pub time_base: Rational,
-    /// Frames a second, where the container states a constant rate.
+    /// The constant frame rate, in frames per second, if the container states one.
     pub rate: Option<Rational>,
-    /// How long a frame is shown where nothing states it, s.
+    /// Frame duration if nothing else states it, in s.
     pub frame_time: Rational,
-    /// Frames that the container lists.
+    /// Number of frames, if the container states it.
     pub frames: Option<u64>,
-    /// When the stream ends, s, on the timeline of the frames' times.
+    /// End of the stream in s, in the timeline of the frame times.
     pub end: Option<Rational>,
-    /// Where the timeline of the frames' times starts on the container's clock, s, if that clock
-    /// starts at 0.
+    /// Zero of the frame times on the container's clock, in s, if that clock starts at 0.
     pub origin: Option<Rational>,
-    /// Whether a frame may be stored as two packets, one for each field.
+    /// Whether a frame may be stored as two packets, one per field.
     pub fields: bool,
 }
 
-/// Farther from the average rate than this is not the rate.
+/// The stated rate counts as constant if the average is within this of it.
 const SAME_RATE: (i64, i64) = (1, 500);
 
-/// A grid's ticks a second are kept below this, so that an output's finer ticks still fit.
+/// Maximum ticks per second of a grid, so that the finer ticks of the output still fit.
 const GRID_TICKS: i64 = 1 << 22;
 
 impl ContainerTiming {
-    /// What a container states about a video; `default_rate` is taken where it states no rate.
+    /// Reads the timing of a probed file. `default_rate` is used if the container states no rate.
     pub fn new(source: &Probed, default_rate: Rational) -> Self {
         let video = &source.video;
         let stated = video.rate.or(video.avg_rate).unwrap_or(default_rate);
@@ -41,7 +40,7 @@ impl ContainerTiming {
             off < limit && off > -limit
         };
         let constant = match video.avg_rate {
-            // ffprobe rounds the lowest common rate of coarse times: 24/1 for 24000/1001.
+            // With coarse times, ffprobe reports a rounded `r_frame_rate`: 24/1 for 24000/1001.
             Some(average) if near(average) && *average.denom() == 1001 => Some(average),
             Some(average) => video.rate.filter(|_| near(average)),
             None => video.rate,
@@ -57,8 +56,7 @@ impl ContainerTiming {
         }
     }
 
-    /// The rate that times are moved to, where the container rounds them so coarsely that a
-    /// constant rate does not look like one.
+    /// The rate to snap times to, if the container rounds times of a constant rate.
     fn grid(&self) -> Option<Rational> {
         self.rate.filter(|rate| {
             let frame_in_ticks = (self.time_base * rate).recip();
@@ -67,13 +65,14 @@ impl ContainerTiming {
         })
     }
 
-    /// Ticks a second that express the container's times and those of a rate.
+    /// Ticks per second that express both the container's times and those of `rate`.
     fn common(&self, rate: Rational) -> i64 {
         let (a, b) = (*self.time_base.denom(), *rate.numer());
         (a / gcd(a, b)).saturating_mul(b)
     }
 
-    /// Seconds of which every time is a multiple: the time base, or what fits a constant rate, too.
+    /// A tick of which every time is a multiple, in s: the time base, refined if times snap to a
+    /// rate.
     pub fn tick(&self) -> Rational {
         match self.grid() {
             None => self.time_base,
@@ -81,13 +80,13 @@ impl ContainerTiming {
         }
     }
 
-    /// How long the last frame is shown, where the container states `duration`, s: a constant rate
-    /// is exact, what is stated is rounded.
+    /// Corrects the stated duration of the last frame, in s: at a constant rate it is a multiple of
+    /// the frame duration.
     pub(crate) fn exact_duration(&self, duration: Rational) -> Rational {
         let Some(rate) = self.rate else { return duration };
         let frames = (duration * rate).round();
         let off = duration - frames / rate;
-        // The start and the end of the frame may each be off by a tick; ffprobe's seconds have six
+        // The start and the end may each be off by one tick, and ffprobe prints seconds with six
         // decimals.
         let rounding = self.time_base * 2 + Rational::new(1, 1_000_000);
         let exact = frames >= Rational::from(1) && off <= rounding && off >= -rounding;
@@ -95,20 +94,21 @@ impl ContainerTiming {
     }
 }
 
-/// Makes times grow, and moves them to the rate that they were rounded from.
+/// Makes frame times strictly increasing, and snaps them to the constant rate that the container
+/// rounded.
 #[derive(Clone, Debug)]
 pub(crate) struct Times {
     grid: Option<Rational>,
-    /// The constant rate, frames a second.
+    /// Constant frame rate, in frames per second.
     rate: Option<Rational>,
     frame_time: Rational,
-    /// What times were rounded to, s.
+    /// Unit that the container rounds times to, in s.
     tick: Rational,
     /// A time on the grid.
     anchor: Option<Rational>,
     first: Option<Rational>,
     last: Option<Rational>,
-    /// Frames that are missing between those there are, at the constant rate.
+    /// Number of frames missing in gaps between frames, at the constant rate.
     missing: u64,
 }
 
@@ -126,7 +126,7 @@ impl Times {
         }
     }
 
-    /// The time of the next frame, later than the one before.
+    /// Returns the time of the next frame, which is later than the previous one.
     pub(crate) fn next(&mut self, time: Option<Rational>) -> Rational {
         let zero = Rational::from(0);
         let follows = self.last.map_or(zero, |last| last + self.frame_time);
@@ -140,7 +140,7 @@ impl Times {
                 if off <= self.tick && off >= -self.tick {
                     on_grid
                 } else {
-                    // After a jump of the clock the grid lies elsewhere.
+                    // The grid moves when the clock jumps.
                     self.anchor = Some(time);
                     time
                 }
@@ -159,21 +159,21 @@ impl Times {
         time
     }
 
-    /// The step to a frame that is stated to be shown no later than the one before, s: some ticks,
-    /// as containers with coarser ticks must tell the two apart.
+    /// Step to a frame whose stated time is not later than the previous one, in s. Several ticks,
+    /// so that containers with coarser ticks can keep the two apart.
     fn least_step(&self) -> Rational {
         let ticks = (self.frame_time / 16 / self.tick).floor();
         self.tick * ticks.max(Rational::from(1))
     }
 
-    /// Frames that are missing between those there are and up to the end of the stream, at a
-    /// constant rate; 0 without one.
+    /// Number of frames missing between frames and before the end of the stream; 0 without a
+    /// constant rate.
     pub(crate) fn lost(&self, end: Option<Rational>) -> u64 {
         let after = self.last.zip(end).map(|(last, end)| end - last - self.frame_time);
         self.missing + after.map_or(0, |time| self.frames_in(time))
     }
 
-    /// Frames that fit before the first, if the container's clock starts at 0.
+    /// Number of frames that fit before the first one, if the container's clock starts at 0.
     pub(crate) fn lost_before(&self, origin: Option<Rational>) -> u64 {
         self.first.zip(origin).map_or(0, |(first, origin)| self.frames_in(origin + first))
     }
@@ -211,7 +211,7 @@ mod tests {
             assert_eq!(times.next(Some(rounded)), exact);
         }
         assert_eq!(times.lost(Some(r(10_000, 1) / rate + r(7, 1000))), 0);
-        // One that lies elsewhere stays there.
+        // A time off the grid is kept.
         let last = r(10_000, 1) / rate;
         assert_eq!(times.next(Some(last + r(12, 1000))), last + r(12, 1000));
     }
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(mkv.exact_duration(r(41, 1000)), ntsc.recip());
         assert_eq!(mkv.exact_duration(r(125, 1000)), r(3, 1) / ntsc);
         assert_eq!(of(r(1, 15_360), r(30, 1)).exact_duration(r(33_334, 1_000_000)), r(1, 30));
-        // A last frame that stays for some other time stays that long.
+        // A last frame with any other duration keeps it.
         assert_eq!(mkv.exact_duration(r(2060, 1000)), r(2060, 1000));
         let varying = timing(r(1, 1000), None, ntsc.recip());
         assert_eq!(varying.exact_duration(r(42, 1000)), r(42, 1000));

@@ -1,4 +1,4 @@
-//! YUV4MPEG2: frames of video as they are, with a line of text before them.
+//! YUV4MPEG2 (Y4M): uncompressed frames with text headers.
 
 use std::io::{self, BufRead, Write};
 
@@ -7,29 +7,29 @@ use rife_runtime::{Frame, FrameSize};
 use crate::pool::Pool;
 use crate::{Colour, Planes, Rational, RawFormat, frames};
 
-/// What the first line says.
+/// The stream header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Y4mHeader {
-    /// How frames lie.
+    /// Frame format.
     pub raw: RawFormat,
-    /// Frames a second; `None` where the stream does not say.
+    /// Frames per second, if stated.
     pub rate: Option<Rational>,
-    /// Width of a pixel over its height; `None` where the stream does not say.
+    /// Pixel aspect ratio (width / height), if stated.
     pub sample_aspect: Option<Rational>,
-    /// What samples mean.
+    /// Colour properties.
     pub colour: Colour,
-    /// Whether fields are interlaced.
+    /// Whether frames are interlaced.
     pub interlaced: bool,
 }
 
-/// The longest line that is read.
+/// Longest accepted line, in bytes.
 const LONGEST: usize = 4096;
 
 fn invalid(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 
-/// A line without its end; `None` at the end of the stream.
+/// Reads a line without its terminator; `None` at the end of the stream.
 fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     loop {
@@ -55,13 +55,13 @@ fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
 }
 
 impl Y4mHeader {
-    /// Reads the first line.
+    /// Reads the stream header.
     ///
     /// # Errors
-    /// When the stream cannot be read, is no Y4M, or has a layout that is not known
+    /// If the stream cannot be read, is not Y4M, or has an unknown layout
     /// ([`io::ErrorKind::InvalidData`]).
     pub fn read(from: &mut impl BufRead) -> io::Result<Self> {
-        // What is no Y4M may have no line, and must not be read to its end.
+        // Other streams may have no line break, and must not be read to the end.
         let start = from.fill_buf()?;
         let magic = b"YUV4MPEG2";
         let seen = start.len().min(magic.len());
@@ -117,10 +117,10 @@ impl Y4mHeader {
         Ok(header)
     }
 
-    /// Writes the first line.
+    /// Writes the stream header.
     ///
     /// # Errors
-    /// When it cannot be written; [`io::ErrorKind::Unsupported`] for red, green and blue.
+    /// If writing fails; [`io::ErrorKind::Unsupported`] for RGB.
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let FrameSize { width, height } = self.raw.size;
         let (n, d) = self.rate.map_or((25, 1), |r| (*r.numer(), *r.denom()));
@@ -144,7 +144,7 @@ impl Y4mHeader {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, "Y4M has no RGB"));
             }
         };
-        // What older readers know the depths by.
+        // Older readers take the depth from this extension.
         let also = match (self.raw.planes, depth) {
             (Planes::Yuv420 | Planes::Yuv422 | Planes::Yuv444, 10..) => {
                 format!(" XYSCSS={}P{depth}", layout.split('p').next().unwrap_or_default())
@@ -164,7 +164,7 @@ impl Y4mHeader {
     }
 }
 
-/// `30000:1001`; nothing where a side is 0.
+/// Parses `30000:1001`; `None` if a side is 0.
 fn ratio(text: &str) -> Option<Rational> {
     let (a, b) = text.split_once(':')?;
     let (a, b): (i64, i64) = (a.parse().ok()?, b.parse().ok()?);
@@ -199,7 +199,7 @@ fn of_layout(name: &str) -> Option<(Planes, u8, Option<&'static str>)> {
 /// Reads the next frame; `None` at the end of the stream.
 ///
 /// # Errors
-/// When the stream cannot be read, is broken, or ends within a frame.
+/// If the stream cannot be read, is malformed, or ends within a frame.
 pub(crate) fn read_frame(from: &mut impl BufRead, pool: &Pool<'_>) -> io::Result<Option<Frame>> {
     let Some(line) = line(from)? else { return Ok(None) };
     if line != "FRAME" && !line.starts_with("FRAME ") {
@@ -214,7 +214,7 @@ pub(crate) fn read_frame(from: &mut impl BufRead, pool: &Pool<'_>) -> io::Result
 /// Writes a frame.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If writing fails.
 pub fn write_frame(to: &mut impl Write, frame: &Frame) -> io::Result<()> {
     to.write_all(b"FRAME\n")?;
     frames::write(to, frame)

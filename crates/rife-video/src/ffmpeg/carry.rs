@@ -1,21 +1,22 @@
-//! HEAD carry
+//! How the streams and tags of the original get into each container. ffmpeg reports what it cannot
+//! write only at the end of a long job, so it is never asked to.
 
 use crate::ffmpeg::media::Stream;
 
 /// How a stream gets into a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Transfer {
-    /// As it is.
+    /// Copied.
     Copy,
-    /// By this encoder, with further options.
+    /// Encoded with this encoder and further options.
     Encode(&'static str, Vec<(&'static str, String)>),
-    /// As a file in the file, with this ending of its name and of this type.
+    /// As an attachment, with this file extension and MIME type.
     Attach(&'static str, &'static str),
     /// Not at all.
     Drop,
 }
 
-/// ffmpeg's name of the container of an ending; that of .m4v by itself would take H.264 alone.
+/// ffmpeg's muxer for a file extension. The default one for .m4v only accepts H.264.
 pub(super) fn muxer(container: &str) -> Option<&'static str> {
     Some(match container {
         "mp4" | "m4v" => "mp4",
@@ -27,7 +28,7 @@ pub(super) fn muxer(container: &str) -> Option<&'static str> {
     })
 }
 
-/// How sound gets into a container.
+/// How audio gets into a container.
 pub(super) fn audio(container: &str, stream: &Stream) -> Transfer {
     let codec = stream.codec.as_str();
     let common = ["aac", "ac3", "eac3", "mp1", "mp2", "mp3", "dts"].contains(&codec);
@@ -88,7 +89,7 @@ pub(super) fn audio(container: &str, stream: &Stream) -> Transfer {
     match container {
         "mov" if lossless => Transfer::Encode("alac", vec![]),
         "mkv" if lossless => Transfer::Encode("flac", vec![]),
-        // Opus knows the places of loudspeakers by fewer names than others.
+        // The channel layouts of Opus.
         "webm" => {
             let places = "aformat=channel_layouts=7.1|6.1|5.1|5.0|quad|3.0|stereo|mono";
             Transfer::Encode("libopus", vec![bits(80, 510), ("filter", places.into())])
@@ -135,7 +136,7 @@ pub(super) fn subtitles(container: &str, codec: &str) -> Transfer {
     }
 }
 
-/// How a cover gets into a container. ffmpeg drops it silently from .mov.
+/// How a cover picture gets into a container. ffmpeg drops it silently from .mov.
 pub(super) fn picture(container: &str, codec: &str) -> Transfer {
     match (container, codec) {
         ("mp4" | "m4v", "mjpeg" | "png" | "bmp") => Transfer::Copy,
@@ -146,7 +147,7 @@ pub(super) fn picture(container: &str, codec: &str) -> Transfer {
     }
 }
 
-/// How a stream of data gets into a container.
+/// How a data stream gets into a container.
 pub(super) fn data(container: &str, stream: &Stream) -> Transfer {
     match container {
         "mp4" | "m4v" | "mov" if stream.codec == "bin_data" && stream.tag == "gpmd" => {
@@ -156,8 +157,8 @@ pub(super) fn data(container: &str, stream: &Stream) -> Transfer {
     }
 }
 
-/// Whether a container has a field for a tag of the file without QuickTime's own metadata, which
-/// has one for every name.
+/// Whether a container has a field for a global tag without QuickTime metadata, which accepts any
+/// name.
 pub(super) fn tag(container: &str, key: &str) -> bool {
     let key = key.to_lowercase();
     let common = ["title", "artist", "album", "comment", "genre", "copyright", "date", "location"];

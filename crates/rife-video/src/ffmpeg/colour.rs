@@ -1,4 +1,4 @@
-//! HEAD colour
+//! Colour properties of streams that do not state them.
 
 use rife_runtime::FrameSize;
 
@@ -6,8 +6,8 @@ use crate::ffmpeg::media::Video;
 use crate::ffmpeg::working_format::WorkingFormat;
 use crate::{Colour, Planes};
 
-/// What samples mean where nothing is stated: BT.709 from 720 rows or 1280 columns on, else BT.601;
-/// limited range; chroma at the left.
+/// Colour properties of an untagged stream: BT.709 from 720 rows or 1280 columns on, otherwise
+/// BT.601; limited range; chroma on the left.
 pub fn default_colour(size: FrameSize) -> Colour {
     let hd = size.height >= 720 || size.width >= 1280;
     let pal = matches!(size.height, 576 | 288);
@@ -24,7 +24,7 @@ pub fn default_colour(size: FrameSize) -> Colour {
     }
 }
 
-/// What a stream's samples mean: as it says, and by custom where it does not.
+/// Colour properties of a stream: those stated, and defaults for the others.
 pub fn effective_colour(video: &Video, working: &WorkingFormat) -> Colour {
     let default = default_colour(video.size);
     let stated = video.colour.clone();
@@ -34,9 +34,9 @@ pub fn effective_colour(video: &Video, working: &WorkingFormat) -> Colour {
         && ["png", "apng", "tiff", "bmp", "jpeg2000", "gif"].contains(&video.codec.as_str());
     let wide = stated.matrix.as_deref().is_some_and(|matrix| matrix.starts_with("bt2020"));
     let location = match video.pix_fmt.starts_with("yuvj") || picture {
-        // JPEG's chroma lies in the middle.
+        // JPEG chroma is centred.
         true => "center",
-        // See BT.2100.
+        // BT.2100.
         false if wide && working.raw.planes == Planes::Yuv420 => "topleft",
         false => "left",
     };

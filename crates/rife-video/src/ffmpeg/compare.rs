@@ -1,4 +1,4 @@
-//! HEAD compare
+//! Compares an output with its original, and reports what was lost.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,15 +16,15 @@ use crate::ffmpeg::report::{Change, Difference, report_lines};
 use crate::ffmpeg::table::Support;
 use crate::{Orientation, Result};
 
-/// What is meant to differ.
+/// Intended differences.
 struct Expectations {
     target: Target,
     streams: Vec<StreamPlan>,
     chapters: Option<&'static str>,
     timecode: TimecodePlan,
-    /// Change frames were applied_orientation.
+    /// Rotation that was applied to the frames.
     applied_orientation: Orientation,
-    /// Features whose loss was reported already.
+    /// Features whose loss has been reported.
     reported: Vec<Feature>,
 }
 
@@ -41,27 +41,27 @@ impl Expectations {
     }
 }
 
-/// Compares a finished output with its original. Each line starts with item the user loses.
+/// Compares a finished output with its original. Returns one line per loss.
 ///
 /// # Errors
-/// When one of the two cannot be read.
+/// If one of the files cannot be read.
 pub fn differences(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
     let Some((path, source)) = mux.original else { return Ok(Vec::new()) };
     let Some(mut expectations) = Expectations::new(mux, source) else { return Ok(Vec::new()) };
     let input = contents::read(programs, path, source)?;
     let written = probe(programs, mux.output)?;
     if written.video.codec == "h264" && programs.version < (6, 0) {
-        // ffprobe reads these from H.264 since that release only.
+        // ffprobe reads these from H.264 since 6.0.
         expectations.reported.extend([Feature::Mastering, Feature::LightLevels]);
     }
     let output = contents::read(programs, mux.output, &written)?;
     Ok(report_lines(&compare(&input, Some(&output), &expectations)))
 }
 
-/// What a video will lose, as far as that is known before it is written.
+/// The losses known before the output is written, one line each.
 ///
 /// # Errors
-/// When the original cannot be read.
+/// If the original cannot be read.
 pub fn expected_losses(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
     let Some((path, source)) = mux.original else { return Ok(Vec::new()) };
     let Some(expectations) = Expectations::new(mux, source) else { return Ok(Vec::new()) };
@@ -69,10 +69,10 @@ pub fn expected_losses(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>
     Ok(report_lines(&compare(&input, None, &expectations)))
 }
 
-/// What an output that is not a container loses of a file.
+/// The losses in an output that is not a container, one line each.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// If the file cannot be read.
 pub fn losses_without_container(
     programs: &Programs,
     path: &Path,
@@ -104,7 +104,7 @@ pub fn losses_without_container(
     Ok(report_lines(&compare(&input, None, &expectations)))
 }
 
-/// All differences that are not intended. Without an output, those that the table expects.
+/// Returns all unintended differences; without an output, those that the table predicts.
 fn compare(
     input: &Contents,
     output: Option<&Contents>,
@@ -135,7 +135,7 @@ impl Findings<'_> {
         }
     }
 
-    /// Something that the output does not have. The table says reason.
+    /// Adds a feature that the output lacks, with the reason from the table.
     fn lost(&mut self, feature: Feature, item: String) {
         match self.expectations.target.support(feature) {
             Support::Intended => {}
@@ -149,7 +149,7 @@ impl Findings<'_> {
         }
     }
 
-    /// Whether something is lost without looking at the output.
+    /// Whether the target never supports the feature.
     fn is_always_lost(&self, feature: Feature) -> bool {
         matches!(self.expectations.target.support(feature), Support::No(_))
     }
@@ -166,7 +166,7 @@ impl Findings<'_> {
                     self.add(Change::Lost, feature, stream_name(stream), reason.clone());
                     continue;
                 }
-                StreamPlan::Support(_) => {
+                StreamPlan::Keep(_) => {
                     let number = seen.entry(feature).or_default();
                     *number += 1;
                     first = *number == 1;
@@ -189,9 +189,9 @@ impl Findings<'_> {
         }
     }
 
-    /// What is known of a stream before it is written.
+    /// Predicts the losses of a stream before the output is written.
     fn predict_stream(&mut self, stream: &StreamContents, plan: &StreamPlan) {
-        if let StreamPlan::Support(Transfer::Encode(encoder, _)) = plan {
+        if let StreamPlan::Keep(Transfer::Encode(encoder, _)) = plan {
             let item = format!("{} to {encoder}", stream.codec);
             self.codec(plan::feature(stream.kind), item);
         }
@@ -208,7 +208,7 @@ impl Findings<'_> {
         }
     }
 
-    /// A stream that had to be encoded anew.
+    /// Adds a stream that had to be re-encoded.
     fn codec(&mut self, feature: Feature, item: String) {
         let reason = format!("{} does not hold the codec", self.expectations.target);
         self.add(Change::Changed, feature, item, reason);
@@ -233,7 +233,7 @@ impl Findings<'_> {
         let of = format!(" of stream {}", stream.index);
         self.tags(Feature::StreamTag, &of, &stream.tags, Some(&other.tags));
         for flag in stream.dispositions.difference(&other.dispositions) {
-            // Where there are no flags, players start with the first stream of a kind.
+            // Without flags, players choose the first stream of a kind.
             if flag != "default" || !first {
                 self.lost(Feature::Disposition, format!("{flag}{of}"));
             }
@@ -287,7 +287,7 @@ impl Findings<'_> {
         }
     }
 
-    /// A property of the main video stream.
+    /// Compares a property of the main video stream.
     fn property(
         &mut self,
         feature: Feature,
@@ -303,7 +303,7 @@ impl Findings<'_> {
             {
                 return;
             }
-            // Of samples that become luma and chroma, or that have no chroma.
+            // RGB is converted to YUV, or has no chroma.
             Feature::Range | Feature::Matrix | Feature::ChromaLocation if input.rgb => return,
             _ => {}
         }
@@ -363,7 +363,7 @@ impl Findings<'_> {
     }
 }
 
-/// Whether a property has the value that players assume for an untagged stream.
+/// Whether players assume this value for an untagged stream.
 fn is_assumed_default(feature: Feature, value: &str, target: Target, input: &Contents) -> bool {
     let file = target.is_container();
     let sdr = ["bt709", "smpte170m", "bt470bg", "bt470m", "iec61966-2-1"].contains(&value);
@@ -376,16 +376,16 @@ fn is_assumed_default(feature: Feature, value: &str, target: Target, input: &Con
     }
 }
 
-/// Whether two values of a tag mean the same.
+/// Whether two tag values are equivalent.
 fn same_tag_value(key: &str, a: &str, b: &str) -> bool {
     match key {
-        // Fractions of a second come and go.
+        // Containers differ in fractions of a second.
         "creation_time" => a.get(..19) == b.get(..19),
         _ => a == b,
     }
 }
 
-/// Change a stream is called in a list.
+/// Name of a stream in a report.
 fn stream_name(stream: &StreamContents) -> String {
     let file = stream.tags.get("filename");
     match (file, stream.codec.as_str(), stream.tag.as_str()) {

@@ -1,4 +1,4 @@
-//! What a file holds beside its samples, as ffprobe reports it.
+//! The contents of a file other than its samples, as reported by ffprobe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,33 +13,33 @@ use crate::ffmpeg::media::{Probed, StreamKind};
 use crate::ffmpeg::programs::{self, Programs, run_program};
 use crate::{Error, Result};
 
-/// Tags by their names in lower case.
+/// Tags by lower-case name.
 pub(super) type Tags = BTreeMap<String, String>;
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Contents {
-    /// All streams, the main video among them, in order.
+    /// All streams in order, including the main video.
     pub(super) streams: Vec<StreamContents>,
-    /// The place of the main video stream in the file.
+    /// Index of the main video stream.
     pub(super) main: usize,
-    /// Properties of the main video stream, in words.
+    /// Properties of the main video stream, as text.
     pub(super) video: BTreeMap<Feature, String>,
-    /// Whether the samples are red, green and blue.
+    /// Whether the samples are RGB.
     pub(super) rgb: bool,
-    /// Whether chroma has fewer rows than luma, so that its place matters.
+    /// Whether chroma is vertically subsampled, so that its location matters.
     pub(super) subsampled: bool,
-    /// The size of the frames as they are stored.
+    /// Frame size as stored.
     pub(super) size: FrameSize,
-    /// Tags of the file.
+    /// Global tags.
     pub(super) tags: Tags,
-    /// Starts in ms and titles.
+    /// Start in ms, and title.
     pub(super) chapters: Vec<(i64, String)>,
     /// Tags of programs.
     pub(super) programs: Vec<String>,
 }
 
-/// A stream.
+/// The contents of a stream.
 #[derive(Clone, Debug)]
 pub(super) struct StreamContents {
     pub(super) index: usize,
@@ -52,7 +52,7 @@ pub(super) struct StreamContents {
     pub(super) side_data: BTreeSet<String>,
 }
 
-/// Tags that describe how a file was written, which another writing changes.
+/// Tags that describe how a file was written; they always change.
 const WRITER_TAGS: &[&str] = &[
     "encoder",
     "major_brand",
@@ -75,7 +75,7 @@ const WRITER_TAGS: &[&str] = &[
     "stereo_mode",
 ];
 
-/// Side data that is a part of the encoding, or that is compared by other means.
+/// Side data that belongs to the encoding, or is compared by other means.
 const ENCODER_SIDE_DATA: &[&str] = &[
     "CPB properties",
     "AVPanScan",
@@ -97,10 +97,10 @@ const ENCODER_SIDE_DATA: &[&str] = &[
     "unknown",
 ];
 
-/// Reads what a file holds. `probed` is what is known of it already.
+/// Reads the contents of a file that was probed.
 ///
 /// # Errors
-/// When ffprobe cannot read it.
+/// If ffprobe cannot read it.
 pub(super) fn read(programs: &Programs, path: &Path, probed: &Probed) -> Result<Contents> {
     let ask = |what: &[&str]| -> Result<Value> {
         let mut command = Command::new(&programs.ffprobe);
@@ -146,7 +146,7 @@ impl Contents {
             tags(program).into_iter().map(|(key, value)| format!("{key} {value:?}"))
         });
         let mut tags = raw.get("format").map(tags).unwrap_or_default();
-        // The first stream's language of a tag is the tag.
+        // Of a tag in several languages, the first one counts.
         let translated: Vec<_> =
             tags.keys().filter(|key| without_language(key) != **key).cloned().collect();
         for key in translated {
@@ -177,7 +177,7 @@ impl Contents {
     }
 }
 
-/// A tag's name without a language: `location-eng`.
+/// Removes the language from a tag name such as `location-eng`.
 fn without_language(key: &str) -> &str {
     match key.rsplit_once('-') {
         Some((name, language)) if language.len() == 3 && !name.is_empty() => name,
@@ -195,7 +195,7 @@ fn tags(value: &Value) -> Tags {
         let key = key.to_lowercase().replace(' ', "_");
         let value = value.as_str()?.trim();
         let undetermined = key == "language" && value == "und";
-        // Cameras put their own name there, and ffmpeg its own.
+        // Cameras write their own name here, ffmpeg writes its own.
         let own = key == "software" && value.starts_with("Lavf");
         let of_writing = own || WRITER_TAGS.contains(&without_language(&key));
         (!undetermined && !of_writing && !value.is_empty()).then(|| (key, value.to_owned()))
@@ -206,7 +206,7 @@ fn tags(value: &Value) -> Tags {
 fn dispositions(stream: &Value) -> BTreeSet<String> {
     let flags = stream.get("disposition").and_then(Value::as_object);
     let flags = flags.into_iter().flatten().filter(|(name, value)| {
-        // Whether it is a cover decides what kind of stream it is.
+        // This flag is reflected in the kind of the stream.
         value.as_i64() == Some(1) && *name != "attached_pic"
     });
     flags.map(|(name, _)| name.clone()).collect()
@@ -218,7 +218,7 @@ fn side_data(value: &Value) -> BTreeSet<String> {
     names.filter(|name| !ENCODER_SIDE_DATA.contains(name)).map(str::to_owned).collect()
 }
 
-/// What is known of the main video stream, in words that are equal where the meaning is.
+/// Properties of the main video stream, as text that is equal if the meaning is.
 fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<Feature, String> {
     let video = &probed.video;
     let mut found = BTreeMap::new();
@@ -291,7 +291,7 @@ fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<
     found
 }
 
-/// Whether samples of a format of ffmpeg's have transparency. A palette may have.
+/// Whether a pixel format has alpha. Palettes may have, but are not counted.
 fn has_alpha(pix_fmt: &str) -> bool {
     ["yuva", "gbrap", "rgba", "bgra", "argb", "abgr", "ya8", "ya16", "ayuv", "vuya"]
         .iter()

@@ -1,4 +1,4 @@
-//! HEAD decode
+//! The decoder command, and the log messages that it prints.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::ffmpeg::media::Probed;
 use crate::ffmpeg::programs::{self, Programs};
 use crate::ffmpeg::working_format::WorkingFormat;
 
-/// The decoder of a file: frames on standard output, and the time of each among the messages.
+/// The decoder command: raw frames on standard output, and their times in the log.
 pub fn decode_command(
     programs: &Programs,
     path: &Path,
@@ -18,16 +18,16 @@ pub fn decode_command(
     let mut command = Command::new(&programs.ffmpeg);
     command
         .args(["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"])
-        // However much of a damaged file is lost, the rest is wanted.
+        // Continue however much of a damaged file is lost.
         .args(["-max_error_rate", "1"])
-        // As it lies in the file: how it is turned is told apart from it.
+        // Rotation is handled separately.
         .arg("-noautorotate");
     source.access.limit(&mut command).arg("-i").arg(programs::file(path));
     command
         .args(["-map", &format!("0:{}", source.video.index)])
         .args(programs.passthrough())
         .args(["-vf", "showinfo=checksum=0"])
-        // Frames of a variable rate may be nearer to each other than its average says.
+        // In video of variable rate, frames may be closer than the average rate suggests.
         .args(["-enc_time_base", if programs.version >= (7, 0) { "demux" } else { "-1" }])
         .args(["-sws_flags", "accurate_rnd+full_chroma_int+bitexact"])
         .args(["-f", "rawvideo", "-pix_fmt", &working.pix_fmt, "pipe:1"]);
@@ -35,7 +35,7 @@ pub fn decode_command(
     command
 }
 
-/// See [`Probed::together`].
+/// See [`Probed::timing_streams`].
 pub(super) fn select_timing_streams(command: &mut Command, input: usize, source: &Probed) {
     let streams = source.timing_streams();
     if streams.is_empty() {
@@ -47,21 +47,21 @@ pub(super) fn select_timing_streams(command: &mut Command, input: usize, source:
     command.args(["-c", "copy", "-f", "null", "-"]);
 }
 
-/// What the decoder says of a frame.
+/// A log message of the showinfo filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShowInfo {
-    /// Seconds of a tick, from now on.
+    /// Length of a tick from now on, in s.
     TimeBase(Rational),
     /// The next frame.
     Frame {
-        /// When it is shown, in ticks; `None` where the container does not say.
+        /// Presentation time, in ticks; `None` if the container does not state it.
         pts: Option<i64>,
-        /// How long, in ticks; `None` where the container does not say.
+        /// Duration, in ticks; `None` if the container does not state it.
         duration: Option<i64>,
     },
 }
 
-/// Reads a message of the decoder's; `None` for one of another kind.
+/// Parses a log message; `None` if it is not from showinfo.
 pub fn parse_showinfo(line: &str) -> Option<ShowInfo> {
     if !line.contains("showinfo") {
         return None;

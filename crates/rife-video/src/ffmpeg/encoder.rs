@@ -1,4 +1,4 @@
-//! HEAD encoder
+//! Chooses the encoder.
 
 use crate::ffmpeg::colour::default_colour;
 use crate::ffmpeg::encoder_args;
@@ -7,7 +7,7 @@ use crate::ffmpeg::encoding::{Encoding, EncodingRequest};
 use crate::ffmpeg::programs::{Programs, run_program};
 use crate::{Error, Planes, RawFormat, Result};
 
-/// A codec, and who encodes it, the best first.
+/// Encoders of each codec, in order of preference.
 const CODECS: &[(&str, &[&str])] = &[
     ("h264", &["libx264", "h264_nvenc", "h264_videotoolbox", "h264_qsv", "libopenh264"]),
     ("hevc", &["libx265", "hevc_nvenc", "hevc_videotoolbox", "hevc_qsv"]),
@@ -19,10 +19,10 @@ const CODECS: &[(&str, &[&str])] = &[
     ("mjpeg", &["mjpeg"]),
 ];
 
-/// Chooses the encoder, its format and its words.
+/// Chooses the encoder, its pixel format and its arguments.
 ///
 /// # Errors
-/// [`Error::Refused`] where ffmpeg has no such encoder or an argument makes no sense.
+/// [`Error::Refused`] if ffmpeg has no such encoder, or an argument is invalid.
 pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Result<Encoding> {
     let encoders = encoders(programs)?;
     let available = |name: &str| encoders.iter().any(|encoder| encoder == name);
@@ -44,7 +44,7 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
         let by = known.unwrap_or_else(|| vec![codec.as_str()]);
         let several = by.len() > 1;
         let by = by.into_iter().filter(|name| available(name));
-        // Who asks for one encoder gets it, or hears from it why not.
+        // An encoder chosen by name is used regardless; it reports unsupported sizes itself.
         { by }.find(|name| !several || supports_size(name, request.raw)).map(str::to_owned)
     };
     let Some(encoder) = wanted.iter().find_map(of_codec) else {
@@ -63,7 +63,7 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     let mut notes = Vec::new();
     let hardware = encoder_args::upload_device(&encoder);
     let formats = match hardware {
-        // What can be uploaded.
+        // Formats that can be uploaded.
         Some(_) => vec!["nv12".to_owned(), "p010le".into()],
         None => formats(programs, &encoder)?,
     };
@@ -85,7 +85,7 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     let mut lost = Vec::new();
     args.extend(encoder_args::hdr_args(&encoder, request.hdr, &colour, &mut notes, &mut lost));
     if encoder == "libx265" || encoder.starts_with("hevc_") {
-        // The tag that Apple's players know H.265 by.
+        // Apple's players require this tag for H.265.
         args.extend(["-tag:v".into(), "hvc1".into()]);
     }
     if let Some(extra) = request.extra {
@@ -116,7 +116,7 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     Ok(Encoding { encoder, pix_fmt, raw, colour, args, segment_ext, container, rate, notes, lost })
 }
 
-/// The names of ffmpeg's video encoders.
+/// Names of ffmpeg's video encoders.
 fn encoders(programs: &Programs) -> Result<Vec<String>> {
     let mut command = programs.ffmpeg();
     command.arg("-encoders");
@@ -130,7 +130,7 @@ fn encoders(programs: &Programs) -> Result<Vec<String>> {
     Ok(lines.collect())
 }
 
-/// The formats that an encoder takes; empty where it does not say.
+/// Pixel formats of an encoder; empty if it does not list them.
 fn formats(programs: &Programs, encoder: &str) -> Result<Vec<String>> {
     let mut command = programs.ffmpeg();
     command.args(["-h", &format!("encoder={encoder}")]);
@@ -140,7 +140,7 @@ fn formats(programs: &Programs, encoder: &str) -> Result<Vec<String>> {
     Ok(line.unwrap_or_default().split_whitespace().map(str::to_owned).collect())
 }
 
-/// Whether an encoder takes frames of a size.
+/// Whether an encoder supports the frame size.
 fn supports_size(encoder: &str, raw: &RawFormat) -> bool {
     let (w, h) = (raw.size.width, raw.size.height);
     encoder != "libsvtav1" || (w >= 64 && h >= 64 && w % 2 == 0 && h % 2 == 0)

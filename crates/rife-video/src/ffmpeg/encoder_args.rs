@@ -1,4 +1,5 @@
-//! HEAD encoder_args
+//! Arguments of the encoders: quality, colour properties and HDR metadata. Each encoder has options
+//! of its own.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +10,7 @@ use crate::ffmpeg::feature::Feature;
 use crate::ffmpeg::hdr::{Hdr, MasteringDisplay};
 use crate::{Colour, Error, Planes, RawFormat, Result};
 
-/// The kind of device that frames are uploaded to before this encoder takes them.
+/// The device type that frames must be uploaded to for this encoder.
 pub(super) fn upload_device(encoder: &str) -> Option<&'static str> {
     match encoder.rsplit_once('_') {
         Some((_, "vaapi")) => Some("vaapi"),
@@ -18,7 +19,7 @@ pub(super) fn upload_device(encoder: &str) -> Option<&'static str> {
     }
 }
 
-/// Quality values that an encoder accepts. Encoders clip others, or fail on the first frame.
+/// Valid quality values of an encoder. Encoders clip others, or fail at the first frame.
 fn quality_range(encoder: &str) -> RangeInclusive<f64> {
     let hardware = encoder.rsplit_once('_').map_or("", |(_, kind)| kind);
     let av1 = encoder.starts_with("av1");
@@ -33,7 +34,7 @@ fn quality_range(encoder: &str) -> RangeInclusive<f64> {
             "amf" if !av1 => 0.0..=51.0,
             "vaapi" | "vulkan" if !av1 => 0.0..=52.0,
             "videotoolbox" => 1.0..=100.0,
-            // Of librav1e and of AV1 in hardware; of others ffmpeg knows.
+            // For librav1e and AV1 in hardware; ffmpeg checks others itself.
             _ => 0.0..=255.0,
         },
     }
@@ -51,7 +52,7 @@ fn check_quality(encoder: &str, quality: f64) -> Result<()> {
     )))
 }
 
-/// Words for quality and speed.
+/// Arguments for quality and speed.
 pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Result<Vec<String>> {
     let mut args: Vec<String> = Vec::new();
     let mut add = |key: &str, value: String| args.extend([key.to_owned(), value]);
@@ -74,14 +75,14 @@ pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Resu
         "libx264" | "libx264rgb" => {
             add("-crf", crf(17.0));
             add("-preset", preset("medium"));
-            // Looking ahead in a thread of its own it made another file of the same frames in one
-            // run of twenty, on a busy machine: a job that goes on has to make the same.
+            // With a separate lookahead thread, x264 wrote a different file for the same frames in
+            // one run of twenty on a busy machine. A resumed job must reproduce the output.
             add("-x264-params", "sync-lookahead=0".into());
         }
         "libx265" => {
             add("-crf", crf(18.0));
             add("-preset", preset("medium"));
-            // It talks past ffmpeg: what it says is an error only where it is one.
+            // x265 logs to standard error directly, where any output counts as an error.
             add("-x265-params", "log-level=error".into());
         }
         "libsvtav1" => {
@@ -102,7 +103,7 @@ pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Resu
             if request.crf.is_some() {
                 return refused("--crf: --encoder-args '-b:v 8M' gives its rate");
             }
-            // Its own default is 2 Mbit/s, whatever the size.
+            // The default is 2 Mbit/s, whatever the size.
             let bits = request.rate * request.raw.size.pixels() as i64 / 5;
             add("-b:v", bits.to_integer().to_string());
         }
@@ -110,7 +111,7 @@ pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Resu
             if request.crf.is_some() {
                 return refused("--crf: it is lossless");
             }
-            // In slices ffmpeg 7.0 changes samples of odd sizes.
+            // With slices, ffmpeg 7.0 changes samples of odd sizes.
             let FrameSize { width, height } = request.raw.size;
             if width % 2 == 0 && height % 2 == 0 {
                 add("-level", "3".into());
@@ -128,7 +129,7 @@ pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Resu
         "mpeg4" => add("-q:v", crf(2.0)),
         "mjpeg" => {
             add("-q:v", crf(2.0));
-            // Newer releases take limited range only from who knows that it is unusual.
+            // Newer releases require this for limited range.
             add("-strict", "unofficial".into());
         }
         _ if hardware == "nvenc" => {
@@ -161,7 +162,7 @@ pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Resu
     Ok(args)
 }
 
-/// Words for what samples mean, to the encoder and to the frames that go into it.
+/// Arguments that state the colour properties, for the encoder and for the frames it receives.
 pub(super) fn colour_args(
     raw: &RawFormat,
     colour: &Colour,
@@ -169,11 +170,11 @@ pub(super) fn colour_args(
 ) -> Vec<String> {
     let mut args = Vec::new();
     let mut set = Vec::new();
-    // A matrix or a place of chroma is nothing that red, green and blue have.
+    // RGB has neither a matrix nor a chroma location.
     let yuv = raw.planes != Planes::Gbr;
     let options = [
         ("-color_range", "range", yuv.then_some(colour.range.as_ref()).flatten()),
-        // Which has a name of its own where nothing is luma.
+        // Without luma the matrix is `gbr`, which is not a YUV matrix.
         ("-colorspace", "colorspace", colour.matrix.as_ref().filter(|m| yuv && *m != "gbr")),
         ("-color_primaries", "color_primaries", colour.primaries.as_ref()),
         ("-color_trc", "color_trc", colour.transfer.as_ref()),
@@ -199,7 +200,7 @@ pub(super) fn colour_args(
     args
 }
 
-/// Words for high dynamic range. What there are none for is reported as lost.
+/// Arguments for HDR metadata. Metadata that the encoder cannot write is reported as lost.
 pub(super) fn hdr_args(
     encoder: &str,
     hdr: &Hdr,
@@ -209,7 +210,7 @@ pub(super) fn hdr_args(
 ) -> Vec<String> {
     if let Some(profile) = hdr.dolby_vision {
         let what = match profile {
-            // Its colours are a matrix of its own, that nothing else undoes.
+            // Profile 5 uses a colour matrix of its own, which only a Dolby Vision player can undo.
             5 => "without it the colours of this profile are wrong: convert the video first",
             _ => "what remains is what other players show",
         };
@@ -247,7 +248,8 @@ pub(super) fn hdr_args(
     vec![option.to_owned(), words.join(":")]
 }
 
-/// `G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`, in steps of 0.00002 and 0.0001 cd/m², or as they are.
+/// `G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`, as integers in units of 0.00002 and 0.0001 cd/m², or as
+/// decimals.
 fn mastering_display_param(display: &MasteringDisplay, integers: bool) -> String {
     let scaled = |value: f64, scale: f64| match integers {
         true => format!("{:.0}", value * scale),
@@ -260,7 +262,8 @@ fn mastering_display_param(display: &MasteringDisplay, integers: bool) -> String
     format!("G{green}B{blue}R{red}WP{white}L({high},{low})")
 }
 
-/// A word of ffprobe's as an option takes it: they differ for two transfer characteristics.
+/// Translates ffprobe's name of a colour property to that of an option. Two transfer
+/// characteristics differ.
 pub(super) fn option_value(option: &str, word: &str) -> String {
     match (option.starts_with("-color_trc"), word) {
         (true, "bt470m") => "gamma22".into(),
@@ -269,8 +272,7 @@ pub(super) fn option_value(option: &str, word: &str) -> String {
     }
 }
 
-/// Joins what is said twice by the options that hold an encoder's own parameters: ffmpeg would
-/// forget all but the last.
+/// Joins repeated encoder parameter options, since ffmpeg only uses the last one.
 pub(super) fn join_parameters(args: &mut Vec<String>) {
     for option in ["-x264-params", "-x265-params", "-svtav1-params"] {
         let is = |arg: &String| arg == option || *arg == format!("{option}:v");

@@ -1,9 +1,10 @@
-//! HEAD encoder_format
+//! Chooses the pixel format for an encoder.
 
 use crate::ffmpeg::encoding::EncodingRequest;
 use crate::{Planes, RawFormat};
 
-/// The frames to give, and the nearest format that the encoder takes: depth is kept before chroma.
+/// Returns the frame format to deliver and the encoder's pixel format that loses least. Depth takes
+/// precedence over chroma resolution.
 pub(super) fn nearest_format(
     request: &EncodingRequest<'_>,
     encoder: &str,
@@ -12,7 +13,7 @@ pub(super) fn nearest_format(
 ) -> (RawFormat, String) {
     let raw = *request.raw;
     let takes = |name: &str| formats.is_empty() || formats.iter().any(|format| format == name);
-    // Half the chroma of an odd side is what some encoders have no room for.
+    // Some encoders cannot subsample the chroma of an odd size.
     let odd = |planes: Planes| {
         let (x, y) = (raw.size.width % 2 == 1, raw.size.height % 2 == 1);
         let strict = !matches!(
@@ -38,7 +39,7 @@ pub(super) fn nearest_format(
         }
     }
     let planes: &[Planes] = match raw.planes {
-        // What every player shows, where colours are not finer than that already.
+        // Every player supports 4:2:0.
         Planes::Gbr => &[Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
         Planes::Gray => &[Planes::Gray, Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
         Planes::Yuv420 => &[Planes::Yuv420, Planes::Yuv422, Planes::Yuv444],
@@ -48,7 +49,7 @@ pub(super) fn nearest_format(
     let deeper = [8, 10, 12, 16].into_iter().filter(|depth| *depth >= raw.depth);
     let shallower = [12, 10, 8].into_iter().filter(|depth| *depth < raw.depth);
     let depths: Vec<u8> = match raw.planes {
-        // Of 16 bits because nothing less holds it: what is shown has 10.
+        // RGB above 8 bits is processed at 16 bits; 10 bits are enough for the output.
         Planes::Gbr if raw.depth > 8 => vec![10, 12, 16, 8],
         _ => deeper.chain(shallower).collect(),
     };
@@ -77,12 +78,12 @@ pub(super) fn nearest_format(
             return (if same { raw } else { target }, name);
         }
     }
-    // It takes what nobody here knows: ffmpeg converts.
+    // No known format: let ffmpeg convert.
     let first = formats.iter().find(|name| !name.contains("vaapi") && !name.contains("cuda"));
     (raw, first.cloned().unwrap_or_else(|| raw.pix_fmt()))
 }
 
-/// ffmpeg's names of formats that hold the same samples, the one of separate planes first.
+/// ffmpeg's names of formats with the same samples, the planar one first.
 fn equivalent_pix_fmts(raw: &RawFormat) -> Vec<String> {
     let semi = match (raw.planes, raw.depth) {
         (Planes::Yuv420, 8) => Some("nv12"),
@@ -107,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_format_that_loses_least_is_chosen() {
-        // As the encoders of ffmpeg 5.1 list what they take.
+        // Format lists of the encoders in ffmpeg 5.1.
         let nvenc = "yuv420p nv12 p010le yuv444p p016le yuv444p16le bgr0 bgra cuda";
         let qsv = "nv12 p010le qsv";
         let x264 = "yuv420p yuv422p yuv444p yuv420p10le yuv422p10le yuv444p10le gray gray10le";

@@ -1,55 +1,55 @@
-//! HEAD encoding
+//! The request for an encoder, and the encoder that was chosen.
 
 use crate::ffmpeg::feature::Feature;
 use crate::ffmpeg::hdr::Hdr;
 use crate::{Colour, Rational, RawFormat};
 
-/// What is asked for.
+/// A request for an encoder.
 #[derive(Clone, Copy, Debug)]
 pub struct EncodingRequest<'a> {
-    /// The ending of the output's name, without the dot, in lower case.
+    /// File extension of the output, in lower case and without the dot.
     pub container: &'a str,
-    /// A codec (`h264`) or one of ffmpeg's encoders (`hevc_nvenc`); by the container where there is
-    /// none.
+    /// A codec (`h264`) or an encoder of ffmpeg (`hevc_nvenc`); `None` for the default of the
+    /// container.
     pub codec: Option<&'a str>,
-    /// Quality in the encoder's own scale.
+    /// Quality on the encoder's own scale.
     pub crf: Option<f64>,
-    /// The encoder's preset.
+    /// Preset of the encoder.
     pub preset: Option<&'a str>,
-    /// Further arguments, as a shell splits them.
+    /// Further arguments, split as by a shell.
     pub extra: Option<&'a str>,
-    /// Frames as they are.
+    /// Format of the frames.
     pub raw: &'a RawFormat,
-    /// What their samples mean.
+    /// Colour properties.
     pub colour: &'a Colour,
-    /// Their high dynamic range.
+    /// HDR metadata.
     pub hdr: &'a Hdr,
-    /// Frames a second, on average.
+    /// Average frame rate, in frames per second.
     pub rate: Rational,
 }
 
-/// An encoder and its words.
+/// An encoder and its arguments.
 #[derive(Clone, Debug)]
 pub struct Encoding {
-    /// ffmpeg's name for it.
+    /// ffmpeg's name of the encoder.
     pub encoder: String,
-    /// What it encodes.
+    /// Pixel format that it encodes.
     pub pix_fmt: String,
-    /// Frames as they are to be given to it: as asked for, but that red, green and blue become
-    /// luma and chroma where it does not encode them.
+    /// Format of the frames to deliver: as requested, except that RGB becomes YUV if the encoder
+    /// does not support it.
     pub raw: RawFormat,
-    /// What the samples of these mean.
+    /// Colour properties of these frames.
     pub colour: Colour,
-    /// Its arguments.
+    /// Arguments.
     pub args: Vec<String>,
-    /// The ending of the names of segments.
+    /// File extension of the segments.
     pub segment_ext: &'static str,
-    /// The ending of the name of the video that they become.
+    /// File extension of the output.
     pub container: String,
-    /// Frames a second, on average.
+    /// Average frame rate, in frames per second.
     pub rate: Rational,
-    /// What should be known of it.
+    /// Losses and remarks to report.
     pub notes: Vec<String>,
-    /// Features that the notes report as lost.
+    /// Features that `notes` reports as lost.
     pub lost: Vec<Feature>,
 }

@@ -1,90 +1,90 @@
-//! HEAD feature
+//! Features that an output can lose, and kinds of output.
 
-/// Something that a file holds beside the samples of its main video stream.
+/// Content of a file other than the samples of its main video stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Feature {
-    /// A stream of audio.
+    /// Audio stream.
     Audio,
-    /// A stream of subtitles.
+    /// Subtitle stream.
     Subtitles,
-    /// A picture that goes with the file.
+    /// Cover picture.
     Cover,
-    /// A file in the file, such as a font.
+    /// Attached file, such as a font.
     Attachment,
-    /// A stream of anything else.
+    /// Data stream.
     Data,
-    /// A video stream beside the main one.
+    /// Another video stream.
     OtherVideo,
     /// Chapters and their titles.
     Chapters,
-    /// The names of a broadcast program.
+    /// Names of a broadcast program.
     Program,
-    /// The timecode of the first frame.
+    /// Start timecode.
     Timecode,
-    /// A tag of the file.
+    /// Global tag.
     Tag,
-    /// A tag of a stream.
+    /// Stream tag.
     StreamTag,
-    /// What a stream is for: default, forced, a commentary.
+    /// Stream disposition: default, forced, commentary.
     Disposition,
     /// Transparency.
     Alpha,
-    /// How a player turns and mirrors the picture.
+    /// Rotation and mirroring.
     Orientation,
-    /// The shape of pixels.
+    /// Pixel aspect ratio.
     SampleAspect,
-    /// Limited or full range.
+    /// Colour range: limited or full.
     Range,
-    /// The matrix between RGB and luma and chroma.
+    /// Matrix between RGB and YUV.
     Matrix,
-    /// The primaries of colour.
+    /// Colour primaries.
     Primaries,
-    /// The transfer characteristics.
+    /// Transfer characteristics.
     Transfer,
-    /// Where chroma lies.
+    /// Chroma sample location.
     ChromaLocation,
-    /// The display that the video was mastered on.
+    /// Mastering display.
     Mastering,
-    /// The light levels of the content.
+    /// Content light levels.
     LightLevels,
     /// Dolby Vision.
     DolbyVision,
     /// Dynamic HDR metadata, such as HDR10+.
     DynamicHdr,
-    /// An ICC profile.
+    /// ICC profile.
     IccProfile,
-    /// How two views of a stereoscopic video lie in its frames.
+    /// Layout of stereoscopic video.
     Stereo,
-    /// The projection of a spherical video.
+    /// Projection of spherical video.
     Spherical,
     /// Captions within the video stream.
     ClosedCaptions,
     /// Parameters of synthetic film grain.
     FilmGrain,
-    /// Which field of interlaced frames comes first.
+    /// Field order of interlaced video.
     FieldOrder,
     /// Other side data of a stream.
     SideData,
 }
 
-/// A kind of output.
+/// Kind of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// An MP4 file.
+    /// MP4 file.
     Mp4,
-    /// A QuickTime file.
+    /// QuickTime file.
     Mov,
-    /// A Matroska file.
+    /// Matroska file.
     Matroska,
-    /// A WebM file.
+    /// WebM file.
     WebM,
-    /// An AVI file.
+    /// AVI file.
     Avi,
     /// PNG pictures.
     Png,
     /// Pictures in another format.
     Pictures,
-    /// A Y4M stream.
+    /// Y4M stream.
     Y4m,
     /// Raw video.
     Raw,

@@ -1,20 +1,20 @@
-//! HEAD hdr
+//! Static HDR metadata.
 
 use std::collections::BTreeMap;
 
-/// What a video says of its high dynamic range.
+/// HDR metadata of a video.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Hdr {
-    /// The display it was made on.
+    /// Mastering display.
     pub mastering: Option<MasteringDisplay>,
-    /// The brightest pixel and the brightest frame on average, cd/m².
+    /// Maximum content light level and maximum frame-average light level, in cd/m².
     pub content_light: Option<(u32, u32)>,
-    /// The profile of Dolby Vision, where it is that.
+    /// Dolby Vision profile.
     pub dolby_vision: Option<u32>,
 }
 
 impl Hdr {
-    /// What is known here, and what `other` knows beyond it.
+    /// Fills missing values from `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -25,12 +25,12 @@ impl Hdr {
     }
 }
 
-/// The colours of the display that a video was made on, see SMPTE ST 2086.
+/// Mastering display, see SMPTE ST 2086.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MasteringDisplay {
-    /// Chromaticities x and y of red, green, blue and white.
+    /// Chromaticities (x, y) of red, green, blue and white.
     pub primaries: [[f64; 2]; 4],
-    /// The least and the most luminance, cd/m².
+    /// Minimum and maximum luminance, in cd/m².
     pub luminance: [f64; 2],
 }
 
@@ -44,7 +44,7 @@ impl std::fmt::Display for MasteringDisplay {
     }
 }
 
-/// What the side data of a frame says of high dynamic range.
+/// HDR metadata in the side data of a frame.
 pub(super) fn hdr_from_frame(frame: &serde_json::Value) -> Hdr {
     let list = frame.get("side_data_list").cloned().unwrap_or_default();
     hdr_from_side_data(&serde_json::from_value::<Vec<_>>(list).unwrap_or_default())

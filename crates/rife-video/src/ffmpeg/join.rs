@@ -1,4 +1,4 @@
-//! HEAD join
+//! Joins segments into a video, with the other streams of the original.
 
 use std::process::Command;
 
@@ -11,15 +11,15 @@ use crate::ffmpeg::plan::{self, StreamPlan, TimecodePlan};
 use crate::ffmpeg::programs::{self, Programs, run_program};
 use crate::{Orientation, Rational, Result};
 
-/// Joins segments with everything else of the original, in the folder of the list of segments;
-/// `what` names the work in errors. Returns what should be known of the output.
+/// Joins segments with the other streams of the original. ffmpeg runs in the folder of the segment
+/// list; `what` names the operation in errors. Returns remarks to report.
 ///
 /// # Errors
-/// When ffmpeg cannot write the output.
+/// If ffmpeg cannot write the output.
 pub fn join(programs: &Programs, mux: &Mux<'_>, what: &str) -> Result<Vec<String>> {
     if let Some((path, source)) = mux.original {
         for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
-            let StreamPlan::Support(Transfer::Attach(ending, _)) = fate else { continue };
+            let StreamPlan::Keep(Transfer::Attach(ending, _)) = fate else { continue };
             let mut command = programs.ffmpeg();
             command.arg("-y");
             source.access.limit(&mut command).arg("-i").arg(programs::file(path));
@@ -37,13 +37,13 @@ pub fn join(programs: &Programs, mux: &Mux<'_>, what: &str) -> Result<Vec<String
     Ok(notes)
 }
 
-/// The command that joins segments, and what should be known of it.
+/// Returns the command that joins the segments, and remarks to report.
 pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>) {
     let mut command = programs.ffmpeg();
     let mut notes = Vec::new();
     let container = mux.container.to_ascii_lowercase();
     let container = container.as_str();
-    // However much of damaged sound is lost, the rest is kept.
+    // Continue however much of damaged audio is lost.
     command.args(["-y", "-max_error_rate", "1"]);
     let turned = mux.applied_orientation != Orientation::IDENTITY;
     let stored = mux.original.filter(|_| !turned);
@@ -55,8 +55,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         let micros = (mux.offset * 1_000_000).round().to_integer();
         command.args(["-itsoffset", &format!("{}us", micros)]);
     }
-    // What the list names is looked for in_other_program it, and a "?" in a folder's name ends what ffmpeg
-    // takes for the folder.
+    // Names in the list are relative to it, and ffmpeg ends the folder's path at a "?".
     let list = std::path::absolute(mux.list).unwrap_or_else(|_| mux.list.into());
     command.args(["-protocol_whitelist", "file", "-format_whitelist", "concat,mov,matroska,nut"]);
     command.args(["-f", "concat", "-safe", "0", "-i"]);
@@ -79,11 +78,14 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         command.args(["-metadata:s:v:0", &format!("rotate={turned}")]);
     }
     if let Some(aspect) = mux.sample_aspect.filter(|aspect| *aspect != Rational::from(1)) {
-        // Of pixels; ffmpeg's -aspect is of the integers picture.
-        let integers = aspect * Rational::new(mux.size.width as i64, mux.size.height as i64);
-        command.args(["-aspect:v:0", &format!("{}:{}", integers.numer(), integers.denom())]);
+        // ffmpeg's -aspect is the display aspect ratio.
+        let display_aspect = aspect * Rational::new(mux.size.width as i64, mux.size.height as i64);
+        command.args([
+            "-aspect:v:0",
+            &format!("{}:{}", display_aspect.numer(), display_aspect.denom()),
+        ]);
     }
-    // Codecs that do not carry their colours leave them to the container.
+    // Some codecs do not store colour properties and leave them to the container.
     let colour = mux.colour;
     for (option, word) in [
         ("-color_range:v:0", &colour.range),
@@ -96,7 +98,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         }
     }
     if matches!(container, "mp4" | "m4v" | "mov") {
-        // FLAC and TrueHD in MP4 were long called experimental.
+        // FLAC and TrueHD in MP4 were experimental for long.
         command.args(["-strict", "experimental"]);
         let quicktime = mux.original.is_some_and(|(_, source)| plan::quicktime_tags(mux, source));
         let tags = if quicktime { "+use_metadata_tags" } else { "" };
@@ -104,20 +106,20 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         command.args(["-video_track_timescale", &mux.time_scale.to_string()]);
     }
     command.args(["-disposition:v:0", &dispositions(mux)]);
-    // The same job gives the same bytes: no number drawn at random, no date.
+    // The same job must write the same bytes: no random numbers, no dates.
     command.args(["-fflags", "+bitexact"]);
     if container == "avi" {
-        // It has one clock for all, from the first frame on.
+        // AVI has one clock for all streams, which starts at the first frame.
         command.args(["-avoid_negative_ts", "disabled"]);
-        // Else it gets empty frames, up to a rate that ffmpeg finds.
+        // Otherwise ffmpeg guesses a higher rate, and inserts empty frames.
         command.args(["-r:v:0", &format!("{}/{}", mux.rate.numer(), mux.rate.denom())]);
     }
-    // All is at hand: nothing has to be held back for a stream that lags.
+    // All packets are available, so none must be flushed early for a stream that lags.
     command.args(["-max_interleave_delta", "0"]);
     if let Some(muxer) = carry::muxer(container) {
         command.args(["-f", muxer]);
     }
-    // Beside the list it is named from there, as the list is.
+    // An output in the folder of the list is named relative to it, as the segments are.
     match mux.output.file_name().filter(|_| mux.output.parent() == mux.list.parent()) {
         Some(name) => _ = command.arg(file_in_folder(name)),
         None => _ = command.arg(programs::file(mux.output)),
@@ -128,7 +130,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     (command, notes)
 }
 
-/// The original's streams.
+/// Adds the streams of the original.
 fn streams(
     command: &mut Command,
     mux: &Mux<'_>,
@@ -137,11 +139,11 @@ fn streams(
     notes: &mut Vec<String>,
 ) {
     let (mut audio, mut subtitles, mut pictures, mut data, mut files) = (0, 0, 1, 0, 0);
-    // Where each stream of the output comes from, ours first.
+    // Source of each output stream, starting with the video.
     let mut from = vec![source.video.index];
     let mut covers = Vec::new();
     for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
-        let StreamPlan::Support(carry) = fate else { continue };
+        let StreamPlan::Keep(carry) = fate else { continue };
         let (kind, number) = match stream.kind {
             StreamKind::Audio => ("a", &mut audio),
             StreamKind::Subtitle => ("s", &mut subtitles),
@@ -196,24 +198,24 @@ fn streams(
     timecode(command, mux, container, source);
 }
 
-/// Whether a stream starts 10 ms or more before or after the picture.
+/// Whether a stream starts at least 10 ms before or after the video.
 fn starts_offset(source: &Probed, stream: &Stream) -> bool {
     let main = source.streams.iter().find(|main| main.index == source.video.index);
     let starts = main.and_then(|main| Some((main.start?, stream.start?)));
     starts.is_some_and(|(a, b)| (a - b) * 100 >= 1.into() || (b - a) * 100 >= 1.into())
 }
 
-/// The filter that says how long the last frame is shown.
+/// Bitstream filter that sets the duration of the last frame.
 fn last_frame_filter(last: &LastFrame, offset: Rational, container: &str) -> String {
     let seconds = |time: Rational| *time.numer() as f64 / *time.denom() as f64;
-    // The list gives starts in millionths, and Matroska's times are thousandths.
+    // The list has microseconds, Matroska milliseconds.
     let near = (last.duration / 2).min(Rational::new(1, 500));
     let time = offset + last.time;
     let number = last.number;
     let duration = seconds(last.duration);
     let mut decoded = "DTS".to_owned();
     let duration = match container {
-        // What PTS counts depends on the release: thousandths, or ticks of the segments.
+        // The unit of PTS depends on the release: milliseconds, or ticks of the segments.
         "mkv" | "webm" => {
             let (time, near) = (seconds(time), seconds(near));
             let is =
@@ -224,8 +226,8 @@ fn last_frame_filter(last: &LastFrame, offset: Rational, container: &str) -> Str
                 is("TB")
             )
         }
-        // What is decoded last may be shown before it, and ends the track as well: decoded as late
-        // as it can be, it lasts as long as it can.
+        // The packet decoded last may be shown earlier, but also ends the track. It is decoded as
+        // late as possible, so that it can last as long as possible.
         _ => {
             let (from, length) = (seconds(time - near), seconds(last.time + last.duration));
             let (start, end) = (seconds(offset), seconds(time + last.duration));
@@ -242,7 +244,7 @@ fn last_frame_filter(last: &LastFrame, offset: Rational, container: &str) -> Str
     format!("setts=pts=PTS:dts={}:duration={}", escaped(&decoded), escaped(&duration))
 }
 
-/// Removes tags that describe the original's encoding and file, which are others now.
+/// Removes tags that describe the encoding and the file of the original.
 fn stale_tags(command: &mut Command, mux: &Mux<'_>, source: &Probed) {
     for key in ["major_brand", "minor_version", "compatible_brands"] {
         command.args(["-metadata", &format!("{key}=")]);
@@ -252,7 +254,7 @@ fn stale_tags(command: &mut Command, mux: &Mux<'_>, source: &Probed) {
             command.args(["-metadata:s:v:0", &format!("{key}{language}=")]);
         }
     }
-    // Transparency is lost, and a player would look for it.
+    // Alpha is lost, but a player would look for it.
     for key in ["encoder", "_STATISTICS_TAGS", "_STATISTICS_WRITING_APP", "alpha_mode"] {
         command.args(["-metadata:s:v:0", &format!("{key}=")]);
     }
@@ -261,7 +263,7 @@ fn stale_tags(command: &mut Command, mux: &Mux<'_>, source: &Probed) {
     }
 }
 
-/// Writes the timecode where the container has it.
+/// Writes the timecode, if the container supports it.
 fn timecode(command: &mut Command, mux: &Mux<'_>, container: &str, source: &Probed) {
     let code = match plan::timecode(mux, source) {
         TimecodePlan::None => return,
@@ -275,7 +277,7 @@ fn timecode(command: &mut Command, mux: &Mux<'_>, container: &str, source: &Prob
     command.args(["-metadata:s:v:0", &format!("reel_name={}", reel.unwrap_or_default())]);
 }
 
-/// What the video is for: the default one, and what the original was.
+/// Dispositions of the video: default, and those of the original.
 fn dispositions(mux: &Mux<'_>) -> String {
     let main = mux.original.and_then(|(_, source)| {
         source.streams.iter().find(|stream| stream.index == source.video.index)
@@ -285,7 +287,7 @@ fn dispositions(mux: &Mux<'_>) -> String {
     others.fold("default".to_owned(), |all, name| format!("{all}+{name}"))
 }
 
-/// A file of the folder that ffmpeg runs in, whatever its name is.
+/// A file in the working folder of ffmpeg, whatever its name.
 fn file_in_folder(name: &std::ffi::OsStr) -> std::ffi::OsString {
     let mut file = std::ffi::OsString::from("file:");
     file.push(name);

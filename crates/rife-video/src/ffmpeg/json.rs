@@ -1,4 +1,4 @@
-//! HEAD json
+//! The JSON output of ffprobe, and its number formats.
 
 use std::collections::BTreeMap;
 
@@ -80,19 +80,19 @@ pub(super) struct RawStream {
     pub(super) side_data_list: Vec<BTreeMap<String, serde_json::Value>>,
 }
 
-/// A tag, whatever the case of its name: Matroska's are in capitals.
+/// Finds a tag, ignoring case: Matroska's are in capitals.
 pub(super) fn tag<'a>(tags: &'a BTreeMap<String, String>, name: &str) -> Option<&'a String> {
     tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-/// `30000/1001`; nothing where a side is 0 or less, or not a number.
+/// Parses `30000/1001`; `None` unless both sides are positive.
 pub(super) fn parse_ratio(text: Option<&str>, by: char) -> Option<Rational> {
     let (a, b) = text?.split_once(by)?;
     let (a, b): (i64, i64) = (a.parse().ok()?, b.parse().ok()?);
     (a > 0 && b > 0).then(|| Rational::new(a, b))
 }
 
-/// `12.345000`, exactly.
+/// Parses `12.345000` exactly.
 pub(super) fn parse_seconds(text: Option<&str>) -> Option<Rational> {
     let text = text?;
     let (text, negative) = match text.strip_prefix('-') {
@@ -108,7 +108,7 @@ pub(super) fn parse_seconds(text: Option<&str>) -> Option<Rational> {
     Some(if negative { -value } else { value })
 }
 
-/// A time in ticks, where ffprobe gives it so, else as seconds with six decimals.
+/// A time from ticks if given, otherwise from seconds with six decimals.
 pub(super) fn exact_time(
     ticks: Option<i64>,
     base: Rational,
@@ -119,7 +119,7 @@ pub(super) fn exact_time(
     Some(ticks.map_or(stated, |ticks| base * ticks))
 }
 
-/// `00:00:12.345000000`, exactly.
+/// Parses `00:00:12.345000000` exactly.
 pub(super) fn parse_clock(text: &str) -> Option<Rational> {
     let mut parts = text.trim().splitn(3, ':');
     let (hours, minutes): (i64, i64) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);

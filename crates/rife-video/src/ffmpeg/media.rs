@@ -1,4 +1,4 @@
-//! HEAD media
+//! What ffprobe reports about a file.
 
 use rife_runtime::FrameSize;
 use std::collections::BTreeMap;
@@ -7,32 +7,32 @@ use crate::ffmpeg::access::Access;
 use crate::ffmpeg::hdr::Hdr;
 use crate::{Colour, Orientation, Rational};
 
-/// A file with a video stream.
+/// A probed file with a video stream.
 #[derive(Clone, Debug)]
 pub struct Probed {
-    /// Names of the container's format, as `mov,mp4,m4a,3gp,3g2,mj2`.
+    /// Names of the demuxer, as in `mov,mp4,m4a,3gp,3g2,mj2`.
     pub container: String,
-    /// When the earliest stream starts, s.
+    /// Start of the earliest stream, in s.
     pub start: Rational,
     /// All streams, in order.
     pub streams: Vec<Stream>,
     /// The main video stream.
     pub video: Video,
-    /// Chapters.
+    /// Number of chapters.
     pub chapters: usize,
-    /// Tags of the file.
+    /// Global tags.
     pub tags: BTreeMap<String, String>,
-    /// What commands that read it may open.
+    /// What commands that read the file may open.
     pub(crate) access: Access,
 }
 
 impl Probed {
-    /// The streams that ffmpeg is made to use together wherever it uses one of them. In containers
-    /// whose times may jump it counts them from the first of the streams that it uses, and not of
-    /// all: that picture and sound are read apart must not change what they are to each other.
-    /// None in others.
+    /// The streams that every ffmpeg command must select together. In containers whose clock may
+    /// jump, ffmpeg counts times from the earliest stream selected instead of the earliest of all.
+    /// Video and audio are read by separate commands and must stay in sync. Empty for other
+    /// containers.
     pub(crate) fn timing_streams(&self) -> Vec<usize> {
-        // Ogg's are counted so by ffmpeg 6 and newer.
+        // For Ogg this applies to ffmpeg 6 and later.
         if !self.clock_may_jump() {
             return Vec::new();
         }
@@ -42,7 +42,7 @@ impl Probed {
             stream.index == self.video.index || sound && !stream.codec.is_empty()
         };
         let first = self.streams.iter().filter(main).filter_map(|stream| stream.start).min();
-        // Text is sparse, and waited for: it counts where it comes first.
+        // Subtitles are sparse; they count if they start first.
         let text = |stream: &&Stream| {
             let text = stream.kind == StreamKind::Subtitle && !stream.in_other_program;
             text && !stream.codec.is_empty() && stream.start < first && stream.start.is_some()
@@ -51,22 +51,22 @@ impl Probed {
         used.map(|stream| stream.index).collect()
     }
 
-    /// Whether the container's clock may jump, as in recordings that were joined: ffmpeg corrects
-    /// frames' times for that while it reads, and the stated start and end do not belong together.
-    /// These are the demuxers that ffmpeg marks with `AVFMT_TS_DISCONT`.
+    /// Whether the container's clock may jump, as in joined recordings: ffmpeg corrects frame times
+    /// while reading, and the stated start and end do not belong together. These are the demuxers
+    /// with ffmpeg's flag `AVFMT_TS_DISCONT`.
     pub fn clock_may_jump(&self) -> bool {
         const JUMPING: &[&str] =
             &["mpegts", "mpegtsraw", "mpeg", "ogg", "hls", "dhav", "live_flv", "ty"];
         self.container.split(',').any(|name| JUMPING.contains(&name))
     }
 
-    /// Where ffmpeg's times start on the container's clock, s; `None` where that clock may start
+    /// Zero of ffmpeg's times on the container's clock, in s; `None` if that clock may start
     /// anywhere. Matroska's starts at 0.
     pub(crate) fn clock_origin(&self) -> Option<Rational> {
         self.container.split(',').any(|name| name == "matroska").then_some(self.start)
     }
 
-    /// What ffmpeg counts times from, s.
+    /// Zero of ffmpeg's times, in s.
     pub(super) fn origin(&self) -> Rational {
         let together = self.timing_streams();
         let used = self.streams.iter().filter(|stream| together.contains(&stream.index));
@@ -75,18 +75,18 @@ impl Probed {
     }
 }
 
-/// What a stream is.
+/// Kind of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamKind {
-    /// Moving pictures.
+    /// Video.
     Video,
-    /// A picture that goes with the file, as a cover.
+    /// Attached picture, such as a cover.
     Picture,
-    /// Sound.
+    /// Audio.
     Audio,
-    /// Text or pictures of text.
+    /// Text or bitmap subtitles.
     Subtitle,
-    /// A file, as a font.
+    /// Attached file, such as a font.
     Attachment,
     /// Anything else.
     #[default]
@@ -96,70 +96,70 @@ pub enum StreamKind {
 /// A stream of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
-    /// Its place in the file.
+    /// Index in the file.
     pub index: usize,
-    /// What it is.
+    /// Kind.
     pub kind: StreamKind,
-    /// Its codec, in ffmpeg's words.
+    /// ffmpeg's name of the codec.
     pub codec: String,
-    /// The container's code for its kind, such as `tmcd` or `gpmd`.
+    /// The container's four-character code, such as `tmcd` or `gpmd`.
     pub tag: String,
-    /// What it is for, in ffmpeg's words: `default`, `forced`, …
+    /// Dispositions, as named by ffmpeg: `default`, `forced`, …
     pub dispositions: Vec<String>,
-    /// The name of the file that it holds, where it is an attachment or a cover that has one.
+    /// File name of an attachment or cover, if stated.
     pub file_name: Option<String>,
-    /// Channels of sound.
+    /// Number of audio channels.
     pub channels: usize,
-    /// Whether it was found to hold anything: recordings announce streams that never come, of
-    /// which sizes and sample rates stay unknown, and which cannot be copied.
+    /// Whether the stream has content. Recordings announce streams that never arrive; their sizes
+    /// and sample rates are unknown, and they cannot be copied.
     pub present: bool,
-    /// Whether it belongs to another program than the picture, as in recordings of several.
+    /// Whether it belongs to another program than the main video.
     pub in_other_program: bool,
-    /// When it starts, s; `None` where that is not known.
+    /// Start, in s; `None` if unknown.
     pub start: Option<Rational>,
 }
 
 /// The main video stream.
 #[derive(Clone, Debug)]
 pub struct Video {
-    /// Its place in the file.
+    /// Index in the file.
     pub index: usize,
-    /// Its codec, in ffmpeg's words.
+    /// ffmpeg's name of the codec.
     pub codec: String,
-    /// Its size as it lies in the file, not rotated.
+    /// Frame size as stored, before rotation.
     pub size: FrameSize,
-    /// The format of its samples, in ffmpeg's words.
+    /// ffmpeg's name of the pixel format.
     pub pix_fmt: String,
-    /// Width of a pixel over its height.
+    /// Pixel aspect ratio (width / height).
     pub sample_aspect: Option<Rational>,
-    /// Seconds of a tick.
+    /// Length of a tick, in s.
     pub time_base: Rational,
-    /// The lowest rate that all times fit, frames a second.
+    /// Lowest rate that all times fit, in frames per second.
     pub rate: Option<Rational>,
-    /// Frames over duration, frames a second.
+    /// Average rate, in frames per second.
     pub avg_rate: Option<Rational>,
-    /// Frames.
+    /// Number of frames.
     pub frames: Option<u64>,
-    /// Whether `frames` is duration by rate.
+    /// Whether `frames` was computed from duration and rate.
     pub frames_estimated: bool,
-    /// How long the stream lasts, s; `None` where only the container's duration is known.
+    /// Duration of the stream, in s; `None` if only that of the container is known.
     pub duration: Option<Rational>,
-    /// When it ends, s, as ffmpeg counts times; `None` where that is not known.
+    /// End in ffmpeg's times, in s; `None` if unknown.
     pub end: Option<Rational>,
-    /// What its samples mean.
+    /// Colour properties.
     pub colour: Colour,
-    /// Degrees by which a player turns it, counter-clockwise.
+    /// Rotation for display, in degrees counter-clockwise.
     pub rotation: i32,
-    /// How a player turns and mirrors it; `None` for angles that are not right.
+    /// Rotation and mirroring for display; `None` unless it is a multiple of 90 degrees.
     pub orientation: Option<Orientation>,
-    /// Whether it has transparency in a stream of its own, as VP8 and VP9 do.
+    /// Whether there is a separate alpha stream, as in VP8 and VP9.
     pub alpha: bool,
-    /// The timecode of the first frame, `HH:MM:SS:FF`.
+    /// Timecode of the first frame, `HH:MM:SS:FF`.
     pub timecode: Option<String>,
-    /// The name of the reel that the timecode counts.
+    /// Reel name of the timecode.
     pub reel: Option<String>,
-    /// Whether its frames are fields.
+    /// Whether the video is interlaced.
     pub interlaced: bool,
-    /// High dynamic range.
+    /// HDR metadata.
     pub hdr: Hdr,
 }

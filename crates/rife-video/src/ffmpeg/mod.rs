@@ -1,4 +1,4 @@
-//! HEAD ffmpeg
+//! Commands for ffmpeg and ffprobe, and what they report.
 
 mod access;
 mod carry;

@@ -1,4 +1,4 @@
-//! HEAD mux
+//! The request to join segments into a video.
 
 use std::path::Path;
 
@@ -8,48 +8,49 @@ use crate::ffmpeg::feature::Feature;
 use crate::ffmpeg::media::Probed;
 use crate::{Colour, Orientation, Rational};
 
-/// SegmentSink and an original that become a video.
+/// A request to join segments into a video, with the other streams of the original.
 #[derive(Clone, Copy, Debug)]
 pub struct Mux<'a> {
-    /// The list of segments.
+    /// The segment list.
     pub list: &'a Path,
-    /// The file whose sound, subtitles, chapters and metadata go along.
+    /// The file to copy audio, subtitles, chapters and metadata from.
     pub original: Option<(&'a Path, &'a Probed)>,
-    /// The video.
+    /// Path of the video.
     pub output: &'a Path,
-    /// The container, by the ending of the video's final name.
+    /// File extension of the final output.
     pub container: &'a str,
-    /// Whether sound goes along.
+    /// Whether to copy audio.
     pub audio: bool,
-    /// Whether subtitles, chapters, data and the timecode do: what belongs to moments of the video.
+    /// Whether to copy subtitles, chapters, data and the timecode, which belong to moments of the
+    /// video.
     pub others: bool,
-    /// How the frames were applied_orientation before they were encoded.
+    /// Rotation that was applied to the frames.
     pub applied_orientation: Orientation,
-    /// The size of the output's frames.
+    /// Frame size.
     pub size: FrameSize,
-    /// Features whose loss was reported already.
+    /// Features whose loss has been reported.
     pub reported: &'a [Feature],
-    /// When the first frame is shown after the original's start, s.
+    /// Time of the first frame after the start of the original, in s.
     pub offset: Rational,
-    /// The last frame, if it is known: segments say of all but that how long they are shown.
+    /// The last frame, if known: segments state the duration of every other frame.
     pub last: Option<LastFrame>,
-    /// Ticks a second.
+    /// Ticks per second.
     pub time_scale: i64,
-    /// Frames a second, on average: AVI knows no other times.
+    /// Average frame rate, in frames per second; AVI has no other times.
     pub rate: Rational,
-    /// What samples mean, for what does not say so itself.
+    /// Colour properties, for codecs that do not store them.
     pub colour: &'a Colour,
-    /// Width of a pixel over its height.
+    /// Pixel aspect ratio (width / height).
     pub sample_aspect: Option<Rational>,
 }
 
-/// A video's last frame.
+/// The last frame of a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastFrame {
     /// Frames before it.
     pub number: u64,
-    /// When it is shown after the first, s.
+    /// Time after the first frame, in s.
     pub time: Rational,
-    /// How long, s.
+    /// Duration, in s.
     pub duration: Rational,
 }

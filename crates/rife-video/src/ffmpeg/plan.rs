@@ -1,4 +1,4 @@
-//! What becomes of each stream of the original, and of its timecode and tags.
+//! Decides what happens to each stream of the original, its timecode and its tags.
 
 use crate::Rational;
 use crate::ffmpeg::carry::{self, Transfer};
@@ -8,36 +8,36 @@ use crate::ffmpeg::mux::Mux;
 use crate::ffmpeg::table::Support;
 use crate::ffmpeg::timecode::{Converted, Timecode};
 
-/// What becomes of a stream.
+/// What happens to a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StreamPlan {
-    /// It is the video that is interpolated.
+    /// The video that is interpolated.
     Main,
-    /// It goes along.
-    Support(Transfer),
-    /// It is left out, for this reason.
+    /// Kept.
+    Keep(Transfer),
+    /// Dropped, for this reason.
     Drop(String),
-    /// It is another form of what goes along by other means, such as the timecode.
+    /// Another form of something kept by other means, such as the timecode.
     Implied,
 }
 
-/// What becomes of a timecode.
+/// What happens to the timecode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TimecodePlan {
-    /// There is none.
+    /// There is no timecode.
     None,
-    /// It is written, and labels the same moment.
+    /// Written; labels the same moment.
     Exact(String),
-    /// It is written, and labels the nearest frame.
+    /// Written; labels the nearest frame.
     Nearest(String),
-    /// It is left out, for this reason.
+    /// Dropped, for this reason.
     Drop(String),
 }
 
-/// Why speed matters.
+/// Reason to drop what belongs to moments of the video.
 const SLOW: &str = "slow motion changes the speed";
 
-/// The kind of thing that a stream is.
+/// The feature that a kind of stream is.
 pub(super) fn feature(kind: StreamKind) -> Feature {
     match kind {
         StreamKind::Audio => Feature::Audio,
@@ -51,12 +51,12 @@ pub(super) fn feature(kind: StreamKind) -> Feature {
 
 /// Whether a stream is another form of the timecode or of the chapters.
 pub(super) fn implied(stream: &Stream, source: &Probed) -> bool {
-    // Chapters of QuickTime are a track of text that is read as data.
+    // QuickTime chapters are a text track, which is read as data.
     let chapters = stream.tag == "text" && source.chapters > 0;
     stream.kind == StreamKind::Data && (stream.tag == "tmcd" || chapters)
 }
 
-/// What becomes of each stream, in the order of the original.
+/// What happens to each stream, in the order of the original.
 pub(super) fn streams(mux: &Mux<'_>, source: &Probed) -> Vec<StreamPlan> {
     let container = mux.container.to_ascii_lowercase();
     let target = Target::from_extension(&container);
@@ -96,13 +96,13 @@ pub(super) fn streams(mux: &Mux<'_>, source: &Probed) -> Vec<StreamPlan> {
                 StreamPlan::Drop(why.into())
             }
             (Transfer::Drop, _) => StreamPlan::Drop(format!(".{container} does not hold it")),
-            (carry, _) => StreamPlan::Support(carry),
+            (carry, _) => StreamPlan::Keep(carry),
         }
     };
     source.streams.iter().map(fate).collect()
 }
 
-/// Why chapters are left out; `None` where they go along.
+/// Why chapters are dropped; `None` if they are kept.
 pub(super) fn chapters(mux: &Mux<'_>) -> Option<&'static str> {
     match Target::from_extension(mux.container)?.support(Feature::Chapters) {
         Support::No(why) => Some(why),
@@ -110,12 +110,11 @@ pub(super) fn chapters(mux: &Mux<'_>) -> Option<&'static str> {
     }
 }
 
-/// Whether tags are written as QuickTime's own metadata, which holds tags of every name, but no
-/// cover in_other_program them.
+/// Whether to write tags as QuickTime metadata, which supports every name but excludes covers.
 pub(super) fn quicktime_tags(mux: &Mux<'_>, source: &Probed) -> bool {
     let container = mux.container.to_ascii_lowercase();
     let cover = source.streams.iter().zip(streams(mux, source)).any(|(stream, fate)| {
-        stream.kind == StreamKind::Picture && matches!(fate, StreamPlan::Support(_))
+        stream.kind == StreamKind::Picture && matches!(fate, StreamPlan::Keep(_))
     });
     let mut needed = source.tags.keys().filter(|key| !describes_file(key));
     let special = |key: &String| {
@@ -125,14 +124,14 @@ pub(super) fn quicktime_tags(mux: &Mux<'_>, source: &Probed) -> bool {
     matches!(&*container, "mp4" | "m4v" | "mov") && !cover && needed.any(special)
 }
 
-/// Whether a tag describes the file that it stands in, which the output is not.
+/// Whether a tag describes the file that contains it.
 pub(super) fn describes_file(key: &str) -> bool {
     let own = ["major_brand", "minor_version", "compatible_brands", "encoder", "creation_time"];
     let own = own.iter().any(|own| key.eq_ignore_ascii_case(own));
     own || key.eq_ignore_ascii_case("timecode") || key.eq_ignore_ascii_case("duration")
 }
 
-/// What becomes of the timecode.
+/// What happens to the timecode.
 pub(super) fn timecode(mux: &Mux<'_>, source: &Probed) -> TimecodePlan {
     let video = &source.video;
     let Some(text) = &video.timecode else { return TimecodePlan::None };
@@ -160,7 +159,7 @@ pub(super) fn timecode(mux: &Mux<'_>, source: &Probed) -> TimecodePlan {
     }
 }
 
-/// The name of the file, in_other_program the list of segments, that a cover is attached from.
+/// Name of the temporary file of a cover to attach, in the folder of the segment list.
 pub(super) fn cover_file(stream: &Stream, ending: &str) -> String {
     format!("unfinished-cover-{}.{ending}", stream.index)
 }

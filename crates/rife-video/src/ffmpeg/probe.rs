@@ -1,4 +1,4 @@
-//! HEAD probe
+//! Probes a file with ffprobe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,22 +15,23 @@ use crate::ffmpeg::media::{Probed, Stream, StreamKind, Video};
 use crate::ffmpeg::programs::{self, Programs, run_program_with};
 use crate::{Colour, Error, Orientation, Rational, Result};
 
-/// Asks ffprobe what is in a file. A playlist is refused, see [`probe_with`].
+/// Probes a file. Playlists are refused; see [`probe_with`].
 ///
 /// # Errors
-/// [`Error::Unusable`] where the file is not there, is no media file or has no video.
+/// [`Error::Unusable`] if the file does not exist, is not a media file or has no video;
+/// [`Error::Playlist`] if it is a playlist.
 pub fn probe(programs: &Programs, path: &Path) -> Result<Probed> {
     probe_with(programs, path, Playlists::Refuse)
 }
 
-/// Asks ffprobe what is in a file, whatever it is called, and whether it may be a playlist.
+/// Probes a file; `playlists` states whether it may be a playlist.
 ///
 /// # Errors
-/// [`Error::Unusable`] where the file is not there, is no media file, has no video, or names other
-/// files without being allowed to.
+/// [`Error::Unusable`] if the file does not exist, is not a media file or has no video;
+/// [`Error::Playlist`] if it is a playlist and these are refused.
 pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Result<Probed> {
     let mut access = Access::new(playlists);
-    // Of a playlist, options depend on which it is: it is opened once to see that.
+    // The options for a playlist depend on its demuxer, so that is determined first.
     if playlists == Playlists::Allow
         && let Some(demuxer) = demuxer(programs, path)?
     {
@@ -105,7 +106,7 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
     let container = raw.format.as_ref();
     let name = container.map(|format| format.format_name.clone()).unwrap_or_default();
     let mut video = video(main, container, hdr);
-    // MOV has a track for it, MXF and AVI a field of the file, Matroska a tag.
+    // MOV stores the timecode in a track, MXF and AVI globally, Matroska as a tag.
     let of_file = container.and_then(|format| tag(&format.tags, "timecode"));
     let of_track = |name: &str| raw.streams.iter().find_map(|stream| tag(&stream.tags, name));
     video.timecode =
@@ -157,22 +158,22 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
             })
             .collect(),
     };
-    // ASF says of every stream how long the file is.
+    // ASF states the duration of the file for every stream.
     if probed.container != "asf" && !probed.clock_may_jump() {
         let base = probed.video.time_base;
         let start =
             exact_time(main.start_pts, base, main.start_time.as_deref()).unwrap_or_default();
         let known = container.is_some_and(|format| format.start_time.is_some());
-        // ffmpeg moves times by whole ticks.
+        // ffmpeg shifts times by whole ticks.
         let origin = if known { (probed.origin() / base).round() * base } else { start };
         probed.video.end = probed.video.duration.map(|duration| start - origin + duration);
     }
-    // AVI counts the empty chunks, too, that stand for the frames' order.
+    // AVI counts empty chunks, which stand for reordered frames.
     probed.video.frames_estimated |= probed.container == "avi";
     Ok(probed)
 }
 
-/// The demuxer that matches a file's content, without running it; `None` if no demuxer matches.
+/// The demuxer that matches the content, which is not run; `None` if there is none.
 fn demuxer(programs: &Programs, path: &Path) -> Result<Option<String>> {
     let mut command = Command::new(&programs.ffprobe);
     command.args(["-hide_banner", "-v", "error", "-protocol_whitelist", "file"]);
@@ -194,7 +195,7 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
     let pix_fmt = main.pix_fmt.clone().unwrap_or_default();
     let range = known(&main.color_range);
     let range = if pix_fmt.starts_with("yuvj") { Some("pc".into()) } else { range };
-    // Matroska keeps a stream's end as a tag.
+    // Matroska stores the end of a stream as a tag.
     let start = parse_seconds(main.start_time.as_deref()).unwrap_or_default();
     let tagged =
         main.tags.get("DURATION").and_then(|text| parse_clock(text)).map(|end| end - start);
@@ -202,7 +203,7 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
     let duration = exact_time(main.duration_ts, base, main.duration.as_deref()).or(tagged);
     let rate = parse_ratio(main.r_frame_rate.as_deref(), '/');
     let avg_rate = parse_ratio(main.avg_frame_rate.as_deref(), '/');
-    // What is beyond any camera is a tick's rate, not a frame's.
+    // A rate beyond any camera is that of ticks.
     let rate = rate.filter(|rate| *rate <= Rational::from(1000)).or(avg_rate);
     let counted = main.nb_frames.as_deref().and_then(|n| n.parse().ok()).filter(|n| *n > 0);
     let whole = duration.or_else(|| parse_seconds(container?.duration.as_deref()));
@@ -242,7 +243,7 @@ fn video(main: &RawStream, container: Option<&RawContainer>, hdr: Hdr) -> Video 
     }
 }
 
-/// The numbers of a display matrix as ffprobe prints it, three a line after the line's offset.
+/// Parses a display matrix as printed by ffprobe: rows of three numbers, each after an offset.
 fn parse_display_matrix(text: &str) -> Option<[i64; 4]> {
     let rows = text.lines().filter_map(|line| line.split_once(':')).map(|(_, row)| row);
     let mut numbers = rows.flat_map(str::split_whitespace).map(|number| number.parse().ok());

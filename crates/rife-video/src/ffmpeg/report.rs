@@ -1,15 +1,15 @@
-//! HEAD report
+//! Formats differences for the user.
 
 use crate::ffmpeg::feature::Feature;
 
-/// Change something differs.
+/// Kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Change {
     Lost,
     Changed,
 }
 
-/// A difference that a user has to know of.
+/// A difference to report.
 #[derive(Clone, Debug)]
 pub(super) struct Difference {
     pub(super) change: Change,
@@ -18,7 +18,7 @@ pub(super) struct Difference {
     pub(super) reason: String,
 }
 
-/// One line for each reason: item is lost, and reason.
+/// One line per reason: what is lost, and why.
 pub(super) fn report_lines(differences: &[Difference]) -> Vec<String> {
     let mut reasons: Vec<(Change, &str)> = Vec::new();
     for difference in differences {

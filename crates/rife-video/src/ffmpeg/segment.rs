@@ -1,4 +1,4 @@
-//! HEAD segment
+//! Encodes and lists segments.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,8 +10,8 @@ use crate::ffmpeg::programs::{self, Programs, run_program};
 use crate::nut::{NutFormat, NutWriter};
 use crate::{Error, Planes, Rational, Result};
 
-/// The encoder of a segment: NUT on standard input, a file whose times are exact. The name of the
-/// file does not have to end with its format.
+/// The encoder command of a segment: reads NUT from standard input, writes a file with exact times.
+/// The file name may have any extension.
 pub fn segment_command(
     programs: &Programs,
     encoding: &Encoding,
@@ -19,7 +19,7 @@ pub fn segment_command(
     file: &Path,
 ) -> Command {
     let mut command = programs.ffmpeg();
-    // It talks past ffmpeg: what it says is an error only where it is one.
+    // SVT-AV1 logs to standard error directly, where any output counts as an error.
     command.env("SVT_LOG", "1");
     let scale = tick.denom().to_string();
     command
@@ -35,9 +35,9 @@ pub fn segment_command(
     command
 }
 
-/// Ticks a second of an encoder's own clock: those of the output, where the codec can count them.
+/// Ticks per second of the encoder: those of the output, if the codec supports them.
 fn encoder_ticks(encoder: &str, tick: Rational) -> i64 {
-    // MPEG-4 part 2 has 16 bits for it.
+    // MPEG-4 part 2 stores 16 bits.
     const MPEG4_TICKS: i64 = (1 << 16) - 1;
     let ticks = *tick.denom();
     if !matches!(encoder, "mpeg4" | "libxvid") || ticks <= MPEG4_TICKS {
@@ -49,11 +49,11 @@ fn encoder_ticks(encoder: &str, tick: Rational) -> i64 {
     divisor.map_or(MPEG4_TICKS, |divisor| ticks / divisor)
 }
 
-/// Encodes two grey frames and puts them into the container, so that what does not work fails at
-/// once. Returns the build of the encoder as it describes itself in what it writes.
+/// Encodes two grey frames and muxes them, so that unsupported settings fail at once. Returns a
+/// description of the encoder build.
 ///
 /// # Errors
-/// [`Error::Refused`] with the encoder's own words.
+/// [`Error::Refused`] with the message of the encoder.
 pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<String> {
     let refused = |error: Error| {
         let why = match error {
@@ -94,9 +94,9 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<String
     }
 }
 
-/// The build of an encoder in words: its version if it writes one into what it encodes, and for
-/// encoders in software a hash of the trial, which changes with whatever changes their output: the
-/// version of a library that ffmpeg loads, the number of threads.
+/// Describes the encoder build: the version that it writes into the stream, if any, and for
+/// software encoders a hash of the trial. The hash changes with everything that affects the output,
+/// such as the version of a shared library or the number of threads.
 fn describe_build(encoder: &str, trial: &[u8]) -> String {
     const NAMES: [&[u8]; 2] = [b"x264 - core ", b"x265 (build "];
     let version = NAMES.iter().find_map(|name| {
@@ -107,7 +107,7 @@ fn describe_build(encoder: &str, trial: &[u8]) -> String {
         Some(text.split(" - ").take(2).collect::<Vec<_>>().join(" "))
     });
     let mut words = vec![version.unwrap_or_else(|| encoder.to_owned())];
-    // What an encoder in hardware writes may differ from one run to the next.
+    // Hardware encoders may write different output in each run.
     if !encoder.contains('_') || matches!(encoder, "prores_ks" | "prores_aw") {
         let hash = blake3::hash(trial).to_hex();
         words.push(format!("(output {})", hash.get(..12).unwrap_or_default()));
@@ -115,7 +115,7 @@ fn describe_build(encoder: &str, trial: &[u8]) -> String {
     words.join(" ")
 }
 
-/// Whether the container holds what an encoder wrote.
+/// Checks that the container supports the encoder's output.
 fn check_container(programs: &Programs, encoding: &Encoding, trial: &Path) -> Result<()> {
     let container = encoding.container.as_str();
     let Some(muxer) = muxer(container) else { return Ok(()) };
@@ -131,8 +131,8 @@ fn check_container(programs: &Programs, encoding: &Encoding, trial: &Path) -> Re
     })
 }
 
-/// The list of segments, as ffmpeg's concat demuxer reads it: names and starts in s. Durations are
-/// rounded so that the roundings do not add up.
+/// The segment list for ffmpeg's concat demuxer, from names and start times in s. Rounding errors
+/// of durations do not accumulate.
 pub fn concat_list(segments: &[(String, Rational)]) -> String {
     let micros = |time: Rational| (time * 1_000_000).round().to_integer();
     let mut list = String::from("ffconcat version 1.0\n");
@@ -146,10 +146,10 @@ pub fn concat_list(segments: &[(String, Rational)]) -> String {
     list
 }
 
-/// Counts the frames in a finished file.
+/// Counts the frames of a finished file.
 ///
 /// # Errors
-/// When ffprobe cannot read it.
+/// If ffprobe cannot read it.
 pub fn count_frames(programs: &Programs, file: &Path) -> Result<u64> {
     let mut command = Command::new(&programs.ffprobe);
     command

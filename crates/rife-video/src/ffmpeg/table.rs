@@ -1,28 +1,28 @@
-//! HEAD table
+//! The table of features that each kind of output supports.
 
 use crate::ffmpeg::feature::{Feature, Target};
 
-/// Whether an output carries a feature.
+/// Whether an output supports a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Support {
-    /// As it is.
+    /// Unchanged.
     Yes,
-    /// As far as codecs and names allow; the text is the reason where it is not.
+    /// If codec and name allow; otherwise for this reason.
     Partial(&'static str),
-    /// In the pixels or at the new rate: the difference is intended.
+    /// Applied to the pixels, or converted to the new rate; the difference is intended.
     Converted,
-    /// The difference is intended, and nothing a user could miss.
+    /// The difference is intended and invisible.
     Intended,
-    /// Not at all, and why.
+    /// Never, for this reason.
     No(&'static str),
 }
 
 use Support::{Converted, Intended, No, Partial, Yes};
 
-/// A line of the table.
+/// A row of the table.
 struct Row {
     feature: Feature,
-    /// Its name, for one and for several.
+    /// Singular and plural name.
     name: [&'static str; 2],
     /// In the order of [`TARGETS`].
     support: [Support; 9],
@@ -65,7 +65,7 @@ const fn lost_everywhere(feature: Feature, name: [&'static str; 2], why: Support
     Row { feature, name, support: [why; 9] }
 }
 
-/// The table: for each feature, which output carries it.
+/// The outputs that support each feature.
 const TABLE: &[Row] = &[
     video_only(
         Feature::Audio,
@@ -249,7 +249,7 @@ const TABLE: &[Row] = &[
 ];
 
 impl Target {
-    /// The target of a container by the ending of its name; `None` for others.
+    /// The target of a file extension; `None` if it is not a container.
     pub fn from_extension(container: &str) -> Option<Self> {
         Some(match container.to_ascii_lowercase().as_str() {
             "mp4" | "m4v" => Self::Mp4,
@@ -261,12 +261,12 @@ impl Target {
         })
     }
 
-    /// Whether it is a file of several streams.
+    /// Whether it is a container.
     pub(super) const fn is_container(self) -> bool {
         matches!(self, Self::Mp4 | Self::Mov | Self::Matroska | Self::WebM | Self::Avi)
     }
 
-    /// Whether it carries a feature.
+    /// Whether it supports a feature.
     pub(super) fn support(self, feature: Feature) -> Support {
         let column = TARGETS.iter().position(|target| *target == self);
         let row = TABLE.iter().find(|row| row.feature == feature);
@@ -274,16 +274,16 @@ impl Target {
         cell.copied().unwrap_or(No("nothing is known of it"))
     }
 
-    /// Whether frames that a player has to turn are turned before they are written.
+    /// Whether frames must be rotated before they are written.
     pub fn rotates_pixels(self, orientation: crate::Orientation) -> bool {
         let upright = orientation == crate::Orientation::IDENTITY;
-        // ffmpeg writes rotations as metadata, and mirrored pictures not at all.
+        // ffmpeg writes rotations as metadata, but not mirroring.
         !upright && (orientation.is_mirrored() || self.support(Feature::Orientation) == Converted)
     }
 }
 
 impl Feature {
-    /// Its name, for one or for several.
+    /// Singular or plural name.
     pub(super) fn name(self, several: bool) -> &'static str {
         let row = TABLE.iter().find(|row| row.feature == self);
         row.map_or("", |row| row.name[usize::from(several)])

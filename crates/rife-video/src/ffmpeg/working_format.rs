@@ -1,23 +1,22 @@
-//! HEAD wf
+//! The format in which frames are decoded.
 
 use crate::ffmpeg::media::Video;
 use crate::{Planes, RawFormat};
 
-/// How a stream's frames are taken.
+/// The format in which frames are decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkingFormat {
-    /// How they lie.
+    /// Format of the frames.
     pub raw: RawFormat,
-    /// What ffmpeg is asked for.
+    /// Pixel format to request from ffmpeg.
     pub pix_fmt: String,
-    /// Whether no sample changes on the way.
+    /// Whether every sample is unchanged.
     pub exact: bool,
-    /// What should be known of it.
+    /// A loss to report.
     pub note: Option<String>,
 }
 
-/// How a stream's frames are taken: as they are wherever they are planar, or can be without
-/// changing a sample.
+/// The format for a stream: its own, if it is planar; otherwise a planar one, lossless if possible.
 pub fn working_format(video: &Video) -> WorkingFormat {
     let mut working = working_format_of_samples(video);
     if video.alpha {
@@ -29,7 +28,7 @@ pub fn working_format(video: &Video) -> WorkingFormat {
     working
 }
 
-/// What is reported where a stream has transparency.
+/// Reported for streams with alpha.
 const ALPHA: &str = "lost: transparency - the networks interpolate colour only";
 
 fn working_format_of_samples(video: &Video) -> WorkingFormat {
@@ -39,7 +38,7 @@ fn working_format_of_samples(video: &Video) -> WorkingFormat {
     if let Some(raw) = as_is(name) {
         let pix_fmt = match raw.planes {
             Planes::Gbr => crate::pipe_pix_fmt(&rgb(raw)),
-            // Asked for as they are called, so that their range stays as it is.
+            // Request the original name (`yuvj420p`), which preserves the range.
             _ => name.to_owned(),
         };
         let whole = if raw.planes == Planes::Gbr { rgb(raw) } else { raw };
@@ -57,13 +56,12 @@ fn rounding_note(name: &str) -> String {
     format!("frames in {name} are converted: they change by rounding")
 }
 
-/// Red, green and blue of more than 8 bits go as 16.
+/// RGB above 8 bits is processed at 16 bits.
 fn rgb(raw: RawFormat) -> RawFormat {
     RawFormat { depth: if raw.depth == 8 { 8 } else { 16 }, ..raw }
 }
 
-/// The planar format that a name of another kind fits into, whether it fits exactly, and what
-/// should be known.
+/// The planar format closest to a format, whether the conversion is lossless, and a loss to report.
 fn nearest_planar(name: &str) -> (&'static str, bool, Option<String>) {
     let alpha = || Some(ALPHA.to_owned());
     let rounded = || Some(rounding_note(name));

@@ -1,7 +1,7 @@
-//! The identity of the input: a BLAKE3 hash of every byte, computed while the job runs.
+//! Identifies the input by a BLAKE3 hash of every byte, computed while the job runs.
 //!
-//! A job that is resumed may only be joined with segments of the same input. Size and time of a
-//! file do not show that (`cp -p`, a repaired download), and a hash of parts misses the rest.
+//! A resumed job must join segments of the same input only. File size and time do not prove that
+//! (`cp -p`, a repaired download), and neither does a hash of parts.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -12,13 +12,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::{Error, Result};
 
-/// Bytes that are hashed at once.
+/// Read buffer, in bytes.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// What a file looked like when the job began.
+/// Size and modification time of a file when the job began.
 type FileState = (u64, Option<SystemTime>);
 
-/// The hash of one or several files, in order. A thread computes it; dropping this ends the thread.
+/// The hash of one or more files, in order. A thread computes it; dropping this stops the thread.
 #[derive(Debug)]
 pub struct ContentHash {
     files: Vec<(PathBuf, FileState)>,
@@ -27,17 +27,17 @@ pub struct ContentHash {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The hash in words, or why there is none.
+    /// The hash in hexadecimal, or the file that cannot be read.
     done: Mutex<Option<Result<String, (PathBuf, io::ErrorKind)>>>,
     changed: Condvar,
     stopped: AtomicBool,
 }
 
 impl ContentHash {
-    /// Begins to hash files.
+    /// Starts hashing.
     ///
     /// # Errors
-    /// [`Error::Io`] if one is not there.
+    /// [`Error::Io`] if a file does not exist.
     pub fn start(paths: &[PathBuf]) -> Result<Self> {
         let mut files = Vec::new();
         for path in paths {
@@ -53,15 +53,15 @@ impl ContentHash {
         Ok(Self { files, shared })
     }
 
-    /// The total size of the files in bytes.
+    /// Total size of the files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|(_, (bytes, _))| bytes).sum()
     }
 
-    /// The hash if it is complete after `timeout`.
+    /// Waits at most `timeout` for the hash; `None` if it is not complete.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file could not be read.
+    /// [`Error::Io`] if a file cannot be read.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<String>> {
         let done = self.shared.done.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.shared.changed.wait_timeout_while(done, timeout, |done| done.is_none());
@@ -73,10 +73,10 @@ impl ContentHash {
         }
     }
 
-    /// The hash, and that the files are still those that were hashed.
+    /// Waits for the hash, and checks that the files did not change meanwhile.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file could not be read, [`Error::Unusable`] if one changed meanwhile.
+    /// [`Error::Io`] if a file cannot be read, [`Error::Unusable`] if one changed.
     pub fn wait(&self) -> Result<String> {
         let hash = loop {
             if let Some(hash) = self.wait_timeout(Duration::from_secs(3600))? {
@@ -129,7 +129,7 @@ fn hash(paths: &[PathBuf], stopped: &AtomicBool) -> Result<String, (PathBuf, io:
                 }
             }
         };
-        // A hash of hashes: where one file ends and the next begins is part of it.
+        // A hash of hashes, so that boundaries between files count.
         let hash = of().map_err(|error| (path.clone(), error.kind()))?;
         all.update(&hash);
     }
@@ -154,7 +154,7 @@ mod tests {
         fs::write(&a, &bytes).unwrap();
         let before = hash_of(std::slice::from_ref(&a));
         assert_eq!(before.len(), 64);
-        // In the middle, where hashes of the ends would not see it.
+        // In the middle, which a hash of the ends would miss.
         bytes[BUFFER_BYTES * 3 / 2] ^= 1;
         fs::write(&a, &bytes).unwrap();
         assert_ne!(hash_of(std::slice::from_ref(&a)), before);

@@ -1,4 +1,4 @@
-//! Everything in a run that decides what the output's bits are, in words.
+//! The settings of a run that determine its output, as text.
 
 use rife_runtime::{Engine, Optimization, PixelFormat};
 
@@ -7,7 +7,7 @@ use crate::pipeline::DeviceWorker;
 use crate::settings::{CutMode, Settings};
 use crate::{Rate, pipe_pix_fmt, raw_format};
 
-/// The fingerprint of a run. [`crate::Job`] adds the encoder and the input.
+/// Returns the fingerprint of a run. [`crate::Job`] adds the encoder and the input.
 pub fn fingerprint(workers: &[DeviceWorker], settings: &Settings, rate: Rate) -> Fingerprint {
     let mut all = Fingerprint::new();
     let mut add = |key: String, value: String| _ = all.insert(key, value);
@@ -30,7 +30,7 @@ pub fn fingerprint(workers: &[DeviceWorker], settings: &Settings, rate: Rate) ->
     add("static threshold".into(), format!("{} %", scenes.still_threshold));
     for (number, worker) in workers.iter().enumerate() {
         let info = worker.interpolator.info();
-        // One device has no number.
+        // A single device is not numbered.
         let of = |what: &str| match workers.len() {
             1 => what.to_owned(),
             _ => format!("{what} {}", number + 1),
@@ -39,7 +39,7 @@ pub fn fingerprint(workers: &[DeviceWorker], settings: &Settings, rate: Rate) ->
         add(of("model"), info.model.to_string());
         add(of("weights"), info.weights.tensors_sha256.to_string());
         add(of("engine"), info.engine.to_string());
-        // Its index says nothing, its architecture much.
+        // The device index does not affect results, the architecture does.
         add(of("device"), description.device.clone());
         add(of("precision"), info.precision.to_string());
         add(of("arithmetic"), arithmetic(&description.arithmetic, info.engine));
@@ -53,8 +53,7 @@ pub fn fingerprint(workers: &[DeviceWorker], settings: &Settings, rate: Rate) ->
     all
 }
 
-/// The arithmetic with its instructions; without the number of threads where results do not depend
-/// on it.
+/// Arithmetic and instruction set. The number of threads is removed if results do not depend on it.
 fn arithmetic(text: &str, engine: Engine) -> String {
     match text.rsplit_once(", ") {
         Some((rest, threads)) if engine == Engine::Optimized && threads.contains("thread") => {

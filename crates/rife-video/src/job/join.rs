@@ -1,4 +1,4 @@
-//! Joins segments with the other streams of the original.
+//! Joins the segments of a job with the streams of the original.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -15,19 +15,19 @@ use crate::{Error, Rational, Result};
 
 const LIST: &str = "list.txt";
 
-/// When the video starts in the original, s, and its last frame if it is known.
+/// Start of the video in the original, in s, and the last frame, if known.
 #[derive(Clone, Copy, Default)]
 struct Ends {
     first: Rational,
     last: Option<LastFrame>,
 }
 
-/// The name of the complete video while it is in the folder.
+/// Name of the complete video while it is in the job folder.
 fn whole(settings: &JobSettings) -> String {
     format!("whole.{}", settings.container)
 }
 
-/// How segments in `folder` are joined.
+/// Calls `run` with the request to join the segments in `folder`.
 fn with_mux<R>(
     settings: &JobSettings,
     folder: &Path,
@@ -51,7 +51,7 @@ fn with_mux<R>(
             true => ends.first,
             false => Rational::from(0),
         },
-        // AVI has no times.
+        // AVI has no timestamps.
         last: ends.last.filter(|_| container != "avi"),
         time_scale: *settings.tick.denom(),
         rate: settings.rate,
@@ -60,7 +60,7 @@ fn with_mux<R>(
     })
 }
 
-/// The command that joins segments in `folder`, and what the output will lose.
+/// The command that joins the segments in `folder`, and the losses expected.
 pub(super) fn command(settings: &JobSettings, folder: &Path) -> Result<(Command, Vec<String>)> {
     with_mux(settings, folder, Ends::default(), |mux| {
         let (command, mut notes) = mux_command(&settings.programs, mux);
@@ -69,8 +69,8 @@ pub(super) fn command(settings: &JobSettings, folder: &Path) -> Result<(Command,
     })
 }
 
-/// Joins segments, and gives the video its name. Returns what the output lost, each line starting
-/// with it; that the output cannot be compared with the original is reported, and no error.
+/// Joins the segments, and moves the video to its final path. Returns one line per loss. If the
+/// output cannot be compared with the original, that is one of the lines rather than an error.
 pub(super) fn join(
     settings: &JobSettings,
     folder: &JobFolder,
@@ -94,7 +94,7 @@ pub(super) fn join(
     let what = format!("writing {}", settings.output.display());
     let in_folder = folder.working_dir().map_err(Error::io(cannot()))?;
     let mut notes = with_mux(settings, &in_folder, ends, |mux| ffmpeg::join(programs, mux, &what))?;
-    // The path of the descriptor leads a child process nowhere else than to its own.
+    // In a child process, the path of the descriptor would refer to its own descriptors.
     let compared =
         with_mux(settings, folder.path(), ends, |mux| ffmpeg::differences(programs, mux));
     match compared {

@@ -1,4 +1,4 @@
-//! Jobs that survive being interrupted, see [`Job`].
+//! Jobs that can be interrupted and resumed; see [`Job`].
 
 mod content;
 mod fingerprint;
@@ -26,20 +26,21 @@ use crate::progress::Progress;
 use crate::{Error, NutFormat, Planes, Result, Sink};
 use segments::{SegmentSettings, is_unfinished};
 
-/// How long a resumed job waits for the hash of its input before it begins to work; what is not
-/// hashed by then is compared before anything is joined.
+/// How long a resumed job waits for the hash of its input before it starts. A later hash is
+/// compared before the segments are joined.
 const HASH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A job that survives being interrupted: the output is encoded in segments that are kept in a
-/// folder beside it, listed in a journal, and joined with the streams of the original at the end.
+/// A job that can be interrupted and resumed. The output is encoded in segments, which are kept in
+/// a folder next to the output, listed in a journal, and finally joined with the streams of the
+/// original.
 ///
 /// 1. [`JobFolder::open`] claims the folder: a second job for the same output fails at once.
 /// 2. [`Job::begin`] compares the settings with those of an unfinished job, if there is one.
 /// 3. [`crate::run`] writes frames to [`Job::sink`], from [`Job::finished_frames`] on.
 /// 4. [`Job::finish`] checks that the input is still the same, joins, and gives the video its name.
 ///
-/// Whatever fails or interrupts it, [`JobHandle::abandon`] leaves finished segments for the next
-/// run, or nothing.
+/// After an error or an interruption, [`JobHandle::abandon`] keeps finished segments for the next
+/// run, or removes everything if there are none.
 #[derive(Debug)]
 pub struct Job {
     settings: JobSettings,
@@ -47,23 +48,23 @@ pub struct Job {
     segments: SegmentSink,
 }
 
-/// Ends a job from wherever something failed or somebody interrupts it.
+/// Ends a job after an error or an interruption.
 #[derive(Clone, Debug)]
 pub struct JobHandle(Arc<JobFolder>);
 
 impl JobHandle {
-    /// The handle of a claimed folder.
+    /// The handle of an open job folder.
     pub fn new(folder: &Arc<JobFolder>) -> Self {
         Self(folder.clone())
     }
 
-    /// The job's folder.
+    /// The job folder.
     pub fn folder(&self) -> &JobFolder {
         &self.0
     }
 
-    /// Removes what is incomplete, and the folder if there is nothing to resume in it. Returns the
-    /// number of frames that are kept for the job to resume, if any.
+    /// Removes incomplete files, and the folder if there is nothing to resume. Returns the number
+    /// of frames that are kept, if any.
     pub fn abandon(&self) -> Option<i64> {
         match Journal::open(&self.0) {
             Ok(Some(journal)) if journal.frames() > 0 => {
@@ -75,19 +76,19 @@ impl JobHandle {
                 let _ = self.0.remove();
                 None
             }
-            // Another version's: not this job's to remove.
+            // A journal of another version: keep it.
             Err(_) => None,
         }
     }
 }
 
 impl Job {
-    /// Begins a job in its folder, or resumes the one that is there. `content` is the hash of the
-    /// input, which may still be computed; a job without one cannot resume.
+    /// Begins or resumes the job in `folder`. `content` is the hash of the input, which may be
+    /// incomplete; without it, the job cannot resume.
     ///
     /// # Errors
-    /// [`Error::Unfinished`] if there is an unfinished job that is neither to be resumed nor
-    /// discarded, [`Error::OtherSettings`] if it was started differently.
+    /// [`Error::Unfinished`] if an unfinished job is neither to be resumed nor discarded,
+    /// [`Error::OtherSettings`] if it was started with other settings.
     pub fn begin(
         folder: Arc<JobFolder>,
         content: Option<ContentHash>,
@@ -115,7 +116,7 @@ impl Job {
                 if let Some(hash) = hash.transpose()?.flatten() {
                     journal.check_input(&hash)?;
                 }
-                // Left by a job that was killed.
+                // From a job that was killed.
                 let _ = folder.clear(is_unfinished);
                 journal
             }
@@ -133,26 +134,26 @@ impl Job {
         Ok(Self { settings, folder, segments })
     }
 
-    /// Output frames that are finished already: [`crate::Settings::skip`] of the run.
+    /// Number of finished output frames; the run starts there, see [`crate::Settings::skip`].
     pub fn finished_frames(&self) -> i64 {
         self.segments.finished_frames()
     }
 
-    /// Where the frames go.
+    /// The sink that encodes the frames.
     pub fn sink(&mut self) -> &mut dyn Sink {
         &mut self.segments
     }
 
-    /// Waits for the last segment, joins all of them, and gives the video its name. Returns what
-    /// the user should know of it.
+    /// Waits for the last segment, joins all segments, and moves the video to its final path.
+    /// Returns one line per loss.
     ///
     /// # Errors
-    /// If an encoder or the muxer failed, something cannot be written, or the input has changed.
+    /// If an encoder or the muxer failed, the output cannot be written, or the input has changed.
     pub fn finish(self, progress: &Progress) -> Result<Vec<String>> {
         let Self { settings, folder, segments } = self;
         let journal = segments.finish()?;
         let notes = join::join(&settings, &folder, journal.segments(), progress)?;
-        // Nothing in it is needed any more.
+        // The video is complete; a leftover folder does no harm.
         let _ = folder.remove();
         Ok(notes)
     }
@@ -178,8 +179,8 @@ impl JobSettings {
         }
     }
 
-    /// The commands that encode a segment and join all of them, to be shown, and what the output
-    /// will lose.
+    /// The commands that encode a segment and join the segments, for display, and the losses
+    /// expected.
     ///
     /// # Errors
     /// If the original cannot be read.

@@ -1,5 +1,5 @@
-//! Writes the output as segments, each by its own encoder and starting with a keyframe, so that
-//! finished segments survive whatever happens to the rest.
+//! Encodes the output in segments, each with an encoder process of its own and a keyframe at the
+//! start, so that finished segments survive any failure.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -19,34 +19,35 @@ use crate::nut::{NutFormat, NutWriter};
 use crate::stream::Sink;
 use crate::{Error, Rational, Result};
 
-/// Bytes that are gathered before they go into a pipe: about what a pipe holds.
+/// Write buffer in front of a pipe, in bytes: about the capacity of a pipe.
 const PIPE_BUFFER: usize = 1 << 16;
 
-/// How long a job that failed waits for the hash of its input, so that segments can be kept.
+/// How long a failed job waits for the hash of its input, which is needed to keep segments.
 const FINAL_HASH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The command of the encoder of a file.
+/// Command of the encoder for a file.
 pub(crate) type EncoderCommand = Box<dyn Fn(&Path) -> Command + Send>;
 
 /// Counts the frames of a finished file.
 pub(crate) type FrameCounter = Arc<dyn Fn(&Path) -> Result<u64> + Send + Sync>;
 
-/// How segments are made.
+/// How segments are encoded.
 pub(crate) struct SegmentSettings {
-    /// The encoder that reads NUT from standard input and writes the file, which is its standard
-    /// output as well.
+    /// Returns the encoder command. It reads NUT from standard input and writes the file, which is
+    /// also its standard output.
     pub encoder: EncoderCommand,
-    /// Counts the frames of a finished file: an encoder may write fewer to a full disk.
+    /// Counts the frames of a finished file: on a full disk, an encoder may write fewer than it
+    /// received.
     pub count: FrameCounter,
-    /// The frames in the pipe.
+    /// Format of the frames in the pipe.
     pub format: NutFormat,
-    /// Seconds of a tick.
+    /// Length of a tick, in s.
     pub tick: Rational,
-    /// Frames of each segment but the last, which has the remaining ones.
+    /// Frames per segment, except for the last one.
     pub frames: i64,
-    /// The ending of a segment's name, without the dot.
+    /// Extension of segment files, without the dot.
     pub extension: String,
-    /// The input, of which every segment must have been made.
+    /// Hash of the input, which must be the same for all segments.
     pub content: Option<ContentHash>,
 }
 
@@ -56,16 +57,17 @@ impl std::fmt::Debug for SegmentSettings {
     }
 }
 
-/// A sink of segments.
+/// A sink that encodes segments.
 #[derive(Debug)]
 pub struct SegmentSink {
     settings: SegmentSettings,
     folder: Arc<JobFolder>,
     journal: Journal,
     current: Option<OpenSegment>,
-    /// The one before, which its encoder finishes while the next is filled.
+    /// The previous segment; its encoder finishes while the next segment is filled.
     finishing: Option<JoinHandle<Result<Segment>>>,
-    /// Finished segments that wait for the hash of the input: the journal lists none without.
+    /// Finished segments that wait for the hash of the input; the journal only lists segments with
+    /// a known input.
     unrecorded: Vec<Segment>,
 }
 
@@ -81,24 +83,24 @@ struct OpenSegment {
     nut: NutWriter<BufWriter<ChildStdin>>,
 }
 
-/// Whether a file of a job's folder is incomplete.
+/// Whether a file in the job folder is incomplete.
 pub(crate) fn is_unfinished(name: &str) -> bool {
     name.starts_with("unfinished-") || name.starts_with("whole.")
 }
 
 impl SegmentSink {
-    /// Continues where the journal ends.
+    /// Continues after the last segment of the journal.
     pub(crate) fn new(settings: SegmentSettings, folder: Arc<JobFolder>, journal: Journal) -> Self {
         let unrecorded = Vec::new();
         Self { settings, folder, journal, current: None, finishing: None, unrecorded }
     }
 
-    /// Output frames in segments that were finished before.
+    /// Output frames in segments of earlier runs.
     pub(crate) fn finished_frames(&self) -> i64 {
         self.journal.frames()
     }
 
-    /// Waits until every segment is finished and known to be of the same input.
+    /// Waits until every segment is finished and its input is verified.
     ///
     /// # Errors
     /// If an encoder failed, the journal cannot be written or the input has changed.
@@ -112,7 +114,7 @@ impl SegmentSink {
 
     fn begin(&mut self, number: i64, ticks: i64) -> Result<OpenSegment> {
         let name = format!("{:06}.{}", number / self.settings.frames, self.settings.extension);
-        // An encoder may outlive a program that was killed: it has a file of its own.
+        // The encoder of a killed run may still be writing, so names contain the process ID.
         let unfinished = format!("unfinished-{}-{name}", std::process::id());
         let cannot = || format!("cannot write {}", self.folder.path().join(&unfinished).display());
         let file = self.folder.create(&unfinished).map_err(Error::io(cannot()))?;
@@ -135,7 +137,7 @@ impl SegmentSink {
         Ok(OpenSegment { first: number, ticks, frames: 0, name, unfinished, file, encoder, nut })
     }
 
-    /// Ends the current segment, and lets its encoder finish it in its own time.
+    /// Ends the current segment; its encoder finishes in the background.
     fn close(&mut self) -> Result<()> {
         let Some(current) = self.current.take() else { return Ok(()) };
         self.finish_previous()?;
@@ -144,7 +146,7 @@ impl SegmentSink {
         let count = self.settings.count.clone();
         self.finishing = Some(std::thread::spawn(move || {
             match nut.finish() {
-                // The encoder's input ends here.
+                // Ends the input of the encoder.
                 Ok(pipe) => drop(pipe),
                 Err(error) => return Err(encoder.into_error(Error::io("encoding")(error))),
             }
@@ -180,7 +182,7 @@ impl SegmentSink {
         self.record(hash)
     }
 
-    /// The hash of the input if it is known after `timeout`; empty if the input has none.
+    /// Waits at most `timeout` for the hash of the input; empty if there is none.
     fn input_hash(&self, timeout: Duration) -> Result<Option<String>> {
         match &self.settings.content {
             Some(content) => content.wait_timeout(timeout),
@@ -188,14 +190,14 @@ impl SegmentSink {
         }
     }
 
-    /// Enters finished segments into the journal, once the hash of their input is known.
+    /// Adds finished segments to the journal if the hash of their input is known.
     fn record(&mut self, hash: Option<String>) -> Result<()> {
         let Some(hash) = hash else { return Ok(()) };
         self.journal.check_input(&hash)?;
         for segment in std::mem::take(&mut self.unrecorded) {
             self.journal.push(segment);
         }
-        // Without the hash of its input no job can resume.
+        // A job without a hash cannot resume.
         if self.settings.content.is_some() { self.journal.write() } else { Ok(()) }
     }
 }
@@ -219,7 +221,7 @@ impl Sink for SegmentSink {
                 self.current = Some(current);
                 Ok(())
             }
-            // The encoder closed the pipe: it reports why.
+            // The encoder closed the pipe, and reports the reason.
             Err(error) => {
                 let OpenSegment { encoder, nut, .. } = current;
                 drop(nut);
@@ -231,7 +233,7 @@ impl Sink for SegmentSink {
 
 impl Drop for SegmentSink {
     fn drop(&mut self) {
-        // Finished segments are worth keeping although something else failed.
+        // Keep finished segments even if something else failed.
         let _ = self.finish_previous();
         if !self.unrecorded.is_empty()
             && let Ok(hash) = self.input_hash(FINAL_HASH_TIMEOUT)

@@ -1,4 +1,4 @@
-//! HEAD jobsettings
+//! Settings of a job.
 
 use std::path::PathBuf;
 
@@ -7,48 +7,48 @@ use crate::job::content::ContentHash;
 use crate::job::journal::Fingerprint;
 use crate::{Colour, Orientation, Rational, RawFormat};
 
-/// The length of a segment in seconds: at most so much is lost when a job is killed.
+/// Length of a segment, in s: the most that is lost if a job is killed.
 const SEGMENT_S: i64 = 5;
 
-/// What a job writes.
+/// Settings of a job.
 #[derive(Clone, Debug)]
 pub struct JobSettings {
-    /// ffmpeg.
+    /// ffmpeg and ffprobe.
     pub programs: Programs,
-    /// The video to write.
+    /// Path of the output video.
     pub output: PathBuf,
-    /// The container, by the ending of names (`mp4`).
+    /// File extension of the container (`mp4`).
     pub container: String,
-    /// Whether an existing output is replaced, and an unfinished job discarded.
+    /// Whether to replace an existing output, and to discard an unfinished job.
     pub overwrite: bool,
-    /// Whether the output is a pipe or a device: written through, never replaced.
+    /// Whether the output is a pipe or a device, which is written to instead of replaced.
     pub write_through: bool,
     /// Whether to continue an unfinished job.
     pub resume: bool,
     /// The encoder.
     pub encoding: Encoding,
-    /// The frames that it gets.
+    /// Format of the frames that the encoder receives.
     pub raw: RawFormat,
-    /// How the frames were applied_orientation before they are written.
+    /// Rotation that was applied to the frames.
     pub applied_orientation: Orientation,
-    /// Features whose loss was reported already.
+    /// Features whose loss has been reported.
     pub reported: Vec<Feature>,
-    /// Seconds of which every time is a multiple.
+    /// Length of an output tick, in s; every time is a multiple.
     pub tick: Rational,
-    /// Frames a second, on average.
+    /// Average frame rate, in frames per second.
     pub rate: Rational,
-    /// Width of a pixel over its height.
+    /// Pixel aspect ratio (width / height).
     pub sample_aspect: Option<Rational>,
-    /// What samples mean.
+    /// Colour properties.
     pub colour: Colour,
-    /// The file whose other streams go along.
+    /// The file to take other streams from.
     pub original: Option<Original>,
-    /// Every setting that decides what the output's bits are; those known here are added.
+    /// Settings that determine the output; [`crate::Job`] adds those of the encoder and the input.
     pub fingerprint: Fingerprint,
 }
 
 impl JobSettings {
-    /// Frames of a segment.
+    /// Frames per segment.
     pub fn frames_per_segment(&self) -> i64 {
         (self.rate * SEGMENT_S).round().to_integer().clamp(24, 600)
     }
@@ -75,17 +75,17 @@ impl JobSettings {
     }
 }
 
-/// The file whose sound, subtitles, chapters and metadata go along.
+/// The file to copy audio, subtitles, chapters and metadata from.
 #[derive(Clone, Debug)]
 pub struct Original {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What is in it.
+    /// What ffprobe found in it.
     pub probed: Probed,
-    /// Whether its sound goes along.
+    /// Whether to copy audio.
     pub audio: bool,
-    /// Whether its subtitles, chapters and other streams do.
+    /// Whether to copy subtitles, chapters and other streams.
     pub others: bool,
-    /// Whether the video keeps the time at which it starts after the other streams.
+    /// Whether the video keeps its start time relative to the other streams.
     pub offset: bool,
 }

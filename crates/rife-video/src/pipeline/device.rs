@@ -1,4 +1,4 @@
-//! HEAD device
+//! Interpolation on one device.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
@@ -10,11 +10,12 @@ use crate::pool::Pool;
 use crate::progress::{Progress, timed};
 use crate::{Error, Result};
 
-/// A network on a device, and what to go on with where its memory does not suffice.
+/// An interpolator on a device, and smaller ones to use if the device runs out of memory.
 pub struct DeviceWorker {
-    /// The network.
+    /// The interpolator.
     pub interpolator: Interpolator,
-    /// The same with less memory, to be tried next; `None` where there is nothing smaller.
+    /// Returns the interpolator to use after `n` failed attempts that ran out of memory, for `n` =
+    /// 0, 1, …; `None` if there is no smaller one.
     pub smaller: Box<dyn Fn(usize) -> Option<Result<Interpolator>> + Send + Sync>,
 }
 
@@ -26,7 +27,7 @@ impl std::fmt::Debug for DeviceWorker {
     }
 }
 
-/// Makes frames on a device until there are no more to make.
+/// Interpolates frames on a device until there are no more jobs.
 pub(super) fn run_device(
     worker: &DeviceWorker,
     jobs: &Receiver<PairJob>,
@@ -36,13 +37,13 @@ pub(super) fn run_device(
     progress: &Progress,
 ) -> Result<()> {
     let mut session = None;
-    // The source's frame that was pushed last.
+    // Index of the source frame that was pushed last.
     let mut last_pushed = None;
     loop {
         let mut next = match jobs.try_recv() {
             Ok(job) => job,
             Err(TryRecvError::Disconnected) => break,
-            // Nothing to do meanwhile: what is being frames can be waited for.
+            // Idle: complete the frames in flight.
             Err(TryRecvError::Empty) => {
                 if let Some(session) = &mut session
                     && !drain(session, frames, pool, 0, progress)?
@@ -91,8 +92,8 @@ pub(super) fn run_device(
     Ok(())
 }
 
-/// Makes the first frame, which shows whether the device's memory suffices; with less where it
-/// does not.
+/// Interpolates the first frame. Only then is it known whether the device has enough memory; if
+/// not, tries the smaller interpolators.
 fn first_frame(
     worker: &DeviceWorker,
     job: &PairJob,
@@ -127,7 +128,7 @@ fn first_frame(
     done
 }
 
-/// Waits for frames until no more than `left` are pending; whether anybody takes them.
+/// Completes frames until at most `left` are in flight. Returns whether the receiver still exists.
 fn drain(
     session: &mut rife_runtime::Session,
     frames: &SyncSender<Frame>,

@@ -1,4 +1,4 @@
-//! HEAD director
+//! Lays out the output: classifies pairs, and distributes them to the devices.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::settings::{CutMode, Settings};
 use crate::stream::SourceFrame;
 use crate::timeline::{Position, Timeline};
 
-/// Source frames, of which some are looked at before it is their turn: no more than
-/// [`SceneDetector::LOOK_AHEAD`], and only where a pair may be a cut.
+/// A queue of source frames with lookahead: at most [`SceneDetector::LOOK_AHEAD`] frames, and only
+/// if a pair may be a cut.
 struct LookAhead<'a> {
     frames: &'a Receiver<SourceFrame>,
     buffered: VecDeque<SourceFrame>,
-    /// Spent in [`Self::peek`] waiting for frames, ns.
+    /// Time spent waiting in [`Self::peek`], in ns.
     waited_ns: u64,
 }
 
@@ -31,7 +31,7 @@ impl LookAhead<'_> {
         self.buffered.pop_front().or_else(|| self.frames.recv().ok())
     }
 
-    /// The frame that [`Self::next`] gives after `number` others.
+    /// The frame that [`Self::next`] will return after `number` others.
     fn peek(&mut self, number: usize) -> Option<Arc<Frame>> {
         let start = Instant::now();
         while self.buffered.len() <= number {
@@ -42,7 +42,7 @@ impl LookAhead<'_> {
     }
 }
 
-/// Reads frames, judges pairs, and says what is made by whom and in which order it is written.
+/// Reads source frames, classifies pairs, and sends jobs to the devices and items to the writer.
 pub(super) fn dispatch(
     first: SourceFrame,
     frames: &Receiver<SourceFrame>,
@@ -83,7 +83,7 @@ pub(super) fn dispatch(
         let classification = timed(&progress.scenes_ns, || {
             detector.classify(&earlier.frame, &later.frame, |number| frames.peek(number))
         });
-        // Waiting for a frame is no work of this stage.
+        // Waiting for the decoder does not count as scene detection.
         progress.scenes_ns.fetch_sub(std::mem::take(&mut frames.waited_ns), Ordering::Relaxed);
         tracing::debug!(
             "frame {index}: {:?}, difference {:.3} %, score {:.3}",

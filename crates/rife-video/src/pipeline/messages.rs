@@ -1,4 +1,4 @@
-//! HEAD messages
+//! Messages between the stages.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use rife_runtime::Frame;
 
 use crate::timeline::OutputFrame;
 
-/// Frames to make of a pair.
+/// Frames to interpolate for one pair.
 pub(super) struct PairJob {
-    /// Where the earlier frame stands in the source.
+    /// Index of the earlier source frame.
     pub(super) index: u64,
     pub(super) earlier: Arc<Frame>,
     pub(super) later: Arc<Frame>,
     pub(super) timesteps: Vec<f32>,
 }
 
-/// An output frame, in order.
+/// An output frame; items are sent in output order.
 pub(super) struct OutputItem {
     pub(super) output: OutputFrame,
     pub(super) number: i64,
@@ -25,7 +25,7 @@ pub(super) struct OutputItem {
 
 pub(super) enum FrameSource {
     Source(Arc<Frame>),
-    /// The next of this device.
+    /// The next frame of this device.
     Interpolated(usize),
     Blended(Arc<Frame>, f32),
 }

@@ -1,4 +1,4 @@
-//! HEAD writer
+//! Writes the output frames in order.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::stream::Sink;
 use crate::{Result, blend};
 
-/// Writes the output in order.
+/// Collects the output frames from their sources and writes them in order.
 pub(super) fn write_output(
     items: &Receiver<OutputItem>,
     devices: &[Receiver<Frame>],
@@ -25,7 +25,7 @@ pub(super) fn write_output(
     progress.written.store(settings.skip.max(0) as u64, Ordering::Relaxed);
     for OutputItem { output, number, source, left } in items {
         let in_format = |frame: &Frame| frame.format() == settings.format;
-        // A frame that was made for this output alone.
+        // A frame that belongs to this output frame alone, and can be recycled.
         let mut fresh = None;
         let shared: Arc<Frame>;
         let frame = match source {

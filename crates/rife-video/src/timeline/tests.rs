@@ -21,7 +21,7 @@ fn a_factor_makes_n_times_k_frames_and_holds_the_last() {
     let times: Vec<_> = (0..4).map(|i| r(i * 1001, 30000)).collect();
     let all = run(Rate::Factor(r(2, 1)), &times, r(1001, 30000), r(1001, 30000));
     let at: Vec<_> = all.iter().map(|o| o.position).collect();
-    use Position::{Between as B, Frame as F, StreamContents as H};
+    use Position::{Between as B, Frame as F, Repeat as H};
     assert_eq!(at, [F, B(0.5), F, B(0.5), F, B(0.5), F, H]);
     // A tick is 1/60000 s.
     assert_eq!(all[1].ticks, 1001);
@@ -47,11 +47,11 @@ fn a_rate_asked_for_is_constant_whatever_the_source_does() {
     let times = [r(0, 1), r(1, 10), r(1, 2)];
     let all = run(Rate::Fps(r(10, 1)), &times, r(1, 10), r(1, 1000));
     let ticks: Vec<_> = all.iter().map(|o| o.ticks).collect();
-    // Ticks of the source, 1/1000 s, so that a start on any of them can be kept.
+    // In ticks of the source, 1/1000 s, so that any start can be kept.
     assert_eq!(ticks, [0, 100, 200, 300, 400, 500]);
     assert_eq!(all[2].position, Position::Between(0.25));
     assert_eq!(all[5].position, Position::Frame);
-    // Fewer frames than there are.
+    // Fewer output frames than source frames.
     let times: Vec<_> = (0..50).map(|i| r(i, 50)).collect();
     let all = run(Rate::Fps(r(25, 1)), &times, r(1, 50), r(1, 50));
     assert_eq!(all.len(), 25);
@@ -87,7 +87,7 @@ fn fps_keeps_the_length_of_the_source() {
         let all = run(Rate::Fps(target), &times, source.recip(), source.recip());
         assert_eq!(all.len(), made, "{frames} frames from {source} to {target}");
     }
-    // An end rounded up to a microsecond or a millisecond adds no frame.
+    // An end that is rounded up to a microsecond or a millisecond adds no frame.
     for unit in [1_000_000, 1000] {
         let times: Vec<_> = (0..50).map(|i| r(i, 30)).collect();
         let end = r((5 * unit + 2) / 3, unit);
@@ -113,7 +113,7 @@ fn fps_ticks_express_any_start_of_the_source() {
         assert!((base / tick).is_integer(), "{base} in ticks of {tick}");
         assert!((fps.recip() / tick).is_integer(), "{fps} in ticks of {tick}");
     }
-    // Without a common tick that containers hold, the tick is still fine.
+    // Without a common tick that fits a container, the tick is still fine.
     let tick = Timeline::new(Rate::Fps(r(59, 1)), r(1, 999_999_937)).unwrap().tick();
     assert!(tick < r(1, 80_000) && (r(1, 59) / tick).is_integer());
 }
@@ -128,7 +128,7 @@ fn shortest_interval_is_that_between_the_closest_frames() {
     assert_eq!(line.shortest_interval(), Some(r(1, 2000)));
 }
 
-/// Rates as sources have them and as users ask for them.
+/// Rates of sources and targets.
 fn any_rate() -> impl Strategy<Value = Rational> {
     prop_oneof![
         (1i64..=240).prop_map(Rational::from),
@@ -153,7 +153,7 @@ proptest! {
         let n = times.len() as i64;
         prop_assert_eq!(all.len() as i64, (k * n).ceil().to_integer());
         prop_assert!(all.windows(2).all(|w| w[0].ticks < w[1].ticks));
-        // Every frame of the source that an output frame falls on is passed on.
+        // Every source frame that coincides with an output frame passes through.
         let whole = (0..all.len() as i64).filter(|j| (r(*j, 1) / k).is_integer()).count();
         prop_assert_eq!(all.iter().filter(|o| o.position == Position::Frame).count(), whole);
     }
@@ -162,7 +162,7 @@ proptest! {
     fn fps_length_is_within_one_frame_and_exact_where_possible(
         rate in any_rate(), target in any_rate(), frames in 1i64..400,
     ) {
-        // In ticks of the source's rate, as most containers have.
+        // In ticks of the source's rate, as in most containers.
         let times: Vec<_> = (0..frames).map(|i| r(i, 1) / rate).collect();
         let made = run(Rate::Fps(target), &times, rate.recip(), rate.recip()).len() as i64;
         let source = Wide::from(i128::from(frames)) / wide(rate);
@@ -179,7 +179,7 @@ proptest! {
     fn fps_length_is_right_for_times_rounded_to_milliseconds(
         rate in 1i64..=120, target in any_rate(), frames in 1i64..400,
     ) {
-        // A variable rate, as far as the container tells: neither times nor the end are exact.
+        // A variable rate according to the container: neither the times nor the end are exact.
         let millis = |time: Rational| (time * 1000).round() / 1000;
         let times: Vec<_> = (0..frames).map(|i| millis(r(i, rate))).collect();
         let end = millis(r(frames, rate));
