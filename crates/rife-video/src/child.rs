@@ -47,7 +47,7 @@ impl ChildProcess {
         let mut child = command
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(Error::io(format!("{what}: ffmpeg does not start")))?;
+            .map_err(Error::io(format!("{what}: cannot start ffmpeg")))?;
         let messages =
             child.stderr.take().map(|from| std::thread::spawn(|| read_messages(from, on_message)));
         Ok(Self { child, what: what.to_owned(), messages })
@@ -63,8 +63,10 @@ impl ChildProcess {
 
     /// Waits for the process.
     pub(crate) fn wait(mut self) -> Result<()> {
-        let status =
-            self.child.wait().map_err(Error::io(format!("{}: waiting for ffmpeg", self.what)))?;
+        let status = self
+            .child
+            .wait()
+            .map_err(Error::io(format!("{}: cannot wait for ffmpeg", self.what)))?;
         let messages =
             self.messages.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         // The first message names the cause, except if the disk is full, which is reported late.
@@ -75,7 +77,7 @@ impl ChildProcess {
         }
         let why = match incomplete.or(messages.first()) {
             Some(line) => strip_log_prefix(line),
-            None => format!("ffmpeg ended with {status}"),
+            None => format!("ffmpeg failed ({status})"),
         };
         Err(Error::Program { what: self.what.clone(), why })
     }
@@ -132,7 +134,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn incomplete_output_is_an_error_although_the_program_succeeds() {
+    fn incomplete_output_is_an_error_even_on_success() {
         let run = |script: &str| {
             let mut command = Command::new("sh");
             command.args(["-c", script]);
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_said_without_their_origin() {
+    fn log_prefix_is_stripped() {
         let line = "[mov,mp4 @ 0x55d8] [error] stream 0, offset 0x1: partial file";
         assert_eq!(strip_log_prefix(line), "stream 0, offset 0x1: partial file");
         assert_eq!(strip_log_prefix("[error] x [y]"), "x [y]");

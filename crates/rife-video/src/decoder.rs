@@ -121,7 +121,7 @@ impl Decoder {
         if self.read == 0 {
             return Err(Error::Unusable {
                 path: self.path.clone(),
-                why: problem.unwrap_or("it has no frame of video".into()),
+                why: problem.unwrap_or("no video frame could be decoded".into()),
             });
         }
         if problem.is_some() || concealed > 0 {
@@ -204,7 +204,7 @@ impl Source for Decoder {
                 let fallback = match error.kind() {
                     ErrorKind::UnexpectedEof => Error::Unusable {
                         path: self.path.clone(),
-                        why: format!("decoding ended within frame {}", self.read),
+                        why: format!("the decoded stream ends within frame {}", self.read),
                     },
                     _ => Error::io(format!("decoding {}", self.path.display()))(error),
                 };
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn warning_states_how_many_frames_are_lost() {
+    fn damage_warning_counts_lost_frames() {
         let path = Path::new("in.mp4");
         assert_eq!(
             damage_warning(path, 146, 4, 0, Some("Invalid NAL unit size")),

@@ -7,10 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// A required program is missing.
-    #[error(
-        "{program} is not there: install ffmpeg (https://ffmpeg.org, or your system's package \
-         ffmpeg), or say where it is with --ffmpeg; pictures and Y4M work without it"
-    )]
+    #[error("cannot find {program}")]
     NoProgram {
         /// Name of the program.
         program: String,
@@ -31,6 +28,18 @@ pub enum Error {
         /// The reason.
         why: String,
     },
+    /// The content of an input is a playlist, and playlists are refused.
+    #[error(
+        "{}: the content is a playlist ({demuxer}), which can make other files of this machine \
+         part of the output",
+        path.display()
+    )]
+    Playlist {
+        /// Path of the file.
+        path: PathBuf,
+        /// ffmpeg's name of the demuxer.
+        demuxer: String,
+    },
     /// Another process holds the job folder.
     #[error("another rife process writes to {}", path.display())]
     Busy {
@@ -38,7 +47,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// An unfinished job exists for the same output.
-    #[error("{} holds {frames} finished frames of an unfinished job", path.display())]
+    #[error("{} contains an unfinished job with {frames} finished frames", path.display())]
     Unfinished {
         /// The job folder.
         path: PathBuf,
@@ -47,7 +56,7 @@ pub enum Error {
     },
     /// An unfinished job cannot be resumed: its settings or its input differ.
     #[error(
-        "the unfinished job in {} was started differently: {}",
+        "cannot resume the job in {}: its settings or input differ: {}",
         folder.display(),
         differences.join("; ")
     )]

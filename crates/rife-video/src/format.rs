@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_sizes_are_those_of_ffmpeg() {
+    fn names_and_sizes_match_ffmpeg() {
         let odd = FrameSize::new(35, 21);
         for (name, bytes) in [
             ("gray", 35 * 21),

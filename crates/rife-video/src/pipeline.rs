@@ -49,7 +49,7 @@ pub fn run(
     // an error, so that the result is the error of the stage that ended first.
     std::thread::scope(|scope| {
         let first = match timed(&progress.decode_ns, || source.next(source_pool))? {
-            None => return Err(Error::Refused("there is no frame in the input".into())),
+            None => return Err(Error::Refused("the input has no frames".into())),
             Some(frame) => frame,
         };
         progress.read.fetch_add(1, Ordering::Relaxed);

@@ -64,7 +64,7 @@ impl<R: BufRead + Send> Source for PipeSource<R> {
         let frame = frame.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::Unusable {
                 path: self.name.clone().into(),
-                why: format!("it ends within frame {}", self.read),
+                why: format!("the stream ends within frame {}", self.read),
             },
             _ => Error::io(format!("cannot read {}", self.name))(error),
         })?;

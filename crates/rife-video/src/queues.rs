@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn bound_holds_for_any_memory_above_the_smallest() {
+    fn queues_fit_any_memory_above_the_minimum() {
         const FRAME: u64 = 3840 * 2160 * 3;
         for devices in [1, 2, 8] {
             for format in [PixelFormat::Rgb8, PixelFormat::Rgb16] {

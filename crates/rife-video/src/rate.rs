@@ -80,7 +80,7 @@ impl fmt::Display for Rate {
 fn parse_factor(text: &str) -> Result<Rational> {
     let invalid = || {
         Error::Refused(format!(
-            "expected a whole number or a fraction above 1 and up to {MAX_FACTOR} (2, 5/2, 2.5), got \
+            "expected a number above 1 and up to {MAX_FACTOR}, such as 2, 5/2 or 2.5; got \
              {text:?}"
         ))
     };
@@ -99,8 +99,8 @@ fn parse_factor(text: &str) -> Result<Rational> {
 pub fn parse_frame_rate(text: &str) -> Result<Rational> {
     let invalid = || {
         Error::Refused(format!(
-            "expected frames a second (60, 60000/1001, 59.94), above 0 and up to {MAX_FPS}; got \
-             {text:?}"
+            "expected frames per second above 0 and up to {MAX_FPS}, such as 60, 60000/1001 \
+             or 59.94; got {text:?}"
         ))
     };
     let rate = match text.trim() {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_read_as_people_write_them() {
+    fn common_spellings_of_rates_are_parsed() {
         assert_eq!(Rate::factor("2").unwrap(), Rate::Factor(r(2, 1)));
         assert_eq!(Rate::factor("5/2").unwrap(), Rate::Factor(r(5, 2)));
         assert_eq!(Rate::factor("2.5").unwrap(), Rate::Factor(r(5, 2)));

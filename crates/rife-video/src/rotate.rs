@@ -32,7 +32,7 @@ impl Orientation {
                 let samples = frame.as_yuv16().unwrap_or_default();
                 Frame::yuv16(to, yuv, self.yuv(samples, from, yuv, |value| value as u16))?
             }
-            other => return Err(Error::Refused(format!("cannot rotate frames of {other:?}"))),
+            other => return Err(Error::Refused(format!("cannot rotate {other:?} frames"))),
         })
     }
 
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_orientation_moves_each_pixel_where_its_matrix_says() {
+    fn every_orientation_maps_pixels_by_its_matrix() {
         let size = FrameSize::new(3, 2);
         let pixel = |x: usize, y: usize| [x as u8, y as u8, 7];
         let pixels = (0..2).flat_map(|y| (0..3).flat_map(move |x| pixel(x, y)));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn chroma_stays_where_the_colour_is_in_every_format() {
+    fn rotated_chroma_stays_aligned_with_luma() {
         for chroma in [Chroma::Yuv420, Chroma::Yuv422, Chroma::Yuv444] {
             for siting in [Siting::Left, Siting::Center, Siting::TopLeft] {
                 let (size, format) = (FrameSize::new(12, 8), yuv(chroma, siting));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_that_only_move_are_not_changed() {
+    fn permuted_samples_are_unchanged() {
         let half = Orientation::from_degrees(180).unwrap();
         let quarter = Orientation::from_degrees(90).unwrap();
         for (by, chroma, siting) in [
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_sizes_are_turned() {
+    fn odd_sizes_are_rotated() {
         let (size, format) = (FrameSize::new(7, 5), yuv(Chroma::Yuv420, Siting::Left));
         for matrix in ALL {
             let by = Orientation::from_matrix(matrix).unwrap();

@@ -83,8 +83,8 @@ impl Timeline {
         let tick = Rational::new(1, *tick.denom());
         if *tick.denom() > MOST_TICKS {
             return Err(Error::Refused(format!(
-                "{rate} on a timeline of {time_base} s needs ticks of {tick} s, finer than \
-                 containers have: take a smaller factor, or --fps"
+                "{rate} with source times in units of {time_base} s needs ticks of {tick} s, \
+                 finer than containers support; use a smaller factor or a constant frame rate"
             )));
         }
         Ok(Self {

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn times_rounded_to_milliseconds_are_those_of_the_rate() {
+    fn times_rounded_to_milliseconds_snap_to_the_rate() {
         let rate = r(30000, 1001);
         let mut times = Times::new(&timing(r(1, 1000), Some(rate), rate.recip()));
         for i in 0..10_000i64 {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn times_grow_whatever_the_container_says() {
+    fn times_increase_whatever_the_container_states() {
         let mut times = Times::new(&timing(r(1, 1000), None, r(1, 25)));
         let stated = [Some(r(1, 1)), Some(r(1, 1)), Some(r(1, 2)), None, Some(r(2, 1))];
         let got: Vec<_> = stated.into_iter().map(|time| times.next(time)).collect();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn times_after_a_jump_are_those_of_the_rate_again() {
+    fn times_snap_to_the_rate_after_a_jump() {
         let rate = r(24000, 1001);
         let mut times = Times::new(&timing(r(1, 90_000), Some(rate), rate.recip()));
         let mut got = Vec::new();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_frames_are_counted_by_the_gaps_they_leave() {
+    fn missing_frames_are_counted_from_gaps() {
         let mut times = Times::new(&timing(r(1, 1000), Some(r(25, 1)), r(1, 25)));
         for at in [0, 1, 2, 7, 8, 10] {
             times.next(Some(r(at, 25)));

@@ -37,7 +37,7 @@ fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
         if buffer.is_empty() {
             return match line.is_empty() {
                 true => Ok(None),
-                false => Err(invalid("a line of the Y4M stream ends early")),
+                false => Err(invalid("the Y4M stream ends within a line")),
             };
         }
         let end = buffer.iter().position(|byte| *byte == b'\n');
@@ -45,10 +45,15 @@ fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
         line.extend_from_slice(&buffer[..taken]);
         from.consume(taken + usize::from(end.is_some()));
         if line.len() > LONGEST {
-            return Err(invalid("a line of the Y4M stream is too long"));
+            return Err(invalid("a line of the Y4M stream exceeds 4096 bytes"));
         }
         if end.is_some() {
-            let text = String::from_utf8(line).map_err(|_| invalid("a line is no text"))?;
+            let text = String::from_utf8(line).map_err(|_| {
+                invalid(
+                    "a line of the Y4M stream is \
+             not UTF-8",
+                )
+            })?;
             return Ok(Some(text));
         }
     }
@@ -69,12 +74,12 @@ impl Y4mHeader {
             return Err(invalid("the stream is empty"));
         }
         if start[..seen] != magic[..seen] {
-            return Err(invalid("this is no Y4M stream"));
+            return Err(invalid("not a Y4M stream"));
         }
         let line = line(from)?.unwrap_or_default();
         let mut words = line.split(' ');
         if words.next() != Some("YUV4MPEG2") {
-            return Err(invalid("this is no Y4M stream"));
+            return Err(invalid("not a Y4M stream"));
         }
         let (mut width, mut height, mut layout) = (None, None, "420jpeg".to_owned());
         let mut header = Self {
@@ -103,15 +108,15 @@ impl Y4mHeader {
             }
         }
         let (Some(width), Some(height)) = (width, height) else {
-            return Err(invalid("the Y4M stream does not say its size"));
+            return Err(invalid("the Y4M header has no frame size"));
         };
         let side = 1..=FrameSize::MAX_SIDE;
         if !side.contains(&width) || !side.contains(&height) {
-            return Err(invalid(format!("frames of {width}x{height} cannot be")));
+            return Err(invalid(format!("unsupported frame size {width}x{height}")));
         }
         header.raw.size = FrameSize::new(width, height);
         let (planes, depth, location) = of_layout(&layout)
-            .ok_or_else(|| invalid(format!("Y4M frames of the layout C{layout} are not known")))?;
+            .ok_or_else(|| invalid(format!("unsupported Y4M layout C{layout}")))?;
         (header.raw.planes, header.raw.depth) = (planes, depth);
         header.colour.chroma_location = location.map(Into::into);
         Ok(header)
@@ -141,7 +146,7 @@ impl Y4mHeader {
             (Planes::Gray, 8) => "mono".into(),
             (Planes::Gray, _) => format!("mono{depth}"),
             (Planes::Gbr, _) => {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "Y4M has no RGB"));
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "Y4M does not support RGB"));
             }
         };
         // Older readers take the depth from this extension.
@@ -203,7 +208,7 @@ fn of_layout(name: &str) -> Option<(Planes, u8, Option<&'static str>)> {
 pub(crate) fn read_frame(from: &mut impl BufRead, pool: &Pool<'_>) -> io::Result<Option<Frame>> {
     let Some(line) = line(from)? else { return Ok(None) };
     if line != "FRAME" && !line.starts_with("FRAME ") {
-        return Err(invalid("a frame of the Y4M stream does not begin where it should"));
+        return Err(invalid("malformed Y4M frame header"));
     }
     match frames::read(from, pool)? {
         None => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_says_what_it_was_written_with() {
+    fn headers_round_trip() {
         for planes in [Planes::Gray, Planes::Yuv420, Planes::Yuv422, Planes::Yuv444] {
             for depth in [8, 10, 12, 16] {
                 for range in [None, Some("pc"), Some("tv")] {
@@ -255,17 +260,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stream_is_refused_in_words() {
+    fn malformed_headers_are_refused_with_a_reason() {
         for (text, why) in [
             ("", "empty"),
-            ("RIFF1234", "no Y4M"),
-            ("YUV4MPEG2 W16", "ends early"),
+            ("RIFF1234", "not a Y4M"),
+            ("YUV4MPEG2 W16", "ends within"),
             ("YUV4MPEG2 W16\n", "size"),
-            ("YUV4MPEG2 W0 H16\n", "cannot be"),
-            ("YUV4MPEG2 W99999999 H16\n", "cannot be"),
+            ("YUV4MPEG2 W0 H16\n", "unsupported frame size"),
+            ("YUV4MPEG2 W99999999 H16\n", "unsupported frame size"),
             ("YUV4MPEG2 W16 H16 C411\n", "C411"),
             ("YUV4MPEG2 W16 H16 C420p11\n", "C420p11"),
-            ("YUV4MPEG2X W16 H16\n", "no Y4M"),
+            ("YUV4MPEG2X W16 H16\n", "not a Y4M"),
         ] {
             let error = header(text).unwrap_err().to_string();
             assert!(error.contains(why), "{text:?}: {error}");
@@ -274,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_follow_each_other_to_the_last_byte() {
+    fn frames_are_read_to_the_last_byte() {
         let head = header("YUV4MPEG2 W2 H2 F25:1 C420jpeg\n").unwrap();
         let format = frames::pixel_format(&head.raw, &head.colour);
         assert!(matches!(format, PixelFormat::Yuv(_)));

@@ -356,6 +356,9 @@ impl Input {
 /// An error of a copy, told of what it is a copy of.
 fn named(error: anyhow::Error, copy: &Path, original: &Path) -> anyhow::Error {
     match error.downcast::<rife_video::Error>() {
+        Ok(rife_video::Error::Playlist { path, demuxer }) if path == copy => {
+            rife_video::Error::Playlist { path: original.to_owned(), demuxer }.into()
+        }
         Ok(rife_video::Error::Unusable { path, why }) if path == copy => {
             rife_video::Error::Unusable { path: original.to_owned(), why }.into()
         }

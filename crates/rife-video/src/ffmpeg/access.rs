@@ -5,7 +5,10 @@
 //! of the output. Every command that opens an input therefore gets a whitelist of formats and one
 //! of protocols.
 
+use std::path::Path;
 use std::process::Command;
+
+use crate::Error;
 
 /// Whether an input may be a playlist, which names other files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,20 +104,17 @@ pub(crate) fn refused_demuxer(message: &str) -> Option<&str> {
 }
 
 /// The error for a file that needs this demuxer.
-pub(crate) fn refusal(demuxer: &str, playlists: Playlists) -> String {
+pub(crate) fn refusal(path: &Path, demuxer: &str, playlists: Playlists) -> Error {
+    let path = path.to_owned();
     if PLAYLISTS.split(',').any(|name| name == demuxer) && playlists == Playlists::Refuse {
-        return format!(
-            "its content is a playlist ({demuxer}), which can make other files of this machine part \
-             of the output; if you trust it, --allow-playlists reads it, with local files only"
-        );
+        return Error::Playlist { path, demuxer: demuxer.to_owned() };
     }
-    if demuxer == "rawvideo" {
-        return "raw video does not say what it is: give --size and --pix-fmt".into();
-    }
-    format!(
-        "its content ({demuxer}) is not a video that holds all its frames in one file; convert it \
-         first"
-    )
+    let why = if demuxer == "rawvideo" {
+        "raw video does not state its format: frame size and pixel format are required".into()
+    } else {
+        format!("the content ({demuxer}) is not a self-contained video; convert it first")
+    };
+    Error::Unusable { path, why }
 }
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_that_open_other_files_are_not_allowed() {
+    fn formats_that_open_other_files_are_not_whitelisted() {
         let opens_others = [
             "hls",
             "dash",
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn later_commands_take_the_demuxer_that_was_found() {
+    fn later_commands_use_the_detected_demuxer() {
         let access = Access::new(Playlists::Refuse).by("mov,mp4,m4a,3gp,3g2,mj2");
         assert_eq!(words(&access)[2..], ["-format_whitelist", "mov", "-f", "mov"]);
         let concat = Access::new(Playlists::Allow).by("concat");
@@ -179,7 +179,11 @@ mod tests {
         let message = "[matroska,webm @ 0x1] [error] Format not on whitelist 'mov'";
         assert_eq!(refused_demuxer(message), Some("matroska"));
         assert_eq!(refused_demuxer("[http @ 0x1] Protocol 'http' not on whitelist 'file'!"), None);
-        assert!(refusal("hls", Playlists::Refuse).contains("--allow-playlists"));
-        assert!(!refusal("sdp", Playlists::Refuse).contains("--allow-playlists"));
+        let is_playlist = |demuxer, playlists| {
+            matches!(refusal(Path::new("in"), demuxer, playlists), Error::Playlist { .. })
+        };
+        assert!(is_playlist("hls", Playlists::Refuse));
+        assert!(!is_playlist("hls", Playlists::Allow));
+        assert!(!is_playlist("sdp", Playlists::Refuse));
     }
 }

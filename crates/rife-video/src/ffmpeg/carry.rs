@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_is_copied_where_it_can_be() {
+    fn audio_is_copied_if_the_container_allows() {
         for (container, codec, by) in [
             ("mp4", "aac", None),
             ("mp4", "flac", None),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn subtitles_become_what_the_container_knows() {
+    fn subtitles_are_converted_for_the_container() {
         let encoded = |encoder| Transfer::Encode(encoder, vec![]);
         assert_eq!(subtitles("mp4", "subrip"), encoded("mov_text"));
         assert_eq!(subtitles("mkv", "mov_text"), encoded("srt"));

@@ -251,7 +251,7 @@ impl Findings<'_> {
                 Some(Some(other)) if same_tag_value(key, value, other) => {}
                 Some(Some(other)) => {
                     let item = format!("{key}{of} from {value:?} to {other:?}");
-                    self.add(Change::Changed, feature, item, "the container writes it otherwise");
+                    self.add(Change::Changed, feature, item, "the container stores it differently");
                 }
                 Some(None) => self.lost(feature, format!("{key}{of}")),
                 None if self.is_always_lost(feature) => self.lost(feature, format!("{key}{of}")),
@@ -279,7 +279,7 @@ impl Findings<'_> {
                         Change::Changed,
                         Feature::Chapters,
                         item,
-                        "the container writes it otherwise",
+                        "the container stores it differently",
                     );
                 }
                 Some(_) => {}
@@ -329,7 +329,7 @@ impl Findings<'_> {
                     Change::Changed,
                     feature,
                     item,
-                    "the encoder or the container writes it otherwise",
+                    "the encoder or the container stores it differently",
                 );
             }
             None if is_assumed_default(feature, value, self.expectations.target, input) => {}

@@ -34,8 +34,8 @@ pub fn check_complete(programs: &Programs, path: &Path, source: &Probed) -> Resu
     Err(Error::Unusable {
         path: path.to_owned(),
         why: format!(
-            "it ends early: the file is {missing} bytes too short, and its video stops at {:.2} of \
-             {:.2} s; to interpolate what is there, copy it first: ffmpeg -i FILE -c copy PART",
+            "the file ends early: {missing} bytes are missing, and the video stops at {:.2} \
+             of {:.2} s; to use the readable part, copy it first: ffmpeg -i FILE -c copy PART",
             seconds(last - start),
             seconds(stated - start)
         ),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn stated_length_is_where_the_last_chunk_ends() {
+    fn stated_length_is_the_end_of_the_last_chunk() {
         let of = |size: u32, kind: &[u8]| [&size.to_be_bytes()[..], kind, &[7; 8]].concat();
         let iso = [of(16, b"ftyp"), of(16, b"free"), of(1000, b"mdat")].concat();
         assert_eq!(stated(&iso), Some(1032));

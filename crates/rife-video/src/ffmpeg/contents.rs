@@ -303,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_of_the_writing_are_not_compared() {
+    fn writer_tags_are_ignored() {
         let value = serde_json::json!({ "tags": {
             "TITLE": " A film ", "ENCODER": "x", "language": "und", "BPS-eng": "7",
             "Reel Name": "7", "empty": "",
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_with_a_language_is_the_tag() {
+    fn language_is_removed_from_tag_names() {
         assert_eq!(without_language("location-eng"), "location");
         assert_eq!(without_language("x-y"), "x-y");
         assert_eq!(without_language("com.apple.quicktime.model"), "com.apple.quicktime.model");

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_every_release_are_understood() {
+    fn showinfo_of_every_release_is_parsed() {
         let head = "[Parsed_showinfo_0 @ 0x55bb8e6b8700] [info] ";
         let parse = |text: &str| parse_showinfo(&format!("{head}{text}"));
         assert_eq!(

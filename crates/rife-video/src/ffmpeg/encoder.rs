@@ -49,7 +49,7 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     };
     let Some(encoder) = wanted.iter().find_map(of_codec) else {
         return Err(Error::Refused(format!(
-            "this ffmpeg has no encoder for {}; --codec takes {}, or one of ffmpeg -encoders",
+            "this ffmpeg has no encoder for {}: expected {}, or a name from ffmpeg -encoders",
             wanted.join(", "),
             CODECS
                 .iter()
@@ -90,7 +90,7 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     }
     if let Some(extra) = request.extra {
         let words = shlex::split(extra).ok_or_else(|| {
-            Error::Refused(format!("--encoder-args: a quote is not closed in {extra:?}"))
+            Error::Refused(format!("invalid encoder arguments {extra:?}: unclosed quote"))
         })?;
         args.extend(words);
     }
@@ -120,7 +120,7 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
 fn encoders(programs: &Programs) -> Result<Vec<String>> {
     let mut command = programs.ffmpeg();
     command.arg("-encoders");
-    let output = run_program(command, "asking ffmpeg for its encoders")?;
+    let output = run_program(command, "listing the encoders of ffmpeg")?;
     let output = String::from_utf8_lossy(&output);
     let lines = output.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
@@ -134,7 +134,7 @@ fn encoders(programs: &Programs) -> Result<Vec<String>> {
 fn formats(programs: &Programs, encoder: &str) -> Result<Vec<String>> {
     let mut command = programs.ffmpeg();
     command.args(["-h", &format!("encoder={encoder}")]);
-    let output = run_program(command, "asking ffmpeg for an encoder's formats")?;
+    let output = run_program(command, "listing the formats of an encoder")?;
     let output = String::from_utf8_lossy(&output);
     let line = output.lines().find_map(|line| line.trim().strip_prefix("Supported pixel formats:"));
     Ok(line.unwrap_or_default().split_whitespace().map(str::to_owned).collect())

@@ -69,7 +69,7 @@ pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Resu
     let has_preset = !matches!(encoder, "ffv1" | "mpeg4" | "mjpeg" | "libopenh264")
         && !matches!(hardware, "videotoolbox" | "vaapi" | "vulkan" | "v4l2m2m");
     if request.preset.is_some() && !has_preset {
-        return refused("--preset");
+        return refused("presets");
     }
     match encoder {
         "libx264" | "libx264rgb" => {
@@ -101,7 +101,7 @@ pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Resu
         }
         "libopenh264" => {
             if request.crf.is_some() {
-                return refused("--crf: --encoder-args '-b:v 8M' gives its rate");
+                return refused("CRF; set a bitrate instead (-b:v 8M)");
             }
             // The default is 2 Mbit/s, whatever the size.
             let bits = request.rate * request.raw.size.pixels() as i64 / 5;
@@ -109,7 +109,7 @@ pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Resu
         }
         "ffv1" => {
             if request.crf.is_some() {
-                return refused("--crf: it is lossless");
+                return refused("CRF: it is lossless");
             }
             // With slices, ffmpeg 7.0 changes samples of odd sizes.
             let FrameSize { width, height } = request.raw.size;
@@ -120,7 +120,7 @@ pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Resu
         }
         "prores_ks" => {
             if request.crf.is_some() {
-                return refused("--crf: --preset names its profile (0 to 5)");
+                return refused("CRF; its presets are profiles (0 to 5)");
             }
             let full_chroma = request.raw.planes == Planes::Yuv444;
             add("-profile:v", preset(if full_chroma { "4" } else { "3" }));
@@ -211,8 +211,8 @@ pub(super) fn hdr_args(
     if let Some(profile) = hdr.dolby_vision {
         let what = match profile {
             // Profile 5 uses a colour matrix of its own, which only a Dolby Vision player can undo.
-            5 => "without it the colours of this profile are wrong: convert the video first",
-            _ => "what remains is what other players show",
+            5 => "the colours of this profile are wrong without it; convert the video first",
+            _ => "the output looks as in a player without Dolby Vision",
         };
         notes.push(format!("lost: Dolby Vision metadata (profile {profile}) - {what}"));
         lost.push(Feature::DolbyVision);
@@ -227,8 +227,8 @@ pub(super) fn hdr_args(
         "libsvtav1" => ("-svtav1-params", "mastering-display", "content-light", false),
         _ => {
             notes.push(format!(
-                "lost: mastering display and light levels - {encoder} cannot write them; \
-                 --codec h265 keeps them"
+                "lost: mastering display and light levels - {encoder} cannot write them, \
+                 libx265 can"
             ));
             lost.extend([Feature::Mastering, Feature::LightLevels]);
             return Vec::new();
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn mastering_displays_are_said_in_each_encoders_units() {
+    fn mastering_display_uses_the_units_of_the_encoder() {
         let display = MasteringDisplay {
             primaries: [[0.68, 0.32], [0.265, 0.69], [0.15, 0.06], [0.3127, 0.329]],
             luminance: [0.0001, 1000.0],
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn transfers_have_the_names_that_options_know() {
+    fn transfer_names_are_translated_for_options() {
         assert_eq!(option_value("-color_trc", "bt470bg"), "gamma28");
         assert_eq!(option_value("-color_trc:v:0", "bt470m"), "gamma22");
         assert_eq!(option_value("-color_primaries", "bt470bg"), "bt470bg");

@@ -70,7 +70,7 @@ pub(super) fn nearest_format(
             }
             if !same {
                 notes.push(format!(
-                    "{encoder} does not take {} of {}: it gets {name}",
+                    "changed: pixel format from {} to {name} - {encoder} does not support it at {}",
                     raw.pix_fmt(),
                     raw.size
                 ));
@@ -107,7 +107,7 @@ mod tests {
     use rife_runtime::FrameSize;
 
     #[test]
-    fn the_format_that_loses_least_is_chosen() {
+    fn format_that_loses_least_is_chosen() {
         // Format lists of the encoders in ffmpeg 5.1.
         let nvenc = "yuv420p nv12 p010le yuv444p p016le yuv444p16le bgr0 bgra cuda";
         let qsv = "nv12 p010le qsv";

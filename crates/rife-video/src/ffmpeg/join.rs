@@ -157,8 +157,8 @@ fn streams(
         }
         if container == "avi" && kind == "a" && starts_offset(source, stream) {
             notes.push(
-                "changed: start of audio - AVI has one start for all streams, and this one began \
-                 earlier or later than the video"
+                "changed: start of audio - AVI starts all streams together, but in the input \
+                 the audio starts before or after the video"
                     .into(),
             );
         }

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_exactly() {
+    fn times_are_parsed_exactly() {
         assert_eq!(parse_seconds(Some("12.345000")), Some(Rational::new(12345, 1000)));
         assert_eq!(parse_seconds(Some("-0.021")), Some(Rational::new(-21, 1000)));
         assert_eq!(parse_seconds(Some("N/A")), None);

@@ -69,13 +69,13 @@ pub(super) fn streams(mux: &Mux<'_>, source: &Probed) -> Vec<StreamPlan> {
             return StreamPlan::Implied;
         }
         if !stream.present {
-            return StreamPlan::Drop("announced, but empty".into());
+            return StreamPlan::Drop("the stream is announced but empty".into());
         }
         if stream.in_other_program {
             return StreamPlan::Drop("part of another program".into());
         }
         if stream.kind == StreamKind::Audio && !mux.audio {
-            return StreamPlan::Drop(format!("{SLOW}; --audio keeps audio"));
+            return StreamPlan::Drop(format!("{SLOW}, and keeping audio was not requested"));
         }
         if matches!(stream.kind, StreamKind::Subtitle | StreamKind::Data) && !mux.others {
             return StreamPlan::Drop(SLOW.into());

@@ -42,7 +42,7 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
         .metadata()
         .map_err(|error| unusable(&std::io::Error::from(error.kind()).to_string()))?;
     if found.is_file() && found.len() == 0 {
-        return Err(unusable("it is empty"));
+        return Err(unusable("the file is empty"));
     }
     let ask = |what: &[&str]| -> Result<RawProbe> {
         let mut command = Command::new(&programs.ffprobe);
@@ -55,16 +55,16 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
         let output = output.map_err(|error| match error {
             Error::Program { why, .. } => {
                 if let Some(demuxer) = &refused {
-                    return unusable(&access::refusal(demuxer, playlists));
+                    return access::refusal(path, demuxer, playlists);
                 }
                 let name = programs::file(path);
                 let why = why.replace(&format!("{}: ", name.to_string_lossy()), "");
-                unusable(&format!("ffprobe cannot read it: {why}"))
+                unusable(&format!("ffprobe cannot read the file: {why}"))
             }
             other => other,
         })?;
         serde_json::from_slice(&output)
-            .map_err(|error| unusable(&format!("ffprobe says nothing of use: {error}")))
+            .map_err(|error| unusable(&format!("unexpected output of ffprobe: {error}")))
     };
     let raw = ask(&["-show_format", "-show_streams", "-show_chapters", "-show_programs"])?;
     let picture = |stream: &RawStream| stream.disposition.get("attached_pic") == Some(&1);
@@ -80,16 +80,21 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
     let default = |stream: &&RawStream| stream.disposition.get("default") == Some(&1);
     let Some(main) = videos().find(default).or(videos().next()) else {
         let sound = raw.streams.iter().any(|stream| kind(stream) == StreamKind::Audio);
-        return Err(unusable(if sound { "it has sound, but no video" } else { "it has no video" }));
+        return Err(unusable(if sound {
+            "the file has audio but no video"
+        } else {
+            "the file has \
+         no video"
+        }));
     };
     let side = (1..=FrameSize::MAX_SIDE, "px");
     if !side.0.contains(&main.width) || !side.0.contains(&main.height) {
-        return Err(unusable(&format!("frames of {}x{} cannot be", main.width, main.height)));
+        return Err(unusable(&format!("unsupported frame size {}x{}", main.width, main.height)));
     }
     if main.pix_fmt.as_deref().is_none_or(|name| name == "unknown") {
         return Err(unusable(&format!(
-            "its video ({}) cannot be decoded: it is damaged, cut off, or of a kind that this \
-             ffmpeg does not know",
+            "cannot decode the video ({}): it is damaged, truncated, or not supported by this \
+             ffmpeg",
             main.codec_name.as_deref().unwrap_or("unknown")
         )));
     }

@@ -54,7 +54,7 @@ impl Programs {
         let (ffmpeg, ffprobe) = (absolute(ffmpeg), absolute(ffprobe));
         let mut command = Command::new(&ffmpeg);
         command.arg("-version");
-        let output = run_program(command, "asking ffmpeg for its version")?;
+        let output = run_program(command, "querying the version of ffmpeg")?;
         let text = String::from_utf8_lossy(&output);
         let (version, build) = (version(&text), build(&text));
         Ok(Self { ffmpeg, ffprobe, version, build })
@@ -72,7 +72,7 @@ impl Programs {
     pub(crate) fn sets_durations(&self) -> bool {
         let mut command = Command::new(&self.ffmpeg);
         command.args(["-hide_banner", "-h", "bsf=setts"]);
-        run_program(command, "asking ffmpeg for its filters").is_ok_and(|output| {
+        run_program(command, "querying the bitstream filters of ffmpeg").is_ok_and(|output| {
             String::from_utf8_lossy(&output)
                 .lines()
                 .any(|line| line.trim().starts_with("-duration"))
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn releases_are_told_apart() {
+    fn versions_are_parsed() {
         assert_eq!(version("ffmpeg version 5.1.9-0+deb12u1 Copyright"), (5, 1));
         assert_eq!(version("ffmpeg version n7.1 Copyright"), (7, 1));
         assert_eq!(version("ffmpeg version 8.0 Copyright"), (8, 0));
@@ -164,9 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_said() {
+    fn missing_program_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let error = Programs::find(Some(folder.path())).unwrap_err().to_string();
-        assert!(error.contains("is not there") && error.contains("--ffmpeg"), "{error}");
+        assert!(error.starts_with("cannot find ") && error.contains("ffmpeg"), "{error}");
     }
 }

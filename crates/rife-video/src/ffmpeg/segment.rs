@@ -60,9 +60,12 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<String
             Error::Program { why, .. } => why,
             other => other.to_string(),
         };
-        Error::Refused(format!("{} does not encode this: {why}", encoding.encoder))
+        Error::Refused(format!("{} cannot encode the video: {why}", encoding.encoder))
     };
-    let folder = tempfile::tempdir().map_err(Error::io("cannot write a trial"))?;
+    let folder = tempfile::tempdir().map_err(Error::io(
+        "cannot create a folder for a trial \
+     encoding",
+    ))?;
     let file = folder.path().join(format!("trial.{}", encoding.segment_ext));
     let tick = Rational::new(1, 50);
     let command = segment_command(programs, encoding, tick, &file);
@@ -88,7 +91,7 @@ pub fn check_encoding(programs: &Programs, encoding: &Encoding) -> Result<String
         (Ok(()), Some(Err(error))) => Err(Error::io("encoding")(error)),
         _ => {
             check_container(programs, encoding, &file)?;
-            let bytes = std::fs::read(&file).map_err(Error::io("cannot read a trial"))?;
+            let bytes = std::fs::read(&file).map_err(Error::io("cannot read a trial encoding"))?;
             Ok(describe_build(&encoding.encoder, &bytes))
         }
     }
@@ -124,7 +127,7 @@ fn check_container(programs: &Programs, encoding: &Encoding, trial: &Path) -> Re
     command.arg(programs::file(&trial.with_file_name(format!("whole.{container}"))));
     run_program(command, "joining").map(drop).map_err(|error| match error {
         Error::Program { why, .. } => Error::Refused(format!(
-            ".{container} does not hold what {} writes: {why}",
+            ".{container} does not support the output of {}: {why}",
             encoding.encoder
         )),
         other => other,
@@ -161,7 +164,7 @@ pub fn count_frames(programs: &Programs, file: &Path) -> Result<u64> {
     let count = output.trim().trim_end_matches(',').lines().next().and_then(|n| n.parse().ok());
     count.ok_or_else(|| Error::Program {
         what: "counting frames".into(),
-        why: format!("ffprobe says {:?}", output.trim()),
+        why: format!("unexpected output of ffprobe: {:?}", output.trim()),
     })
 }
 
@@ -170,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mpeg4_counts_no_finer_than_it_can() {
+    fn mpeg4_ticks_fit_16_bits() {
         let ticks = |encoder, ticks| encoder_ticks(encoder, Rational::new(1, ticks));
         assert_eq!(ticks("libx264", 180_000), 180_000);
         assert_eq!(ticks("mpeg4", 60_000), 60_000);
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn roundings_of_segments_do_not_add_up() {
+    fn segment_rounding_errors_do_not_accumulate() {
         let segments: Vec<_> =
             (0..4).map(|i| (format!("{i}.mp4"), Rational::new(i * 1001, 3000))).collect();
         let list = concat_list(&segments);

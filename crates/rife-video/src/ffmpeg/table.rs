@@ -44,7 +44,7 @@ pub(super) const TARGETS: [Target; 9] = [
 const PICTURES: Support = No("pictures hold no other streams and no metadata of the video");
 const Y4M: Support = No("Y4M holds frames only");
 const RAW: Support = No("raw video holds frames only");
-const REENCODED: Support = No("it belongs to the source's encoded frames");
+const REENCODED: Support = No("it describes the encoded source frames");
 const ONE_VIDEO: Support = No("only the main video stream is interpolated");
 const CODEC: Support = Partial("the container does not hold this codec");
 const NOT_WRITTEN: Support = No("ffmpeg cannot write it for this container");
@@ -56,7 +56,7 @@ const fn video_only(feature: Feature, name: [&'static str; 2], files: [Support; 
 
 const fn colour(feature: Feature, name: [&'static str; 2], png: Support, y4m: Support) -> Row {
     const FILE: Support = Partial("neither the codec nor the container holds it");
-    let avi = Partial("AVI does not hold it: the codec has to");
+    let avi = Partial("neither the codec nor AVI holds it");
     let pictures = if let Converted = png { Converted } else { No("only PNG holds it") };
     Row { feature, name, support: [FILE, FILE, FILE, FILE, avi, png, pictures, y4m, RAW] }
 }
@@ -87,9 +87,12 @@ const TABLE: &[Row] = &[
         Feature::Cover,
         ["cover", "covers"],
         [
-            Partial("MP4 holds covers as JPEG, PNG or BMP, and not beside QuickTime metadata"),
+            Partial(
+                "MP4 holds JPEG, PNG and BMP covers only, and none together with QuickTime \
+             metadata",
+            ),
             No("MOV holds no covers"),
-            Partial("Matroska holds covers as JPEG or PNG"),
+            Partial("Matroska holds JPEG and PNG covers only"),
             No("WebM holds no covers"),
             No("AVI holds no covers"),
         ],
@@ -132,7 +135,7 @@ const TABLE: &[Row] = &[
         Feature::Tag,
         ["metadata tag", "metadata tags"],
         [
-            Partial("MP4 has no field for it, or none beside a cover"),
+            Partial("MP4 has no field for it, or none together with a cover"),
             Partial("MOV has no field for it"),
             Yes,
             Yes,
@@ -164,7 +167,7 @@ const TABLE: &[Row] = &[
     lost_everywhere(
         Feature::Alpha,
         ["transparency", "transparency"],
-        No("the networks interpolate colour only"),
+        No("RIFE interpolates opaque frames only"),
     ),
     Row {
         feature: Feature::Orientation,
@@ -189,9 +192,9 @@ const TABLE: &[Row] = &[
             Yes,
             Yes,
             Yes,
-            Partial("AVI does not hold it: the codec has to"),
-            No("the pictures have square pixels: scale them"),
-            No("the pictures have square pixels: scale them"),
+            Partial("neither the codec nor AVI holds it"),
+            No("pictures have square pixels; scale them for display"),
+            No("pictures have square pixels; scale them for display"),
             Yes,
             RAW,
         ],
@@ -216,7 +219,7 @@ const TABLE: &[Row] = &[
     lost_everywhere(
         Feature::IccProfile,
         ["ICC profile", "ICC profiles"],
-        No("profiles are carried from pictures to pictures only"),
+        No("ICC profiles are copied between pictures only"),
     ),
     video_only(
         Feature::Stereo,
@@ -243,7 +246,7 @@ const TABLE: &[Row] = &[
     lost_everywhere(
         Feature::FieldOrder,
         ["field order", "field order"],
-        No("the fields are interpolated as they lie in the frames"),
+        No("interlaced frames are interpolated as they are"),
     ),
     video_only(Feature::SideData, ["side data", "side data"], [NOT_WRITTEN; 5]),
 ];
@@ -271,7 +274,7 @@ impl Target {
         let column = TARGETS.iter().position(|target| *target == self);
         let row = TABLE.iter().find(|row| row.feature == feature);
         let cell = row.zip(column).and_then(|(row, column)| row.support.get(column));
-        cell.copied().unwrap_or(No("nothing is known of it"))
+        cell.copied().unwrap_or(No("it is not in the table of features"))
     }
 
     /// Whether frames must be rotated before they are written.
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_turned_where_no_metadata_can_say_it() {
+    fn pixels_are_rotated_if_the_target_has_no_rotation_metadata() {
         let quarter = crate::Orientation::from_degrees(90).unwrap();
         let mirror = crate::Orientation::from_matrix([-1, 0, 0, 1]).unwrap();
         for target in TARGETS {

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_keep_their_moment_at_every_rate_that_has_one() {
+    fn converted_timecodes_label_the_same_moment() {
         let ntsc = Rational::new(30000, 1001);
         let film = Rational::new(24000, 1001);
         let whole = Rational::from;
@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_between_two_labels_gets_the_nearer_one() {
+    fn moment_between_two_labels_gets_the_nearest() {
         let code = Timecode::parse("10:00:00:07").unwrap();
         let converted = code.at_rate(Rational::from(25), Rational::from(60));
         assert_eq!(converted, Converted::Nearest(Timecode::parse("10:00:00:17").unwrap()));
     }
 
     #[test]
-    fn texts_that_are_not_timecodes_are_refused() {
+    fn invalid_timecodes_are_refused() {
         for text in ["", "1", "01:00:00", "aa:00:00:00", "01:00:61:00", "01:-1:00:00", "1:2:3:4:5"]
         {
             assert_eq!(Timecode::parse(text), None, "{text}");

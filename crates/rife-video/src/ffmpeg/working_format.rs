@@ -29,7 +29,7 @@ pub fn working_format(video: &Video) -> WorkingFormat {
 }
 
 /// Reported for streams with alpha.
-const ALPHA: &str = "lost: transparency - the networks interpolate colour only";
+const ALPHA: &str = "lost: transparency - RIFE interpolates opaque frames only";
 
 fn working_format_of_samples(video: &Video) -> WorkingFormat {
     let name = video.pix_fmt.as_str();
@@ -53,7 +53,7 @@ fn working_format_of_samples(video: &Video) -> WorkingFormat {
 }
 
 fn rounding_note(name: &str) -> String {
-    format!("frames in {name} are converted: they change by rounding")
+    format!("changed: source frames, by rounding - they are converted from {name}")
 }
 
 /// RGB above 8 bits is processed at 16 bits.
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_fit_into_planar_ones() {
+    fn formats_map_to_the_nearest_planar_one() {
         for (name, target, exact) in [
             ("nv12", "yuv420p", true),
             ("yuv410p", "yuv444p", false),

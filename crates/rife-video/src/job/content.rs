@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_and_every_boundary_counts() {
+    fn hash_depends_on_every_byte_and_file_boundary() {
         let folder = tempfile::tempdir().unwrap();
         let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
         let mut bytes = vec![7; 3 * BUFFER_BYTES + 5];
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_change_or_are_missing_are_reported() {
+    fn changed_and_missing_files_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         assert!(ContentHash::start(std::slice::from_ref(&path)).is_err());

@@ -264,7 +264,7 @@ mod tests {
         use super::*;
 
         #[test]
-        fn folder_is_private_and_locked_and_leaves_nothing() {
+        fn folder_is_private_locked_and_removed() {
             let root = tempfile::tempdir().unwrap();
             let path = root.path().join(".x.rife-job");
             let folder = JobFolder::open(&path).unwrap();
@@ -338,7 +338,7 @@ mod tests {
         }
 
         #[test]
-        fn a_folder_that_was_replaced_is_noticed() {
+        fn replaced_folder_is_detected() {
             let root = tempfile::tempdir().unwrap();
             let (path, moved) = (root.path().join("job"), root.path().join("moved"));
             let folder = JobFolder::open(&path).unwrap();

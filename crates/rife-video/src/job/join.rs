@@ -99,7 +99,10 @@ pub(super) fn join(
         with_mux(settings, folder.path(), ends, |mux| ffmpeg::differences(programs, mux));
     match compared {
         Ok(lines) => notes.extend(lines),
-        Err(error) => notes.push(format!("the output was not compared with the input: {error}")),
+        Err(error) => notes.push(format!(
+            "losses unknown: cannot compare the output with the \
+         input: {error}"
+        )),
     }
     let whole = whole(settings);
     let mut file = folder.read(&whole).map_err(Error::io(cannot()))?;

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_journals_are_refused_and_lead_nowhere() {
+    fn invalid_journals_and_paths_out_of_the_folder_are_refused() {
         let (_root, folder) = folder();
         for text in ["", "{", "[]", r#"{"version":1,"fingerprint":{},"segments":[]}"#] {
             folder.write(FILE, text.as_bytes()).unwrap();

@@ -123,7 +123,7 @@ impl SegmentSink {
         let mut encoder = ChildProcess::start(command, "encoding", |_| true)?;
         let pipe = encoder.stdin().ok_or_else(|| Error::Program {
             what: "encoding".into(),
-            why: "ffmpeg does not accept frames".into(),
+            why: "cannot open the standard input of ffmpeg".into(),
         })?;
         let nut = NutWriter::new(
             BufWriter::with_capacity(PIPE_BUFFER, pipe),

@@ -17,7 +17,7 @@ fn run(rate: Rate, times: &[Rational], last: Rational, base: Rational) -> Vec<Ou
 }
 
 #[test]
-fn a_factor_makes_n_times_k_frames_and_holds_the_last() {
+fn factor_outputs_n_times_k_frames_and_repeats_the_last() {
     let times: Vec<_> = (0..4).map(|i| r(i * 1001, 30000)).collect();
     let all = run(Rate::Factor(r(2, 1)), &times, r(1001, 30000), r(1001, 30000));
     let at: Vec<_> = all.iter().map(|o| o.position).collect();
@@ -35,7 +35,7 @@ fn a_factor_makes_n_times_k_frames_and_holds_the_last() {
 }
 
 #[test]
-fn a_variable_rate_keeps_its_own_timeline() {
+fn factor_keeps_a_variable_timeline() {
     let times = [r(5, 1000), r(38, 1000), r(138, 1000)];
     let all = run(Rate::Factor(r(2, 1)), &times, r(40, 1000), r(1, 1000));
     let ticks: Vec<_> = all.iter().map(|o| o.ticks).collect();
@@ -43,7 +43,7 @@ fn a_variable_rate_keeps_its_own_timeline() {
 }
 
 #[test]
-fn a_rate_asked_for_is_constant_whatever_the_source_does() {
+fn fps_is_constant_for_a_variable_source() {
     let times = [r(0, 1), r(1, 10), r(1, 2)];
     let all = run(Rate::Fps(r(10, 1)), &times, r(1, 10), r(1, 1000));
     let ticks: Vec<_> = all.iter().map(|o| o.ticks).collect();
@@ -71,7 +71,7 @@ fn slow_motion_keeps_the_rate() {
 }
 
 #[test]
-fn fps_keeps_the_length_of_the_source() {
+fn fps_keeps_the_duration_of_the_source() {
     let ntsc = |rate: i64| r(rate * 1000, 1001);
     for (source, frames, target, made) in [
         (r(30, 1), 50, r(60, 1), 100),
@@ -119,7 +119,7 @@ fn fps_ticks_express_any_start_of_the_source() {
 }
 
 #[test]
-fn shortest_interval_is_that_between_the_closest_frames() {
+fn shortest_interval_is_between_the_closest_frames() {
     let mut line = Timeline::new(Rate::Factor(r(2, 1)), r(1, 1000)).unwrap();
     assert_eq!(line.shortest_interval(), None);
     line.pair(r(0, 1), r(40, 1000));
@@ -141,7 +141,7 @@ fn any_rate() -> impl Strategy<Value = Rational> {
 
 proptest! {
     #[test]
-    fn times_grow_and_frames_are_counted(
+    fn times_increase_and_frames_are_counted(
         steps in prop::collection::vec(1i64..5000, 1..40),
         p in 2i64..40, q in 1i64..8, base in 1i64..100_000,
     ) {
