@@ -92,6 +92,21 @@ impl Access {
         }
         command
     }
+
+    /// The error for a file that needs this demuxer, which is not on the whitelist.
+    pub(crate) fn refusal(&self, path: &Path, demuxer: &str) -> Error {
+        let path = path.to_owned();
+        let is_playlist = PLAYLISTS.split(',').any(|name| name == demuxer);
+        if is_playlist && self.playlists == Playlists::Refuse {
+            return Error::Playlist { path, demuxer: demuxer.to_owned() };
+        }
+        let why = if demuxer == "rawvideo" {
+            "raw video does not state its format: frame size and pixel format are required".into()
+        } else {
+            format!("the content ({demuxer}) is not a self-contained video; convert it first")
+        };
+        Error::Unusable { path, why }
+    }
 }
 
 /// The demuxer that ffmpeg wanted to use, from its message that it is not on the whitelist.
@@ -101,20 +116,6 @@ pub(crate) fn refused_demuxer(message: &str) -> Option<&str> {
     }
     let (_, rest) = message.split_once('[')?;
     rest.split([' ', ',', ']']).next().filter(|name| !name.is_empty())
-}
-
-/// The error for a file that needs this demuxer.
-pub(crate) fn refusal(path: &Path, demuxer: &str, playlists: Playlists) -> Error {
-    let path = path.to_owned();
-    if PLAYLISTS.split(',').any(|name| name == demuxer) && playlists == Playlists::Refuse {
-        return Error::Playlist { path, demuxer: demuxer.to_owned() };
-    }
-    let why = if demuxer == "rawvideo" {
-        "raw video does not state its format: frame size and pixel format are required".into()
-    } else {
-        format!("the content ({demuxer}) is not a self-contained video; convert it first")
-    };
-    Error::Unusable { path, why }
 }
 
 #[cfg(test)]
@@ -180,7 +181,8 @@ mod tests {
         assert_eq!(refused_demuxer(message), Some("matroska"));
         assert_eq!(refused_demuxer("[http @ 0x1] Protocol 'http' not on whitelist 'file'!"), None);
         let is_playlist = |demuxer, playlists| {
-            matches!(refusal(Path::new("in"), demuxer, playlists), Error::Playlist { .. })
+            let error = Access::new(playlists).refusal(Path::new("in"), demuxer);
+            matches!(error, Error::Playlist { .. })
         };
         assert!(is_playlist("hls", Playlists::Refuse));
         assert!(!is_playlist("hls", Playlists::Allow));

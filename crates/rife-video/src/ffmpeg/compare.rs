@@ -10,7 +10,6 @@ use crate::ffmpeg::feature::{Feature, Target};
 use crate::ffmpeg::media::{Probed, StreamKind};
 use crate::ffmpeg::mux::Mux;
 use crate::ffmpeg::plan::{self, StreamPlan, TimecodePlan};
-use crate::ffmpeg::probe::probe;
 use crate::ffmpeg::programs::Programs;
 use crate::ffmpeg::report::{Change, Difference, report_lines};
 use crate::ffmpeg::table::Support;
@@ -49,12 +48,11 @@ pub fn differences(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
     let Some((path, source)) = mux.original else { return Ok(Vec::new()) };
     let Some(mut expectations) = Expectations::new(mux, source) else { return Ok(Vec::new()) };
     let input = contents::read(programs, path, source)?;
-    let written = probe(programs, mux.output)?;
+    let (written, output) = contents::probe_and_read(programs, mux.output)?;
     if written.video.codec == "h264" && programs.version < (6, 0) {
         // ffprobe reads these from H.264 since 6.0.
         expectations.reported.extend([Feature::Mastering, Feature::LightLevels]);
     }
-    let output = contents::read(programs, mux.output, &written)?;
     Ok(report_lines(&compare(&input, Some(&output), &expectations)))
 }
 

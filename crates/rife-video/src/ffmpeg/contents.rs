@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 use rife_runtime::FrameSize;
+use serde::Deserialize;
 use serde_json::Value;
 
+use crate::ffmpeg::access::{Access, Playlists};
 use crate::ffmpeg::feature::Feature;
 use crate::ffmpeg::hdr::hdr_from_frame;
+use crate::ffmpeg::json::{RawFrame, RawProbe};
 use crate::ffmpeg::media::{Probed, StreamKind};
-use crate::ffmpeg::programs::{self, Programs, run_program};
+use crate::ffmpeg::probe::{EVERYTHING, first_frame_of, interpret, run_ffprobe};
+use crate::ffmpeg::programs::Programs;
 use crate::{Error, Result};
 
 /// Tags by lower-case name.
@@ -97,26 +100,64 @@ const ENCODER_SIDE_DATA: &[&str] = &[
     "unknown",
 ];
 
+/// Options that print the first frames of all streams. The first frame of the main video is nearly
+/// always among these few, so that one process is enough.
+const FIRST_FRAMES: [&str; 3] = ["-show_frames", "-read_intervals", "%+#8"];
+
 /// Reads the contents of a file that was probed.
 ///
 /// # Errors
 /// If ffprobe cannot read it.
 pub(super) fn read(programs: &Programs, path: &Path, probed: &Probed) -> Result<Contents> {
-    let ask = |what: &[&str]| -> Result<Value> {
-        let mut command = Command::new(&programs.ffprobe);
-        command.args(["-hide_banner", "-v", "error"]).args(what);
-        command.args(["-of", "json"]);
-        probed.access.limit(&mut command).arg("-i").arg(programs::file(path));
-        let output = run_program(command, "comparing the output with the input")?;
-        serde_json::from_slice(&output).map_err(|error| Error::Unusable {
-            path: path.to_owned(),
-            why: format!("unexpected output of ffprobe: {error}"),
-        })
+    let raw: Value = run_ffprobe(programs, path, &probed.access, &options())?;
+    contents(programs, path, &raw, probed)
+}
+
+/// Probes a file and reads its contents, with a single process if possible.
+///
+/// # Errors
+/// If ffprobe cannot read it.
+pub(super) fn probe_and_read(programs: &Programs, path: &Path) -> Result<(Probed, Contents)> {
+    let access = Access::new(Playlists::Refuse);
+    let json: Value = run_ffprobe(programs, path, &access, &options())?;
+    let raw = RawProbe::deserialize(&json).map_err(|error| Error::Unusable {
+        path: path.to_owned(),
+        why: format!("unexpected output of ffprobe: {error}"),
+    })?;
+    let frame = |stream: usize| {
+        let frame = first_frame(programs, path, &access, &json, stream).ok()??;
+        RawFrame::deserialize(&frame).ok()
     };
-    let raw = ask(&["-show_format", "-show_streams", "-show_chapters", "-show_programs"])?;
-    let index = probed.video.index.to_string();
-    let frame = ask(&["-show_frames", "-select_streams", &index, "-read_intervals", "%+#1"])?;
-    Ok(Contents::of(&raw, frame.get("frames").and_then(|frames| frames.get(0)), probed))
+    let probed = interpret(path, &raw, &access, frame)?;
+    let contents = contents(programs, path, &json, &probed)?;
+    Ok((probed, contents))
+}
+
+fn options() -> Vec<&'static str> {
+    EVERYTHING.into_iter().chain(FIRST_FRAMES).collect()
+}
+
+fn contents(programs: &Programs, path: &Path, raw: &Value, probed: &Probed) -> Result<Contents> {
+    let frame = first_frame(programs, path, &probed.access, raw, probed.video.index)?;
+    Ok(Contents::of(raw, frame.as_ref(), probed))
+}
+
+/// The first frame of a stream: one of those in `raw`, or read by another process.
+fn first_frame(
+    programs: &Programs,
+    path: &Path,
+    access: &Access,
+    raw: &Value,
+    stream: usize,
+) -> Result<Option<Value>> {
+    let frames = |raw: &Value| raw.get("frames").and_then(Value::as_array).cloned();
+    let is_of_stream =
+        |frame: &Value| frame.get("stream_index").and_then(Value::as_u64) == Some(stream as u64);
+    if let Some(frame) = frames(raw).into_iter().flatten().find(is_of_stream) {
+        return Ok(Some(frame));
+    }
+    let raw: Value = run_ffprobe(programs, path, access, &first_frame_of(stream))?;
+    Ok(frames(&raw).into_iter().flatten().next())
 }
 
 impl Contents {

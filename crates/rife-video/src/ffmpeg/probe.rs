@@ -1,15 +1,18 @@
 //! Probes a file with ffprobe.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
 use rife_runtime::FrameSize;
+use serde::de::DeserializeOwned;
 
 use crate::ffmpeg::access::{self, Access, Playlists};
 use crate::ffmpeg::hdr::{Hdr, hdr_from_side_data};
 use crate::ffmpeg::json::{
-    RawContainer, RawProbe, RawStream, exact_time, parse_clock, parse_ratio, parse_seconds, tag,
+    RawContainer, RawFrame, RawProbe, RawStream, exact_time, parse_clock, parse_ratio,
+    parse_seconds, tag,
 };
 use crate::ffmpeg::media::{Probed, Stream, StreamKind, Video};
 use crate::ffmpeg::programs::{self, Programs, run_program_with};
@@ -37,76 +40,114 @@ pub fn probe_with(programs: &Programs, path: &Path, playlists: Playlists) -> Res
     {
         access = access.by(&demuxer);
     }
-    let unusable = |why: &str| Error::Unusable { path: path.to_owned(), why: why.to_owned() };
     let found = path
         .metadata()
-        .map_err(|error| unusable(&std::io::Error::from(error.kind()).to_string()))?;
+        .map_err(|error| unusable(path, &std::io::Error::from(error.kind()).to_string()))?;
     if found.is_file() && found.len() == 0 {
-        return Err(unusable("the file is empty"));
+        return Err(unusable(path, "the file is empty"));
     }
-    let ask = |what: &[&str]| -> Result<RawProbe> {
-        let mut command = Command::new(&programs.ffprobe);
-        command.args(["-hide_banner", "-v", "error"]).args(what).args(["-of", "json"]);
-        access.limit(&mut command).arg("-i").arg(programs::file(path));
-        let mut refused = None;
-        let output = run_program_with(command, "probing", &mut refused, |line| {
-            access::refused_demuxer(line).map(str::to_owned)
-        });
-        let output = output.map_err(|error| match error {
-            Error::Program { why, .. } => {
-                if let Some(demuxer) = &refused {
-                    return access::refusal(path, demuxer, playlists);
-                }
-                let name = programs::file(path);
-                let why = why.replace(&format!("{}: ", name.to_string_lossy()), "");
-                unusable(&format!("ffprobe cannot read the file: {why}"))
-            }
-            other => other,
-        })?;
-        serde_json::from_slice(&output)
-            .map_err(|error| unusable(&format!("unexpected output of ffprobe: {error}")))
+    let raw: RawProbe = run_ffprobe(programs, path, &access, &EVERYTHING)?;
+    let first_frame = |stream: usize| {
+        let raw = run_ffprobe::<RawProbe>(programs, path, &access, &first_frame_of(stream));
+        raw.ok()?.frames.into_iter().next()
     };
-    let raw = ask(&["-show_format", "-show_streams", "-show_chapters", "-show_programs"])?;
-    let picture = |stream: &RawStream| stream.disposition.get("attached_pic") == Some(&1);
-    let kind = |stream: &RawStream| match stream.codec_type.as_deref() {
-        Some("video") if picture(stream) => StreamKind::Picture,
+    interpret(path, &raw, &access, first_frame)
+}
+
+/// Options that print everything about a file except its frames.
+pub(super) const EVERYTHING: [&str; 4] =
+    ["-show_format", "-show_streams", "-show_chapters", "-show_programs"];
+
+/// Options that print the first frame of a stream.
+pub(super) fn first_frame_of(stream: usize) -> [String; 5] {
+    let stream = stream.to_string();
+    ["-show_frames", "-select_streams", &stream, "-read_intervals", "%+#1"].map(str::to_owned)
+}
+
+/// Runs ffprobe with options of its own, and parses the JSON that it prints.
+pub(super) fn run_ffprobe<T: DeserializeOwned>(
+    programs: &Programs,
+    path: &Path,
+    access: &Access,
+    options: &[impl AsRef<OsStr>],
+) -> Result<T> {
+    let mut command = Command::new(&programs.ffprobe);
+    command.args(["-hide_banner", "-v", "error"]).args(options).args(["-of", "json"]);
+    access.limit(&mut command).arg("-i").arg(programs::file(path));
+    let mut refused = None;
+    let output = run_program_with(command, "probing", &mut refused, |line| {
+        access::refused_demuxer(line).map(str::to_owned)
+    });
+    let output = output.map_err(|error| match error {
+        Error::Program { why, .. } => {
+            if let Some(demuxer) = &refused {
+                return access.refusal(path, demuxer);
+            }
+            let name = programs::file(path);
+            let why = why.replace(&format!("{}: ", name.to_string_lossy()), "");
+            unusable(path, &format!("ffprobe cannot read the file: {why}"))
+        }
+        other => other,
+    })?;
+    serde_json::from_slice(&output)
+        .map_err(|error| unusable(path, &format!("unexpected output of ffprobe: {error}")))
+}
+
+fn unusable(path: &Path, why: &str) -> Error {
+    Error::Unusable { path: path.to_owned(), why: why.to_owned() }
+}
+
+fn kind(stream: &RawStream) -> StreamKind {
+    let picture = stream.disposition.get("attached_pic") == Some(&1);
+    match stream.codec_type.as_deref() {
+        Some("video") if picture => StreamKind::Picture,
         Some("video") => StreamKind::Video,
         Some("audio") => StreamKind::Audio,
         Some("subtitle") => StreamKind::Subtitle,
         Some("attachment") => StreamKind::Attachment,
         _ => StreamKind::Data,
-    };
+    }
+}
+
+/// Interprets the output of ffprobe. `first_frame` returns the first frame of a stream; it is only
+/// called if the stream lacks HDR metadata.
+pub(super) fn interpret(
+    path: &Path,
+    raw: &RawProbe,
+    access: &Access,
+    first_frame: impl FnOnce(usize) -> Option<RawFrame>,
+) -> Result<Probed> {
     let videos = || raw.streams.iter().filter(|stream| kind(stream) == StreamKind::Video);
     let default = |stream: &&RawStream| stream.disposition.get("default") == Some(&1);
     let Some(main) = videos().find(default).or(videos().next()) else {
-        let sound = raw.streams.iter().any(|stream| kind(stream) == StreamKind::Audio);
-        return Err(unusable(if sound {
-            "the file has audio but no video"
-        } else {
-            "the file has \
-         no video"
-        }));
+        let audio = raw.streams.iter().any(|stream| kind(stream) == StreamKind::Audio);
+        let why = match audio {
+            true => "the file has audio but no video",
+            false => "the file has no video",
+        };
+        return Err(unusable(path, why));
     };
-    let side = (1..=FrameSize::MAX_SIDE, "px");
-    if !side.0.contains(&main.width) || !side.0.contains(&main.height) {
-        return Err(unusable(&format!("unsupported frame size {}x{}", main.width, main.height)));
+    let sides = 1..=FrameSize::MAX_SIDE;
+    if !sides.contains(&main.width) || !sides.contains(&main.height) {
+        let why = format!("unsupported frame size {}x{}", main.width, main.height);
+        return Err(unusable(path, &why));
     }
     if main.pix_fmt.as_deref().is_none_or(|name| name == "unknown") {
-        return Err(unusable(&format!(
-            "cannot decode the video ({}): it is damaged, truncated, or not supported by this \
-             ffmpeg",
-            main.codec_name.as_deref().unwrap_or("unknown")
-        )));
+        let codec = main.codec_name.as_deref().unwrap_or("unknown");
+        let why = format!(
+            "cannot decode the video ({codec}): it is damaged, truncated, or not supported by \
+             this ffmpeg"
+        );
+        return Err(unusable(path, &why));
     }
     let mut hdr = hdr_from_side_data(&main.side_data_list);
     let transfer = main.color_transfer.as_deref().unwrap_or_default();
     let incomplete = hdr.mastering.is_none() || hdr.content_light.is_none();
-    if incomplete && matches!(transfer, "smpte2084" | "arib-std-b67") {
-        let stream = main.index.to_string();
-        let frame = ask(&["-show_frames", "-select_streams", &stream, "-read_intervals", "%+#1"]);
-        if let Some(frame) = frame.ok().and_then(|raw| raw.frames.into_iter().next()) {
-            hdr = hdr.or(hdr_from_side_data(&frame.side_data_list));
-        }
+    if incomplete
+        && matches!(transfer, "smpte2084" | "arib-std-b67")
+        && let Some(frame) = first_frame(main.index)
+    {
+        hdr = hdr.or(hdr_from_side_data(&frame.side_data_list));
     }
     let container = raw.format.as_ref();
     let name = container.map(|format| format.format_name.clone()).unwrap_or_default();
