@@ -63,7 +63,7 @@ impl Decoder {
                 let _ = showinfo_in.send(info);
                 return false;
             }
-            let bad = line.contains("[error]") || line.contains("[fatal]");
+            let is_error = line.contains("[error]") || line.contains("[fatal]");
             let text = strip_log_prefix(line);
             // Harmless: raw video has no decoding times.
             if text.contains("dts to muxer") {
@@ -71,10 +71,10 @@ impl Decoder {
             }
             if text.starts_with("concealing ") {
                 let _ = report.send(Message::Concealed);
-            } else if bad || DAMAGE_PATTERNS.iter().any(|words| text.contains(words)) {
+            } else if is_error || DAMAGE_PATTERNS.iter().any(|pattern| text.contains(pattern)) {
                 let _ = report.send(Message::Problem(text));
             }
-            bad
+            is_error
         })?;
         let pipe = child.stdout().map(|pipe| BufReader::with_capacity(PIPE_BUFFER, pipe));
         let times = Times::new(&timing);

@@ -167,19 +167,19 @@ impl SceneDetector {
         }
         // If the next pairs are as dissimilar, it is fast motion or noise rather than a cut.
         let mut frame = b;
-        let mut held = false;
+        let mut repeated = false;
         let mut next = Vec::new();
         for later in &self.upcoming {
             // Animation repeats each drawing for two or three frames.
             match later.levels == frame.levels {
-                true => held = true,
+                true => repeated = true,
                 false => next.push(dissimilarity(frame, later)),
             }
             frame = later;
         }
         let after = next.into_iter().take(2).reduce(f32::min);
         // Another cut may follow repeated drawings.
-        let after = after.filter(|after| !held || *after < ANOTHER_SCENE).unwrap_or(0.0);
+        let after = after.filter(|after| !repeated || *after < ANOTHER_SCENE).unwrap_or(0.0);
         above(usual.max(after))
     }
 

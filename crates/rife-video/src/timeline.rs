@@ -170,16 +170,16 @@ impl Timeline {
         let end = if last { next - self.rounding } else { next };
         loop {
             // Timestep between this source frame and the next, and presentation time.
-            let made = Wide::from(i128::from(self.frame_count));
+            let count = Wide::from(i128::from(self.frame_count));
             let (t, at, done) = match self.rate {
                 Rate::Factor(k) | Rate::Slow(k) => {
-                    let t = made / wide(k) - i128::from(self.frame);
+                    let t = count / wide(k) - i128::from(self.frame);
                     let at = time - first + (next - time) * t;
                     let done = t >= Wide::from(1);
                     (t, if let Rate::Slow(k) = self.rate { at * wide(k) } else { at }, done)
                 }
                 Rate::Fps(fps) => {
-                    let at = made / wide(fps);
+                    let at = count / wide(fps);
                     let done = first + at >= end && (!last || self.frame_count > 0);
                     ((at - (time - first)) / (next - time), at, done)
                 }

@@ -154,7 +154,7 @@ mod tests {
             "tty",
         ];
         let [_, protocols, _, formats] = &words(&Access::new(Playlists::Refuse))[..] else {
-            panic!("four words")
+            panic!("four options")
         };
         assert_eq!(protocols, "file,pipe");
         for name in opens_others {

@@ -44,7 +44,7 @@ pub(super) fn audio(container: &str, stream: &Stream) -> Transfer {
     ];
     let big = ["pcm_s8", "pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "pcm_f64be"];
     let (pcm, big) = (pcm.contains(&codec), big.contains(&codec));
-    let held = match container {
+    let supported = match container {
         "mp4" | "m4v" => common || matches!(codec, "alac" | "flac" | "opus" | "vorbis" | "truehd"),
         "mov" => {
             let old = ["amr_nb", "amr_wb", "adpcm_ima_qt", "qdm2", "qdmc", "mace3", "mace6"];
@@ -79,7 +79,7 @@ pub(super) fn audio(container: &str, stream: &Stream) -> Transfer {
         }
         _ => true,
     };
-    if held {
+    if supported {
         return Transfer::Copy;
     }
     let lossless = codec.starts_with("pcm_")

@@ -89,10 +89,10 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
         args.extend(["-tag:v".into(), "hvc1".into()]);
     }
     if let Some(extra) = request.extra {
-        let words = shlex::split(extra).ok_or_else(|| {
+        let split = shlex::split(extra).ok_or_else(|| {
             Error::Refused(format!("invalid encoder arguments {extra:?}: unclosed quote"))
         })?;
-        args.extend(words);
+        args.extend(split);
     }
     encoder_args::join_parameters(&mut args);
     let segment_ext = match encoder.as_str() {

@@ -1,5 +1,5 @@
-//! Arguments of the encoders: quality, colour properties and HDR metadata. Each encoder has options
-//! of its own.
+//! Arguments of the encoders: quality, colour properties and HDR metadata. Each encoder has its
+//! own options.
 
 use std::ops::RangeInclusive;
 
@@ -210,7 +210,7 @@ pub(super) fn hdr_args(
 ) -> Vec<String> {
     if let Some(profile) = hdr.dolby_vision {
         let what = match profile {
-            // Profile 5 uses a colour matrix of its own, which only a Dolby Vision player can undo.
+            // Profile 5 uses its own colour matrix, which only a Dolby Vision player can undo.
             5 => "the colours of this profile are wrong without it; convert the video first",
             _ => "the output looks as in a player without Dolby Vision",
         };
@@ -234,18 +234,18 @@ pub(super) fn hdr_args(
             return Vec::new();
         }
     };
-    let mut words = Vec::new();
+    let mut params = Vec::new();
     if encoder == "libx265" {
-        words.push("repeat-headers=1".to_owned());
+        params.push("repeat-headers=1".to_owned());
         if colour.transfer.as_deref() == Some("smpte2084") {
-            words.push("hdr10-opt=1".into());
+            params.push("hdr10-opt=1".into());
         }
     }
-    words.extend(
+    params.extend(
         hdr.mastering.map(|at| format!("{display}={}", mastering_display_param(&at, integers))),
     );
-    words.extend(light.map(|(most, average)| format!("{levels}={most},{average}")));
-    vec![option.to_owned(), words.join(":")]
+    params.extend(light.map(|(most, average)| format!("{levels}={most},{average}")));
+    vec![option.to_owned(), params.join(":")]
 }
 
 /// `G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`, as integers in units of 0.00002 and 0.0001 cd/m², or as

@@ -18,8 +18,8 @@ use crate::{Orientation, Rational, Result};
 /// If ffmpeg cannot write the output.
 pub fn join(programs: &Programs, mux: &Mux<'_>, what: &str) -> Result<Vec<String>> {
     if let Some((path, source)) = mux.original {
-        for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
-            let StreamPlan::Keep(Transfer::Attach(ending, _)) = fate else { continue };
+        for (stream, plan) in source.streams.iter().zip(plan::streams(mux, source)) {
+            let StreamPlan::Keep(Transfer::Attach(ending, _)) = plan else { continue };
             let mut command = programs.ffmpeg();
             command.arg("-y");
             source.access.limit(&mut command).arg("-i").arg(programs::file(path));
@@ -142,8 +142,8 @@ fn streams(
     // Source of each output stream, starting with the video.
     let mut from = vec![source.video.index];
     let mut covers = Vec::new();
-    for (stream, fate) in source.streams.iter().zip(plan::streams(mux, source)) {
-        let StreamPlan::Keep(carry) = fate else { continue };
+    for (stream, plan) in source.streams.iter().zip(plan::streams(mux, source)) {
+        let StreamPlan::Keep(transfer) = plan else { continue };
         let (kind, number) = match stream.kind {
             StreamKind::Audio => ("a", &mut audio),
             StreamKind::Subtitle => ("s", &mut subtitles),
@@ -151,7 +151,7 @@ fn streams(
             StreamKind::Attachment => ("t", &mut files),
             StreamKind::Video | StreamKind::Picture => ("v", &mut pictures),
         };
-        if let Transfer::Attach(ending, mime) = carry {
+        if let Transfer::Attach(ending, mime) = transfer {
             covers.push((stream, ending, mime));
             continue;
         }
@@ -163,7 +163,7 @@ fn streams(
             );
         }
         command.args(["-map", &format!("1:{}", stream.index)]);
-        match carry {
+        match transfer {
             Transfer::Encode(encoder, options) => {
                 command.args([format!("-c:{kind}:{number}"), encoder.into()]);
                 for (option, value) in options {

@@ -60,7 +60,7 @@ pub(super) fn implied(stream: &Stream, source: &Probed) -> bool {
 pub(super) fn streams(mux: &Mux<'_>, source: &Probed) -> Vec<StreamPlan> {
     let container = mux.container.to_ascii_lowercase();
     let target = Target::from_extension(&container);
-    let fate = |stream: &Stream| {
+    let plan_stream = |stream: &Stream| {
         let feature = feature(stream.kind);
         if stream.index == source.video.index {
             return StreamPlan::Main;
@@ -99,7 +99,7 @@ pub(super) fn streams(mux: &Mux<'_>, source: &Probed) -> Vec<StreamPlan> {
             (carry, _) => StreamPlan::Keep(carry),
         }
     };
-    source.streams.iter().map(fate).collect()
+    source.streams.iter().map(plan_stream).collect()
 }
 
 /// Why chapters are dropped; `None` if they are kept.
@@ -113,8 +113,8 @@ pub(super) fn chapters(mux: &Mux<'_>) -> Option<&'static str> {
 /// Whether to write tags as QuickTime metadata, which supports every name but excludes covers.
 pub(super) fn quicktime_tags(mux: &Mux<'_>, source: &Probed) -> bool {
     let container = mux.container.to_ascii_lowercase();
-    let cover = source.streams.iter().zip(streams(mux, source)).any(|(stream, fate)| {
-        stream.kind == StreamKind::Picture && matches!(fate, StreamPlan::Keep(_))
+    let cover = source.streams.iter().zip(streams(mux, source)).any(|(stream, plan_stream)| {
+        stream.kind == StreamKind::Picture && matches!(plan_stream, StreamPlan::Keep(_))
     });
     let mut needed = source.tags.keys().filter(|key| !describes_file(key));
     let special = |key: &String| {

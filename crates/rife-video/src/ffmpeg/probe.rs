@@ -64,7 +64,7 @@ pub(super) fn first_frame_of(stream: usize) -> [String; 5] {
     ["-show_frames", "-select_streams", &stream, "-read_intervals", "%+#1"].map(str::to_owned)
 }
 
-/// Runs ffprobe with options of its own, and parses the JSON that it prints.
+/// Runs ffprobe with the given options, and parses the JSON that it prints.
 pub(super) fn run_ffprobe<T: DeserializeOwned>(
     programs: &Programs,
     path: &Path,

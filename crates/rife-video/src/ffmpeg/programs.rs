@@ -44,8 +44,8 @@ impl Programs {
                     _ if ffmpeg.is_file() => ffmpeg,
                     _ => return Err(missing(ffmpeg.display().to_string())),
                 };
-                let beside = ffmpeg.with_file_name(named("ffprobe"));
-                let ffprobe = if beside.is_file() { beside } else { on_path("ffprobe")? };
+                let sibling = ffmpeg.with_file_name(named("ffprobe"));
+                let ffprobe = if sibling.is_file() { sibling } else { on_path("ffprobe")? };
                 (ffmpeg, ffprobe)
             }
         };

@@ -109,13 +109,13 @@ fn describe_build(encoder: &str, trial: &[u8]) -> String {
             text.take_while(|byte| (b' '..=b'~').contains(byte)).map(char::from).collect();
         Some(text.split(" - ").take(2).collect::<Vec<_>>().join(" "))
     });
-    let mut words = vec![version.unwrap_or_else(|| encoder.to_owned())];
+    let mut parts = vec![version.unwrap_or_else(|| encoder.to_owned())];
     // Hardware encoders may write different output in each run.
     if !encoder.contains('_') || matches!(encoder, "prores_ks" | "prores_aw") {
         let hash = blake3::hash(trial).to_hex();
-        words.push(format!("(output {})", hash.get(..12).unwrap_or_default()));
+        parts.push(format!("(output {})", hash.get(..12).unwrap_or_default()));
     }
-    words.join(" ")
+    parts.join(" ")
 }
 
 /// Checks that the container supports the encoder's output.

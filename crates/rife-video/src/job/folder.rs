@@ -1,5 +1,5 @@
 //! The private job folder next to the output. It contains the lock, the journal, finished segments
-//! and incomplete files. The finished video only has to be renamed.
+//! and incomplete files. The finished video is only renamed.
 //!
 //! The folder may be in a place where others can write (`/tmp`, a shared disk). It is therefore
 //! created with mode 0700, accepted only if it is a real directory that belongs to this user and

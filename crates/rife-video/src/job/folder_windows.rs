@@ -14,7 +14,7 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
 pub(super) struct Dir {
     path: PathBuf,
     /// Closed before the directory is removed.
-    held: std::sync::Mutex<Option<File>>,
+    handle: std::sync::Mutex<Option<File>>,
 }
 
 #[cfg(windows)]
@@ -61,20 +61,20 @@ impl Dir {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         #[cfg(windows)]
-        let held = {
+        let handle = {
             use std::os::windows::fs::OpenOptionsExt;
             let mut options = OpenOptions::new();
             options.read(true).share_mode(flags::SHARE_READ_WRITE);
             options.custom_flags(flags::BACKUP_SEMANTICS | flags::OPEN_REPARSE_POINT);
-            let held = options.open(path)?;
-            if is_link(&held.metadata()?) {
+            let handle = options.open(path)?;
+            if is_link(&handle.metadata()?) {
                 return Err(io::ErrorKind::NotADirectory.into());
             }
-            Some(held)
+            Some(handle)
         };
         #[cfg(not(windows))]
-        let held = None;
-        Ok(Self { path: path.to_owned(), held: held.into() })
+        let handle = None;
+        Ok(Self { path: path.to_owned(), handle: handle.into() })
     }
 
     /// Access lists are inherited; there is no owner or mode to check.
@@ -119,7 +119,7 @@ impl Dir {
     }
 
     pub(super) fn remove_self(&self, path: &Path) -> io::Result<()> {
-        let _ = self.held.lock().map(|mut held| held.take());
+        let _ = self.handle.lock().map(|mut handle| handle.take());
         fs::remove_dir(path)
     }
 

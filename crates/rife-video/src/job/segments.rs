@@ -1,4 +1,4 @@
-//! Encodes the output in segments, each with an encoder process of its own and a keyframe at the
+//! Encodes the output in segments, each with its own encoder process and a keyframe at the
 //! start, so that finished segments survive any failure.
 
 use std::fs::File;

@@ -100,9 +100,9 @@ fn first_frame(
     format: PixelFormat,
     progress: &Progress,
 ) -> Result<(rife_runtime::Session, Frame)> {
-    let attempt = |rife: &Interpolator| -> Result<_> {
+    let attempt = |interpolator: &Interpolator| -> Result<_> {
         timed(&progress.network_ns, || {
-            let mut session = rife.session(job.earlier.size())?;
+            let mut session = interpolator.session(job.earlier.size())?;
             session.push(&job.earlier.view())?;
             session.push(&job.later.view())?;
             let t = job.timesteps.first().copied().unwrap_or(0.5);
@@ -122,7 +122,7 @@ fn first_frame(
         }
         match (worker.smaller)(step) {
             None => break,
-            Some(rife) => done = attempt(&rife?),
+            Some(smaller) => done = attempt(&smaller?),
         }
     }
     done

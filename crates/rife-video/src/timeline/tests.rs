@@ -73,7 +73,7 @@ fn slow_motion_keeps_the_rate() {
 #[test]
 fn fps_keeps_the_duration_of_the_source() {
     let ntsc = |rate: i64| r(rate * 1000, 1001);
-    for (source, frames, target, made) in [
+    for (source, frames, target, output_frames) in [
         (r(30, 1), 50, r(60, 1), 100),
         (r(25, 1), 50, r(60, 1), 120),
         (r(24, 1), 48, ntsc(24), 48),
@@ -85,7 +85,7 @@ fn fps_keeps_the_duration_of_the_source() {
     ] {
         let times: Vec<_> = (0..frames).map(|i| r(i, 1) / source).collect();
         let all = run(Rate::Fps(target), &times, source.recip(), source.recip());
-        assert_eq!(all.len(), made, "{frames} frames from {source} to {target}");
+        assert_eq!(all.len(), output_frames, "{frames} frames from {source} to {target}");
     }
     // An end that is rounded up to a microsecond or a millisecond adds no frame.
     for unit in [1_000_000, 1000] {
@@ -164,14 +164,14 @@ proptest! {
     ) {
         // In ticks of the source's rate, as in most containers.
         let times: Vec<_> = (0..frames).map(|i| r(i, 1) / rate).collect();
-        let made = run(Rate::Fps(target), &times, rate.recip(), rate.recip()).len() as i64;
+        let output_frames = run(Rate::Fps(target), &times, rate.recip(), rate.recip()).len() as i64;
         let source = Wide::from(i128::from(frames)) / wide(rate);
-        let output = Wide::from(i128::from(made)) / wide(target);
+        let output = Wide::from(i128::from(output_frames)) / wide(target);
         let frame = wide(target).recip();
         prop_assert!(output - source < frame && source - output < frame);
         let exact = source * wide(target);
         if exact.is_integer() {
-            prop_assert_eq!(i128::from(made), exact.to_integer());
+            prop_assert_eq!(i128::from(output_frames), exact.to_integer());
         }
     }
 
@@ -183,9 +183,9 @@ proptest! {
         let millis = |time: Rational| (time * 1000).round() / 1000;
         let times: Vec<_> = (0..frames).map(|i| millis(r(i, rate))).collect();
         let end = millis(r(frames, rate));
-        let made =
+        let output_frames =
             run(Rate::Fps(target), &times, end - times[times.len() - 1], r(1, 1000)).len();
-        let output = Wide::from(made as i128) / wide(target);
+        let output = Wide::from(output_frames as i128) / wide(target);
         let frame = wide(target).recip();
         prop_assert!(output - wide(end) < frame && wide(end) - output < frame);
     }
