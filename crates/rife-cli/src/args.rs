@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rife_runtime::{Device, Engine, FrameSize, ModelVersion, Precision, Scale};
-use rife_video::{Rational, Scenes};
+use rife_video::{Rational, SceneDetector};
 
 pub(crate) use self::usage_error::exit_with_usage_error;
 
@@ -83,7 +83,7 @@ pub(crate) struct VideoArgs {
     pub(crate) scene: Scene,
     /// Scene-cut threshold: image content lost from one frame to the next, above the recent median,
     /// in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = Scenes::DEFAULT_CUT,
+    #[arg(long, value_name = "PERCENT", default_value_t = SceneDetector::DEFAULT_CUT,
         value_parser = values::percent, allow_negative_numbers = true)]
     pub(crate) scene_threshold: f64,
     /// Treat frames as equal up to this difference, in percent of the luma range; 0: only if they

@@ -42,8 +42,24 @@ pub(crate) fn print_error(error: &anyhow::Error) {
         return;
     }
     say(&format!("error: {}", describe(error)));
-    if let Some(hint) = WeightsError::hint_in(error.as_ref()) {
+    let hint = WeightsError::hint_in(error.as_ref()).or_else(|| video_hint(error));
+    if let Some(hint) = hint {
         say(&format!("hint: {hint}"));
+    }
+}
+
+/// What the user can do about an error of `rife-video`.
+fn video_hint(error: &anyhow::Error) -> Option<String> {
+    match error.downcast_ref()? {
+        rife_video::Error::NoProgram { .. } => Some(
+            "install ffmpeg (https://ffmpeg.org), or name it with --ffmpeg; images and Y4M do not \
+             need it"
+                .into(),
+        ),
+        rife_video::Error::Playlist { .. } => {
+            Some("if you trust it, --allow-playlists reads it, with local files only".into())
+        }
+        _ => None,
     }
 }
 

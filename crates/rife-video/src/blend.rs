@@ -1,11 +1,10 @@
-//! One frame over another.
+//! Blends two frames.
 
 use rife_runtime::{Frame, PixelFormat};
 
 use crate::Result;
 
-/// Samples of two frames of one size and format, so far from the first to the second; the first
-/// where they differ in format.
+/// Returns `earlier * (1 - t) + later * t`; a copy of `earlier` if size or format differ.
 pub(crate) fn blend(earlier: &Frame, later: &Frame, t: f32) -> Result<Frame> {
     let size = earlier.size();
     let eight = |a: &[u8], b: &[u8]| -> Vec<u8> {

@@ -1,79 +1,88 @@
-//! The errors of reading and writing video.
+//! Errors of video input and output.
 
 use std::path::PathBuf;
 
-/// What can go wrong between a video and the video made from it.
+/// An error of video input or output.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A program that is needed is not there.
-    #[error(
-        "{program} is not there: install ffmpeg (https://ffmpeg.org, or your system's package \
-         ffmpeg), or say where it is with --ffmpeg; pictures and Y4M work without it"
-    )]
+    /// A required program is missing.
+    #[error("cannot find {program}")]
     NoProgram {
-        /// The program looked for.
+        /// Name of the program.
         program: String,
     },
     /// A program failed.
     #[error("{what}: {why}")]
     Program {
-        /// What it was to do.
+        /// What the program was run for.
         what: String,
-        /// What it said of it.
+        /// The reason that it printed.
         why: String,
     },
     /// A file or stream cannot be used.
     #[error("{}: {why}", path.display())]
     Unusable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// Another process works in a folder.
+    /// The content of an input is a playlist, and playlists are refused.
+    #[error(
+        "{}: the content is a playlist ({demuxer}), which can make other files of this machine \
+         part of the output",
+        path.display()
+    )]
+    Playlist {
+        /// Path of the file.
+        path: PathBuf,
+        /// ffmpeg's name of the demuxer.
+        demuxer: String,
+    },
+    /// Another process holds the job folder.
     #[error("another rife process writes to {}", path.display())]
     Busy {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
-    /// An unfinished job is in the way of a new one.
-    #[error("{} holds {frames} finished frames of an unfinished job", path.display())]
+    /// An unfinished job exists for the same output.
+    #[error("{} contains an unfinished job with {frames} finished frames", path.display())]
     Unfinished {
-        /// The job's folder.
+        /// The job folder.
         path: PathBuf,
-        /// Its finished frames.
+        /// Number of finished frames.
         frames: i64,
     },
-    /// An unfinished job cannot be resumed with these settings or this input.
+    /// An unfinished job cannot be resumed: its settings or its input differ.
     #[error(
-        "the unfinished job in {} was started differently: {}",
+        "cannot resume the job in {}: its settings or input differ: {}",
         folder.display(),
         differences.join("; ")
     )]
     OtherSettings {
-        /// The job's folder.
+        /// The job folder.
         folder: PathBuf,
-        /// One difference each, in words.
+        /// One line per difference.
         differences: Vec<String>,
     },
-    /// What was asked for cannot be had.
+    /// The request is invalid, or not supported.
     #[error("{0}")]
     Refused(String),
-    /// The system refuses to read or write.
+    /// The system cannot read or write.
     #[error("{what}: {source}")]
     Io {
-        /// What was to be done.
+        /// The operation that failed.
         what: String,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The network failed.
+    /// The engine failed.
     #[error(transparent)]
     Engine(Box<rife_runtime::Error>),
 }
 
-/// The result of reading or writing video.
+/// Result of video input and output.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl From<rife_runtime::Error> for Error {
@@ -83,7 +92,7 @@ impl From<rife_runtime::Error> for Error {
 }
 
 impl Error {
-    /// An error of the system, with what was to be done.
+    /// Returns a constructor for [`Error::Io`]; `what` names the operation that failed.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }

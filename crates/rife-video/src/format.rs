@@ -1,37 +1,37 @@
-//! How the samples of a raw frame lie in memory, and what their colours mean.
+//! Raw frame formats and colour properties.
 
 use rife_runtime::FrameSize;
 use serde::{Deserialize, Serialize};
 
-/// Which planes a raw frame has, in the order in which they lie.
+/// The planes of a raw frame, in memory order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Planes {
-    /// Luma alone.
+    /// Luma only.
     Gray,
-    /// Luma, and two planes of chroma of half the width and half the height.
+    /// Luma, and chroma at half the width and height.
     Yuv420,
-    /// Luma, and two planes of chroma of half the width.
+    /// Luma, and chroma at half the width.
     Yuv422,
-    /// Luma, and two planes of chroma as large.
+    /// Luma, and chroma at full resolution.
     Yuv444,
-    /// Green, blue, red, in this order.
+    /// Green, blue, red.
     Gbr,
 }
 
-/// A raw frame: its planes one after the other without gaps, samples of one byte at a depth of 8
-/// bits, else of two in little-endian order.
+/// A raw frame format: contiguous planes of 8-bit samples, or of 16-bit little-endian samples if
+/// the depth exceeds 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RawFormat {
-    /// Columns and rows of luma.
+    /// Frame size.
     pub size: FrameSize,
     /// The planes.
     pub planes: Planes,
-    /// Bits of a sample: 8, 10, 12 or 16.
+    /// Bits per sample: 8, 10, 12 or 16.
     pub depth: u8,
 }
 
 impl RawFormat {
-    /// Bytes of a sample.
+    /// Bytes per sample.
     pub const fn sample_bytes(&self) -> usize {
         if self.depth > 8 { 2 } else { 1 }
     }
@@ -49,17 +49,17 @@ impl RawFormat {
         vec![(width, height), (w, h), (w, h)]
     }
 
-    /// Bytes of a frame.
+    /// Bytes per frame.
     pub fn frame_bytes(&self) -> usize {
         self.plane_sizes().iter().map(|(w, h)| w * h).sum::<usize>() * self.sample_bytes()
     }
 
-    /// Bytes of the first plane: luma, or green.
+    /// Bytes of the first plane: luma or green.
     pub const fn luma_bytes(&self) -> usize {
         self.size.pixels() * self.sample_bytes()
     }
 
-    /// ffmpeg's name of the format; the range of `yuvj420p` and its like is told apart from it.
+    /// ffmpeg's name of the format. Range is separate: `yuvj420p` is `yuv420p`.
     pub fn pix_fmt(&self) -> String {
         let base = match self.planes {
             Planes::Gray => "gray",
@@ -74,9 +74,9 @@ impl RawFormat {
         }
     }
 
-    /// The format of a name of ffmpeg's that has one: planar, of 8, 10, 12 or 16 bits, and without
-    /// transparency.
-    pub fn of_pix_fmt(name: &str, size: FrameSize) -> Option<Self> {
+    /// Parses ffmpeg's name of a planar format of 8, 10, 12 or 16 bits without alpha; `None` for
+    /// others.
+    pub fn from_pix_fmt(name: &str, size: FrameSize) -> Option<Self> {
         let planes = [Planes::Gray, Planes::Yuv420, Planes::Yuv422, Planes::Yuv444, Planes::Gbr];
         let name = name.replace("yuvj", "yuv");
         planes
@@ -86,18 +86,18 @@ impl RawFormat {
     }
 }
 
-/// What the samples of a stream mean, in ffmpeg's words; `None` where the stream does not say.
+/// Colour properties of a stream, in ffmpeg's terms; `None` if not stated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Colour {
     /// `tv` or `pc`.
     pub range: Option<String>,
-    /// The matrix between RGB and YUV: `bt709`, `smpte170m`, `bt470bg`, `bt2020nc`, …
+    /// Matrix between RGB and YUV: `bt709`, `smpte170m`, `bt470bg`, `bt2020nc`, …
     pub matrix: Option<String>,
-    /// `bt709`, `bt2020`, …
+    /// Primaries: `bt709`, `bt2020`, …
     pub primaries: Option<String>,
-    /// The transfer characteristics: `bt709`, `smpte2084`, …
+    /// Transfer characteristics: `bt709`, `smpte2084`, …
     pub transfer: Option<String>,
-    /// Where chroma lies: `left`, `center`, `topleft`, …
+    /// Chroma sample location: `left`, `center`, `topleft`, …
     pub chroma_location: Option<String>,
 }
 
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_sizes_are_those_of_ffmpeg() {
+    fn names_and_sizes_match_ffmpeg() {
         let odd = FrameSize::new(35, 21);
         for (name, bytes) in [
             ("gray", 35 * 21),
@@ -115,12 +115,12 @@ mod tests {
             ("yuv444p12le", 6 * 35 * 21),
             ("gbrp16le", 6 * 35 * 21),
         ] {
-            let format = RawFormat::of_pix_fmt(name, odd).unwrap();
+            let format = RawFormat::from_pix_fmt(name, odd).unwrap();
             assert_eq!((format.pix_fmt().as_str(), format.frame_bytes()), (name, bytes));
         }
-        let full = RawFormat::of_pix_fmt("yuvj420p", odd).unwrap();
+        let full = RawFormat::from_pix_fmt("yuvj420p", odd).unwrap();
         assert_eq!(full.pix_fmt(), "yuv420p");
-        assert_eq!(RawFormat::of_pix_fmt("yuv411p", odd), None);
-        assert_eq!(RawFormat::of_pix_fmt("yuva420p", odd), None);
+        assert_eq!(RawFormat::from_pix_fmt("yuv411p", odd), None);
+        assert_eq!(RawFormat::from_pix_fmt("yuva420p", odd), None);
     }
 }

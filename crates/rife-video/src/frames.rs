@@ -1,4 +1,4 @@
-//! Raw frames from bytes and to bytes.
+//! Reads and writes raw frames.
 
 use std::io::{self, Read, Write};
 
@@ -7,7 +7,7 @@ use rife_runtime::{Chroma, Frame, FrameSize, Matrix, PixelFormat, Siting, YuvFor
 use crate::pool::Pool;
 use crate::{Colour, Planes, RawFormat};
 
-/// What the engines take a raw frame as. Red, green and blue go interleaved (`rgb24`, `rgb48le`).
+/// The engine's pixel format of a raw frame. RGB is interleaved (`rgb24`, `rgb48le`).
 pub fn pixel_format(raw: &RawFormat, colour: &Colour) -> PixelFormat {
     let chroma = match raw.planes {
         Planes::Gray => Chroma::Gray,
@@ -17,11 +17,11 @@ pub fn pixel_format(raw: &RawFormat, colour: &Colour) -> PixelFormat {
         Planes::Gbr if raw.depth == 8 => return PixelFormat::Rgb8,
         Planes::Gbr => return PixelFormat::Rgb16,
     };
-    let said = |word: &Option<String>| word.clone().unwrap_or_default();
+    let word = |word: &Option<String>| word.clone().unwrap_or_default();
     PixelFormat::Yuv(YuvFormat {
         chroma,
         depth: raw.depth,
-        matrix: match said(&colour.matrix).as_str() {
+        matrix: match word(&colour.matrix).as_str() {
             "bt709" => Matrix::Bt709,
             "bt2020nc" | "bt2020c" | "bt2020_ncl" | "bt2020_cl" | "bt2020" => Matrix::Bt2020,
             "smpte240m" => Matrix::Smpte240m,
@@ -31,8 +31,8 @@ pub fn pixel_format(raw: &RawFormat, colour: &Colour) -> PixelFormat {
             _ if raw.size.height >= 720 || raw.size.width >= 1280 => Matrix::Bt709,
             _ => Matrix::Bt601,
         },
-        full_range: matches!(said(&colour.range).as_str(), "pc" | "full" | "jpeg"),
-        siting: match said(&colour.chroma_location).as_str() {
+        full_range: matches!(word(&colour.range).as_str(), "pc" | "full" | "jpeg"),
+        siting: match word(&colour.chroma_location).as_str() {
             "center" => Siting::Center,
             "topleft" => Siting::TopLeft,
             "top" => Siting::Top,
@@ -43,7 +43,7 @@ pub fn pixel_format(raw: &RawFormat, colour: &Colour) -> PixelFormat {
     })
 }
 
-/// The name by which ffmpeg knows frames as the engines take them.
+/// ffmpeg's name of the format that frames have in a pipe; RGB is interleaved.
 pub fn pipe_pix_fmt(raw: &RawFormat) -> String {
     match (raw.planes, raw.depth) {
         (Planes::Gbr, 8) => "rgb24".into(),
@@ -52,7 +52,7 @@ pub fn pipe_pix_fmt(raw: &RawFormat) -> String {
     }
 }
 
-/// The planes of a format that the engines take.
+/// The raw format of an engine's pixel format; `None` if no stream has it.
 pub fn raw_format(size: FrameSize, format: PixelFormat) -> Option<RawFormat> {
     let (planes, depth) = match format {
         PixelFormat::Rgb8 => (Planes::Gbr, 8),
@@ -71,10 +71,10 @@ pub fn raw_format(size: FrameSize, format: PixelFormat) -> Option<RawFormat> {
     Some(RawFormat { size, planes, depth })
 }
 
-/// Reads a frame; `None` where the stream has ended before it.
+/// Reads a frame; `None` at the end of the stream.
 ///
 /// # Errors
-/// When the stream cannot be read, or ends within the frame ([`io::ErrorKind::UnexpectedEof`]).
+/// If the stream cannot be read, or ends within the frame ([`io::ErrorKind::UnexpectedEof`]).
 pub(crate) fn read(from: &mut impl Read, pool: &Pool) -> io::Result<Option<Frame>> {
     let mut frame =
         pool.take().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -87,7 +87,7 @@ pub(crate) fn read(from: &mut impl Read, pool: &Pool) -> io::Result<Option<Frame
     Ok(Some(frame))
 }
 
-/// Fills a buffer; `false` where the stream has ended before it.
+/// Fills a buffer; `false` at the end of the stream.
 fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -102,10 +102,10 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Writes a frame's samples as they lie in a pipe.
+/// Writes the samples of a frame.
 ///
 /// # Errors
-/// When they cannot be written.
+/// If writing fails.
 pub fn write(to: &mut impl Write, frame: &Frame) -> io::Result<()> {
     if cfg!(target_endian = "big")
         && let Some(samples) = frame.as_yuv16().or(frame.as_rgb16())

@@ -1,5 +1,5 @@
-//! Video in and out of RIFE: what is read and written, at which times frames are made, where
-//! scenes end, and how a long job is kept in segments. Networks are [`rife_runtime`]'s business.
+//! Video input and output for RIFE: ffmpeg, Y4M and raw pipes, timelines, scene-cut detection, and
+//! segmented jobs that can resume. The networks are in [`rife_runtime`].
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 #![doc = include_str!("../README.md")]
@@ -13,35 +13,45 @@ mod format;
 mod frames;
 mod job;
 mod nut;
+mod orientation;
 mod pipeline;
 mod pipes;
 mod pool;
+mod progress;
 mod queues;
+mod rate;
+mod rotate;
 mod scene;
+mod settings;
+mod stream;
 mod timeline;
-mod turn;
+mod timing;
 mod y4m;
 
-pub use decoder::{Decoder, Expected};
+pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use ffmpeg::*;
 pub use format::{Colour, Planes, RawFormat};
 pub use frames::{pipe_pix_fmt, pixel_format, raw_format};
 pub use job::{
     ContentHash, Fingerprint, Job, JobFolder, JobHandle, JobSettings, Journal, Original, Segment,
-    Segments, fingerprint,
+    SegmentSink, fingerprint,
 };
 pub use nut::{NutFormat, NutWriter};
-pub use pipeline::{
-    AtCut, Maker, Progress, SceneSettings, Settings, Sink, Source, SourceFrame, StageTimes, run,
-};
-pub use pipes::{PipeSink, PipeSource, Wrapping, widen};
+pub use orientation::Orientation;
+pub use pipeline::{DeviceWorker, run};
+pub use pipes::{PipeFormat, PipeSink, PipeSource, enlarge_pipe};
 pub use pool::Pool;
+pub use progress::{Progress, StageTimes};
 pub use queues::Queues;
-pub use scene::{Judgement, Kind, Scenes};
-pub use timeline::{At, Output, Rate, Timeline, frame_rate};
-pub use turn::{Orientation, Turned};
-pub use y4m::Header;
+pub use rate::{Rate, parse_frame_rate};
+pub use rotate::RotatingSink;
+pub use scene::{Classification, PairKind, SceneDetector};
+pub use settings::{CutMode, SceneSettings, Settings};
+pub use stream::{Sink, Source, SourceFrame};
+pub use timeline::{OutputFrame, Position, Timeline};
+pub use timing::ContainerTiming;
+pub use y4m::Y4mHeader;
 
-/// An exact time in seconds, or an exact rate a second.
+/// An exact time in seconds, or an exact rate per second.
 pub type Rational = num_rational::Ratio<i64>;

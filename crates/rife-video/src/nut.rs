@@ -18,26 +18,26 @@ const FLAG_SIZE_MSB: u64 = 32;
 const FLAG_CHECKSUM: u64 = 64;
 const FLAG_INVALID: u64 = 8192;
 
-/// The code of every frame.
+/// The frame code of every frame.
 const FRAME: u8 = 0;
 
-/// Low bits of a time that a frame may give alone; every frame gives it whole.
+/// Number of low bits for times relative to the previous frame; every frame has a full time.
 const PTS_SHIFT: u64 = 1;
 
-/// A NUT file of one stream of raw video.
+/// Writes a NUT file with one raw video stream.
 #[derive(Debug)]
 pub struct NutWriter<W> {
     out: W,
-    /// Where the last syncpoint began, and bytes written.
+    /// Offset of the last syncpoint, and bytes written so far.
     last_syncpoint: u64,
     written: u64,
 }
 
 impl<W: Write> NutWriter<W> {
-    /// Begins a file whose frames' times are in ticks of `tick` s.
+    /// Writes the headers. Frame times are in ticks of `tick` s.
     ///
     /// # Errors
-    /// When it cannot be written to.
+    /// If writing fails.
     pub fn new(out: W, format: &NutFormat, tick: Rational) -> io::Result<Self> {
         let mut writer = Self { out, last_syncpoint: 0, written: 0 };
         writer.put(FILE_ID)?;
@@ -49,7 +49,7 @@ impl<W: Write> NutWriter<W> {
         v(&mut main, 1); // time bases
         v(&mut main, *tick.numer() as u64);
         v(&mut main, *tick.denom() as u64);
-        // One code for every frame; the 255 others are invalid. 'N' is skipped by the format.
+        // One code for all frames; the 255 others are invalid. The format skips 'N'.
         for (flags, count) in
             [(FLAG_KEY | FLAG_CODED_PTS | FLAG_SIZE_MSB | FLAG_CHECKSUM, 1), (FLAG_INVALID, 254)]
         {
@@ -83,7 +83,7 @@ impl<W: Write> NutWriter<W> {
         v(&mut stream, y);
         v(&mut stream, 0); // colorspace
         writer.packet(STREAM, &stream)?;
-        // No more than ticks: an encoder has no room for a frame that lasts less than one.
+        // At most the tick rate: encoders cannot represent a frame shorter than a tick.
         let rate = format.rate.map(|rate| rate.min(tick.recip()));
         if let Some((frames, seconds)) = rate.map(|rate| (*rate.numer(), *rate.denom())) {
             let mut info = Vec::new();
@@ -107,7 +107,7 @@ impl<W: Write> NutWriter<W> {
     /// Writes a frame that is shown at `pts` ticks.
     ///
     /// # Errors
-    /// When it cannot be written to.
+    /// If writing fails.
     pub fn frame(&mut self, pts: u64, data: &[u8]) -> io::Result<()> {
         let here = self.written;
         let mut sync = Vec::new();
@@ -125,10 +125,10 @@ impl<W: Write> NutWriter<W> {
         self.put(data)
     }
 
-    /// Ends the file, and gives back what it was written to.
+    /// Flushes, and returns the writer.
     ///
     /// # Errors
-    /// When it cannot be written to.
+    /// If writing fails.
     pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)
@@ -148,28 +148,28 @@ impl<W: Write> NutWriter<W> {
     }
 }
 
-/// What a NUT file says of its raw video.
+/// The video format that a NUT file states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NutFormat {
     fourcc: [u8; 4],
     width: usize,
     height: usize,
-    /// Of a pixel, where it is known.
+    /// Pixel aspect ratio, if known.
     sample_aspect: Option<(u64, u64)>,
     rate: Option<Rational>,
 }
 
 impl NutFormat {
-    /// Says how many frames a second there are on average: an encoder plans with it, and the times
-    /// of a few frames, or of frames that come as they like, tell it nothing sane.
+    /// States the average frame rate. Encoders plan with it; times of a few frames, or of a
+    /// variable rate, are no substitute.
     #[must_use]
-    pub fn at_rate(self, rate: Rational) -> Self {
+    pub fn with_rate(self, rate: Rational) -> Self {
         let known = 1..=i64::from(i32::MAX);
         let sane = known.contains(rate.numer()) && known.contains(rate.denom());
         Self { rate: sane.then_some(rate), ..self }
     }
 
-    /// Of planar frames; red, green and blue go interleaved, see [`NutFormat::rgb`].
+    /// Planar frames. RGB is interleaved; see [`NutFormat::rgb`].
     pub fn planar(format: &RawFormat, sample_aspect: Option<Rational>) -> Self {
         let d = format.depth;
         let fourcc = match (format.planes, d) {
@@ -186,7 +186,7 @@ impl NutFormat {
         Self::new(fourcc, format, sample_aspect)
     }
 
-    /// Of frames whose red, green and blue lie interleaved: `rgb24` at a depth of 8, else `rgb48le`.
+    /// Interleaved RGB frames: `rgb24` at a depth of 8, otherwise `rgb48le`.
     pub fn rgb(format: &RawFormat, sample_aspect: Option<Rational>) -> Self {
         let fourcc = if format.depth == 8 { *b"RGB\x18" } else { *b"RGB0" };
         Self::new(fourcc, format, sample_aspect)
@@ -204,7 +204,7 @@ impl NutFormat {
     }
 }
 
-/// A number in as many groups of 7 bits as it needs, the highest first.
+/// A variable-length integer: groups of 7 bits, the highest first.
 fn v(out: &mut Vec<u8>, value: u64) {
     let groups = (64 - value.leading_zeros()).div_ceil(7).max(1);
     for group in (0..groups).rev() {
@@ -213,7 +213,7 @@ fn v(out: &mut Vec<u8>, value: u64) {
     }
 }
 
-/// NUT's checksum: the generator 0x04C11DB7, from 0 on.
+/// NUT's checksum: CRC-32 with the generator 0x04C11DB7 and an initial value of 0.
 fn crc(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte) << 24, |c, _| {

@@ -1,43 +1,43 @@
-//! Frames from and to streams of bytes: Y4M and raw video.
+//! Y4M and raw video over pipes.
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
 use rife_runtime::Frame;
 
-use crate::pipeline::{Sink, Source, SourceFrame};
 use crate::pool::Pool;
+use crate::stream::{Sink, Source, SourceFrame};
 use crate::{Error, Rational, Result, frames, y4m};
 
-/// What frames of a stream lie in.
+/// How frames are separated in a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrapping {
-    /// A line of text before each.
+pub enum PipeFormat {
+    /// Each frame has a header line.
     Y4m,
-    /// Nothing.
+    /// Frames follow each other without separator.
     Raw,
 }
 
-/// What a pipe is asked to hold: as much as a system gives to anyone.
+/// Requested pipe capacity in bytes: the most that Linux grants to unprivileged processes.
 #[cfg(target_os = "linux")]
-const WIDE: usize = 1 << 20;
+const PIPE_CAPACITY: usize = 1 << 20;
 
-/// Lets a pipe hold more, so that whoever is at its other end waits less often. What is no pipe,
-/// and a system that does not give more, stay as they are.
+/// Enlarges the buffer of a pipe, so that both ends wait less. Does nothing if it is not a pipe, or
+/// if the system refuses.
 #[cfg(target_os = "linux")]
-pub fn widen(pipe: impl std::os::fd::AsFd) {
-    let _ = rustix::pipe::fcntl_setpipe_size(pipe, WIDE);
+pub fn enlarge_pipe(pipe: impl std::os::fd::AsFd) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_CAPACITY);
 }
 
-/// Lets a pipe hold more, where the system can.
+/// Does nothing: only Linux can enlarge pipes.
 #[cfg(not(target_os = "linux"))]
-pub fn widen<T>(_: T) {}
+pub fn enlarge_pipe<T>(_: T) {}
 
-/// Frames of a constant rate from a stream.
+/// Reads frames of a constant rate.
 pub struct PipeSource<R> {
     from: R,
     name: String,
-    wrapping: Wrapping,
+    wrapping: PipeFormat,
     frame_time: Rational,
     read: i64,
 }
@@ -49,8 +49,8 @@ impl<R> std::fmt::Debug for PipeSource<R> {
 }
 
 impl<R: BufRead + Send> PipeSource<R> {
-    /// A stream that stands at its first frame, named for errors.
-    pub fn new(from: R, name: &str, wrapping: Wrapping, rate: Rational) -> Self {
+    /// Reads from `from`, positioned at the first frame. `name` appears in errors.
+    pub fn new(from: R, name: &str, wrapping: PipeFormat, rate: Rational) -> Self {
         Self { from, name: name.into(), wrapping, frame_time: rate.recip(), read: 0 }
     }
 }
@@ -58,13 +58,13 @@ impl<R: BufRead + Send> PipeSource<R> {
 impl<R: BufRead + Send> Source for PipeSource<R> {
     fn next(&mut self, pool: &Pool<'_>) -> Result<Option<SourceFrame>> {
         let frame = match self.wrapping {
-            Wrapping::Y4m => y4m::read_frame(&mut self.from, pool),
-            Wrapping::Raw => frames::read(&mut self.from, pool),
+            PipeFormat::Y4m => y4m::read_frame(&mut self.from, pool),
+            PipeFormat::Raw => frames::read(&mut self.from, pool),
         };
         let frame = frame.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::Unusable {
                 path: self.name.clone().into(),
-                why: format!("it ends within frame {}", self.read),
+                why: format!("the stream ends within frame {}", self.read),
             },
             _ => Error::io(format!("cannot read {}", self.name))(error),
         })?;
@@ -75,11 +75,11 @@ impl<R: BufRead + Send> Source for PipeSource<R> {
     }
 }
 
-/// Frames to a stream.
+/// Writes frames.
 pub struct PipeSink<W> {
     to: W,
     name: String,
-    wrapping: Wrapping,
+    wrapping: PipeFormat,
 }
 
 impl<W> std::fmt::Debug for PipeSink<W> {
@@ -89,22 +89,22 @@ impl<W> std::fmt::Debug for PipeSink<W> {
 }
 
 impl<W: Write + Send> PipeSink<W> {
-    /// A stream, named for errors. `header` is written first where frames are Y4M.
+    /// Writes to `to`; `name` appears in errors. With a `header`, the output is Y4M, otherwise raw.
     ///
     /// # Errors
-    /// When it cannot be written to.
-    pub fn new(mut to: W, name: &str, header: Option<&y4m::Header>) -> Result<Self> {
-        let wrapping = if header.is_some() { Wrapping::Y4m } else { Wrapping::Raw };
+    /// If the header cannot be written.
+    pub fn new(mut to: W, name: &str, header: Option<&y4m::Y4mHeader>) -> Result<Self> {
+        let wrapping = if header.is_some() { PipeFormat::Y4m } else { PipeFormat::Raw };
         if let Some(header) = header {
             header.write(&mut to).map_err(Error::io(format!("cannot write {name}")))?;
         }
         Ok(Self { to, name: name.into(), wrapping })
     }
 
-    /// Writes what is left.
+    /// Flushes, and returns the writer.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If writing fails.
     pub fn finish(mut self) -> Result<W> {
         self.to.flush().map_err(Error::io(format!("cannot write {}", self.name)))?;
         Ok(self.to)
@@ -114,8 +114,8 @@ impl<W: Write + Send> PipeSink<W> {
 impl<W: Write + Send> Sink for PipeSink<W> {
     fn put(&mut self, _: i64, _: i64, frame: &Frame, _: &Frame) -> Result<()> {
         match self.wrapping {
-            Wrapping::Y4m => y4m::write_frame(&mut self.to, frame),
-            Wrapping::Raw => frames::write(&mut self.to, frame),
+            PipeFormat::Y4m => y4m::write_frame(&mut self.to, frame),
+            PipeFormat::Raw => frames::write(&mut self.to, frame),
         }
         .map_err(|error| Error::io(format!("cannot write {}", self.name))(error))
     }

@@ -1,4 +1,4 @@
-//! Frames that are used again and again: fresh memory costs more than what is done with it.
+//! A pool of reusable frames: page faults of fresh memory cost more than the work on the frames.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,28 +7,28 @@ use rife_runtime::{Frame, FrameSize, Interpolator, PixelFormat};
 
 use crate::Result;
 
-/// Frames of one size and format.
+/// A pool of frames of one size and format.
 #[derive(Debug)]
 pub struct Pool<'a> {
     size: FrameSize,
     format: PixelFormat,
     free: Mutex<Vec<Frame>>,
-    /// Bytes of all frames ever allocated: what is free is used before more is allocated.
+    /// Total size of the frames ever allocated, in bytes.
     allocated: AtomicU64,
-    /// Whose device takes frames from page-locked memory.
+    /// Pins new frames for this device.
     device: Option<&'a Interpolator>,
 }
 
 impl<'a> Pool<'a> {
-    /// An empty pool. Frames are page-locked where `device` gains by that.
+    /// Creates an empty pool. If `device` is set, frames are page-locked if the device benefits.
     pub fn new(size: FrameSize, format: PixelFormat, device: Option<&'a Interpolator>) -> Self {
         Self { size, format, free: Mutex::default(), allocated: AtomicU64::new(0), device }
     }
 
-    /// A frame with anything in it.
+    /// Returns a frame with arbitrary content.
     ///
     /// # Errors
-    /// When the size or the format cannot be.
+    /// If the size or the format is invalid.
     pub fn take(&self) -> Result<Frame> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(frame) = free {
@@ -42,23 +42,23 @@ impl<'a> Pool<'a> {
         })
     }
 
-    /// Bytes of the frames that were allocated: the most that were in use at once, as long as all
-    /// of them come back.
+    /// Total size of the allocated frames, in bytes: the peak use, as long as every frame is
+    /// recycled.
     pub fn allocated(&self) -> u64 {
         self.allocated.load(Ordering::Relaxed)
     }
 
-    /// Takes a frame back, where it is one of the pool's kind.
-    pub fn put(&self, frame: Frame) {
+    /// Returns a frame to the pool; drops it if its size or format differs.
+    pub fn recycle(&self, frame: Frame) {
         if frame.size() == self.size && frame.format() == self.format {
             self.free.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
         }
     }
 
-    /// Takes a frame back where nobody else holds it.
-    pub fn put_shared(&self, frame: Arc<Frame>) {
+    /// Returns a frame to the pool if this is the last reference to it.
+    pub fn recycle_shared(&self, frame: Arc<Frame>) {
         if let Ok(frame) = Arc::try_unwrap(frame) {
-            self.put(frame);
+            self.recycle(frame);
         }
     }
 }

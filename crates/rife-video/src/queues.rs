@@ -1,43 +1,46 @@
-//! The lengths of the queues between the stages of a job, from the memory that frames may take.
+//! Queue lengths of the pipeline, derived from the memory limit.
 
 use rife_runtime::PixelFormat;
 
-use crate::pipeline::Settings;
-use crate::scene::Scenes;
+use crate::scene::SceneDetector;
+use crate::settings::Settings;
 
-/// The longest queue: beyond this, frames only age.
+/// Pairs in a row that go to the same device. Both devices upload the frame at a boundary, so
+/// longer chunks mean fewer uploads, but they need longer queues.
+pub(crate) const CHUNK: u64 = 8;
+
+/// Longest useful queue.
 const LONGEST: u64 = 64;
 
-/// Bytes of a pixel of the one format that no stream has.
+/// Bytes per pixel of planar F32, the only format that no stream has.
 const PLANAR_F32: usize = 12;
 
-/// Source frames outside the queue of frames read and that of items: one in the reader's hand, two
-/// in the director's and those that it looks at ahead, two in the collector's.
-const SOURCE_FRAMES: u64 = 5 + Scenes::LOOK_AHEAD as u64;
+/// Source frames held outside the `read` and `items` queues: one by the reader, two and the
+/// lookahead by the director, two by the writer.
+const SOURCE_FRAMES: u64 = 5 + SceneDetector::LOOK_AHEAD as u64;
 
 /// Source frames that an item refers to, if it shares none with its neighbours.
 const PER_ITEM: u64 = 2;
 
-/// The lengths of the queues, and the bytes that frames take at most with them. Not counted are the
-/// network, the decoder and the encoder.
+/// Queue lengths, and the resulting maximum memory of all frames. Excludes the network, the decoder
+/// and the encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queues {
-    /// Frames read.
+    /// Source frames read.
     pub(crate) read: usize,
-    /// Output frames in order, made or not.
+    /// Output frames in order, interpolated or not.
     pub(crate) items: usize,
-    /// Pairs for each device.
+    /// Pairs per device.
     pub(crate) work: usize,
-    /// Frames made by each device.
-    pub(crate) made: usize,
-    /// Bytes of all frames at most.
+    /// Interpolated frames per device.
+    pub(crate) interpolated: usize,
+    /// Maximum memory of all frames, in bytes.
     pub bytes: u64,
 }
 
 impl Queues {
-    /// The longest queues for `settings.memory`, and the shortest possible ones if it is less than
-    /// these need: [`Queues::bytes`] is larger then. `buffered` is
-    /// [`crate::Sink::buffered`].
+    /// Returns the longest queues that fit `settings.memory`, or the shortest possible ones if
+    /// those need more; check [`Queues::bytes`]. `buffered` is [`crate::Sink::buffered`].
     pub fn new(settings: &Settings, devices: usize, buffered: usize) -> Self {
         let bytes = |format: PixelFormat| {
             let size = settings.size;
@@ -46,13 +49,13 @@ impl Queues {
         };
         let (input, output) = (bytes(settings.input), bytes(settings.format));
         let devices = devices.max(1) as u64;
-        // A frame of another format is converted, and so is the one beside it.
+        // If formats differ, the frame and its `left` are converted.
         let converted = if settings.input == settings.format { 0 } else { 2 };
         let total = |length: u64| {
-            let made = Self::made(length, devices);
+            let interpolated = Self::interpolated(length, devices);
             let source = length.saturating_mul(1 + PER_ITEM) + SOURCE_FRAMES;
-            // Each device holds one more in its hand, and so does the collector.
-            let others = devices * (made + 1) + 1 + converted + buffered as u64;
+            // Each device and the writer hold one more.
+            let others = devices * (interpolated + 1) + 1 + converted + buffered as u64;
             input.saturating_mul(source).saturating_add(output.saturating_mul(others))
         };
         let fits = (1..=LONGEST).rev().find(|length| total(*length) <= settings.memory);
@@ -60,14 +63,14 @@ impl Queues {
         Self {
             read: length as usize,
             items: length as usize,
-            work: (length / devices).clamp(1, crate::pipeline::CHUNK) as usize,
-            made: Self::made(length, devices) as usize,
+            work: (length / devices).clamp(1, CHUNK) as usize,
+            interpolated: Self::interpolated(length, devices) as usize,
             bytes: total(length),
         }
     }
 
-    /// Frames in the queue of each device.
-    fn made(length: u64, devices: u64) -> u64 {
+    /// Length of the queue of each device.
+    fn interpolated(length: u64, devices: u64) -> u64 {
         (length / devices).max(1)
     }
 }
@@ -75,12 +78,16 @@ impl Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AtCut, Rational, SceneSettings};
+    use crate::{CutMode, Rational, SceneSettings};
     use rife_runtime::FrameSize;
 
     fn queues(memory: u64, devices: usize, buffered: usize, format: PixelFormat) -> Queues {
         let settings = Settings {
-            scenes: SceneSettings { cut: 10.0, still: 0.0, at_cut: AtCut::Hold },
+            scenes: SceneSettings {
+                cut_threshold: 10.0,
+                still_threshold: 0.0,
+                cut_mode: CutMode::Hold,
+            },
             size: FrameSize::new(3840, 2160),
             input: PixelFormat::Rgb8,
             format,
@@ -92,13 +99,13 @@ mod tests {
     }
 
     #[test]
-    fn bound_holds_for_any_memory_above_the_smallest() {
+    fn queues_fit_any_memory_above_the_minimum() {
         const FRAME: u64 = 3840 * 2160 * 3;
         for devices in [1, 2, 8] {
             for format in [PixelFormat::Rgb8, PixelFormat::Rgb16] {
                 for buffered in [0, 3] {
                     let smallest = queues(0, devices, buffered, format);
-                    assert_eq!((smallest.read, smallest.items, smallest.made), (1, 1, 1));
+                    assert_eq!((smallest.read, smallest.items, smallest.interpolated), (1, 1, 1));
                     assert!(smallest.bytes > 8 * FRAME);
                     let mut before = smallest;
                     for memory in (0..400).map(|n| smallest.bytes + n * FRAME) {
@@ -110,7 +117,7 @@ mod tests {
                 }
             }
         }
-        // Frames of twice the depth count twice.
+        // Frames of twice the sample size count twice.
         let [shallow, deep] =
             [PixelFormat::Rgb8, PixelFormat::Rgb16].map(|f| queues(1 << 30, 1, 0, f));
         assert!(deep.read < shallow.read);

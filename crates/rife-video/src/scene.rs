@@ -1,8 +1,8 @@
-//! Where a scene ends, and which frames are the same.
+//! Detects scene cuts and still pairs.
 //!
-//! A cut is where far less of a frame is found again in the next one than is usual around it, and
-//! where neither a flash nor a fade explains that. Frames are compared by structure and not by
-//! brightness, so that a cut between dark scenes measures the same as one between bright ones.
+//! A cut is a pair where the later frame contains far less of the earlier one than usual nearby,
+//! and neither a flash nor a fade explains it. Frames are compared by structure instead of
+//! brightness, so that cuts between dark scenes score the same as cuts between bright ones.
 
 mod structure;
 mod thumbnail;
@@ -15,119 +15,121 @@ use rife_runtime::{Frame, PixelFormat};
 use self::structure::dissimilarity;
 use self::thumbnail::Thumbnail;
 
-/// Pairs that say what is usual.
-const USUAL: usize = 8;
+/// Number of recent pairs whose median is "usual".
+const HISTORY: usize = 8;
 
-/// The dissimilarity up to which two frames show the same scene.
+/// Maximum dissimilarity of two frames of the same scene.
 const SAME_SCENE: f32 = 0.45;
 
-/// The dissimilarity from which on two frames hardly show the same scene.
+/// Dissimilarity above which two frames hardly show the same scene.
 const ANOTHER_SCENE: f32 = 0.7;
 
-/// How much of what usually is missing is taken off the range of scores: where much is missing
+/// Share of the usual dissimilarity that is taken off the range of scores: where much is missing
 /// anyway, a cut cannot add as much.
-const USUAL_PART: f32 = 0.5;
+const USUAL_SHARE: f32 = 0.5;
 
-/// The part of its brightness by which a frame differs from both neighbours in a flash.
+/// Minimum brightness difference of a flash from both neighbours, relative to the brighter one.
 const FLASH: f32 = 0.12;
 
-/// The contrast of the flatter frame of a pair, as a part of the other's, from which on a fade may
-/// explain why little of one is found in the other.
-const FADED: f32 = 0.65;
+/// Maximum contrast of the flatter frame, relative to the other one, at which a fade may explain
+/// the dissimilarity.
+const FADE_CONTRAST: f32 = 0.65;
 
-/// How much a fade's next step is of the one before, at least.
+/// Minimum size of a fade step relative to the previous one.
 const FADE_STEP: f32 = 0.35;
 
-/// What a pair of frames is.
+/// Kind of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Both frames are the same: there is nothing to interpolate.
+pub enum PairKind {
+    /// The frames are the same; there is nothing to interpolate.
     Still,
-    /// Both frames show the same scene.
+    /// The frames show the same scene.
     Motion,
-    /// Another scene begins: a frame between the two would belong to neither.
+    /// A new scene begins; an interpolated frame would belong to neither.
     Cut,
 }
 
-/// What was found of a pair.
+/// Result for one pair.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Judgement {
-    /// What it is.
-    pub kind: Kind,
-    /// Mean absolute difference of luma, or of all samples of RGB, % of the range; of frames
-    /// reduced to a few hundred cells where only equal frames are still, which costs less.
+pub struct Classification {
+    /// Kind of the pair.
+    pub kind: PairKind,
+    /// Mean absolute difference of luma (of all samples for RGB), in percent of the range. If only
+    /// identical frames count as still, it is estimated from thumbnails, which is cheaper.
     pub difference: f64,
-    /// How much less of the first frame is found in the second than usual, %: 0 where all of it
-    /// is, 100 where nothing is. This is compared with the threshold.
+    /// How much less of the earlier frame is found in the later one than usual, in percent: from 0
+    /// (all of it) to 100 (nothing). Compared with the cut threshold.
     pub score: f64,
 }
 
-/// Judges the pairs of a stream, one after the other.
+/// Classifies the pairs of a stream in order.
 #[derive(Clone, Debug)]
-pub struct Scenes {
-    cut: f64,
-    still: f64,
-    usual: VecDeque<f32>,
+pub struct SceneDetector {
+    cut_threshold: f64,
+    still_threshold: f64,
+    recent: VecDeque<f32>,
     /// Frames before the pair, the latest first.
     past: VecDeque<Thumbnail>,
-    /// The second frame of the pair before.
+    /// The later frame of the previous pair.
     current: Option<Thumbnail>,
-    /// Frames after the pair that were looked at.
+    /// Frames after the pair that were looked at already.
     upcoming: VecDeque<Thumbnail>,
 }
 
-impl Scenes {
-    /// Frames after a pair that a judgement may depend on, at most.
+impl SceneDetector {
+    /// Maximum number of frames after a pair that a classification may depend on.
     pub const LOOK_AHEAD: usize = 3;
 
-    /// The score from which on a pair is a cut, %, where nobody chooses another.
+    /// Default cut threshold, in percent.
     pub const DEFAULT_CUT: f64 = 50.0;
 
-    /// Scores of `cut` and more are cuts, in % as in [`Judgement::score`]; nothing is where it is
-    /// infinite. Differences of up to `still` are none, in % as in [`Judgement::difference`]; with
-    /// 0 only equal frames are still.
-    pub fn new(cut: f64, still: f64) -> Self {
+    /// A pair is a cut if [`Classification::score`] is at least `cut_threshold`, in percent;
+    /// infinity disables cuts. It is still if [`Classification::difference`] is at most
+    /// `still_threshold`, in percent; with 0, only identical frames are still.
+    pub fn new(cut_threshold: f64, still_threshold: f64) -> Self {
         Self {
-            cut,
-            still,
-            usual: VecDeque::new(),
+            cut_threshold,
+            still_threshold,
+            recent: VecDeque::new(),
             past: VecDeque::new(),
             current: None,
             upcoming: VecDeque::new(),
         }
     }
 
-    /// Judges a pair: `earlier`, which was `later` in the call before, and `later`. `ahead` gives
-    /// the frame that comes so many frames after `later`, counted from 0, and `None` at the end of
-    /// the stream. It is called where the pair may be a cut, with numbers below
+    /// Classifies the pair of `earlier`, which was `later` in the previous call, and `later`.
+    /// `ahead(n)` returns the frame `n` frames after the one that follows `later`, or `None` at the
+    /// end of the stream. It is called only if the pair may be a cut, with `n` below
     /// [`Self::LOOK_AHEAD`].
-    pub fn judge(
+    pub fn classify(
         &mut self,
         earlier: &Frame,
         later: &Frame,
         mut ahead: impl FnMut(usize) -> Option<Arc<Frame>>,
-    ) -> Judgement {
-        let exact = self.still > 0.0 || self.cut.is_infinite();
+    ) -> Classification {
+        let exact = self.still_threshold > 0.0 || self.cut_threshold.is_infinite();
         let difference = if exact { difference(earlier, later) } else { 0.0 };
-        let still = difference <= self.still && (self.still > 0.0 || earlier == later);
-        if self.cut.is_infinite() {
-            let kind = if still { Kind::Still } else { Kind::Motion };
-            return Judgement { kind, difference, score: 0.0 };
+        let still =
+            difference <= self.still_threshold && (self.still_threshold > 0.0 || earlier == later);
+        if self.cut_threshold.is_infinite() {
+            let kind = if still { PairKind::Still } else { PairKind::Motion };
+            return Classification { kind, difference, score: 0.0 };
         }
         let a = self.current.take().unwrap_or_else(|| Thumbnail::new(earlier));
         let b = self.upcoming.pop_front().unwrap_or_else(|| Thumbnail::new(later));
         let difference = if exact { difference } else { a.difference(&b) };
         let (kind, score) = match still {
-            true => (Kind::Still, 0.0),
+            true => (PairKind::Still, 0.0),
             false => {
                 let missing = dissimilarity(&a, &b);
                 let score = self.score(missing, &a, &b, &mut ahead);
-                let kind = if score >= self.cut { Kind::Cut } else { Kind::Motion };
-                if kind == Kind::Motion {
-                    if self.usual.len() == USUAL {
-                        self.usual.pop_front();
+                let kind =
+                    if score >= self.cut_threshold { PairKind::Cut } else { PairKind::Motion };
+                if kind == PairKind::Motion {
+                    if self.recent.len() == HISTORY {
+                        self.recent.pop_front();
                     }
-                    self.usual.push_back(missing);
+                    self.recent.push_back(missing);
                 }
                 (kind, score)
             }
@@ -135,11 +137,10 @@ impl Scenes {
         self.past.push_front(a);
         self.past.truncate(Self::LOOK_AHEAD);
         self.current = Some(b);
-        Judgement { kind, difference, score }
+        Classification { kind, difference, score }
     }
 
-    /// What the threshold is compared with, %: how unusual the pair is, and 0 where that is a flash
-    /// or a fade.
+    /// The score, in percent: how unusual the pair is; 0 for a flash or a fade.
     fn score(
         &mut self,
         missing: f32,
@@ -147,12 +148,13 @@ impl Scenes {
         b: &Thumbnail,
         ahead: &mut dyn FnMut(usize) -> Option<Arc<Frame>>,
     ) -> f64 {
-        let mut usual: Vec<f32> = self.usual.iter().copied().collect();
+        let mut usual: Vec<f32> = self.recent.iter().copied().collect();
         usual.sort_by(f32::total_cmp);
         let usual = usual.get(usual.len() / 2).copied().unwrap_or(0.0);
-        let above =
-            |usual: f32| 100.0 * f64::from((missing - usual).max(0.0) / (1.0 - USUAL_PART * usual));
-        if above(usual) < self.cut {
+        let above = |usual: f32| {
+            100.0 * f64::from((missing - usual).max(0.0) / (1.0 - USUAL_SHARE * usual))
+        };
+        if above(usual) < self.cut_threshold {
             return above(usual);
         }
         while self.upcoming.len() < Self::LOOK_AHEAD
@@ -163,26 +165,26 @@ impl Scenes {
         if self.is_flash(a, b) || self.is_fade(a, b) {
             return 0.0;
         }
-        // What goes on as it begins here is motion too fast to follow, or noise, and no cut.
+        // If the next pairs are as dissimilar, it is fast motion or noise rather than a cut.
         let mut frame = b;
-        let mut held = false;
+        let mut repeated = false;
         let mut next = Vec::new();
         for later in &self.upcoming {
-            // Drawings are held for two or three frames.
+            // Animation repeats each drawing for two or three frames.
             match later.levels == frame.levels {
-                true => held = true,
+                true => repeated = true,
                 false => next.push(dissimilarity(frame, later)),
             }
             frame = later;
         }
         let after = next.into_iter().take(2).reduce(f32::min);
-        // After pictures that are held another scene may follow.
-        let after = after.filter(|after| !held || *after < ANOTHER_SCENE).unwrap_or(0.0);
+        // Another cut may follow repeated drawings.
+        let after = after.filter(|after| !repeated || *after < ANOTHER_SCENE).unwrap_or(0.0);
         above(usual.max(after))
     }
 
-    /// Whether a flash begins or ends between the two frames, or the picture is black for a moment:
-    /// the scene is the same a few frames later, or was a few frames before.
+    /// Whether a flash or a black moment begins or ends between the two frames: the same scene
+    /// appears a few frames later, or appeared a few frames before.
     fn is_flash(&self, a: &Thumbnail, b: &Thumbnail) -> bool {
         let (dark, bright) = (a.brightness(), b.brightness());
         let differs = |from: f32, to: f32| (from - to).abs() > FLASH * from.max(to).max(1.0);
@@ -194,8 +196,8 @@ impl Scenes {
             || self.past.iter().any(|frame| differs(dark, frame.brightness()) && same(frame, b))
     }
 
-    /// Whether the scene fades in from the first frame or out to the second: before and after,
-    /// brightness changes as it does here, or contrast where brightness does not.
+    /// Whether the scene fades in from the first frame or out to the second: brightness changes
+    /// alike before or after, or contrast does while brightness stays the same.
     fn is_fade(&self, a: &Thumbnail, b: &Thumbnail) -> bool {
         let fades = |of: fn(&Thumbnail) -> f32, faded: f32| {
             let (from, to) = (of(a), of(b));
@@ -210,13 +212,14 @@ impl Scenes {
         };
         let (from, to) = (a.brightness(), b.brightness());
         let even = (from - to).abs() < 0.1 * from.max(to);
-        // Towards white brightness grows while contrast falls.
-        fades(Thumbnail::brightness, FADED)
-            || fades(Thumbnail::contrast, FADED) && (even || self.brightness_goes_on(from, to))
+        // In a fade to white, brightness increases while contrast decreases.
+        fades(Thumbnail::brightness, FADE_CONTRAST)
+            || fades(Thumbnail::contrast, FADE_CONTRAST)
+                && (even || self.brightness_keeps_changing(from, to))
     }
 
-    /// Whether brightness changed in the same direction before, or does so afterwards.
-    fn brightness_goes_on(&self, from: f32, to: f32) -> bool {
+    /// Whether brightness changes in the same direction in the previous or the next pair.
+    fn brightness_keeps_changing(&self, from: f32, to: f32) -> bool {
         let step = FADE_STEP * (to - from);
         let more = |change: f32| change * step.signum() >= step.abs();
         self.past.front().is_some_and(|t| more(from - t.brightness()))
@@ -224,7 +227,7 @@ impl Scenes {
     }
 }
 
-/// Mean absolute difference of luma, or of all colours where there is none, % of the range.
+/// Mean absolute difference of luma (of all samples for RGB), in percent of the range.
 fn difference(a: &Frame, b: &Frame) -> f64 {
     let luma = a.size().pixels();
     if let (Some(x), Some(y)) = (a.as_yuv8(), b.as_yuv8()) {
@@ -249,7 +252,7 @@ fn difference(a: &Frame, b: &Frame) -> f64 {
 }
 
 fn mean8(a: &[u8], b: &[u8]) -> f64 {
-    // In pieces whose sum fits 32 bits, which vectorises.
+    // In chunks whose sum fits 32 bits, which vectorizes.
     let sum: u64 = a
         .chunks(1 << 16)
         .zip(b.chunks(1 << 16))

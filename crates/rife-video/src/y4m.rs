@@ -1,4 +1,4 @@
-//! YUV4MPEG2: frames of video as they are, with a line of text before them.
+//! YUV4MPEG2 (Y4M): uncompressed frames with text headers.
 
 use std::io::{self, BufRead, Write};
 
@@ -7,29 +7,29 @@ use rife_runtime::{Frame, FrameSize};
 use crate::pool::Pool;
 use crate::{Colour, Planes, Rational, RawFormat, frames};
 
-/// What the first line says.
+/// The stream header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// How frames lie.
+pub struct Y4mHeader {
+    /// Frame format.
     pub raw: RawFormat,
-    /// Frames a second; `None` where the stream does not say.
+    /// Frames per second, if stated.
     pub rate: Option<Rational>,
-    /// Width of a pixel over its height; `None` where the stream does not say.
+    /// Pixel aspect ratio (width / height), if stated.
     pub sample_aspect: Option<Rational>,
-    /// What samples mean.
+    /// Colour properties.
     pub colour: Colour,
-    /// Whether fields are interlaced.
+    /// Whether frames are interlaced.
     pub interlaced: bool,
 }
 
-/// The longest line that is read.
+/// Longest accepted line, in bytes.
 const LONGEST: usize = 4096;
 
 fn invalid(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
 
-/// A line without its end; `None` at the end of the stream.
+/// Reads a line without its terminator; `None` at the end of the stream.
 fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     loop {
@@ -37,7 +37,7 @@ fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
         if buffer.is_empty() {
             return match line.is_empty() {
                 true => Ok(None),
-                false => Err(invalid("a line of the Y4M stream ends early")),
+                false => Err(invalid("the Y4M stream ends within a line")),
             };
         }
         let end = buffer.iter().position(|byte| *byte == b'\n');
@@ -45,23 +45,28 @@ fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
         line.extend_from_slice(&buffer[..taken]);
         from.consume(taken + usize::from(end.is_some()));
         if line.len() > LONGEST {
-            return Err(invalid("a line of the Y4M stream is too long"));
+            return Err(invalid("a line of the Y4M stream exceeds 4096 bytes"));
         }
         if end.is_some() {
-            let text = String::from_utf8(line).map_err(|_| invalid("a line is no text"))?;
+            let text = String::from_utf8(line).map_err(|_| {
+                invalid(
+                    "a line of the Y4M stream is \
+             not UTF-8",
+                )
+            })?;
             return Ok(Some(text));
         }
     }
 }
 
-impl Header {
-    /// Reads the first line.
+impl Y4mHeader {
+    /// Reads the stream header.
     ///
     /// # Errors
-    /// When the stream cannot be read, is no Y4M, or has a layout that is not known
+    /// If the stream cannot be read, is not Y4M, or has an unknown layout
     /// ([`io::ErrorKind::InvalidData`]).
     pub fn read(from: &mut impl BufRead) -> io::Result<Self> {
-        // What is no Y4M may have no line, and must not be read to its end.
+        // Other streams may have no line break, and must not be read to the end.
         let start = from.fill_buf()?;
         let magic = b"YUV4MPEG2";
         let seen = start.len().min(magic.len());
@@ -69,12 +74,12 @@ impl Header {
             return Err(invalid("the stream is empty"));
         }
         if start[..seen] != magic[..seen] {
-            return Err(invalid("this is no Y4M stream"));
+            return Err(invalid("not a Y4M stream"));
         }
         let line = line(from)?.unwrap_or_default();
         let mut words = line.split(' ');
         if words.next() != Some("YUV4MPEG2") {
-            return Err(invalid("this is no Y4M stream"));
+            return Err(invalid("not a Y4M stream"));
         }
         let (mut width, mut height, mut layout) = (None, None, "420jpeg".to_owned());
         let mut header = Self {
@@ -103,24 +108,24 @@ impl Header {
             }
         }
         let (Some(width), Some(height)) = (width, height) else {
-            return Err(invalid("the Y4M stream does not say its size"));
+            return Err(invalid("the Y4M header has no frame size"));
         };
         let side = 1..=FrameSize::MAX_SIDE;
         if !side.contains(&width) || !side.contains(&height) {
-            return Err(invalid(format!("frames of {width}x{height} cannot be")));
+            return Err(invalid(format!("unsupported frame size {width}x{height}")));
         }
         header.raw.size = FrameSize::new(width, height);
         let (planes, depth, location) = of_layout(&layout)
-            .ok_or_else(|| invalid(format!("Y4M frames of the layout C{layout} are not known")))?;
+            .ok_or_else(|| invalid(format!("unsupported Y4M layout C{layout}")))?;
         (header.raw.planes, header.raw.depth) = (planes, depth);
         header.colour.chroma_location = location.map(Into::into);
         Ok(header)
     }
 
-    /// Writes the first line.
+    /// Writes the stream header.
     ///
     /// # Errors
-    /// When it cannot be written; [`io::ErrorKind::Unsupported`] for red, green and blue.
+    /// If writing fails; [`io::ErrorKind::Unsupported`] for RGB.
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let FrameSize { width, height } = self.raw.size;
         let (n, d) = self.rate.map_or((25, 1), |r| (*r.numer(), *r.denom()));
@@ -141,10 +146,10 @@ impl Header {
             (Planes::Gray, 8) => "mono".into(),
             (Planes::Gray, _) => format!("mono{depth}"),
             (Planes::Gbr, _) => {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "Y4M has no RGB"));
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "Y4M does not support RGB"));
             }
         };
-        // What older readers know the depths by.
+        // Older readers take the depth from this extension.
         let also = match (self.raw.planes, depth) {
             (Planes::Yuv420 | Planes::Yuv422 | Planes::Yuv444, 10..) => {
                 format!(" XYSCSS={}P{depth}", layout.split('p').next().unwrap_or_default())
@@ -164,7 +169,7 @@ impl Header {
     }
 }
 
-/// `30000:1001`; nothing where a side is 0.
+/// Parses `30000:1001`; `None` if a side is 0.
 fn ratio(text: &str) -> Option<Rational> {
     let (a, b) = text.split_once(':')?;
     let (a, b): (i64, i64) = (a.parse().ok()?, b.parse().ok()?);
@@ -199,11 +204,11 @@ fn of_layout(name: &str) -> Option<(Planes, u8, Option<&'static str>)> {
 /// Reads the next frame; `None` at the end of the stream.
 ///
 /// # Errors
-/// When the stream cannot be read, is broken, or ends within a frame.
+/// If the stream cannot be read, is malformed, or ends within a frame.
 pub(crate) fn read_frame(from: &mut impl BufRead, pool: &Pool<'_>) -> io::Result<Option<Frame>> {
     let Some(line) = line(from)? else { return Ok(None) };
     if line != "FRAME" && !line.starts_with("FRAME ") {
-        return Err(invalid("a frame of the Y4M stream does not begin where it should"));
+        return Err(invalid("malformed Y4M frame header"));
     }
     match frames::read(from, pool)? {
         None => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -214,7 +219,7 @@ pub(crate) fn read_frame(from: &mut impl BufRead, pool: &Pool<'_>) -> io::Result
 /// Writes a frame.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If writing fails.
 pub fn write_frame(to: &mut impl Write, frame: &Frame) -> io::Result<()> {
     to.write_all(b"FRAME\n")?;
     frames::write(to, frame)
@@ -225,17 +230,17 @@ mod tests {
     use super::*;
     use rife_runtime::PixelFormat;
 
-    fn header(text: &str) -> io::Result<Header> {
-        Header::read(&mut text.as_bytes())
+    fn header(text: &str) -> io::Result<Y4mHeader> {
+        Y4mHeader::read(&mut text.as_bytes())
     }
 
     #[test]
-    fn a_header_says_what_it_was_written_with() {
+    fn headers_round_trip() {
         for planes in [Planes::Gray, Planes::Yuv420, Planes::Yuv422, Planes::Yuv444] {
             for depth in [8, 10, 12, 16] {
                 for range in [None, Some("pc"), Some("tv")] {
                     let location = (planes == Planes::Yuv420 && depth == 8).then(|| "left".into());
-                    let written = Header {
+                    let written = Y4mHeader {
                         raw: RawFormat { size: FrameSize::new(35, 21), planes, depth },
                         rate: Some(Rational::new(30000, 1001)),
                         sample_aspect: Some(Rational::new(16, 15)),
@@ -248,24 +253,24 @@ mod tests {
                     };
                     let mut text = Vec::new();
                     written.write(&mut text).unwrap();
-                    assert_eq!(Header::read(&mut &text[..]).unwrap(), written);
+                    assert_eq!(Y4mHeader::read(&mut &text[..]).unwrap(), written);
                 }
             }
         }
     }
 
     #[test]
-    fn what_is_no_stream_is_refused_in_words() {
+    fn malformed_headers_are_refused_with_a_reason() {
         for (text, why) in [
             ("", "empty"),
-            ("RIFF1234", "no Y4M"),
-            ("YUV4MPEG2 W16", "ends early"),
+            ("RIFF1234", "not a Y4M"),
+            ("YUV4MPEG2 W16", "ends within"),
             ("YUV4MPEG2 W16\n", "size"),
-            ("YUV4MPEG2 W0 H16\n", "cannot be"),
-            ("YUV4MPEG2 W99999999 H16\n", "cannot be"),
+            ("YUV4MPEG2 W0 H16\n", "unsupported frame size"),
+            ("YUV4MPEG2 W99999999 H16\n", "unsupported frame size"),
             ("YUV4MPEG2 W16 H16 C411\n", "C411"),
             ("YUV4MPEG2 W16 H16 C420p11\n", "C420p11"),
-            ("YUV4MPEG2X W16 H16\n", "no Y4M"),
+            ("YUV4MPEG2X W16 H16\n", "not a Y4M"),
         ] {
             let error = header(text).unwrap_err().to_string();
             assert!(error.contains(why), "{text:?}: {error}");
@@ -274,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_follow_each_other_to_the_last_byte() {
+    fn frames_are_read_to_the_last_byte() {
         let head = header("YUV4MPEG2 W2 H2 F25:1 C420jpeg\n").unwrap();
         let format = frames::pixel_format(&head.raw, &head.colour);
         assert!(matches!(format, PixelFormat::Yuv(_)));

@@ -70,10 +70,10 @@ fn what_is_no_video_is_refused_in_one_line() {
     std::fs::write(here.join("text.mp4"), b"this is no video\n".repeat(99)).unwrap();
     let programs = Programs::find(None).unwrap();
     for (name, why) in [
-        ("sound.m4a", "it has sound, but no video"),
+        ("sound.m4a", "the file has audio but no video"),
         ("cut.mp4", "moov atom not found"),
-        ("empty.mp4", "it is empty"),
-        ("text.mp4", "ffprobe cannot read it"),
+        ("empty.mp4", "the file is empty"),
+        ("text.mp4", "ffprobe cannot read the file"),
         ("none.mp4", "not found"),
     ] {
         let error = probe(&programs, &here.join(name)).unwrap_err().to_string();
@@ -382,12 +382,12 @@ fn what_cannot_be_written_is_said_before_the_work() {
         error.err().map(|error| error.to_string())
     };
     for (container, codec, preset, extra, why) in [
-        ("mp4", "prores", None, None, ".mp4 does not hold what prores"),
-        ("webm", "h264", None, None, ".webm does not hold what"),
-        ("mov", "vp9", None, None, ".mov does not hold what"),
+        ("mp4", "prores", None, None, ".mp4 does not support the output of prores"),
+        ("webm", "h264", None, None, ".webm does not support the output of"),
+        ("mov", "vp9", None, None, ".mov does not support the output of"),
         ("mp4", "h264", Some("nope"), None, "nope"),
         ("mp4", "h265", Some("nope"), None, "nope"),
-        ("mp4", "mpeg4", Some("fast"), None, "no --preset"),
+        ("mp4", "mpeg4", Some("fast"), None, "no presets"),
         ("mp4", "h264", None, Some("-no_such_option 1"), "no_such_option"),
         ("mp4", "h264", None, Some("'"), "quote"),
         ("mp4", "nonsense", None, None, "no encoder for nonsense"),
@@ -435,7 +435,7 @@ fn colours_by_custom_follow_the_size() {
     let of = |w, h| default_colour(rife_runtime::FrameSize::new(w, h)).matrix.unwrap();
     assert_eq!([of(1280, 544), of(720, 576), of(720, 480)], ["bt709", "bt470bg", "smpte170m"]);
     let size = rife_runtime::FrameSize::new(4, 4);
-    assert!(RawFormat::of_pix_fmt("nv12", size).is_none());
+    assert!(RawFormat::from_pix_fmt("nv12", size).is_none());
 }
 
 #[test]

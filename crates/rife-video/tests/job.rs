@@ -42,7 +42,7 @@ fn settings(output: &Path, resume: bool) -> JobSettings {
         resume,
         encoding: encoding.unwrap(),
         raw,
-        turned: Orientation::IDENTITY,
+        applied_orientation: Orientation::IDENTITY,
         reported: Vec::new(),
         tick: Rational::new(1, RATE),
         rate: Rational::from(RATE),

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use rife_runtime::{Frame, PixelFormat};
 use rife_video::{
-    Decoder, Expected, Planes, Pool, Programs, Rational, RawFormat, Source, VideoStream,
+    ContainerTiming, Decoder, Planes, Pool, Programs, Rational, RawFormat, Source, VideoStream,
     WorkingFormat, decode_command, probe,
 };
 
@@ -32,14 +32,14 @@ pub fn read(path: &Path, limit: usize) -> Result<(Size, Vec<Vec<u8>>)> {
         note: None,
     };
     // Times and lengths do not matter here.
-    let expected = Expected {
+    let expected = ContainerTiming {
         rate: None,
         frames: None,
         end: None,
-        ..Expected::of(&probed, Rational::from(25))
+        ..ContainerTiming::new(&probed, Rational::from(25))
     };
     let command = decode_command(&programs, path, &probed, &format);
-    let stream = VideoStream::of(&programs, path, &probed);
+    let stream = VideoStream::new(&programs, path, &probed);
     let mut decoder = Decoder::start(command, path, expected, stream).with_context(failed)?;
     let pool = Pool::new(video.size, PixelFormat::Rgb8, None);
     let mut frames = Vec::new();

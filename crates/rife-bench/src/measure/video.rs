@@ -10,8 +10,8 @@ use rife_runtime::{
     Chroma, Frame, FrameSize, Interpolator, Matrix, PixelFormat, Siting, YuvFormat,
 };
 use rife_video::{
-    AtCut, Header, Maker, PipeSink, PipeSource, Progress, Rate, Rational, SceneSettings, Scenes,
-    Settings, Timeline, Wrapping, raw_format, run, widen,
+    CutMode, DeviceWorker, PipeFormat, PipeSink, PipeSource, Progress, Rate, Rational,
+    SceneDetector, SceneSettings, Settings, Timeline, Y4mHeader, enlarge_pipe, raw_format, run,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -119,10 +119,10 @@ fn job(rife: Interpolator, size: Size, frames: usize) -> Result<Job> {
 
     let pass_through_fps = pass_through(&clip, frames)?;
 
-    let makers = [Maker { rife, smaller: Box::new(|_| None) }];
+    let makers = [DeviceWorker { interpolator: rife, smaller: Box::new(|_| None) }];
     stream(&makers, &clip, DISTINCT.min(frames))?;
     let (seconds, progress) = stream(&makers, &clip, frames)?;
-    let [Maker { rife, .. }] = &makers;
+    let [DeviceWorker { interpolator: rife, .. }] = &makers;
     let info = rife.info();
     let job_fps = (frames - 1) as f64 / seconds;
     let stages = progress.stages().named();
@@ -179,7 +179,7 @@ fn drain(mut from: PipeReader) -> std::io::Result<u64> {
 /// Frames per second through an otherwise idle pipe.
 fn pipe(frame_bytes: usize) -> Result<f64> {
     let (from, mut to) = std::io::pipe()?;
-    widen(&to);
+    enlarge_pipe(&to);
     let drained = std::thread::spawn(move || drain(from));
     let frame = vec![128; frame_bytes];
     let start = Instant::now();
@@ -205,8 +205,8 @@ fn pass_through(clip: &[Frame], frames: usize) -> Result<f64> {
     let bytes = clip.first().map_or(0, |frame| frame.as_bytes().len()) + b"FRAME\n".len();
     let (mut from, to) = std::io::pipe()?;
     let (out, mut sink) = std::io::pipe()?;
-    widen(&to);
-    widen(&sink);
+    enlarge_pipe(&to);
+    enlarge_pipe(&sink);
     let start = Instant::now();
     std::thread::scope(|scope| -> Result<()> {
         scope.spawn(move || feed(to, clip, frames));
@@ -234,17 +234,17 @@ fn pass_through(clip: &[Frame], frames: usize) -> Result<f64> {
 }
 
 /// Runs the job; its duration in seconds, and its progress counters.
-fn stream(makers: &[Maker], clip: &[Frame], frames: usize) -> Result<(f64, Progress)> {
+fn stream(makers: &[DeviceWorker], clip: &[Frame], frames: usize) -> Result<(f64, Progress)> {
     let first = clip.first().context("no frames")?;
     let (size, format) = (first.size(), first.format());
     let raw = raw_format(size, format).context("unsupported pixel format")?;
     let rate = Rational::from(30);
     let (from, feed) = std::io::pipe()?;
     let (out, to) = std::io::pipe()?;
-    widen(&feed);
-    widen(&to);
+    enlarge_pipe(&feed);
+    enlarge_pipe(&to);
     let mut timeline = Timeline::new(Rate::Factor(Rational::from(2)), rate.recip())?;
-    let header = Header {
+    let header = Y4mHeader {
         raw,
         rate: Some(rate * 2),
         sample_aspect: None,
@@ -252,7 +252,11 @@ fn stream(makers: &[Maker], clip: &[Frame], frames: usize) -> Result<(f64, Progr
         interlaced: false,
     };
     let settings = Settings {
-        scenes: SceneSettings { cut: Scenes::DEFAULT_CUT, still: 0.0, at_cut: AtCut::Hold },
+        scenes: SceneSettings {
+            cut_threshold: SceneDetector::DEFAULT_CUT,
+            still_threshold: 0.0,
+            cut_mode: CutMode::Hold,
+        },
         size,
         input: format,
         format,
@@ -266,7 +270,7 @@ fn stream(makers: &[Maker], clip: &[Frame], frames: usize) -> Result<(f64, Progr
         let drained = scope.spawn(move || drain(out));
         let start = Instant::now();
         let from = std::io::BufReader::with_capacity(1 << 13, from);
-        let mut source = PipeSource::new(from, "pipe", Wrapping::Y4m, rate);
+        let mut source = PipeSource::new(from, "pipe", PipeFormat::Y4m, rate);
         let mut sink = PipeSink::new(std::io::BufWriter::new(to), "pipe", Some(&header))?;
         let done = run(&mut source, &mut timeline, makers, &mut sink, &settings, &progress);
         drop(sink.finish()?);

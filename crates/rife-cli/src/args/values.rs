@@ -25,7 +25,7 @@ pub(super) fn factor(s: &str) -> Result<Rational, String> {
 }
 
 pub(super) fn fps(s: &str) -> Result<Rational, String> {
-    rife_video::frame_rate(s).map_err(|error| error.to_string())
+    rife_video::parse_frame_rate(s).map_err(|error| error.to_string())
 }
 
 pub(super) fn scale(s: &str) -> Result<ScaleChoice, String> {

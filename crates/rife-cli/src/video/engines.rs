@@ -8,7 +8,7 @@ use rife_runtime::{
     Device, Engine, Frame, FrameSize, Interpolator, InterpolatorBuilder, ModelVersion, PixelFormat,
     Precision, Scale,
 };
-use rife_video::Maker;
+use rife_video::DeviceWorker;
 
 use crate::args::EngineArgs;
 use crate::say;
@@ -92,7 +92,7 @@ pub(crate) fn weights(args: &EngineArgs) -> Result<Weights> {
 }
 
 /// Loads an engine on each device.
-pub(super) fn load(args: &EngineArgs, size: FrameSize) -> Result<Vec<Maker>> {
+pub(super) fn load(args: &EngineArgs, size: FrameSize) -> Result<Vec<DeviceWorker>> {
     let weights = weights(args)?;
     let mut engines = Vec::new();
     for device in &args.device {
@@ -101,8 +101,8 @@ pub(super) fn load(args: &EngineArgs, size: FrameSize) -> Result<Vec<Maker>> {
         let on_cpu = rife.info().device == "cpu";
         let fallbacks = if on_cpu { Vec::new() } else { config.fallbacks() };
         let weights = weights.clone();
-        engines.push(Maker {
-            rife,
+        engines.push(DeviceWorker {
+            interpolator: rife,
             smaller: Box::new(move |step| {
                 let (config, how) = fallbacks.get(step)?;
                 say(&format!("note: out of GPU memory: continuing {how}"));

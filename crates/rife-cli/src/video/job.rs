@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use rife_video::{
-    AtCut, Feature, Hdr, Header, Orientation, Programs, Rate, Rational, RawFormat, SceneSettings,
-    Settings, Timeline,
+    CutMode, Feature, Hdr, Orientation, Programs, Rate, Rational, RawFormat, SceneSettings,
+    Settings, Timeline, Y4mHeader,
 };
 
 use super::format::OutputFormat;
@@ -74,7 +74,7 @@ impl Job {
         let output_rate = rate.output_rate(input.rate);
         let orientation = match (&input.kind, output.target()) {
             (InputKind::File { source, .. }, Some(target)) => {
-                source.video.orientation.filter(|orientation| target.turns_pixels(*orientation))
+                source.video.orientation.filter(|orientation| target.rotates_pixels(*orientation))
             }
             _ => None,
         };
@@ -87,7 +87,7 @@ impl Job {
             orientation,
             output_rate,
         )?;
-        let timeline = Timeline::new(rate, input.time_base)?.rounded_to(input.time_rounding);
+        let timeline = Timeline::new(rate, input.time_base)?.with_end_rounding(input.time_rounding);
         if !args.video.dry_run {
             check_output(&args, &output)?;
         }
@@ -129,8 +129,8 @@ impl Job {
     }
 
     /// The header of a Y4M output.
-    pub(super) fn y4m_header(&self) -> Header {
-        Header {
+    pub(super) fn y4m_header(&self) -> Y4mHeader {
+        Y4mHeader {
             raw: self.written_format(),
             rate: Some(self.output_rate),
             sample_aspect: self.sample_aspect,
@@ -144,12 +144,12 @@ impl Job {
         let video = &self.args.video;
         Settings {
             scenes: SceneSettings {
-                cut: match video.scene {
+                cut_threshold: match video.scene {
                     Scene::Off => f64::INFINITY,
                     Scene::Hold | Scene::Blend => video.scene_threshold,
                 },
-                still: video.static_threshold,
-                at_cut: if video.scene == Scene::Blend { AtCut::Blend } else { AtCut::Hold },
+                still_threshold: video.static_threshold,
+                cut_mode: if video.scene == Scene::Blend { CutMode::Blend } else { CutMode::Hold },
             },
             size: self.input.raw.size,
             input: self.input.pixel_format,

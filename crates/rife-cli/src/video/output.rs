@@ -78,7 +78,7 @@ impl Output {
     /// What the output can store; `None` for containers that are not in the table.
     pub(super) fn target(&self) -> Option<Target> {
         match self {
-            Self::Video(file) => Target::of_container(&paths::extension(&file.path)),
+            Self::Video(file) => Target::from_extension(&paths::extension(&file.path)),
             Self::Y4m(_) | Self::Y4mToStdout => Some(Target::Y4m),
             Self::RawVideo(_) => Some(Target::Raw),
             Self::Images { pattern, .. } if pattern.format == ImageFormat::Png => Some(Target::Png),

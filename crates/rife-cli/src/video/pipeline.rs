@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
-use rife_video::{Maker, Orientation, Progress, Queues, Settings, Sink, Turned};
+use rife_video::{DeviceWorker, Orientation, Progress, Queues, RotatingSink, Settings, Sink};
 
 use super::job::Job;
 use super::progress;
@@ -13,7 +13,7 @@ use crate::say;
 /// Interpolates all frames after the first `skip` output frames, and reports progress.
 pub(super) fn interpolate(
     job: &mut Job,
-    engines: &[Maker],
+    engines: &[DeviceWorker],
     sink: &mut dyn Sink,
     skip: i64,
 ) -> Result<Progress> {
@@ -51,7 +51,7 @@ pub(super) fn interpolate(
         let sink: &mut dyn Sink = match job.orientation {
             Orientation::IDENTITY => sink,
             by => {
-                turned = Turned { to: sink, by };
+                turned = RotatingSink { sink, orientation: by };
                 &mut turned
             }
         };

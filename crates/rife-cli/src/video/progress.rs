@@ -110,9 +110,14 @@ pub(super) fn print_summary(
     devices: usize,
 ) {
     let seconds = start.elapsed().as_secs_f64();
-    let [written, interpolated, cuts, stills, read] =
-        [&progress.written, &progress.made, &progress.cuts, &progress.stills, &progress.read]
-            .map(|count| count.load(Ordering::Relaxed));
+    let [written, interpolated, cuts, stills, read] = [
+        &progress.written,
+        &progress.interpolated,
+        &progress.cuts,
+        &progress.stills,
+        &progress.read,
+    ]
+    .map(|count| count.load(Ordering::Relaxed));
     if output != ProgressOutput::Text {
         output.json_line(&json!({
             "event": "done",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use rife_video::{ContentHash, JobFolder, JobHandle, JobSettings, Maker, Original};
+use rife_video::{ContentHash, DeviceWorker, JobFolder, JobHandle, JobSettings, Original};
 
 use super::input::InputKind;
 use super::job::{self, Job};
@@ -22,7 +22,7 @@ pub(super) fn write(
     folder: &Arc<JobFolder>,
     content: Option<ContentHash>,
     encoder_build: String,
-    engines: &[Maker],
+    engines: &[DeviceWorker],
 ) -> Result<()> {
     let start = Instant::now();
     let mut settings = segment_settings(job, file)?;
@@ -74,7 +74,7 @@ fn segment_settings(job: &Job, file: &OutputFile) -> Result<JobSettings> {
         resume: job.args.video.resume,
         encoding: job.format.encoding.clone().context("no encoder was chosen")?,
         raw: job.written_format(),
-        turned: job.orientation,
+        applied_orientation: job.orientation,
         reported: job.reported.clone(),
         tick: job.timeline.tick(),
         rate: job.output_rate,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use rife_video::{JobFolder, Maker, PipeSink, Progress};
+use rife_video::{DeviceWorker, JobFolder, PipeSink, Progress};
 
 use super::image_sink::ImageSink;
 use super::job::Job;
@@ -24,7 +24,11 @@ const BUFFER_BYTES: usize = 1 << 20;
 const INCOMPLETE_STREAM: &str = "whole.frames";
 
 /// Writes frames directly to a pipe, a device, or standard output if `path` is `None`.
-pub(super) fn write_through(job: &mut Job, path: Option<&Path>, engines: &[Maker]) -> Result<()> {
+pub(super) fn write_through(
+    job: &mut Job,
+    path: Option<&Path>,
+    engines: &[DeviceWorker],
+) -> Result<()> {
     let start = Instant::now();
     let name = path.map_or("standard output".into(), |path| path.display().to_string());
     let file = match path {
@@ -35,7 +39,7 @@ pub(super) fn write_through(job: &mut Job, path: Option<&Path>, engines: &[Maker
             .open(path)
             .with_context(|| format!("cannot write {name}"))?,
     };
-    rife_video::widen(&file);
+    rife_video::enlarge_pipe(&file);
     let (_, progress) = write_frames(job, &name, file, engines)?;
     print_summary(job, &name, &progress, start);
     Ok(())
@@ -46,7 +50,7 @@ pub(super) fn write_stream_file(
     job: &mut Job,
     path: &Path,
     folder: &JobFolder,
-    engines: &[Maker],
+    engines: &[DeviceWorker],
 ) -> Result<()> {
     let start = Instant::now();
     let name = path.display().to_string();
@@ -65,7 +69,7 @@ fn write_frames(
     job: &mut Job,
     name: &str,
     file: File,
-    engines: &[Maker],
+    engines: &[DeviceWorker],
 ) -> Result<(File, Progress)> {
     let header = match job.output {
         Output::Y4m(_) | Output::Y4mToStdout => Some(job.y4m_header()),
@@ -84,7 +88,7 @@ pub(super) fn write_images(
     to: &Path,
     pattern: &NamePattern,
     folder: &Arc<JobFolder>,
-    engines: &[Maker],
+    engines: &[DeviceWorker],
 ) -> Result<()> {
     let start = Instant::now();
     folder.clear(|_| true).with_context(|| format!("cannot write to {}", to.display()))?;

@@ -469,10 +469,10 @@ fn containers_and_codecs_by_name() {
     badly(interpolate(here, "in.mp4 -o in.mp4 --overwrite"), here, "is the input");
     badly(interpolate(here, "in.mp4 -o none/x.mp4"), here, "no folder");
     badly(interpolate(here, "in.mp4 -o x.gif"), here, "ends with");
-    badly(interpolate(here, "in.mp4 -o x.mp4 --ffmpeg none"), here, "none is not there");
+    badly(interpolate(here, "in.mp4 -o x.mp4 --ffmpeg none"), here, "cannot find none");
     let mut nowhere = interpolate(here, "in.mp4 -o x.mp4");
     nowhere.env("PATH", here.join("nothing"));
-    badly(nowhere, here, "ffmpeg is not there");
+    badly(nowhere, here, "cannot find ffmpeg");
 }
 
 #[test]

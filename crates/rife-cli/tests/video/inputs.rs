@@ -42,7 +42,8 @@ fn a_playlist_with_a_videos_name_is_refused_and_opens_no_other_file() {
             fs::write(here.join(name), list).unwrap();
             let done = interpolate(here, &format!("{name} -o out.mp4")).output().unwrap();
             let said = said(&done);
-            assert!(!done.status.success() && said.lines().count() == 1, "{kind}: {said}");
+            let errors = said.lines().filter(|line| !line.starts_with("hint: ")).count();
+            assert!(!done.status.success() && errors == 1, "{kind}: {said}");
             assert!(!here.join("out.mp4").exists(), "{kind}");
             // A build without DASH takes the list for text.
             if kind != "dash" {
@@ -214,7 +215,7 @@ fn pipes_that_cannot_be_used_are_refused_in_one_line() {
     let here = folder.path();
     for (from, args, why) in [
         ("true", "-o out.mkv", "nothing came through the pipe"),
-        ("echo no video", "-o out.mkv", "ffprobe cannot read it"),
+        ("echo no video", "-o out.mkv", "ffprobe cannot read the file"),
         ("echo no video", "-o out.mkv --resume", "--resume needs"),
         (
             "printf '#EXTM3U\\n#EXT-X-TARGETDURATION:1\\n#EXTINF:1,\\nx.ts\\n'",

@@ -91,7 +91,7 @@ fn a_stream_through_pipes_keeps_its_frames_and_doubles_its_rate() {
     assert!(fs::read(here.join("two.y4m")).unwrap() == made);
     badly(alone(here, "in.y4m -o out.y4m"), here, "--overwrite");
     badly(alone(here, "in.y4m -o in.y4m --overwrite"), here, "is the input");
-    badly(alone(here, "in.y4m -o out.mp4"), here, "ffmpeg is not there");
+    badly(alone(here, "in.y4m -o out.mp4"), here, "cannot find ffmpeg");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn one_frame_is_held_and_broken_streams_are_refused() {
     let whole = y4m(3);
     for (stream, why) in [
         (&b""[..], "empty"),
-        (b"RIFF....AVI ", "no Y4M"),
+        (b"RIFF....AVI ", "not a Y4M"),
         (&whole[..whole.len() - 5], "ends within frame 2"),
         (&whole[..60], "ends"),
         (b"YUV4MPEG2 W40 H30 F25:1\n", "no frame"),

@@ -40,7 +40,9 @@ pub fn badly(mut command: Command, folder: &Path, text: &str) {
     let before = names(folder);
     let done = command.output().unwrap();
     let said = said(&done);
-    let report = |line: &str| ["note: ", "lost: ", "changed: "].iter().any(|w| line.starts_with(w));
+    let report = |line: &str| {
+        ["note: ", "lost: ", "changed: ", "hint: "].iter().any(|w| line.starts_with(w))
+    };
     let errors: Vec<_> = said.lines().filter(|line| !report(line)).collect();
     assert!(!done.status.success() && errors.len() == 1, "{command:?}: {said}");
     assert!(errors[0].starts_with("error: ") && errors[0].contains(text), "{text}: {said}");

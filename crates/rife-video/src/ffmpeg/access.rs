@@ -1,31 +1,33 @@
-//! What ffmpeg may open for an input: the file itself, and nothing that the file names.
+//! Restricts what ffmpeg may open for an input: the file itself, but no files that it names.
 //!
-//! ffmpeg chooses the demuxer by content, whatever a file is called, and some demuxers open other
-//! files that the content names: a playlist called clip.mp4 would make any file of this machine
-//! part of the output. So every command that opens an input gets a list of the formats and a list
-//! of the protocols that it may use.
+//! ffmpeg chooses the demuxer by content, whatever the file name, and some demuxers open other
+//! files named in the content: a playlist called clip.mp4 could make any file of this machine part
+//! of the output. Every command that opens an input therefore gets a whitelist of formats and one
+//! of protocols.
 
+use std::path::Path;
 use std::process::Command;
+
+use crate::Error;
 
 /// Whether an input may be a playlist, which names other files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Playlists {
-    /// It is refused.
+    /// Refuse playlists.
     #[default]
     Refuse,
-    /// It is read, with the local files that it names.
+    /// Read playlists, and the local files that they name.
     Allow,
 }
 
-/// Protocols of a file that stands for itself.
+/// Protocols for a self-contained file.
 const PROTOCOLS: &str = "file,pipe";
 
-/// Protocols of what playlists name: local ones, as segments may be encrypted or inline.
+/// Protocols for playlists: local ones, including encrypted and inline segments.
 const LOCAL_PROTOCOLS: &str = "file,pipe,crypto,data";
 
-/// Demuxers of videos that hold all there is in one file. Those of single pictures are among them,
-/// but for `svg_pipe`: such a picture names others. Names that a release of ffmpeg does not know do
-/// no harm.
+/// Demuxers of self-contained videos. They include those of single pictures, except `svg_pipe`,
+/// since SVG can name other files. Names unknown to a release of ffmpeg do no harm.
 const CONTAINERS: &str = "\
     3dostr,4xm,amv,anm,apng,argo_brp,asf,asf_o,av1,avi,avs,avs2,avs3,bethsoftvid,bfi,bink,\
     bmp_pipe,bmv,c93,cavsvideo,cdxl,cine,cri_pipe,dcstr,dds_pipe,dhav,dirac,dnxhd,dpx_pipe,\
@@ -40,20 +42,20 @@ const CONTAINERS: &str = "\
     swf,thp,tiertexseq,tiff_pipe,tmv,txd,ty,vbn_pipe,vc1,vc1test,vivo,vmd,vqf,vvc,wc3movie,\
     webm,webp,webp_anim,webp_pipe,wsvqa,wtv,xbm_pipe,xmv,xpm_pipe,xwd_pipe,yop,yuv4mpegpipe";
 
-/// Demuxers of sound alone: files of these are refused later, with a better reason.
+/// Demuxers of audio files, which are refused later, with a better reason.
 const SOUND: &str = "aac,ac3,aiff,amr,ape,au,caf,dsf,dts,eac3,flac,mp3,tta,w64,wav,wv";
 
-/// Demuxers of what names other files.
+/// Demuxers of files that name other files.
 const PLAYLISTS: &str = "hls,applehttp,dash,concat,imf,webm_dash_manifest";
 
-/// Formats of streams, subtitles and the like, that only playlists name.
+/// Formats that only playlists name, such as subtitles.
 const IN_PLAYLISTS: &str = "webvtt";
 
 /// What a command may open for an input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Access {
     playlists: Playlists,
-    /// The demuxer, where it is known by what the file holds.
+    /// The demuxer, once it is known from the content.
     demuxer: Option<String>,
 }
 
@@ -62,19 +64,18 @@ impl Access {
         Self { playlists, demuxer: None }
     }
 
-    /// The same with the demuxer that ffprobe found, so that later commands take no other: the
-    /// first of the names of `container`.
+    /// Restricts later commands to the demuxer that ffprobe found: the first name in `container`.
     pub(crate) fn by(&self, container: &str) -> Self {
         let name = container.split(',').next().filter(|name| !name.is_empty());
         Self { demuxer: name.map(str::to_owned), ..self.clone() }
     }
 
-    /// Adds what goes before `-i`.
+    /// Adds the options that precede `-i`.
     pub(crate) fn limit<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let (protocols, formats) = match (self.playlists, &self.demuxer) {
             (Playlists::Refuse, Some(demuxer)) => (PROTOCOLS, demuxer.clone()),
             (Playlists::Refuse, None) => (PROTOCOLS, format!("{CONTAINERS},{SOUND}")),
-            // What a playlist names has a format of its own.
+            // Files named in a playlist have formats of their own.
             (Playlists::Allow, _) => {
                 (LOCAL_PROTOCOLS, format!("{CONTAINERS},{SOUND},{PLAYLISTS},{IN_PLAYLISTS}"))
             }
@@ -83,7 +84,7 @@ impl Access {
         if let Some(demuxer) = &self.demuxer {
             command.args(["-f", demuxer]);
             match demuxer.as_str() {
-                // What it names is its own affair, once that is allowed.
+                // The files it names are allowed, too.
                 "concat" => _ = command.args(["-safe", "0"]),
                 "hls" => _ = command.args(["-allowed_extensions", "ALL"]),
                 _ => {}
@@ -91,32 +92,30 @@ impl Access {
         }
         command
     }
+
+    /// The error for a file that needs this demuxer, which is not on the whitelist.
+    pub(crate) fn refusal(&self, path: &Path, demuxer: &str) -> Error {
+        let path = path.to_owned();
+        let is_playlist = PLAYLISTS.split(',').any(|name| name == demuxer);
+        if is_playlist && self.playlists == Playlists::Refuse {
+            return Error::Playlist { path, demuxer: demuxer.to_owned() };
+        }
+        let why = if demuxer == "rawvideo" {
+            "raw video does not state its format: frame size and pixel format are required".into()
+        } else {
+            format!("the content ({demuxer}) is not a self-contained video; convert it first")
+        };
+        Error::Unusable { path, why }
+    }
 }
 
-/// The demuxer that ffmpeg would have taken, by its message that it may not.
+/// The demuxer that ffmpeg wanted to use, from its message that it is not on the whitelist.
 pub(crate) fn refused_demuxer(message: &str) -> Option<&str> {
     if !message.contains("not on whitelist") || message.contains("Protocol") {
         return None;
     }
     let (_, rest) = message.split_once('[')?;
     rest.split([' ', ',', ']']).next().filter(|name| !name.is_empty())
-}
-
-/// Why a file is not read that this demuxer would have to read.
-pub(crate) fn refusal(demuxer: &str, playlists: Playlists) -> String {
-    if PLAYLISTS.split(',').any(|name| name == demuxer) && playlists == Playlists::Refuse {
-        return format!(
-            "its content is a playlist ({demuxer}), which can make other files of this machine part \
-             of the output; if you trust it, --allow-playlists reads it, with local files only"
-        );
-    }
-    if demuxer == "rawvideo" {
-        return "raw video does not say what it is: give --size and --pix-fmt".into();
-    }
-    format!(
-        "its content ({demuxer}) is not a video that holds all its frames in one file; convert it \
-         first"
-    )
 }
 
 #[cfg(test)]
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_that_open_other_files_are_not_allowed() {
+    fn formats_that_open_other_files_are_not_whitelisted() {
         let opens_others = [
             "hls",
             "dash",
@@ -155,7 +154,7 @@ mod tests {
             "tty",
         ];
         let [_, protocols, _, formats] = &words(&Access::new(Playlists::Refuse))[..] else {
-            panic!("four words")
+            panic!("four options")
         };
         assert_eq!(protocols, "file,pipe");
         for name in opens_others {
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn later_commands_take_the_demuxer_that_was_found() {
+    fn later_commands_use_the_detected_demuxer() {
         let access = Access::new(Playlists::Refuse).by("mov,mp4,m4a,3gp,3g2,mj2");
         assert_eq!(words(&access)[2..], ["-format_whitelist", "mov", "-f", "mov"]);
         let concat = Access::new(Playlists::Allow).by("concat");
@@ -181,7 +180,12 @@ mod tests {
         let message = "[matroska,webm @ 0x1] [error] Format not on whitelist 'mov'";
         assert_eq!(refused_demuxer(message), Some("matroska"));
         assert_eq!(refused_demuxer("[http @ 0x1] Protocol 'http' not on whitelist 'file'!"), None);
-        assert!(refusal("hls", Playlists::Refuse).contains("--allow-playlists"));
-        assert!(!refusal("sdp", Playlists::Refuse).contains("--allow-playlists"));
+        let is_playlist = |demuxer, playlists| {
+            let error = Access::new(playlists).refusal(Path::new("in"), demuxer);
+            matches!(error, Error::Playlist { .. })
+        };
+        assert!(is_playlist("hls", Playlists::Refuse));
+        assert!(!is_playlist("hls", Playlists::Allow));
+        assert!(!is_playlist("sdp", Playlists::Refuse));
     }
 }

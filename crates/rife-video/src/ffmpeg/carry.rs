@@ -1,27 +1,22 @@
-//! What a container can hold of what an original has beside its frames. A job is long, and what
-//! ffmpeg refuses to write it says at the very end: so it is not asked to.
+//! How the streams and tags of the original get into each container. ffmpeg reports what it cannot
+//! write only at the end of a long job, so it is never asked to.
 
-use std::path::Path;
-
-use crate::ffmpeg::encoder::Encoding;
-use crate::ffmpeg::probe::Stream;
-use crate::ffmpeg::programs::{self, Programs, run_program};
-use crate::{Error, Result};
+use crate::ffmpeg::media::Stream;
 
 /// How a stream gets into a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Carry {
-    /// As it is.
-    Copied,
-    /// By this encoder, with further options.
-    Encoded(&'static str, Vec<(&'static str, String)>),
-    /// As a file in the file, with this ending of its name and of this type.
-    Attached(&'static str, &'static str),
+pub(super) enum Transfer {
+    /// Copied.
+    Copy,
+    /// Encoded with this encoder and further options.
+    Encode(&'static str, Vec<(&'static str, String)>),
+    /// As an attachment, with this file extension and MIME type.
+    Attach(&'static str, &'static str),
     /// Not at all.
-    Left,
+    Drop,
 }
 
-/// ffmpeg's name of the container of an ending; that of .m4v by itself would take H.264 alone.
+/// ffmpeg's muxer for a file extension. The default one for .m4v only accepts H.264.
 pub(super) fn muxer(container: &str) -> Option<&'static str> {
     Some(match container {
         "mp4" | "m4v" => "mp4",
@@ -33,8 +28,8 @@ pub(super) fn muxer(container: &str) -> Option<&'static str> {
     })
 }
 
-/// How sound gets into a container.
-pub(super) fn audio(container: &str, stream: &Stream) -> Carry {
+/// How audio gets into a container.
+pub(super) fn audio(container: &str, stream: &Stream) -> Transfer {
     let codec = stream.codec.as_str();
     let common = ["aac", "ac3", "eac3", "mp1", "mp2", "mp3", "dts"].contains(&codec);
     let pcm = [
@@ -49,7 +44,7 @@ pub(super) fn audio(container: &str, stream: &Stream) -> Carry {
     ];
     let big = ["pcm_s8", "pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "pcm_f64be"];
     let (pcm, big) = (pcm.contains(&codec), big.contains(&codec));
-    let held = match container {
+    let supported = match container {
         "mp4" | "m4v" => common || matches!(codec, "alac" | "flac" | "opus" | "vorbis" | "truehd"),
         "mov" => {
             let old = ["amr_nb", "amr_wb", "adpcm_ima_qt", "qdm2", "qdmc", "mace3", "mace6"];
@@ -84,28 +79,28 @@ pub(super) fn audio(container: &str, stream: &Stream) -> Carry {
         }
         _ => true,
     };
-    if held {
-        return Carry::Copied;
+    if supported {
+        return Transfer::Copy;
     }
     let lossless = codec.starts_with("pcm_")
         || ["flac", "alac", "wavpack", "tta", "truehd", "mlp", "wmalossless"].contains(&codec);
     let channels = stream.channels.max(1) as u64;
     let bits = |each: u64, most: u64| ("b", format!("{}k", (each * channels).min(most)));
     match container {
-        "mov" if lossless => Carry::Encoded("alac", vec![]),
-        "mkv" if lossless => Carry::Encoded("flac", vec![]),
-        // Opus knows the places of loudspeakers by fewer names than others.
+        "mov" if lossless => Transfer::Encode("alac", vec![]),
+        "mkv" if lossless => Transfer::Encode("flac", vec![]),
+        // The channel layouts of Opus.
         "webm" => {
             let places = "aformat=channel_layouts=7.1|6.1|5.1|5.0|quad|3.0|stereo|mono";
-            Carry::Encoded("libopus", vec![bits(80, 510), ("filter", places.into())])
+            Transfer::Encode("libopus", vec![bits(80, 510), ("filter", places.into())])
         }
-        "avi" => Carry::Encoded("ac3", vec![bits(112, 640)]),
-        _ => Carry::Encoded("aac", vec![bits(112, 768)]),
+        "avi" => Transfer::Encode("ac3", vec![bits(112, 640)]),
+        _ => Transfer::Encode("aac", vec![bits(112, 768)]),
     }
 }
 
 /// How subtitles get into a container.
-pub(super) fn subtitles(container: &str, codec: &str) -> Carry {
+pub(super) fn subtitles(container: &str, codec: &str) -> Transfer {
     let text = [
         "subrip",
         "srt",
@@ -127,43 +122,43 @@ pub(super) fn subtitles(container: &str, codec: &str) -> Carry {
         "pjs",
     ];
     let text = text.contains(&codec);
-    let encoded = |encoder| Carry::Encoded(encoder, vec![]);
+    let encoded = |encoder| Transfer::Encode(encoder, vec![]);
     match (container, codec) {
-        ("mp4" | "m4v" | "mov", "mov_text") | ("webm", "webvtt") => Carry::Copied,
+        ("mp4" | "m4v" | "mov", "mov_text") | ("webm", "webvtt") => Transfer::Copy,
         ("mp4" | "m4v" | "mov", _) if text => encoded("mov_text"),
         ("webm", _) if text => encoded("webvtt"),
-        ("mkv", "subrip" | "ass" | "ssa" | "webvtt" | "text") => Carry::Copied,
+        ("mkv", "subrip" | "ass" | "ssa" | "webvtt" | "text") => Transfer::Copy,
         ("mkv", "dvd_subtitle" | "dvb_subtitle" | "hdmv_pgs_subtitle" | "hdmv_text_subtitle") => {
-            Carry::Copied
+            Transfer::Copy
         }
         ("mkv", _) if text => encoded("srt"),
-        _ => Carry::Left,
+        _ => Transfer::Drop,
     }
 }
 
-/// How a cover gets into a container. ffmpeg drops it silently from .mov.
-pub(super) fn picture(container: &str, codec: &str) -> Carry {
+/// How a cover picture gets into a container. ffmpeg drops it silently from .mov.
+pub(super) fn picture(container: &str, codec: &str) -> Transfer {
     match (container, codec) {
-        ("mp4" | "m4v", "mjpeg" | "png" | "bmp") => Carry::Copied,
+        ("mp4" | "m4v", "mjpeg" | "png" | "bmp") => Transfer::Copy,
         // As a stream it would be a second video of one frame.
-        ("mkv", "mjpeg") => Carry::Attached("jpg", "image/jpeg"),
-        ("mkv", "png") => Carry::Attached("png", "image/png"),
-        _ => Carry::Left,
+        ("mkv", "mjpeg") => Transfer::Attach("jpg", "image/jpeg"),
+        ("mkv", "png") => Transfer::Attach("png", "image/png"),
+        _ => Transfer::Drop,
     }
 }
 
-/// How a stream of data gets into a container.
-pub(super) fn data(container: &str, stream: &Stream) -> Carry {
+/// How a data stream gets into a container.
+pub(super) fn data(container: &str, stream: &Stream) -> Transfer {
     match container {
         "mp4" | "m4v" | "mov" if stream.codec == "bin_data" && stream.tag == "gpmd" => {
-            Carry::Copied
+            Transfer::Copy
         }
-        _ => Carry::Left,
+        _ => Transfer::Drop,
     }
 }
 
-/// Whether a container has a field for a tag of the file without QuickTime's own metadata, which
-/// has one for every name.
+/// Whether a container has a field for a global tag without QuickTime metadata, which accepts any
+/// name.
 pub(super) fn tag(container: &str, key: &str) -> bool {
     let key = key.to_lowercase();
     let common = ["title", "artist", "album", "comment", "genre", "copyright", "date", "location"];
@@ -196,34 +191,18 @@ pub(super) fn tag(container: &str, key: &str) -> bool {
         }
 }
 
-/// Whether the container holds what an encoder wrote.
-pub(super) fn check(programs: &Programs, encoding: &Encoding, trial: &Path) -> Result<()> {
-    let container = encoding.container.as_str();
-    let Some(muxer) = muxer(container) else { return Ok(()) };
-    let mut command = programs.ffmpeg();
-    command.args(["-y", "-i"]).arg(programs::file(trial)).args(["-c", "copy", "-f", muxer]);
-    command.arg(programs::file(&trial.with_file_name(format!("whole.{container}"))));
-    run_program(command, "joining").map(drop).map_err(|error| match error {
-        Error::Program { why, .. } => Error::Refused(format!(
-            ".{container} does not hold what {} writes: {why}",
-            encoding.encoder
-        )),
-        other => other,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ffmpeg::probe::StreamKind;
+    use crate::ffmpeg::media::StreamKind;
 
-    fn sound(container: &str, codec: &str) -> Carry {
+    fn sound(container: &str, codec: &str) -> Transfer {
         let kind = StreamKind::Audio;
         audio(container, &Stream { kind, codec: codec.into(), channels: 6, ..Stream::default() })
     }
 
     #[test]
-    fn sound_is_copied_where_it_can_be() {
+    fn audio_is_copied_if_the_container_allows() {
         for (container, codec, by) in [
             ("mp4", "aac", None),
             ("mp4", "flac", None),
@@ -239,24 +218,24 @@ mod tests {
             ("avi", "opus", Some("ac3")),
         ] {
             match (sound(container, codec), by) {
-                (Carry::Copied, None) => {}
-                (Carry::Encoded(encoder, _), Some(by)) => assert_eq!(encoder, by, "{codec}"),
+                (Transfer::Copy, None) => {}
+                (Transfer::Encode(encoder, _), Some(by)) => assert_eq!(encoder, by, "{codec}"),
                 (got, _) => panic!("{codec} in {container}: {got:?}"),
             }
         }
-        let Carry::Encoded(_, options) = sound("mp4", "wmapro") else { panic!() };
+        let Transfer::Encode(_, options) = sound("mp4", "wmapro") else { panic!() };
         assert_eq!(options, [("b", "672k".to_owned())]);
     }
 
     #[test]
-    fn subtitles_become_what_the_container_knows() {
-        let encoded = |encoder| Carry::Encoded(encoder, vec![]);
+    fn subtitles_are_converted_for_the_container() {
+        let encoded = |encoder| Transfer::Encode(encoder, vec![]);
         assert_eq!(subtitles("mp4", "subrip"), encoded("mov_text"));
         assert_eq!(subtitles("mkv", "mov_text"), encoded("srt"));
-        assert_eq!(subtitles("mkv", "hdmv_pgs_subtitle"), Carry::Copied);
-        assert_eq!(subtitles("mp4", "hdmv_pgs_subtitle"), Carry::Left);
+        assert_eq!(subtitles("mkv", "hdmv_pgs_subtitle"), Transfer::Copy);
+        assert_eq!(subtitles("mp4", "hdmv_pgs_subtitle"), Transfer::Drop);
         assert_eq!(subtitles("webm", "ass"), encoded("webvtt"));
-        assert_eq!(subtitles("mkv", "dvb_teletext"), Carry::Left);
-        assert_eq!(subtitles("avi", "subrip"), Carry::Left);
+        assert_eq!(subtitles("mkv", "dvb_teletext"), Transfer::Drop);
+        assert_eq!(subtitles("avi", "subrip"), Transfer::Drop);
     }
 }

@@ -3,88 +3,74 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::ffmpeg::carry::Carry;
-use crate::ffmpeg::contents::{self, Contents, Held, Tags};
+use crate::ffmpeg::carry::Transfer;
+use crate::ffmpeg::colour::default_colour;
+use crate::ffmpeg::contents::{self, Contents, StreamContents, Tags};
+use crate::ffmpeg::feature::{Feature, Target};
+use crate::ffmpeg::media::{Probed, StreamKind};
 use crate::ffmpeg::mux::Mux;
-use crate::ffmpeg::plan::{self, Code, Fate};
-use crate::ffmpeg::probe::{self, Probed, StreamKind, default_colour};
+use crate::ffmpeg::plan::{self, StreamPlan, TimecodePlan};
 use crate::ffmpeg::programs::Programs;
-use crate::ffmpeg::table::{Carried, Feature, Target};
+use crate::ffmpeg::report::{Change, Difference, report_lines};
+use crate::ffmpeg::table::Support;
 use crate::{Orientation, Result};
 
-/// How something differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum How {
-    Lost,
-    Changed,
-}
-
-/// A difference that a user has to know of.
-#[derive(Clone, Debug)]
-struct Difference {
-    how: How,
-    feature: Feature,
-    what: String,
-    why: String,
-}
-
-/// What is meant to differ.
-struct Intent {
+/// Intended differences.
+struct Expectations {
     target: Target,
-    fates: Vec<Fate>,
+    streams: Vec<StreamPlan>,
     chapters: Option<&'static str>,
-    timecode: Code,
-    /// How frames were turned.
-    turned: Orientation,
-    /// Features whose loss was reported already.
+    timecode: TimecodePlan,
+    /// Rotation that was applied to the frames.
+    applied_orientation: Orientation,
+    /// Features whose loss has been reported.
     reported: Vec<Feature>,
 }
 
-impl Intent {
-    fn of_mux(mux: &Mux<'_>, source: &Probed) -> Option<Self> {
+impl Expectations {
+    fn new(mux: &Mux<'_>, source: &Probed) -> Option<Self> {
         Some(Self {
-            target: Target::of_container(mux.container)?,
-            fates: plan::streams(mux, source),
+            target: Target::from_extension(mux.container)?,
+            streams: plan::streams(mux, source),
             chapters: plan::chapters(mux),
             timecode: plan::timecode(mux, source),
-            turned: mux.turned,
+            applied_orientation: mux.applied_orientation,
             reported: mux.reported.to_vec(),
         })
     }
 }
 
-/// Compares a finished output with its original. Each line starts with what the user loses.
+/// Compares a finished output with its original. Returns one line per loss.
 ///
 /// # Errors
-/// When one of the two cannot be read.
+/// If one of the files cannot be read.
 pub fn differences(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
     let Some((path, source)) = mux.original else { return Ok(Vec::new()) };
-    let Some(mut intent) = Intent::of_mux(mux, source) else { return Ok(Vec::new()) };
+    let Some(mut expectations) = Expectations::new(mux, source) else { return Ok(Vec::new()) };
     let input = contents::read(programs, path, source)?;
-    let written = probe::probe(programs, mux.output)?;
+    let (written, output) = contents::probe_and_read(programs, mux.output)?;
     if written.video.codec == "h264" && programs.version < (6, 0) {
-        // ffprobe reads these from H.264 since that release only.
-        intent.reported.extend([Feature::Mastering, Feature::LightLevels]);
+        // ffprobe reads these from H.264 since 6.0.
+        expectations.reported.extend([Feature::Mastering, Feature::LightLevels]);
     }
-    let output = contents::read(programs, mux.output, &written)?;
-    Ok(lines(&compare(&input, Some(&output), &intent)))
+    Ok(report_lines(&compare(&input, Some(&output), &expectations)))
 }
 
-/// What a video will lose, as far as that is known before it is written.
+/// The losses known before the output is written, one line each.
 ///
 /// # Errors
-/// When the original cannot be read.
+/// If the original cannot be read.
 pub fn expected_losses(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
     let Some((path, source)) = mux.original else { return Ok(Vec::new()) };
-    let Some(intent) = Intent::of_mux(mux, source) else { return Ok(Vec::new()) };
+    let Some(expectations) = Expectations::new(mux, source) else { return Ok(Vec::new()) };
     let input = contents::read(programs, path, source)?;
-    Ok(lines(&compare(&input, None, &intent)))
+    Ok(report_lines(&compare(&input, None, &expectations)))
 }
 
-/// What an output that is not a container loses of a file.
+/// The losses in an output that is not a container, one line each.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// If the file cannot be read.
 pub fn losses_without_container(
     programs: &Programs,
     path: &Path,
@@ -93,32 +79,36 @@ pub fn losses_without_container(
     reported: &[Feature],
 ) -> Result<Vec<String>> {
     let input = contents::read(programs, path, source)?;
-    let why = |feature| match target.carries(feature) {
-        Carried::No(why) | Carried::Some(why) => why,
+    let reason = |feature| match target.support(feature) {
+        Support::No(reason) | Support::Partial(reason) => reason,
         _ => "the output does not hold it",
     };
-    let fates = source.streams.iter().map(|stream| match stream {
-        main if main.index == source.video.index => Fate::Main,
-        stream if plan::implied(stream, source) => Fate::Implied,
-        stream => Fate::Left(why(plan::feature(stream.kind)).into()),
+    let streams = source.streams.iter().map(|stream| match stream {
+        main if main.index == source.video.index => StreamPlan::Main,
+        stream if plan::implied(stream, source) => StreamPlan::Implied,
+        stream => StreamPlan::Drop(reason(plan::feature(stream.kind)).into()),
     });
-    let intent = Intent {
+    let expectations = Expectations {
         target,
-        fates: fates.collect(),
-        chapters: Some(why(Feature::Chapters)),
+        streams: streams.collect(),
+        chapters: Some(reason(Feature::Chapters)),
         timecode: match source.video.timecode {
-            Some(_) => Code::Left(why(Feature::Timecode).into()),
-            None => Code::None,
+            Some(_) => TimecodePlan::Drop(reason(Feature::Timecode).into()),
+            None => TimecodePlan::None,
         },
-        turned: source.video.orientation.unwrap_or(Orientation::IDENTITY),
+        applied_orientation: source.video.orientation.unwrap_or(Orientation::IDENTITY),
         reported: reported.to_vec(),
     };
-    Ok(lines(&compare(&input, None, &intent)))
+    Ok(report_lines(&compare(&input, None, &expectations)))
 }
 
-/// All differences that are not intended. Without an output, those that the table expects.
-fn compare(input: &Contents, output: Option<&Contents>, intent: &Intent) -> Vec<Difference> {
-    let mut found = Findings { intent, differences: Vec::new() };
+/// Returns all unintended differences; without an output, those that the table predicts.
+fn compare(
+    input: &Contents,
+    output: Option<&Contents>,
+    expectations: &Expectations,
+) -> Vec<Difference> {
+    let mut found = Findings { expectations, differences: Vec::new() };
     found.streams(input, output);
     found.tags(Feature::Tag, "", &input.tags, output.map(|output| &output.tags));
     found.chapters(input, output);
@@ -132,51 +122,53 @@ fn compare(input: &Contents, output: Option<&Contents>, intent: &Intent) -> Vec<
 }
 
 struct Findings<'a> {
-    intent: &'a Intent,
+    expectations: &'a Expectations,
     differences: Vec<Difference>,
 }
 
 impl Findings<'_> {
-    fn add(&mut self, how: How, feature: Feature, what: String, why: impl Into<String>) {
-        if !self.intent.reported.contains(&feature) {
-            self.differences.push(Difference { how, feature, what, why: why.into() });
+    fn add(&mut self, change: Change, feature: Feature, item: String, reason: impl Into<String>) {
+        if !self.expectations.reported.contains(&feature) {
+            self.differences.push(Difference { change, feature, item, reason: reason.into() });
         }
     }
 
-    /// Something that the output does not have. The table says why.
-    fn lost(&mut self, feature: Feature, what: String) {
-        match self.intent.target.carries(feature) {
-            Carried::Intended => {}
-            Carried::No(why) | Carried::Some(why) => self.add(How::Lost, feature, what, why),
-            Carried::Yes | Carried::Converted => {
-                let why = format!("missing from the {} output", self.intent.target);
-                self.add(How::Lost, feature, what, why);
+    /// Adds a feature that the output lacks, with the reason from the table.
+    fn lost(&mut self, feature: Feature, item: String) {
+        match self.expectations.target.support(feature) {
+            Support::Intended => {}
+            Support::No(reason) | Support::Partial(reason) => {
+                self.add(Change::Lost, feature, item, reason)
+            }
+            Support::Yes | Support::Converted => {
+                let reason = format!("missing from the {} output", self.expectations.target);
+                self.add(Change::Lost, feature, item, reason);
             }
         }
     }
 
-    /// Whether something is lost without looking at the output.
-    fn expected(&self, feature: Feature) -> bool {
-        matches!(self.intent.target.carries(feature), Carried::No(_))
+    /// Whether the target never supports the feature.
+    fn is_always_lost(&self, feature: Feature) -> bool {
+        matches!(self.expectations.target.support(feature), Support::No(_))
     }
 
     fn streams(&mut self, input: &Contents, output: Option<&Contents>) {
         let mut seen: BTreeMap<Feature, usize> = BTreeMap::new();
-        for (stream, fate) in input.streams.iter().zip(&self.intent.fates) {
+        for (stream, plan) in input.streams.iter().zip(&self.expectations.streams) {
             let feature = plan::feature(stream.kind);
             let mut first = true;
-            let other = match fate {
-                Fate::Main => output.and_then(Contents::main),
-                Fate::Implied => continue,
-                Fate::Left(why) => {
-                    self.add(How::Lost, feature, name(stream), why.clone());
+            let other = match plan {
+                StreamPlan::Main => output.and_then(Contents::main),
+                StreamPlan::Implied => continue,
+                StreamPlan::Drop(reason) => {
+                    self.add(Change::Lost, feature, stream_name(stream), reason.clone());
                     continue;
                 }
-                Fate::Carried(_) => {
+                StreamPlan::Keep(_) => {
                     let number = seen.entry(feature).or_default();
                     *number += 1;
                     first = *number == 1;
-                    let of_kind = |other: &&Held| {
+                    let of_kind = |other: &&StreamContents| {
                         let chapters = other.kind == StreamKind::Data && other.tag != stream.tag;
                         other.kind == stream.kind && !chapters
                     };
@@ -185,55 +177,61 @@ impl Findings<'_> {
             };
             let Some(other) = other else {
                 if output.is_some() {
-                    self.lost(feature, name(stream));
+                    self.lost(feature, stream_name(stream));
                 } else {
-                    self.expected_of_stream(stream, fate);
+                    self.predict_stream(stream, plan);
                 }
                 continue;
             };
-            self.stream(stream, other, fate, first);
+            self.stream(stream, other, plan, first);
         }
     }
 
-    /// What is known of a stream before it is written.
-    fn expected_of_stream(&mut self, stream: &Held, fate: &Fate) {
-        if let Fate::Carried(Carry::Encoded(encoder, _)) = fate {
-            let what = format!("{} to {encoder}", stream.codec);
-            self.codec(plan::feature(stream.kind), what);
+    /// Predicts the losses of a stream before the output is written.
+    fn predict_stream(&mut self, stream: &StreamContents, plan: &StreamPlan) {
+        if let StreamPlan::Keep(Transfer::Encode(encoder, _)) = plan {
+            let item = format!("{} to {encoder}", stream.codec);
+            self.codec(plan::feature(stream.kind), item);
         }
         let of = format!(" of stream {}", stream.index);
-        if self.expected(Feature::StreamTag) {
+        if self.is_always_lost(Feature::StreamTag) {
             for key in stream.tags.keys() {
                 self.lost(Feature::StreamTag, format!("{key}{of}"));
             }
         }
-        if self.expected(Feature::Disposition) {
+        if self.is_always_lost(Feature::Disposition) {
             for flag in stream.dispositions.iter().filter(|flag| *flag != "default") {
                 self.lost(Feature::Disposition, format!("{flag}{of}"));
             }
         }
     }
 
-    /// A stream that had to be encoded anew.
-    fn codec(&mut self, feature: Feature, what: String) {
-        let why = format!("{} does not hold the codec", self.intent.target);
-        self.add(How::Changed, feature, what, why);
+    /// Adds a stream that had to be re-encoded.
+    fn codec(&mut self, feature: Feature, item: String) {
+        let reason = format!("{} does not hold the codec", self.expectations.target);
+        self.add(Change::Changed, feature, item, reason);
     }
 
-    fn stream(&mut self, stream: &Held, other: &Held, fate: &Fate, first: bool) {
+    fn stream(
+        &mut self,
+        stream: &StreamContents,
+        other: &StreamContents,
+        plan: &StreamPlan,
+        first: bool,
+    ) {
         let feature = plan::feature(stream.kind);
-        let main = *fate == Fate::Main;
+        let main = *plan == StreamPlan::Main;
         if !main && stream.codec != other.codec {
             self.codec(feature, format!("{} to {}", stream.codec, other.codec));
         }
         if stream.channels != other.channels {
-            let what = format!("{} to {} channels", stream.channels, other.channels);
-            self.codec(feature, what);
+            let item = format!("{} to {} channels", stream.channels, other.channels);
+            self.codec(feature, item);
         }
         let of = format!(" of stream {}", stream.index);
         self.tags(Feature::StreamTag, &of, &stream.tags, Some(&other.tags));
         for flag in stream.dispositions.difference(&other.dispositions) {
-            // Where there are no flags, players start with the first stream of a kind.
+            // Without flags, players choose the first stream of a kind.
             if flag != "default" || !first {
                 self.lost(Feature::Disposition, format!("{flag}{of}"));
             }
@@ -248,13 +246,13 @@ impl Findings<'_> {
     fn tags(&mut self, feature: Feature, of: &str, input: &Tags, output: Option<&Tags>) {
         for (key, value) in input {
             match output.map(|output| output.get(key)) {
-                Some(Some(other)) if same(key, value, other) => {}
+                Some(Some(other)) if same_tag_value(key, value, other) => {}
                 Some(Some(other)) => {
-                    let what = format!("{key}{of} from {value:?} to {other:?}");
-                    self.add(How::Changed, feature, what, "the container writes it otherwise");
+                    let item = format!("{key}{of} from {value:?} to {other:?}");
+                    self.add(Change::Changed, feature, item, "the container stores it differently");
                 }
                 Some(None) => self.lost(feature, format!("{key}{of}")),
-                None if self.expected(feature) => self.lost(feature, format!("{key}{of}")),
+                None if self.is_always_lost(feature) => self.lost(feature, format!("{key}{of}")),
                 None => {}
             }
         }
@@ -262,9 +260,9 @@ impl Findings<'_> {
 
     fn chapters(&mut self, input: &Contents, output: Option<&Contents>) {
         let count = input.chapters.len();
-        if let Some(why) = self.intent.chapters {
+        if let Some(reason) = self.expectations.chapters {
             for (_, title) in &input.chapters {
-                self.add(How::Lost, Feature::Chapters, title.clone(), why);
+                self.add(Change::Lost, Feature::Chapters, title.clone(), reason);
             }
             return;
         }
@@ -273,13 +271,13 @@ impl Findings<'_> {
             match output.chapters.get(at) {
                 None => self.lost(Feature::Chapters, title.clone()),
                 Some((_, other)) if other != title => {
-                    let what =
+                    let item =
                         format!("title of {} of {count} from {title:?} to {other:?}", at + 1);
                     self.add(
-                        How::Changed,
+                        Change::Changed,
                         Feature::Chapters,
-                        what,
-                        "the container writes it otherwise",
+                        item,
+                        "the container stores it differently",
                     );
                 }
                 Some(_) => {}
@@ -287,7 +285,7 @@ impl Findings<'_> {
         }
     }
 
-    /// A property of the main video stream.
+    /// Compares a property of the main video stream.
     fn property(
         &mut self,
         feature: Feature,
@@ -298,21 +296,25 @@ impl Findings<'_> {
         let described = || value.to_owned();
         match feature {
             Feature::Timecode => return self.timecode(value, output),
-            Feature::Orientation if self.intent.turned != Orientation::IDENTITY => return,
-            // Of samples that become luma and chroma, or that have no chroma.
+            Feature::Orientation
+                if self.expectations.applied_orientation != Orientation::IDENTITY =>
+            {
+                return;
+            }
+            // RGB is converted to YUV, or has no chroma.
             Feature::Range | Feature::Matrix | Feature::ChromaLocation if input.rgb => return,
             _ => {}
         }
         let expected = match feature {
-            Feature::SampleAspect if self.intent.turned.swaps() => {
+            Feature::SampleAspect if self.expectations.applied_orientation.swaps_dimensions() => {
                 let (x, y) = value.split_once(':').unwrap_or((value, "1"));
                 format!("{y}:{x}")
             }
             _ => value.to_owned(),
         };
         let Some(output) = output else {
-            let lost =
-                self.expected(feature) && !is_default(feature, value, self.intent.target, input);
+            let lost = self.is_always_lost(feature)
+                && !is_assumed_default(feature, value, self.expectations.target, input);
             return if lost {
                 self.lost(feature, described())
             };
@@ -320,43 +322,47 @@ impl Findings<'_> {
         match output.video.get(&feature) {
             Some(other) if *other == expected => {}
             Some(other) => {
-                let what = format!("from {value} to {other}");
+                let item = format!("from {value} to {other}");
                 self.add(
-                    How::Changed,
+                    Change::Changed,
                     feature,
-                    what,
-                    "the encoder or the container writes it otherwise",
+                    item,
+                    "the encoder or the container stores it differently",
                 );
             }
-            None if is_default(feature, value, self.intent.target, input) => {}
+            None if is_assumed_default(feature, value, self.expectations.target, input) => {}
             None => self.lost(feature, described()),
         }
     }
 
     fn timecode(&mut self, value: &str, output: Option<&Contents>) {
-        let intent = self.intent;
+        let expectations = self.expectations;
         let found = output.and_then(|output| output.video.get(&Feature::Timecode));
-        match &intent.timecode {
-            Code::None => {}
-            Code::Left(why) => self.add(How::Lost, Feature::Timecode, value.into(), why.clone()),
-            Code::Exact(code) | Code::Nearest(code) => {
+        match &expectations.timecode {
+            TimecodePlan::None => {}
+            TimecodePlan::Drop(reason) => {
+                self.add(Change::Lost, Feature::Timecode, value.into(), reason.clone())
+            }
+            TimecodePlan::Exact(code) | TimecodePlan::Nearest(code) => {
                 if output.is_some() && found != Some(code) {
                     self.lost(Feature::Timecode, value.into());
                 } else if code != value {
-                    let what = format!("from {value} to {code}");
-                    let why = match intent.timecode {
-                        Code::Nearest(_) => "no frame at the new rate has exactly this time",
+                    let item = format!("from {value} to {code}");
+                    let reason = match expectations.timecode {
+                        TimecodePlan::Nearest(_) => {
+                            "no frame at the new rate has exactly this time"
+                        }
                         _ => "it counts frames at the new rate, and labels the same moment",
                     };
-                    self.add(How::Changed, Feature::Timecode, what, why);
+                    self.add(Change::Changed, Feature::Timecode, item, reason);
                 }
             }
         }
     }
 }
 
-/// Whether a property has the value that players assume for an untagged stream.
-fn is_default(feature: Feature, value: &str, target: Target, input: &Contents) -> bool {
+/// Whether players assume this value for an untagged stream.
+fn is_assumed_default(feature: Feature, value: &str, target: Target, input: &Contents) -> bool {
     let file = target.is_container();
     let sdr = ["bt709", "smpte170m", "bt470bg", "bt470m", "iec61966-2-1"].contains(&value);
     match feature {
@@ -368,17 +374,17 @@ fn is_default(feature: Feature, value: &str, target: Target, input: &Contents) -
     }
 }
 
-/// Whether two values of a tag mean the same.
-fn same(key: &str, a: &str, b: &str) -> bool {
+/// Whether two tag values are equivalent.
+fn same_tag_value(key: &str, a: &str, b: &str) -> bool {
     match key {
-        // Fractions of a second come and go.
+        // Containers differ in fractions of a second.
         "creation_time" => a.get(..19) == b.get(..19),
         _ => a == b,
     }
 }
 
-/// How a stream is called in a list.
-fn name(stream: &Held) -> String {
+/// Name of a stream in a report.
+fn stream_name(stream: &StreamContents) -> String {
     let file = stream.tags.get("filename");
     match (file, stream.codec.as_str(), stream.tag.as_str()) {
         (Some(file), ..) => file.clone(),
@@ -394,82 +400,17 @@ fn name(stream: &Held) -> String {
     }
 }
 
-/// One line for each reason: what is lost, and why.
-fn lines(differences: &[Difference]) -> Vec<String> {
-    let mut reasons: Vec<(How, &str)> = Vec::new();
-    for difference in differences {
-        let reason = (difference.how, difference.why.as_str());
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
-    reasons.sort_by_key(|(how, _)| *how);
-    let line = |(how, why): &(How, &str)| {
-        let of_reason = differences.iter().filter(|d| d.how == *how && d.why == *why);
-        let mut features: Vec<(Feature, Vec<&str>)> = Vec::new();
-        for difference in of_reason {
-            match features.iter_mut().find(|(feature, _)| *feature == difference.feature) {
-                Some((_, whats)) => whats.push(&difference.what),
-                None => features.push((difference.feature, vec![&difference.what])),
-            }
-        }
-        let parts: Vec<_> = features.iter().map(|(feature, whats)| part(*feature, whats)).collect();
-        let how = if *how == How::Lost { "lost" } else { "changed" };
-        format!("{how}: {} - {why}", parts.join(", "))
-    };
-    reasons.iter().map(line).collect()
-}
-
-/// `2 subtitle streams (ass, ass)`, `metadata tags (title, comment)`, `rotation (45 degrees)`.
-fn part(feature: Feature, whats: &[&str]) -> String {
-    let name = feature.name(whats.len() > 1);
-    let counted = matches!(
-        feature,
-        Feature::Audio
-            | Feature::Subtitles
-            | Feature::Cover
-            | Feature::Attachment
-            | Feature::Data
-            | Feature::OtherVideo
-            | Feature::Chapters
-    );
-    let named: Vec<_> = whats.iter().copied().filter(|what| !what.is_empty()).collect();
-    let count = if counted { format!("{} ", whats.len()) } else { String::new() };
-    let list = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
-    format!("{count}{name}{list}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn difference(how: How, feature: Feature, what: &str, why: &str) -> Difference {
-        Difference { how, feature, what: what.into(), why: why.into() }
-    }
-
-    #[test]
-    fn differences_are_grouped_by_reason_and_losses_come_first() {
-        let differences = [
-            difference(How::Changed, Feature::Audio, "pcm_s16le to aac", "b"),
-            difference(How::Lost, Feature::Subtitles, "ass", "a"),
-            difference(How::Lost, Feature::Subtitles, "ass", "a"),
-            difference(How::Lost, Feature::Chapters, "", "a"),
-            difference(How::Lost, Feature::Orientation, "45 degrees", "c"),
-        ];
-        assert_eq!(
-            lines(&differences),
-            [
-                "lost: 2 subtitle streams (ass, ass), 1 chapter - a",
-                "lost: rotation (45 degrees) - c",
-                "changed: 1 audio stream (pcm_s16le to aac) - b",
-            ]
-        );
-        assert!(lines(&[]).is_empty());
-    }
-
     #[test]
     fn creation_times_are_equal_to_the_second() {
-        assert!(same("creation_time", "2020-01-02T03:04:05Z", "2020-01-02T03:04:05.000000Z"));
-        assert!(!same("title", "a", "b"));
+        assert!(same_tag_value(
+            "creation_time",
+            "2020-01-02T03:04:05Z",
+            "2020-01-02T03:04:05.000000Z"
+        ));
+        assert!(!same_tag_value("title", "a", "b"));
     }
 }

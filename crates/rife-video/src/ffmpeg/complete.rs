@@ -1,4 +1,4 @@
-//! Whether the end of a file is there: containers state how long they are.
+//! Detects truncated files from the length that the container states.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -6,22 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::ffmpeg::access::Access;
-use crate::ffmpeg::probe::Probed;
+use crate::ffmpeg::media::Probed;
 use crate::ffmpeg::programs::{self, Programs, run_program};
 use crate::{Error, Rational, Result};
 
-/// Frames that may be missing at the end of a file that is taken as complete.
+/// Number of frames that may be missing at the end of a complete file.
 const SPARE_FRAMES: i64 = 3;
 
-/// Refuses a file whose end is missing, before any work is spent on it. Damage elsewhere is no
-/// reason to refuse a file.
+/// Refuses a truncated file before any work is spent on it. Damage elsewhere is not refused.
 ///
 /// # Errors
-/// [`Error::Unusable`] where bytes are missing and the video stops before its stated end.
+/// [`Error::Unusable`] if bytes are missing and the video stops before its stated end.
 pub fn check_complete(programs: &Programs, path: &Path, source: &Probed) -> Result<()> {
-    // What cannot be opened here is reported by whoever reads it.
+    // A file that cannot be opened is reported when it is read.
     let Some(missing) = missing_bytes(path).ok().flatten() else { return Ok(()) };
-    let stream = VideoStream::of(programs, path, source);
+    let stream = VideoStream::new(programs, path, source);
     let Ok(packets) = stream.packets() else { return Ok(()) };
     let main = source.streams.iter().find(|stream| stream.index == source.video.index);
     let start = main.and_then(|main| main.start).unwrap_or_default();
@@ -35,15 +34,15 @@ pub fn check_complete(programs: &Programs, path: &Path, source: &Probed) -> Resu
     Err(Error::Unusable {
         path: path.to_owned(),
         why: format!(
-            "it ends early: the file is {missing} bytes too short, and its video stops at {:.2} of \
-             {:.2} s; to interpolate what is there, copy it first: ffmpeg -i FILE -c copy PART",
+            "the file ends early: {missing} bytes are missing, and the video stops at {:.2} \
+             of {:.2} s; to use the readable part, copy it first: ffmpeg -i FILE -c copy PART",
             seconds(last - start),
             seconds(stated - start)
         ),
     })
 }
 
-/// The video stream of a file, to look at its packets.
+/// The video stream of a file, for inspecting its packets.
 #[derive(Clone, Debug)]
 pub struct VideoStream {
     programs: Programs,
@@ -53,8 +52,8 @@ pub struct VideoStream {
 }
 
 impl VideoStream {
-    /// The stream that `source` found in the file.
-    pub fn of(programs: &Programs, path: &Path, source: &Probed) -> Self {
+    /// The video stream that `source` describes.
+    pub fn new(programs: &Programs, path: &Path, source: &Probed) -> Self {
         Self {
             programs: programs.clone(),
             path: path.to_owned(),
@@ -63,26 +62,26 @@ impl VideoStream {
         }
     }
 
-    /// Counts the packets that can be read.
+    /// Counts the readable packets.
     ///
     /// # Errors
-    /// When ffprobe cannot read the file.
+    /// If ffprobe cannot read the file.
     pub fn count_packets(&self) -> Result<u64> {
         self.packets().map(|packets| packets.count)
     }
 }
 
-/// The packets of a stream that can be read.
+/// The readable packets of a stream.
 struct Packets {
     count: u64,
-    /// When the last one is shown, s.
+    /// Latest presentation time, in s.
     last: Option<Rational>,
-    /// When the container states that it ends, s.
+    /// End stated by the container, in s.
     container_end: Option<Rational>,
 }
 
 impl VideoStream {
-    /// The packets that can be read.
+    /// Lists the readable packets.
     fn packets(&self) -> Result<Packets> {
         let mut command = Command::new(&self.programs.ffprobe);
         command
@@ -90,15 +89,15 @@ impl VideoStream {
             .args(["-show_entries", "packet=pts_time:format=start_time,duration"])
             .args(["-of", "compact=nokey=1:escape=none"]);
         self.access.limit(&mut command).arg("-i").arg(programs::file(&self.path));
-        let said = run_program(command, "counting packets")?;
-        let said = String::from_utf8_lossy(&said);
+        let output = run_program(command, "counting packets")?;
+        let output = String::from_utf8_lossy(&output);
         let mut packets = Packets { count: 0, last: None, container_end: None };
-        for line in said.lines() {
+        for line in output.lines() {
             let mut fields = line.split('|');
             let kind = fields.next();
             let mut number = || {
                 let seconds: f64 = fields.next()?.parse().ok()?;
-                // Close enough to compare with: nothing is cut to it.
+                // Rounded: only used for comparisons.
                 let micros = (seconds * 1e6).round();
                 (micros.abs() < 1e15).then(|| Rational::new(micros as i64, 1_000_000))
             };
@@ -118,11 +117,11 @@ impl VideoStream {
     }
 }
 
-/// Bytes that a file lacks by what its container states: `None` where nothing is missing or the
-/// container does not tell.
+/// Number of bytes missing according to the container; `None` if none are, or if the container does
+/// not state its length.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If the file cannot be read.
 fn missing_bytes(path: &Path) -> io::Result<Option<u64>> {
     let file = File::open(path)?;
     let found = file.metadata()?;
@@ -133,7 +132,7 @@ fn missing_bytes(path: &Path) -> io::Result<Option<u64>> {
         .map(|stated| stated.and_then(|stated| stated.checked_sub(found.len())).filter(|n| *n > 0))
 }
 
-/// Where the last chunk of a file of `length` bytes ends by what the container states.
+/// End of the last chunk according to the container, in a file of `length` bytes.
 fn stated_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option<u64>> {
     let mut head = [0; 12];
     if length < head.len() as u64 {
@@ -152,7 +151,7 @@ fn stated_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Optio
     }
 }
 
-/// MP4 and MOV: boxes one after the other (ISO/IEC 14496-12, 4.2).
+/// MP4 and MOV: a sequence of boxes (ISO/IEC 14496-12, 4.2).
 fn iso_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option<u64>> {
     let mut at = 0;
     while length.saturating_sub(at) >= 16 {
@@ -167,7 +166,7 @@ fn iso_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option<u
             size = u64::from_be_bytes(large);
         }
         let plausible = kind.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte == 0xa9);
-        // 0 is up to the end of the file; what is no box at all is damage.
+        // A size of 0 means up to the end of the file; anything implausible is damage.
         if size < 8 || !plausible {
             return Ok(None);
         }
@@ -185,7 +184,7 @@ fn matroska_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Opt
         let mut head = [0; 12];
         file.read_exact(&mut head)?;
         let [a, b, c, d, size @ ..] = head;
-        // The number of leading zeros gives the length of a size; all ones is an unknown size.
+        // The number of leading zeros is the length of the size; all ones mean unknown.
         let bytes = size[0].leading_zeros() as usize + 1;
         if bytes > 8 {
             return Ok(None);
@@ -204,7 +203,7 @@ fn matroska_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Opt
     Ok(None)
 }
 
-/// AVI: one RIFF chunk, or several of them in OpenDML.
+/// AVI: one RIFF chunk, or several in OpenDML.
 fn riff_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option<u64>> {
     let mut at = 0;
     let mut stated = None;
@@ -214,7 +213,7 @@ fn riff_length(file: &mut (impl Read + Seek), length: u64) -> io::Result<Option<
         file.read_exact(&mut head)?;
         let [kind @ .., a, b, c, d] = head;
         let size = u32::from_le_bytes([a, b, c, d]);
-        // Recorders that were interrupted leave no size.
+        // Interrupted recordings have no size.
         if &kind != b"RIFF" || size == 0 || size == u32::MAX {
             break;
         }
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn stated_length_is_where_the_last_chunk_ends() {
+    fn stated_length_is_the_end_of_the_last_chunk() {
         let of = |size: u32, kind: &[u8]| [&size.to_be_bytes()[..], kind, &[7; 8]].concat();
         let iso = [of(16, b"ftyp"), of(16, b"free"), of(1000, b"mdat")].concat();
         assert_eq!(stated(&iso), Some(1032));

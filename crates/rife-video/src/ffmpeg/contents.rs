@@ -1,46 +1,50 @@
-//! What a file holds beside its samples, as ffprobe reports it.
+//! The contents of a file other than its samples, as reported by ffprobe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 use rife_runtime::FrameSize;
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::ffmpeg::probe::{Probed, StreamKind};
-use crate::ffmpeg::programs::{self, Programs, run_program};
-use crate::ffmpeg::table::Feature;
+use crate::ffmpeg::access::{Access, Playlists};
+use crate::ffmpeg::feature::Feature;
+use crate::ffmpeg::hdr::hdr_from_frame;
+use crate::ffmpeg::json::{RawFrame, RawProbe};
+use crate::ffmpeg::media::{Probed, StreamKind};
+use crate::ffmpeg::probe::{EVERYTHING, first_frame_of, interpret, run_ffprobe};
+use crate::ffmpeg::programs::Programs;
 use crate::{Error, Result};
 
-/// Tags by their names in lower case.
+/// Tags by lower-case name.
 pub(super) type Tags = BTreeMap<String, String>;
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Contents {
-    /// All streams, the main video among them, in order.
-    pub(super) streams: Vec<Held>,
-    /// The place of the main video stream in the file.
+    /// All streams in order, including the main video.
+    pub(super) streams: Vec<StreamContents>,
+    /// Index of the main video stream.
     pub(super) main: usize,
-    /// Properties of the main video stream, in words.
+    /// Properties of the main video stream, as text.
     pub(super) video: BTreeMap<Feature, String>,
-    /// Whether the samples are red, green and blue.
+    /// Whether the samples are RGB.
     pub(super) rgb: bool,
-    /// Whether chroma has fewer rows than luma, so that its place matters.
+    /// Whether chroma is vertically subsampled, so that its location matters.
     pub(super) subsampled: bool,
-    /// The size of the frames as they are stored.
+    /// Frame size as stored.
     pub(super) size: FrameSize,
-    /// Tags of the file.
+    /// Global tags.
     pub(super) tags: Tags,
-    /// Starts in ms and titles.
+    /// Start in ms, and title.
     pub(super) chapters: Vec<(i64, String)>,
     /// Tags of programs.
     pub(super) programs: Vec<String>,
 }
 
-/// A stream.
+/// The contents of a stream.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct StreamContents {
     pub(super) index: usize,
     pub(super) kind: StreamKind,
     pub(super) codec: String,
@@ -51,8 +55,8 @@ pub(super) struct Held {
     pub(super) side_data: BTreeSet<String>,
 }
 
-/// Tags that describe how a file was written, which another writing changes.
-const OF_WRITING: &[&str] = &[
+/// Tags that describe how a file was written; they always change.
+const WRITER_TAGS: &[&str] = &[
     "encoder",
     "major_brand",
     "minor_version",
@@ -74,8 +78,8 @@ const OF_WRITING: &[&str] = &[
     "stereo_mode",
 ];
 
-/// Side data that is a part of the encoding, or that is compared by other means.
-const OF_ENCODING: &[&str] = &[
+/// Side data that belongs to the encoding, or is compared by other means.
+const ENCODER_SIDE_DATA: &[&str] = &[
     "CPB properties",
     "AVPanScan",
     "Display Matrix",
@@ -96,26 +100,64 @@ const OF_ENCODING: &[&str] = &[
     "unknown",
 ];
 
-/// Reads what a file holds. `probed` is what is known of it already.
+/// Options that print the first frames of all streams. The first frame of the main video is nearly
+/// always among these few, so that one process is enough.
+const FIRST_FRAMES: [&str; 3] = ["-show_frames", "-read_intervals", "%+#8"];
+
+/// Reads the contents of a file that was probed.
 ///
 /// # Errors
-/// When ffprobe cannot read it.
+/// If ffprobe cannot read it.
 pub(super) fn read(programs: &Programs, path: &Path, probed: &Probed) -> Result<Contents> {
-    let ask = |what: &[&str]| -> Result<Value> {
-        let mut command = Command::new(&programs.ffprobe);
-        command.args(["-hide_banner", "-v", "error"]).args(what);
-        command.args(["-of", "json"]);
-        probed.access.limit(&mut command).arg("-i").arg(programs::file(path));
-        let output = run_program(command, "comparing the output with the input")?;
-        serde_json::from_slice(&output).map_err(|error| Error::Unusable {
-            path: path.to_owned(),
-            why: format!("unexpected output of ffprobe: {error}"),
-        })
+    let raw: Value = run_ffprobe(programs, path, &probed.access, &options())?;
+    contents(programs, path, &raw, probed)
+}
+
+/// Probes a file and reads its contents, with a single process if possible.
+///
+/// # Errors
+/// If ffprobe cannot read it.
+pub(super) fn probe_and_read(programs: &Programs, path: &Path) -> Result<(Probed, Contents)> {
+    let access = Access::new(Playlists::Refuse);
+    let json: Value = run_ffprobe(programs, path, &access, &options())?;
+    let raw = RawProbe::deserialize(&json).map_err(|error| Error::Unusable {
+        path: path.to_owned(),
+        why: format!("unexpected output of ffprobe: {error}"),
+    })?;
+    let frame = |stream: usize| {
+        let frame = first_frame(programs, path, &access, &json, stream).ok()??;
+        RawFrame::deserialize(&frame).ok()
     };
-    let raw = ask(&["-show_format", "-show_streams", "-show_chapters", "-show_programs"])?;
-    let index = probed.video.index.to_string();
-    let frame = ask(&["-show_frames", "-select_streams", &index, "-read_intervals", "%+#1"])?;
-    Ok(Contents::of(&raw, frame.get("frames").and_then(|frames| frames.get(0)), probed))
+    let probed = interpret(path, &raw, &access, frame)?;
+    let contents = contents(programs, path, &json, &probed)?;
+    Ok((probed, contents))
+}
+
+fn options() -> Vec<&'static str> {
+    EVERYTHING.into_iter().chain(FIRST_FRAMES).collect()
+}
+
+fn contents(programs: &Programs, path: &Path, raw: &Value, probed: &Probed) -> Result<Contents> {
+    let frame = first_frame(programs, path, &probed.access, raw, probed.video.index)?;
+    Ok(Contents::of(raw, frame.as_ref(), probed))
+}
+
+/// The first frame of a stream: one of those in `raw`, or read by another process.
+fn first_frame(
+    programs: &Programs,
+    path: &Path,
+    access: &Access,
+    raw: &Value,
+    stream: usize,
+) -> Result<Option<Value>> {
+    let frames = |raw: &Value| raw.get("frames").and_then(Value::as_array).cloned();
+    let is_of_stream =
+        |frame: &Value| frame.get("stream_index").and_then(Value::as_u64) == Some(stream as u64);
+    if let Some(frame) = frames(raw).into_iter().flatten().find(is_of_stream) {
+        return Ok(Some(frame));
+    }
+    let raw: Value = run_ffprobe(programs, path, access, &first_frame_of(stream))?;
+    Ok(frames(&raw).into_iter().flatten().next())
 }
 
 impl Contents {
@@ -125,7 +167,7 @@ impl Contents {
         };
         let raw_streams = list(raw, "streams");
         let main = raw_streams.get(probed.video.index).cloned().unwrap_or_default();
-        let streams = probed.streams.iter().zip(&raw_streams).map(|(stream, raw)| Held {
+        let streams = probed.streams.iter().zip(&raw_streams).map(|(stream, raw)| StreamContents {
             index: stream.index,
             kind: stream.kind,
             codec: stream.codec.clone(),
@@ -145,11 +187,12 @@ impl Contents {
             tags(program).into_iter().map(|(key, value)| format!("{key} {value:?}"))
         });
         let mut tags = raw.get("format").map(tags).unwrap_or_default();
-        // The first stream's language of a tag is the tag.
-        let translated: Vec<_> = tags.keys().filter(|key| base(key) != **key).cloned().collect();
+        // Of a tag in several languages, the first one counts.
+        let translated: Vec<_> =
+            tags.keys().filter(|key| without_language(key) != **key).cloned().collect();
         for key in translated {
             if let Some(value) = tags.remove(&key) {
-                tags.entry(base(&key).to_owned()).or_insert(value);
+                tags.entry(without_language(&key).to_owned()).or_insert(value);
             }
         }
         Self {
@@ -170,13 +213,13 @@ impl Contents {
     }
 
     /// The main video stream.
-    pub(super) fn main(&self) -> Option<&Held> {
+    pub(super) fn main(&self) -> Option<&StreamContents> {
         self.streams.iter().find(|stream| stream.index == self.main)
     }
 }
 
-/// A tag's name without a language: `location-eng`.
-fn base(key: &str) -> &str {
+/// Removes the language from a tag name such as `location-eng`.
+fn without_language(key: &str) -> &str {
     match key.rsplit_once('-') {
         Some((name, language)) if language.len() == 3 && !name.is_empty() => name,
         _ => key,
@@ -193,9 +236,9 @@ fn tags(value: &Value) -> Tags {
         let key = key.to_lowercase().replace(' ', "_");
         let value = value.as_str()?.trim();
         let undetermined = key == "language" && value == "und";
-        // Cameras put their own name there, and ffmpeg its own.
+        // Cameras write their own name here, ffmpeg writes its own.
         let own = key == "software" && value.starts_with("Lavf");
-        let of_writing = own || OF_WRITING.contains(&base(&key));
+        let of_writing = own || WRITER_TAGS.contains(&without_language(&key));
         (!undetermined && !of_writing && !value.is_empty()).then(|| (key, value.to_owned()))
     });
     tags.collect()
@@ -204,7 +247,7 @@ fn tags(value: &Value) -> Tags {
 fn dispositions(stream: &Value) -> BTreeSet<String> {
     let flags = stream.get("disposition").and_then(Value::as_object);
     let flags = flags.into_iter().flatten().filter(|(name, value)| {
-        // Whether it is a cover decides what kind of stream it is.
+        // This flag is reflected in the kind of the stream.
         value.as_i64() == Some(1) && *name != "attached_pic"
     });
     flags.map(|(name, _)| name.clone()).collect()
@@ -213,10 +256,10 @@ fn dispositions(stream: &Value) -> BTreeSet<String> {
 fn side_data(value: &Value) -> BTreeSet<String> {
     let list = value.get("side_data_list").and_then(Value::as_array);
     let names = list.into_iter().flatten().filter_map(|data| text(data, "side_data_type"));
-    names.filter(|name| !OF_ENCODING.contains(name)).map(str::to_owned).collect()
+    names.filter(|name| !ENCODER_SIDE_DATA.contains(name)).map(str::to_owned).collect()
 }
 
-/// What is known of the main video stream, in words that are equal where the meaning is.
+/// Properties of the main video stream, as text that is equal if the meaning is.
 fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<Feature, String> {
     let video = &probed.video;
     let mut found = BTreeMap::new();
@@ -225,7 +268,7 @@ fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<
             found.insert(feature, value);
         }
     };
-    let alpha = video.alpha || transparent(&video.pix_fmt);
+    let alpha = video.alpha || has_alpha(&video.pix_fmt);
     put(Feature::Alpha, alpha.then(String::new));
     put(
         Feature::Orientation,
@@ -243,7 +286,7 @@ fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<
     put(Feature::Primaries, colour.primaries.clone());
     put(Feature::Transfer, colour.transfer.clone());
     put(Feature::ChromaLocation, colour.chroma_location.clone());
-    let hdr = video.hdr.or(frame.map(crate::ffmpeg::probe::hdr_of).unwrap_or_default());
+    let hdr = video.hdr.or(frame.map(hdr_from_frame).unwrap_or_default());
     put(Feature::Mastering, hdr.mastering.map(|display| display.to_string()));
     put(Feature::LightLevels, hdr.content_light.map(|(most, mean)| format!("{most}/{mean} cd/m²")));
     let profile = hdr.dolby_vision.map(|profile| format!("profile {profile}"));
@@ -289,8 +332,8 @@ fn properties(main: &Value, frame: Option<&Value>, probed: &Probed) -> BTreeMap<
     found
 }
 
-/// Whether samples of a format of ffmpeg's have transparency. A palette may have.
-fn transparent(pix_fmt: &str) -> bool {
+/// Whether a pixel format has alpha. Palettes may have, but are not counted.
+fn has_alpha(pix_fmt: &str) -> bool {
     ["yuva", "gbrap", "rgba", "bgra", "argb", "abgr", "ya8", "ya16", "ayuv", "vuya"]
         .iter()
         .any(|start| pix_fmt.starts_with(start))
@@ -301,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_of_the_writing_are_not_compared() {
+    fn writer_tags_are_ignored() {
         let value = serde_json::json!({ "tags": {
             "TITLE": " A film ", "ENCODER": "x", "language": "und", "BPS-eng": "7",
             "Reel Name": "7", "empty": "",
@@ -312,9 +355,9 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_with_a_language_is_the_tag() {
-        assert_eq!(base("location-eng"), "location");
-        assert_eq!(base("x-y"), "x-y");
-        assert_eq!(base("com.apple.quicktime.model"), "com.apple.quicktime.model");
+    fn language_is_removed_from_tag_names() {
+        assert_eq!(without_language("location-eng"), "location");
+        assert_eq!(without_language("x-y"), "x-y");
+        assert_eq!(without_language("com.apple.quicktime.model"), "com.apple.quicktime.model");
     }
 }

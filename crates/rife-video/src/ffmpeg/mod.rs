@@ -1,30 +1,44 @@
-//! ffmpeg and ffprobe, at work for us.
+//! Commands for ffmpeg and ffprobe, and what they report.
 
 mod access;
 mod carry;
+mod colour;
 mod compare;
 mod complete;
 mod contents;
+mod decode;
 mod encoder;
+mod encoder_args;
+mod encoder_format;
+mod encoding;
+mod feature;
+mod hdr;
+mod join;
+mod json;
+mod media;
 mod mux;
 mod plan;
 mod probe;
 mod programs;
+mod report;
+mod segment;
 mod table;
 mod timecode;
-mod words;
+mod working_format;
 
 pub use access::Playlists;
+pub use colour::{default_colour, effective_colour};
 pub use compare::{differences, expected_losses, losses_without_container};
 pub use complete::{VideoStream, check_complete};
-pub use encoder::{Encoding, EncodingRequest, check_encoding, choose_encoding, segment_command};
-pub use mux::{
-    LastFrame, Mux, ShowInfo, concat_list, count_frames, decode_command, join, mux_command,
-    parse_showinfo,
-};
-pub use probe::{
-    Hdr, MasteringDisplay, Probed, Stream, StreamKind, Video, WorkingFormat, default_colour,
-    effective_colour, probe, probe_with, working_format,
-};
+pub use decode::{ShowInfo, decode_command, parse_showinfo};
+pub use encoder::choose_encoding;
+pub use encoding::{Encoding, EncodingRequest};
+pub use feature::{Feature, Target};
+pub use hdr::{Hdr, MasteringDisplay};
+pub use join::{join, mux_command};
+pub use media::{Probed, Stream, StreamKind, Video};
+pub use mux::{LastFrame, Mux};
+pub use probe::{probe, probe_with};
 pub use programs::{Programs, run_program};
-pub use table::{Feature, Target};
+pub use segment::{check_encoding, concat_list, count_frames, segment_command};
+pub use working_format::{WorkingFormat, working_format};

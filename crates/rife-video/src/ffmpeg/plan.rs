@@ -1,42 +1,43 @@
-//! What becomes of each stream of the original, and of its timecode and tags.
+//! Decides what happens to each stream of the original, its timecode and its tags.
 
 use crate::Rational;
-use crate::ffmpeg::carry::{self, Carry};
+use crate::ffmpeg::carry::{self, Transfer};
+use crate::ffmpeg::feature::{Feature, Target};
+use crate::ffmpeg::media::{Probed, Stream, StreamKind};
 use crate::ffmpeg::mux::Mux;
-use crate::ffmpeg::probe::{Probed, Stream, StreamKind};
-use crate::ffmpeg::table::{Carried, Feature, Target};
+use crate::ffmpeg::table::Support;
 use crate::ffmpeg::timecode::{Converted, Timecode};
 
-/// What becomes of a stream.
+/// What happens to a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is the video that is interpolated.
+pub(super) enum StreamPlan {
+    /// The video that is interpolated.
     Main,
-    /// It goes along.
-    Carried(Carry),
-    /// It is left out, for this reason.
-    Left(String),
-    /// It is another form of what goes along by other means, such as the timecode.
+    /// Kept.
+    Keep(Transfer),
+    /// Dropped, for this reason.
+    Drop(String),
+    /// Another form of something kept by other means, such as the timecode.
     Implied,
 }
 
-/// What becomes of a timecode.
+/// What happens to the timecode.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Code {
-    /// There is none.
+pub(super) enum TimecodePlan {
+    /// There is no timecode.
     None,
-    /// It is written, and labels the same moment.
+    /// Written; labels the same moment.
     Exact(String),
-    /// It is written, and labels the nearest frame.
+    /// Written; labels the nearest frame.
     Nearest(String),
-    /// It is left out, for this reason.
-    Left(String),
+    /// Dropped, for this reason.
+    Drop(String),
 }
 
-/// Why speed matters.
+/// Reason to drop what belongs to moments of the video.
 const SLOW: &str = "slow motion changes the speed";
 
-/// The kind of thing that a stream is.
+/// The feature that a kind of stream is.
 pub(super) fn feature(kind: StreamKind) -> Feature {
     match kind {
         StreamKind::Audio => Feature::Audio,
@@ -50,71 +51,72 @@ pub(super) fn feature(kind: StreamKind) -> Feature {
 
 /// Whether a stream is another form of the timecode or of the chapters.
 pub(super) fn implied(stream: &Stream, source: &Probed) -> bool {
-    // Chapters of QuickTime are a track of text that is read as data.
+    // QuickTime chapters are a text track, which is read as data.
     let chapters = stream.tag == "text" && source.chapters > 0;
     stream.kind == StreamKind::Data && (stream.tag == "tmcd" || chapters)
 }
 
-/// What becomes of each stream, in the order of the original.
-pub(super) fn streams(mux: &Mux<'_>, source: &Probed) -> Vec<Fate> {
+/// What happens to each stream, in the order of the original.
+pub(super) fn streams(mux: &Mux<'_>, source: &Probed) -> Vec<StreamPlan> {
     let container = mux.container.to_ascii_lowercase();
-    let target = Target::of_container(&container);
-    let fate = |stream: &Stream| {
+    let target = Target::from_extension(&container);
+    let plan_stream = |stream: &Stream| {
         let feature = feature(stream.kind);
         if stream.index == source.video.index {
-            return Fate::Main;
+            return StreamPlan::Main;
         }
         if implied(stream, source) {
-            return Fate::Implied;
+            return StreamPlan::Implied;
         }
         if !stream.present {
-            return Fate::Left("announced, but empty".into());
+            return StreamPlan::Drop("the stream is announced but empty".into());
         }
-        if stream.beside {
-            return Fate::Left("part of another program".into());
+        if stream.in_other_program {
+            return StreamPlan::Drop("part of another program".into());
         }
         if stream.kind == StreamKind::Audio && !mux.audio {
-            return Fate::Left(format!("{SLOW}; --audio keeps audio"));
+            return StreamPlan::Drop(format!("{SLOW}, and keeping audio was not requested"));
         }
         if matches!(stream.kind, StreamKind::Subtitle | StreamKind::Data) && !mux.others {
-            return Fate::Left(SLOW.into());
+            return StreamPlan::Drop(SLOW.into());
         }
         let carry = match stream.kind {
             StreamKind::Audio => carry::audio(&container, stream),
             StreamKind::Subtitle => carry::subtitles(&container, &stream.codec),
             StreamKind::Picture => carry::picture(&container, &stream.codec),
             StreamKind::Data => carry::data(&container, stream),
-            StreamKind::Attachment => match target.map(|target| target.carries(feature)) {
-                Some(Carried::Yes) => Carry::Copied,
-                _ => Carry::Left,
+            StreamKind::Attachment => match target.map(|target| target.support(feature)) {
+                Some(Support::Yes) => Transfer::Copy,
+                _ => Transfer::Drop,
             },
-            StreamKind::Video => Carry::Left,
+            StreamKind::Video => Transfer::Drop,
         };
-        match (carry, target.map(|target| target.carries(feature))) {
-            (Carry::Left, Some(Carried::No(why) | Carried::Some(why))) => Fate::Left(why.into()),
-            (Carry::Left, _) => Fate::Left(format!(".{container} does not hold it")),
-            (carry, _) => Fate::Carried(carry),
+        match (carry, target.map(|target| target.support(feature))) {
+            (Transfer::Drop, Some(Support::No(why) | Support::Partial(why))) => {
+                StreamPlan::Drop(why.into())
+            }
+            (Transfer::Drop, _) => StreamPlan::Drop(format!(".{container} does not hold it")),
+            (carry, _) => StreamPlan::Keep(carry),
         }
     };
-    source.streams.iter().map(fate).collect()
+    source.streams.iter().map(plan_stream).collect()
 }
 
-/// Why chapters are left out; `None` where they go along.
+/// Why chapters are dropped; `None` if they are kept.
 pub(super) fn chapters(mux: &Mux<'_>) -> Option<&'static str> {
-    match Target::of_container(mux.container)?.carries(Feature::Chapters) {
-        Carried::No(why) => Some(why),
+    match Target::from_extension(mux.container)?.support(Feature::Chapters) {
+        Support::No(why) => Some(why),
         _ => (!mux.others).then_some(SLOW),
     }
 }
 
-/// Whether tags are written as QuickTime's own metadata, which holds tags of every name, but no
-/// cover beside them.
+/// Whether to write tags as QuickTime metadata, which supports every name but excludes covers.
 pub(super) fn quicktime_tags(mux: &Mux<'_>, source: &Probed) -> bool {
     let container = mux.container.to_ascii_lowercase();
-    let cover = source.streams.iter().zip(streams(mux, source)).any(|(stream, fate)| {
-        stream.kind == StreamKind::Picture && matches!(fate, Fate::Carried(_))
+    let cover = source.streams.iter().zip(streams(mux, source)).any(|(stream, plan_stream)| {
+        stream.kind == StreamKind::Picture && matches!(plan_stream, StreamPlan::Keep(_))
     });
-    let mut needed = source.tags.keys().filter(|key| !of_the_file(key));
+    let mut needed = source.tags.keys().filter(|key| !describes_file(key));
     let special = |key: &String| {
         let base = key.split_once('-').map_or(key.as_str(), |(base, _)| base);
         !carry::tag(&container, base)
@@ -122,22 +124,22 @@ pub(super) fn quicktime_tags(mux: &Mux<'_>, source: &Probed) -> bool {
     matches!(&*container, "mp4" | "m4v" | "mov") && !cover && needed.any(special)
 }
 
-/// Whether a tag describes the file that it stands in, which the output is not.
-pub(super) fn of_the_file(key: &str) -> bool {
+/// Whether a tag describes the file that contains it.
+pub(super) fn describes_file(key: &str) -> bool {
     let own = ["major_brand", "minor_version", "compatible_brands", "encoder", "creation_time"];
     let own = own.iter().any(|own| key.eq_ignore_ascii_case(own));
     own || key.eq_ignore_ascii_case("timecode") || key.eq_ignore_ascii_case("duration")
 }
 
-/// What becomes of the timecode.
-pub(super) fn timecode(mux: &Mux<'_>, source: &Probed) -> Code {
+/// What happens to the timecode.
+pub(super) fn timecode(mux: &Mux<'_>, source: &Probed) -> TimecodePlan {
     let video = &source.video;
-    let Some(text) = &video.timecode else { return Code::None };
+    let Some(text) = &video.timecode else { return TimecodePlan::None };
     if !mux.others {
-        return Code::Left(SLOW.into());
+        return TimecodePlan::Drop(SLOW.into());
     }
     let Some(code) = Timecode::parse(text) else {
-        return Code::Left("it is not a valid timecode".into());
+        return TimecodePlan::Drop("it is not a valid timecode".into());
     };
     let constant = video.rate.filter(|rate| {
         video.avg_rate.is_none_or(|average| {
@@ -146,18 +148,18 @@ pub(super) fn timecode(mux: &Mux<'_>, source: &Probed) -> Code {
         })
     });
     let Some(rate) = constant else {
-        return Code::Left("the frame rate varies".into());
+        return TimecodePlan::Drop("the frame rate varies".into());
     };
     match code.at_rate(rate, mux.rate) {
-        Converted::Exact(code) => Code::Exact(code.to_string()),
-        Converted::Nearest(code) => Code::Nearest(code.to_string()),
+        Converted::Exact(code) => TimecodePlan::Exact(code.to_string()),
+        Converted::Nearest(code) => TimecodePlan::Nearest(code.to_string()),
         Converted::None => {
-            Code::Left(format!("no timecode at {} fps labels the same times", mux.rate))
+            TimecodePlan::Drop(format!("no timecode at {} fps labels the same times", mux.rate))
         }
     }
 }
 
-/// The name of the file, beside the list of segments, that a cover is attached from.
+/// Name of the temporary file of a cover to attach, in the folder of the segment list.
 pub(super) fn cover_file(stream: &Stream, ending: &str) -> String {
     format!("unfinished-cover-{}.{ending}", stream.index)
 }

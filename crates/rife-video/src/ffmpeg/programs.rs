@@ -1,31 +1,30 @@
-//! Where the programs are, and how they are run.
+//! Finds and runs ffmpeg and ffprobe.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::child::Worker;
+use crate::child::ChildProcess;
 use crate::{Error, Result};
 
-/// ffmpeg and ffprobe.
+/// The programs ffmpeg and ffprobe.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    /// ffmpeg.
+    /// Path of ffmpeg.
     pub ffmpeg: PathBuf,
-    /// ffprobe.
+    /// Path of ffprobe.
     pub ffprobe: PathBuf,
-    /// ffmpeg's release; one built from its newest sources counts as newest.
+    /// Version of ffmpeg (major, minor); builds from development sources count as newest.
     pub version: (u32, u32),
-    /// The build in words: its version, and a hash of everything it reports of its configuration
-    /// and its libraries.
+    /// The build: version, and a hash of the reported configuration and library versions.
     pub build: String,
 }
 
 impl Programs {
-    /// The programs on PATH; or `ffmpeg`, which may be the folder that holds both.
+    /// Finds the programs on PATH, or at `ffmpeg`, which may be the folder that contains both.
     ///
     /// # Errors
-    /// [`Error::NoProgram`] where one is missing, [`Error::Program`] where one does not run.
+    /// [`Error::NoProgram`] if one is missing, [`Error::Program`] if ffmpeg does not run.
     pub fn find(ffmpeg: Option<&Path>) -> Result<Self> {
         let named = |name: &str| format!("{name}{}", env::consts::EXE_SUFFIX);
         let missing = |program: String| Error::NoProgram { program };
@@ -39,46 +38,48 @@ impl Programs {
             Some(given) => {
                 let ffmpeg =
                     if given.is_dir() { given.join(named("ffmpeg")) } else { given.into() };
-                // A name without a folder is looked for as a shell would.
+                // A bare name is searched on PATH, as a shell does.
                 let ffmpeg = match ffmpeg.components().count() {
                     1 if !ffmpeg.is_file() => on_path(&ffmpeg.to_string_lossy())?,
                     _ if ffmpeg.is_file() => ffmpeg,
                     _ => return Err(missing(ffmpeg.display().to_string())),
                 };
-                let beside = ffmpeg.with_file_name(named("ffprobe"));
-                let ffprobe = if beside.is_file() { beside } else { on_path("ffprobe")? };
+                let sibling = ffmpeg.with_file_name(named("ffprobe"));
+                let ffprobe = if sibling.is_file() { sibling } else { on_path("ffprobe")? };
                 (ffmpeg, ffprobe)
             }
         };
-        // They are run in other folders, too.
+        // They also run in other working directories.
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         let (ffmpeg, ffprobe) = (absolute(ffmpeg), absolute(ffprobe));
         let mut command = Command::new(&ffmpeg);
         command.arg("-version");
-        let said = run_program(command, "asking ffmpeg for its version")?;
-        let text = String::from_utf8_lossy(&said);
+        let output = run_program(command, "querying the version of ffmpeg")?;
+        let text = String::from_utf8_lossy(&output);
         let (version, build) = (version(&text), build(&text));
         Ok(Self { ffmpeg, ffprobe, version, build })
     }
 
-    /// ffmpeg, quiet but for errors.
+    /// ffmpeg, logging errors only.
     pub(crate) fn ffmpeg(&self) -> Command {
         let mut command = Command::new(&self.ffmpeg);
         command.args(["-hide_banner", "-nostdin", "-nostats", "-loglevel", "error"]);
         command
     }
 
-    /// Whether a packet can be given another duration on its way: `setts` is of 4.4, its `duration`
-    /// of a later release, and a build may be without it.
+    /// Whether the filter `setts` can set packet durations. The filter is in 4.4 and later, its
+    /// `duration` in later releases, and builds may lack it.
     pub(crate) fn sets_durations(&self) -> bool {
         let mut command = Command::new(&self.ffmpeg);
         command.args(["-hide_banner", "-h", "bsf=setts"]);
-        run_program(command, "asking ffmpeg for its filters").is_ok_and(|said| {
-            String::from_utf8_lossy(&said).lines().any(|line| line.trim().starts_with("-duration"))
+        run_program(command, "querying the bitstream filters of ffmpeg").is_ok_and(|output| {
+            String::from_utf8_lossy(&output)
+                .lines()
+                .any(|line| line.trim().starts_with("-duration"))
         })
     }
 
-    /// The way to pass frames on as they are, at the times they have.
+    /// Options that pass frames through with their times.
     pub(crate) fn passthrough(&self) -> [&'static str; 2] {
         if self.version >= (5, 1) {
             ["-fps_mode", "passthrough"]
@@ -108,41 +109,41 @@ fn version(text: &str) -> (u32, u32) {
     }
 }
 
-/// Runs a program to its end, and gives what it printed.
+/// Runs a program, and returns its standard output.
 ///
 /// # Errors
-/// [`Error::Program`] with its own last words where it fails.
+/// [`Error::Program`] with its error message if it fails.
 pub fn run_program(command: Command, what: &str) -> Result<Vec<u8>> {
-    run_program_heard(command, what, &mut None::<()>, |_| None)
+    run_program_with(command, what, &mut None::<()>, |_| None)
 }
 
-/// As [`run_program`], with the first message that `hear` makes something of in `heard`.
-pub(crate) fn run_program_heard<T: Send + 'static>(
+/// As [`run_program`]; sets `found` to the first result of `parse` on a line of standard error.
+pub(crate) fn run_program_with<T: Send + 'static>(
     mut command: Command,
     what: &str,
-    heard: &mut Option<T>,
-    hear: impl Fn(&str) -> Option<T> + Send + 'static,
+    found: &mut Option<T>,
+    parse: impl Fn(&str) -> Option<T> + Send + 'static,
 ) -> Result<Vec<u8>> {
     use std::io::Read;
     command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let (tell, told) = std::sync::mpsc::channel();
-    let mut worker = Worker::start(command, what, move |line| {
-        if let Some(found) = hear(line) {
-            // Nobody listens any more once the program has ended.
-            let _ = tell.send(found);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let mut worker = ChildProcess::start(command, what, move |line| {
+        if let Some(value) = parse(line) {
+            // Fails after the program has ended.
+            let _ = sender.send(value);
         }
         true
     })?;
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     if let Some(mut out) = worker.stdout() {
-        out.read_to_end(&mut said).map_err(Error::io(what))?;
+        out.read_to_end(&mut output).map_err(Error::io(what))?;
     }
     let done = worker.wait();
-    *heard = told.try_iter().next();
-    done.map(|()| said)
+    *found = receiver.try_iter().next();
+    done.map(|()| output)
 }
 
-/// A file as ffmpeg takes it: whatever its name is, it is a file.
+/// A file argument for ffmpeg. The prefix prevents other interpretations of the name.
 pub(crate) fn file(path: &Path) -> std::ffi::OsString {
     let mut name = std::ffi::OsString::from("file:");
     name.push(std::path::absolute(path).as_deref().map_or(path.as_os_str(), Path::as_os_str));
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn releases_are_told_apart() {
+    fn versions_are_parsed() {
         assert_eq!(version("ffmpeg version 5.1.9-0+deb12u1 Copyright"), (5, 1));
         assert_eq!(version("ffmpeg version n7.1 Copyright"), (7, 1));
         assert_eq!(version("ffmpeg version 8.0 Copyright"), (8, 0));
@@ -163,9 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_said() {
+    fn missing_program_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let error = Programs::find(Some(folder.path())).unwrap_err().to_string();
-        assert!(error.contains("is not there") && error.contains("--ffmpeg"), "{error}");
+        assert!(error.starts_with("cannot find ") && error.contains("ffmpeg"), "{error}");
     }
 }

@@ -1,119 +1,31 @@
-//! What each kind of output carries of what a file holds beside its samples.
+//! The table of features that each kind of output supports.
 
-/// Something that a file holds beside the samples of its main video stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Feature {
-    /// A stream of audio.
-    Audio,
-    /// A stream of subtitles.
-    Subtitles,
-    /// A picture that goes with the file.
-    Cover,
-    /// A file in the file, such as a font.
-    Attachment,
-    /// A stream of anything else.
-    Data,
-    /// A video stream beside the main one.
-    OtherVideo,
-    /// Chapters and their titles.
-    Chapters,
-    /// The names of a broadcast program.
-    Program,
-    /// The timecode of the first frame.
-    Timecode,
-    /// A tag of the file.
-    Tag,
-    /// A tag of a stream.
-    StreamTag,
-    /// What a stream is for: default, forced, a commentary.
-    Disposition,
-    /// Transparency.
-    Alpha,
-    /// How a player turns and mirrors the picture.
-    Orientation,
-    /// The shape of pixels.
-    SampleAspect,
-    /// Limited or full range.
-    Range,
-    /// The matrix between RGB and luma and chroma.
-    Matrix,
-    /// The primaries of colour.
-    Primaries,
-    /// The transfer characteristics.
-    Transfer,
-    /// Where chroma lies.
-    ChromaLocation,
-    /// The display that the video was mastered on.
-    Mastering,
-    /// The light levels of the content.
-    LightLevels,
-    /// Dolby Vision.
-    DolbyVision,
-    /// Dynamic HDR metadata, such as HDR10+.
-    DynamicHdr,
-    /// An ICC profile.
-    IccProfile,
-    /// How two views of a stereoscopic video lie in its frames.
-    Stereo,
-    /// The projection of a spherical video.
-    Spherical,
-    /// Captions within the video stream.
-    ClosedCaptions,
-    /// Parameters of synthetic film grain.
-    FilmGrain,
-    /// Which field of interlaced frames comes first.
-    FieldOrder,
-    /// Other side data of a stream.
-    SideData,
-}
+use crate::ffmpeg::feature::{Feature, Target};
 
-/// A kind of output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// An MP4 file.
-    Mp4,
-    /// A QuickTime file.
-    Mov,
-    /// A Matroska file.
-    Matroska,
-    /// A WebM file.
-    WebM,
-    /// An AVI file.
-    Avi,
-    /// PNG pictures.
-    Png,
-    /// Pictures in another format.
-    Pictures,
-    /// A Y4M stream.
-    Y4m,
-    /// Raw video.
-    Raw,
-}
-
-/// Whether an output carries a feature.
+/// Whether an output supports a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carried {
-    /// As it is.
+pub(super) enum Support {
+    /// Unchanged.
     Yes,
-    /// As far as codecs and names allow; the text is the reason where it is not.
-    Some(&'static str),
-    /// In the pixels or at the new rate: the difference is intended.
+    /// If codec and name allow; otherwise for this reason.
+    Partial(&'static str),
+    /// Applied to the pixels, or converted to the new rate; the difference is intended.
     Converted,
-    /// The difference is intended, and nothing a user could miss.
+    /// The difference is intended and invisible.
     Intended,
-    /// Not at all, and why.
+    /// Never, for this reason.
     No(&'static str),
 }
 
-use Carried::{Converted, Intended, No, Some, Yes};
+use Support::{Converted, Intended, No, Partial, Yes};
 
-/// A line of the table.
+/// A row of the table.
 struct Row {
     feature: Feature,
-    /// Its name, for one and for several.
+    /// Singular and plural name.
     name: [&'static str; 2],
     /// In the order of [`TARGETS`].
-    carried: [Carried; 9],
+    support: [Support; 9],
 }
 
 /// The columns of the table.
@@ -129,31 +41,31 @@ pub(super) const TARGETS: [Target; 9] = [
     Target::Raw,
 ];
 
-const PICTURES: Carried = No("pictures hold no other streams and no metadata of the video");
-const Y4M: Carried = No("Y4M holds frames only");
-const RAW: Carried = No("raw video holds frames only");
-const REENCODED: Carried = No("it belongs to the source's encoded frames");
-const ONE_VIDEO: Carried = No("only the main video stream is interpolated");
-const CODEC: Carried = Some("the container does not hold this codec");
-const NOT_WRITTEN: Carried = No("ffmpeg cannot write it for this container");
+const PICTURES: Support = No("pictures hold no other streams and no metadata of the video");
+const Y4M: Support = No("Y4M holds frames only");
+const RAW: Support = No("raw video holds frames only");
+const REENCODED: Support = No("it describes the encoded source frames");
+const ONE_VIDEO: Support = No("only the main video stream is interpolated");
+const CODEC: Support = Partial("the container does not hold this codec");
+const NOT_WRITTEN: Support = No("ffmpeg cannot write it for this container");
 
-const fn video_only(feature: Feature, name: [&'static str; 2], files: [Carried; 5]) -> Row {
+const fn video_only(feature: Feature, name: [&'static str; 2], files: [Support; 5]) -> Row {
     let [mp4, mov, mkv, webm, avi] = files;
-    Row { feature, name, carried: [mp4, mov, mkv, webm, avi, PICTURES, PICTURES, Y4M, RAW] }
+    Row { feature, name, support: [mp4, mov, mkv, webm, avi, PICTURES, PICTURES, Y4M, RAW] }
 }
 
-const fn colour(feature: Feature, name: [&'static str; 2], png: Carried, y4m: Carried) -> Row {
-    const FILE: Carried = Some("neither the codec nor the container holds it");
-    let avi = Some("AVI does not hold it: the codec has to");
+const fn colour(feature: Feature, name: [&'static str; 2], png: Support, y4m: Support) -> Row {
+    const FILE: Support = Partial("neither the codec nor the container holds it");
+    let avi = Partial("neither the codec nor AVI holds it");
     let pictures = if let Converted = png { Converted } else { No("only PNG holds it") };
-    Row { feature, name, carried: [FILE, FILE, FILE, FILE, avi, png, pictures, y4m, RAW] }
+    Row { feature, name, support: [FILE, FILE, FILE, FILE, avi, png, pictures, y4m, RAW] }
 }
 
-const fn lost_everywhere(feature: Feature, name: [&'static str; 2], why: Carried) -> Row {
-    Row { feature, name, carried: [why; 9] }
+const fn lost_everywhere(feature: Feature, name: [&'static str; 2], why: Support) -> Row {
+    Row { feature, name, support: [why; 9] }
 }
 
-/// The table: for each feature, which output carries it.
+/// The outputs that support each feature.
 const TABLE: &[Row] = &[
     video_only(
         Feature::Audio,
@@ -164,10 +76,10 @@ const TABLE: &[Row] = &[
         Feature::Subtitles,
         ["subtitle stream", "subtitle streams"],
         [
-            Some("MP4 holds text subtitles only"),
-            Some("MOV holds text subtitles only"),
+            Partial("MP4 holds text subtitles only"),
+            Partial("MOV holds text subtitles only"),
             CODEC,
-            Some("WebM holds text subtitles only"),
+            Partial("WebM holds text subtitles only"),
             No("AVI holds no subtitles"),
         ],
     ),
@@ -175,9 +87,12 @@ const TABLE: &[Row] = &[
         Feature::Cover,
         ["cover", "covers"],
         [
-            Some("MP4 holds covers as JPEG, PNG or BMP, and not beside QuickTime metadata"),
+            Partial(
+                "MP4 holds JPEG, PNG and BMP covers only, and none together with QuickTime \
+             metadata",
+            ),
             No("MOV holds no covers"),
-            Some("Matroska holds covers as JPEG or PNG"),
+            Partial("Matroska holds JPEG and PNG covers only"),
             No("WebM holds no covers"),
             No("AVI holds no covers"),
         ],
@@ -197,8 +112,8 @@ const TABLE: &[Row] = &[
         Feature::Data,
         ["data stream", "data streams"],
         [
-            Some("ffmpeg writes GoPro telemetry (gpmd) into MP4, and no other data"),
-            Some("ffmpeg writes GoPro telemetry (gpmd) into MOV, and no other data"),
+            Partial("ffmpeg writes GoPro telemetry (gpmd) into MP4, and no other data"),
+            Partial("ffmpeg writes GoPro telemetry (gpmd) into MOV, and no other data"),
             No("ffmpeg writes no data streams into Matroska"),
             No("ffmpeg writes no data streams into WebM"),
             No("ffmpeg writes no data streams into AVI"),
@@ -220,46 +135,46 @@ const TABLE: &[Row] = &[
         Feature::Tag,
         ["metadata tag", "metadata tags"],
         [
-            Some("MP4 has no field for it, or none beside a cover"),
-            Some("MOV has no field for it"),
+            Partial("MP4 has no field for it, or none together with a cover"),
+            Partial("MOV has no field for it"),
             Yes,
             Yes,
-            Some("AVI has no field for it"),
+            Partial("AVI has no field for it"),
         ],
     ),
     video_only(
         Feature::StreamTag,
         ["stream metadata tag", "stream metadata tags"],
         [
-            Some("MP4 has no field for it"),
-            Some("MOV has no field for it"),
+            Partial("MP4 has no field for it"),
+            Partial("MOV has no field for it"),
             Yes,
             Yes,
-            Some("AVI has no field for it"),
+            Partial("AVI has no field for it"),
         ],
     ),
     video_only(
         Feature::Disposition,
         ["stream flag", "stream flags"],
         [
-            Some("MP4 has no such flag"),
-            Some("MOV has no such flag"),
-            Some("Matroska has no such flag"),
-            Some("WebM has no such flag"),
+            Partial("MP4 has no such flag"),
+            Partial("MOV has no such flag"),
+            Partial("Matroska has no such flag"),
+            Partial("WebM has no such flag"),
             No("AVI has no stream flags"),
         ],
     ),
     lost_everywhere(
         Feature::Alpha,
         ["transparency", "transparency"],
-        No("the networks interpolate colour only"),
+        No("RIFE interpolates opaque frames only"),
     ),
     Row {
         feature: Feature::Orientation,
         name: ["rotation", "rotation"],
-        carried: [
-            Some("only right angles are kept"),
-            Some("only right angles are kept"),
+        support: [
+            Partial("only right angles are kept"),
+            Partial("only right angles are kept"),
             Converted,
             Converted,
             Converted,
@@ -272,14 +187,14 @@ const TABLE: &[Row] = &[
     Row {
         feature: Feature::SampleAspect,
         name: ["pixel aspect ratio", "pixel aspect ratio"],
-        carried: [
+        support: [
             Yes,
             Yes,
             Yes,
             Yes,
-            Some("AVI does not hold it: the codec has to"),
-            No("the pictures have square pixels: scale them"),
-            No("the pictures have square pixels: scale them"),
+            Partial("neither the codec nor AVI holds it"),
+            No("pictures have square pixels; scale them for display"),
+            No("pictures have square pixels; scale them for display"),
             Yes,
             RAW,
         ],
@@ -304,7 +219,7 @@ const TABLE: &[Row] = &[
     lost_everywhere(
         Feature::IccProfile,
         ["ICC profile", "ICC profiles"],
-        No("profiles are carried from pictures to pictures only"),
+        No("ICC profiles are copied between pictures only"),
     ),
     video_only(
         Feature::Stereo,
@@ -312,8 +227,8 @@ const TABLE: &[Row] = &[
         [
             NOT_WRITTEN,
             NOT_WRITTEN,
-            Some("ffmpeg did not write it"),
-            Some("ffmpeg did not write it"),
+            Partial("ffmpeg did not write it"),
+            Partial("ffmpeg did not write it"),
             NOT_WRITTEN,
         ],
     ),
@@ -331,15 +246,15 @@ const TABLE: &[Row] = &[
     lost_everywhere(
         Feature::FieldOrder,
         ["field order", "field order"],
-        No("the fields are interpolated as they lie in the frames"),
+        No("interlaced frames are interpolated as they are"),
     ),
     video_only(Feature::SideData, ["side data", "side data"], [NOT_WRITTEN; 5]),
 ];
 
 impl Target {
-    /// The target of a container by the ending of its name; `None` for others.
-    pub fn of_container(container: &str) -> Option<Self> {
-        Option::Some(match container.to_ascii_lowercase().as_str() {
+    /// The target of a file extension; `None` if it is not a container.
+    pub fn from_extension(container: &str) -> Option<Self> {
+        Some(match container.to_ascii_lowercase().as_str() {
             "mp4" | "m4v" => Self::Mp4,
             "mov" => Self::Mov,
             "mkv" => Self::Matroska,
@@ -349,44 +264,29 @@ impl Target {
         })
     }
 
-    /// Whether it is a file of several streams.
+    /// Whether it is a container.
     pub(super) const fn is_container(self) -> bool {
         matches!(self, Self::Mp4 | Self::Mov | Self::Matroska | Self::WebM | Self::Avi)
     }
 
-    /// Whether it carries a feature.
-    pub(super) fn carries(self, feature: Feature) -> Carried {
+    /// Whether it supports a feature.
+    pub(super) fn support(self, feature: Feature) -> Support {
         let column = TARGETS.iter().position(|target| *target == self);
         let row = TABLE.iter().find(|row| row.feature == feature);
-        let cell = row.zip(column).and_then(|(row, column)| row.carried.get(column));
-        cell.copied().unwrap_or(No("nothing is known of it"))
+        let cell = row.zip(column).and_then(|(row, column)| row.support.get(column));
+        cell.copied().unwrap_or(No("it is not in the table of features"))
     }
 
-    /// Whether frames that a player has to turn are turned before they are written.
-    pub fn turns_pixels(self, orientation: crate::Orientation) -> bool {
+    /// Whether frames must be rotated before they are written.
+    pub fn rotates_pixels(self, orientation: crate::Orientation) -> bool {
         let upright = orientation == crate::Orientation::IDENTITY;
-        // ffmpeg writes rotations as metadata, and mirrored pictures not at all.
-        !upright && (orientation.mirrored() || self.carries(Feature::Orientation) == Converted)
-    }
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Mp4 => "MP4",
-            Self::Mov => "MOV",
-            Self::Matroska => "Matroska",
-            Self::WebM => "WebM",
-            Self::Avi => "AVI",
-            Self::Png | Self::Pictures => "pictures",
-            Self::Y4m => "Y4M",
-            Self::Raw => "raw video",
-        })
+        // ffmpeg writes rotations as metadata, but not mirroring.
+        !upright && (orientation.is_mirrored() || self.support(Feature::Orientation) == Converted)
     }
 }
 
 impl Feature {
-    /// Its name, for one or for several.
+    /// Singular or plural name.
     pub(super) fn name(self, several: bool) -> &'static str {
         let row = TABLE.iter().find(|row| row.feature == self);
         row.map_or("", |row| row.name[usize::from(several)])
@@ -406,14 +306,14 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_turned_where_no_metadata_can_say_it() {
-        let quarter = crate::Orientation::of_degrees(90).unwrap();
-        let mirror = crate::Orientation::of_matrix([-1, 0, 0, 1]).unwrap();
+    fn pixels_are_rotated_if_the_target_has_no_rotation_metadata() {
+        let quarter = crate::Orientation::from_degrees(90).unwrap();
+        let mirror = crate::Orientation::from_matrix([-1, 0, 0, 1]).unwrap();
         for target in TARGETS {
             let metadata = matches!(target, Target::Mp4 | Target::Mov);
-            assert_eq!(target.turns_pixels(quarter), !metadata, "{target}");
-            assert!(target.turns_pixels(mirror), "{target}");
-            assert!(!target.turns_pixels(crate::Orientation::IDENTITY), "{target}");
+            assert_eq!(target.rotates_pixels(quarter), !metadata, "{target}");
+            assert!(target.rotates_pixels(mirror), "{target}");
+            assert!(!target.rotates_pixels(crate::Orientation::IDENTITY), "{target}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Start timecodes, SMPTE ST 12, and what they become at another frame rate.
+//! Start timecodes (SMPTE ST 12), and their conversion to another frame rate.
 
 use std::fmt;
 
 use crate::Rational;
 
-/// A timecode `HH:MM:SS:FF`; drop-frame ones have a semicolon before the frames.
+/// A timecode `HH:MM:SS:FF`; drop-frame timecodes have a semicolon before the frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timecode {
     hours: i64,
@@ -14,18 +14,18 @@ pub(super) struct Timecode {
     drop: bool,
 }
 
-/// What a timecode becomes at another rate.
+/// A timecode converted to another rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Converted {
-    /// The label of the same moment.
+    /// Labels the same moment.
     Exact(Timecode),
-    /// The label of the frame next to it: none falls on the moment itself.
+    /// Labels the nearest frame, as no frame falls on the moment itself.
     Nearest(Timecode),
-    /// No timecode is valid at the rate.
+    /// No timecode is valid at this rate.
     None,
 }
 
-/// Frames per second that timecodes count, ST 12-1 and ST 12-3, with two digits for the frames.
+/// Nominal frame rates of timecodes (ST 12-1 and ST 12-3) with two digits for frames.
 const NOMINAL: [i64; 9] = [24, 25, 30, 48, 50, 60, 72, 96, 100];
 
 impl Timecode {
@@ -39,14 +39,14 @@ impl Timecode {
         sane.then_some(Self { hours, minutes, seconds, frames, drop })
     }
 
-    /// The timecode at `to` frames per second of what it labels at `from`.
+    /// Converts a timecode from rate `from` to rate `to`, in frames per second.
     pub(super) fn at_rate(self, from: Rational, to: Rational) -> Converted {
         if from == to {
             return Converted::Exact(self);
         }
         let (old, new) = (from.round().to_integer(), to.round().to_integer());
         let valid = NOMINAL.contains(&new) && old > 0 && self.frames < old;
-        // Both have to run as fast against the clock: labels would drift apart.
+        // Both must run at the same speed relative to the clock, or labels drift apart.
         let same_clock = from * new == to * old;
         let drops = !self.drop || old % 30 == 0 && matches!(new, 30 | 60) && !to.is_integer();
         if !valid || !same_clock || !drops {
@@ -55,7 +55,7 @@ impl Timecode {
         let frames = Rational::new(self.frames * new, old);
         let nearest = frames.round().to_integer().min(new - 1);
         let mut at = Self { frames: nearest, ..self };
-        // The first labels of most minutes do not exist where frames are dropped.
+        // In drop-frame timecode, most minutes lack the first labels.
         let dropped = new / 15;
         if at.drop && at.seconds == 0 && at.minutes % 10 != 0 && at.frames < dropped {
             at.frames = dropped;
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_keep_their_moment_at_every_rate_that_has_one() {
+    fn converted_timecodes_label_the_same_moment() {
         let ntsc = Rational::new(30000, 1001);
         let film = Rational::new(24000, 1001);
         let whole = Rational::from;
@@ -93,7 +93,7 @@ mod tests {
             ("00:01:00;02", ntsc, ntsc * 2, Some("00:01:00;04")),
             ("01:02:03:10", ntsc, ntsc * 2, Some("01:02:03:20")),
             ("01:02:03:12", film, ntsc, Some("01:02:03:15")),
-            // No label exists, or labels would drift.
+            // No label exists, or labels would drift apart.
             ("01:00:00;00", ntsc, ntsc * Rational::new(5, 2), None),
             ("01:00:00;00", ntsc, whole(60), None),
             ("01:00:00:00", ntsc, whole(60), None),
@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_between_two_labels_gets_the_nearer_one() {
+    fn moment_between_two_labels_gets_the_nearest() {
         let code = Timecode::parse("10:00:00:07").unwrap();
         let converted = code.at_rate(Rational::from(25), Rational::from(60));
         assert_eq!(converted, Converted::Nearest(Timecode::parse("10:00:00:17").unwrap()));
     }
 
     #[test]
-    fn texts_that_are_not_timecodes_are_refused() {
+    fn invalid_timecodes_are_refused() {
         for text in ["", "1", "01:00:00", "aa:00:00:00", "01:00:61:00", "01:-1:00:00", "1:2:3:4:5"]
         {
             assert_eq!(Timecode::parse(text), None, "{text}");

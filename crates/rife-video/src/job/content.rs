@@ -1,7 +1,7 @@
-//! The identity of the input: a BLAKE3 hash of every byte, computed while the job runs.
+//! Identifies the input by a BLAKE3 hash of every byte, computed while the job runs.
 //!
-//! A job that is resumed may only be joined with segments of the same input. Size and time of a
-//! file do not show that (`cp -p`, a repaired download), and a hash of parts misses the rest.
+//! A resumed job must join segments of the same input only. File size and time do not prove that
+//! (`cp -p`, a repaired download), and neither does a hash of parts.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -12,36 +12,36 @@ use std::time::{Duration, SystemTime};
 
 use crate::{Error, Result};
 
-/// Bytes that are hashed at once.
-const AT_ONCE: usize = 1 << 20;
+/// Read buffer, in bytes.
+const BUFFER_BYTES: usize = 1 << 20;
 
-/// What a file looked like when the job began.
-type Seen = (u64, Option<SystemTime>);
+/// Size and modification time of a file when the job began.
+type FileState = (u64, Option<SystemTime>);
 
-/// The hash of one or several files, in order. A thread computes it; dropping this ends the thread.
+/// The hash of one or more files, in order. A thread computes it; dropping this stops the thread.
 #[derive(Debug)]
 pub struct ContentHash {
-    files: Vec<(PathBuf, Seen)>,
+    files: Vec<(PathBuf, FileState)>,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The hash in words, or why there is none.
+    /// The hash in hexadecimal, or the file that cannot be read.
     done: Mutex<Option<Result<String, (PathBuf, io::ErrorKind)>>>,
     changed: Condvar,
     stopped: AtomicBool,
 }
 
 impl ContentHash {
-    /// Begins to hash files.
+    /// Starts hashing.
     ///
     /// # Errors
-    /// [`Error::Io`] if one is not there.
+    /// [`Error::Io`] if a file does not exist.
     pub fn start(paths: &[PathBuf]) -> Result<Self> {
         let mut files = Vec::new();
         for path in paths {
-            files.push((path.clone(), seen(path)?));
+            files.push((path.clone(), file_state(path)?));
         }
         let shared = Arc::new(Shared::default());
         let (to, names) = (shared.clone(), paths.to_vec());
@@ -53,18 +53,18 @@ impl ContentHash {
         Ok(Self { files, shared })
     }
 
-    /// The total size of the files in bytes.
+    /// Total size of the files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|(_, (bytes, _))| bytes).sum()
     }
 
-    /// The hash if it is complete after `patience`.
+    /// Waits at most `timeout` for the hash; `None` if it is not complete.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file could not be read.
-    pub fn within(&self, patience: Duration) -> Result<Option<String>> {
+    /// [`Error::Io`] if a file cannot be read.
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<String>> {
         let done = self.shared.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.shared.changed.wait_timeout_while(done, patience, |done| done.is_none());
+        let waited = self.shared.changed.wait_timeout_while(done, timeout, |done| done.is_none());
         let (done, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match &*done {
             None => Ok(None),
@@ -73,18 +73,18 @@ impl ContentHash {
         }
     }
 
-    /// The hash, and that the files are still those that were hashed.
+    /// Waits for the hash, and checks that the files did not change meanwhile.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file could not be read, [`Error::Unusable`] if one changed meanwhile.
+    /// [`Error::Io`] if a file cannot be read, [`Error::Unusable`] if one changed.
     pub fn wait(&self) -> Result<String> {
         let hash = loop {
-            if let Some(hash) = self.within(Duration::from_secs(3600))? {
+            if let Some(hash) = self.wait_timeout(Duration::from_secs(3600))? {
                 break hash;
             }
         };
         for (path, before) in &self.files {
-            if seen(path)? != *before {
+            if file_state(path)? != *before {
                 return Err(Error::Unusable {
                     path: path.clone(),
                     why: "the file changed while it was read; start again".into(),
@@ -105,14 +105,14 @@ fn cannot_read(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
     Error::io(format!("cannot read {}", path.display()))
 }
 
-fn seen(path: &Path) -> Result<Seen> {
+fn file_state(path: &Path) -> Result<FileState> {
     let of = |found: Metadata| (found.len(), found.modified().ok());
     path.metadata().map(of).map_err(cannot_read(path))
 }
 
 fn hash(paths: &[PathBuf], stopped: &AtomicBool) -> Result<String, (PathBuf, io::ErrorKind)> {
     let mut all = blake3::Hasher::new();
-    let mut buffer = vec![0; AT_ONCE];
+    let mut buffer = vec![0; BUFFER_BYTES];
     for path in paths {
         let mut of = || -> io::Result<[u8; 32]> {
             let mut hasher = blake3::Hasher::new();
@@ -129,7 +129,7 @@ fn hash(paths: &[PathBuf], stopped: &AtomicBool) -> Result<String, (PathBuf, io:
                 }
             }
         };
-        // A hash of hashes: where one file ends and the next begins is part of it.
+        // A hash of hashes, so that boundaries between files count.
         let hash = of().map_err(|error| (path.clone(), error.kind()))?;
         all.update(&hash);
     }
@@ -142,34 +142,34 @@ mod tests {
 
     use super::*;
 
-    fn of(paths: &[PathBuf]) -> String {
+    fn hash_of(paths: &[PathBuf]) -> String {
         ContentHash::start(paths).unwrap().wait().unwrap()
     }
 
     #[test]
-    fn every_byte_and_every_boundary_counts() {
+    fn hash_depends_on_every_byte_and_file_boundary() {
         let folder = tempfile::tempdir().unwrap();
         let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
-        let mut bytes = vec![7; 3 * AT_ONCE + 5];
+        let mut bytes = vec![7; 3 * BUFFER_BYTES + 5];
         fs::write(&a, &bytes).unwrap();
-        let before = of(std::slice::from_ref(&a));
+        let before = hash_of(std::slice::from_ref(&a));
         assert_eq!(before.len(), 64);
-        // In the middle, where hashes of the ends would not see it.
-        bytes[AT_ONCE * 3 / 2] ^= 1;
+        // In the middle, which a hash of the ends would miss.
+        bytes[BUFFER_BYTES * 3 / 2] ^= 1;
         fs::write(&a, &bytes).unwrap();
-        assert_ne!(of(std::slice::from_ref(&a)), before);
+        assert_ne!(hash_of(std::slice::from_ref(&a)), before);
 
         fs::write(&a, b"12").unwrap();
         fs::write(&b, b"3").unwrap();
-        let both = of(&[a.clone(), b.clone()]);
-        assert_ne!(both, of(&[b.clone(), a.clone()]));
+        let both = hash_of(&[a.clone(), b.clone()]);
+        assert_ne!(both, hash_of(&[b.clone(), a.clone()]));
         fs::write(&a, b"1").unwrap();
         fs::write(&b, b"23").unwrap();
-        assert_ne!(both, of(&[a, b]));
+        assert_ne!(both, hash_of(&[a, b]));
     }
 
     #[test]
-    fn files_that_change_or_are_missing_are_reported() {
+    fn changed_and_missing_files_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         assert!(ContentHash::start(std::slice::from_ref(&path)).is_err());

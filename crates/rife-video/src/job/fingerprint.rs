@@ -1,13 +1,14 @@
-//! Everything in a run that decides what the output's bits are, in words.
+//! The settings of a run that determine its output, as text.
 
 use rife_runtime::{Engine, Optimization, PixelFormat};
 
 use crate::job::journal::Fingerprint;
-use crate::pipeline::{AtCut, Maker, Settings};
+use crate::pipeline::DeviceWorker;
+use crate::settings::{CutMode, Settings};
 use crate::{Rate, pipe_pix_fmt, raw_format};
 
-/// The fingerprint of a run. [`crate::Job`] adds the encoder and the input.
-pub fn fingerprint(makers: &[Maker], settings: &Settings, rate: Rate) -> Fingerprint {
+/// Returns the fingerprint of a run. [`crate::Job`] adds the encoder and the input.
+pub fn fingerprint(workers: &[DeviceWorker], settings: &Settings, rate: Rate) -> Fingerprint {
     let mut all = Fingerprint::new();
     let mut add = |key: String, value: String| _ = all.insert(key, value);
     add("rate".into(), rate.to_string());
@@ -15,22 +16,22 @@ pub fn fingerprint(makers: &[Maker], settings: &Settings, rate: Rate) -> Fingerp
     add("input format".into(), in_words(settings, settings.input));
     add("output format".into(), in_words(settings, settings.format));
     let scenes = &settings.scenes;
-    let at_cut = match scenes.at_cut {
-        AtCut::Hold => "hold",
-        AtCut::Blend => "blend",
+    let cut_mode = match scenes.cut_mode {
+        CutMode::Hold => "hold",
+        CutMode::Blend => "blend",
     };
     add(
         "scene cuts".into(),
-        match scenes.cut.is_finite() {
-            true => format!("{at_cut} above {} %", scenes.cut),
+        match scenes.cut_threshold.is_finite() {
+            true => format!("{cut_mode} above {} %", scenes.cut_threshold),
             false => "ignored".into(),
         },
     );
-    add("static threshold".into(), format!("{} %", scenes.still));
-    for (number, maker) in makers.iter().enumerate() {
-        let info = maker.rife.info();
-        // One device has no number.
-        let of = |what: &str| match makers.len() {
+    add("static threshold".into(), format!("{} %", scenes.still_threshold));
+    for (number, worker) in workers.iter().enumerate() {
+        let info = worker.interpolator.info();
+        // A single device is not numbered.
+        let of = |what: &str| match workers.len() {
             1 => what.to_owned(),
             _ => format!("{what} {}", number + 1),
         };
@@ -38,7 +39,7 @@ pub fn fingerprint(makers: &[Maker], settings: &Settings, rate: Rate) -> Fingerp
         add(of("model"), info.model.to_string());
         add(of("weights"), info.weights.tensors_sha256.to_string());
         add(of("engine"), info.engine.to_string());
-        // Its index says nothing, its architecture much.
+        // The device index does not affect results, the architecture does.
         add(of("device"), description.device.clone());
         add(of("precision"), info.precision.to_string());
         add(of("arithmetic"), arithmetic(&description.arithmetic, info.engine));
@@ -52,8 +53,7 @@ pub fn fingerprint(makers: &[Maker], settings: &Settings, rate: Rate) -> Fingerp
     all
 }
 
-/// The arithmetic with its instructions; without the number of threads where results do not depend
-/// on it.
+/// Arithmetic and instruction set. The number of threads is removed if results do not depend on it.
 fn arithmetic(text: &str, engine: Engine) -> String {
     match text.rsplit_once(", ") {
         Some((rest, threads)) if engine == Engine::Optimized && threads.contains("thread") => {

@@ -1,11 +1,11 @@
-//! The private folder of a job: it holds the lock, the journal, finished segments and whatever is
-//! not complete yet, beside the output, so that the finished file only has to be renamed.
+//! The private job folder next to the output. It contains the lock, the journal, finished segments
+//! and incomplete files. The finished video is only renamed.
 //!
-//! The folder may lie where others can write (`/tmp`, a shared disk). It is therefore created with
-//! mode 0700, accepted only if it is a real directory of this user that nobody else can write to,
-//! and every file in it is opened relative to the opened directory without following links. On a
-//! file system without owners and modes (exFAT, a Windows drive) it is accepted if it looks like
-//! any directory that this process creates there.
+//! The folder may be in a place where others can write (`/tmp`, a shared disk). It is therefore
+//! created with mode 0700, accepted only if it is a real directory that belongs to this user and
+//! that nobody else can write to, and files are opened relative to its descriptor without following
+//! links. On a file system without owners and modes (exFAT, a Windows drive), it is accepted if it
+//! looks like any directory that this process creates there.
 
 use std::fs::File;
 use std::io;
@@ -18,17 +18,16 @@ use super::folder_unix as system;
 #[cfg(not(unix))]
 use super::folder_windows as system;
 
-/// The file whose lock says that a process works in the folder.
+/// Lock file; locked while a process uses the folder.
 const LOCK: &str = "lock";
 
-/// Longest name of a job folder in bytes. Encrypted file systems allow names of 143 bytes, most
-/// others 255.
+/// Longest name of a job folder, in bytes. Encrypted file systems allow 143 bytes, most others 255.
 const MAX_NAME: usize = 140;
 
-/// How often a folder is opened again that another process removes at the same moment.
+/// Attempts to open a folder that another process is removing.
 const OPEN_ATTEMPTS: usize = 20;
 
-/// How often a folder is emptied again that a child process still writes into.
+/// Attempts to empty a folder that a child process still writes into.
 const REMOVE_ATTEMPTS: usize = 100;
 
 /// A locked folder that belongs to this process until it is removed or dropped.
@@ -40,8 +39,8 @@ pub struct JobFolder {
 }
 
 impl JobFolder {
-    /// The folder of a job that writes `output`: a hidden folder beside it. Long names are
-    /// shortened and made unique by a hash.
+    /// Path of the job folder for `output`: a hidden folder next to it. Long names are shortened
+    /// and made unique by a hash.
     pub fn beside(output: &Path) -> PathBuf {
         let name = output.file_name().unwrap_or_default();
         let suffix = ".rife-job";
@@ -57,11 +56,11 @@ impl JobFolder {
         output.with_file_name(name)
     }
 
-    /// Creates the folder, or opens the one that an earlier job left, and locks it.
+    /// Creates the folder, or opens that of an earlier job, and locks it.
     ///
     /// # Errors
-    /// [`Error::Unusable`] if it is not a private directory of this user;
-    /// [`Error::Busy`] if another process holds its lock; [`Error::Io`] if it cannot be created.
+    /// [`Error::Unusable`] if it is not a private directory of this user; [`Error::Busy`] if
+    /// another process holds the lock; [`Error::Io`] if it cannot be created.
     pub fn open(path: &Path) -> Result<Self> {
         let cannot = || format!("cannot write {}", path.display());
         for _ in 0..OPEN_ATTEMPTS {
@@ -71,7 +70,7 @@ impl JobFolder {
                 }
                 _ => {}
             }
-            // Whoever held the lock may remove the folder between any two of these steps.
+            // The process that held the lock may remove the folder between any two of these steps.
             let dir = match system::Dir::open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -92,7 +91,7 @@ impl JobFolder {
                 Err(std::fs::TryLockError::WouldBlock) => {
                     return Err(Error::Busy { path: path.to_owned() });
                 }
-                // A file system without locks has no other process to wait for.
+                // A file system without locks: there is no other process to wait for.
                 Ok(()) | Err(std::fs::TryLockError::Error(_)) => {}
             }
             if dir.is_at(path) && dir.is_file_at(LOCK, &lock) {
@@ -102,24 +101,24 @@ impl JobFolder {
         Err(Error::Busy { path: path.to_owned() })
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens a regular file for reading, without following a link.
+    /// Opens a regular file for reading, without following links.
     ///
     /// # Errors
-    /// The system's, and [`io::ErrorKind::InvalidInput`] if it is not a regular file.
+    /// Those of the system; [`io::ErrorKind::InvalidInput`] if it is not a regular file.
     pub fn read(&self, name: &str) -> io::Result<File> {
         self.dir.read(name)
     }
 
-    /// Creates a new file for reading and writing, in the place of any other of the same name. Its
-    /// mode is that of any new file, so that it can become the output.
+    /// Creates a file for reading and writing, replacing any file of the same name. It has the mode
+    /// of any new file, since it may become the output.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     pub fn create(&self, name: &str) -> io::Result<File> {
         match self.dir.remove(name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -128,10 +127,10 @@ impl JobFolder {
         self.dir.create(name)
     }
 
-    /// Writes a file as a whole or not at all.
+    /// Writes a file atomically.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let new = format!("unfinished-{name}");
         let written = self.create(&new).and_then(|mut file| {
@@ -145,37 +144,37 @@ impl JobFolder {
         written
     }
 
-    /// Renames a file within the folder, replacing another.
+    /// Renames a file within the folder, replacing any other.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.dir.rename(from, to)
     }
 
-    /// Moves a complete file to its final name outside the folder.
+    /// Moves a complete file to its final path outside the folder.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if there is such a file and `overwrite` is not set; the
-    /// system's otherwise.
+    /// [`io::ErrorKind::AlreadyExists`] if that file exists and `overwrite` is false; otherwise
+    /// those of the system.
     pub fn publish(&self, name: &str, output: &Path, overwrite: bool) -> io::Result<()> {
         self.dir.publish(name, output, overwrite)
     }
 
-    /// The names of all files but the lock.
+    /// Names of all files except the lock.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = self.dir.names()?;
         names.retain(|name| name != LOCK);
         Ok(names)
     }
 
-    /// Removes the files whose names match, all but the lock.
+    /// Removes all files whose names match, except the lock.
     ///
     /// # Errors
-    /// The system's; the remaining files are removed all the same.
+    /// Those of the system; the remaining files are still removed.
     pub fn clear(&self, matches: impl Fn(&str) -> bool) -> io::Result<()> {
         let mut done = Ok(());
         for name in self.names()?.into_iter().filter(|name| matches(name)) {
@@ -187,15 +186,15 @@ impl JobFolder {
         done
     }
 
-    /// Removes the folder with everything in it, although a child process may still write into it.
+    /// Removes the folder and its contents, even while a child process writes into it.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     pub fn remove(&self) -> io::Result<()> {
         let mut removed = Ok(());
         for _ in 0..REMOVE_ATTEMPTS {
             removed = self.clear(|_| true);
-            // The lock goes last: until then no other job can begin in the folder.
+            // The lock goes last, so that no other job can start in the folder before.
             let _ = self.dir.remove(LOCK);
             removed = removed.and_then(|()| self.dir.remove_self(&self.path));
             match &removed {
@@ -206,8 +205,8 @@ impl JobFolder {
         removed
     }
 
-    /// A path of the folder that a child process can change to, and that no other directory can
-    /// take the place of where the system allows that.
+    /// A path of the folder for the working directory of a child process. Where the system supports
+    /// it, the path refers to the open descriptor, so that no other directory can take its place.
     ///
     /// # Errors
     /// If another directory has taken its place.
@@ -215,8 +214,9 @@ impl JobFolder {
         self.dir.working_dir(&self.path)
     }
 
-    /// The name by which a child process opens a file of the folder that is its standard output:
-    /// by its descriptor where the system can, since a name could be made to lead elsewhere.
+    /// The name by which a child process opens the file that is its standard output. Where the
+    /// system supports it, the name refers to the descriptor, since another file could take the
+    /// place of a path.
     pub(crate) fn name_of_stdout(&self, name: &str) -> PathBuf {
         self.dir.name_of_stdout().unwrap_or_else(|| self.path.join(name))
     }
@@ -264,7 +264,7 @@ mod tests {
         use super::*;
 
         #[test]
-        fn folder_is_private_and_locked_and_leaves_nothing() {
+        fn folder_is_private_locked_and_removed() {
             let root = tempfile::tempdir().unwrap();
             let path = root.path().join(".x.rife-job");
             let folder = JobFolder::open(&path).unwrap();
@@ -307,7 +307,7 @@ mod tests {
                 refused("others can write");
             }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-            // Only root can give a directory away.
+            // Only root can change the owner of a directory.
             if std::os::unix::fs::chown(&path, Some(12345), None).is_ok() {
                 refused("another user");
             }
@@ -338,7 +338,7 @@ mod tests {
         }
 
         #[test]
-        fn a_folder_that_was_replaced_is_noticed() {
+        fn replaced_folder_is_detected() {
             let root = tempfile::tempdir().unwrap();
             let (path, moved) = (root.path().join("job"), root.path().join("moved"));
             let folder = JobFolder::open(&path).unwrap();
@@ -347,7 +347,7 @@ mod tests {
             folder.write("a", b"1").unwrap();
             assert!(moved.join("a").exists() && !path.join("a").exists());
             match folder.working_dir() {
-                // By its descriptor, which still leads to the directory that was opened.
+                // By descriptor, which still refers to the directory that was opened.
                 Ok(dir) => {
                     assert_eq!(fs::canonicalize(dir).unwrap(), moved.canonicalize().unwrap())
                 }

@@ -1,5 +1,5 @@
-//! A directory by its descriptor: names in it are resolved from there, whatever happens to its
-//! path, and links are never followed.
+//! A directory by descriptor: names are resolved relative to it, whatever happens to its path, and
+//! links are never followed.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
-/// The mode of any new file; the umask applies.
+/// Mode of a new file, before the umask.
 const NEW_FILE: Mode = Mode::from_bits_truncate(0o666);
 
 /// Creates a private directory.
@@ -25,13 +25,13 @@ impl Dir {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match fs::open(path, flags, Mode::empty()) {
-            // Systems differ in what a link is to them here.
+            // Systems report a link differently here.
             Err(Errno::LOOP) => Err(Errno::NOTDIR.into()),
             dir => Ok(Self(dir?)),
         }
     }
 
-    /// Whether it belongs to this user alone; why not otherwise.
+    /// Checks that the directory belongs to this user alone; otherwise returns the reason.
     pub(super) fn check_private(&self) -> Result<(), String> {
         let found = fs::fstat(&self.0).map_err(|error| error.to_string())?;
         let user = rustix::process::geteuid().as_raw();
@@ -49,8 +49,8 @@ impl Dir {
         Ok(())
     }
 
-    /// Whether a directory that this process creates has the same owner and is as open to others:
-    /// then the file system gives both to every directory.
+    /// Whether a new directory of this process gets the same owner and write permissions. Then the
+    /// file system gives them to every directory.
     pub(super) fn is_like_new(&self, probe: &Path) -> bool {
         if fs::mkdir(probe, Mode::RWXU).is_err() {
             return false;
@@ -63,19 +63,19 @@ impl Dir {
         matches!(both, (Ok(a), Ok(b)) if a == b)
     }
 
-    /// Opens or creates the file to lock.
+    /// Opens or creates the lock file.
     pub(super) fn open_lock(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         regular(fs::openat(&self.0, checked(name)?, flags, Mode::RUSR | Mode::WUSR)?)
     }
 
     pub(super) fn read(&self, name: &str) -> io::Result<File> {
-        // A pipe must not block whoever opens it.
+        // Opening a pipe must not block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         regular(fs::openat(&self.0, checked(name)?, flags, Mode::empty())?)
     }
 
-    /// Creates a file that does not exist.
+    /// Creates a file that must not exist.
     pub(super) fn create(&self, name: &str) -> io::Result<File> {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -93,14 +93,14 @@ impl Dir {
             return Ok(fs::renameat(&self.0, name, CWD, output)?);
         }
         match fs::renameat_with(&self.0, name, CWD, output, RenameFlags::NOREPLACE) {
-            // The system or this file system does not know the flag.
+            // The system or the file system does not support the flag.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
             done => return Ok(done?),
         }
         match fs::linkat(&self.0, name, CWD, output, AtFlags::empty()) {
             Ok(()) => return Ok(fs::unlinkat(&self.0, name, AtFlags::empty())?),
             Err(Errno::EXIST) => return Err(Errno::EXIST.into()),
-            // No links either, as on FAT.
+            // No hard links either, as on FAT.
             Err(_) => {}
         }
         if fs::lstat(output).is_ok() {
@@ -120,7 +120,7 @@ impl Dir {
     pub(super) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::Dir::read_from(&self.0)? {
-            // Every name that a job gives is text; others are not its own.
+            // Job files have UTF-8 names; others do not belong to the job.
             if let Ok(name) = entry?.file_name().to_str()
                 && !matches!(name, "." | "..")
             {
@@ -130,19 +130,19 @@ impl Dir {
         Ok(names)
     }
 
-    /// Whether the path leads to this directory.
+    /// Whether `path` is this directory.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         same(fs::fstat(&self.0), fs::lstat(path))
     }
 
-    /// Whether a name in the directory leads to this file.
+    /// Whether `name` in the directory is this file.
     pub(super) fn is_file_at(&self, name: &str, file: &File) -> bool {
         same(fs::fstat(file), fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW))
     }
 
     pub(super) fn working_dir(&self, path: &Path) -> io::Result<PathBuf> {
-        // A child process enters its directory before it closes inherited descriptors, so that this
-        // leads it to the one that was checked.
+        // A child process changes its directory before it closes inherited descriptors, so this
+        // path leads to the directory that was checked.
         if cfg!(target_os = "linux") {
             let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()));
             if same(fs::fstat(&self.0), fs::stat(&by_descriptor)) {
@@ -159,8 +159,8 @@ impl Dir {
     }
 
     pub(super) fn name_of_stdout(&self) -> Option<PathBuf> {
-        // Opening this name opens the same file anew; elsewhere it shares the position of the
-        // descriptor.
+        // On Linux, opening this name opens the file anew; elsewhere it shares the file position of
+        // the descriptor.
         let known = cfg!(target_os = "linux") && fs::stat("/proc/self/fd").is_ok();
         known.then(|| PathBuf::from("/proc/self/fd/1"))
     }
@@ -170,7 +170,7 @@ fn same(a: rustix::io::Result<Stat>, b: rustix::io::Result<Stat>) -> bool {
     matches!((a, b), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }
 
-/// A name that stays within the directory.
+/// Rejects names that lead out of the directory.
 fn checked(name: &str) -> io::Result<&str> {
     match name {
         "" | "." | ".." => Err(io::ErrorKind::InvalidInput.into()),

@@ -1,11 +1,11 @@
-//! A directory by its path. It is held open without the right to rename or delete it, so that
-//! nothing can take its place while a job runs, and links in it are refused.
+//! A directory by path. It is kept open without sharing the right to rename or delete it, so that
+//! nothing can take its place while a job runs. Links in it are refused.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Creates a directory; who may write to it is inherited from the one above.
+/// Creates a directory, which inherits its access list.
 pub(super) fn create(path: &Path) -> io::Result<()> {
     fs::create_dir(path)
 }
@@ -13,8 +13,8 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Dir {
     path: PathBuf,
-    /// Taken when the directory is to be removed.
-    held: std::sync::Mutex<Option<File>>,
+    /// Closed before the directory is removed.
+    handle: std::sync::Mutex<Option<File>>,
 }
 
 #[cfg(windows)]
@@ -25,7 +25,7 @@ mod flags {
     pub(super) const REPARSE_POINT: u32 = 0x400;
 }
 
-/// Whether a name is a link or another reparse point.
+/// Whether a file is a link or another reparse point.
 fn is_link(found: &fs::Metadata) -> bool {
     #[cfg(windows)]
     {
@@ -36,7 +36,7 @@ fn is_link(found: &fs::Metadata) -> bool {
     found.is_symlink()
 }
 
-/// Opens a link itself, where there is one.
+/// Opens a link itself instead of its target.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -61,23 +61,23 @@ impl Dir {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         #[cfg(windows)]
-        let held = {
+        let handle = {
             use std::os::windows::fs::OpenOptionsExt;
             let mut options = OpenOptions::new();
             options.read(true).share_mode(flags::SHARE_READ_WRITE);
             options.custom_flags(flags::BACKUP_SEMANTICS | flags::OPEN_REPARSE_POINT);
-            let held = options.open(path)?;
-            if is_link(&held.metadata()?) {
+            let handle = options.open(path)?;
+            if is_link(&handle.metadata()?) {
                 return Err(io::ErrorKind::NotADirectory.into());
             }
-            Some(held)
+            Some(handle)
         };
         #[cfg(not(windows))]
-        let held = None;
-        Ok(Self { path: path.to_owned(), held: held.into() })
+        let handle = None;
+        Ok(Self { path: path.to_owned(), handle: handle.into() })
     }
 
-    /// Access lists are inherited: there is no owner or mode to check.
+    /// Access lists are inherited; there is no owner or mode to check.
     pub(super) fn check_private(&self) -> Result<(), String> {
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Dir {
         regular(options().open(self.at(name)?)?)
     }
 
-    /// Creates a file that does not exist.
+    /// Creates a file that must not exist.
     pub(super) fn create(&self, name: &str) -> io::Result<File> {
         OpenOptions::new().read(true).write(true).create_new(true).open(self.at(name)?)
     }
@@ -108,7 +108,7 @@ impl Dir {
         let file = tempfile::TempPath::try_from_path(self.at(name)?)?;
         let kept = if overwrite { file.persist(output) } else { file.persist_noclobber(output) };
         kept.map_err(|error| {
-            // It stays in the folder: the caller decides what becomes of it.
+            // Keep the file: the caller decides about it.
             let _ = error.path.keep();
             error.error
         })
@@ -119,7 +119,7 @@ impl Dir {
     }
 
     pub(super) fn remove_self(&self, path: &Path) -> io::Result<()> {
-        let _ = self.held.lock().map(|mut held| held.take());
+        let _ = self.handle.lock().map(|mut handle| handle.take());
         fs::remove_dir(path)
     }
 
@@ -131,7 +131,7 @@ impl Dir {
         Ok(names)
     }
 
-    /// Whether the path leads to this directory, which cannot be renamed while it is open.
+    /// Whether `path` is this directory, which cannot be renamed while it is open.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && !is_link(&found))
     }
@@ -148,7 +148,7 @@ impl Dir {
         None
     }
 
-    /// A name that stays within the directory.
+    /// Rejects names that lead out of the directory.
     fn at(&self, name: &str) -> io::Result<PathBuf> {
         match Path::new(name).file_name() == Some(name.as_ref()) {
             true => Ok(self.path.join(name)),

@@ -1,48 +1,33 @@
-//! Joins segments with the other streams of the original.
+//! Joins the segments of a job with the streams of the original.
 
 use std::fs::OpenOptions;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
-use crate::ffmpeg::{self, LastFrame, Mux, Probed, concat_list, mux_command};
-use crate::job::JobSettings;
+use crate::ffmpeg::{self, LastFrame, Mux, concat_list, mux_command};
 use crate::job::folder::JobFolder;
 use crate::job::journal::Segment;
-use crate::pipeline::Progress;
+use crate::job::settings::JobSettings;
+use crate::progress::Progress;
 use crate::{Error, Rational, Result};
 
 const LIST: &str = "list.txt";
 
-/// The file whose sound, subtitles, chapters and metadata go along.
-#[derive(Clone, Debug)]
-pub struct Original {
-    /// Where it is.
-    pub path: PathBuf,
-    /// What is in it.
-    pub probed: Probed,
-    /// Whether its sound goes along.
-    pub audio: bool,
-    /// Whether its subtitles, chapters and other streams do.
-    pub others: bool,
-    /// Whether the video keeps the time at which it starts after the other streams.
-    pub offset: bool,
-}
-
-/// When the video starts in the original, s, and its last frame if it is known.
+/// Start of the video in the original, in s, and the last frame, if known.
 #[derive(Clone, Copy, Default)]
 struct Ends {
     first: Rational,
     last: Option<LastFrame>,
 }
 
-/// The name of the complete video while it is in the folder.
+/// Name of the complete video while it is in the job folder.
 fn whole(settings: &JobSettings) -> String {
     format!("whole.{}", settings.container)
 }
 
-/// How segments in `folder` are joined.
+/// Calls `run` with the request to join the segments in `folder`.
 fn with_mux<R>(
     settings: &JobSettings,
     folder: &Path,
@@ -59,14 +44,14 @@ fn with_mux<R>(
         container,
         audio: original.is_none_or(|original| original.audio),
         others: original.is_none_or(|original| original.others),
-        turned: settings.turned,
+        applied_orientation: settings.applied_orientation,
         size: settings.raw.size,
         reported: &settings.reported,
         offset: match original.is_none_or(|original| original.offset) {
             true => ends.first,
             false => Rational::from(0),
         },
-        // AVI has no times.
+        // AVI has no timestamps.
         last: ends.last.filter(|_| container != "avi"),
         time_scale: *settings.tick.denom(),
         rate: settings.rate,
@@ -75,7 +60,7 @@ fn with_mux<R>(
     })
 }
 
-/// The command that joins segments in `folder`, and what the output will lose.
+/// The command that joins the segments in `folder`, and the losses expected.
 pub(super) fn command(settings: &JobSettings, folder: &Path) -> Result<(Command, Vec<String>)> {
     with_mux(settings, folder, Ends::default(), |mux| {
         let (command, mut notes) = mux_command(&settings.programs, mux);
@@ -84,8 +69,8 @@ pub(super) fn command(settings: &JobSettings, folder: &Path) -> Result<(Command,
     })
 }
 
-/// Joins segments, and gives the video its name. Returns what the output lost, each line starting
-/// with it; that the output cannot be compared with the original is reported, and no error.
+/// Joins the segments, and moves the video to its final path. Returns one line per loss. If the
+/// output cannot be compared with the original, that is one of the lines rather than an error.
 pub(super) fn join(
     settings: &JobSettings,
     folder: &JobFolder,
@@ -109,12 +94,15 @@ pub(super) fn join(
     let what = format!("writing {}", settings.output.display());
     let in_folder = folder.working_dir().map_err(Error::io(cannot()))?;
     let mut notes = with_mux(settings, &in_folder, ends, |mux| ffmpeg::join(programs, mux, &what))?;
-    // The path of the descriptor leads a child process nowhere else than to its own.
+    // In a child process, the path of the descriptor would refer to its own descriptors.
     let compared =
         with_mux(settings, folder.path(), ends, |mux| ffmpeg::differences(programs, mux));
     match compared {
         Ok(lines) => notes.extend(lines),
-        Err(error) => notes.push(format!("the output was not compared with the input: {error}")),
+        Err(error) => notes.push(format!(
+            "losses unknown: cannot compare the output with the \
+         input: {error}"
+        )),
     }
     let whole = whole(settings);
     let mut file = folder.read(&whole).map_err(Error::io(cannot()))?;

@@ -1,5 +1,4 @@
-//! The journal of a job: what it was started with and which segments are finished, so that a job
-//! that was interrupted can resume.
+//! The journal of a job: its settings and finished segments, so that an interrupted job can resume.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -10,27 +9,27 @@ use serde::{Deserialize, Serialize};
 use crate::job::folder::JobFolder;
 use crate::{Error, Result};
 
-/// The version of the file's layout.
+/// Version of the file format.
 const VERSION: u32 = 2;
 
 pub(crate) const FILE: &str = "journal.json";
 
-/// Everything that decides what the output's bits are: the name of a setting, and its value in
-/// words. Only a job of the same settings can resume.
+/// Everything that determines the output: name and value of each setting, as text. A job can only
+/// resume with the same fingerprint.
 pub type Fingerprint = BTreeMap<String, String>;
 
 /// A finished segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
-    /// Its file's name.
+    /// File name.
     pub file: String,
-    /// The number of its first frame.
+    /// Number of the first frame.
     pub first: i64,
-    /// Its frames.
+    /// Number of frames.
     pub frames: i64,
-    /// When its first frame is shown, in ticks of the output.
+    /// Time of the first frame, in output ticks.
     pub ticks: i64,
-    /// Its file's size.
+    /// File size, in bytes.
     pub bytes: u64,
 }
 
@@ -38,9 +37,9 @@ pub struct Segment {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Journal {
     version: u32,
-    /// What the job was started with.
+    /// The settings that the job was started with.
     fingerprint: Fingerprint,
-    /// The hash of the input that the segments were made from.
+    /// Hash of the input of the segments.
     input: String,
     /// Finished segments, in order.
     segments: Vec<Segment>,
@@ -49,7 +48,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal of a job that begins.
+    /// The journal of a new job.
     pub(crate) fn new(folder: Arc<JobFolder>, fingerprint: Fingerprint) -> Self {
         Self {
             version: VERSION,
@@ -60,10 +59,10 @@ impl Journal {
         }
     }
 
-    /// The journal in a folder; `None` if there is none.
+    /// Reads the journal of a folder; `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Unusable`] if it cannot be read or is not a journal of this version.
+    /// [`Error::Unusable`] if it cannot be read or has another version.
     pub(crate) fn open(folder: &Arc<JobFolder>) -> Result<Option<Self>> {
         let unusable = |why: String| Error::Unusable {
             path: folder.path().join(FILE),
@@ -91,13 +90,13 @@ impl Journal {
         Ok(Some(journal))
     }
 
-    /// Drops every segment from the first on that is not there as it was.
+    /// Drops the first missing or changed segment and all later ones.
     fn drop_damaged(&mut self, folder: &JobFolder) {
         let mut next = 0;
         let whole = self.segments.iter().take_while(|segment| {
             let follows = segment.first == next && segment.frames > 0;
             next = segment.first.saturating_add(segment.frames);
-            // Opening it refuses links and names that lead out of the folder.
+            // Opening a segment refuses links and paths out of the folder.
             let found = folder.read(&segment.file).and_then(|file| file.metadata());
             follows && found.is_ok_and(|found| found.len() == segment.bytes)
         });
@@ -105,7 +104,7 @@ impl Journal {
         self.segments.truncate(whole);
     }
 
-    /// Each setting that differs from those of the journal, in words.
+    /// One line for each setting that differs.
     pub(crate) fn differences(&self, now: &Fingerprint) -> Vec<String> {
         let keys: BTreeSet<_> = self.fingerprint.keys().chain(now.keys()).collect();
         let value = |of: &Fingerprint, key: &str| of.get(key).map_or("unset".into(), String::clone);
@@ -129,7 +128,7 @@ impl Journal {
     /// Compares the hash of the input with that of the finished segments.
     ///
     /// # Errors
-    /// [`Error::OtherSettings`] if they were made from another input.
+    /// [`Error::OtherSettings`] if the input differs.
     pub(crate) fn check_input(&mut self, hash: &str) -> Result<()> {
         if self.input.is_empty() || self.segments.is_empty() {
             hash.clone_into(&mut self.input);
@@ -140,7 +139,7 @@ impl Journal {
         Err(self.other_settings(vec!["input: its content has changed".into()]))
     }
 
-    /// An error that states what differs.
+    /// The error for these differences.
     pub(crate) fn other_settings(&self, differences: Vec<String>) -> Error {
         let folder = self.folder.as_ref().map(|folder| folder.path().to_owned());
         Error::OtherSettings { folder: folder.unwrap_or_default(), differences }
@@ -151,7 +150,7 @@ impl Journal {
         self.segments.push(segment);
     }
 
-    /// Writes the journal as a whole or not at all.
+    /// Writes the journal atomically.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
@@ -216,7 +215,7 @@ mod tests {
         let (_root, folder) = folder();
         let mut journal = Journal::new(folder.clone(), Fingerprint::new());
         journal.check_input("a").unwrap();
-        // Nothing was made of it yet.
+        // No segment exists yet.
         journal.check_input("b").unwrap();
         folder.write("0.mp4", &[0; 5]).unwrap();
         journal.push(segment(0, 5));
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_journals_are_refused_and_lead_nowhere() {
+    fn invalid_journals_and_paths_out_of_the_folder_are_refused() {
         let (_root, folder) = folder();
         for text in ["", "{", "[]", r#"{"version":1,"fingerprint":{},"segments":[]}"#] {
             folder.write(FILE, text.as_bytes()).unwrap();

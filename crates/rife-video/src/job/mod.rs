@@ -1,4 +1,4 @@
-//! Jobs that survive being interrupted, see [`Job`].
+//! Jobs that can be interrupted and resumed; see [`Job`].
 
 mod content;
 mod fingerprint;
@@ -10,131 +10,61 @@ mod folder_windows;
 mod join;
 mod journal;
 mod segments;
+mod settings;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use content::ContentHash;
 pub use fingerprint::fingerprint;
 pub use folder::JobFolder;
-pub use join::Original;
 pub use journal::{Fingerprint, Journal, Segment};
-pub use segments::Segments;
+pub use segments::SegmentSink;
+pub use settings::{JobSettings, Original};
 
-use crate::pipeline::Progress;
-use crate::{
-    Colour, Encoding, Error, Feature, NutFormat, Orientation, Planes, Programs, Rational,
-    RawFormat, Result, Sink,
-};
+use crate::progress::Progress;
+use crate::{Error, NutFormat, Planes, Result, Sink};
 use segments::{SegmentSettings, is_unfinished};
 
-/// The length of a segment in seconds: at most so much is lost when a job is killed.
-const SEGMENT_S: i64 = 5;
+/// How long a resumed job waits for the hash of its input before it starts. A later hash is
+/// compared before the segments are joined.
+const HASH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a resumed job waits for the hash of its input before it begins to work; what is not
-/// hashed by then is compared before anything is joined.
-const HASH_PATIENCE: Duration = Duration::from_secs(5);
-
-/// What a job writes.
-#[derive(Clone, Debug)]
-pub struct JobSettings {
-    /// ffmpeg.
-    pub programs: Programs,
-    /// The video to write.
-    pub output: PathBuf,
-    /// The container, by the ending of names (`mp4`).
-    pub container: String,
-    /// Whether an existing output is replaced, and an unfinished job discarded.
-    pub overwrite: bool,
-    /// Whether the output is a pipe or a device: written through, never replaced.
-    pub write_through: bool,
-    /// Whether to continue an unfinished job.
-    pub resume: bool,
-    /// The encoder.
-    pub encoding: Encoding,
-    /// The frames that it gets.
-    pub raw: RawFormat,
-    /// How the frames were turned before they are written.
-    pub turned: Orientation,
-    /// Features whose loss was reported already.
-    pub reported: Vec<Feature>,
-    /// Seconds of which every time is a multiple.
-    pub tick: Rational,
-    /// Frames a second, on average.
-    pub rate: Rational,
-    /// Width of a pixel over its height.
-    pub sample_aspect: Option<Rational>,
-    /// What samples mean.
-    pub colour: Colour,
-    /// The file whose other streams go along.
-    pub original: Option<Original>,
-    /// Every setting that decides what the output's bits are; those known here are added.
-    pub fingerprint: Fingerprint,
-}
-
-impl JobSettings {
-    /// Frames of a segment.
-    pub fn frames_per_segment(&self) -> i64 {
-        (self.rate * SEGMENT_S).round().to_integer().clamp(24, 600)
-    }
-
-    fn complete_fingerprint(&self, content: Option<&ContentHash>) -> Fingerprint {
-        let mut all = self.fingerprint.clone();
-        let mut add = |key: &str, value: String| _ = all.insert(key.into(), value);
-        let encoding = &self.encoding;
-        if let Some(content) = content {
-            add("input size", format!("{} bytes", content.bytes()));
-        }
-        add("encoder", encoding.encoder.clone());
-        add("encoder options", encoding.args.join(" "));
-        add("encoder pixel format", encoding.pix_fmt.clone());
-        add("ffmpeg", self.programs.build.clone());
-        add("written frame size", self.raw.size.to_string());
-        add("frames per segment", self.frames_per_segment().to_string());
-        add("output rate", format!("{} fps", self.rate));
-        add("time base", format!("{} s", self.tick));
-        let aspect = self.sample_aspect.unwrap_or_else(|| Rational::from(1));
-        add("pixel aspect ratio", aspect.to_string());
-        add("program", format!("rife {}", env!("CARGO_PKG_VERSION")));
-        all
-    }
-}
-
-/// A job that survives being interrupted: the output is encoded in segments that are kept in a
-/// folder beside it, listed in a journal, and joined with the streams of the original at the end.
+/// A job that can be interrupted and resumed. The output is encoded in segments, which are kept in
+/// a folder next to the output, listed in a journal, and finally joined with the streams of the
+/// original.
 ///
 /// 1. [`JobFolder::open`] claims the folder: a second job for the same output fails at once.
 /// 2. [`Job::begin`] compares the settings with those of an unfinished job, if there is one.
 /// 3. [`crate::run`] writes frames to [`Job::sink`], from [`Job::finished_frames`] on.
 /// 4. [`Job::finish`] checks that the input is still the same, joins, and gives the video its name.
 ///
-/// Whatever fails or interrupts it, [`JobHandle::abandon`] leaves finished segments for the next
-/// run, or nothing.
+/// After an error or an interruption, [`JobHandle::abandon`] keeps finished segments for the next
+/// run, or removes everything if there are none.
 #[derive(Debug)]
 pub struct Job {
     settings: JobSettings,
     folder: Arc<JobFolder>,
-    segments: Segments,
+    segments: SegmentSink,
 }
 
-/// Ends a job from wherever something failed or somebody interrupts it.
+/// Ends a job after an error or an interruption.
 #[derive(Clone, Debug)]
 pub struct JobHandle(Arc<JobFolder>);
 
 impl JobHandle {
-    /// The handle of a claimed folder.
+    /// The handle of an open job folder.
     pub fn new(folder: &Arc<JobFolder>) -> Self {
         Self(folder.clone())
     }
 
-    /// The job's folder.
+    /// The job folder.
     pub fn folder(&self) -> &JobFolder {
         &self.0
     }
 
-    /// Removes what is incomplete, and the folder if there is nothing to resume in it. Returns the
-    /// number of frames that are kept for the job to resume, if any.
+    /// Removes incomplete files, and the folder if there is nothing to resume. Returns the number
+    /// of frames that are kept, if any.
     pub fn abandon(&self) -> Option<i64> {
         match Journal::open(&self.0) {
             Ok(Some(journal)) if journal.frames() > 0 => {
@@ -146,19 +76,19 @@ impl JobHandle {
                 let _ = self.0.remove();
                 None
             }
-            // Another version's: not this job's to remove.
+            // A journal of another version: keep it.
             Err(_) => None,
         }
     }
 }
 
 impl Job {
-    /// Begins a job in its folder, or resumes the one that is there. `content` is the hash of the
-    /// input, which may still be computed; a job without one cannot resume.
+    /// Begins or resumes the job in `folder`. `content` is the hash of the input, which may be
+    /// incomplete; without it, the job cannot resume.
     ///
     /// # Errors
-    /// [`Error::Unfinished`] if there is an unfinished job that is neither to be resumed nor
-    /// discarded, [`Error::OtherSettings`] if it was started differently.
+    /// [`Error::Unfinished`] if an unfinished job is neither to be resumed nor discarded,
+    /// [`Error::OtherSettings`] if it was started with other settings.
     pub fn begin(
         folder: Arc<JobFolder>,
         content: Option<ContentHash>,
@@ -182,11 +112,11 @@ impl Job {
                 if !differences.is_empty() {
                     return Err(journal.other_settings(differences));
                 }
-                let hash = content.as_ref().map(|content| content.within(HASH_PATIENCE));
+                let hash = content.as_ref().map(|content| content.wait_timeout(HASH_TIMEOUT));
                 if let Some(hash) = hash.transpose()?.flatten() {
                     journal.check_input(&hash)?;
                 }
-                // Left by a job that was killed.
+                // From a job that was killed.
                 let _ = folder.clear(is_unfinished);
                 journal
             }
@@ -200,30 +130,30 @@ impl Job {
                 Journal::new(folder.clone(), fingerprint)
             }
         };
-        let segments = Segments::new(settings.segments(content), folder.clone(), journal);
+        let segments = SegmentSink::new(settings.segments(content), folder.clone(), journal);
         Ok(Self { settings, folder, segments })
     }
 
-    /// Output frames that are finished already: [`crate::Settings::skip`] of the run.
+    /// Number of finished output frames; the run starts there, see [`crate::Settings::skip`].
     pub fn finished_frames(&self) -> i64 {
         self.segments.finished_frames()
     }
 
-    /// Where the frames go.
+    /// The sink that encodes the frames.
     pub fn sink(&mut self) -> &mut dyn Sink {
         &mut self.segments
     }
 
-    /// Waits for the last segment, joins all of them, and gives the video its name. Returns what
-    /// the user should know of it.
+    /// Waits for the last segment, joins all segments, and moves the video to its final path.
+    /// Returns one line per loss.
     ///
     /// # Errors
-    /// If an encoder or the muxer failed, something cannot be written, or the input has changed.
+    /// If an encoder or the muxer failed, the output cannot be written, or the input has changed.
     pub fn finish(self, progress: &Progress) -> Result<Vec<String>> {
         let Self { settings, folder, segments } = self;
         let journal = segments.finish()?;
         let notes = join::join(&settings, &folder, journal.segments(), progress)?;
-        // Nothing in it is needed any more.
+        // The video is complete; a leftover folder does no harm.
         let _ = folder.remove();
         Ok(notes)
     }
@@ -241,7 +171,7 @@ impl JobSettings {
                 Planes::Gbr => NutFormat::rgb(&self.raw, self.sample_aspect),
                 _ => NutFormat::planar(&self.raw, self.sample_aspect),
             }
-            .at_rate(self.rate),
+            .with_rate(self.rate),
             tick,
             frames: self.frames_per_segment(),
             extension: self.encoding.segment_ext.to_owned(),
@@ -249,8 +179,8 @@ impl JobSettings {
         }
     }
 
-    /// The commands that encode a segment and join all of them, to be shown, and what the output
-    /// will lose.
+    /// The commands that encode a segment and join the segments, for display, and the losses
+    /// expected.
     ///
     /// # Errors
     /// If the original cannot be read.

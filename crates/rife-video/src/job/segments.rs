@@ -1,5 +1,5 @@
-//! Writes the output as segments, each by its own encoder and starting with a keyframe, so that
-//! finished segments survive whatever happens to the rest.
+//! Encodes the output in segments, each with its own encoder process and a keyframe at the
+//! start, so that finished segments survive any failure.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -11,42 +11,43 @@ use std::time::Duration;
 
 use rife_runtime::Frame;
 
-use crate::child::Worker;
+use crate::child::ChildProcess;
 use crate::job::content::ContentHash;
 use crate::job::folder::JobFolder;
 use crate::job::journal::{Journal, Segment};
 use crate::nut::{NutFormat, NutWriter};
-use crate::pipeline::Sink;
+use crate::stream::Sink;
 use crate::{Error, Rational, Result};
 
-/// Bytes that are gathered before they go into a pipe: about what a pipe holds.
-const GATHERED: usize = 1 << 16;
+/// Write buffer in front of a pipe, in bytes: about the capacity of a pipe.
+const PIPE_BUFFER: usize = 1 << 16;
 
-/// How long a job that failed waits for the hash of its input, so that segments can be kept.
-const LAST_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a failed job waits for the hash of its input, which is needed to keep segments.
+const FINAL_HASH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The command of the encoder of a file.
-pub(crate) type EncoderOf = Box<dyn Fn(&Path) -> Command + Send>;
+/// Command of the encoder for a file.
+pub(crate) type EncoderCommand = Box<dyn Fn(&Path) -> Command + Send>;
 
 /// Counts the frames of a finished file.
-pub(crate) type CountOf = Arc<dyn Fn(&Path) -> Result<u64> + Send + Sync>;
+pub(crate) type FrameCounter = Arc<dyn Fn(&Path) -> Result<u64> + Send + Sync>;
 
-/// How segments are made.
+/// How segments are encoded.
 pub(crate) struct SegmentSettings {
-    /// The encoder that reads NUT from standard input and writes the file, which is its standard
-    /// output as well.
-    pub encoder: EncoderOf,
-    /// Counts the frames of a finished file: an encoder may write fewer to a full disk.
-    pub count: CountOf,
-    /// The frames in the pipe.
+    /// Returns the encoder command. It reads NUT from standard input and writes the file, which is
+    /// also its standard output.
+    pub encoder: EncoderCommand,
+    /// Counts the frames of a finished file: on a full disk, an encoder may write fewer than it
+    /// received.
+    pub count: FrameCounter,
+    /// Format of the frames in the pipe.
     pub format: NutFormat,
-    /// Seconds of a tick.
+    /// Length of a tick, in s.
     pub tick: Rational,
-    /// Frames of each segment but the last, which has the remaining ones.
+    /// Frames per segment, except for the last one.
     pub frames: i64,
-    /// The ending of a segment's name, without the dot.
+    /// Extension of segment files, without the dot.
     pub extension: String,
-    /// The input, of which every segment must have been made.
+    /// Hash of the input, which must be the same for all segments.
     pub content: Option<ContentHash>,
 }
 
@@ -56,97 +57,98 @@ impl std::fmt::Debug for SegmentSettings {
     }
 }
 
-/// A sink of segments.
+/// A sink that encodes segments.
 #[derive(Debug)]
-pub struct Segments {
+pub struct SegmentSink {
     settings: SegmentSettings,
     folder: Arc<JobFolder>,
     journal: Journal,
-    current: Option<Current>,
-    /// The one before, which its encoder finishes while the next is filled.
+    current: Option<OpenSegment>,
+    /// The previous segment; its encoder finishes while the next segment is filled.
     finishing: Option<JoinHandle<Result<Segment>>>,
-    /// Finished segments that wait for the hash of the input: the journal lists none without.
-    waiting: Vec<Segment>,
+    /// Finished segments that wait for the hash of the input; the journal only lists segments with
+    /// a known input.
+    unrecorded: Vec<Segment>,
 }
 
 #[derive(Debug)]
-struct Current {
+struct OpenSegment {
     first: i64,
     ticks: i64,
     frames: i64,
     name: String,
     unfinished: String,
     file: File,
-    encoder: Worker,
+    encoder: ChildProcess,
     nut: NutWriter<BufWriter<ChildStdin>>,
 }
 
-/// Whether a file of a job's folder is incomplete.
+/// Whether a file in the job folder is incomplete.
 pub(crate) fn is_unfinished(name: &str) -> bool {
     name.starts_with("unfinished-") || name.starts_with("whole.")
 }
 
-impl Segments {
-    /// Continues where the journal ends.
+impl SegmentSink {
+    /// Continues after the last segment of the journal.
     pub(crate) fn new(settings: SegmentSettings, folder: Arc<JobFolder>, journal: Journal) -> Self {
-        let waiting = Vec::new();
-        Self { settings, folder, journal, current: None, finishing: None, waiting }
+        let unrecorded = Vec::new();
+        Self { settings, folder, journal, current: None, finishing: None, unrecorded }
     }
 
-    /// Output frames in segments that were finished before.
+    /// Output frames in segments of earlier runs.
     pub(crate) fn finished_frames(&self) -> i64 {
         self.journal.frames()
     }
 
-    /// Waits until every segment is finished and known to be of the same input.
+    /// Waits until every segment is finished and its input is verified.
     ///
     /// # Errors
     /// If an encoder failed, the journal cannot be written or the input has changed.
     pub(crate) fn finish(mut self) -> Result<Journal> {
         self.close()?;
-        self.settle()?;
+        self.finish_previous()?;
         let hash = self.settings.content.as_ref().map(ContentHash::wait).transpose()?;
         self.record(Some(hash.unwrap_or_default()))?;
         Ok(self.journal.clone())
     }
 
-    fn begin(&mut self, number: i64, ticks: i64) -> Result<Current> {
+    fn begin(&mut self, number: i64, ticks: i64) -> Result<OpenSegment> {
         let name = format!("{:06}.{}", number / self.settings.frames, self.settings.extension);
-        // An encoder may outlive a program that was killed: it has a file of its own.
+        // The encoder of a killed run may still be writing, so names contain the process ID.
         let unfinished = format!("unfinished-{}-{name}", std::process::id());
         let cannot = || format!("cannot write {}", self.folder.path().join(&unfinished).display());
         let file = self.folder.create(&unfinished).map_err(Error::io(cannot()))?;
         let mut command = (self.settings.encoder)(&self.folder.name_of_stdout(&unfinished));
         command.stdout(file.try_clone().map_err(Error::io(cannot()))?);
-        let mut encoder = Worker::start(command, "encoding", |_| true)?;
+        let mut encoder = ChildProcess::start(command, "encoding", |_| true)?;
         let pipe = encoder.stdin().ok_or_else(|| Error::Program {
             what: "encoding".into(),
-            why: "ffmpeg does not accept frames".into(),
+            why: "cannot open the standard input of ffmpeg".into(),
         })?;
         let nut = NutWriter::new(
-            BufWriter::with_capacity(GATHERED, pipe),
+            BufWriter::with_capacity(PIPE_BUFFER, pipe),
             &self.settings.format,
             self.settings.tick,
         );
         let nut = match nut {
             Ok(nut) => nut,
-            Err(error) => return Err(encoder.blame(Error::io("encoding")(error))),
+            Err(error) => return Err(encoder.into_error(Error::io("encoding")(error))),
         };
-        Ok(Current { first: number, ticks, frames: 0, name, unfinished, file, encoder, nut })
+        Ok(OpenSegment { first: number, ticks, frames: 0, name, unfinished, file, encoder, nut })
     }
 
-    /// Ends the current segment, and lets its encoder finish it in its own time.
+    /// Ends the current segment; its encoder finishes in the background.
     fn close(&mut self) -> Result<()> {
         let Some(current) = self.current.take() else { return Ok(()) };
-        self.settle()?;
-        let Current { first, ticks, frames, name, unfinished, file, encoder, nut } = current;
+        self.finish_previous()?;
+        let OpenSegment { first, ticks, frames, name, unfinished, file, encoder, nut } = current;
         let folder = self.folder.clone();
         let count = self.settings.count.clone();
         self.finishing = Some(std::thread::spawn(move || {
             match nut.finish() {
-                // The encoder's input ends here.
+                // Ends the input of the encoder.
                 Ok(pipe) => drop(pipe),
-                Err(error) => return Err(encoder.blame(Error::io("encoding")(error))),
+                Err(error) => return Err(encoder.into_error(Error::io("encoding")(error))),
             }
             encoder.wait()?;
             let written = folder.path().join(&unfinished);
@@ -170,43 +172,43 @@ impl Segments {
     }
 
     /// Waits for the segment that is being finished.
-    fn settle(&mut self) -> Result<()> {
+    fn finish_previous(&mut self) -> Result<()> {
         let Some(finishing) = self.finishing.take() else { return Ok(()) };
         match finishing.join() {
-            Ok(segment) => self.waiting.push(segment?),
+            Ok(segment) => self.unrecorded.push(segment?),
             Err(panic) => std::panic::resume_unwind(panic),
         }
-        let hash = self.hash_within(Duration::ZERO)?;
+        let hash = self.input_hash(Duration::ZERO)?;
         self.record(hash)
     }
 
-    /// The hash of the input if it is known after `patience`; empty if the input has none.
-    fn hash_within(&self, patience: Duration) -> Result<Option<String>> {
+    /// Waits at most `timeout` for the hash of the input; empty if there is none.
+    fn input_hash(&self, timeout: Duration) -> Result<Option<String>> {
         match &self.settings.content {
-            Some(content) => content.within(patience),
+            Some(content) => content.wait_timeout(timeout),
             None => Ok(Some(String::new())),
         }
     }
 
-    /// Enters finished segments into the journal, once the hash of their input is known.
+    /// Adds finished segments to the journal if the hash of their input is known.
     fn record(&mut self, hash: Option<String>) -> Result<()> {
         let Some(hash) = hash else { return Ok(()) };
         self.journal.check_input(&hash)?;
-        for segment in std::mem::take(&mut self.waiting) {
+        for segment in std::mem::take(&mut self.unrecorded) {
             self.journal.push(segment);
         }
-        // Without the hash of its input no job can resume.
+        // A job without a hash cannot resume.
         if self.settings.content.is_some() { self.journal.write() } else { Ok(()) }
     }
 }
 
-impl Sink for Segments {
+impl Sink for SegmentSink {
     fn put(&mut self, number: i64, ticks: i64, frame: &Frame, _left: &Frame) -> Result<()> {
         if number % self.settings.frames == 0 {
             self.close()?;
         }
         if self.finishing.as_ref().is_some_and(JoinHandle::is_finished) {
-            self.settle()?;
+            self.finish_previous()?;
         }
         let mut current = match self.current.take() {
             Some(current) => current,
@@ -219,22 +221,22 @@ impl Sink for Segments {
                 self.current = Some(current);
                 Ok(())
             }
-            // The encoder closed the pipe: it reports why.
+            // The encoder closed the pipe, and reports the reason.
             Err(error) => {
-                let Current { encoder, nut, .. } = current;
+                let OpenSegment { encoder, nut, .. } = current;
                 drop(nut);
-                Err(encoder.blame(Error::io("encoding")(error)))
+                Err(encoder.into_error(Error::io("encoding")(error)))
             }
         }
     }
 }
 
-impl Drop for Segments {
+impl Drop for SegmentSink {
     fn drop(&mut self) {
-        // Finished segments are worth keeping although something else failed.
-        let _ = self.settle();
-        if !self.waiting.is_empty()
-            && let Ok(hash) = self.hash_within(LAST_PATIENCE)
+        // Keep finished segments even if something else failed.
+        let _ = self.finish_previous();
+        if !self.unrecorded.is_empty()
+            && let Ok(hash) = self.input_hash(FINAL_HASH_TIMEOUT)
         {
             let _ = self.record(hash);
         }

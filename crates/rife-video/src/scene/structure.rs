@@ -1,61 +1,61 @@
-//! How much of a frame is found again in another: a measure that neither exposure nor motion
-//! changes much.
+//! Measures how much of a frame reappears in another one, largely independent of exposure and
+//! motion.
 //!
-//! Each block of the earlier frame is looked for in the later one, near where it was and near where
-//! the whole picture has moved to, by the correlation of local detail. Correlation does not depend
-//! on gain or offset: the same cut measures the same in the dark.
+//! Each block of the earlier frame is searched for in the later one, near its own position and near
+//! the displacement of the whole picture, by correlation of local detail. Correlation does not
+//! depend on gain or offset, so a cut measures the same in the dark.
 
 use super::thumbnail::{self, BLACK, PLANES, SLOPES, Sums, Thumbnail};
 
-/// Variance of detail that is as likely noise as structure, in squared steps of 8 bits.
+/// Variance of detail that is as likely noise as structure, in squared 8-bit levels.
 const NOISE: f32 = 0.1;
 
-/// Cells of a block's side, about.
+/// Approximate block size, in cells.
 const BLOCK: usize = 8;
 
-/// Cells by which a block may be off from where it is expected.
+/// Search range around an expected position, in cells.
 const REACH: isize = 2;
 
-/// Displacements that are tried, beside none.
+/// Number of displacements to try in addition to none.
 const LIKELY: usize = 1;
 
-/// The part of the picture that must be visible in both frames of a displacement.
+/// Minimum overlap of the two frames under a displacement, as a share of the picture.
 const OVERLAP: f32 = 0.45;
 
-/// Weight of a block without structure, relative to one with it: it matches anything flat.
+/// Weight of a block without structure, relative to one with structure: it matches anything flat.
 const FLAT_WEIGHT: f32 = 0.4;
 
-/// Weight of a block that light hides.
+/// Weight of an overexposed block.
 const HIDDEN_WEIGHT: f32 = 0.8;
 
-/// Weight of a block that may have moved out of the frame, relative to others.
+/// Relative weight of a block that may have moved out of the frame.
 const LEFT_WEIGHT: f32 = 0.4;
 
-/// Luma from which on what is flat is overexposed, in steps of 8 bits.
+/// Luma above which a flat block is overexposed, in 8-bit levels.
 const BLOWN: f32 = 220.0;
 
-/// What levels differ by without a reason, in steps of 8 bits.
+/// Insignificant difference of levels, in 8-bit levels.
 const LEVEL_NOISE: f32 = 2.0;
 
-/// The part of a frame from which on it is white, and up to which another is not at all.
+/// Share of white cells from which a frame is all white, and up to which a frame has no white.
 const ALL_WHITE: f32 = 0.9;
 const NONE_WHITE: f32 = 0.08;
 
-/// Levels that differ by a third of themselves are as different as can be.
+/// A relative difference of levels of a third counts as the maximum.
 const LEVEL_GAIN: f32 = 3.0;
 
-/// What is missing of a block's structure from which on levels count in full.
+/// Missing structure from which levels count in full.
 const DOUBTFUL: f32 = 0.3;
 
-/// What is missing of a block that counts as half lost.
+/// Missing share at which a block counts as half lost.
 const HALF_LOST: f32 = 0.3;
 
-/// Below this nothing is gained by looking for motion.
+/// Dissimilarity below which motion search is pointless.
 const SAME: f32 = 0.05;
 
 type Displacement = (isize, isize);
 
-/// The part of the picture that is not found again: 0 where all of it is, 1 where none is.
+/// Share of the picture that does not reappear, from 0 to 1.
 pub(super) fn dissimilarity(earlier: &Thumbnail, later: &Thumbnail) -> f32 {
     if (earlier.width, earlier.height) != (later.width, later.height) {
         return 1.0;
@@ -69,8 +69,7 @@ pub(super) fn dissimilarity(earlier: &Thumbnail, later: &Thumbnail) -> f32 {
     blocks(earlier, later, &displacements, REACH).map_or(still, |moved| moved.min(still))
 }
 
-/// Where the picture, or a large part of it, may have moved to, in cells: the most likely
-/// displacements.
+/// The most likely displacements of the picture or a large part of it, in cells.
 fn likely(earlier: &Thumbnail, later: &Thumbnail) -> Vec<Displacement> {
     let (width, height) = earlier.half_size();
     let (w, h) = (width as isize, height as isize);
@@ -94,7 +93,7 @@ fn likely(earlier: &Thumbnail, later: &Thumbnail) -> Vec<Displacement> {
             let noise = NOISE * (across * down) as f32 / 4.0;
             let correlation = ab / ((aa + noise) * (bb + noise)).sqrt();
             if correlation > 0.0 {
-                // The less of the picture agrees, the more likely is it by chance.
+                // The smaller the overlap, the more likely a match by chance.
                 let part = (across * down) as f32 / (width * height) as f32;
                 found.push((correlation * part.sqrt(), (2 * dx, 2 * dy)));
             }
@@ -116,7 +115,7 @@ fn likely(earlier: &Thumbnail, later: &Thumbnail) -> Vec<Displacement> {
     likely
 }
 
-/// A block's cells.
+/// A block of cells.
 #[derive(Clone, Copy)]
 struct Block {
     x: usize,
@@ -126,8 +125,7 @@ struct Block {
 }
 
 impl Block {
-    /// The place of its first cell after a displacement; `None` where it is not all within the
-    /// part of the frame that has slopes.
+    /// First cell of the displaced block; `None` unless all of it is inside the area with slopes.
     fn moved(&self, frame: &Thumbnail, to: Displacement) -> Option<(usize, usize)> {
         let edge = thumbnail::REACH;
         let inside =
@@ -139,7 +137,7 @@ impl Block {
     }
 }
 
-/// A product of vectors, in an order that a processor can compute several sums of at once.
+/// Dot product with several independent sums, which vectorizes.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 8;
     let mut sums = [0.0f32; LANES];
@@ -153,8 +151,8 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// The weighted mean of what is missing of each block, near each of the displacements; `None` where
-/// nothing says anything.
+/// Weighted mean dissimilarity of the blocks, each at its best match near the displacements; `None`
+/// if no block carries information.
 fn blocks(
     earlier: &Thumbnail,
     later: &Thumbnail,
@@ -193,11 +191,11 @@ fn blocks(
                 }
             }
             let Some(Found { missing: lost, mut weight }) = best else { continue };
-            // What moves out of the frame cannot be found, if that is where it went.
+            // A block that left the frame cannot be found.
             if displacements.first().is_some_and(|to| block.moved(earlier, *to).is_none()) {
                 weight *= LEFT_WEIGHT;
             }
-            // Most blocks of a cut are doubtful; of a picture in which a few things move, few.
+            // After a cut, most blocks are doubtful; with a few moving objects, few are.
             let square = lost * lost;
             missing += weight * square / (square + HALF_LOST * HALF_LOST);
             weights += weight;
@@ -206,13 +204,13 @@ fn blocks(
     (weights > 0.0).then(|| missing / weights * (1.0 + HALF_LOST * HALF_LOST))
 }
 
-/// How the exposure of two frames differs.
+/// Relative exposure of two frames.
 #[derive(Clone, Copy)]
 struct Exposure {
-    /// The square root of how much brighter the later frame is.
+    /// Square root of the gain from the earlier frame to the later one.
     half_gain: f32,
-    /// Whether light that spreads or fades hides a part of the picture; not where all of it is
-    /// white at once.
+    /// Whether spreading or fading light hides parts of the picture; not if all of it turns white
+    /// at once.
     hides: bool,
 }
 
@@ -229,15 +227,15 @@ impl Exposure {
     }
 }
 
-/// What is missing of a block at a place, 0 to 1, and how much that says.
+/// Dissimilarity of a block at a position, from 0 to 1, and its weight.
 #[derive(Clone, Copy)]
 struct Found {
     missing: f32,
     weight: f32,
 }
 
-/// A block of the earlier frame against what is at a place of the later; `None` where that place
-/// is not all within the frame.
+/// Compares a block of the earlier frame with a position in the later one; `None` if that is not
+/// entirely inside the frame.
 fn compare(
     earlier: &Thumbnail,
     later: &Thumbnail,
@@ -263,26 +261,26 @@ fn compare(
     let b_level = later.level_sums.each_ref().map(of_b);
     let (ab, aa, bb) = (ab / count, aa / count, bb / count);
     let structure = 1.0 - (ab + NOISE) / ((aa + NOISE) * (bb + NOISE)).sqrt();
-    // The more structured side decides: what it has, the other should have, too.
+    // The side with more structure decides: its structure should be on the other side, too.
     let most = aa.max(bb);
     let structured = most / (most + 4.0 * NOISE);
-    // Light that is too bright hides structure, and says nothing of what it hides.
+    // Overexposure hides structure without being evidence of a change.
     let blown = |level: f32, energy: f32| level / count > BLOWN && energy < 0.1 * most;
     let hidden = exposure.hides && (blown(a_level[0], aa) || blown(b_level[0], bb));
     if hidden {
         return Some(Found { missing: 0.0, weight: HIDDEN_WEIGHT });
     }
-    // Without structure there are only levels, compared as if both were exposed alike.
+    // Without structure, compare levels, corrected for exposure.
     let (mut apart, mut size) = (0.0f32, 0.0f32);
     for plane in 0..PLANES {
         let (a, b) = (a_level[plane] / count, b_level[plane] / count);
-        // Half of the correction on either side, so that neither direction counts more.
+        // Half of the correction on each side, so that both directions score the same.
         let (a, b) = (a * exposure.half_gain, b / exposure.half_gain);
         apart += (a - b) * (a - b);
         size += a * a + b * b;
     }
     let level = (LEVEL_GAIN * apart.sqrt() / ((2.0 * size).sqrt() + LEVEL_NOISE)).min(1.0);
-    // By chance some place is found whose structure is alike: colours say that it is another.
+    // Similar structure may be found elsewhere by chance; colour tells the difference.
     let structure = structure.clamp(0.0, 1.0);
     let structure = structure + (1.0 - structure) * level * (structure / DOUBTFUL).min(1.0);
     let black = (a_level[0].max(b_level[0]) / count) < BLACK;

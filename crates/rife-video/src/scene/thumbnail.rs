@@ -1,53 +1,52 @@
-//! A frame reduced to a few hundred cells: all that scene detection looks at.
+//! Frames reduced to a few hundred cells, for scene detection.
 
 use rife_runtime::{Chroma, Frame, FrameSize, PixelFormat};
 
-/// Cells that a large frame is reduced to, about: 48x27 at 16:9.
+/// Approximate number of cells of a large frame: 48x27 at 16:9.
 const CELLS: f64 = 1296.0;
 
-/// Pixels of a cell's side in small frames: fewer would let noise through.
+/// Minimum cell size in small frames, in px; smaller cells would let noise through.
 const MIN_SIDE_PX: f64 = 4.0;
 
-/// Cells along the shorter side of a frame, at least, where it has as many pixels.
+/// Minimum number of cells along the shorter side, if the frame has as many pixels.
 const MIN_CELLS: f64 = 12.0;
 
-/// Rows of a cell that are averaged at most. In large frames a subset says enough, and reading all
-/// of them would cost more than everything else here.
+/// Maximum number of rows of a cell that are averaged. In large frames a subset is enough, and
+/// reading all rows would dominate the cost.
 const ROWS: usize = 4;
 
-/// Cells on either side of a cell that its slopes are taken from: wide enough that noise and what
-/// is finer than a cell average out.
+/// Cells on each side that a slope is computed from, so that noise and detail finer than a cell
+/// average out.
 pub(super) const REACH: usize = 2;
 
-/// Rows or columns on either side, across the direction of a slope, that are averaged.
+/// Rows or columns on each side, across the direction of a slope, that are averaged.
 const ACROSS: usize = 1;
 
-/// Luma of what is black, in steps of 8 bits.
+/// Luma of black, in 8-bit levels.
 pub(super) const BLACK: f32 = 3.0;
 
-/// The planes of a thumbnail: luma, and two of chroma.
+/// Planes of a thumbnail: luma and two of chroma.
 pub(super) const PLANES: usize = 3;
 
-/// Slopes of a cell: across and down, for each of [`PLANES`].
+/// Slopes per cell: horizontal and vertical, for each of [`PLANES`].
 pub(super) const SLOPES: usize = 2 * PLANES;
 
-/// A reduced frame. Levels are in steps of 8 bits above black; those of chroma are signed.
+/// A thumbnail. Levels are in 8-bit steps above black; those of chroma are signed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Thumbnail {
     pub(super) width: usize,
     pub(super) height: usize,
-    /// The mean of each cell.
+    /// Mean of each cell.
     pub(super) levels: [Vec<f32>; PLANES],
-    /// Sums of these.
+    /// Summed-area tables of `levels`.
     pub(super) level_sums: [Sums; PLANES],
-    /// How levels change around each cell, [`SLOPES`] a cell; 0 at the border, where that is not
-    /// known.
+    /// Slopes around each cell, [`SLOPES`] per cell; 0 at the border, where they are unknown.
     pub(super) slopes: Vec<f32>,
-    /// Sums of their squares.
+    /// Summed-area table of the squared slopes.
     pub(super) energy: Sums,
-    /// Luma's two slopes at half the width and height, for large displacements.
+    /// Luma slopes at half resolution, for large displacements.
     pub(super) half: Vec<f32>,
-    /// Sums of their squares.
+    /// Summed-area table of their squares.
     pub(super) half_energy: Sums,
     brightness: f32,
 }
@@ -89,31 +88,31 @@ impl Thumbnail {
         (self.width / 2, self.height / 2)
     }
 
-    /// Mean of luma, in steps of 8 bits.
+    /// Mean luma, in 8-bit levels.
     pub(super) fn brightness(&self) -> f32 {
         self.brightness
     }
 
-    /// Mean absolute difference of luma, % of 8 bits.
+    /// Mean absolute difference of luma, in percent of the 8-bit range.
     pub(super) fn difference(&self, other: &Self) -> f64 {
         let pairs = self.levels[0].iter().zip(&other.levels[0]);
         let sum: f32 = pairs.map(|(a, b)| (a - b).abs()).sum();
         100.0 * f64::from(sum) / (255.0 * self.levels[0].len().max(1) as f64)
     }
 
-    /// Root mean square of the slopes of a cell, in steps of 8 bits.
+    /// Root mean square of the slopes, in 8-bit levels.
     pub(super) fn contrast(&self) -> f32 {
         let cells = (self.width * self.height).max(1) as f32;
         (self.energy.within(0, 0, self.width, self.height) / cells).sqrt()
     }
 }
 
-/// Sums over rectangles, each in constant time.
+/// A summed-area table: sums over rectangles in constant time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sums {
-    /// One more than there are columns.
+    /// Number of columns plus one.
     wide: usize,
-    /// Over all cells above and to the left; exact enough that differences are, too.
+    /// Sums over all cells above and to the left; `f64` keeps differences exact enough.
     sums: Vec<f64>,
 }
 
@@ -131,7 +130,7 @@ impl Sums {
         Self { wide, sums }
     }
 
-    /// Over the columns from `left` to before `right` and the rows from `top` to before `bottom`.
+    /// Sum over columns `left..right` and rows `top..bottom`.
     pub(super) fn within(&self, left: usize, top: usize, right: usize, bottom: usize) -> f32 {
         let at = |x: usize, y: usize| self.sums.get(y * self.wide + x).copied().unwrap_or(0.0);
         (at(right, bottom) - at(right, top) - at(left, bottom) + at(left, top)) as f32
@@ -142,24 +141,24 @@ fn mean(values: &[f32]) -> f32 {
     values.iter().sum::<f32>() / values.len().max(1) as f32
 }
 
-/// Samples of a frame, one plane after the other or interleaved.
+/// Samples of a frame, planar or interleaved.
 enum Samples<'a> {
     Eight(&'a [u8]),
     Sixteen(&'a [u16]),
 }
 
-/// A plane within the samples of a frame.
+/// A plane within the samples.
 #[derive(Clone, Copy)]
 struct Plane {
-    /// Where it starts, in samples.
+    /// Index of the first sample.
     start: usize,
     size: FrameSize,
-    /// From a sample to the next in its row.
+    /// Distance between samples of a row.
     step: usize,
 }
 
 impl Samples<'_> {
-    /// The mean of each of `grid`'s cells, in the samples' own steps.
+    /// Mean of each cell of `grid`, in sample units.
     fn cells(&self, plane: Plane, grid: FrameSize) -> Vec<f32> {
         match self {
             Self::Eight(samples) => cells(samples, plane, grid),
@@ -168,13 +167,13 @@ impl Samples<'_> {
     }
 }
 
-/// The mean of each cell of luma, and of chroma where there is any.
+/// Mean of each cell of luma and chroma.
 fn levels(frame: &Frame, grid: FrameSize) -> [Vec<f32>; PLANES] {
     let size = frame.size();
     let samples = match (frame.as_yuv8(), frame.as_yuv16(), frame.as_rgb8(), frame.as_rgb16()) {
         (Some(samples), ..) | (_, _, Some(samples), _) => Samples::Eight(samples),
         (_, Some(samples), ..) | (.., Some(samples)) => Samples::Sixteen(samples),
-        // Planes of floats are not what files hold.
+        // Planar floats, which no file contains.
         _ => match frame.converted(PixelFormat::Rgb16) {
             Ok(frame) => return levels(&frame, grid),
             Err(_) => return Default::default(),
@@ -235,7 +234,7 @@ fn cells<T: Copy + Into<u32>>(samples: &[T], plane: Plane, grid: FrameSize) -> V
             for (column, sum) in sums.iter_mut().enumerate() {
                 let (a, b) = span(column, width, grid.width);
                 let cell = row.get(a * step..(b * step).min(row.len())).unwrap_or_default();
-                // A row of a cell fits 32 bits: there are at most 2^15 samples of 16 bits.
+                // The sum over a row of a cell fits 32 bits: at most 2^15 samples of 16 bits.
                 let cell: u32 = match step {
                     1 => cell.iter().map(|v| (*v).into()).sum(),
                     _ => cell.iter().step_by(step).map(|v| (*v).into()).sum(),
@@ -257,7 +256,7 @@ fn span(column: usize, width: usize, cells: usize) -> (usize, usize) {
     (from, ((column + 1) * width / cells).max(from + 1))
 }
 
-/// Cells: columns and rows, each from the first to the one after the last.
+/// A rectangle of cells; `right` and `bottom` are exclusive.
 #[derive(Clone, Copy)]
 struct Window {
     left: usize,
@@ -266,14 +265,14 @@ struct Window {
     bottom: usize,
 }
 
-/// The picture without black bars around it. Their edge would be structure that every cut keeps.
+/// The picture without black bars, whose edges would be structure that survives every cut.
 fn lit(luma: &[f32], width: usize, height: usize) -> Window {
-    // In a dark picture black is darker.
+    // In a dark picture, black is darker.
     let black = (0.15 * mean(luma)).clamp(0.2 * BLACK, BLACK);
     let dark = |x: usize, y: usize| luma.get(y * width + x).is_none_or(|level| *level < black);
     let row = |y: &usize| (0..width).all(|x| dark(x, *y));
     let column = |x: &usize| (0..height).all(|y| dark(*x, y));
-    // The cells that a bar ends in are half of it.
+    // The cell that a bar ends in is part bar.
     let inside = |bar: usize| if bar > 0 { bar + 1 } else { 0 };
     let window = Window {
         left: inside((0..width).take_while(column).count()),
@@ -287,7 +286,7 @@ fn lit(luma: &[f32], width: usize, height: usize) -> Window {
     Window { left: 0, right: width, top: 0, bottom: height }
 }
 
-/// How levels change across and down around each cell; 0 outside of the window and at its border.
+/// Slopes around each cell; 0 outside the window and at its border.
 fn slopes(levels: &[Sums; PLANES], width: usize, height: usize, lit: Window) -> Vec<f32> {
     let mut slopes = vec![0.0; SLOPES * width * height];
     let unit = 1.0 / (REACH * (2 * ACROSS + 1)) as f32;
@@ -308,7 +307,7 @@ fn slopes(levels: &[Sums; PLANES], width: usize, height: usize, lit: Window) -> 
     slopes
 }
 
-/// Luma's slopes at half the width and height.
+/// Luma slopes at half resolution.
 fn halved(slopes: &[f32], width: usize, height: usize) -> Vec<f32> {
     let (w, h) = (width / 2, height / 2);
     let mut half = Vec::with_capacity(2 * w * h);

@@ -293,7 +293,7 @@ fn kept(identity: &str, output: &Facts, turned: Orientation) -> bool {
         }
         // 01:00:00:10 at 25 frames per second is :20 at 50.
         "timecode 01:00:00:10" => "timecode 01:00:00:20",
-        "sample_aspect_ratio is 4:3" if turned.swaps() => "sample_aspect_ratio is 3:4",
+        "sample_aspect_ratio is 4:3" if turned.swaps_dimensions() => "sample_aspect_ratio is 3:4",
         rotation if rotation.starts_with("rotation by") && turned != Orientation::IDENTITY => {
             return !output.keys().any(|key| key.starts_with("rotation by"));
         }
@@ -310,7 +310,7 @@ fn check(folder: &Path, file: &str, out: &Out<'_>) -> Vec<String> {
     let programs = Programs::find(None).unwrap();
     let source = probe(&programs, &folder.join(file)).unwrap();
     let stored = source.video.orientation.unwrap();
-    let turns = Target::of_container(out.container).unwrap().turns_pixels(stored);
+    let turns = Target::from_extension(out.container).unwrap().rotates_pixels(stored);
     let turned = if turns { stored } else { Orientation::IDENTITY };
     let size = turned.size(source.video.size);
     let mut clip = Clip::gray("yuv420p", size.width, size.height, 50);

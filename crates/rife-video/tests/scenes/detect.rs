@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rife_runtime::{Frame, PixelFormat};
-use rife_video::{Kind, Scenes};
+use rife_video::{PairKind, SceneDetector};
 
 /// What a detector found.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,16 +16,16 @@ pub struct Found {
 
 pub fn by_structure(frames: &[Frame]) -> Found {
     let frames: Vec<_> = frames.iter().cloned().map(Arc::new).collect();
-    let mut scenes = Scenes::new(Scenes::DEFAULT_CUT, 0.0);
+    let mut scenes = SceneDetector::new(SceneDetector::DEFAULT_CUT, 0.0);
     let mut found = Found { cuts: vec![], scores: vec![] };
     for (i, pair) in frames.windows(2).enumerate() {
         let ahead = |number: usize| {
-            assert!(number < Scenes::LOOK_AHEAD);
+            assert!(number < SceneDetector::LOOK_AHEAD);
             frames.get(i + 2 + number).cloned()
         };
-        let judgement = scenes.judge(&pair[0], &pair[1], ahead);
+        let judgement = scenes.classify(&pair[0], &pair[1], ahead);
         found.scores.push(judgement.score);
-        if judgement.kind == Kind::Cut {
+        if judgement.kind == PairKind::Cut {
             found.cuts.push(i);
         }
     }

@@ -107,7 +107,7 @@ pub struct Clip {
 impl Clip {
     /// Gray that grows lighter.
     pub fn gray(pix_fmt: &str, width: usize, height: usize, frames: u64) -> Self {
-        let raw = RawFormat::of_pix_fmt(pix_fmt, FrameSize::new(width, height)).unwrap();
+        let raw = RawFormat::from_pix_fmt(pix_fmt, FrameSize::new(width, height)).unwrap();
         let frame = |at: u64| match raw.depth {
             8 => vec![64 + at as u8; raw.frame_bytes()],
             depth => {
@@ -214,7 +214,7 @@ pub fn passed(
         let FrameSize { width, height } = clip.raw.size;
         let other = Clip::gray(&encoding.raw.pix_fmt(), width, height, 1);
         let mut nut =
-            NutWriter::new(child.stdin.take().unwrap(), &format.at_rate(encoding.rate), tick)
+            NutWriter::new(child.stdin.take().unwrap(), &format.with_rate(encoding.rate), tick)
                 .unwrap();
         for (frame, at) in frames.iter().zip(pts) {
             let frame = if encoding.raw == clip.raw { frame } else { &other.frames[0] };
@@ -231,8 +231,8 @@ pub fn passed(
     let source = out.original.map(|path| (path, probe(programs, path).unwrap()));
     let stored = source.as_ref().and_then(|(_, source)| source.video.orientation);
     let stored = stored.unwrap_or(Orientation::IDENTITY);
-    let target = Target::of_container(out.container);
-    let turns = target.is_some_and(|target| target.turns_pixels(stored));
+    let target = Target::from_extension(out.container);
+    let turns = target.is_some_and(|target| target.rotates_pixels(stored));
     let mux = Mux {
         list: &folder.join("list.txt"),
         original: source.as_ref().map(|(path, source)| (*path, source)),
@@ -240,7 +240,7 @@ pub fn passed(
         container: out.container,
         audio: !out.slow,
         others: !out.slow,
-        turned: if turns { stored } else { Orientation::IDENTITY },
+        applied_orientation: if turns { stored } else { Orientation::IDENTITY },
         size: clip.raw.size,
         reported: &encoding.lost,
         offset: Rational::from(0),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use rife_runtime::PixelFormat;
-use rife_video::{Colour, Expected, Planes, Playlists, Programs, Rational, RawFormat};
+use rife_video::{Colour, ContainerTiming, Planes, Playlists, Programs, Rational, RawFormat};
 
 use super::animation::{self, Animation};
 use super::images::ImageFolder;
@@ -100,7 +100,7 @@ fn open_with_ffmpeg(path: &Path, programs: &Programs, playlists: Playlists) -> R
     let colour = rife_video::effective_colour(video, &working);
     let pixel_format = rife_video::pixel_format(&working.raw, &colour);
     rife_video::check_complete(programs, path, &source)?;
-    let expected = Expected::of(&source, Rational::from(DEFAULT_RATE));
+    let expected = ContainerTiming::new(&source, Rational::from(DEFAULT_RATE));
     let variable_rate = expected.rate.is_none();
     Ok(Input {
         name: path.display().to_string(),
@@ -165,6 +165,9 @@ fn open_images(args: &InterpolateArgs, path: &Path) -> Result<Input> {
 /// Replaces the path of a temporary copy in an error with that of the original.
 fn rename_in_error(error: anyhow::Error, copy: &Path, original: &Path) -> anyhow::Error {
     match error.downcast::<rife_video::Error>() {
+        Ok(rife_video::Error::Playlist { path, demuxer }) if path == copy => {
+            rife_video::Error::Playlist { path: original.to_owned(), demuxer }.into()
+        }
         Ok(rife_video::Error::Unusable { path, why }) if path == copy => {
             rife_video::Error::Unusable { path: original.to_owned(), why }.into()
         }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rife_runtime::PixelFormat;
 use rife_video::{
-    Colour, Decoder, Expected, PipeSource, Programs, Rational, RawFormat, Source, VideoStream,
-    Wrapping,
+    Colour, ContainerTiming, Decoder, PipeFormat, PipeSource, Programs, Rational, RawFormat,
+    Source, VideoStream,
 };
 
 use super::images::ImageFolder;
@@ -49,7 +49,7 @@ pub(in crate::video) enum InputKind {
     /// A file that ffmpeg decodes.
     File { path: PathBuf, source: Box<rife_video::Probed>, working: rife_video::WorkingFormat },
     /// Y4M or raw video at the first frame; `None` once decoding has started.
-    Stream { reader: Option<Box<dyn BufRead + Send>>, wrapping: Wrapping },
+    Stream { reader: Option<Box<dyn BufRead + Send>>, wrapping: PipeFormat },
     /// A folder of images.
     Images(ImageFolder),
     /// An animated WebP; `None` once decoding has started.
@@ -67,8 +67,8 @@ impl Input {
             InputKind::File { path, source, working } => {
                 let programs = programs.context("ffmpeg was not located")?;
                 let command = rife_video::decode_command(programs, path, source, working);
-                let expected = Expected::of(source, Rational::from(DEFAULT_RATE));
-                let stream = VideoStream::of(programs, path, source);
+                let expected = ContainerTiming::new(source, Rational::from(DEFAULT_RATE));
+                let stream = VideoStream::new(programs, path, source);
                 Box::new(Decoder::start(command, Path::new(&self.name), expected, stream)?)
             }
             InputKind::Stream { reader, wrapping } => {

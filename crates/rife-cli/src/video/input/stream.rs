@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use rife_runtime::FrameSize;
-use rife_video::{Colour, Header, Planes, Rational, RawFormat, Wrapping};
+use rife_video::{Colour, PipeFormat, Planes, Rational, RawFormat, Y4mHeader};
 
 use super::opened::{DEFAULT_RATE, Input, InputKind};
 use crate::args::InterpolateArgs;
@@ -22,7 +22,7 @@ pub(super) fn open_y4m(
     name: &str,
     mut reader: Box<dyn BufRead + Send>,
 ) -> Result<Input> {
-    let header = Header::read(&mut reader).with_context(|| format!("cannot read {name}"))?;
+    let header = Y4mHeader::read(&mut reader).with_context(|| format!("cannot read {name}"))?;
     if header.interlaced {
         say("note: expect combing: the stream is interlaced and its fields are not separated");
     }
@@ -39,7 +39,7 @@ pub(super) fn open_y4m(
         variable_rate: false,
         frames: None,
         sample_aspect: header.sample_aspect,
-        kind: InputKind::Stream { reader: Some(reader), wrapping: Wrapping::Y4m },
+        kind: InputKind::Stream { reader: Some(reader), wrapping: PipeFormat::Y4m },
         _temporary_copy: None,
     })
 }
@@ -55,7 +55,7 @@ pub(super) fn open_raw(
     let raw = match pix_fmt {
         "rgb24" => RawFormat { size, planes: Planes::Gbr, depth: 8 },
         "rgb48le" => RawFormat { size, planes: Planes::Gbr, depth: 16 },
-        _ => match RawFormat::of_pix_fmt(pix_fmt, size) {
+        _ => match RawFormat::from_pix_fmt(pix_fmt, size) {
             Some(raw) if raw.planes != Planes::Gbr => raw,
             _ => bail!(
                 "unsupported --pix-fmt {pix_fmt:?}: expected gray, yuv420p, yuv422p, yuv444p, one \
@@ -89,7 +89,7 @@ pub(super) fn open_raw(
         variable_rate: false,
         frames: None,
         sample_aspect: None,
-        kind: InputKind::Stream { reader: Some(reader), wrapping: Wrapping::Raw },
+        kind: InputKind::Stream { reader: Some(reader), wrapping: PipeFormat::Raw },
         _temporary_copy: None,
     })
 }
@@ -101,7 +101,7 @@ pub(super) fn file_reader(file: File) -> Box<dyn BufRead + Send> {
 
 /// Standard input with a small buffer.
 pub(super) fn stdin_reader() -> Result<Box<dyn BufRead + Send>> {
-    rife_video::widen(std::io::stdin());
+    rife_video::enlarge_pipe(std::io::stdin());
     let stdin = stdio::stdin().context("standard input is closed")?;
     Ok(file_reader(stdin))
 }

@@ -1,96 +1,28 @@
-//! Turns frames upright, for outputs that cannot say that a player has to turn them.
+//! Rotates frames, for outputs that cannot store the rotation as metadata.
 
 use rife_runtime::{Chroma, Frame, FrameSize, PixelFormat, Siting, YuvFormat};
 
-use crate::pipeline::Sink;
-use crate::{Error, Rational, Result};
-
-/// One of the eight ways to turn and mirror a picture by right angles.
-///
-/// The point (x, y), y downwards, of the picture as it is stored goes to (a x + c y, b x + d y).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Orientation {
-    a: i8,
-    b: i8,
-    c: i8,
-    d: i8,
-}
+use crate::orientation::Orientation;
+use crate::stream::Sink;
+use crate::{Error, Result};
 
 impl Orientation {
-    /// Upright as it is stored.
-    pub const IDENTITY: Self = Self { a: 1, b: 0, c: 0, d: 1 };
-
-    /// The orientation of the upper left part of a display matrix; `None` for other angles,
-    /// scales and shears.
-    pub fn of_matrix([a, b, c, d]: [i64; 4]) -> Option<Self> {
-        let scale = a.unsigned_abs().max(b.unsigned_abs());
-        let unit = |value: i64| {
-            let size = value.unsigned_abs();
-            // Some writers round the sine and the cosine.
-            match (size <= scale / 64, size.abs_diff(scale) <= scale / 64) {
-                (true, _) => Some(0),
-                (_, true) => Some(value.signum() as i8),
-                _ => None,
-            }
-        };
-        let found = Self { a: unit(a)?, b: unit(b)?, c: unit(c)?, d: unit(d)? };
-        let whole =
-            scale > 0 && (found.a == 0) == (found.d == 0) && (found.b == 0) == (found.c == 0);
-        (whole && (found.a == 0) != (found.b == 0)).then_some(found)
-    }
-
-    /// The orientation of a rotation by degrees, counter-clockwise.
-    pub fn of_degrees(degrees: i32) -> Option<Self> {
-        let (cos, sin) = match degrees.rem_euclid(360) {
-            0 => (1, 0),
-            90 => (0, 1),
-            180 => (-1, 0),
-            270 => (0, -1),
-            _ => return None,
-        };
-        // Counter-clockwise to the eye, where y goes down.
-        Some(Self { a: cos, b: -sin, c: sin, d: cos })
-    }
-
-    /// Whether the picture is mirrored.
-    pub const fn mirrored(self) -> bool {
-        self.a * self.d - self.b * self.c < 0
-    }
-
-    /// Whether width and height change places.
-    pub const fn swaps(self) -> bool {
-        self.a == 0
-    }
-
-    /// The size of the turned picture.
-    pub const fn size(self, size: FrameSize) -> FrameSize {
-        match self.swaps() {
-            true => FrameSize::new(size.height, size.width),
-            false => size,
-        }
-    }
-
-    /// The width of a pixel over its height in the turned picture.
-    pub fn sample_aspect(self, aspect: Rational) -> Rational {
-        if self.swaps() { aspect.recip() } else { aspect }
-    }
-
-    /// A frame turned upright, in its own format. Luma and full chroma only move; chroma of less
-    /// resolution is interpolated where its samples come to lie elsewhere between those of luma.
+    /// Returns the frame rotated, in its own format. Luma, RGB and full-resolution chroma are
+    /// permuted; subsampled chroma is interpolated if its position relative to luma changes.
     ///
     /// # Errors
-    /// When the frame has floats for samples, or the size is not supported.
-    pub fn turn(self, frame: &Frame) -> Result<Frame> {
+    /// If the frame has float samples, or the size is not supported.
+    pub fn apply(self, frame: &Frame) -> Result<Frame> {
         let (from, to) = (frame.size(), self.size(frame.size()));
         Ok(match frame.format() {
             PixelFormat::Rgb8 => {
                 let pixels: &[[u8; 3]] = bytemuck::cast_slice(frame.as_rgb8().unwrap_or_default());
-                Frame::rgb8(to, self.moved(pixels, from).concat())?
+                Frame::rgb8(to, self.permuted(pixels, from).concat())?
             }
             PixelFormat::Rgb16 => {
                 let samples = frame.as_rgb16().unwrap_or_default();
                 let pixels: &[[u16; 3]] = bytemuck::cast_slice(samples);
-                Frame::rgb16(to, self.moved(pixels, from).concat())?
+                Frame::rgb16(to, self.permuted(pixels, from).concat())?
             }
             PixelFormat::Yuv(yuv) if yuv.depth == 8 => {
                 let samples = frame.as_yuv8().unwrap_or_default();
@@ -100,11 +32,11 @@ impl Orientation {
                 let samples = frame.as_yuv16().unwrap_or_default();
                 Frame::yuv16(to, yuv, self.yuv(samples, from, yuv, |value| value as u16))?
             }
-            other => return Err(Error::Refused(format!("cannot rotate frames of {other:?}"))),
+            other => return Err(Error::Refused(format!("cannot rotate {other:?} frames"))),
         })
     }
 
-    /// The planes of luma and chroma, turned.
+    /// Rotates the luma and chroma planes.
     fn yuv<T: Copy + Into<f32>>(
         self,
         samples: &[T],
@@ -113,25 +45,25 @@ impl Orientation {
         sample: impl Fn(f32) -> T,
     ) -> Vec<T> {
         let (luma, mut chroma) = samples.split_at(size.pixels().min(samples.len()));
-        let mut turned = self.moved(luma, size);
-        let (old, new) = (Grid::of(yuv, size), Grid::of(yuv, self.size(size)));
+        let mut turned = self.permuted(luma, size);
+        let (old, new) = (ChromaGrid::of(yuv, size), ChromaGrid::of(yuv, self.size(size)));
         while !chroma.is_empty() {
             let (plane, rest) = chroma.split_at((old.width * old.height).min(chroma.len()));
-            self.interpolated(plane, size, &old, &new, &sample, &mut turned);
+            self.resample(plane, size, &old, &new, &sample, &mut turned);
             chroma = rest;
         }
         turned
     }
 
-    /// A plane whose samples are where `new` has them, from one where they are as `old` has them.
-    fn interpolated<T: Copy + Into<f32>>(
+    /// Resamples a chroma plane from the positions of grid `old` to those of `new`.
+    fn resample<T: Copy + Into<f32>>(
         self,
         plane: &[T],
         size: FrameSize,
-        old: &Grid,
-        new: &Grid,
+        old: &ChromaGrid,
+        new: &ChromaGrid,
         sample: &impl Fn(f32) -> T,
-        turned: &mut Vec<T>,
+        out: &mut Vec<T>,
     ) {
         let to = self.size(size);
         let [a, b, c, d] = [self.a, self.b, self.c, self.d].map(f32::from);
@@ -148,8 +80,8 @@ impl Orientation {
             let lower = at(left, below) * (1.0 - x) + at(next, below) * x;
             upper * (1.0 - y) + lower * y
         };
-        // Where samples become fewer along an axis, two of them are averaged.
-        let along = if self.swaps() { (new.step.1, new.step.0) } else { new.step };
+        // If the resolution along an axis decreases, average two samples.
+        let along = if self.swaps_dimensions() { (new.step.1, new.step.0) } else { new.step };
         let spread = |old: f32, new: f32| if new > old { 0.5 } else { 0.0 };
         let (wide, high) = (spread(old.step.0, along.0), spread(old.step.1, along.1));
         for j in 0..new.height {
@@ -159,21 +91,21 @@ impl Orientation {
                 let u = (a * x + b * y - old.offset.0) / old.step.0;
                 let v = (c * x + d * y - old.offset.1) / old.step.1;
                 let mean = 0.5 * (between(u - wide, v - high) + between(u + wide, v + high));
-                turned.push(sample((mean + 0.5).floor()));
+                out.push(sample((mean + 0.5).floor()));
             }
         }
     }
 
-    /// A plane whose samples or pixels only move.
-    fn moved<T: Copy>(self, plane: &[T], size: FrameSize) -> Vec<T> {
+    /// Rotates a plane whose samples are only permuted.
+    fn permuted<T: Copy>(self, plane: &[T], size: FrameSize) -> Vec<T> {
         let mut turned = Vec::with_capacity(plane.len());
         self.plane(plane, size.width, size.height, &mut turned);
         turned
     }
 
-    fn plane<T: Copy>(self, plane: &[T], width: usize, height: usize, turned: &mut Vec<T>) {
+    fn plane<T: Copy>(self, plane: &[T], width: usize, height: usize, out: &mut Vec<T>) {
         let to = self.size(FrameSize::new(width, height));
-        // The matrix is its own inverse when it is transposed.
+        // The inverse of the matrix is its transpose.
         let stride = width as isize;
         let along = isize::from(self.a) + isize::from(self.c) * stride;
         let down = isize::from(self.b) + isize::from(self.d) * stride;
@@ -183,37 +115,22 @@ impl Orientation {
         for y in 0..to.height as isize {
             let row = first + y * down;
             let samples = (0..to.width as isize).map(|x| row + x * along);
-            turned.extend(samples.filter_map(|at| plane.get(usize::try_from(at).ok()?).copied()));
+            out.extend(samples.filter_map(|at| plane.get(usize::try_from(at).ok()?).copied()));
         }
     }
 }
 
-impl std::fmt::Display for Orientation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match (self.a, self.b, self.c, self.d) {
-            (1, ..) if !self.mirrored() => "none",
-            (1, ..) => "vertical flip",
-            (-1, ..) if !self.mirrored() => "180 degrees",
-            (-1, ..) => "horizontal flip",
-            (_, -1, 1, _) => "90 degrees counter-clockwise",
-            (_, 1, -1, _) => "90 degrees clockwise",
-            (_, 1, ..) => "transposition",
-            _ => "transposition across the other diagonal",
-        })
-    }
-}
-
-/// Where the samples of a plane of chroma lie among those of luma.
-struct Grid {
+/// Positions of the samples of a chroma plane, relative to luma.
+struct ChromaGrid {
     width: usize,
     height: usize,
-    /// Samples of luma from one to the next, across and down.
+    /// Distance between samples, in luma samples.
     step: (f32, f32),
-    /// Where the first lies, in samples of luma from the first of these.
+    /// Position of the first sample, in luma samples.
     offset: (f32, f32),
 }
 
-impl Grid {
+impl ChromaGrid {
     fn of(yuv: YuvFormat, size: FrameSize) -> Self {
         let FrameSize { width, height, .. } = size;
         let left = match yuv.siting {
@@ -247,19 +164,19 @@ impl Grid {
     }
 }
 
-/// A sink that gets every frame turned upright.
-pub struct Turned<'a> {
-    /// Where the frames go.
-    pub to: &'a mut dyn Sink,
-    /// How they are turned.
-    pub by: Orientation,
+/// A sink that rotates every frame.
+pub struct RotatingSink<'a> {
+    /// Receives the rotated frames.
+    pub sink: &'a mut dyn Sink,
+    /// The rotation to apply.
+    pub orientation: Orientation,
 }
 
-impl Sink for Turned<'_> {
+impl Sink for RotatingSink<'_> {
     fn put(&mut self, number: i64, ticks: i64, frame: &Frame, left: &Frame) -> Result<()> {
-        let frame = self.by.turn(frame)?;
-        let left = self.by.turn(left)?;
-        self.to.put(number, ticks, &frame, &left)
+        let frame = self.orientation.apply(frame)?;
+        let left = self.orientation.apply(left)?;
+        self.sink.put(number, ticks, &frame, &left)
     }
 }
 
@@ -284,14 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn every_orientation_moves_each_pixel_where_its_matrix_says() {
+    fn every_orientation_maps_pixels_by_its_matrix() {
         let size = FrameSize::new(3, 2);
         let pixel = |x: usize, y: usize| [x as u8, y as u8, 7];
         let pixels = (0..2).flat_map(|y| (0..3).flat_map(move |x| pixel(x, y)));
         let frame = Frame::rgb8(size, pixels.collect()).unwrap();
         for [a, b, c, d] in ALL {
-            let by = Orientation::of_matrix([a, b, c, d].map(|v| v * 65536)).unwrap();
-            let turned = by.turn(&frame).unwrap();
+            let by = Orientation::from_matrix([a, b, c, d].map(|v| v * 65536)).unwrap();
+            let turned = by.apply(&frame).unwrap();
             let to = turned.size();
             assert_eq!(to, by.size(size));
             let samples = turned.as_rgb8().unwrap();
@@ -308,23 +225,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn degrees_and_matrices_agree() {
-        // As ffprobe reports a phone's upright video: -90 degrees, clockwise.
-        let clockwise = Orientation::of_degrees(-90).unwrap();
-        assert_eq!(Some(clockwise), Orientation::of_matrix([0, 65536, -65536, 0]));
-        assert_eq!(clockwise.to_string(), "90 degrees clockwise");
-        assert_eq!(Orientation::of_degrees(0), Some(Orientation::IDENTITY));
-        assert_eq!(Orientation::of_degrees(45), None);
-        assert_eq!(Orientation::of_matrix([46341, 46341, -46341, 46341]), None);
-        assert_eq!(Orientation::of_matrix([0, 0, 0, 0]), None);
-        assert!(Orientation::of_matrix([-65536, 0, 0, 65536]).unwrap().mirrored());
-    }
-
-    /// A frame whose luma and chroma grow evenly to the right and downwards, so that every sample
-    /// between two others is known.
+    /// A frame with linear gradients in luma and chroma, so that interpolated values are known.
     fn ramp(size: FrameSize, yuv: YuvFormat) -> Frame {
-        let grid = Grid::of(yuv, size);
+        let grid = ChromaGrid::of(yuv, size);
         let luma = (0..size.height).flat_map(|y| (0..size.width).map(move |x| 40 + 4 * x + 6 * y));
         let mut samples: Vec<u8> = luma.map(|value| value as u8).collect();
         for base in [60.0, 100.0] {
@@ -338,22 +241,22 @@ mod tests {
     }
 
     #[test]
-    fn chroma_stays_where_the_colour_is_in_every_format() {
+    fn rotated_chroma_stays_aligned_with_luma() {
         for chroma in [Chroma::Yuv420, Chroma::Yuv422, Chroma::Yuv444] {
             for siting in [Siting::Left, Siting::Center, Siting::TopLeft] {
                 let (size, format) = (FrameSize::new(12, 8), yuv(chroma, siting));
                 let frame = ramp(size, format);
                 for matrix in ALL {
-                    let by = Orientation::of_matrix(matrix).unwrap();
-                    let turned = by.turn(&frame).unwrap();
+                    let by = Orientation::from_matrix(matrix).unwrap();
+                    let turned = by.apply(&frame).unwrap();
                     assert_eq!(turned.format(), frame.format());
                     let samples = turned.as_yuv8().unwrap();
                     let to = by.size(size);
-                    let grid = Grid::of(format, to);
+                    let grid = ChromaGrid::of(format, to);
                     let [a, b, c, d] = matrix.map(|value| value as f32);
                     let right = if a + c < 0.0 { to.width as f32 - 1.0 } else { 0.0 };
                     let bottom = if b + d < 0.0 { to.height as f32 - 1.0 } else { 0.0 };
-                    // At the border there is nothing to interpolate with.
+                    // There is nothing to interpolate with at the border.
                     for j in 1..grid.height - 1 {
                         for i in 1..grid.width - 1 {
                             let x = i as f32 * grid.step.0 + grid.offset.0 - right;
@@ -370,9 +273,9 @@ mod tests {
     }
 
     #[test]
-    fn samples_that_only_move_are_not_changed() {
-        let half = Orientation::of_degrees(180).unwrap();
-        let quarter = Orientation::of_degrees(90).unwrap();
+    fn permuted_samples_are_unchanged() {
+        let half = Orientation::from_degrees(180).unwrap();
+        let quarter = Orientation::from_degrees(90).unwrap();
         for (by, chroma, siting) in [
             (quarter, Chroma::Yuv444, Siting::Left),
             (quarter, Chroma::Yuv420, Siting::Center),
@@ -380,30 +283,30 @@ mod tests {
         ] {
             let format = yuv(chroma, siting);
             let size = FrameSize::new(6, 4);
-            let chroma = Grid::of(format, size);
+            let chroma = ChromaGrid::of(format, size);
             let bytes = size.pixels() + 2 * chroma.width * chroma.height;
-            // Extreme values next to each other, which every rounding and filter would change.
+            // Neighbouring extremes, which any rounding or filter would change.
             let samples: Vec<u8> = (0..bytes).map(|at| (at * 151 % 256) as u8).collect();
             let frame = Frame::yuv8(size, format, samples).unwrap();
-            let turned = by.turn(&frame).unwrap();
+            let turned = by.apply(&frame).unwrap();
             let mut sorted = turned.as_yuv8().unwrap().to_vec();
             let mut before = frame.as_yuv8().unwrap().to_vec();
             sorted.sort_unstable();
             before.sort_unstable();
             assert_eq!(sorted, before, "{by} of {format:?}");
-            // Four quarters, or two halves, are none.
+            // Four quarter turns, or two half turns, are the identity.
             let turns = if by == quarter { 3 } else { 1 };
-            let back = (0..turns).fold(turned, |frame, _| by.turn(&frame).unwrap());
+            let back = (0..turns).fold(turned, |frame, _| by.apply(&frame).unwrap());
             assert_eq!(back, frame, "{by} of {format:?}");
         }
     }
 
     #[test]
-    fn odd_sizes_are_turned() {
+    fn odd_sizes_are_rotated() {
         let (size, format) = (FrameSize::new(7, 5), yuv(Chroma::Yuv420, Siting::Left));
         for matrix in ALL {
-            let by = Orientation::of_matrix(matrix).unwrap();
-            let turned = by.turn(&ramp(size, format)).unwrap();
+            let by = Orientation::from_matrix(matrix).unwrap();
+            let turned = by.apply(&ramp(size, format)).unwrap();
             assert_eq!(turned.size(), by.size(size), "{by}");
         }
     }

@@ -1,16 +1,17 @@
-//! How an encoder is told what is wanted of it: each has words of its own.
+//! Arguments of the encoders: quality, colour properties and HDR metadata. Each encoder has its
+//! own options.
 
 use std::ops::RangeInclusive;
 
 use rife_runtime::FrameSize;
 
-use crate::ffmpeg::encoder::EncodingRequest;
-use crate::ffmpeg::probe::{Hdr, MasteringDisplay};
-use crate::ffmpeg::table::Feature;
-use crate::{Colour, Error, Planes, Result};
+use crate::ffmpeg::encoding::EncodingRequest;
+use crate::ffmpeg::feature::Feature;
+use crate::ffmpeg::hdr::{Hdr, MasteringDisplay};
+use crate::{Colour, Error, Planes, RawFormat, Result};
 
-/// The kind of device that frames are uploaded to before this encoder takes them.
-pub(super) fn uploads_to(encoder: &str) -> Option<&'static str> {
+/// The device type that frames must be uploaded to for this encoder.
+pub(super) fn upload_device(encoder: &str) -> Option<&'static str> {
     match encoder.rsplit_once('_') {
         Some((_, "vaapi")) => Some("vaapi"),
         Some((_, "vulkan")) => Some("vulkan"),
@@ -18,7 +19,7 @@ pub(super) fn uploads_to(encoder: &str) -> Option<&'static str> {
     }
 }
 
-/// Quality values that an encoder accepts. Encoders clip others, or fail on the first frame.
+/// Valid quality values of an encoder. Encoders clip others, or fail at the first frame.
 fn quality_range(encoder: &str) -> RangeInclusive<f64> {
     let hardware = encoder.rsplit_once('_').map_or("", |(_, kind)| kind);
     let av1 = encoder.starts_with("av1");
@@ -33,7 +34,7 @@ fn quality_range(encoder: &str) -> RangeInclusive<f64> {
             "amf" if !av1 => 0.0..=51.0,
             "vaapi" | "vulkan" if !av1 => 0.0..=52.0,
             "videotoolbox" => 1.0..=100.0,
-            // Of librav1e and of AV1 in hardware; of others ffmpeg knows.
+            // For librav1e and AV1 in hardware; ffmpeg checks others itself.
             _ => 0.0..=255.0,
         },
     }
@@ -51,8 +52,8 @@ fn check_quality(encoder: &str, quality: f64) -> Result<()> {
     )))
 }
 
-/// Words for quality and speed.
-pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Vec<String>> {
+/// Arguments for quality and speed.
+pub(super) fn quality_args(encoder: &str, request: &EncodingRequest<'_>) -> Result<Vec<String>> {
     let mut args: Vec<String> = Vec::new();
     let mut add = |key: &str, value: String| args.extend([key.to_owned(), value]);
     let crf = |default: f64| {
@@ -65,23 +66,23 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
         check_quality(encoder, crf)?;
     }
     let hardware = encoder.rsplit_once('_').map_or("", |(_, kind)| kind);
-    let slow_or_fast = !matches!(encoder, "ffv1" | "mpeg4" | "mjpeg" | "libopenh264")
+    let has_preset = !matches!(encoder, "ffv1" | "mpeg4" | "mjpeg" | "libopenh264")
         && !matches!(hardware, "videotoolbox" | "vaapi" | "vulkan" | "v4l2m2m");
-    if request.preset.is_some() && !slow_or_fast {
-        return refused("--preset");
+    if request.preset.is_some() && !has_preset {
+        return refused("presets");
     }
     match encoder {
         "libx264" | "libx264rgb" => {
             add("-crf", crf(17.0));
             add("-preset", preset("medium"));
-            // Looking ahead in a thread of its own it made another file of the same frames in one
-            // run of twenty, on a busy machine: a job that goes on has to make the same.
+            // With a separate lookahead thread, x264 wrote a different file for the same frames in
+            // one run of twenty on a busy machine. A resumed job must reproduce the output.
             add("-x264-params", "sync-lookahead=0".into());
         }
         "libx265" => {
             add("-crf", crf(18.0));
             add("-preset", preset("medium"));
-            // It talks past ffmpeg: what it says is an error only where it is one.
+            // x265 logs to standard error directly, where any output counts as an error.
             add("-x265-params", "log-level=error".into());
         }
         "libsvtav1" => {
@@ -100,17 +101,17 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
         }
         "libopenh264" => {
             if request.crf.is_some() {
-                return refused("--crf: --encoder-args '-b:v 8M' gives its rate");
+                return refused("CRF; set a bitrate instead (-b:v 8M)");
             }
-            // Its own default is 2 Mbit/s, whatever the size.
+            // The default is 2 Mbit/s, whatever the size.
             let bits = request.rate * request.raw.size.pixels() as i64 / 5;
             add("-b:v", bits.to_integer().to_string());
         }
         "ffv1" => {
             if request.crf.is_some() {
-                return refused("--crf: it is lossless");
+                return refused("CRF: it is lossless");
             }
-            // In slices ffmpeg 7.0 changes samples of odd sizes.
+            // With slices, ffmpeg 7.0 changes samples of odd sizes.
             let FrameSize { width, height } = request.raw.size;
             if width % 2 == 0 && height % 2 == 0 {
                 add("-level", "3".into());
@@ -119,16 +120,16 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
         }
         "prores_ks" => {
             if request.crf.is_some() {
-                return refused("--crf: --preset names its profile (0 to 5)");
+                return refused("CRF; its presets are profiles (0 to 5)");
             }
-            let fine = request.raw.planes == Planes::Yuv444;
-            add("-profile:v", preset(if fine { "4" } else { "3" }));
+            let full_chroma = request.raw.planes == Planes::Yuv444;
+            add("-profile:v", preset(if full_chroma { "4" } else { "3" }));
             add("-vendor", "apl0".into());
         }
         "mpeg4" => add("-q:v", crf(2.0)),
         "mjpeg" => {
             add("-q:v", crf(2.0));
-            // Newer releases take limited range only from who knows that it is unusual.
+            // Newer releases require this for limited range.
             add("-strict", "unofficial".into());
         }
         _ if hardware == "nvenc" => {
@@ -161,8 +162,46 @@ pub(super) fn quality(encoder: &str, request: &EncodingRequest<'_>) -> Result<Ve
     Ok(args)
 }
 
-/// Words for high dynamic range. What there are none for is reported as lost.
-pub(super) fn hdr(
+/// Arguments that state the colour properties, for the encoder and for the frames it receives.
+pub(super) fn colour_args(
+    raw: &RawFormat,
+    colour: &Colour,
+    upload: Option<(&str, &str)>,
+) -> Vec<String> {
+    let mut args = Vec::new();
+    let mut set = Vec::new();
+    // RGB has neither a matrix nor a chroma location.
+    let yuv = raw.planes != Planes::Gbr;
+    let options = [
+        ("-color_range", "range", yuv.then_some(colour.range.as_ref()).flatten()),
+        // Without luma the matrix is `gbr`, which is not a YUV matrix.
+        ("-colorspace", "colorspace", colour.matrix.as_ref().filter(|m| yuv && *m != "gbr")),
+        ("-color_primaries", "color_primaries", colour.primaries.as_ref()),
+        ("-color_trc", "color_trc", colour.transfer.as_ref()),
+    ];
+    for (option, parameter, word) in options {
+        let Some(word) = word else { continue };
+        args.extend([option.to_owned(), option_value(option, word)]);
+        set.push(format!("{parameter}={word}"));
+    }
+    if let Some(place) = colour.chroma_location.as_ref().filter(|_| raw.planes == Planes::Yuv420) {
+        args.extend(["-chroma_sample_location".into(), place.clone()]);
+    }
+    let set = (!set.is_empty()).then(|| format!("setparams={}", set.join(":")));
+    let upload = upload.map(|(device, pix_fmt)| {
+        args.extend(["-init_hw_device".into(), format!("{device}=hw")]);
+        args.extend(["-filter_hw_device".into(), "hw".into()]);
+        format!("format={pix_fmt},hwupload")
+    });
+    let filters: Vec<String> = set.into_iter().chain(upload).collect();
+    if !filters.is_empty() {
+        args.extend(["-vf".into(), filters.join(",")]);
+    }
+    args
+}
+
+/// Arguments for HDR metadata. Metadata that the encoder cannot write is reported as lost.
+pub(super) fn hdr_args(
     encoder: &str,
     hdr: &Hdr,
     colour: &Colour,
@@ -171,9 +210,9 @@ pub(super) fn hdr(
 ) -> Vec<String> {
     if let Some(profile) = hdr.dolby_vision {
         let what = match profile {
-            // Its colours are a matrix of its own, that nothing else undoes.
-            5 => "without it the colours of this profile are wrong: convert the video first",
-            _ => "what remains is what other players show",
+            // Profile 5 uses its own colour matrix, which only a Dolby Vision player can undo.
+            5 => "the colours of this profile are wrong without it; convert the video first",
+            _ => "the output looks as in a player without Dolby Vision",
         };
         notes.push(format!("lost: Dolby Vision metadata (profile {profile}) - {what}"));
         lost.push(Feature::DolbyVision);
@@ -182,34 +221,37 @@ pub(super) fn hdr(
     if hdr.mastering.is_none() && light.is_none() {
         return Vec::new();
     }
-    let (option, display, levels, whole) = match encoder {
+    let (option, display, levels, integers) = match encoder {
         "libx265" => ("-x265-params", "master-display", "max-cll", true),
         "libx264" => ("-x264-params", "mastering-display", "cll", true),
         "libsvtav1" => ("-svtav1-params", "mastering-display", "content-light", false),
         _ => {
             notes.push(format!(
-                "lost: mastering display and light levels - {encoder} cannot write them; \
-                 --codec h265 keeps them"
+                "lost: mastering display and light levels - {encoder} cannot write them, \
+                 libx265 can"
             ));
             lost.extend([Feature::Mastering, Feature::LightLevels]);
             return Vec::new();
         }
     };
-    let mut words = Vec::new();
+    let mut params = Vec::new();
     if encoder == "libx265" {
-        words.push("repeat-headers=1".to_owned());
+        params.push("repeat-headers=1".to_owned());
         if colour.transfer.as_deref() == Some("smpte2084") {
-            words.push("hdr10-opt=1".into());
+            params.push("hdr10-opt=1".into());
         }
     }
-    words.extend(hdr.mastering.map(|at| format!("{display}={}", mastering(&at, whole))));
-    words.extend(light.map(|(most, average)| format!("{levels}={most},{average}")));
-    vec![option.to_owned(), words.join(":")]
+    params.extend(
+        hdr.mastering.map(|at| format!("{display}={}", mastering_display_param(&at, integers))),
+    );
+    params.extend(light.map(|(most, average)| format!("{levels}={most},{average}")));
+    vec![option.to_owned(), params.join(":")]
 }
 
-/// `G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`, in steps of 0.00002 and 0.0001 cd/m², or as they are.
-fn mastering(display: &MasteringDisplay, whole: bool) -> String {
-    let scaled = |value: f64, scale: f64| match whole {
+/// `G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`, as integers in units of 0.00002 and 0.0001 cd/m², or as
+/// decimals.
+fn mastering_display_param(display: &MasteringDisplay, integers: bool) -> String {
+    let scaled = |value: f64, scale: f64| match integers {
         true => format!("{:.0}", value * scale),
         false => format!("{value:.5}"),
     };
@@ -220,8 +262,9 @@ fn mastering(display: &MasteringDisplay, whole: bool) -> String {
     format!("G{green}B{blue}R{red}WP{white}L({high},{low})")
 }
 
-/// A word of ffprobe's as an option takes it: they differ for two transfer characteristics.
-pub(super) fn option_word(option: &str, word: &str) -> String {
+/// Translates ffprobe's name of a colour property to that of an option. Two transfer
+/// characteristics differ.
+pub(super) fn option_value(option: &str, word: &str) -> String {
     match (option.starts_with("-color_trc"), word) {
         (true, "bt470m") => "gamma22".into(),
         (true, "bt470bg") => "gamma28".into(),
@@ -229,8 +272,7 @@ pub(super) fn option_word(option: &str, word: &str) -> String {
     }
 }
 
-/// Joins what is said twice by the options that hold an encoder's own parameters: ffmpeg would
-/// forget all but the last.
+/// Joins repeated encoder parameter options, since ffmpeg only uses the last one.
 pub(super) fn join_parameters(args: &mut Vec<String>) {
     for option in ["-x264-params", "-x265-params", "-svtav1-params"] {
         let is = |arg: &String| arg == option || *arg == format!("{option}:v");
@@ -293,23 +335,26 @@ mod tests {
     }
 
     #[test]
-    fn mastering_displays_are_said_in_each_encoders_units() {
+    fn mastering_display_uses_the_units_of_the_encoder() {
         let display = MasteringDisplay {
             primaries: [[0.68, 0.32], [0.265, 0.69], [0.15, 0.06], [0.3127, 0.329]],
             luminance: [0.0001, 1000.0],
         };
         assert_eq!(
-            mastering(&display, true),
+            mastering_display_param(&display, true),
             "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
         );
-        assert!(mastering(&display, false).ends_with("WP(0.31270,0.32900)L(1000.00000,0.00010)"));
+        assert!(
+            mastering_display_param(&display, false)
+                .ends_with("WP(0.31270,0.32900)L(1000.00000,0.00010)")
+        );
     }
 
     #[test]
-    fn transfers_have_the_names_that_options_know() {
-        assert_eq!(option_word("-color_trc", "bt470bg"), "gamma28");
-        assert_eq!(option_word("-color_trc:v:0", "bt470m"), "gamma22");
-        assert_eq!(option_word("-color_primaries", "bt470bg"), "bt470bg");
-        assert_eq!(option_word("-color_trc", "bt709"), "bt709");
+    fn transfer_names_are_translated_for_options() {
+        assert_eq!(option_value("-color_trc", "bt470bg"), "gamma28");
+        assert_eq!(option_value("-color_trc:v:0", "bt470m"), "gamma22");
+        assert_eq!(option_value("-color_primaries", "bt470bg"), "bt470bg");
+        assert_eq!(option_value("-color_trc", "bt709"), "bt709");
     }
 }

@@ -1,0 +1,113 @@
+//! The decoder command, and the log messages that it prints.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::Rational;
+use crate::ffmpeg::media::Probed;
+use crate::ffmpeg::programs::{self, Programs};
+use crate::ffmpeg::working_format::WorkingFormat;
+
+/// The decoder command: raw frames on standard output, and their times in the log.
+pub fn decode_command(
+    programs: &Programs,
+    path: &Path,
+    source: &Probed,
+    working: &WorkingFormat,
+) -> Command {
+    let mut command = Command::new(&programs.ffmpeg);
+    command
+        .args(["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"])
+        // Continue however much of a damaged file is lost.
+        .args(["-max_error_rate", "1"])
+        // Rotation is handled separately.
+        .arg("-noautorotate");
+    source.access.limit(&mut command).arg("-i").arg(programs::file(path));
+    command
+        .args(["-map", &format!("0:{}", source.video.index)])
+        .args(programs.passthrough())
+        .args(["-vf", "showinfo=checksum=0"])
+        // In video of variable rate, frames may be closer than the average rate suggests.
+        .args(["-enc_time_base", if programs.version >= (7, 0) { "demux" } else { "-1" }])
+        .args(["-sws_flags", "accurate_rnd+full_chroma_int+bitexact"])
+        .args(["-f", "rawvideo", "-pix_fmt", &working.pix_fmt, "pipe:1"]);
+    select_timing_streams(&mut command, 0, source);
+    command
+}
+
+/// See [`Probed::timing_streams`].
+pub(super) fn select_timing_streams(command: &mut Command, input: usize, source: &Probed) {
+    let streams = source.timing_streams();
+    if streams.is_empty() {
+        return;
+    }
+    for stream in streams {
+        command.args(["-map", &format!("{input}:{stream}")]);
+    }
+    command.args(["-c", "copy", "-f", "null", "-"]);
+}
+
+/// A log message of the showinfo filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShowInfo {
+    /// Length of a tick from now on, in s.
+    TimeBase(Rational),
+    /// The next frame.
+    Frame {
+        /// Presentation time, in ticks; `None` if the container does not state it.
+        pts: Option<i64>,
+        /// Duration, in ticks; `None` if the container does not state it.
+        duration: Option<i64>,
+    },
+}
+
+/// Parses a log message; `None` if it is not from showinfo.
+pub fn parse_showinfo(line: &str) -> Option<ShowInfo> {
+    if !line.contains("showinfo") {
+        return None;
+    }
+    if let Some((_, base)) = line.split_once("config in time_base: ") {
+        let (a, b) = base.split(',').next()?.split_once('/')?;
+        let (a, b): (i64, i64) = (a.trim().parse().ok()?, b.trim().parse().ok()?);
+        return (a > 0 && b > 0).then(|| ShowInfo::TimeBase(Rational::new(a, b)));
+    }
+    // "n:   0 pts:    512 pts_time:0.04    duration:    512 …"
+    let after = |key: &str| {
+        let (_, rest) = line.split_once(key)?;
+        rest.split_whitespace().next()
+    };
+    after("] n:").or_else(|| after(" n:"))?;
+    let pts = after(" pts:")?.parse().ok();
+    let duration = after(" duration:").and_then(|text| text.parse().ok());
+    Some(ShowInfo::Frame { pts, duration })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn showinfo_of_every_release_is_parsed() {
+        let head = "[Parsed_showinfo_0 @ 0x55bb8e6b8700] [info] ";
+        let parse = |text: &str| parse_showinfo(&format!("{head}{text}"));
+        assert_eq!(
+            parse("config in time_base: 1/12800, frame_rate: 25/1"),
+            Some(ShowInfo::TimeBase(Rational::new(1, 12800)))
+        );
+        assert_eq!(
+            parse("n:   1 pts:    512 pts_time:0.04    pos:     9633 fmt:yuv420p sar:1/1"),
+            Some(ShowInfo::Frame { pts: Some(512), duration: None })
+        );
+        assert_eq!(
+            parse("n:   1 pts:   -512 pts_time:-0.04   duration:    512 duration_time:0.04"),
+            Some(ShowInfo::Frame { pts: Some(-512), duration: Some(512) })
+        );
+        assert_eq!(
+            parse("n:   1 pts:    NOPTS pts_time:NOPTS"),
+            Some(ShowInfo::Frame { pts: None, duration: None })
+        );
+        assert_eq!(parse("color_range:unknown color_space:unknown"), None);
+        assert_eq!(parse("config out time_base: 0/0, frame_rate: 0/0"), None);
+        assert_eq!(parse_showinfo("[h264 @ 0x1] [error] n: 5 pts: 6"), None);
+    }
+}
