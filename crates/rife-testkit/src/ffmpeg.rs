@@ -106,18 +106,18 @@ pub fn clips(commands: &[&str]) -> TempDir {
     clips_from(&[], commands)
 }
 
-/// Like [`clips`], with text files that the commands read.
+/// Like [`clips`], with files that the commands read: their names and contents.
 ///
 /// # Panics
 /// When ffmpeg fails.
-pub fn clips_from(texts: &[(&str, &str)], commands: &[&str]) -> TempDir {
+pub fn clips_from(inputs: &[(&str, &[u8])], commands: &[&str]) -> TempDir {
     let write = |dir: &Path, name: &str, content: &[u8]| {
         fs::write(dir.join(name), content).unwrap_or_else(|e| panic!("cannot write {name}: {e}"));
     };
-    let files = cached(format!("{texts:?} {commands:?}"), || {
+    let files = cached(format!("{inputs:?} {commands:?}"), || {
         let dir = temporary_dir();
-        for (name, text) in texts {
-            write(dir.path(), name, text.as_bytes());
+        for (name, content) in inputs {
+            write(dir.path(), name, content);
         }
         for command in commands {
             ffmpeg(dir.path(), command);
@@ -141,10 +141,10 @@ pub fn film(extension: &str) -> TempDir {
     let subtitles = if extension == "mkv" { "srt" } else { "mov_text" };
     clips_from(
         &[
-            ("s.srt", "1\n00:00:00,100 --> 00:00:01,000\nhello\n"),
+            ("s.srt", b"1\n00:00:00,100 --> 00:00:01,000\nhello\n"),
             (
                 "m.txt",
-                ";FFMETADATA1\ntitle=A film\n\
+                b";FFMETADATA1\ntitle=A film\n\
                  [CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=600\ntitle=One\n\
                  [CHAPTER]\nTIMEBASE=1/1000\nSTART=600\nEND=1200\ntitle=Two\n",
             ),
@@ -232,7 +232,8 @@ impl Media {
     /// When there is none.
     pub fn entry(&self, specifier: &str, key: &str) -> String {
         let first = self.entries(specifier, key).into_iter().next();
-        first.unwrap_or_else(|| panic!("no {key} in stream {specifier}: {:?}", self.list("streams")))
+        first
+            .unwrap_or_else(|| panic!("no {key} in stream {specifier}: {:?}", self.list("streams")))
     }
 
     /// A tag of a stream, if it has it.
@@ -249,7 +250,10 @@ impl Media {
 
     /// Titles of the chapters.
     pub fn chapter_titles(&self) -> Vec<&str> {
-        self.list("chapters").iter().filter_map(|chapter| chapter["tags"]["title"].as_str()).collect()
+        self.list("chapters")
+            .iter()
+            .filter_map(|chapter| chapter["tags"]["title"].as_str())
+            .collect()
     }
 
     /// The title of the file, if it has one.

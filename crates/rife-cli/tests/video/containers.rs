@@ -87,8 +87,7 @@ fn incomplete_and_invalid_videos_are_refused() {
 fn dry_run_prints_the_plan_and_writes_nothing() {
     let folder = clips(&["-f lavfi -i testsrc2=s=64x48:r=25:d=1 -c:v libx264 in.mp4"]);
     let dir = folder.path();
-    let output =
-        interpolate(dir, "in.mp4 -o out.mp4 --fps 60 --dry-run").output().unwrap();
+    let output = interpolate(dir, "in.mp4 -o out.mp4 --fps 60 --dry-run").output().unwrap();
     let plan = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
     for part in [

@@ -7,9 +7,7 @@ use std::process::Command;
 
 use rife_testkit::ffmpeg::fps_mode_option;
 
-use crate::support::{
-    Media, clips, fail_with, ffmpeg, frame_hashes, interpolate, names, succeed,
-};
+use crate::support::{Media, clips, fail_with, ffmpeg, frame_hashes, interpolate, names, succeed};
 
 /// Which packets of a stream are damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

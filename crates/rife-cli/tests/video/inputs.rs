@@ -143,10 +143,7 @@ fn animated_images_are_videos() {
     }
     // Every second frame is a source frame, up to the rounding when frames of a WebP are blended.
     let pixels = |file: &str| {
-        ffmpeg(
-            dir,
-            &format!("-i {file} -fps_mode passthrough -pix_fmt rgb24 -f rawvideo raw.rgb"),
-        );
+        ffmpeg(dir, &format!("-i {file} -fps_mode passthrough -pix_fmt rgb24 -f rawvideo raw.rgb"));
         fs::read(dir.join("raw.rgb")).unwrap()
     };
     let (source, output) = (pixels("a.png"), pixels("out.mkv"));

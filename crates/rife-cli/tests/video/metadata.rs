@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, tiff::TiffEncoder, webp::WebPEncoder};
-use image::{ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader, RgbImage, Rgba, RgbaImage};
+use image::{
+    ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader, RgbImage, Rgba, RgbaImage,
+};
 use rife_testkit::lines;
 
 use crate::support::{Media, clips, copy_rotated, ffmpeg, ffprobe, interpolate, succeed};

@@ -262,14 +262,14 @@ fn planted_links_and_job_folders_are_not_followed() {
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     };
     symlink(&elsewhere, &job_folder).unwrap();
-    fail_with(interpolate(dir, "in.y4m -o out.mp4"), dir, "a link or a file");
+    fail_with(interpolate(dir, "in.mp4 -o out.mp4"), dir, "a link or a file");
     fs::remove_file(&job_folder).unwrap();
     fs::create_dir(&job_folder).unwrap();
     fs::set_permissions(&job_folder, fs::Permissions::from_mode(0o777)).unwrap();
-    fail_with(interpolate(dir, "in.y4m -o out.mp4"), dir, "others can write");
+    fail_with(interpolate(dir, "in.mp4 -o out.mp4"), dir, "others can write");
     fs::set_permissions(&job_folder, fs::Permissions::from_mode(0o700)).unwrap();
     symlink(&secret, job_folder.join("lock")).unwrap();
-    fail_with(interpolate(dir, "in.y4m -o out.mp4"), dir, "cannot write");
+    fail_with(interpolate(dir, "in.mp4 -o out.mp4"), dir, "cannot write");
     fs::remove_file(job_folder.join("lock")).unwrap();
     check_unharmed();
     for args in ["--overwrite", "--resume", ""] {
@@ -278,7 +278,7 @@ fn planted_links_and_job_folders_are_not_followed() {
         for name in ["list.txt", "whole.mp4", "000000.mp4", "unfinished-journal.json"] {
             symlink(&secret, job_folder.join(name)).unwrap();
         }
-        succeed(interpolate(dir, &format!("in.y4m -o out.mp4 {args}")));
+        succeed(interpolate(dir, &format!("in.mp4 -o out.mp4 {args}")));
         assert_eq!(frame_hashes(dir, "out.mp4").len(), 6);
         check_unharmed();
         fs::remove_file(dir.join("out.mp4")).unwrap();

@@ -63,10 +63,7 @@ fn stream_through_pipes_keeps_source_frames_and_doubles_the_rate() {
     let dir = folder.path();
     let source = y4m(6);
     let (doubled, stderr) = pipe_through(without_ffmpeg(dir, "- -o -"), &source);
-    assert!(
-        doubled.starts_with(b"YUV4MPEG2 W40 H30 F60000:1001 Ip A1:1 C420mpeg2\n"),
-        "{stderr}"
-    );
+    assert!(doubled.starts_with(b"YUV4MPEG2 W40 H30 F60000:1001 Ip A1:1 C420mpeg2\n"), "{stderr}");
     let (source_frames, output_frames) = (frames(&source), frames(&doubled));
     assert_eq!(output_frames.len(), 12);
     for (i, frame) in source_frames.iter().enumerate() {

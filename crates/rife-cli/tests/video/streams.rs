@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use crate::support::{
-    Media, clips, ffprobe, film, frame_hashes, interpolate, names, succeed,
-};
+use crate::support::{Media, clips, ffprobe, film, frame_hashes, interpolate, names, succeed};
 
 #[test]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
@@ -135,17 +133,16 @@ fn other_programs_of_a_recording_do_not_shift_the_selected_one() {
 #[test]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn announced_streams_without_packets_are_left_out() {
-    let folder = clips(&["-f lavfi -i testsrc2=s=64x48:r=25:d=0.4 -f lavfi -i sine=d=0.4 -f lavfi \
+    let folder =
+        clips(&["-f lavfi -i testsrc2=s=64x48:r=25:d=0.4 -f lavfi -i sine=d=0.4 -f lavfi \
          -i testsrc2=s=96x64:r=25:d=0.4 -map 0 -map 1 -map 1 -map 2 -c:v mpeg2video -c:a mp2 \
          -program st=0:st=1:st=2 -program st=3 all.ts"]);
     let dir = folder.path();
     let all = fs::read(dir.join("all.ts")).unwrap();
     // Without the packets of the second audio stream, of the second video stream, and of both.
-    for (file, removed, audio_streams) in [
-        ("audio.ts", &[0x102][..], 1),
-        ("video.ts", &[0x103], 2),
-        ("both.ts", &[0x102, 0x103], 1),
-    ] {
+    for (file, removed, audio_streams) in
+        [("audio.ts", &[0x102][..], 1), ("video.ts", &[0x103], 2), ("both.ts", &[0x102, 0x103], 1)]
+    {
         let keep = |packet: &&[u8]| {
             !removed.contains(&(u16::from(packet[1] & 0x1f) << 8 | u16::from(packet[2])))
         };
