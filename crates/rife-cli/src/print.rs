@@ -59,6 +59,9 @@ fn video_hint(error: &anyhow::Error) -> Option<String> {
         rife_video::Error::Playlist { .. } => {
             Some("if you trust it, --allow-playlists reads it, with local files only".into())
         }
+        rife_video::Error::RawVideo { .. } => {
+            Some("state them with --size WxH and --pix-fmt NAME".into())
+        }
         _ => None,
     }
 }

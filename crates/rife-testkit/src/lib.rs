@@ -1,5 +1,5 @@
 //! Shared by the tests of all crates: tolerances with their reasons, golden files, synthetic frames
-//! and weights.
+//! and weights, and video clips.
 //!
 //! `tools/reference.py` generates the same synthetic frames and weights, so golden files do not
 //! store them.
@@ -13,6 +13,7 @@
 //! assert_eq!(tolerance::max_error(&[0.5, 0.25], &[0.5, 0.0]), 0.25);
 //! ```
 
+pub mod ffmpeg;
 mod golden;
 pub mod process;
 mod synthetic;

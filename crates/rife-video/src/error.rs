@@ -40,6 +40,12 @@ pub enum Error {
         /// ffmpeg's name of the demuxer.
         demuxer: String,
     },
+    /// The content of an input is raw video, which does not state its frame size and pixel format.
+    #[error("{}: raw video does not state its frame size and pixel format", path.display())]
+    RawVideo {
+        /// Path of the file.
+        path: PathBuf,
+    },
     /// Another process holds the job folder.
     #[error("another rife process writes to {}", path.display())]
     Busy {

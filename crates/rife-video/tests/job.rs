@@ -1,4 +1,4 @@
-//! A job as a library user runs it: without the command line, and without a network.
+//! Jobs through the library, without the command line and without a network.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use rife_video::{
 };
 
 const RATE: i64 = 4;
-/// The least number of frames in a segment.
+/// Minimum number of frames in a segment.
 const SEGMENT: i64 = 24;
 
 fn settings(output: &Path, resume: bool) -> JobSettings {
@@ -53,14 +53,14 @@ fn settings(output: &Path, resume: bool) -> JobSettings {
     }
 }
 
-fn begin(settings: JobSettings, input: &Path) -> (Result<Job, Error>, JobHandle) {
+fn begin_job(settings: JobSettings, input: &Path) -> (Result<Job, Error>, JobHandle) {
     let folder = JobFolder::open(&JobFolder::beside(&settings.output)).unwrap();
     let folder = Arc::new(folder);
     let content = ContentHash::start(&[input.to_owned()]).unwrap();
     (Job::begin(folder.clone(), Some(content), settings), JobHandle::new(&folder))
 }
 
-fn put(job: &mut Job, frames: std::ops::Range<i64>) {
+fn put_frames(job: &mut Job, frames: std::ops::Range<i64>) {
     let raw = RawFormat { size: FrameSize::new(64, 48), planes: Planes::Yuv420, depth: 8 };
     for number in frames {
         let mut frame = Frame::black(raw.size, pixel_format(&raw, &Colour::default())).unwrap();
@@ -73,56 +73,57 @@ fn put(job: &mut Job, frames: std::ops::Range<i64>) {
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn dropped_job_resumes_and_reproduces_output() {
     let folder = tempfile::tempdir().unwrap();
-    let [input, whole, out] = ["in", "whole.mp4", "out.mp4"].map(|name| folder.path().join(name));
+    let [input, whole, output] =
+        ["in", "whole.mp4", "out.mp4"].map(|name| folder.path().join(name));
     fs::write(&input, b"the input").unwrap();
-    let (job, _) = begin(settings(&whole, false), &input);
+    let (job, _) = begin_job(settings(&whole, false), &input);
     let mut job = job.unwrap();
     assert_eq!(job.finished_frames(), 0);
-    put(&mut job, 0..4 * SEGMENT);
+    put_frames(&mut job, 0..4 * SEGMENT);
     assert!(job.finish(&Progress::default()).unwrap().is_empty());
 
-    let (job, handle) = begin(settings(&out, false), &input);
+    let (job, handle) = begin_job(settings(&output, false), &input);
     let mut job = job.unwrap();
-    let busy = JobFolder::open(&JobFolder::beside(&out));
+    let busy = JobFolder::open(&JobFolder::beside(&output));
     assert!(matches!(busy, Err(Error::Busy { .. })));
-    put(&mut job, 0..2 * SEGMENT + 5);
+    put_frames(&mut job, 0..2 * SEGMENT + 5);
     drop(job);
     assert_eq!(handle.abandon(), Some(2 * SEGMENT));
     drop(handle);
 
-    let (job, _) = begin(settings(&out, false), &input);
+    let (job, _) = begin_job(settings(&output, false), &input);
     assert!(matches!(job, Err(Error::Unfinished { frames, .. }) if frames == 2 * SEGMENT));
     drop(job);
-    let mut other = settings(&out, true);
-    other.fingerprint.insert("source".into(), "colour".into());
-    match begin(other, &input).0 {
+    let mut changed = settings(&output, true);
+    changed.fingerprint.insert("source".into(), "colour".into());
+    match begin_job(changed, &input).0 {
         Err(Error::OtherSettings { differences, .. }) => {
             assert_eq!(differences, ["source: was gray, is colour"]);
         }
         other => panic!("{other:?}"),
     }
 
-    let (job, _) = begin(settings(&out, true), &input);
+    let (job, _) = begin_job(settings(&output, true), &input);
     let mut job = job.unwrap();
     assert_eq!(job.finished_frames(), 2 * SEGMENT);
-    put(&mut job, 2 * SEGMENT..4 * SEGMENT);
+    put_frames(&mut job, 2 * SEGMENT..4 * SEGMENT);
     job.finish(&Progress::default()).unwrap();
-    assert!(fs::read(&out).unwrap() == fs::read(&whole).unwrap(), "another file");
+    assert!(fs::read(&output).unwrap() == fs::read(&whole).unwrap(), "another file");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }
 
 #[test]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
-fn input_that_changes_during_the_job_is_not_joined() {
+fn input_that_changes_during_the_job_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let [input, out] = ["in", "out.mp4"].map(|name| folder.path().join(name));
+    let [input, output] = ["in", "out.mp4"].map(|name| folder.path().join(name));
     fs::write(&input, b"the input").unwrap();
-    let (job, handle) = begin(settings(&out, false), &input);
+    let (job, handle) = begin_job(settings(&output, false), &input);
     let mut job = job.unwrap();
-    put(&mut job, 0..2 * SEGMENT);
+    put_frames(&mut job, 0..2 * SEGMENT);
     fs::write(&input, b"another input").unwrap();
     let error = job.finish(&Progress::default()).unwrap_err().to_string();
     assert!(error.contains("changed while it was read"), "{error}");
-    assert!(!out.exists());
+    assert!(!output.exists());
     handle.abandon();
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use rife_video::{ContentHash, DeviceWorker, JobFolder, JobHandle, JobSettings, Original};
+use rife_video::{
+    ContentHash, DeviceWorker, JobFolder, JobHandle, JobSettings, Original, StreamKind,
+};
 
 use super::input::InputKind;
 use super::job::{self, Job};
@@ -50,6 +52,9 @@ pub(super) fn write(
         }
     };
     notes.iter().for_each(|line| report(line));
+    if drops_audio_of_slow_motion(job) {
+        say("hint: --audio keeps the audio, at its original speed");
+    }
     if let Some(interval) = progress.shortest_interval()
         && job.coarse_timestamps_warning().is_none()
         && let Some(warning) = job::coarse_timestamps_warning(&job.container(), interval)
@@ -60,6 +65,17 @@ pub(super) fn write(
     let devices = job.args.engine.device.len();
     progress::print_summary(job.progress_output, &name, &progress, start, devices);
     Ok(())
+}
+
+/// Whether slow motion drops audio that the user can ask to keep.
+fn drops_audio_of_slow_motion(job: &Job) -> bool {
+    let has_audio = match &job.input.kind {
+        InputKind::File { source, .. } => {
+            source.streams.iter().any(|stream| stream.kind == StreamKind::Audio)
+        }
+        _ => false,
+    };
+    has_audio && job.args.slow.is_some() && !job.args.video.audio
 }
 
 /// The settings of the segments, without a fingerprint.

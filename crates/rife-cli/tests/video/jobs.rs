@@ -1,34 +1,34 @@
-//! Long work: ended, killed, gone on with.
+//! Jobs that are interrupted, killed and resumed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{badly, interpolate, names, said, times, well, with};
+use crate::support::{Media, clips, fail_with, interpolate, names, stderr_of, succeed};
 
 const LONG: &str = "-f lavfi -i testsrc2=s=64x48:r=25:d=16 -c:v libx264 -preset ultrafast in.mp4";
 
-fn job(folder: &Path) -> std::path::PathBuf {
-    folder.join(".out.mp4.rife-job")
+fn job_folder(dir: &Path) -> PathBuf {
+    dir.join(".out.mp4.rife-job")
 }
 
 #[cfg(unix)]
 fn signal(process: u32, name: &str) {
-    let done = Command::new("kill").args([name, &process.to_string()]).status().unwrap();
-    assert!(done.success(), "kill {name}");
+    let status = Command::new("kill").args([name, &process.to_string()]).status().unwrap();
+    assert!(status.success(), "kill {name}");
 }
 
-fn start(folder: &Path, args: &str) -> Child {
-    let mut command = interpolate(folder, args);
+fn start(dir: &Path, args: &str) -> Child {
+    let mut command = interpolate(dir, args);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until something is so, for as long as the child runs.
-fn until(child: &mut Child, so: impl Fn() -> bool) -> bool {
+/// Waits for a condition while the child runs. False if the child exits first.
+fn wait_until(child: &mut Child, condition: impl Fn() -> bool) -> bool {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(600) {
-        if so() {
+        if condition() {
             return true;
         }
         if child.try_wait().unwrap().is_some() {
@@ -43,95 +43,98 @@ fn until(child: &mut Child, so: impl Fn() -> bool) -> bool {
 #[cfg(unix)]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn resume_after_sigkill_reproduces_output() {
-    let folder = with(&[LONG]);
-    let here = folder.path();
-    well(interpolate(here, "in.mp4 -o whole.mp4"));
-    assert_eq!(times(here, "whole.mp4").len(), 800);
-    let whole = fs::read(here.join("whole.mp4")).unwrap();
+    let folder = clips(&[LONG]);
+    let dir = folder.path();
+    succeed(interpolate(dir, "in.mp4 -o whole.mp4"));
+    assert_eq!(Media::probe(dir, "whole.mp4").timestamps().len(), 800);
+    let whole = fs::read(dir.join("whole.mp4")).unwrap();
 
-    // Killed three times: before anything is finished, after a segment, and a little later.
+    // Killed three times: before any segment is finished, after the first one, and a little later.
     let mut killed = 0;
     for segments in [0, 1, 2] {
-        let mut child = start(here, "in.mp4 -o out.mp4 --resume");
-        let file = job(here).join(format!("{:06}.mp4", segments));
-        let own = format!("unfinished-{}-", child.id());
-        // The segment may be there from the run before: this run has begun when it encodes, too.
-        let encodes = || names(&job(here)).iter().any(|name| name.starts_with(&own));
-        let begun = || match segments {
-            0 => job(here).exists(),
-            _ => file.exists() && encodes(),
+        let mut child = start(dir, "in.mp4 -o out.mp4 --resume");
+        let segment = job_folder(dir).join(format!("{segments:06}.mp4"));
+        let unfinished = format!("unfinished-{}-", child.id());
+        // An earlier run may have written the segment: also wait until this run encodes.
+        let encodes = || names(&job_folder(dir)).iter().any(|name| name.starts_with(&unfinished));
+        let ready = || match segments {
+            0 => job_folder(dir).exists(),
+            _ => segment.exists() && encodes(),
         };
-        killed += usize::from(until(&mut child, begun));
+        killed += usize::from(wait_until(&mut child, ready));
         let _ = child.kill();
         child.wait().unwrap();
-        assert!(!here.join("out.mp4").exists(), "nothing is under the final name");
-        // What those before left unfinished is gone.
-        let left = names(&job(here)).into_iter();
+        assert!(!dir.join("out.mp4").exists(), "an incomplete file has the final name");
+        // Unfinished files of earlier runs are removed.
+        let left = names(&job_folder(dir)).into_iter();
         let of_others: Vec<_> = left
-            .filter(|name| name.starts_with("unfinished-") && !name.starts_with(&own))
+            .filter(|name| name.starts_with("unfinished-") && !name.starts_with(&unfinished))
+            // This run may have been killed while it wrote the journal.
+            .filter(|name| name != "unfinished-journal.json")
             .collect();
         assert!(of_others.is_empty(), "{of_others:?}");
     }
     assert_eq!(killed, 3);
-    badly(interpolate(here, "in.mp4 -o out.mp4"), here, "--resume continues");
-    let said = well(interpolate(here, "in.mp4 -o out.mp4 --resume"));
-    assert!(said.contains("resuming after"), "{said}");
-    assert!(fs::read(here.join("out.mp4")).unwrap() == whole, "the same file, bit for bit");
-    assert_eq!(names(here), ["in.mp4", "out.mp4", "whole.mp4"]);
+    fail_with(interpolate(dir, "in.mp4 -o out.mp4"), dir, "--resume continues");
+    let stderr = succeed(interpolate(dir, "in.mp4 -o out.mp4 --resume"));
+    assert!(stderr.contains("resuming after"), "{stderr}");
+    assert!(fs::read(dir.join("out.mp4")).unwrap() == whole, "not the same file, bit for bit");
+    assert_eq!(names(dir), ["in.mp4", "out.mp4", "whole.mp4"]);
 }
 
 #[test]
 #[cfg(unix)]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn interrupted_job_keeps_finished_segments_only() {
-    let folder = with(&[LONG]);
-    let here = folder.path();
-    let mut child = start(here, "in.mp4 -o out.mp4");
-    assert!(until(&mut child, || job(here).exists()));
+    let folder = clips(&[LONG]);
+    let dir = folder.path();
+    let mut child = start(dir, "in.mp4 -o out.mp4");
+    assert!(wait_until(&mut child, || job_folder(dir).exists()));
     signal(child.id(), "-INT");
-    let done = child.wait_with_output().unwrap();
-    assert_eq!(done.status.code(), Some(130), "{}", said(&done));
-    assert_eq!(names(here), ["in.mp4"]);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr_of(&output));
+    assert_eq!(names(dir), ["in.mp4"]);
 
-    let mut child = start(here, "in.mp4 -o out.mp4");
-    assert!(until(&mut child, || job(here).join("journal.json").exists()));
-    signal(child.id(), "-STOP"); // It is not to end while the others ask for its place.
-    for also in ["--resume", "--overwrite"] {
-        let done = interpolate(here, &format!("in.mp4 -o out.mp4 {also}")).output().unwrap();
+    let mut child = start(dir, "in.mp4 -o out.mp4");
+    assert!(wait_until(&mut child, || job_folder(dir).join("journal.json").exists()));
+    // Stopped, so that it holds its lock while others want to write the same output.
+    signal(child.id(), "-STOP");
+    for option in ["--resume", "--overwrite"] {
+        let output = interpolate(dir, &format!("in.mp4 -o out.mp4 {option}")).output().unwrap();
+        let stderr = stderr_of(&output);
         assert!(
-            !done.status.success() && said(&done).contains("another rife process writes"),
-            "{}",
-            said(&done)
+            !output.status.success() && stderr.contains("another rife process writes"),
+            "{stderr}"
         );
     }
     signal(child.id(), "-TERM");
     signal(child.id(), "-CONT");
-    let done = child.wait_with_output().unwrap();
-    assert_eq!(done.status.code(), Some(130), "{}", said(&done));
-    assert!(said(&done).contains("--resume continues"), "{}", said(&done));
-    assert_eq!(names(here), [".out.mp4.rife-job", "in.mp4"]);
-    // One line for each difference, in words.
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr_of(&output));
+    assert!(stderr_of(&output).contains("--resume continues"), "{}", stderr_of(&output));
+    assert_eq!(names(dir), [".out.mp4.rife-job", "in.mp4"]);
+    // Resuming with other settings is refused with one line for each difference.
     let refused = |args: &str, expected: &[&str]| {
-        let before = (names(here), names(&job(here)));
-        let done =
-            interpolate(here, &format!("in.mp4 -o out.mp4 --resume {args}")).output().unwrap();
-        let said = said(&done);
-        assert!(!done.status.success(), "{args}");
-        let lines: Vec<_> = said.lines().filter(|line| line.starts_with("  ")).collect();
-        assert_eq!(lines.len(), expected.len(), "{said}");
+        let before = (names(dir), names(&job_folder(dir)));
+        let output =
+            interpolate(dir, &format!("in.mp4 -o out.mp4 --resume {args}")).output().unwrap();
+        let stderr = stderr_of(&output);
+        assert!(!output.status.success(), "{args}");
+        let lines: Vec<_> = stderr.lines().filter(|line| line.starts_with("  ")).collect();
+        assert_eq!(lines.len(), expected.len(), "{stderr}");
         for (line, expected) in lines.iter().zip(expected) {
-            assert!(line.contains(expected), "{expected}: {said}");
+            assert!(line.contains(expected), "{expected}: {stderr}");
         }
-        // Nothing of Rust's own notation, and the advice once.
-        assert!(!said.contains(['{', '"']) && !said.contains("Some("), "{said}");
-        assert_eq!(said.matches("--overwrite").count(), 1, "{said}");
-        assert_eq!((names(here), names(&job(here))), before);
+        // No Debug output of Rust, and the advice once.
+        assert!(!stderr.contains(['{', '"']) && !stderr.contains("Some("), "{stderr}");
+        assert_eq!(stderr.matches("--overwrite").count(), 1, "{stderr}");
+        assert_eq!((names(dir), names(&job_folder(dir))), before);
     };
     refused("--crf 3", &["encoder build: was x264 core", "encoder options: was -c:v libx264"]);
     refused("--scene off", &["scene cuts: was hold above 50 %, is ignored"]);
     refused("--static-threshold 2", &["static threshold: was 0 %, is 2 %"]);
-    // What is stored decides: another program, other weights, other instructions.
-    let journal = job(here).join("journal.json");
+    // The journal decides: another program, other weights, other CPU instructions.
+    let journal = job_folder(dir).join("journal.json");
     let text = fs::read_to_string(&journal).unwrap();
     for (key, expected) in [
         ("ffmpeg", "ffmpeg: was another, is "),
@@ -147,76 +150,73 @@ fn interrupted_job_keeps_finished_segments_only() {
         fs::write(&journal, changed.to_string()).unwrap();
         refused("", &[expected]);
     }
-    // The middle of the input counts as its ends do.
+    // A change in the middle of the input is detected as well as one at its ends.
     fs::write(&journal, &text).unwrap();
-    let whole = fs::read(here.join("in.mp4")).unwrap();
+    let whole = fs::read(dir.join("in.mp4")).unwrap();
     let mut changed = whole.clone();
     let middle = whole.len() / 2;
     changed[middle] ^= 1;
-    fs::write(here.join("in.mp4"), &changed).unwrap();
+    fs::write(dir.join("in.mp4"), &changed).unwrap();
     refused("", &["input: its content has changed"]);
-    fs::write(here.join("in.mp4"), &whole).unwrap();
-    well(interpolate(here, "in.mp4 -o out.mp4 --overwrite"));
-    assert_eq!(names(here), ["in.mp4", "out.mp4"]);
+    fs::write(dir.join("in.mp4"), &whole).unwrap();
+    succeed(interpolate(dir, "in.mp4 -o out.mp4 --overwrite"));
+    assert_eq!(names(dir), ["in.mp4", "out.mp4"]);
 }
 
-/// ffmpeg's processes that were started by another.
+/// Ids and command lines of the child processes of a process.
 #[cfg(target_os = "linux")]
 fn children(parent: &Child) -> Vec<(u32, String)> {
-    let mut found = Vec::new();
+    let mut children = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Ok(id) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let of = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
-        if of == Some(&parent.id().to_string()) {
+        let parent_id = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+        if parent_id == Some(&parent.id().to_string()) {
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            found.push((id, String::from_utf8_lossy(&line).into_owned()));
+            children.push((id, String::from_utf8_lossy(&line).into_owned()));
         }
     }
-    found
+    children
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
-fn a_program_that_dies_ends_the_job_with_one_line() {
-    let folder = with(&[LONG]);
-    let here = folder.path();
-    for (what, told) in [("/proc/self/fd/1", "encoding"), ("showinfo", "decoding")] {
-        let mut child = start(here, "in.mp4 -o out.mp4");
-        let victim = |child: &Child| {
-            let children = children(child).into_iter();
-            { children }.find(|(_, line)| line.contains(what)).map(|(id, _)| id)
-        };
-        let begun = Instant::now();
-        let id = loop {
-            if let Some(id) = victim(&child) {
+fn killed_decoder_or_encoder_ends_the_job_with_one_line() {
+    let folder = clips(&[LONG]);
+    let dir = folder.path();
+    for (argument, task) in [("/proc/self/fd/1", "encoding"), ("showinfo", "decoding")] {
+        let child = start(dir, "in.mp4 -o out.mp4");
+        let begin = Instant::now();
+        let victim = loop {
+            let mut children = children(&child).into_iter();
+            if let Some((id, _)) = children.find(|(_, line)| line.contains(argument)) {
                 break id;
             }
-            assert!(begun.elapsed() < Duration::from_secs(600), "{what} never started");
+            assert!(begin.elapsed() < Duration::from_secs(600), "{argument} never started");
             std::thread::sleep(Duration::from_millis(2));
         };
-        // While nobody takes what it makes it cannot end by itself.
+        // While the parent is stopped, the pipes stay full and ffmpeg cannot exit by itself.
         signal(child.id(), "-STOP");
         std::thread::sleep(Duration::from_millis(100));
-        signal(id, "-KILL");
+        signal(victim, "-KILL");
         signal(child.id(), "-CONT");
-        let done = child.try_wait().unwrap().map_or_else(|| child.wait(), Ok).unwrap();
-        assert!(!done.success(), "{what}");
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut text).unwrap();
-        assert!(text.lines().filter(|line| line.starts_with("error: ")).count() == 1, "{text}");
-        assert!(text.contains(told), "{what}: {text}");
-        assert!(!here.join("out.mp4").exists());
-        let _ = fs::remove_dir_all(job(here));
+        let output = child.wait_with_output().unwrap();
+        let stderr = stderr_of(&output);
+        assert!(!output.status.success(), "{task}");
+        let errors = stderr.lines().filter(|line| line.starts_with("error: ")).count();
+        assert_eq!(errors, 1, "{stderr}");
+        assert!(stderr.contains(task), "{task}: {stderr}");
+        assert!(!dir.join("out.mp4").exists());
+        let _ = fs::remove_dir_all(job_folder(dir));
     }
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudorandom numbers that are the same in every run.
 struct Random(u64);
 
 impl Random {
-    /// The next number in 0..1.
+    /// The next number in [0, 1).
     fn next(&mut self) -> f64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -232,39 +232,40 @@ fn resume_after_twenty_kills_at_random_points_reproduces_output() {
     const KILLS: usize = 20;
     // Ten segments of 24 frames.
     let folder =
-        with(&["-f lavfi -i testsrc2=s=48x32:r=2:d=60 -c:v libx264 -preset ultrafast in.mp4"]);
-    let here = folder.path();
-    let begun = Instant::now();
-    well(interpolate(here, "in.mp4 -o whole.mp4"));
-    let long = begun.elapsed();
-    let whole = fs::read(here.join("whole.mp4")).unwrap();
-    let same = || {
-        assert!(fs::read(here.join("out.mp4")).unwrap() == whole, "another file");
-        fs::remove_file(here.join("out.mp4")).unwrap();
-        assert_eq!(names(here), ["in.mp4", "whole.mp4"]);
+        clips(&["-f lavfi -i testsrc2=s=48x32:r=2:d=60 -c:v libx264 -preset ultrafast in.mp4"]);
+    let dir = folder.path();
+    let begin = Instant::now();
+    succeed(interpolate(dir, "in.mp4 -o whole.mp4"));
+    let duration = begin.elapsed();
+    let whole = fs::read(dir.join("whole.mp4")).unwrap();
+    let check_and_remove_output = || {
+        assert!(fs::read(dir.join("out.mp4")).unwrap() == whole, "another file");
+        fs::remove_file(dir.join("out.mp4")).unwrap();
+        assert_eq!(names(dir), ["in.mp4", "whole.mp4"]);
     };
     let mut random = Random(0x5eed);
-    let (mut kills, mut resumed, mut left) = (0, 0, 0);
+    let (mut kills, mut resumed, mut kept) = (0, 0, 0);
     while kills < KILLS {
-        let mut child = start(here, "in.mp4 -o out.mp4 --resume");
-        std::thread::sleep(long.mul_f64(random.next()));
+        let mut child = start(dir, "in.mp4 -o out.mp4 --resume");
+        std::thread::sleep(duration.mul_f64(random.next()));
         let _ = child.kill();
-        let done = child.wait_with_output().unwrap();
-        resumed += usize::from(said(&done).contains("resuming after"));
-        if done.status.signal() == Some(9) {
+        let output = child.wait_with_output().unwrap();
+        resumed += usize::from(stderr_of(&output).contains("resuming after"));
+        let journal = job_folder(dir).join("journal.json");
+        if output.status.signal() == Some(9) {
             kills += 1;
-            assert!(!here.join("out.mp4").exists() || !job(here).join("journal.json").exists());
-            left += usize::from(job(here).join("journal.json").exists());
-            continue;
+            assert!(!dir.join("out.mp4").exists() || !journal.exists());
+            kept += usize::from(journal.exists());
+        } else {
+            // The job ended before the kill.
+            assert!(output.status.success(), "{}", stderr_of(&output));
+            check_and_remove_output();
         }
-        // Done before it was killed.
-        assert!(done.status.success(), "{}", said(&done));
-        same();
     }
-    if !here.join("out.mp4").exists() || job(here).exists() {
-        let _ = fs::remove_file(here.join("out.mp4"));
-        well(interpolate(here, "in.mp4 -o out.mp4 --resume"));
+    if !dir.join("out.mp4").exists() || job_folder(dir).exists() {
+        let _ = fs::remove_file(dir.join("out.mp4"));
+        succeed(interpolate(dir, "in.mp4 -o out.mp4 --resume"));
     }
-    same();
-    assert!(resumed > 0 && left > 0, "no kill came after a segment: {resumed}, {left}");
+    check_and_remove_output();
+    assert!(resumed > 0 && kept > 0, "no kill came after a segment: {resumed}, {kept}");
 }

@@ -1,13 +1,16 @@
-//! Video in and out, as its users meet it: real ffmpeg, real clips.
+//! Video input and output of the `rife` command with the installed ffmpeg.
 
+mod containers;
 mod damage;
 mod disk;
-mod files;
+mod frames;
 mod inputs;
 mod jobs;
-mod kept;
 mod memory;
+mod metadata;
 mod outputs;
 mod pipes;
+mod streams;
 mod support;
 mod timing;
+mod variable_rate;

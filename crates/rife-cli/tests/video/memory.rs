@@ -1,4 +1,4 @@
-//! `--max-memory` is a bound, and what is too little for it is reported.
+//! `--max-memory` limits the memory of frames, and a limit that is too small is reported.
 
 use std::fs;
 use std::io::Write;
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 
 use rife_testkit::lines;
 
-use crate::support::{interpolate, said};
+use crate::support::{interpolate, stderr_of};
 
 const MIB: u64 = 1 << 20;
 
-/// The bound that a run reports where `--max-memory` is too small.
-fn reported(said: &str) -> Option<u64> {
-    let rest = said.split("using ").nth(1)?;
+/// The limit in bytes that a run reports to use if `--max-memory` is too small.
+fn raised_limit(stderr: &str) -> Option<u64> {
+    let rest = stderr.split("using ").nth(1)?;
     rest.split('M').next()?.parse::<u64>().ok().map(|mib| mib * MIB)
 }
 
-/// The memory of a job that nobody takes frames from, in bytes: the most so far, and now that every
-/// queue is full. And what it reported. Frames of gray stand still, so that no network runs.
+/// Memory in bytes of a job whose output is never read: its peak, and its size once all queues are
+/// full. Also returns the messages. The frames are equal, so no network runs.
 #[cfg(target_os = "linux")]
-fn memory_of_a_blocked_job(width: usize, height: usize, args: &str) -> ([u64; 2], String) {
+fn memory_of_blocked_job(width: usize, height: usize, args: &str) -> ([u64; 2], String) {
     let folder = tempfile::tempdir().unwrap();
     let mut child = interpolate(folder.path(), &format!("- -o - {args}"))
         .stdin(Stdio::piped())
@@ -36,18 +36,18 @@ fn memory_of_a_blocked_job(width: usize, height: usize, args: &str) -> ([u64; 2]
     let writer = std::thread::spawn(move || {
         let mut frame = b"FRAME\n".to_vec();
         frame.resize(frame.len() + width * height * 3 / 2, 128);
-        let head = format!("YUV4MPEG2 W{width} H{height} F25:1 Ip C420mpeg2\n");
-        let mut done = stdin.write_all(head.as_bytes());
-        // More than the queues hold.
+        let header = format!("YUV4MPEG2 W{width} H{height} F25:1 Ip C420mpeg2\n");
+        let mut result = stdin.write_all(header.as_bytes());
+        // More frames than the queues hold.
         for _ in 0..400 {
-            done = done.and_then(|()| stdin.write_all(&frame));
-            if done.is_err() {
+            result = result.and_then(|()| stdin.write_all(&frame));
+            if result.is_err() {
                 return;
             }
             count.fetch_add(1, Ordering::Relaxed);
         }
     });
-    // Until no more frames are read.
+    // Wait until no more frames are read.
     let (mut before, mut since) = (0, Instant::now());
     while before == 0 || since.elapsed() < Duration::from_millis(1500) {
         let now = written.load(Ordering::Relaxed);
@@ -58,73 +58,74 @@ fn memory_of_a_blocked_job(width: usize, height: usize, args: &str) -> ([u64; 2]
         std::thread::sleep(Duration::from_millis(20));
     }
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let memory = ["VmHWM:", "VmRSS:"].map(|what| {
-        let value = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+    let memory = ["VmHWM:", "VmRSS:"].map(|key| {
+        let value = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
         1024 * value.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
     });
     child.kill().unwrap();
-    let done = child.wait_with_output().unwrap();
+    let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
-    (memory, said(&done))
+    (memory, stderr_of(&output))
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn frames_of_4k_stay_within_the_bound_while_the_sink_is_blocked() {
-    /// Everything but queues that grows with frames: measures of scenes, buffers of pipes.
+fn frames_of_4k_stay_within_the_limit_while_the_sink_is_blocked() {
+    /// What grows with the frame size beside the queues: scene detection, buffers of pipes.
     const OTHER: u64 = 24 * MIB;
-    let (empty, _) = memory_of_a_blocked_job(64, 64, "--max-memory 1M");
+    let (empty, _) = memory_of_blocked_job(64, 64, "--max-memory 1M");
     for max in [16, 300] {
-        let (full, said) = memory_of_a_blocked_job(3840, 2160, &format!("--max-memory {max}M"));
-        let bound = match reported(&said) {
-            // Less than the least possible is reported, and so is what is used instead.
-            Some(bound) => {
-                assert!(max == 16 && bound < 200 * MIB, "{said}");
-                bound
+        let (full, stderr) = memory_of_blocked_job(3840, 2160, &format!("--max-memory {max}M"));
+        let limit = match raised_limit(&stderr) {
+            // A limit below the minimum is reported, with the one used instead.
+            Some(limit) => {
+                assert!(max == 16 && limit < 200 * MIB, "{stderr}");
+                limit
             }
             None => {
-                assert_eq!(max, 300, "{said}");
+                assert_eq!(max, 300, "{stderr}");
                 max * MIB
             }
         };
         let [peak, now] = [0, 1].map(|i| full[i].saturating_sub(empty[i]));
         for frames in [peak, now] {
-            assert!(frames <= bound + OTHER, "{} MiB of {} MiB", frames / MIB, bound / MIB);
+            assert!(frames <= limit + OTHER, "{} MiB of {} MiB", frames / MIB, limit / MIB);
         }
-        // The test measures what it should: several frames are held. Loading the weights takes more
-        // than that for a moment, which the peak may hide.
+        // Check that queues are full. The peak cannot show it: loading the weights briefly takes
+        // more memory than several frames.
         assert!(now > 3 * 3840 * 2160 * 3 / 2, "{} MiB", now / MIB);
     }
 }
 
 #[test]
-fn interpolated_frames_stay_within_the_bound() {
+fn interpolated_frames_stay_within_the_limit() {
     const W: usize = 64;
     const H: usize = 48;
     let folder = tempfile::tempdir().unwrap();
-    let here = folder.path();
+    let dir = folder.path();
     let mut stream = format!("YUV4MPEG2 W{W} H{H} F25:1 Ip C420mpeg2\n").into_bytes();
     for frame in 0..30 {
         stream.extend(b"FRAME\n");
         stream.extend(&lines(W, H, frame, 0)[..W * H]);
         stream.extend([128; W * H / 2]);
     }
-    fs::write(here.join("in.y4m"), stream).unwrap();
-    // A second device beside the first.
-    for (output, more) in [("out.y4m", ""), ("out.y4m", "--device cpu"), ("pictures", "")] {
+    fs::write(dir.join("in.y4m"), stream).unwrap();
+    // `--device cpu` adds a second device.
+    for (output, device) in [("out.y4m", ""), ("out.y4m", "--device cpu"), ("pictures", "")] {
         for kib in [1, 128, 256, 1024] {
             let args = format!(
                 "in.y4m -o {output} --overwrite --json --scene off --factor 4 \
-                 {more} --max-memory {kib}K"
+                 {device} --max-memory {kib}K"
             );
-            let done = interpolate(here, &args).output().unwrap();
-            assert!(done.status.success(), "{}", said(&done));
-            let text = String::from_utf8(done.stdout.clone()).unwrap();
+            let output = interpolate(dir, &args).output().unwrap();
+            let stderr = stderr_of(&output);
+            assert!(output.status.success(), "{stderr}");
+            let text = String::from_utf8(output.stdout).unwrap();
             let last: serde_json::Value =
                 serde_json::from_str(text.lines().last().unwrap()).unwrap();
             let held = last["frame_bytes"].as_u64().unwrap();
-            let bound = reported(&said(&done)).unwrap_or(kib * 1024);
-            assert!(held > 0 && held <= bound, "{args}: {held} of {bound} bytes");
+            let limit = raised_limit(&stderr).unwrap_or(kib * 1024);
+            assert!(held > 0 && held <= limit, "{args}: {held} of {limit} bytes");
         }
     }
 }

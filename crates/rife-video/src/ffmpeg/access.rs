@@ -100,11 +100,11 @@ impl Access {
         if is_playlist && self.playlists == Playlists::Refuse {
             return Error::Playlist { path, demuxer: demuxer.to_owned() };
         }
-        let why = if demuxer == "rawvideo" {
-            "raw video does not state its format: frame size and pixel format are required".into()
-        } else {
-            format!("the content ({demuxer}) is not a self-contained video; convert it first")
-        };
+        if demuxer == "rawvideo" {
+            return Error::RawVideo { path };
+        }
+        let why =
+            format!("the content ({demuxer}) is not a self-contained video; convert it first");
         Error::Unusable { path, why }
     }
 }

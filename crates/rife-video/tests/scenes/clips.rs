@@ -1,36 +1,37 @@
-//! Short clips with known cuts.
+//! Short synthetic clips with known cuts.
 
 use crate::draw::{Camera, Picture, Random, SIZE, Scene, Style};
 
-/// A clip, and the frames after which another scene begins.
+/// A clip and its cuts: the indices of the frames after which another scene starts.
 pub struct Clip {
     pub kind: &'static str,
     pub frames: Vec<Picture>,
     pub cuts: Vec<usize>,
 }
 
-/// Frames of a shot that a clip shows.
-const SHOT: usize = 12;
+/// Frames in a shot.
+const SHOT_FRAMES: usize = 12;
 
-/// A shot whose camera drifts and in which something moves.
+/// A shot with a drifting camera and a moving object.
 struct Shot {
     scene: Scene,
     camera: Camera,
     dx: f32,
     dy: f32,
     zoom: f32,
-    /// Where the object is at first, and how it moves, in widths of the frame.
-    start: f32,
-    object: f32,
+    /// Initial position of the object, in frame widths.
+    object_start: f32,
+    /// Speed of the object, in frame widths per frame.
+    object_speed: f32,
 }
 
 impl Shot {
     fn new(random: &mut Random, style: Style) -> Self {
         let seed = random.range(0.0, 1e6) as u64;
-        Self::of(Scene::new(seed, style), random)
+        Self::with_scene(Scene::new(seed, style), random)
     }
 
-    fn of(scene: Scene, random: &mut Random) -> Self {
+    fn with_scene(scene: Scene, random: &mut Random) -> Self {
         let camera = Camera { x: random.range(-0.5, 0.5), ..Camera::default() };
         Self {
             scene,
@@ -38,47 +39,48 @@ impl Shot {
             dx: random.range(-0.012, 0.012),
             dy: random.range(-0.004, 0.004),
             zoom: random.range(0.995, 1.005),
-            start: random.range(0.1, 0.9),
-            object: random.range(-0.03, 0.03),
+            object_start: random.range(0.1, 0.9),
+            object_speed: random.range(-0.03, 0.03),
         }
     }
 
     fn still(scene: Scene) -> Self {
         let camera = Camera::default();
-        Self { scene, camera, dx: 0.0, dy: 0.0, zoom: 1.0, start: 9.0, object: 0.0 }
+        Self { scene, camera, dx: 0.0, dy: 0.0, zoom: 1.0, object_start: 9.0, object_speed: 0.0 }
     }
 
-    fn at(&self, frame: usize) -> Picture {
-        self.at_camera(frame, |camera| camera)
+    fn frame(&self, number: usize) -> Picture {
+        self.frame_from(number, |camera| camera)
     }
 
-    fn at_camera(&self, frame: usize, change: impl Fn(Camera) -> Camera) -> Picture {
-        let t = frame as f32;
-        self.scene.see(change(Camera {
+    fn frame_from(&self, number: usize, change: impl Fn(Camera) -> Camera) -> Picture {
+        let t = number as f32;
+        self.scene.render(change(Camera {
             x: self.camera.x + t * self.dx,
             y: self.camera.y + t * self.dy,
             zoom: self.camera.zoom * self.zoom.powf(t),
-            object: self.camera.x + self.start + t * self.object,
+            object: self.camera.x + self.object_start + t * self.object_speed,
             ..self.camera
         }))
     }
 
-    fn run(&self, frames: usize) -> Vec<Picture> {
-        (0..frames).map(|frame| self.at(frame)).collect()
+    /// The first frames.
+    fn frames(&self, count: usize) -> Vec<Picture> {
+        (0..count).map(|number| self.frame(number)).collect()
     }
 }
 
 fn clip(kind: &'static str, shots: Vec<Vec<Picture>>) -> Clip {
     let mut cuts = Vec::new();
-    let mut at = 0;
+    let mut frames = 0;
     for shot in &shots[..shots.len() - 1] {
-        at += shot.len();
-        cuts.push(at - 1);
+        frames += shot.len();
+        cuts.push(frames - 1);
     }
     Clip { kind, frames: shots.concat(), cuts }
 }
 
-fn each(clip: &mut Clip, mut change: impl FnMut(usize, &Picture) -> Picture) {
+fn map_frames(clip: &mut Clip, mut change: impl FnMut(usize, &Picture) -> Picture) {
     for (i, frame) in clip.frames.iter_mut().enumerate() {
         *frame = change(i, frame);
     }
@@ -86,7 +88,7 @@ fn each(clip: &mut Clip, mut change: impl FnMut(usize, &Picture) -> Picture) {
 
 const STYLES: [Style; 3] = [Style::Photo, Style::Soft, Style::Anime];
 
-/// The clips of a seed.
+/// All clips of a seed.
 pub fn all(seed: u64) -> Vec<Clip> {
     let mut random = Random::new(seed);
     let style = STYLES[(seed % 3) as usize];
@@ -94,14 +96,14 @@ pub fn all(seed: u64) -> Vec<Clip> {
     clips.extend(fades(&mut random, style));
     clips.extend(flashes(&mut random, style));
     clips.extend(motion(&mut random, style));
-    clips.extend(rest(&mut random, style));
+    clips.extend(other(&mut random, style));
     clips
 }
 
 fn hard_cuts(random: &mut Random, style: Style) -> Vec<Clip> {
     let mut clips = Vec::new();
     let pair = [Shot::new(random, style), Shot::new(random, Style::Photo)];
-    let shots = || pair.iter().map(|shot| shot.run(SHOT)).collect::<Vec<_>>();
+    let shots = || pair.iter().map(|shot| shot.frames(SHOT_FRAMES)).collect::<Vec<_>>();
     for (kind, gain) in [
         ("cut, exposure 1", 1.0),
         ("cut, exposure 0.5", 0.5),
@@ -110,58 +112,61 @@ fn hard_cuts(random: &mut Random, style: Style) -> Vec<Clip> {
         ("cut, exposure 0.05", 0.05),
     ] {
         let mut clip = clip(kind, shots());
-        each(&mut clip, |_, frame| frame.exposed(gain, 0.0));
+        map_frames(&mut clip, |_, frame| frame.exposed(gain, 0.0));
         clips.push(clip);
     }
     let mut dark = clip("cut, bright to dark", shots());
-    each(&mut dark, |i, frame| frame.exposed(if i < SHOT { 1.0 } else { 0.08 }, 0.0));
+    map_frames(&mut dark, |i, frame| frame.exposed(if i < SHOT_FRAMES { 1.0 } else { 0.08 }, 0.0));
     clips.push(dark);
     let palette = random.range(0.0, 1e6) as u64;
     let alike: Vec<_> = (0..3)
         .map(|_| {
             let seed = random.range(0.0, 1e6) as u64;
-            Shot::of(Scene::with_palette(seed, palette, style), random).run(SHOT)
+            Shot::with_scene(Scene::with_palette(seed, palette, style), random).frames(SHOT_FRAMES)
         })
         .collect();
     clips.push(clip("cut, the same colours", alike));
     let mut noisy = clip("cut, grain", shots());
     let mut grain = random.clone();
-    each(&mut noisy, |_, frame| frame.grainy(&mut grain, 10.0));
+    map_frames(&mut noisy, |_, frame| frame.grainy(&mut grain, 10.0));
     clips.push(noisy);
     for tall in [false, true] {
         let mut barred = clip("cut, letterbox", shots());
-        each(&mut barred, |_, frame| frame.barred(tall));
+        map_frames(&mut barred, |_, frame| frame.barred(tall));
         clips.push(barred);
     }
     let panned: Vec<_> = (0..2)
         .map(|_| {
             let mut shot = Shot::new(random, style);
             shot.dx = random.sign() * random.range(0.03, 0.07);
-            shot.run(SHOT)
+            shot.frames(SHOT_FRAMES)
         })
         .collect();
     clips.push(clip("cut, both pan fast", panned));
     let stills = (0..3).map(|_| {
         let seed = random.range(0.0, 1e6) as u64;
-        Shot::still(Scene::new(seed, style)).run(6)
+        Shot::still(Scene::new(seed, style)).frames(6)
     });
     clips.push(clip("cut, still pictures", stills.collect()));
-    let montage = (0..5).map(|_| Shot::new(random, style).run(3));
+    let montage = (0..5).map(|_| Shot::new(random, style).frames(3));
     clips.push(clip("cut, shots of 3 frames", montage.collect()));
     for hold in [2, 3] {
         let shots = (0..2).map(|_| {
             let mut shot = Shot::new(random, Style::Anime);
-            shot.object *= 2.0;
-            (0..SHOT).map(|i| shot.at(i / hold * hold)).collect::<Vec<_>>()
+            shot.object_speed *= 2.0;
+            (0..SHOT_FRAMES).map(|i| shot.frame(i / hold * hold)).collect::<Vec<_>>()
         });
         clips.push(clip("cut, anime", shots.collect()));
     }
     let white = vec![Picture::flat(255.0); 6];
-    let shots = vec![pair[0].run(SHOT), white, pair[1].run(SHOT)];
+    let shots = vec![pair[0].frames(SHOT_FRAMES), white, pair[1].frames(SHOT_FRAMES)];
     clips.push(clip("cut to white and back", shots));
     let black = vec![Picture::flat(0.0); 6];
     let shot = Shot::new(random, style);
-    clips.push(clip("cut to black and back", vec![shot.run(SHOT), black, pair[1].run(SHOT)]));
+    clips.push(clip(
+        "cut to black and back",
+        vec![shot.frames(SHOT_FRAMES), black, pair[1].frames(SHOT_FRAMES)],
+    ));
     clips
 }
 
@@ -177,24 +182,25 @@ fn fades(random: &mut Random, style: Style) -> Vec<Clip> {
         ("fade, grey", 110.0, 10),
     ] {
         let flat = Picture::flat(level);
-        let out = (0..=steps).map(|i| shot.at(i).mixed(&flat, i as f32 / steps as f32));
-        let into = (0..=steps).map(|i| other.at(i).mixed(&flat, 1.0 - i as f32 / steps as f32));
+        let out = (0..=steps).map(|i| shot.frame(i).mixed(&flat, i as f32 / steps as f32));
+        let into = (0..=steps).map(|i| other.frame(i).mixed(&flat, 1.0 - i as f32 / steps as f32));
         let hold = vec![flat.clone(); 4];
-        let frames: Vec<_> = shot.run(4).into_iter().chain(out).chain(hold).chain(into).collect();
+        let frames: Vec<_> =
+            shot.frames(4).into_iter().chain(out).chain(hold).chain(into).collect();
         clips.push(Clip { kind, frames, cuts: vec![] });
     }
-    // With the light of the scene and not of the screen.
+    // Linear in the light of the scene instead of in pixel values.
     let flat = Picture::flat(0.0);
     let curve = |t: f32| (1.0 - t).powf(2.2);
-    let out = (0..=12).map(|i| shot.at(i).mixed(&flat, 1.0 - curve(i as f32 / 12.0)));
-    let into = (0..=12).map(|i| other.at(i).mixed(&flat, 1.0 - curve(1.0 - i as f32 / 12.0)));
+    let out = (0..=12).map(|i| shot.frame(i).mixed(&flat, 1.0 - curve(i as f32 / 12.0)));
+    let into = (0..=12).map(|i| other.frame(i).mixed(&flat, 1.0 - curve(1.0 - i as f32 / 12.0)));
     let frames = out.chain(vec![flat.clone(); 3]).chain(into).collect();
     clips.push(Clip { kind: "fade, black", frames, cuts: vec![] });
     for gain in [1.0, 0.1] {
         for steps in [8usize, 20] {
             let frames = (0..steps + 12).map(|i| {
                 let part = (i as f32 - 6.0) / steps as f32;
-                shot.at(i).mixed(&other.at(i), part.clamp(0.0, 1.0)).exposed(gain, 0.0)
+                shot.frame(i).mixed(&other.frame(i), part.clamp(0.0, 1.0)).exposed(gain, 0.0)
             });
             clips.push(Clip { kind: "cross-dissolve", frames: frames.collect(), cuts: vec![] });
         }
@@ -205,46 +211,46 @@ fn fades(random: &mut Random, style: Style) -> Vec<Clip> {
 fn flashes(random: &mut Random, style: Style) -> Vec<Clip> {
     let shot = Shot::new(random, style);
     let mut clips = Vec::new();
-    let mut with = |kind, change: &dyn Fn(usize, &Picture) -> Picture| {
-        let frames = (0..24).map(|i| change(i, &shot.at(i)));
+    let mut add = |kind, change: &dyn Fn(usize, &Picture) -> Picture| {
+        let frames = (0..24).map(|i| change(i, &shot.frame(i)));
         clips.push(Clip { kind, frames: frames.collect(), cuts: vec![] });
     };
-    let between = |i: usize, from: usize, count: usize| (from..from + count).contains(&i);
+    let is_flash = |i: usize, count: usize| (9..9 + count).contains(&i);
     for count in 1..=3 {
-        with("flash, white", &|i, frame| match between(i, 9, count) {
+        add("flash, white", &|i, frame| match is_flash(i, count) {
             true => Picture::flat(255.0),
             false => frame.clone(),
         });
-        with("flash, overexposed", &|i, frame| match between(i, 9, count) {
+        add("flash, overexposed", &|i, frame| match is_flash(i, count) {
             true => frame.exposed(3.5, 60.0),
             false => frame.clone(),
         });
     }
-    with("flash, of a dark scene", &|i, frame| match between(i, 9, 1) {
+    add("flash, of a dark scene", &|i, frame| match is_flash(i, 1) {
         true => frame.exposed(1.6, 40.0),
         false => frame.exposed(0.12, 0.0),
     });
-    with("flash, black frame", &|i, frame| match between(i, 9, 1) {
+    add("flash, black frame", &|i, frame| match is_flash(i, 1) {
         true => Picture::flat(0.0),
         false => frame.clone(),
     });
-    with("flash, lightning", &|i, frame| {
+    add("flash, lightning", &|i, frame| {
         let light = if i < 9 { 0.0 } else { 0.55f32.powi(i as i32 - 9) };
         frame.exposed(0.3 + 4.0 * light, 120.0 * light)
     });
-    with("strobe", &|i, frame| match i % 2 {
+    add("strobe", &|i, frame| match i % 2 {
         1 => frame.exposed(3.0, 80.0),
         _ => frame.exposed(0.6, 0.0),
     });
-    with("strobe", &|i, frame| match i % 4 {
+    add("strobe", &|i, frame| match i % 4 {
         2 | 3 => Picture::flat(0.0),
         _ => frame.clone(),
     });
-    with("strobe", &|i, frame| match i % 5 {
+    add("strobe", &|i, frame| match i % 5 {
         4 => Picture::flat(255.0),
         _ => frame.clone(),
     });
-    with("exposure changes", &|i, frame| {
+    add("exposure changes", &|i, frame| {
         frame.exposed(if i < 8 { 0.4 } else { 0.4 * 1.25f32.powi((i as i32 - 7).min(5)) }, 0.0)
     });
     clips
@@ -252,48 +258,48 @@ fn flashes(random: &mut Random, style: Style) -> Vec<Clip> {
 
 fn motion(random: &mut Random, style: Style) -> Vec<Clip> {
     let mut clips = Vec::new();
-    let mut moved = |kind, random: &mut Random, camera: &dyn Fn(f32, Camera) -> Camera| {
+    let mut add = |kind, random: &mut Random, camera: &dyn Fn(f32, Camera) -> Camera| {
         let mut shot = Shot::new(random, style);
         (shot.dx, shot.dy, shot.zoom) = (0.0, 0.0, 1.0);
-        let frames = (0..20).map(|i| shot.at_camera(i, |at| camera(i as f32, at)));
+        let frames = (0..20).map(|i| shot.frame_from(i, |start| camera(i as f32, start)));
         clips.push(Clip { kind, frames: frames.collect(), cuts: vec![] });
     };
     for speed in [0.04, 0.08, 0.12] {
         let (dx, dy) = (random.sign() * speed, random.range(-0.1, 0.1) * speed);
-        moved("fast pan", random, &|t, at| Camera {
-            x: at.x + t * dx,
-            y: at.y + t * dy,
+        add("fast pan", random, &|t, start| Camera {
+            x: start.x + t * dx,
+            y: start.y + t * dy,
             blur: dx.abs() / 2.0,
-            ..at
+            ..start
         });
     }
     for top in [0.2, 0.3] {
         let side = random.sign();
-        moved("whip pan", random, &|t, at| {
-            // It rests, turns fast, and rests again.
+        add("whip pan", random, &|t, start| {
+            // The camera stands still, turns fast, and stands still again.
             let s = ((t - 6.0) / 8.0).clamp(0.0, 1.0);
-            let way = s * s * (3.0 - 2.0 * s) * 8.0 / 1.5 * top;
+            let distance = s * s * (3.0 - 2.0 * s) * 8.0 / 1.5 * top;
             let speed = 6.0 * s * (1.0 - s) / 1.5 * top;
-            Camera { x: at.x + side * way, blur: speed / 2.0, ..at }
+            Camera { x: start.x + side * distance, blur: speed / 2.0, ..start }
         });
     }
     for zoom in [1.04f32, 1.1, 0.92] {
-        moved("zoom", random, &|t, at| {
+        add("zoom", random, &|t, start| {
             let t = if zoom < 1.0 { t.min(12.0) } else { t };
-            Camera { zoom: at.zoom * zoom.powf(t), ..at }
+            Camera { zoom: start.zoom * zoom.powf(t), ..start }
         });
     }
     let shakes: Vec<(f32, f32)> =
         (0..20).map(|_| (random.range(-0.05, 0.05), random.range(-0.04, 0.04))).collect();
-    moved("camera shake", random, &|t, at| {
+    add("camera shake", random, &|t, start| {
         let (dx, dy) = shakes[t as usize];
-        Camera { x: at.x + dx, y: at.y + dy, ..at }
+        Camera { x: start.x + dx, y: start.y + dy, ..start }
     });
-    moved("object crosses", random, &|t, at| Camera { object: at.x - 0.2 + 0.09 * t, ..at });
+    add("object crosses", random, &|t, start| Camera { object: start.x - 0.2 + 0.09 * t, ..start });
     clips
 }
 
-fn rest(random: &mut Random, style: Style) -> Vec<Clip> {
+fn other(random: &mut Random, style: Style) -> Vec<Clip> {
     let mut clips = Vec::new();
     for _ in 0..2 {
         let shot = Shot::new(random, style);
@@ -302,10 +308,10 @@ fn rest(random: &mut Random, style: Style) -> Vec<Clip> {
         let frames = (0..24).map(|i| {
             let t = i as f32 - 7.0;
             let radius = growth * t.max(0.0);
-            let heat = if t > 9.0 { (1.0 - (t - 9.0) / 6.0).max(0.0) } else { 1.0 };
-            shot.at(i).each(|px, py, rgb| {
-                let far = ((px - x).powi(2) + ((py - y) * 0.56).powi(2)).sqrt();
-                let fire = (((radius - far) / 0.06).clamp(0.0, 1.0)) * heat;
+            let brightness = if t > 9.0 { (1.0 - (t - 9.0) / 6.0).max(0.0) } else { 1.0 };
+            shot.frame(i).map_pixels(|px, py, rgb| {
+                let distance = ((px - x).powi(2) + ((py - y) * 0.56).powi(2)).sqrt();
+                let fire = (((radius - distance) / 0.06).clamp(0.0, 1.0)) * brightness;
                 [0, 1, 2].map(|c| rgb[c] + ([255.0, 240.0, 190.0][c] - rgb[c]) * fire)
             })
         });
@@ -315,7 +321,7 @@ fn rest(random: &mut Random, style: Style) -> Vec<Clip> {
         let shot = Shot::new(random, style);
         let mut grain = random.clone();
         let frames =
-            (0..16).map(|i| shot.at(i).exposed(gain, 0.0).grainy(&mut grain, sigma)).collect();
+            (0..16).map(|i| shot.frame(i).exposed(gain, 0.0).grainy(&mut grain, sigma)).collect();
         clips.push(Clip { kind: "grain", frames, cuts: vec![] });
     }
     let mut grain = random.clone();
@@ -323,21 +329,21 @@ fn rest(random: &mut Random, style: Style) -> Vec<Clip> {
     clips.push(Clip { kind: "grain", frames, cuts: vec![] });
     for hold in [2, 3] {
         let mut shot = Shot::new(random, Style::Anime);
-        shot.object = random.sign() * 0.06;
+        shot.object_speed = random.sign() * 0.06;
         shot.dx *= 2.0;
-        let frames = (0..24).map(|i| shot.at(i / hold * hold)).collect();
+        let frames = (0..24).map(|i| shot.frame(i / hold * hold)).collect();
         clips.push(Clip { kind: "anime, held frames", frames, cuts: vec![] });
     }
     let mut shot = Shot::new(random, style);
     shot.dx = random.sign() * 0.06;
-    let frames = (0..14).map(|i| shot.at(i).barred(false)).collect();
+    let frames = (0..14).map(|i| shot.frame(i).barred(false)).collect();
     clips.push(Clip { kind: "letterbox, pan", frames, cuts: vec![] });
-    // One small thing moves on an even ground.
+    // A small object on a uniform background.
     let side = random.sign();
     let frames = (0..16).map(|i| {
-        Picture::flat(120.0).each(|x, y, rgb| {
-            let at = 0.5 + side * (i as f32 - 8.0) * 0.055;
-            let inside = (x - at).abs() < 0.06 && (y - 0.5).abs() < 0.12;
+        Picture::flat(120.0).map_pixels(|x, y, rgb| {
+            let centre = 0.5 + side * (i as f32 - 8.0) * 0.055;
+            let inside = (x - centre).abs() < 0.06 && (y - 0.5).abs() < 0.12;
             if inside { [230.0, 60.0, 40.0] } else { rgb }
         })
     });

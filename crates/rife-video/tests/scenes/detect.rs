@@ -1,62 +1,63 @@
-//! Detectors, and what they find.
+//! The detector under test and a simple one to compare with.
 
 use std::sync::Arc;
 
 use rife_runtime::{Frame, PixelFormat};
 use rife_video::{PairKind, SceneDetector};
 
-/// What a detector found.
+/// Results of a detector.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    /// Frames after which another scene begins.
+pub struct Detection {
+    /// Indices of the frames after which another scene starts.
     pub cuts: Vec<usize>,
     /// The score of each pair.
     pub scores: Vec<f64>,
 }
 
-pub fn by_structure(frames: &[Frame]) -> Found {
+/// The detector of the pipeline.
+pub fn by_structure(frames: &[Frame]) -> Detection {
     let frames: Vec<_> = frames.iter().cloned().map(Arc::new).collect();
     let mut scenes = SceneDetector::new(SceneDetector::DEFAULT_CUT, 0.0);
-    let mut found = Found { cuts: vec![], scores: vec![] };
+    let mut detection = Detection { cuts: vec![], scores: vec![] };
     for (i, pair) in frames.windows(2).enumerate() {
         let ahead = |number: usize| {
             assert!(number < SceneDetector::LOOK_AHEAD);
             frames.get(i + 2 + number).cloned()
         };
         let judgement = scenes.classify(&pair[0], &pair[1], ahead);
-        found.scores.push(judgement.score);
+        detection.scores.push(judgement.score);
         if judgement.kind == PairKind::Cut {
-            found.cuts.push(i);
+            detection.cuts.push(i);
         }
     }
-    found
+    detection
 }
 
-/// The mean difference of luma above the median of the eight pairs before, of which 10 % is a cut:
-/// what is compared with.
-pub fn by_luma_difference(frames: &[Frame]) -> Found {
-    let mut usual: Vec<f64> = Vec::new();
-    let mut found = Found { cuts: vec![], scores: vec![] };
+/// A simple detector to compare with. The score is the mean luma difference minus the median of the
+/// previous eight pairs; 10 % is a cut.
+pub fn by_luma_difference(frames: &[Frame]) -> Detection {
+    let mut recent: Vec<f64> = Vec::new();
+    let mut detection = Detection { cuts: vec![], scores: vec![] };
     for (i, pair) in frames.windows(2).enumerate() {
-        let difference = difference(&pair[0], &pair[1]);
-        let mut sorted = usual.clone();
+        let difference = luma_difference(&pair[0], &pair[1]);
+        let mut sorted = recent.clone();
         sorted.sort_by(f64::total_cmp);
         let score = difference - sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-        found.scores.push(score.max(0.0));
+        detection.scores.push(score.max(0.0));
         if score >= 10.0 {
-            found.cuts.push(i);
+            detection.cuts.push(i);
         } else if pair[0] != pair[1] {
-            if usual.len() == 8 {
-                usual.remove(0);
+            if recent.len() == 8 {
+                recent.remove(0);
             }
-            usual.push(difference);
+            recent.push(difference);
         }
     }
-    found
+    detection
 }
 
-/// Mean difference of luma of 8 bits, %.
-fn difference(a: &Frame, b: &Frame) -> f64 {
+/// Mean difference of 8-bit luma, in percent.
+fn luma_difference(a: &Frame, b: &Frame) -> f64 {
     assert!(matches!(a.format(), PixelFormat::Yuv(_)));
     let luma = |frame: &Frame| frame.as_yuv8().unwrap()[..frame.size().pixels()].to_vec();
     let (a, b) = (luma(a), luma(b));

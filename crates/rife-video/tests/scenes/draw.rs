@@ -1,10 +1,10 @@
-//! Seeded pictures of scenes that do not exist, seen through a camera that can move.
+//! Renders pictures of seeded random scenes, seen by a moving camera.
 
 use rife_runtime::{Chroma, Frame, FrameSize, Matrix, Siting, YuvFormat};
 
 pub const SIZE: FrameSize = FrameSize::new(160, 90);
 
-/// A small generator of random numbers, the same everywhere.
+/// A pseudorandom generator that gives the same numbers on all platforms.
 #[derive(Clone)]
 pub struct Random(u64);
 
@@ -27,7 +27,7 @@ impl Random {
         if self.next() & 1 == 0 { 1.0 } else { -1.0 }
     }
 
-    /// About normal, with a variance of 1.
+    /// Approximately normal, with a variance of 1.
     pub fn normal(&mut self) -> f32 {
         (0..6).map(|_| self.range(-1.0, 1.0)).sum::<f32>() / 2f32.sqrt()
     }
@@ -39,12 +39,12 @@ fn mix(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// What a scene is made of.
+/// The look of a scene.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Style {
-    /// Textures on every scale, and objects.
+    /// Objects, and textures at all scales.
     Photo,
-    /// Out of focus but for a few objects.
+    /// Out of focus, except for a few objects.
     Soft,
     /// Flat colours with hard edges.
     Anime,
@@ -68,19 +68,19 @@ pub struct Scene {
     top: Rgb,
     bottom: Rgb,
     shapes: Vec<Shape>,
-    /// What moves by itself; its place is the camera's to say.
+    /// The moving object. Its horizontal position is in [`Camera::object`].
     object: Shape,
 }
 
-/// Where the camera is, in widths of the frame, and what it does while a frame is exposed.
+/// Position of the camera and of the moving object, in frame widths.
 #[derive(Clone, Copy, Debug)]
 pub struct Camera {
     pub x: f32,
     pub y: f32,
     pub zoom: f32,
-    /// Of an object that crosses the picture; far away where there is none.
+    /// Horizontal position of the moving object; far outside the picture if there is none.
     pub object: f32,
-    /// How far the picture moves during the exposure.
+    /// Distance that the camera moves during the exposure.
     pub blur: f32,
 }
 
@@ -95,7 +95,7 @@ impl Scene {
         Self::with_palette(seed, seed ^ 0x55, style)
     }
 
-    /// A scene whose colours are those of other scenes with the same palette.
+    /// Scenes with the same palette have similar colours.
     pub fn with_palette(seed: u64, palette: u64, style: Style) -> Self {
         let mut colours = Random::new(palette);
         let mut palette = Vec::new();
@@ -136,12 +136,12 @@ impl Scene {
         Self { seed, style, top, bottom, shapes, object }
     }
 
-    /// Smooth noise of a scale, -1 to 1.
+    /// Smooth noise in [-1, 1) with `scale` cells per frame width.
     fn noise(&self, x: f32, y: f32, scale: f32, octave: u64) -> f32 {
         let (x, y) = (x * scale + 100.0, y * scale + 100.0);
         let (i, j) = (x.floor(), y.floor());
         let (fx, fy) = (x - i, y - j);
-        let at = |di: i64, dj: i64| {
+        let corner = |di: i64, dj: i64| {
             let key = mix(self.seed ^ octave << 56)
                 ^ ((i as i64 + di) as u64) << 20
                 ^ (j as i64 + dj) as u64;
@@ -149,12 +149,12 @@ impl Scene {
         };
         let smooth = |t: f32| t * t * (3.0 - 2.0 * t);
         let (fx, fy) = (smooth(fx), smooth(fy));
-        let above = at(0, 0) * (1.0 - fx) + at(1, 0) * fx;
-        let below = at(0, 1) * (1.0 - fx) + at(1, 1) * fx;
+        let above = corner(0, 0) * (1.0 - fx) + corner(1, 0) * fx;
+        let below = corner(0, 1) * (1.0 - fx) + corner(1, 1) * fx;
         above * (1.0 - fy) + below * fy
     }
 
-    /// The colour at a place, of which `shapes` are those that may be there.
+    /// The colour at a point. `shapes` are the candidates to cover it, with their horizontal positions.
     fn colour(&self, x: f32, y: f32, shapes: &[(&Shape, f32)]) -> Rgb {
         let down = (y / 0.5625).clamp(0.0, 1.0);
         let (mut colour, mut texture) = match self.style {
@@ -184,23 +184,23 @@ impl Scene {
         colour.map(|c| (c + grain * texture).clamp(0.0, 255.0))
     }
 
-    pub fn see(&self, camera: Camera) -> Picture {
+    pub fn render(&self, camera: Camera) -> Picture {
         let samples = if camera.blur > 0.0 { 7 } else { 1 };
         let mut pixels = Vec::with_capacity(SIZE.pixels());
         let unit = 1.0 / SIZE.width as f32;
         let reach = 0.5 / camera.zoom + camera.blur;
         let objects = [(&self.object, camera.object)];
         let shapes = self.shapes.iter().map(|shape| (shape, shape.x)).chain(objects);
-        let seen = |(shape, x): &(&Shape, f32)| (x - 0.5 - camera.x).abs() < reach + shape.w;
-        let shapes: Vec<_> = shapes.filter(seen).collect();
+        let in_view = |(shape, x): &(&Shape, f32)| (x - 0.5 - camera.x).abs() < reach + shape.w;
+        let shapes: Vec<_> = shapes.filter(in_view).collect();
         for row in 0..SIZE.height {
             for column in 0..SIZE.width {
                 let mut sum = [0.0; 3];
                 for s in 0..samples {
                     let along = (s as f32 / samples as f32 - 0.5) * camera.blur;
-                    let at = |px: usize, side: usize| (px as f32 - side as f32 / 2.0) * unit;
-                    let x = at(column, SIZE.width) / camera.zoom + 0.5 + camera.x + along;
-                    let y = at(row, SIZE.height) / camera.zoom + 0.28 + camera.y;
+                    let centred = |px: usize, side: usize| (px as f32 - side as f32 / 2.0) * unit;
+                    let x = centred(column, SIZE.width) / camera.zoom + 0.5 + camera.x + along;
+                    let y = centred(row, SIZE.height) / camera.zoom + 0.28 + camera.y;
                     let colour = self.colour(x, y, &shapes);
                     sum = [0, 1, 2].map(|c| sum[c] + colour[c] / samples as f32);
                 }
@@ -211,7 +211,7 @@ impl Scene {
     }
 }
 
-/// Pixels, 0 to 255, not rounded.
+/// Pixels in [0, 255], not rounded.
 #[derive(Clone)]
 pub struct Picture(pub Vec<Rgb>);
 
@@ -220,9 +220,9 @@ impl Picture {
         Self(vec![[level; 3]; SIZE.pixels()])
     }
 
-    /// Levels by a gain and an offset, as far as they go.
+    /// Applies a gain and an offset, with clipping.
     pub fn exposed(&self, gain: f32, offset: f32) -> Self {
-        self.each(|_, _, rgb| rgb.map(|v| (v * gain + offset).clamp(0.0, 255.0)))
+        self.map_pixels(|_, _, rgb| rgb.map(|v| (v * gain + offset).clamp(0.0, 255.0)))
     }
 
     pub fn mixed(&self, other: &Self, part: f32) -> Self {
@@ -242,16 +242,16 @@ impl Picture {
         )
     }
 
-    /// Black bars above and below, or at the sides.
+    /// Adds black bars above and below, or at the sides of a tall picture.
     pub fn barred(&self, tall: bool) -> Self {
-        self.each(|x, y, rgb| {
+        self.map_pixels(|x, y, rgb| {
             let bar = if tall { !(0.18..0.82).contains(&x) } else { !(0.13..0.87).contains(&y) };
             if bar { [0.0; 3] } else { rgb }
         })
     }
 
-    /// What is done to each pixel, by its place in the frame, 0 to 1.
-    pub fn each(&self, change: impl Fn(f32, f32, Rgb) -> Rgb) -> Self {
+    /// Changes each pixel, depending on its position in [0, 1).
+    pub fn map_pixels(&self, change: impl Fn(f32, f32, Rgb) -> Rgb) -> Self {
         let (w, h) = (SIZE.width, SIZE.height);
         let pixels = self.0.iter().enumerate();
         Self(
@@ -262,7 +262,7 @@ impl Picture {
     }
 }
 
-/// The formats that frames come in.
+/// Pixel formats of frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Format {
     Yuv8,
@@ -304,7 +304,7 @@ impl Format {
     }
 }
 
-/// Luma and chroma at half the width and height, in limited range, times `scale`.
+/// Luma, and chroma at half the width and height, in limited range, times `scale`.
 fn planes(picture: &Picture, scale: f32) -> impl Iterator<Item = f32> {
     let luma = |[r, g, b]: Rgb| 0.299 * r + 0.587 * g + 0.114 * b;
     let mut out: Vec<f32> = picture.0.iter().map(|rgb| 16.0 + luma(*rgb) * 219.0 / 255.0).collect();

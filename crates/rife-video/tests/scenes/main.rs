@@ -1,4 +1,4 @@
-//! Scene detection, evaluated on clips whose cuts are known.
+//! Evaluates scene-cut detection on clips with known cuts.
 
 mod clips;
 mod detect;
@@ -8,14 +8,14 @@ mod real;
 use std::collections::BTreeMap;
 
 use clips::Clip;
-use detect::{Found, by_luma_difference, by_structure};
+use detect::{Detection, by_luma_difference, by_structure};
 use draw::Format;
 
-/// Seeds that constants were chosen by, and seeds that they were not.
+/// Seeds of the clips that the constants were tuned on, and of others.
 const TUNING: std::ops::Range<u64> = 0..6;
 const HELD_OUT: std::ops::Range<u64> = 2000..2006;
 
-/// Cuts of clips, and what a detector made of them.
+/// Number of cuts, of those found, and of wrong detections.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Count {
     cuts: usize,
@@ -24,10 +24,10 @@ struct Count {
 }
 
 impl Count {
-    fn add(&mut self, cuts: &[usize], found: &Found) {
+    fn add(&mut self, cuts: &[usize], detection: &Detection) {
         self.cuts += cuts.len();
-        self.found += cuts.iter().filter(|cut| found.cuts.contains(cut)).count();
-        self.wrong += found.cuts.iter().filter(|cut| !cuts.contains(cut)).count();
+        self.found += cuts.iter().filter(|cut| detection.cuts.contains(cut)).count();
+        self.wrong += detection.cuts.iter().filter(|cut| !cuts.contains(cut)).count();
     }
 
     fn recall(&self) -> f64 {
@@ -42,11 +42,12 @@ impl Count {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
-    before: Count,
-    after: Count,
-    /// The lowest score of a cut and the highest of another pair.
-    lowest: Option<f64>,
-    highest: f64,
+    by_luma: Count,
+    by_structure: Count,
+    /// Lowest score of a cut.
+    lowest_cut: Option<f64>,
+    /// Highest score of another pair.
+    highest_other: f64,
 }
 
 fn evaluate(clips: impl Iterator<Item = Clip>) -> BTreeMap<&'static str, Row> {
@@ -54,14 +55,14 @@ fn evaluate(clips: impl Iterator<Item = Clip>) -> BTreeMap<&'static str, Row> {
     for clip in clips {
         let frames: Vec<_> = clip.frames.iter().map(|frame| Format::Yuv8.frame(frame)).collect();
         let row = rows.entry(clip.kind).or_default();
-        row.before.add(&clip.cuts, &by_luma_difference(&frames));
-        let found = by_structure(&frames);
-        row.after.add(&clip.cuts, &found);
-        for (pair, score) in found.scores.iter().enumerate() {
+        row.by_luma.add(&clip.cuts, &by_luma_difference(&frames));
+        let detection = by_structure(&frames);
+        row.by_structure.add(&clip.cuts, &detection);
+        for (pair, score) in detection.scores.iter().enumerate() {
             if clip.cuts.contains(&pair) {
-                row.lowest = Some(row.lowest.unwrap_or(f64::INFINITY).min(*score));
+                row.lowest_cut = Some(row.lowest_cut.unwrap_or(f64::INFINITY).min(*score));
             } else {
-                row.highest = row.highest.max(*score);
+                row.highest_other = row.highest_other.max(*score);
             }
         }
     }
@@ -71,35 +72,35 @@ fn evaluate(clips: impl Iterator<Item = Clip>) -> BTreeMap<&'static str, Row> {
 fn table(title: &str, rows: &BTreeMap<&'static str, Row>) -> String {
     let mut text = format!(
         "{title}\n{:<26}{:>6}{:>10}{:>8}{:>10}{:>8}{:>16}\n",
-        "clips", "cuts", "luma: ok", "wrong", "now: ok", "wrong", "scores"
+        "clips", "cuts", "luma: ok", "wrong", "found", "wrong", "scores"
     );
-    let (mut before, mut after) = (Count::default(), Count::default());
+    let (mut by_luma, mut by_structure) = (Count::default(), Count::default());
     for (kind, row) in rows {
-        for (sum, count) in [(&mut before, row.before), (&mut after, row.after)] {
+        for (sum, count) in [(&mut by_luma, row.by_luma), (&mut by_structure, row.by_structure)] {
             sum.cuts += count.cuts;
             sum.found += count.found;
             sum.wrong += count.wrong;
         }
-        let lowest = row.lowest.map_or("-".to_owned(), |score| format!("{score:.0}"));
+        let lowest = row.lowest_cut.map_or("-".to_owned(), |score| format!("{score:.0}"));
         text += &format!(
             "{kind:<26}{:>6}{:>10}{:>8}{:>10}{:>8}{:>16}\n",
-            row.after.cuts,
-            row.before.found,
-            row.before.wrong,
-            row.after.found,
-            row.after.wrong,
-            format!("{:.0} / {lowest}", row.highest),
+            row.by_structure.cuts,
+            row.by_luma.found,
+            row.by_luma.wrong,
+            row.by_structure.found,
+            row.by_structure.wrong,
+            format!("{:.0} / {lowest}", row.highest_other),
         );
     }
-    for (name, count) in [("luma difference", before), ("structure", after)] {
+    for (name, count) in [("luma difference", by_luma), ("structure", by_structure)] {
         text +=
             &format!("{name}: recall {:.3}, precision {:.3}\n", count.recall(), count.precision());
     }
     text
 }
 
-/// Kinds of clips of which every cut must be found: hard cuts at all exposures, and those that
-/// something makes harder.
+/// Kinds of clips in which every cut must be found: hard cuts at all exposures, with and without
+/// difficulties.
 const ALL_FOUND: &[&str] = &[
     "cut, exposure 1",
     "cut, exposure 0.5",
@@ -115,7 +116,7 @@ const ALL_FOUND: &[&str] = &[
     "cut to white and back",
 ];
 
-/// Kinds of which nothing may be found.
+/// Kinds of clips in which no cut may be found.
 const NONE_FOUND: &[&str] = &[
     "fade, black",
     "fade, white",
@@ -137,43 +138,41 @@ const NONE_FOUND: &[&str] = &[
     "letterbox, pan",
 ];
 
-/// Prints, for each kind of clip, the cuts found and the wrong ones, of the plain difference of
-/// luma and of what is used; and the highest score of a pair that is no cut and the lowest of one
-/// that is.
+/// Evaluates clips and prints, for each kind, the correct and wrong detections of both detectors, the
+/// highest score of a pair that is not a cut, and the lowest score of a cut.
 fn check(title: &str, seeds: std::ops::Range<u64>) {
     let rows = evaluate(seeds.flat_map(clips::all));
     println!("{}", table(title, &rows));
     let mut sum = Count::default();
     for (kind, row) in &rows {
         if ALL_FOUND.contains(kind) {
-            assert_eq!(row.after.recall(), 1.0, "{title}: {kind}: {:?}", row.after);
+            assert_eq!(row.by_structure.recall(), 1.0, "{title}: {kind}: {:?}", row.by_structure);
         }
         if ALL_FOUND.contains(kind) || NONE_FOUND.contains(kind) {
-            assert_eq!(row.after.wrong, 0, "{title}: {kind}: {:?}", row.after);
+            assert_eq!(row.by_structure.wrong, 0, "{title}: {kind}: {:?}", row.by_structure);
         }
-        sum.cuts += row.after.cuts;
-        sum.found += row.after.found;
-        sum.wrong += row.after.wrong;
+        sum.cuts += row.by_structure.cuts;
+        sum.found += row.by_structure.found;
+        sum.wrong += row.by_structure.wrong;
     }
     let known = |kind: &&str| rows.contains_key(kind);
     assert!(ALL_FOUND.iter().chain(NONE_FOUND).all(known), "a kind of clip is missing");
-    // Of drawings with a few flat shapes some are alike, and some jump.
+    // Not 1: some scenes with few flat shapes look alike, and objects jump in some.
     assert!(sum.recall() >= 0.98 && sum.precision() >= 0.98, "{title}: {sum:?}");
 }
 
 #[test]
-fn evaluate_on_the_clips_that_constants_were_chosen_by() {
+fn cuts_are_detected_in_the_tuning_clips() {
     check("tuning", TUNING);
 }
 
 #[test]
-fn evaluate_on_other_clips() {
+fn cuts_are_detected_in_held_out_clips() {
     check("held out", HELD_OUT);
 }
 
-/// The same pictures measure about the same in every format, whatever their depth.
 #[test]
-fn formats_agree() {
+fn all_pixel_formats_give_the_same_cuts() {
     for clip in clips::all(7).into_iter().filter(|clip| !clip.cuts.is_empty()).take(6) {
         for format in Format::ALL {
             let frames: Vec<_> = clip.frames.iter().map(|frame| format.frame(frame)).collect();
@@ -182,7 +181,7 @@ fn formats_agree() {
     }
 }
 
-/// A job that is resumed judges all pairs anew, and has to come to the same result.
+/// A resumed job judges all pairs again and must get the same cuts.
 #[test]
 fn judgements_are_reproducible() {
     let clip = clips::all(8).remove(0);
@@ -190,7 +189,7 @@ fn judgements_are_reproducible() {
     assert_eq!(by_structure(&frames), by_structure(&frames));
 }
 
-/// Frames that are too small for structure are no error.
+/// Frames may be too small to have structure.
 #[test]
 fn tiny_frames_are_judged() {
     for side in [1, 2, 3, 5, 16] {
@@ -198,15 +197,15 @@ fn tiny_frames_are_judged() {
         let samples = |level: u8| vec![level; 3 * side * side];
         let frame = |level: u8| rife_runtime::Frame::rgb8(size, samples(level)).unwrap();
         let frames: Vec<_> = [10, 10, 200, 90].map(frame).to_vec();
-        let found = by_structure(&frames);
-        assert!(found.scores.iter().all(|score| score.is_finite()), "{side}: {found:?}");
+        let detection = by_structure(&frames);
+        assert!(detection.scores.iter().all(|score| score.is_finite()), "{side}: {detection:?}");
     }
 }
 
-/// Prints what a pair of 1080p frames takes, of a scene that pans and so needs the whole search.
+/// Prints the time for a pair of 1080p frames. The scene pans, which needs the whole search.
 #[test]
 #[ignore = "measures time, which other work on the machine changes; run it alone"]
-fn a_pair_of_full_hd_takes_less_than_a_millisecond() {
+fn full_hd_pair_takes_less_than_a_millisecond() {
     let size = rife_runtime::FrameSize::new(1920, 1080);
     let format = rife_runtime::YuvFormat {
         chroma: rife_runtime::Chroma::Yuv420,

