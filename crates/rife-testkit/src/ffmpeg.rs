@@ -48,6 +48,11 @@ pub fn fps_mode_option() -> &'static str {
     if version() >= (5, 1) { "-fps_mode" } else { "-vsync" }
 }
 
+/// The value of `-enc_time_base` that keeps the ticks of the input: ffmpeg 7 renamed it.
+pub fn input_time_base() -> &'static str {
+    if version() >= (7, 0) { "demux" } else { "-1" }
+}
+
 /// Runs ffmpeg in `dir`. `args` has the quoting of a shell and may use `-fps_mode` with every version.
 ///
 /// # Panics

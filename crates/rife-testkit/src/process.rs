@@ -22,7 +22,7 @@ macro_rules! own_process {
 /// # Panics
 /// When the test fails there, or is not found.
 pub fn runs_elsewhere(module: &str, test: &str) -> bool {
-    // The harness leaves the crate's name out.
+    // The harness omits the name of the crate.
     let name = match module.split_once("::") {
         Some((_, module)) => format!("{module}::{test}"),
         None => test.to_owned(),
@@ -38,12 +38,12 @@ pub fn runs_elsewhere(module: &str, test: &str) -> bool {
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|e| panic!("cannot start {}: {e}", program.display()));
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    print!("{said}");
-    assert!(output.status.success(), "{name} failed in a process of its own:\n{said}{complained}");
-    // A name that is not found is no failure to the harness.
-    assert!(said.contains("1 passed"), "{name} was not found:\n{said}{complained}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    print!("{stdout}");
+    assert!(output.status.success(), "{name} failed in a process of its own:\n{stdout}{stderr}");
+    // A name that is not found passes in the harness.
+    assert!(stdout.contains("1 passed"), "{name} was not found:\n{stdout}{stderr}");
     true
 }
 
@@ -51,7 +51,7 @@ pub fn runs_elsewhere(module: &str, test: &str) -> bool {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// What a process has once.
+    /// Counts starts within one process.
     static STARTS: AtomicUsize = AtomicUsize::new(0);
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
-use rife_testkit::ffmpeg::fps_mode_option;
+use rife_testkit::ffmpeg::{fps_mode_option, input_time_base};
 
 use crate::support::{Media, clips, fail_with, ffmpeg, frame_hashes, interpolate, names, succeed};
 
@@ -83,7 +83,14 @@ fn check(dir: &Path, input: &str, listed: usize) -> (String, usize) {
 fn decodable_frames(dir: &Path, input: &str) -> usize {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "quiet", "-i", input, "-map", "0:v:0", "-map", "0:a?"])
-        .args(["-c:a", "copy", "-enc_time_base", "-1", fps_mode_option(), "passthrough"])
+        .args([
+            "-c:a",
+            "copy",
+            "-enc_time_base",
+            input_time_base(),
+            fps_mode_option(),
+            "passthrough",
+        ])
         .args(["-f", "framemd5", "-"])
         .current_dir(dir)
         .output()

@@ -109,8 +109,12 @@ impl Access {
     }
 }
 
-/// The demuxer that ffmpeg wanted to use, from its message that it is not on the whitelist.
+/// The demuxer that fits the content, from ffmpeg's message that it is not on the whitelist.
 pub(crate) fn refused_demuxer(message: &str) -> Option<&str> {
+    // ffmpeg 6 and later recognize an HLS playlist only by its file name, unless -f names the demuxer.
+    if message.contains("Not detecting m3u8/hls") {
+        return Some("hls");
+    }
     if !message.contains("not on whitelist") || message.contains("Protocol") {
         return None;
     }
@@ -179,6 +183,8 @@ mod tests {
         assert_eq!(refused_demuxer(message), Some("hls"));
         let message = "[matroska,webm @ 0x1] [error] Format not on whitelist 'mov'";
         assert_eq!(refused_demuxer(message), Some("matroska"));
+        let message = "[hls @ 0x1] Not detecting m3u8/hls with non standard extension";
+        assert_eq!(refused_demuxer(message), Some("hls"));
         assert_eq!(refused_demuxer("[http @ 0x1] Protocol 'http' not on whitelist 'file'!"), None);
         let is_playlist = |demuxer, playlists| {
             let error = Access::new(playlists).refusal(Path::new("in"), demuxer);
