@@ -170,10 +170,18 @@ pub fn film(extension: &str) -> TempDir {
 /// # Panics
 /// When ffmpeg fails.
 pub fn copy_rotated(dir: &Path, from: &str, to: &str) {
+    copy_rotated_with(dir, from, "-map 0:v", to);
+}
+
+/// The same with options, such as the streams to copy. ffmpeg 6 replaced the tag by an option.
+///
+/// # Panics
+/// When ffmpeg fails.
+pub fn copy_rotated_with(dir: &Path, from: &str, options: &str, to: &str) {
     if version() >= (6, 0) {
-        ffmpeg(dir, &format!("-display_rotation:v:0 -90 -i {from} -map 0:v -c copy {to}"));
+        ffmpeg(dir, &format!("-display_rotation:v:0 -90 -i {from} {options} -c copy {to}"));
     } else {
-        ffmpeg(dir, &format!("-i {from} -map 0:v -c copy -metadata:s:v:0 rotate=90 {to}"));
+        ffmpeg(dir, &format!("-i {from} {options} -c copy -metadata:s:v:0 rotate=90 {to}"));
     }
 }
 

@@ -225,7 +225,7 @@ fn second_job_for_the_same_output_fails_at_once() {
         ("f1.png f2.png --factor 5000", "out", "out/.rife-job"),
     ] {
         let mut first = interpolate(dir, &format!("{input} -o {output}")).spawn().unwrap();
-        while !dir.join(job_folder).join("lock").exists() {
+        while !is_locked(&dir.join(job_folder).join("lock")) {
             assert!(first.try_wait().unwrap().is_none(), "{output}");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
@@ -244,6 +244,16 @@ fn second_job_for_the_same_output_fails_at_once() {
             fs::remove_dir_all(dir.join("out")).unwrap();
         }
     }
+}
+
+/// Whether a process holds a lock on a file. A job creates the file a moment before it locks it.
+#[cfg(unix)]
+fn is_locked(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(file) = path.metadata() else { return false };
+    // Other systems than Linux do not list the locks.
+    let Ok(locks) = fs::read_to_string("/proc/locks") else { return true };
+    locks.lines().any(|line| line.contains(&format!(":{} ", file.ino())))
 }
 
 #[test]

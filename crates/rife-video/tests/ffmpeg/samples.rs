@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use rife_testkit::ffmpeg::clips_from;
+use rife_testkit::ffmpeg::{clips_from, copy_rotated_with};
 
 /// A sample, and keys of properties that it must have for the tests to be meaningful.
 pub type Sample = (&'static str, &'static [&'static str]);
@@ -47,15 +47,12 @@ pub fn generate() -> TempDir {
     let commands = [
         "-f lavfi -i color=red:s=32x32 -frames:v 1 cover.jpg".to_owned(),
         format!("{video} -f data -i d.bin -map 0 -map 1 -c:v mpeg2video -c:d copy telemetry.ts"),
-        // With telemetry as cameras write it, a cover and a rotation.
+        // With telemetry as cameras write it, and a cover.
         format!(
             "{inputs} -i cover.jpg -i telemetry.ts {all} -map 6:d -map 5 {x264} -c:a aac \
              -c:s mov_text -c:v:1 copy -c:d copy -tag:d gpmd -disposition:v:1 attached_pic \
              {streams} -timecode 01:00:00:10 plain.mp4"
         ),
-        "-i plain.mp4 -map 0:v -map 0:a -map 0:s -map 0:d:0 -c copy -metadata:s:v:0 rotate=90 \
-         -disposition:v:1 attached_pic in.mp4"
-            .to_owned(),
         format!(
             "{inputs} {all} {x264} -c:a:0 pcm_s16be -c:a:1 aac -c:s mov_text {streams} \
              -metadata com.apple.quicktime.model=Phone \
@@ -84,7 +81,7 @@ pub fn generate() -> TempDir {
              -metadata timecode=01:00:00:10 -metadata:s:a:1 title=Second in.avi"
         ),
     ];
-    clips_from(
+    let folder = clips_from(
         &[
             ("s.srt", SUBTITLES),
             ("m.txt", METADATA),
@@ -92,5 +89,8 @@ pub fn generate() -> TempDir {
             ("font.ttf", b"not a font, but a file"),
         ],
         &commands.each_ref().map(String::as_str),
-    )
+    );
+    let streams = "-map 0:v -map 0:a -map 0:s -map 0:d:0 -disposition:v:1 attached_pic";
+    copy_rotated_with(folder.path(), "plain.mp4", streams, "in.mp4");
+    folder
 }
