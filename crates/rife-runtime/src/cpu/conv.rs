@@ -90,7 +90,7 @@ impl Winograd<'_> {
             tile: self.channels(),
         };
         let input_transform = self.bf16.map_or(self.kernels.input_transform, |k| k.input_transform);
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { input_transform(&args) }
     }
 
@@ -116,7 +116,7 @@ impl Winograd<'_> {
             to_point: point,
         };
         let multiply = self.bf16.map_or(self.kernels.multiply, |k| k.multiply);
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { multiply(&args) }
     }
 
@@ -144,7 +144,7 @@ impl Winograd<'_> {
             width: grid.width,
             to: Place { at: self.to.at(0), row: grid.row(), plane: grid.plane() },
         };
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { (self.kernels.output_transform)(&args) }
     }
 }

@@ -137,13 +137,13 @@ impl<const N: usize> Lanes for Array<N> {
 
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         Self(unsafe { p.cast::<[f32; N]>().read() })
     }
 
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { p.cast::<[f32; N]>().write(self.0) }
     }
 
@@ -202,7 +202,7 @@ impl Sixteen for Array<16> {
     #[inline(always)]
     unsafe fn store_as_pairs(self, p: *mut f32) {
         for (i, pair) in self.0.chunks_exact(2).enumerate() {
-            // SAFETY: as the caller says.
+            // SAFETY: guaranteed by the caller.
             unsafe { p.add(i).write(pair_of(pair[0], pair[1])) };
         }
     }
@@ -223,7 +223,7 @@ impl Sixteen for Array<16> {
     unsafe fn store_quarters(self, to: [*mut f32; 4]) {
         for (i, to) in to.into_iter().enumerate() {
             for (k, v) in self.0[4 * i..4 * i + 4].iter().enumerate() {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 unsafe { to.add(k).write(*v) };
             }
         }

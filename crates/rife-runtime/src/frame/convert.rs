@@ -257,7 +257,7 @@ impl Rows<'_> {
     pub(crate) unsafe fn write_remaining(&self, row: usize) {
         assert!(row < self.remaining_rows(), "a row below the frame");
         match self.at {
-            // SAFETY: as the caller says.
+            // SAFETY: guaranteed by the caller.
             RowsAt::Yuv8(encoder, data) => unsafe { self.write_remaining_yuv(&encoder, data, row) },
             // SAFETY: as above.
             RowsAt::Yuv16(encoder, data) => unsafe {

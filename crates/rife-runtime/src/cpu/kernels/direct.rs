@@ -88,7 +88,7 @@ impl Pixels {
 /// destinations do not overlap.
 #[inline(always)]
 pub(crate) unsafe fn direct<I: Isa>(args: &Direct<'_>) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match args.to {
             Epilogue::Leaky(place) => with_groups::<I, _>(args, Leaky(place)),
@@ -136,7 +136,7 @@ struct Singles(Pixels);
 impl Store for Leaky {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { store_leaky(self.0, y, x, vector, sum) }
     }
 }
@@ -145,7 +145,7 @@ impl Store for Residual {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
         let at = y * self.place.row + x * BLOCK + vector * self.place.plane;
-        // SAFETY: as the caller says; the residual has the layout of the outputs.
+        // SAFETY: guaranteed by the caller; the residual has the layout of the outputs.
         unsafe {
             let sum = sum.add(V::load(self.add.wrapping_add(at)));
             store_leaky(self.place, y, x, vector, sum);
@@ -156,7 +156,7 @@ impl Store for Residual {
 impl Store for Quarters {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, _vector: usize, sum: V) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { store_quarters(self.0, y, x, sum) }
     }
 }
@@ -164,7 +164,7 @@ impl Store for Quarters {
 impl Store for QuartersAndEights {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             if vector == 0 {
                 store_quarters(self.quarters, y, x, sum);
@@ -179,7 +179,7 @@ impl Store for Singles {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, _vector: usize, sum: V) {
         let mut lanes = [0.0; BLOCK];
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             sum.store(lanes.as_mut_ptr());
             for (i, v) in lanes.into_iter().enumerate() {
@@ -195,7 +195,7 @@ impl Store for Singles {
 #[inline(always)]
 unsafe fn store_leaky<V: Lanes>(place: Place, y: usize, x: usize, vector: usize, sum: V) {
     let at = place.at.wrapping_add(y * place.row + x * BLOCK + vector * place.plane);
-    // SAFETY: as the caller says; the value exists, so the instructions do.
+    // SAFETY: guaranteed by the caller; the value exists, so the instructions do.
     unsafe { leaky(sum).store(at) }
 }
 
@@ -204,7 +204,7 @@ unsafe fn store_leaky<V: Lanes>(place: Place, y: usize, x: usize, vector: usize,
 #[inline(always)]
 unsafe fn store_quarters<V: Sixteen>(to: Pixels, y: usize, x: usize, sum: V) {
     let to = [to.of(y, x, 0, 0), to.of(y, x, 0, 1), to.of(y, x, 1, 0), to.of(y, x, 1, 1)];
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { sum.store_quarters(to) }
 }
 
@@ -222,7 +222,7 @@ pub(crate) fn leaky<V: Lanes>(x: V) -> V {
 /// As [`direct`], with `to` instead of [`Direct::to`].
 #[inline(always)]
 unsafe fn with_groups<I: Isa, S: Store>(args: &Direct<'_>, to: S) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match super::group(I::MOST_VECTORS, args.vectors) {
             4 => groups::<I, S, 4>(args, to),
@@ -246,7 +246,7 @@ unsafe fn groups<I: Isa, S: Store, const O: usize>(args: &Direct<'_>, to: S) {
         for group in 0..args.vectors / O {
             let weights = args.weights.wrapping_add(group * of_a_group);
             let mut x = args.columns.start;
-            // SAFETY: as the caller says.
+            // SAFETY: guaranteed by the caller.
             super::strips!(I, O, x, args.columns.end, P => unsafe {
                 let src = row.wrapping_add(x * args.src_column);
                 let mut sums = [[I::V16::splat(0.0); O]; P];
@@ -286,7 +286,7 @@ pub(crate) unsafe fn accumulate<V: Sixteen, const P: usize, const O: usize, cons
     weights: *const f32,
     len: usize,
 ) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         for channel in 0..len {
             let mut w = [V::splat(0.0); O];

@@ -62,7 +62,7 @@ macro_rules! kernels {
             use super::*;
             // SAFETY, for each: as the kernel says; it runs on any processor.
             $(pub(super) unsafe fn $name(args: &$args) {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 unsafe { $module::$name::<Portable>(args) }
             })*
         }
@@ -72,7 +72,7 @@ macro_rules! kernels {
             use super::*;
             $(#[target_feature(enable = "avx2,fma")]
             pub(super) unsafe fn $name(args: &$args) {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 unsafe { $module::$name::<super::super::lanes::Avx2>(args) }
             })*
         }
@@ -82,7 +82,7 @@ macro_rules! kernels {
             use super::*;
             $(#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             pub(super) unsafe fn $name(args: &$args) {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 unsafe { $module::$name::<super::super::lanes::Avx512>(args) }
             })*
         }
@@ -157,19 +157,19 @@ mod avx512_bf16 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     pub(super) unsafe fn input_transform(args: &InputTransform) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { winograd::input_transform_bf16::<Avx512>(args) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     pub(super) unsafe fn multiply(args: &Multiply) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { winograd::multiply_bf16::<Avx512>(args) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     pub(super) unsafe fn peak(args: &Peak<'_>) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { peak::peak_bf16::<Avx512>(args) }
     }
 }

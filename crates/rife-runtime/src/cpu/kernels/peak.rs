@@ -28,7 +28,7 @@ pub(crate) struct Peak<'a> {
 #[inline(always)]
 pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
     // As many sums as registers hold, so that multiply-adds overlap.
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if I::ACCUMULATORS >= MOST_CHAINS {
             chains::<I::V16, MOST_CHAINS>(args);
@@ -48,7 +48,7 @@ pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
 #[inline(always)]
 pub(crate) unsafe fn peak_bf16<I: Isa>(args: &Peak<'_>) {
     let from = args.operands.as_ptr();
-    // SAFETY: as the caller says, and within the operands. Sums stay far below the limits of F32.
+    // SAFETY: guaranteed by the caller, and within the operands. Sums stay far below the limits of F32.
     let total = unsafe {
         let (factor, term) = (I::V16::load(from), I::V16::load(from.add(BLOCK)));
         let mut sums = [term; MOST_CHAINS];
@@ -79,7 +79,7 @@ pub(crate) unsafe fn peak_bf16<I: Isa>(args: &Peak<'_>) {
 unsafe fn chains<V: Lanes, const C: usize>(args: &Peak<'_>) {
     const { assert!(C <= MOST_CHAINS) };
     let from = args.operands.as_ptr();
-    // SAFETY: as the caller says, and within the operands.
+    // SAFETY: guaranteed by the caller, and within the operands.
     let total = unsafe {
         let (factor, term) = (V::splat(*from), V::splat(*from.add(BLOCK)));
         let mut sums = [term; C];

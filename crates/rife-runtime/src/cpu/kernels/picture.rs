@@ -117,7 +117,7 @@ pub(crate) fn scratch_len(widths: impl Iterator<Item = usize>, columns: usize) -
 /// with estimates.
 #[inline(always)]
 pub(crate) unsafe fn inputs<I: Isa>(args: &Inputs<'_>) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if args.frames.lanes < I::V4::N {
             inputs_of::<I, I::V4>(args);
@@ -153,7 +153,7 @@ unsafe fn inputs_of<I: Isa, F: Lanes>(args: &Inputs<'_>) {
         let rows = if down.weight == 0.0 { &rows[..1] } else { &rows[..] };
         let across = &args.across[inside.start as usize..inside.end as usize];
         let (left, right) = (across[0].first as usize, across[across.len() - 1].second as usize);
-        // SAFETY: as the caller says, for the whole block.
+        // SAFETY: guaranteed by the caller, for the whole block.
         unsafe {
             let mut scratch = args.scratch;
             let sources = args.estimates.iter().chain(&args.feature);
@@ -249,7 +249,7 @@ unsafe fn mix_rows<I: Isa>(
 ) -> *const f32 {
     let (first, last) = (source.across[left].first as usize, source.across[right].second as usize);
     let tap = source.down[y];
-    // SAFETY: as the caller says; taps point into the picture.
+    // SAFETY: guaranteed by the caller; taps point into the picture.
     unsafe {
         let row = |y: u32| source.at.wrapping_add(y as usize * source.row + first * ESTIMATE);
         let (above, below) = (row(tap.first), row(tap.second));
@@ -276,7 +276,7 @@ unsafe fn mix_columns<I: Isa>(
     x: usize,
     left: usize,
 ) -> I::V8 {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let base = source.across.get_unchecked(left).first;
         let tap = source.across.get_unchecked(x);
@@ -297,7 +297,7 @@ unsafe fn sum_of<I: Isa>(
     x: usize,
     left: usize,
 ) -> I::V8 {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let mut sum = I::V8::splat(0.0);
         for (source, line) in estimates.iter().zip(lines) {
@@ -330,7 +330,7 @@ impl Corners {
     unsafe fn new<I: Isa>(flow: I::V4, x: usize, y: usize, frames: &Frames) -> Self {
         let (x, y) = (x as f32, y as f32);
         let (right, bottom) = ((frames.width - 1) as f32, (frames.height - 1) as f32);
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let zero = I::V4::splat(0.0);
             let position = I::V4::load([x, y, x, y].as_ptr());
@@ -374,7 +374,7 @@ impl Corners {
 pub(crate) unsafe fn blend<I: Isa>(args: &Blend<'_>) {
     let Blend { frames, estimates, y, columns, to, .. } = *args;
     let padded = columns.next_multiple_of(BLOCK);
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         // Both samples of each pixel, then the masks.
         let samples = args.scratch;

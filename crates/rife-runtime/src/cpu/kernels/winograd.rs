@@ -90,7 +90,7 @@ impl<V: Lanes> InputFactors<V> {
     /// The processor has the instructions of `V`.
     #[inline(always)]
     unsafe fn new() -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             Self {
                 near: V::splat(NEAR),
@@ -134,7 +134,7 @@ impl<V: Lanes> OutputFactors<V> {
     /// The processor has the instructions of `V`.
     #[inline(always)]
     unsafe fn new() -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             Self {
                 near: [V::splat(NEAR), V::splat(NEAR * NEAR), V::splat(NEAR * NEAR * NEAR)],
@@ -163,7 +163,7 @@ fn outputs_of<V: Lanes>(m: [V; REACH], f: OutputFactors<V>) -> [V; TILE] {
 /// and the memory of their points is not accessed by anything else meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn input_transform<I: Isa>(args: &InputTransform) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { input_transform_of::<I, false>(args) }
 }
 
@@ -174,7 +174,7 @@ pub(crate) unsafe fn input_transform<I: Isa>(args: &InputTransform) {
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn input_transform_bf16<I: Isa>(args: &InputTransform) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { input_transform_of::<I, true>(args) }
 }
 
@@ -182,7 +182,7 @@ pub(crate) unsafe fn input_transform_bf16<I: Isa>(args: &InputTransform) {
 /// As [`input_transform`] and [`input_transform_bf16`].
 #[inline(always)]
 unsafe fn input_transform_of<I: Isa, const PAIRS: bool>(args: &InputTransform) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let factors = InputFactors::new();
         let zero = I::V16::splat(0.0);
@@ -229,7 +229,7 @@ unsafe fn input_transform_of<I: Isa, const PAIRS: bool>(args: &InputTransform) {
 /// accessed by anything else meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn multiply<I: Isa>(args: &Multiply) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { multiply_of::<I, false>(args) }
 }
 
@@ -240,7 +240,7 @@ pub(crate) unsafe fn multiply<I: Isa>(args: &Multiply) {
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn multiply_bf16<I: Isa>(args: &Multiply) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { multiply_of::<I, true>(args) }
 }
 
@@ -248,7 +248,7 @@ pub(crate) unsafe fn multiply_bf16<I: Isa>(args: &Multiply) {
 /// As [`multiply`] and [`multiply_bf16`].
 #[inline(always)]
 unsafe fn multiply_of<I: Isa, const PAIRS: bool>(args: &Multiply) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match super::group(I::MOST_VECTORS, args.vectors) {
             4 => multiply_groups::<I, 4, PAIRS>(args),
@@ -274,7 +274,7 @@ unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Mult
         for group in 0..args.vectors / O {
             let weights = weights.wrapping_add(group * channels * O * BLOCK);
             let mut tile = 0;
-            // SAFETY: as the caller says.
+            // SAFETY: guaranteed by the caller.
             super::strips!(I, O, tile, args.tiles, P => unsafe {
                 let mut sums = [[I::V16::splat(0.0); O]; P];
                 let from = from.add(tile * channels);
@@ -294,7 +294,7 @@ unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Mult
 /// tiles' pixels are not accessed by anything else meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn output_transform<I: Isa>(args: &OutputTransform) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let factors = OutputFactors::new();
         let zero = I::V16::splat(0.0);

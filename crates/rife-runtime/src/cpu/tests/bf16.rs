@@ -23,15 +23,15 @@ fn of_pair(pair: f32) -> [f32; 2] {
 fn all() -> impl Iterator<Item = (Bf16Kernels, usize, Kernels)> {
     // SAFETY, of both: as the kernels say; any processor will do.
     unsafe fn input_transform(args: &InputTransform) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { input_transform_bf16::<Portable>(args) }
     }
     unsafe fn multiply(args: &Multiply) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { multiply_bf16::<Portable>(args) }
     }
     unsafe fn peak(args: &Peak<'_>) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { peak_bf16::<Portable>(args) }
     }
     let portable = (Bf16Kernels { input_transform, multiply, peak }, Level::Scalar);

@@ -59,7 +59,7 @@ impl Stream {
     /// meanwhile.
     pub(crate) unsafe fn upload(&self, to: u64, from: *const u8, bytes: usize) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { sys::cuMemcpyHtoDAsync_v2(to, from.cast(), bytes, self.raw) }
             .result()
             .during("cuMemcpyHtoD")
@@ -69,7 +69,7 @@ impl Stream {
     /// As [`Stream::upload`], in the other direction.
     pub(crate) unsafe fn download(&self, to: *mut u8, from: u64, bytes: usize) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { sys::cuMemcpyDtoHAsync_v2(to.cast(), from, bytes, self.raw) }
             .result()
             .during("cuMemcpyDtoH")
@@ -102,7 +102,7 @@ impl Stream {
     /// `at` came from [`Stream::allocate`] and is not used by work queued after this.
     pub(crate) unsafe fn free(&self, at: u64) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { result::free_async(at, self.raw) }.during("cuMemFreeAsync")
     }
 
@@ -137,7 +137,7 @@ impl Stream {
                 attrs: &raw mut attribute,
                 numAttrs: 1,
             };
-            // SAFETY: as the caller says; every kernel that depends on the previous one waits for
+            // SAFETY: guaranteed by the caller; every kernel that depends on the previous one waits for
             // it, and the driver copies its arguments during the call.
             unsafe {
                 sys::cuLaunchKernelEx(
@@ -149,7 +149,7 @@ impl Stream {
             }
             .result()
         } else {
-            // SAFETY: as the caller says; the driver copies the parameters during the call.
+            // SAFETY: guaranteed by the caller; the driver copies the parameters during the call.
             unsafe {
                 result::launch_kernel(
                     function.raw,
