@@ -1,5 +1,5 @@
-//! Reference outputs from PyTorch, for tests that need access to the internals of an engine: to load
-//! random weights, and to read the flow after each block.
+//! Reference outputs from PyTorch, for tests that need access to the internals of an engine: to
+//! load random weights, and to read the flow after each block.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,9 +19,9 @@ const FILES: [(ModelVersion, &str); 2] =
 /// The seed of the random weights that the references were computed with.
 const SEED: u64 = 7;
 
-/// The lowest PSNR of the image with random weights in F16 or TF32. All layers have weights of the same
-/// magnitude, so rounding errors grow from layer to layer, where the published weights damp them. PyTorch
-/// in F16 reaches 53 dB in the worst case.
+/// The lowest PSNR of the image with random weights in F16 or TF32. All layers have weights of the
+/// same magnitude, so rounding errors grow from layer to layer, where the published weights damp
+/// them. PyTorch in F16 reaches 53 dB in the worst case.
 pub(crate) const RANDOM_PSNR_DB: f64 = 50.0;
 
 /// The same in BF16. It has three fewer bits of mantissa, at 6 dB each.
@@ -32,8 +32,8 @@ pub(crate) const RANDOM_BF16_PSNR_DB: f64 = RANDOM_PSNR_DB - 18.0;
 pub(crate) enum Weights {
     /// The published weights.
     Published,
-    /// Random weights of the same magnitude in every layer, so that every misplaced weight changes the
-    /// output.
+    /// Random weights of the same magnitude in every layer, so that every misplaced weight changes
+    /// the output.
     Random,
 }
 
@@ -88,8 +88,8 @@ fn published(version: ModelVersion) -> VerifiedBytes {
         .unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// The random weights as a safetensors file, after `change` has modified the values of each tensor, which
-/// it receives with their name.
+/// The random weights as a safetensors file, after `change` has modified the values of each tensor,
+/// which it receives with their name.
 pub(crate) fn random(version: ModelVersion, change: impl Fn(&str, &mut [f32])) -> Vec<u8> {
     let tensors: HashMap<String, Tensor> = version
         .spec()
@@ -163,8 +163,8 @@ impl Run<'_> {
         values(&self.case.image.get(self.item).unwrap())
     }
 
-    /// The flow after each block, summed from the blocks' estimates, at the samples that are in the golden
-    /// file.
+    /// The flow after each block, summed from the blocks' estimates, at the samples that are in the
+    /// golden file.
     pub(crate) fn flows(&self, estimates: &[BlockFlow]) -> Vec<Vec<f32>> {
         let size = self.size();
         let padding = Padding::new(size.height, size.width, self.version.spec(), self.scale());
