@@ -39,7 +39,7 @@ pub(crate) fn place(lives: &[Life], alignment: usize) -> (Vec<usize>, usize) {
     (offsets, end.next_multiple_of(alignment))
 }
 
-/// As [`place`], without sharing.
+/// Like [`place`], without sharing.
 pub(crate) fn place_apart(lives: &[Life], alignment: usize) -> (Vec<usize>, usize) {
     let mut end = 0;
     let mut next = |life: &Life| {

@@ -16,11 +16,11 @@ use crate::{Error, Result};
 /// A kernel of arithmetic only.
 type Kernel = unsafe fn(&Peak<'_>);
 
-/// The least time of a measurement of arithmetic.
+/// The shortest time to measure arithmetic for.
 const TURN: Duration = Duration::from_millis(20);
-/// Measurements, of which the best counts: other programs do not disturb all of them.
+/// Repeated measurements. The best one counts, since other programs rarely disturb all of them.
 const TURNS: usize = 8;
-/// Floats of each of the two buffers of a copy: more than caches hold.
+/// Floats of each of the two buffers of a copy: larger than the caches.
 const COPIED: usize = 64 << 20;
 
 /// Measures arithmetic and memory, in about half a second.
@@ -64,7 +64,7 @@ fn run(peak: Kernel, rounds: usize) -> ([f32; BLOCK], f64) {
     }
     let (to, flops) = (Cell::new([0.0; BLOCK]), Cell::new(0.0));
     let args = Peak { operands: black_box(&operands), rounds, to: &to, flops: &flops };
-    // SAFETY: the kernels are those of this processor.
+    // SAFETY: the CPU supports these kernels.
     unsafe { peak(&args) };
     (black_box(to.get()), flops.get())
 }
@@ -99,7 +99,7 @@ fn filled(floats: usize, part: usize, with: f32) -> Result<Vec<f32>> {
             float.write(with);
         }
     });
-    // SAFETY: all of them have been written.
+    // SAFETY: all floats have been written.
     unsafe { buffer.set_len(floats) };
     Ok(buffer)
 }

@@ -78,8 +78,8 @@ impl Fit {
     };
 }
 
-/// An estimate of a kernel's time in clock cycles; `None` if it cannot run. It only ranks tiles: the
-/// tuner times the first few.
+/// An estimate of a kernel's time in clock cycles; `None` if it cannot run. It only ranks tiles:
+/// the tuner times the first few.
 pub(super) fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64> {
     let (cin, tile, stride, terms) = match *kernel {
         Kernel::Conv { cin, tile, stride, terms, .. } => (cin, tile, stride, terms),
@@ -192,9 +192,9 @@ pub(super) fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> 
     Some(waves * (busy + waits) + start)
 }
 
-/// As [`cost`], for a tile with warpgroups: the tensor cores take 32 cycles for 64 pixels, 16 channels
-/// and 64 columns, or the time that shared memory needs to deliver both operands. Fitted to 270
-/// timings on an H100, within 7 %.
+/// Like [`cost`], for a tile with warpgroups: the tensor cores take 32 cycles for 64 pixels, 16
+/// channels and 64 columns, or the time that shared memory needs to deliver both operands. Fitted
+/// to 270 timings on an H100, within 7 %.
 fn wgmma_cost(kernel: &Kernel, extent: Extent, card: Card) -> Option<f64> {
     let Kernel::Conv { cin, tile, .. } = *kernel else { return None };
     let squares = tile.rows * tile.columns / 64;

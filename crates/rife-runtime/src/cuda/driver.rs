@@ -117,7 +117,7 @@ impl Gpu {
         self.context.bind_to_thread().during("cuCtxSetCurrent")
     }
 
-    /// As [`Gpu::bind`], where an error cannot be reported: before something is freed.
+    /// Like [`Gpu::bind`], where an error cannot be reported: before something is freed.
     fn try_bind(&self) -> bool {
         self.context.bind_to_thread().is_ok()
     }

@@ -24,7 +24,7 @@ impl CudaEngine {
         Ok(Self { shared, plans })
     }
 
-    /// As [`CudaEngine::load`] with other weights: the bytes of a safetensors file.
+    /// Like [`CudaEngine::load`] with other weights: the bytes of a safetensors file.
     #[cfg(test)]
     pub(super) fn with_weights(gpu: Gpu, load: &Load<'_>, weights: &[u8]) -> Result<Self> {
         let shared = Arc::new(Shared::load(gpu, load, weights)?);

@@ -105,7 +105,7 @@ pub(crate) struct Estimate {
 /// One launch.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    /// The name in reports, as `block2.res5`.
+    /// The name in reports, such as `block2.res5`.
     pub(crate) name: String,
     pub(crate) kernel: Kernel,
     pub(crate) layer: Option<usize>,

@@ -58,7 +58,7 @@ pub(crate) fn packed<'a>(view: &'a FrameView<'_>) -> Option<&'a [u8]> {
     is_packed(view.size(), view.format(), view.stride()).then(|| bytes.get(..whole)).flatten()
 }
 
-/// As [`packed`], mutable.
+/// Like [`packed`], mutable.
 pub(crate) fn packed_mut<'a>(view: &'a mut FrameViewMut<'_>) -> Option<&'a mut [u8]> {
     let whole = frame_bytes(view.size(), view.format());
     let packed = is_packed(view.size(), view.format(), view.stride());

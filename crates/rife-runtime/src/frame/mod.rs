@@ -57,7 +57,7 @@ macro_rules! rgb_constructors {
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// As for [`FrameView`].
+                /// Same as for [`FrameView`].
                 pub fn $name(size: FrameSize, data: &'a mut [$sample], stride: Stride) -> Result<Self> {
                     check_layout(size, PixelFormat::$variant, stride, data.len())?;
                     let samples = SamplesMut::$variant(data);

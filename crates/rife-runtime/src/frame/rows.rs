@@ -79,7 +79,7 @@ impl Rows<'_> {
     /// stored in `self.chroma` instead, for [`Rows::write_remaining`].
     ///
     /// # Safety
-    /// As for [`Rows::write`]; `data` points to the samples of the frame.
+    /// Same as for [`Rows::write`]; `data` points to the samples of the frame.
     unsafe fn write_yuv<T: Sample>(
         &self,
         encoder: &Encoder,
@@ -149,7 +149,7 @@ impl Rows<'_> {
     }
 
     /// # Safety
-    /// As for [`Rows::write_remaining`]; `data` points to the samples of the frame.
+    /// Same as for [`Rows::write_remaining`]; `data` points to the samples of the frame.
     unsafe fn write_remaining_yuv<T: Sample>(&self, encoder: &Encoder, data: *mut T, row: usize) {
         let (width, rows) = (encoder.across.chroma(), encoder.down.chroma());
         let (plane, plane_len) = (row / rows, width * self.size.height);

@@ -71,7 +71,7 @@ where
         }
     }
 
-    /// As [`SampleBuffer::as_bytes`], mutable.
+    /// Like [`SampleBuffer::as_bytes`], mutable.
     pub(crate) fn as_bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Self::Rgb8(data) | Self::Yuv8(_, data) => data,

@@ -268,7 +268,7 @@ macro_rules! yuv {
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// As for [`FrameView`].
+                /// Same as for [`FrameView`].
                 pub fn $name(
                     size: FrameSize,
                     format: YuvFormat,

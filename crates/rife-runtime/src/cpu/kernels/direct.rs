@@ -219,7 +219,7 @@ pub(crate) fn leaky<V: Lanes>(x: V) -> V {
 /// Computes every output, in groups of as many vectors as suit the instruction set.
 ///
 /// # Safety
-/// As [`direct`], with `to` instead of [`Direct::to`].
+/// Same as for [`direct`], with `to` instead of [`Direct::to`].
 #[inline(always)]
 unsafe fn with_groups<I: Isa, S: Store>(args: &Direct<'_>, to: S) {
     // SAFETY: guaranteed by the caller.
@@ -234,7 +234,7 @@ unsafe fn with_groups<I: Isa, S: Store>(args: &Direct<'_>, to: S) {
 }
 
 /// # Safety
-/// As [`with_groups`].
+/// Same as for [`with_groups`].
 #[inline(always)]
 unsafe fn groups<I: Isa, S: Store, const O: usize>(args: &Direct<'_>, to: S) {
     if O > I::MOST_VECTORS {

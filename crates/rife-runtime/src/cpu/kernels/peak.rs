@@ -40,7 +40,7 @@ pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
     }
 }
 
-/// As [`peak`], in BF16: each step adds two products.
+/// Like [`peak`], in BF16: each step adds two products.
 ///
 /// # Safety
 /// The processor has the instructions of `I`, and those of BF16.
@@ -48,7 +48,8 @@ pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
 #[inline(always)]
 pub(crate) unsafe fn peak_bf16<I: Isa>(args: &Peak<'_>) {
     let from = args.operands.as_ptr();
-    // SAFETY: guaranteed by the caller, and within the operands. Sums stay far below the limits of F32.
+    // SAFETY: guaranteed by the caller, and within the operands. Sums stay far below the limits of
+    // F32.
     let total = unsafe {
         let (factor, term) = (I::V16::load(from), I::V16::load(from.add(BLOCK)));
         let mut sums = [term; MOST_CHAINS];
@@ -74,7 +75,7 @@ pub(crate) unsafe fn peak_bf16<I: Isa>(args: &Peak<'_>) {
 }
 
 /// # Safety
-/// As [`peak`].
+/// Same as for [`peak`].
 #[inline(always)]
 unsafe fn chains<V: Lanes, const C: usize>(args: &Peak<'_>) {
     const { assert!(C <= MOST_CHAINS) };

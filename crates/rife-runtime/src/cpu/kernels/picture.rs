@@ -128,7 +128,7 @@ pub(crate) unsafe fn inputs<I: Isa>(args: &Inputs<'_>) {
 }
 
 /// # Safety
-/// As [`inputs`], with frames whose pixels have the lanes of `F`.
+/// Same as for [`inputs`], with frames whose pixels have the lanes of `F`.
 #[inline(always)]
 unsafe fn inputs_of<I: Isa, F: Lanes>(args: &Inputs<'_>) {
     let (height, width) = (args.down.len() as isize, args.across.len() as isize);
@@ -238,7 +238,7 @@ const MOST_SOURCES: usize = 8;
 /// of column `left` to the last of column `right`, into scratch memory, which it advances.
 ///
 /// # Safety
-/// As [`inputs`].
+/// Same as for [`inputs`].
 #[inline(always)]
 unsafe fn mix_rows<I: Isa>(
     source: &Estimates<'_>,
@@ -268,7 +268,7 @@ unsafe fn mix_rows<I: Isa>(
 /// Interpolates between the two samples of a line of [`mix_rows`] around column `x` of the frame.
 ///
 /// # Safety
-/// As [`inputs`]; the line was computed for columns from `left` to at least `x`.
+/// Same as for [`inputs`]; the line was computed for columns from `left` to at least `x`.
 #[inline(always)]
 unsafe fn mix_columns<I: Isa>(
     source: &Estimates<'_>,
@@ -289,7 +289,7 @@ unsafe fn mix_columns<I: Isa>(
 /// The sum of the earlier blocks' estimates at a pixel of the frame.
 ///
 /// # Safety
-/// As [`mix_columns`], for each estimate and its line.
+/// Same as for [`mix_columns`], for each estimate and its line.
 #[inline(always)]
 unsafe fn sum_of<I: Isa>(
     estimates: &[Estimates<'_>],
@@ -369,7 +369,7 @@ impl Corners {
 }
 
 /// # Safety
-/// As [`inputs`], for row `y`.
+/// Same as for [`inputs`], for row `y`.
 #[inline(always)]
 pub(crate) unsafe fn blend<I: Isa>(args: &Blend<'_>) {
     let Blend { frames, estimates, y, columns, to, .. } = *args;

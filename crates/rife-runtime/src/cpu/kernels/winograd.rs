@@ -167,10 +167,10 @@ pub(crate) unsafe fn input_transform<I: Isa>(args: &InputTransform) {
     unsafe { input_transform_of::<I, false>(args) }
 }
 
-/// As [`input_transform`], in BF16.
+/// Like [`input_transform`], in BF16.
 ///
 /// # Safety
-/// As [`input_transform`], and the processor has BF16 instructions.
+/// Same as for [`input_transform`], and the processor has BF16 instructions.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn input_transform_bf16<I: Isa>(args: &InputTransform) {
@@ -179,7 +179,7 @@ pub(crate) unsafe fn input_transform_bf16<I: Isa>(args: &InputTransform) {
 }
 
 /// # Safety
-/// As [`input_transform`] and [`input_transform_bf16`].
+/// Same as for [`input_transform`] and [`input_transform_bf16`].
 #[inline(always)]
 unsafe fn input_transform_of<I: Isa, const PAIRS: bool>(args: &InputTransform) {
     // SAFETY: guaranteed by the caller.
@@ -233,10 +233,10 @@ pub(crate) unsafe fn multiply<I: Isa>(args: &Multiply) {
     unsafe { multiply_of::<I, false>(args) }
 }
 
-/// As [`multiply`], in BF16, with sums in F32.
+/// Like [`multiply`], in BF16, with sums in F32.
 ///
 /// # Safety
-/// As [`multiply`], and the processor has BF16 instructions.
+/// Same as for [`multiply`], and the processor has BF16 instructions.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn multiply_bf16<I: Isa>(args: &Multiply) {
@@ -245,7 +245,7 @@ pub(crate) unsafe fn multiply_bf16<I: Isa>(args: &Multiply) {
 }
 
 /// # Safety
-/// As [`multiply`] and [`multiply_bf16`].
+/// Same as for [`multiply`] and [`multiply_bf16`].
 #[inline(always)]
 unsafe fn multiply_of<I: Isa, const PAIRS: bool>(args: &Multiply) {
     // SAFETY: guaranteed by the caller.
@@ -260,7 +260,7 @@ unsafe fn multiply_of<I: Isa, const PAIRS: bool>(args: &Multiply) {
 }
 
 /// # Safety
-/// As [`multiply`].
+/// Same as for [`multiply`].
 #[inline(always)]
 unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Multiply) {
     if O > I::MOST_VECTORS {

@@ -66,7 +66,7 @@ impl Stream {
     }
 
     /// # Safety
-    /// As [`Stream::upload`], in the other direction.
+    /// Same as for [`Stream::upload`], in the other direction.
     pub(crate) unsafe fn download(&self, to: *mut u8, from: u64, bytes: usize) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: guaranteed by the caller.
@@ -137,8 +137,8 @@ impl Stream {
                 attrs: &raw mut attribute,
                 numAttrs: 1,
             };
-            // SAFETY: guaranteed by the caller; every kernel that depends on the previous one waits for
-            // it, and the driver copies its arguments during the call.
+            // SAFETY: guaranteed by the caller; every kernel that depends on the previous one waits
+            // for it, and the driver copies its arguments during the call.
             unsafe {
                 sys::cuLaunchKernelEx(
                     &raw const config,

@@ -13,8 +13,8 @@ use crate::Precision;
 /// The weights of every convolution, unpacked as `mma.m16n8k16` (F16) and `m16n8k8` read operand B:
 /// lane `l` has column `l / 4`, and in each of two registers the channels of `l % 4`. Eight columns
 /// of a step are 256 bytes: the first registers of all lanes, then the second ones, so that in F16
-/// each column has 16 bytes in either half, as `wgmma` reads them. For 3xBF16, the first register
-/// holds both channels of a lane rounded, and the second one their residuals.
+/// each column has 16 bytes in either half, as `wgmma` reads them. For 3xBF16, the first
+/// register holds both channels of a lane rounded, and the second one their residuals.
 #[test]
 fn packed_convolution_weights_match_published_ones() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {

@@ -193,7 +193,7 @@ pub(crate) fn exact_samples_reference(
     samples
 }
 
-/// As [`exact_samples_reference`], rounded to the nearest sample.
+/// Like [`exact_samples_reference`], rounded to the nearest sample.
 pub(crate) fn samples_reference(size: FrameSize, format: YuvFormat, planes: &[f32]) -> Vec<u16> {
     let most = ((1_u32 << format.depth) - 1) as f32;
     let exact = exact_samples_reference(size, format, planes);
