@@ -157,7 +157,7 @@ fn convolution(
                 Kind::Singles => Epilogue::Singles(pixels(to.as_mut_ptr().wrapping_add(4))),
             },
         };
-        // SAFETY: the kernels are those of this processor; every buffer is owned by the closure,
+        // SAFETY: the CPU supports these kernels; every buffer is owned by the closure,
         // and as large as its grid or picture.
         unsafe { (kernels.direct)(&args) };
     });
@@ -189,7 +189,7 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
             point,
             tile: c,
         };
-        // SAFETY: the kernels are those of this processor; both buffers are owned by the closure,
+        // SAFETY: the CPU supports these kernels; both buffers are owned by the closure,
         // and as large as the grid and the points.
         unsafe { (kernels.input_transform)(&args) };
     });
@@ -319,7 +319,7 @@ fn inputs(kernels: Kernels, plan: &Arc<Plan>) -> Result<Kernel> {
             to_pixel: block.pixel,
             scratch: scratch.as_mut_ptr(),
         };
-        // SAFETY: the kernels are those of this processor; frames, estimates and scratch memory are
+        // SAFETY: the CPU supports these kernels; frames, estimates and scratch memory are
         // owned by the closure, and as large as the plan requires.
         unsafe { (kernels.inputs)(&args) };
     });

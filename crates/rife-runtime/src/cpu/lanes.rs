@@ -12,13 +12,13 @@ pub(crate) trait Lanes: Copy {
     /// The same value in each lane.
     ///
     /// # Safety
-    /// The processor has the type's instructions.
+    /// The CPU supports the type's instructions.
     unsafe fn splat(v: f32) -> Self;
 
     /// Loads from memory of any alignment.
     ///
     /// # Safety
-    /// The processor has the type's instructions, and `N` floats at `p` may be read.
+    /// The CPU supports the type's instructions, and `N` floats at `p` may be read.
     unsafe fn load(p: *const f32) -> Self;
 
     /// Stores to memory of any alignment.
@@ -55,14 +55,14 @@ pub(crate) trait Sixteen: Lanes {
     /// Rounds the lanes to BF16 and stores them as eight lanes of pairs.
     ///
     /// # Safety
-    /// The processor has the type's instructions, and for AVX-512 those of BF16; eight floats at
+    /// The CPU supports the type's instructions, and for AVX-512 those of BF16; eight floats at
     /// `p` may be written.
     unsafe fn store_as_pairs(self, p: *mut f32);
 
     /// Adds the products of each lane's pairs to `c`.
     ///
     /// # Safety
-    /// The processor has the type's instructions, and for AVX-512 those of BF16.
+    /// The CPU supports the type's instructions, and for AVX-512 those of BF16.
     unsafe fn dot_pairs(self, b: Self, c: Self) -> Self;
 
     /// Stores four lanes at each of four addresses.

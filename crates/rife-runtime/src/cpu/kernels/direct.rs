@@ -83,7 +83,7 @@ impl Pixels {
 /// Runs a convolution.
 ///
 /// # Safety
-/// The processor has the instructions of `I`. For every output of the rows and columns, the sources
+/// The CPU supports the instructions of `I`. For every output of the rows and columns, the sources
 /// may be read, and the destinations are not accessed by anything else meanwhile; sources and
 /// destinations do not overlap.
 #[inline(always)]
@@ -211,7 +211,7 @@ unsafe fn store_quarters<V: Sixteen>(to: Pixels, y: usize, x: usize, sum: V) {
 /// LeakyReLU.
 #[inline(always)]
 pub(crate) fn leaky<V: Lanes>(x: V) -> V {
-    // SAFETY: the value exists, so the instructions do.
+    // SAFETY: a value of the type exists, so the CPU supports its instructions.
     let slope = unsafe { V::splat(rife_model::LEAKY_SLOPE as f32) };
     x.max(x.mul(slope))
 }
@@ -276,7 +276,7 @@ unsafe fn groups<I: Isa, S: Store, const O: usize>(args: &Direct<'_>, to: S) {
 /// the weights of `O` vectors.
 ///
 /// # Safety
-/// The processor has the instructions of `V`, and with pairs those of BF16; the pixels' channels
+/// The CPU supports the instructions of `V`, and with pairs those of BF16; the pixels' channels
 /// and the weights may be read.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<V: Sixteen, const P: usize, const O: usize, const PAIRS: bool>(

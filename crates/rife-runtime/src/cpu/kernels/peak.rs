@@ -24,7 +24,7 @@ pub(crate) struct Peak<'a> {
 }
 
 /// # Safety
-/// The processor has the instructions of `I`.
+/// The CPU supports the instructions of `I`.
 #[inline(always)]
 pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
     // As many sums as registers hold, so that multiply-adds overlap.
@@ -43,7 +43,7 @@ pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
 /// Like [`peak`], in BF16: each step adds two products.
 ///
 /// # Safety
-/// The processor has the instructions of `I`, and those of BF16.
+/// The CPU supports the instructions of `I`, and those of BF16.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn peak_bf16<I: Isa>(args: &Peak<'_>) {

@@ -111,7 +111,7 @@ pub(crate) fn scratch_len(widths: impl Iterator<Item = usize>, columns: usize) -
 }
 
 /// # Safety
-/// The processor has the instructions of `I`. Estimates, taps and frames are as their fields say
+/// The CPU supports the instructions of `I`. Estimates, taps and frames are as their fields say
 /// and may be read; `scratch` and the part's pixels at `to` are not accessed by anything else
 /// meanwhile. `to_pixel` has room for the vectors of both frames, 8 more with a feature, and 4 more
 /// with estimates.
@@ -325,7 +325,7 @@ struct Corners {
 
 impl Corners {
     /// # Safety
-    /// The processor has the instructions of `I`.
+    /// The CPU supports the instructions of `I`.
     #[inline(always)]
     unsafe fn new<I: Isa>(flow: I::V4, x: usize, y: usize, frames: &Frames) -> Self {
         let (x, y) = (x as f32, y as f32);
@@ -421,7 +421,7 @@ pub(crate) fn sigmoid<V: Lanes>(x: V) -> V {
     const LIMIT: f32 = 87.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    // SAFETY: the value exists, so the instructions do.
+    // SAFETY: a value of the type exists, so the CPU supports its instructions.
     let (zero, half, one, limit) =
         unsafe { (V::splat(0.0), V::splat(0.5), V::splat(1.0), V::splat(LIMIT)) };
     // SAFETY: as above.

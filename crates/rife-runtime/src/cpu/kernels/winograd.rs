@@ -87,7 +87,7 @@ struct InputFactors<V> {
 
 impl<V: Lanes> InputFactors<V> {
     /// # Safety
-    /// The processor has the instructions of `V`.
+    /// The CPU supports the instructions of `V`.
     #[inline(always)]
     unsafe fn new() -> Self {
         // SAFETY: guaranteed by the caller.
@@ -131,7 +131,7 @@ struct OutputFactors<V> {
 
 impl<V: Lanes> OutputFactors<V> {
     /// # Safety
-    /// The processor has the instructions of `V`.
+    /// The CPU supports the instructions of `V`.
     #[inline(always)]
     unsafe fn new() -> Self {
         // SAFETY: guaranteed by the caller.
@@ -159,7 +159,7 @@ fn outputs_of<V: Lanes>(m: [V; REACH], f: OutputFactors<V>) -> [V; TILE] {
 }
 
 /// # Safety
-/// The processor has the instructions of `I`. The map's tiles, with one pixel around, may be read,
+/// The CPU supports the instructions of `I`. The map's tiles, with one pixel around, may be read,
 /// and the memory of their points is not accessed by anything else meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn input_transform<I: Isa>(args: &InputTransform) {
@@ -170,7 +170,7 @@ pub(crate) unsafe fn input_transform<I: Isa>(args: &InputTransform) {
 /// Like [`input_transform`], in BF16.
 ///
 /// # Safety
-/// Same as for [`input_transform`], and the processor has BF16 instructions.
+/// Same as for [`input_transform`], and the CPU supports BF16.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn input_transform_bf16<I: Isa>(args: &InputTransform) {
@@ -225,7 +225,7 @@ unsafe fn input_transform_of<I: Isa, const PAIRS: bool>(args: &InputTransform) {
 }
 
 /// # Safety
-/// The processor has the instructions of `I`; `from` and the weights may be read, and `to` is not
+/// The CPU supports the instructions of `I`; `from` and the weights may be read, and `to` is not
 /// accessed by anything else meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn multiply<I: Isa>(args: &Multiply) {
@@ -236,7 +236,7 @@ pub(crate) unsafe fn multiply<I: Isa>(args: &Multiply) {
 /// Like [`multiply`], in BF16, with sums in F32.
 ///
 /// # Safety
-/// Same as for [`multiply`], and the processor has BF16 instructions.
+/// Same as for [`multiply`], and the CPU supports BF16.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn multiply_bf16<I: Isa>(args: &Multiply) {
@@ -290,7 +290,7 @@ unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Mult
 }
 
 /// # Safety
-/// The processor has the instructions of `I`; the products and the residual may be read, and the
+/// The CPU supports the instructions of `I`; the products and the residual may be read, and the
 /// tiles' pixels are not accessed by anything else meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn output_transform<I: Isa>(args: &OutputTransform) {

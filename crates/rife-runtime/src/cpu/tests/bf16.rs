@@ -1,4 +1,4 @@
-//! BF16 kernels, validated against numbers that are rounded one by one.
+//! Validates BF16 kernels with scalar rounding.
 
 use half::bf16;
 
@@ -18,10 +18,10 @@ fn of_pair(pair: f32) -> [f32; 2] {
     [bf16::from_bits(bits as u16).to_f32(), bf16::from_bits((bits >> 16) as u16).to_f32()]
 }
 
-/// The portable kernels and those of this processor, with the number of vectors that each computes
-/// at once, and the F32 kernels with the same order of sums.
+/// The portable kernels and those of this CPU. Each comes with its number of vectors per group, and
+/// with the F32 kernels of the same summation order.
 fn all() -> impl Iterator<Item = (Bf16Kernels, usize, Kernels)> {
-    // SAFETY, of both: as the kernels say; any processor will do.
+    // SAFETY: as documented on the kernels; the portable ones run on any CPU.
     unsafe fn input_transform(args: &InputTransform) {
         // SAFETY: guaranteed by the caller.
         unsafe { input_transform_bf16::<Portable>(args) }
@@ -121,7 +121,11 @@ fn products_are_of_bf16_and_sums_of_f32() {
                 }
                 let off = (f64::from(*got) - sum).abs();
                 let tolerance = super::rounded(channels + 1, magnitude);
-                assert!(off <= tolerance, "{}: {got}, not {sum}, of {channels}", f32.level);
+                assert!(
+                    off <= tolerance,
+                    "{}: got {got}, expected {sum}, {channels} channels",
+                    f32.level
+                );
             }
         }
     }

@@ -67,7 +67,7 @@ impl Function {
         // SAFETY: the module lives, and `_module` keeps it for as long as the function.
         let raw = unsafe { result::module::get_function(module.raw, entry) }.map_err(with_name)?;
         if shared > 48 * 1024 {
-            // SAFETY: the function lives.
+            // SAFETY: the function is valid.
             unsafe {
                 result::function::set_function_attribute(
                     raw,
@@ -78,7 +78,7 @@ impl Function {
             .map_err(with_name)?;
         }
         let mut blocks = 0;
-        // SAFETY: the function lives and `blocks` is filled in by the call.
+        // SAFETY: the function is valid and `blocks` is filled in by the call.
         unsafe {
             sys::cuOccupancyMaxActiveBlocksPerMultiprocessor(
                 &raw mut blocks,

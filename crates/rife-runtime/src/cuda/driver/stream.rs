@@ -36,14 +36,14 @@ impl Drop for Stream {
 impl Stream {
     pub(crate) fn synchronize(&self) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: the stream lives.
+        // SAFETY: the stream is valid.
         unsafe { result::stream::synchronize(self.raw) }.during("running the network")
     }
 
     /// Makes later work of this stream wait for an event.
     pub(crate) fn wait(&self, event: &Event) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: both live.
+        // SAFETY: both are valid.
         unsafe {
             result::stream::wait_event(
                 self.raw,
@@ -167,7 +167,7 @@ impl Stream {
     /// Captures what `work` queues as a graph, instead of running it.
     pub(crate) fn capture(&self, work: impl FnOnce() -> Result<()>) -> Result<Graph> {
         self.gpu.bind()?;
-        // SAFETY: the stream lives; the capture is ended below, even after an error.
+        // SAFETY: the stream is valid; the capture is ended below, even after an error.
         unsafe {
             result::stream::begin_capture(
                 self.raw,
@@ -207,7 +207,7 @@ impl Stream {
     /// Queues the work of a graph.
     pub(crate) fn replay(&self, graph: &Graph) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: both live, as do the addresses in the graph.
+        // SAFETY: both are valid, as do the addresses in the graph.
         unsafe { result::graph::launch(graph.raw, self.raw) }.during("cuGraphLaunch")
     }
 }
@@ -236,20 +236,20 @@ impl Drop for Event {
 impl Event {
     pub(crate) fn record(&self, stream: &Stream) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: both live.
+        // SAFETY: both are valid.
         unsafe { result::event::record(self.raw, stream.raw) }.during("cuEventRecord")
     }
 
     pub(crate) fn synchronize(&self) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: the event lives.
+        // SAFETY: the event is valid.
         unsafe { result::event::synchronize(self.raw) }.during("running the network")
     }
 
     /// Milliseconds from this event to a later one. Both were created with timing.
     pub(crate) fn until(&self, later: &Self) -> Result<f32> {
         later.synchronize()?;
-        // SAFETY: both live and have happened.
+        // SAFETY: both are valid and have happened.
         unsafe { result::event::elapsed(self.raw, later.raw) }.during("cuEventElapsedTime")
     }
 }
