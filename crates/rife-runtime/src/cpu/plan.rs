@@ -6,7 +6,7 @@ use super::kernels::picture::{ESTIMATE, Tap, scratch_len, taps};
 use super::kernels::winograd::{POINTS, TILE};
 use super::pack::{TAPS, frame_lanes, input_channels, output_features, phase_taps};
 use super::tensor::{BLOCK, Grid};
-use crate::arena::{self, Life};
+use crate::arena::{self, Lifetime};
 use crate::{FrameSize, Optimization, Optimizations};
 
 /// The alignment of every buffer in floats: a cache line.
@@ -162,7 +162,7 @@ impl Plan {
 
 struct Builder<'a> {
     request: &'a Request,
-    lives: Vec<Life>,
+    lives: Vec<Lifetime>,
     scratch: usize,
 }
 
@@ -188,7 +188,7 @@ impl Builder<'_> {
             scratch_len(widths, padding.padded_width) + 3 * size.width.next_multiple_of(BLOCK),
         );
         let share = self.request.optimizations.has(Optimization::ReusedBuffers);
-        let place = if share { arena::place } else { arena::place_apart };
+        let place = if share { arena::place } else { arena::place_separately };
         let (mut offsets, encoder_end) = place(&for_encoder, ALIGNMENT);
         let (of_network, network_end) = place(&self.lives, ALIGNMENT);
         let base = if share { 0 } else { encoder_end };
@@ -206,7 +206,7 @@ impl Builder<'_> {
 
     /// Adds a buffer with its lifetime in steps, and returns its id, which is offset by `base`.
     fn buffer(&mut self, base: usize, len: usize, (first, last): (usize, usize)) -> BufferId {
-        self.lives.push(Life { len, first, last });
+        self.lives.push(Lifetime { len, first, last });
         base + self.lives.len() - 1
     }
 

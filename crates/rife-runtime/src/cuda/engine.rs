@@ -66,7 +66,7 @@ impl EngineImpl for CudaEngine {
     }
 
     unsafe fn pin(&self, ptr: std::ptr::NonNull<u8>, len: usize) -> Option<Box<dyn HostPin>> {
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the contract is the same as the caller's.
         let pinned = unsafe { self.shared.gpu.pin(ptr.as_ptr(), len) }?;
         Some(Box::new(pinned))
     }

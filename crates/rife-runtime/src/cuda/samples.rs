@@ -1,9 +1,9 @@
-//! Frames as the bytes that are copied to and from the GPU: packed rows.
+//! Frames as packed bytes, as copied to and from the GPU.
 
 use super::source::Shared as _;
 use crate::{FrameSize, FrameView, FrameViewMut, PixelFormat, Stride};
 
-/// The format in which the network writes a frame; YUV is converted from it.
+/// The format in which the network writes a frame. YUV is converted from planar F32 afterwards.
 pub(crate) fn network_format(format: PixelFormat) -> PixelFormat {
     match format {
         PixelFormat::Yuv(_) => PixelFormat::PlanarF32,
@@ -11,7 +11,7 @@ pub(crate) fn network_format(format: PixelFormat) -> PixelFormat {
     }
 }
 
-/// The number of a format in the network's kernels, see [`network_format`].
+/// The code of a format in the kernels, see [`network_format`].
 pub(crate) fn format_code(format: PixelFormat) -> i32 {
     network_format(format).code()
 }

@@ -55,8 +55,8 @@ impl Stream {
     }
 
     /// # Safety
-    /// Both ranges are valid for `bytes` until the copy is done, and nothing else writes them
-    /// meanwhile.
+    /// Both ranges are valid for `bytes` until the copy is done, and nothing else writes to them before
+    /// that.
     pub(crate) unsafe fn upload(&self, to: u64, from: *const u8, bytes: usize) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: guaranteed by the caller.
@@ -164,7 +164,7 @@ impl Stream {
         launched.map_err(|e| failed(&function.name, e))
     }
 
-    /// Captures what `work` queues as a graph, instead of running it.
+    /// Captures the work that `work` queues as a graph, without running it.
     pub(crate) fn capture(&self, work: impl FnOnce() -> Result<()>) -> Result<Graph> {
         self.gpu.bind()?;
         // SAFETY: the stream is valid; the capture is ended below, even after an error.
@@ -246,7 +246,7 @@ impl Event {
         unsafe { result::event::synchronize(self.raw) }.during("running the network")
     }
 
-    /// Milliseconds from this event to a later one. Both were created with timing.
+    /// Milliseconds from this event to a later one. Both must have been created with timing.
     pub(crate) fn until(&self, later: &Self) -> Result<f32> {
         later.synchronize()?;
         // SAFETY: both are valid and have happened.

@@ -8,7 +8,7 @@ use super::{
     ALIGNMENT, Buffer, BufferId, ChannelOrder, Estimate, Layer, LayerKind, Plan, Request, Step,
 };
 use crate::Optimization;
-use crate::arena::{self, Life};
+use crate::arena::{self, Lifetime};
 use crate::cuda::candidates::tiles;
 use crate::cuda::kernel::{ConvInput, DeconvEpilogue, Epilogue, Kernel, Terms};
 use crate::cuda::tile::Tile;
@@ -232,9 +232,9 @@ impl<'a> Builder<'a> {
 
 /// Sets the offsets of buffers in the arena, and returns the size of the arena in bytes.
 fn place(buffers: &mut [Buffer], share: bool) -> usize {
-    let lifetime = |b: &Buffer| Life { len: b.bytes, first: b.first, last: b.last };
-    let lives: Vec<Life> = buffers.iter().map(lifetime).collect();
-    let placed = if share { arena::place } else { arena::place_apart };
+    let lifetime = |b: &Buffer| Lifetime { len: b.bytes, first: b.first, last: b.last };
+    let lives: Vec<Lifetime> = buffers.iter().map(lifetime).collect();
+    let placed = if share { arena::place } else { arena::place_separately };
     let (offsets, end) = placed(&lives, ALIGNMENT);
     buffers.iter_mut().zip(offsets).for_each(|(buffer, at)| buffer.offset = at);
     end
