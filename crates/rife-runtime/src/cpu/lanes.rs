@@ -1,8 +1,8 @@
 //! Vectors of F32, as plain arrays and as registers. Kernels are written once over [`Lanes`] and
 //! compiled for each [`Isa`].
 //!
-//! Values of a register type are created by `unsafe` functions only, whose callers guarantee that
-//! the processor has the instructions. Operations on existing values are therefore safe.
+//! Values of a register type are created only by `unsafe` functions, whose callers guarantee that
+//! the CPU supports the instructions. Operations on existing values are therefore safe.
 
 /// A vector of F32.
 pub(crate) trait Lanes: Copy {
@@ -18,13 +18,13 @@ pub(crate) trait Lanes: Copy {
     /// Loads from memory of any alignment.
     ///
     /// # Safety
-    /// The CPU supports the type's instructions, and `N` floats at `p` may be read.
+    /// The CPU supports the type's instructions, and `N` floats at `p` are readable.
     unsafe fn load(p: *const f32) -> Self;
 
     /// Stores to memory of any alignment.
     ///
     /// # Safety
-    /// `N` floats at `p` may be written.
+    /// `N` floats at `p` are writable.
     unsafe fn store(self, p: *mut f32);
 
     /// `self + b`
@@ -35,13 +35,13 @@ pub(crate) trait Lanes: Copy {
     fn mul(self, b: Self) -> Self;
     /// `self / b`
     fn div(self, b: Self) -> Self;
-    /// `self · b + c`, rounded once if the processor has an instruction for it.
+    /// `self · b + c`, rounded once if the CPU has a fused instruction.
     fn mul_add(self, b: Self, c: Self) -> Self;
-    /// `self` if it is larger, else `b`: `b` if either is NaN.
+    /// `self` if it is larger, else `b`. `b` if either is NaN.
     fn max(self, b: Self) -> Self;
-    /// `self` if it is smaller, else `b`: `b` if either is NaN.
+    /// `self` if it is smaller, else `b`. `b` if either is NaN.
     fn min(self, b: Self) -> Self;
-    /// The largest integer that is not larger.
+    /// The largest integer that is not greater than the value.
     fn floor(self) -> Self;
     /// `self` where `sign` is not negative, else 0.
     fn zero_where_negative(self, sign: Self) -> Self;
@@ -56,7 +56,7 @@ pub(crate) trait Sixteen: Lanes {
     ///
     /// # Safety
     /// The CPU supports the type's instructions, and for AVX-512 those of BF16; eight floats at
-    /// `p` may be written.
+    /// `p` are writable.
     unsafe fn store_as_pairs(self, p: *mut f32);
 
     /// Adds the products of each lane's pairs to `c`.
@@ -68,7 +68,7 @@ pub(crate) trait Sixteen: Lanes {
     /// Stores four lanes at each of four addresses.
     ///
     /// # Safety
-    /// Four floats at each address may be written.
+    /// Four floats at each address are writable.
     unsafe fn store_quarters(self, to: [*mut f32; 4]);
 }
 
@@ -100,7 +100,7 @@ pub(crate) trait Isa {
     const ACCUMULATORS: usize;
 }
 
-/// Plain Rust, for any processor.
+/// Portable Rust.
 pub(crate) struct Portable;
 
 impl Isa for Portable {

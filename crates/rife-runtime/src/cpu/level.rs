@@ -1,15 +1,15 @@
-//! The instruction set in use: the best that the processor has, or a lower one by request.
+//! The instruction set in use: the best one that the CPU supports, or a lower one on request.
 
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The environment variable that lowers the level, for tests and to find a faulty kernel.
+/// The environment variable that lowers the level, for tests and to isolate faults.
 pub(crate) const OVERRIDE: &str = "RIFE_CPU";
 
 /// An instruction set. Each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Level {
-    /// The instructions of the build's target.
+    /// The instructions of the compilation target.
     Scalar,
     /// AVX2 and FMA.
     Avx2,
@@ -28,7 +28,7 @@ impl Level {
         }
     }
 
-    /// The highest level of the processor.
+    /// The highest level that the CPU supports.
     pub(crate) fn detected() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
@@ -47,7 +47,7 @@ impl Level {
         Self::Scalar
     }
 
-    /// The level in use: that of the processor, lowered by the override. Read once.
+    /// The level in use: the highest one, or the override if it is lower. Determined once.
     pub(crate) fn current() -> Self {
         static CURRENT: OnceLock<Level> = OnceLock::new();
         *CURRENT.get_or_init(|| {

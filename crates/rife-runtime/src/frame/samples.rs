@@ -1,4 +1,4 @@
-//! The samples of a frame, in a slice or a vector of each format's type.
+//! The samples of a frame, as slices or vectors of the type of each format.
 
 use std::ops::{Deref, DerefMut};
 

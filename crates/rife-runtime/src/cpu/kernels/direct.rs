@@ -1,4 +1,4 @@
-//! Direct convolutions: for every output, a sum over taps and channels.
+//! Direct convolutions: every output is a sum over taps and channels.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::super::tensor::BLOCK;
 pub(crate) struct Direct<'a> {
     /// The source pixel of the output at row 0 and column 0.
     pub(crate) src: *const f32,
-    /// Floats from one output's source pixel to that of the next row and column.
+    /// Floats between the source pixels of outputs in adjacent rows and columns.
     pub(crate) src_row: usize,
     pub(crate) src_column: usize,
     /// The offset of each segment from the source pixel, in floats.
@@ -29,12 +29,12 @@ pub(crate) struct Direct<'a> {
     pub(crate) to: Epilogue,
 }
 
-/// What follows the sums and the bias.
+/// The operation after the sums and the bias, and the destination.
 #[derive(Clone, Copy)]
 pub(crate) enum Epilogue {
-    /// LeakyReLU, stored in the blocks of a map.
+    /// Applies LeakyReLU, and stores the blocks of a map.
     Leaky(Place),
-    /// The same position of another map is added; LeakyReLU.
+    /// Adds the same position of another map, then applies LeakyReLU.
     Residual { place: Place, add: *const f32 },
     /// Transposed convolution: four channels for each of 2×2 pixels, stored as interleaved pixels.
     /// Vector 0 only.
@@ -55,7 +55,7 @@ pub(crate) struct Place {
     pub(crate) plane: usize,
 }
 
-// SAFETY: these are addresses; each access through them states its own invariant.
+// SAFETY: these are only addresses; each access through them states its own invariant.
 unsafe impl Send for Epilogue {}
 // SAFETY: as above.
 unsafe impl Sync for Epilogue {}
@@ -84,8 +84,7 @@ impl Pixels {
 ///
 /// # Safety
 /// The CPU supports the instructions of `I`. For every output of the rows and columns, the sources
-/// may be read, and the destinations are not accessed by anything else meanwhile; sources and
-/// destinations do not overlap.
+/// are readable, and no other thread accesses the destinations. Sources and destinations do not overlap.
 #[inline(always)]
 pub(crate) unsafe fn direct<I: Isa>(args: &Direct<'_>) {
     // SAFETY: guaranteed by the caller.
@@ -104,10 +103,10 @@ pub(crate) unsafe fn direct<I: Isa>(args: &Direct<'_>) {
     }
 }
 
-/// Stores a sum. Not a closure: see [`super`].
+/// Stores a sum. A trait rather than a closure, see [`super`].
 trait Store: Copy {
     /// # Safety
-    /// The output's memory may be written.
+    /// The memory of the output is writable.
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V);
 }
 
@@ -191,7 +190,7 @@ impl Store for Singles {
 }
 
 /// # Safety
-/// Block `vector` of `place` may be written at `(y, x)`.
+/// Block `vector` of `place` is writable at `(y, x)`.
 #[inline(always)]
 unsafe fn store_leaky<V: Lanes>(place: Place, y: usize, x: usize, vector: usize, sum: V) {
     let at = place.at.wrapping_add(y * place.row + x * BLOCK + vector * place.plane);
@@ -200,7 +199,7 @@ unsafe fn store_leaky<V: Lanes>(place: Place, y: usize, x: usize, vector: usize,
 }
 
 /// # Safety
-/// The four pixels of `to` may be written.
+/// The four pixels of `to` are writable.
 #[inline(always)]
 unsafe fn store_quarters<V: Sixteen>(to: Pixels, y: usize, x: usize, sum: V) {
     let to = [to.of(y, x, 0, 0), to.of(y, x, 0, 1), to.of(y, x, 1, 0), to.of(y, x, 1, 1)];
@@ -216,7 +215,7 @@ pub(crate) fn leaky<V: Lanes>(x: V) -> V {
     x.max(x.mul(slope))
 }
 
-/// Computes every output, in groups of as many vectors as suit the instruction set.
+/// Computes every output, in groups of vectors that suit the instruction set.
 ///
 /// # Safety
 /// Same as for [`direct`], with `to` instead of [`Direct::to`].

@@ -1,4 +1,4 @@
-//! Multiply-adds without memory accesses, to measure the peak throughput of the processor.
+//! Multiply-adds without memory accesses, to measure the peak throughput of the CPU.
 
 use std::cell::Cell;
 
@@ -9,8 +9,8 @@ use super::super::tensor::BLOCK;
 
 /// The most independent sums.
 const MOST_CHAINS: usize = 24;
-/// Floats that the kernel starts from: a factor, a term, and each sum. They come from memory and
-/// differ, so that the compiler cannot remove a sum.
+/// The number of floats that the kernel starts with: a factor, a term, and every sum. They are
+/// distinct and read from memory, so that the compiler cannot remove a sum.
 pub(crate) const OPERANDS: usize = (2 + MOST_CHAINS) * BLOCK;
 
 /// Many rounds of `sum = sum · factor + term`.
@@ -27,7 +27,7 @@ pub(crate) struct Peak<'a> {
 /// The CPU supports the instructions of `I`.
 #[inline(always)]
 pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
-    // As many sums as registers hold, so that multiply-adds overlap.
+    // Use as many sums as registers hold, so that multiply-adds overlap.
     // SAFETY: guaranteed by the caller.
     unsafe {
         if I::ACCUMULATORS >= MOST_CHAINS {

@@ -16,7 +16,7 @@ pub(crate) struct Tap {
     /// The two samples.
     pub(crate) first: u32,
     pub(crate) second: u32,
-    /// The weight of the second one; the first one has the rest.
+    /// The weight of the second sample. The weight of the first one is 1 minus this.
     pub(crate) weight: f32,
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn taps(from: usize, to: usize) -> Vec<Tap> {
         let at = ((i as f64 + 0.5) * step - 0.5).max(0.0);
         let first = (at as usize).min(from - 1);
         let weight = (at - first as f64) as f32;
-        // A sample of weight 0 is not read: it may be NaN or outside.
+        // Do not read a sample with weight 0: it may be NaN or outside.
         let second = if weight == 0.0 { first } else { (first + 1).min(from - 1) };
         Tap { first: first as u32, second: second as u32, weight }
     };
@@ -39,7 +39,7 @@ pub(crate) fn taps(from: usize, to: usize) -> Vec<Tap> {
 /// and three zeros; or its feature.
 #[derive(Clone, Copy)]
 pub(crate) struct Estimates<'a> {
-    /// The first pixel of row 0. The row itself may be missing if no tap reads it.
+    /// The first pixel of row 0. The row need not exist if no tap reads it.
     pub(crate) at: *const f32,
     /// Floats from row to row.
     pub(crate) row: usize,
@@ -63,13 +63,14 @@ pub(crate) struct Frames {
     pub(crate) width: usize,
 }
 
-/// Computes a part of a block's input: both frames, warped if there is flow, with the timestep in
-/// the last lane of the first and the mask in that of the second; the feature; the flow.
+/// Computes a part of the input of a block: both frames, warped if there is flow, with the timestep
+/// in the last lane of the first and the mask in the last lane of the second; then the feature and
+/// the flow.
 pub(crate) struct Inputs<'a> {
     pub(crate) frames: Frames,
-    /// The estimates of the blocks before, which are summed.
+    /// The estimates of the earlier blocks, which are summed.
     pub(crate) estimates: &'a [Estimates<'a>],
-    /// The feature of the block before, if any.
+    /// The feature of the previous block, if any.
     pub(crate) feature: Option<Estimates<'a>>,
     /// Taps for each row and each column of the block's picture.
     pub(crate) down: &'a [Tap],
@@ -77,9 +78,9 @@ pub(crate) struct Inputs<'a> {
     pub(crate) timestep: f32,
     /// The factor of the flow.
     pub(crate) flow_scale: f32,
-    /// Whether the frames are exchanged.
+    /// Whether the frames are swapped.
     pub(crate) swapped: bool,
-    /// The rows and columns to compute; outside of the block's picture, the input is 0.
+    /// The rows and columns to compute. Outside of the block's picture, the input is 0.
     pub(crate) rows: Range<isize>,
     pub(crate) columns: Range<isize>,
     pub(crate) to: *mut f32,
@@ -111,9 +112,8 @@ pub(crate) fn scratch_len(widths: impl Iterator<Item = usize>, columns: usize) -
 }
 
 /// # Safety
-/// The CPU supports the instructions of `I`. Estimates, taps and frames are as their fields say
-/// and may be read; `scratch` and the part's pixels at `to` are not accessed by anything else
-/// meanwhile. `to_pixel` has room for the vectors of both frames, 8 more with a feature, and 4 more
+/// The CPU supports the instructions of `I`. Estimates, taps and frames are as documented
+/// on their fields and readable; no other thread accesses `scratch` and the part's pixels at `to`. `to_pixel` has room for the vectors of both frames, 8 more with a feature, and 4 more
 /// with estimates.
 #[inline(always)]
 pub(crate) unsafe fn inputs<I: Isa>(args: &Inputs<'_>) {
@@ -214,8 +214,8 @@ unsafe fn inputs_of<I: Isa, F: Lanes>(args: &Inputs<'_>) {
                 to.add(F::N - 1).write(timestep);
                 to = to.add(F::N);
                 second.store(to);
-                // Without a mask, no weight reads that lane; it must still not hold the next
-                // pixel's value.
+                // Without a mask, no weight reads this lane, but the value of the next pixel must
+                // not remain in it.
                 to.add(F::N - 1).write(mask);
                 to = to.add(F::N);
                 if args.estimates.is_empty() {
@@ -335,7 +335,7 @@ impl Corners {
             let zero = I::V4::splat(0.0);
             let position = I::V4::load([x, y, x, y].as_ptr());
             let last = I::V4::load([right, bottom, right, bottom].as_ptr());
-            // NaN stays in the fraction; the pixel that is read is the first one.
+            // NaN remains in the fraction, and the first pixel is read.
             let flow = I::V4::splat(MAX_FLOW_PX).min(flow);
             let flow = I::V4::splat(-MAX_FLOW_PX).max(flow);
             let whole = flow.floor();
@@ -351,12 +351,12 @@ impl Corners {
     /// The first lanes of the frame at the position, for pixels of `lanes` floats.
     ///
     /// # Safety
-    /// The frame may be read; its size is the one that the corners were computed for.
+    /// The frame is readable, and has the size that the corners were computed for.
     #[inline(always)]
     unsafe fn sample<F: Lanes>(&self, at: *const f32, row: usize, lanes: usize, side: usize) -> F {
         let i = 2 * side;
         let (left, right) = (self.near[i] as usize * lanes, self.far[i] as usize * lanes);
-        // SAFETY: corners lie within the frame.
+        // SAFETY: corners are within the frame.
         unsafe {
             let top = at.add(self.near[i + 1] as usize * row);
             let bottom = at.add(self.far[i + 1] as usize * row);

@@ -39,7 +39,8 @@ pub(crate) struct X8x2([X8; 2]);
 #[derive(Clone, Copy)]
 pub(crate) struct X16(__m512);
 
-// In this module the processor has the instructions: see the module's documentation.
+// A value of these types exists only if the CPU supports the instructions, see the documentation of
+// `lanes`.
 macro_rules! lanes {
     ($name:ident, $lanes:literal: $set:ident, $load:ident, $store:ident, $add:ident, $sub:ident,
      $mul:ident, $div:ident, $fma:ident, $max:ident, $min:ident,
@@ -241,7 +242,7 @@ impl Lanes for X8x2 {
 }
 
 impl Sixteen for X8x2 {
-    // Only BF16 kernels call this, and they are not compiled for AVX2 except in tests.
+    // Only BF16 kernels call this, which are compiled for AVX2 only in tests.
     #[inline(always)]
     unsafe fn store_as_pairs(self, p: *mut f32) {
         // SAFETY: guaranteed by the caller.

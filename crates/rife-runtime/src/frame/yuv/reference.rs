@@ -71,8 +71,8 @@ fn down(u: &[f32], along: Along) -> Vec<f32> {
                     + inside(x + 1) * 0.25
                     + inside(x + 2) * -0.125
             }
-            // As even positions, seen from the other end; extrapolated if chroma has a position
-            // beyond the end.
+            // Like even positions, mirrored; extrapolated if the last chroma sample is beyond the
+            // end.
             _ if last(i) => inside(x) * 2.0 - inside(x - 1),
             _ if n % 2 == 1 && i + 1 == n / 2 => {
                 inside(x - 1) * -0.125 + inside(x) * 0.25 + inside(x + 1) * 0.875
@@ -101,7 +101,7 @@ fn shares(matrix: Matrix) -> (f64, f64) {
         Matrix::Bt2020 => (0.2627, 0.0593),
         Matrix::Smpte240m => (0.212, 0.087),
         Matrix::Fcc => (0.30, 0.11),
-        // Green has the rest.
+        // The coefficient of green is the remainder to 1.
         Matrix::YCgCo => (0.25, 0.25),
     }
 }

@@ -1,4 +1,4 @@
-//! The conversions match the reference, and are inverse to each other.
+//! Conversions match the reference implementation, and are inverse to each other.
 
 use proptest::prelude::*;
 
@@ -98,7 +98,7 @@ fn within_rgb(size: FrameSize, format: YuvFormat, seed: u32) -> Vec<u16> {
         .collect()
 }
 
-/// Odd and even sizes of one piece per row and of several.
+/// Odd and even sizes, with one and several pieces per row.
 const SIZES: [FrameSize; 6] = [
     FrameSize::new(1, 1),
     FrameSize::new(8, 6),
@@ -204,11 +204,11 @@ fn primary_colours_match_the_standards() {
                 );
                 let back = planes(&frame(size, format, &made));
                 let off = back.iter().zip(rgb).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                assert!(off < 0.006, "{matrix:?}: {rgb:?} comes back as {back:?}");
+                assert!(off < 0.006, "{matrix:?}: {rgb:?} becomes {back:?}");
             }
         }
     }
-    // Black is black in every format.
+    // Black must be exact in every format.
     for format in formats() {
         let black = Frame::black(FrameSize::new(3, 3), PixelFormat::Yuv(format)).unwrap();
         assert!(planes(&black).iter().all(|v| *v == 0.0), "{format:?}");
