@@ -1,6 +1,6 @@
-//! The baseline engine: runs the reference network without optimizations. For every interpolated frame,
-//! both frames are converted, uploaded and encoded, the network runs, and the result is downloaded.
-//! Only the two frames and submitted results are kept.
+//! The baseline engine: runs the reference network without optimizations. For every interpolated
+//! frame, both frames are converted, uploaded and encoded, the network runs, and the result is
+//! downloaded. Only the two frames and submitted results are kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ impl Baseline {
     }
 }
 
-/// A pool of that many threads; by default rayon's choice: one per processor, or
+/// A pool with a number of threads. The default is that of rayon: one per CPU, or
 /// `RAYON_NUM_THREADS`.
 fn pool(threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     let pool = ThreadPoolBuilder::new()

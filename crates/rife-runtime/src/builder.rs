@@ -94,7 +94,7 @@ impl InterpolatorBuilder {
         self
     }
 
-    /// CPU threads, 1 to [`InterpolatorBuilder::MAX_THREADS`]; by default one per processor.
+    /// CPU threads, 1 to [`InterpolatorBuilder::MAX_THREADS`]; by default one per available CPU.
     /// Ignored on a GPU.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
@@ -132,8 +132,8 @@ impl InterpolatorBuilder {
     /// Loads weights that are already available.
     ///
     /// # Errors
-    /// Same as for [`InterpolatorBuilder::check`]; [`Error::OtherWeights`] if the weights are those of
-    /// another version, [`Error::Weights`] if they cannot be read or have changed.
+    /// Same as for [`InterpolatorBuilder::check`]; [`Error::OtherWeights`] if the weights are those
+    /// of another version, [`Error::Weights`] if they cannot be read or have changed.
     pub fn load_weights(self, weights: &Weights) -> Result<Interpolator> {
         let version = self.version;
         if weights.requested != version {

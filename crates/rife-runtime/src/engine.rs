@@ -28,7 +28,7 @@ pub(crate) struct Load<'a> {
     pub(crate) optimizations: Optimizations,
     /// Frames per launch, 1 to [`crate::InterpolatorBuilder::MAX_BATCH`].
     pub(crate) batch: usize,
-    /// CPU threads; `None` for one per processor.
+    /// CPU threads; `None` for one per available CPU.
     pub(crate) threads: Option<usize>,
 }
 

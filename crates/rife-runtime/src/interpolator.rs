@@ -107,8 +107,8 @@ impl Interpolator {
     /// Like [`Interpolator::interpolate_many`], into caller-provided buffers.
     ///
     /// # Errors
-    /// Same as for [`Interpolator::interpolate_into`], and [`Error::Count`](crate::Error::Count) if the
-    /// numbers of buffers and pairs differ.
+    /// Same as for [`Interpolator::interpolate_into`], and [`Error::Count`](crate::Error::Count) if
+    /// the numbers of buffers and pairs differ.
     pub fn interpolate_many_into(
         &self,
         pairs: &[(FrameView<'_>, FrameView<'_>, f32)],

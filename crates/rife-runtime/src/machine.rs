@@ -134,8 +134,8 @@ fn resolve_with(request: Request, probe: &dyn Fn(usize, Device) -> Probe) -> Res
         }
     }
     if available.is_empty() {
-        // Report the most useful reason: a fault of the machine rather than a missing build feature,
-        // and that of the requested engine rather than of another one.
+        // Report the most useful reason: a fault of the machine rather than a missing build
+        // feature, and that of the requested engine rather than of another one.
         unavailable.sort_by_key(|(engine, why)| {
             let rank = match why {
                 Unavailable::Broken(_) => 0,

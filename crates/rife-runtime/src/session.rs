@@ -103,8 +103,8 @@ impl Session {
     /// Like [`Session::at_many`], into caller-provided buffers, each in its own format.
     ///
     /// # Errors
-    /// Same as for [`Session::at_into`], and [`Error::Count`] if the numbers of buffers and timesteps
-    /// differ.
+    /// Same as for [`Session::at_into`], and [`Error::Count`] if the numbers of buffers and
+    /// timesteps differ.
     pub fn at_many_into(&mut self, timesteps: &[f32], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
         const OP: &str = "Session::at_many";
         check::count(OP, timesteps.len(), outs.len())?;

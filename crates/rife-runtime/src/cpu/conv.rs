@@ -68,8 +68,8 @@ impl Winograd<'_> {
     }
 
     /// # Safety
-    /// See [`super::run::Run`]; `points` has room for the transformed tiles of the blocks, with points
-    /// `point` floats apart.
+    /// See [`super::run::Run`]; `points` has room for the transformed tiles of the blocks, with
+    /// points `point` floats apart.
     pub(crate) unsafe fn input_transform(
         &self,
         points: SharedPtr<f32>,
@@ -95,8 +95,8 @@ impl Winograd<'_> {
     }
 
     /// # Safety
-    /// See [`super::run::Run`]; `from` and `to` have room for the points of `tiles` tiles, `point` floats
-    /// apart.
+    /// See [`super::run::Run`]; `from` and `to` have room for the points of `tiles` tiles, `point`
+    /// floats apart.
     pub(crate) unsafe fn multiply(
         &self,
         from: SharedPtr<f32>,
@@ -122,8 +122,8 @@ impl Winograd<'_> {
     }
 
     /// # Safety
-    /// See [`super::run::Run`]; `products` holds the products of the blocks' tiles, with points `point` floats
-    /// apart.
+    /// See [`super::run::Run`]; `products` holds the products of the blocks' tiles, with points
+    /// `point` floats apart.
     pub(crate) unsafe fn output_transform(
         &self,
         products: SharedPtr<f32>,

@@ -51,8 +51,8 @@ impl Level {
     pub(crate) fn current() -> Self {
         static CURRENT: OnceLock<Level> = OnceLock::new();
         *CURRENT.get_or_init(|| {
-            let wanted = std::env::var(OVERRIDE).ok();
-            let (level, warning) = Self::lowered(Self::detected(), wanted.as_deref());
+            let value = std::env::var(OVERRIDE).ok();
+            let (level, warning) = Self::lowered(Self::detected(), value.as_deref());
             if let Some(warning) = warning {
                 tracing::warn!("{warning}");
             }
@@ -61,21 +61,20 @@ impl Level {
     }
 
     /// The level for a value of the override, and a warning if the value is invalid.
-    fn lowered(detected: Self, wanted: Option<&str>) -> (Self, Option<String>) {
-        let Some(wanted) = wanted.filter(|w| !w.is_empty()) else { return (detected, None) };
-        match Self::ALL.into_iter().find(|l| l.as_str() == wanted) {
+    fn lowered(detected: Self, value: Option<&str>) -> (Self, Option<String>) {
+        let Some(value) = value.filter(|w| !w.is_empty()) else { return (detected, None) };
+        match Self::ALL.into_iter().find(|l| l.as_str() == value) {
             Some(level) if level <= detected => (level, None),
             Some(level) => {
-                let says = format!(
-                    "{OVERRIDE}={level} is not supported by this processor; using {detected}"
-                );
-                (detected, Some(says))
+                let warning =
+                    format!("{OVERRIDE}={level} is not supported by this CPU; using {detected}");
+                (detected, Some(warning))
             }
             None => {
-                let says = format!(
-                    "invalid {OVERRIDE} {wanted:?}: expected scalar, avx2 or avx512; using {detected}"
+                let warning = format!(
+                    "invalid {OVERRIDE} {value:?}: expected scalar, avx2 or avx512; using {detected}"
                 );
-                (detected, Some(says))
+                (detected, Some(warning))
             }
         }
     }
@@ -94,7 +93,7 @@ mod tests {
     #[test]
     fn override_lowers_the_level_and_an_invalid_value_warns() {
         let (scalar, avx2, avx512) = (Level::Scalar, Level::Avx2, Level::Avx512);
-        for (detected, wanted, expected, warns) in [
+        for (detected, value, expected, warns) in [
             (avx512, None, avx512, false),
             (avx512, Some(""), avx512, false),
             (avx512, Some("avx2"), avx2, false),
@@ -104,8 +103,8 @@ mod tests {
             (scalar, Some("avx2"), scalar, true),
             (avx2, Some("sse9"), avx2, true),
         ] {
-            let (got, warning) = Level::lowered(detected, wanted);
-            assert_eq!((got, warning.is_some()), (expected, warns), "{wanted:?}");
+            let (got, warning) = Level::lowered(detected, value);
+            assert_eq!((got, warning.is_some()), (expected, warns), "{value:?}");
         }
     }
 }

@@ -266,9 +266,9 @@ impl Builder<'_> {
         let pixels = height * width * ESTIMATE;
         let end = 3 * count;
         // With the ensemble, all steps run again after the first estimate.
-        let made = if ensemble { at } else { at + 2 };
+        let written = if ensemble { at } else { at + 2 };
         let fused = fused(self.request, index);
-        let estimate = (!fused).then(|| self.buffer(base, pixels, (made, end)));
+        let estimate = (!fused).then(|| self.buffer(base, pixels, (written, end)));
         if fused {
             self.scratch = self.scratch.max(
                 4 * width * ESTIMATE

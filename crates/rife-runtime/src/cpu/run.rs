@@ -73,8 +73,8 @@ impl Run<'_> {
         });
     }
 
-    /// Runs a step. If a clock is set, records its time with its name, its kernel, and its work: flops,
-    /// and floats read and written.
+    /// Runs a step. If a clock is set, records its time with its name, its kernel, and its work:
+    /// flops, and floats read and written.
     fn step(
         &self,
         name: impl FnOnce() -> String,

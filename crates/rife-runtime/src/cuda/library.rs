@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asking_for_the_driver_does_not_panic() {
+    fn missing_driver_is_an_error_and_not_a_panic() {
         if let Err(reason) = driver_present() {
             assert!(reason.contains("driver"), "{reason}");
         }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-    fn the_driver_is_found_where_a_gpu_is() {
+    fn driver_is_found_on_a_machine_with_a_gpu() {
         assert_eq!(driver_present(), Ok(()));
     }
 }

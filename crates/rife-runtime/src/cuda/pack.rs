@@ -70,14 +70,14 @@ pub(crate) fn round_with_error_diffusion(kernel: &mut [f32], precision: Precisio
     let count = kernel.len();
     let mut round = |taps: &mut [usize]| {
         taps.sort_by(|a, b| kernel[*b].abs().total_cmp(&kernel[*a].abs()));
-        let mut left = 0.0;
+        let mut error = 0.0;
         for tap in taps {
-            let wanted = kernel[*tap] + left;
+            let exact = kernel[*tap] + error;
             let rounded = match precision {
-                Precision::F16 => half::f16::from_f32(wanted).to_f32(),
-                _ => round_to_tf32(wanted),
+                Precision::F16 => half::f16::from_f32(exact).to_f32(),
+                _ => round_to_tf32(exact),
             };
-            left = if rounded.is_finite() { wanted - rounded } else { 0.0 };
+            error = if rounded.is_finite() { exact - rounded } else { 0.0 };
             kernel[*tap] = rounded;
         }
     };

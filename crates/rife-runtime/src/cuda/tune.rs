@@ -1,5 +1,5 @@
-//! Times the candidate tiles of each kernel and keeps the fastest, in memory and on disk. The choice
-//! never changes a result, see [`Tile`].
+//! Times the candidate tiles of each kernel and keeps the fastest, in memory and on disk. The
+//! choice never changes a result, see [`Tile`].
 
 mod table;
 mod timing;
@@ -20,8 +20,8 @@ use crate::{Error, FrameSize, Result};
 use table::{Best, Table};
 use timing::Timer;
 
-/// Candidates that are timed by default, the most promising first. Each one that is not cached takes
-/// about 0.2 s of a core to compile.
+/// Candidates that are timed by default, the most promising first. Each one that is not cached
+/// takes about 0.2 s of a core to compile.
 const CANDIDATES: usize = 12;
 /// The environment variable that sets how many candidates are timed per kernel. With 1, nothing is
 /// timed.
@@ -178,8 +178,8 @@ fn parse_limit(value: Option<&str>) -> (usize, Option<String>) {
     }
 }
 
-/// The first `limit` tiles, skipping those of which two with the same shape and warps are taken: they
-/// differ only in stages, input buffers and blocks.
+/// The first `limit` tiles, skipping those of which two with the same shape and warps are taken:
+/// they differ only in stages, input buffers and blocks.
 fn promising(tiles: Vec<Tile>, limit: usize) -> Vec<Tile> {
     let shape = |t: &Tile| (t.rows, t.columns, t.channels, t.warps_m, t.warps_n, t.warpgroups);
     let mut taken: Vec<Tile> = Vec::new();

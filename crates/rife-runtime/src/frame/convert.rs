@@ -15,7 +15,8 @@ impl FrameView<'_> {
     /// larger than the frame are filled with zeros at the right and at the bottom.
     ///
     /// # Panics
-    /// If the planes are smaller than the frame, or `planes` does not have the length of three planes.
+    /// If the planes are smaller than the frame, or `planes` does not have the length of three
+    /// planes.
     pub(crate) fn write_planes(&self, planes: &mut [f32], plane_width: usize, plane_height: usize) {
         let (w, h) = (self.size.width, self.size.height);
         assert!(w <= plane_width && h <= plane_height, "planes smaller than the frame");
@@ -170,7 +171,8 @@ impl FrameViewMut<'_> {
     /// clamped to [0, 1] and rounded to the nearest sample.
     ///
     /// # Panics
-    /// If the planes are smaller than the frame, or `planes` does not have the length of three planes.
+    /// If the planes are smaller than the frame, or `planes` does not have the length of three
+    /// planes.
     pub(crate) fn read_planes(&mut self, planes: &[f32], plane_width: usize, plane_height: usize) {
         let (w, h) = (self.size.width, self.size.height);
         assert!(w <= plane_width && h <= plane_height, "planes smaller than the frame");

@@ -128,8 +128,8 @@ impl Rows<'_> {
     /// Writes one of the remaining rows: a row of U or V.
     ///
     /// # Safety
-    /// Every row was written with [`Rows::write`]. During the call, no other thread writes to these or
-    /// to this row.
+    /// Every row was written with [`Rows::write`]. During the call, no other thread writes to these
+    /// or to this row.
     ///
     /// # Panics
     /// If `row` is not less than [`Rows::remaining_rows`].

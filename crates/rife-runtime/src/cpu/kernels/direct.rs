@@ -84,7 +84,8 @@ impl Pixels {
 ///
 /// # Safety
 /// The CPU supports the instructions of `I`. For every output of the rows and columns, the sources
-/// are readable, and no other thread accesses the destinations. Sources and destinations do not overlap.
+/// are readable, and no other thread accesses the destinations. Sources and destinations do not
+/// overlap.
 #[inline(always)]
 pub(crate) unsafe fn direct<I: Isa>(args: &Direct<'_>) {
     // SAFETY: guaranteed by the caller.

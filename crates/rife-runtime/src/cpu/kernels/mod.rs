@@ -95,7 +95,7 @@ macro_rules! kernels {
             /// # Panics
             /// If the CPU does not support the level.
             pub(crate) fn of(level: Level) -> Self {
-                assert!(level <= Level::detected(), "this processor has no {level}");
+                assert!(level <= Level::detected(), "this CPU does not support {level}");
                 match level {
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2 => Self { level, $($name: avx2::$name,)* },

@@ -225,8 +225,8 @@ unsafe fn input_transform_of<I: Isa, const PAIRS: bool>(args: &InputTransform) {
 }
 
 /// # Safety
-/// The CPU supports the instructions of `I`; `from` and the weights are readable, and no other thread
-/// accesses `to`.
+/// The CPU supports the instructions of `I`; `from` and the weights are readable, and no other
+/// thread accesses `to`.
 #[inline(always)]
 pub(crate) unsafe fn multiply<I: Isa>(args: &Multiply) {
     // SAFETY: guaranteed by the caller.
@@ -290,8 +290,8 @@ unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Mult
 }
 
 /// # Safety
-/// The CPU supports the instructions of `I`; the products and the residual are readable, and no other
-/// thread accesses the tiles' pixels.
+/// The CPU supports the instructions of `I`; the products and the residual are readable, and no
+/// other thread accesses the tiles' pixels.
 #[inline(always)]
 pub(crate) unsafe fn output_transform<I: Isa>(args: &OutputTransform) {
     // SAFETY: guaranteed by the caller.

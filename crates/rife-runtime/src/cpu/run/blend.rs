@@ -16,8 +16,8 @@ const MAX_BLOCKS: usize = 5;
 const BLEND_ROWS: usize = 4;
 
 impl Run<'_> {
-    /// The estimates of the blocks before `index`, at the frame's resolution. The rest of the array is
-    /// unused.
+    /// The estimates of the blocks before `index`, at the frame's resolution. The rest of the array
+    /// is unused.
     pub(super) fn estimates_before(&self, index: usize) -> [Estimates<'_>; MAX_BLOCKS] {
         std::array::from_fn(|i| {
             let mask_counts = self.spec.mask_update == MaskUpdate::Add || i + 1 == index;

@@ -41,8 +41,8 @@ impl Run<'_> {
         });
     }
 
-    /// The first convolution of a block for a band of rows of the body. Its input is computed patch by
-    /// patch. The first row of `to` is the first row of the band.
+    /// The first convolution of a block for a band of rows of the body. Its input is computed patch
+    /// by patch. The first row of `to` is the first row of the band.
     pub(super) fn stem(&self, stem: &Stem<'_>, band: &Range<usize>, to: &Map) {
         let Stem { index, plan, weights, timestep, swapped } = *stem;
         let (rows, columns) = PATCH;
@@ -103,8 +103,8 @@ impl Run<'_> {
         });
     }
 
-    /// A convolution with stride 1, followed by LeakyReLU. With `residual`, the input is added before
-    /// the LeakyReLU.
+    /// A convolution with stride 1, followed by LeakyReLU. With `residual`, the input is added
+    /// before the LeakyReLU.
     pub(super) fn res_conv(
         &self,
         body: &Body,

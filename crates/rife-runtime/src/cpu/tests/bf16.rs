@@ -102,7 +102,7 @@ fn products_are_of_bf16_and_sums_of_f32() {
                 to: to.as_mut_ptr(),
                 to_point: tiles * vectors * BLOCK,
             };
-            // SAFETY: each is as long as its points, tiles, channels and vectors say.
+            // SAFETY: each buffer has the length of its points, tiles, channels and vectors.
             unsafe { (kernels.multiply)(&args) };
             let width = group(most, vectors) * BLOCK;
             for (i, got) in to.as_slice().iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Compares the engine with reference outputs from PyTorch: the flow after each block, and frames with
-//! random weights.
+//! Compares the engine with reference outputs from PyTorch: the flow after each block, and frames
+//! with random weights.
 
 use rife_testkit::tolerance::{F32_FLOW_PX, F32_IMAGE, max_error, psnr_db};
 
@@ -34,11 +34,11 @@ fn session(
     engine.cpu_session(run.size()).unwrap()
 }
 
-/// The estimate of each block for the last frame, as stored in the arena. A last block that is fused
-/// with blending stores nothing.
+/// The estimate of each block for the last frame, as stored in the arena. A last block that is
+/// fused with blending stores nothing.
 fn estimates(session: &CpuSession) -> Vec<BlockFlow> {
     let (plan, arena) = session.plan_and_arena();
-    let arena = arena.expect("buffers are kept");
+    let arena = arena.expect("the arena is preallocated");
     let stored =
         plan.blocks.iter().filter_map(|block| Some((block, plan.offsets[block.estimate?])));
     stored

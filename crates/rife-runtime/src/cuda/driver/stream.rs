@@ -55,8 +55,8 @@ impl Stream {
     }
 
     /// # Safety
-    /// Both ranges are valid for `bytes` until the copy is done, and nothing else writes to them before
-    /// that.
+    /// Both ranges are valid for `bytes` until the copy is done, and nothing else writes to them
+    /// before that.
     pub(crate) unsafe fn upload(&self, to: u64, from: *const u8, bytes: usize) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: guaranteed by the caller.
@@ -196,11 +196,11 @@ impl Stream {
             result_out: sys::CUgraphInstantiateResult::CUDA_GRAPH_INSTANTIATE_SUCCESS,
         };
         // SAFETY: the graph was just created; it is destroyed below, and the instance by its owner.
-        let made =
+        let instantiated =
             unsafe { sys::cuGraphInstantiateWithParams(&raw mut exec, graph, &raw mut params) };
         // SAFETY: an instance does not depend on the graph that it was created from.
         let _ = unsafe { result::graph::destroy(graph) };
-        made.result().during("cuGraphInstantiate")?;
+        instantiated.result().during("cuGraphInstantiate")?;
         Ok(Graph { gpu: self.gpu.clone(), raw: exec })
     }
 

@@ -176,8 +176,8 @@ impl Nvrtc {
         })
     }
 
-    /// Loads a library and checks that it can compile. `None` if the loader finds no library of that
-    /// name.
+    /// Loads a library and checks that it can compile. `None` if the loader finds no library of
+    /// that name.
     fn open(candidate: &Candidate) -> Result<Option<Self>, String> {
         let mut libraries = ManuallyDrop::new(Vec::new());
         let (from, opened) = match candidate {
@@ -188,8 +188,8 @@ impl Nvrtc {
                 ((*name).to_owned(), library)
             }
             Candidate::File(path) => {
-                // The compiler loads its builtins by name, which succeeds from any folder if they are
-                // already loaded.
+                // The compiler loads its builtins by name, which succeeds from any folder if they
+                // are already loaded.
                 for file in builtins_beside(path) {
                     // SAFETY: as for the compiler itself, below.
                     libraries.extend(unsafe { Library::new(file) }.ok());

@@ -1,5 +1,5 @@
-//! A cache of compiled kernels on disk. A folder that is missing or not writable is not an error: the
-//! kernels are compiled again.
+//! A cache of compiled kernels on disk. A folder that is missing or not writable is not an error:
+//! the kernels are compiled again.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -58,8 +58,8 @@ impl Cache {
         Self { dir, limit: LIMIT }
     }
 
-    /// Reads a kernel. `None` if there is no file, it is damaged, or another user could have written
-    /// it.
+    /// Reads a kernel. `None` if there is no file, it is damaged, or another user could have
+    /// written it.
     pub(super) fn read(&self, key: &Key) -> Option<Arc<[u8]>> {
         let path = self.dir.join(&key.0);
         match private::open(&path).and_then(|file| Ok(read_cubin(file)?)) {

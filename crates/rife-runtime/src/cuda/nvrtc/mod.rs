@@ -1,5 +1,5 @@
-//! Compiles kernels from CUDA C++ to cubins with NVIDIA's run-time compiler (NVRTC). Cubins are cached
-//! on disk; the compiler is loaded only if one is missing.
+//! Compiles kernels from CUDA C++ to cubins with NVIDIA's run-time compiler (NVRTC). Cubins are
+//! cached on disk; the compiler is loaded only if one is missing.
 
 mod binding;
 mod cache;
@@ -59,8 +59,8 @@ impl Arch {
         }
     }
 
-    /// The best target of a compiler that supports these capabilities (89 is 8.9): the newest one of
-    /// the same major version that the GPU can run.
+    /// The best target of a compiler that supports these capabilities (89 is 8.9): the newest one
+    /// of the same major version that the GPU can run.
     fn target_among(self, supported: &[i32], version: (i32, i32)) -> Option<String> {
         let first = self.major * 10;
         let newest = supported.iter().filter(|n| (first..=first + self.minor).contains(n)).max()?;

@@ -1,8 +1,9 @@
-//! Cache files that only the current user can write. Kernels from the cache run on the GPU, and cached
-//! tiles decide how they are launched, so files that another user could have written are refused.
+//! Cache files that only the current user can write. Kernels from the cache run on the GPU, and
+//! cached tiles decide how they are launched, so files that another user could have written are
+//! refused.
 //!
-//! On Unix, owners and modes are checked. Elsewhere the user's cache folder is private by default, and
-//! nothing is checked.
+//! On Unix, owners and modes are checked. Elsewhere the user's cache folder is private by default,
+//! and nothing is checked.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -106,8 +107,8 @@ pub(crate) fn replace(file: &Path, parts: &[&[u8]]) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Logs why a file is not used. An untrusted file costs time at every start, so it is a warning, once
-/// per folder. A missing or damaged file is a debug message.
+/// Logs why a file is not used. An untrusted file costs time at every start, so it is a warning,
+/// once per folder. A missing or damaged file is a debug message.
 pub(crate) fn report(file: &Path, refused: &Refused) {
     let folder = file.parent().unwrap_or(file);
     if refused.is_untrusted() && is_first(folder) {
@@ -294,8 +295,8 @@ mod tests {
         assert!(is_first(&root.path().join("another")));
     }
 
-    /// Runs in a process of its own, since `tracing` caches for the whole process which messages are
-    /// logged.
+    /// Runs in a process of its own, since `tracing` caches for the whole process which messages
+    /// are logged.
     #[test]
     fn untrusted_folder_is_warned_about_once() {
         use std::sync::Arc;

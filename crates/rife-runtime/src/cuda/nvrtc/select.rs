@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::find::{self, Candidate, Environment};
 
-/// The first version that compiles for every GPU that the kernels support. An older one is used only
-/// if no newer one is found.
+/// The first version that compiles for every GPU that the kernels support. An older one is used
+/// only if no newer one is found.
 const NEW_ENOUGH: (i32, i32) = (12, 8);
 
 /// Returns the first candidate that loads and is new enough, else the newest that loads.
@@ -58,8 +58,8 @@ pub(super) fn searched(environment: &Environment) -> Vec<String> {
     ]
 }
 
-/// The compiler's builtins in the folder of the library. If there are none and the library is a link,
-/// those in the folder of its target.
+/// The compiler's builtins in the folder of the library. If there are none and the library is a
+/// link, those in the folder of its target.
 pub(super) fn builtins_beside(library: &Path) -> Vec<PathBuf> {
     let is_builtins = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -10,9 +10,9 @@ use crate::engine::Load;
 use crate::goldens::{BlockFlow, Goldens, RANDOM_PSNR_DB, Run, Weights};
 use crate::{Optimization, Optimizations, Precision};
 
-/// The largest error of the image in strict F32 with random weights. Tensor cores truncate sums, a bias
-/// of about 2⁻²² in each layer. The same bias in the reference implementation (weights times 1 - 2⁻²²)
-/// raises its error from 2.1e-5 to 1.2e-4; unbiased noise of that size raises it to 2.6e-5.
+/// The largest error of the image in strict F32 with random weights. Tensor cores truncate sums, a
+/// bias of about 2⁻²² in each layer. The same bias in the reference implementation (weights times 1
+/// - 2⁻²²) raises its error from 2.1e-5 to 1.2e-4; unbiased noise of that size raises it to 2.6e-5.
 const RANDOM_IMAGE: f32 = 2e-4;
 
 fn session(
@@ -36,11 +36,11 @@ fn session(
     engine.cuda_session(run.size()).unwrap()
 }
 
-/// The estimate of each block for the last frame, as stored in the arena. A last block that is fused
-/// with blending stores nothing.
+/// The estimate of each block for the last frame, as stored in the arena. A last block that is
+/// fused with blending stores nothing.
 fn estimates(session: &CudaSession) -> Vec<BlockFlow> {
     let (plan, arena) = session.plan_and_arena();
-    let arena = arena.unwrap().expect("buffers are kept");
+    let arena = arena.unwrap().expect("the arena is preallocated");
     let mut stored: Vec<_> = plan.network.iter().filter_map(|step| step.estimate).collect();
     // With the ensemble, two steps write each estimate.
     stored.dedup();

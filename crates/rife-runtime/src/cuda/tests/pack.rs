@@ -166,7 +166,8 @@ fn packed_transposed_convolution_weights_match_published_ones() {
     }
 }
 
-/// Sessions share one copy of the packed weights, whatever their size, fusion and layout.
+/// Sessions share one copy of the packed weights, so the layers must not depend on size, fusion or
+/// layout.
 #[test]
 fn layers_are_the_same_in_every_plan_of_a_model() {
     use crate::{FrameSize, Optimizations};

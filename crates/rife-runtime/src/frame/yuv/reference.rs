@@ -150,9 +150,9 @@ pub(crate) fn planes_reference(size: FrameSize, format: YuvFormat, samples: &[u1
         }
         let width = if across == Along::Every { w } else { w.div_ceil(2) };
         let height = if along == Along::Every { h } else { h.div_ceil(2) };
-        let held = &samples[n + plane * width * height..][..width * height];
-        let held: Vec<f32> = held.iter().map(|v| f32::from(*v) - chroma_zero).collect();
-        let wide: Vec<f32> = held.chunks_exact(width).flat_map(|c| up(c, across, w)).collect();
+        let stored = &samples[n + plane * width * height..][..width * height];
+        let stored: Vec<f32> = stored.iter().map(|v| f32::from(*v) - chroma_zero).collect();
+        let wide: Vec<f32> = stored.chunks_exact(width).flat_map(|c| up(c, across, w)).collect();
         let wide = transposed(&wide, w);
         let whole: Vec<f32> = wide.chunks_exact(height).flat_map(|c| up(c, along, h)).collect();
         transposed(&whole, h)

@@ -26,7 +26,7 @@ impl Image {
     /// it by at most the image's contrast, which bounds the effect of an error of the flow. With a
     /// non-finite flow, any value within the range of the image is allowed.
     pub(super) fn sample(&self, y: usize, x: usize, fx: Approx, fy: Approx) -> Vec<Approx> {
-        let known = fx.e.is_finite() && fy.e.is_finite();
+        let finite = fx.e.is_finite() && fy.e.is_finite();
         let corner = |flow: f64, position: usize, length: usize| {
             let flow = flow.clamp(-MAX_FLOW_PX, MAX_FLOW_PX);
             let pixel = flow.floor() + position as f64;
@@ -34,8 +34,8 @@ impl Image {
             let first = pixel.clamp(0.0, (length - 1) as f64) as usize;
             (first, (first + 1).min(length - 1), fraction)
         };
-        let (x0, x1, ax) = corner(if known { fx.v } else { 0.0 }, x, self.w);
-        let (y0, y1, ay) = corner(if known { fy.v } else { 0.0 }, y, self.h);
+        let (x0, x1, ax) = corner(if finite { fx.v } else { 0.0 }, x, self.w);
+        let (y0, y1, ay) = corner(if finite { fy.v } else { 0.0 }, y, self.h);
         let at = |y: usize, x: usize, c: usize| {
             Approx::exact(self.values[(y * self.w + x) * self.channels + c])
         };
@@ -43,7 +43,7 @@ impl Image {
             .map(|c| {
                 let (min, max) = self.range[c];
                 let rounding = 4.0 * U * min.abs().max(max.abs());
-                if !known {
+                if !finite {
                     let half = (max - min) / 2.0;
                     return Approx { v: min + half, e: half + rounding };
                 }
