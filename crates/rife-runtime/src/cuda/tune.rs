@@ -87,8 +87,8 @@ impl Tuner {
     }
 
     fn key(&self, kernel: &Kernel, variant: &Variant, extent: Extent) -> String {
-        // Versions of this program differ in the number format of the products at a precision,
-        // except at F16.
+        // The products of a layer are part of the key, because versions of this program differ in
+        // their number format at the same precision. F16 products are the same in all versions.
         let products = match variant.products(kernel) {
             Products::F16 => String::new(),
             other => format!("{other:?} "),

@@ -137,7 +137,7 @@ pub(crate) struct Bf16Kernels {
 }
 
 impl Bf16Kernels {
-    /// Those of a level, if the CPU supports BF16.
+    /// The kernels of a level, if the CPU supports BF16.
     pub(crate) fn of(level: Level) -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if level == Level::Avx512 && is_x86_feature_detected!("avx512bf16") {

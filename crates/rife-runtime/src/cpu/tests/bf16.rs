@@ -43,7 +43,7 @@ fn all() -> impl Iterator<Item = (Bf16Kernels, usize, Kernels)> {
 }
 
 #[test]
-fn points_are_those_in_f32_rounded() {
+fn input_transform_matches_f32_rounded_to_bf16() {
     let grid = Grid::new(32, (6, 9));
     let (across, tiles) = (3, 6);
     for (kernels, _, f32) in all() {
@@ -76,7 +76,7 @@ fn points_are_those_in_f32_rounded() {
 }
 
 #[test]
-fn products_are_of_bf16_and_sums_of_f32() {
+fn products_match_bf16_inputs_with_f32_sums() {
     for (kernels, most, f32) in all() {
         for (channels, vectors, tiles) in [(32, 1, 7), (96, 6, 13), (64, 4, 6), (64, 2, 1)] {
             let mut numbers = Numbers(7);
