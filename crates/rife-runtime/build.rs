@@ -1,16 +1,16 @@
-//! Detects what the tests need on this machine, so that those that cannot run are ignored.
+//! Detects GPUs, libnvrtc and CPU features, so that tests that need them are ignored elsewhere.
 
-// A test can be ignored only at build time.
+// A test can be ignored only at compile time.
 #[path = "src/cuda/nvrtc/find.rs"]
 mod find;
 
-use find::{Candidate, Surroundings};
+use find::{Candidate, Environment};
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(nvrtc_here)");
     println!("cargo::rustc-check-cfg=cfg(gpu_here)");
     println!("cargo::rustc-check-cfg=cfg(bf16_here)");
-    // RIFE_CPU can lower the level of the engine, and of the tests, below BF16.
+    // RIFE_CPU can select an instruction set without BF16.
     println!("cargo::rerun-if-env-changed=RIFE_CPU");
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512bf16")
@@ -29,7 +29,7 @@ fn main() {
         Candidate::Named(name) => unsafe { libloading::Library::new(*name) }.is_ok(),
         Candidate::File(path) => path.is_file(),
     };
-    if let Some(found) = Surroundings::of_process().candidates().find(here) {
+    if let Some(found) = Environment::of_process().candidates().find(here) {
         println!("cargo::rustc-cfg=nvrtc_here");
         if let Candidate::File(path) = found {
             println!("cargo::rerun-if-changed={}", path.display());

@@ -1,4 +1,4 @@
-//! The CPU engine: each kernel on one thread, and whole frames on all of them.
+//! Benchmarks of the CPU engine: each kernel on one thread, and whole frames on all threads.
 //!
 //! `cargo bench -p rife-runtime --features internals`
 
@@ -16,12 +16,12 @@ const SIZE: FrameSize = FrameSize::new(640, 360);
 
 fn kernels(criterion: &mut Criterion) {
     let mut kernels = internals::kernels().unwrap_or_else(|e| panic!("{e}"));
-    // Criterion applies a throughput to all later benchmarks of a group, so those without one come
+    // Criterion applies a throughput to all later benchmarks of a group, so run those without one
     // first.
     kernels.sort_by(|a, b| a.flops.total_cmp(&b.flops));
     let mut group = criterion.benchmark_group("kernels");
     for mut kernel in kernels {
-        // Elements are multiplications and additions.
+        // An element is one multiplication or addition.
         if kernel.flops > 0.0 {
             group.throughput(Throughput::Elements(kernel.flops as u64));
         }
@@ -29,7 +29,7 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
-/// A frame of lines, shifted.
+/// A frame of lines, panned by `pan` pixels.
 fn frame(pan: i64) -> Frame {
     let (width, height) = (SIZE.width, SIZE.height);
     let planar = lines(width, height, pan, 0);
@@ -43,7 +43,7 @@ fn frames(criterion: &mut Criterion) {
     group.sample_size(10);
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
         let store = Store::locate(None).unwrap_or_else(|e| panic!("{e}"));
-        // A benchmark downloads nothing.
+        // Benchmarks must not download anything.
         let weights = match store.find(version) {
             Ok(weights) => weights,
             Err(error @ WeightsError::Missing { .. }) => {

@@ -6,10 +6,10 @@
 //!
 //! Each line is `version engine device precision size timestep scale batch options: SHA-256`. The
 //! input is four synthetic frames with published weights from the folder `WEIGHTS` (default:
-//! `weights`, see `rife weights fetch`). Save the output of one build, and `diff` it with
-//! that of another on the same machine. On the CPU, every instruction set up to that of the
-//! processor runs (the program starts itself again with `RIFE_CPU` set). Kernels are not tuned,
-//! because the choice of tiles does not change a result; `--tuned` tunes them nevertheless.
+//! `weights`, see `rife weights fetch`). Save the output of one build, and `diff` it with that of
+//! another on the same machine. On the CPU, every supported instruction set runs: the program
+//! restarts itself with `RIFE_CPU` set. CUDA kernels are not tuned, since tiles do not change the
+//! result; `--tuned` enables tuning.
 
 use std::process::{Command, ExitCode};
 
@@ -33,7 +33,7 @@ const YUV420: YuvFormat = YuvFormat {
     siting: Siting::Left,
 };
 
-/// What is run beside the defaults of an engine.
+/// Options that differ from the defaults of an engine.
 #[derive(Clone, Copy)]
 struct Options {
     name: &'static str,
@@ -60,12 +60,12 @@ fn main() -> ExitCode {
             other => weights = other.to_owned(),
         }
     }
-    let done = match device {
+    let result = match device {
         Device::Cpu if std::env::var_os("RIFE_CPU").is_none() => return each_instruction_set(),
         Device::Cpu => on_cpu(&weights),
         _ => on_gpu(&weights, device, tuned),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -84,7 +84,7 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Runs this program once for each instruction set that the processor has.
+/// Runs this program once for each instruction set that the CPU supports.
 fn each_instruction_set() -> ExitCode {
     for set in INSTRUCTION_SETS {
         #[cfg(target_arch = "x86_64")]
@@ -105,7 +105,7 @@ fn each_instruction_set() -> ExitCode {
             Ok(status) if status.success() => {}
             Ok(_) => return ExitCode::FAILURE,
             Err(error) => {
-                eprintln!("cannot start this program again: {error}");
+                eprintln!("cannot restart this program: {error}");
                 return ExitCode::FAILURE;
             }
         }
@@ -124,7 +124,7 @@ fn on_cpu(weights: &str) -> Result<()> {
                 run(builder.clone(), version, &device, &options, weights)?;
             }
         }
-        // The baseline does not depend on the instruction set that was chosen.
+        // The baseline does not depend on the instruction set.
         for precision in precisions(Engine::Baseline, Device::Cpu) {
             if set == "scalar" {
                 let builder = Interpolator::builder(version).engine(Engine::Baseline);
@@ -152,7 +152,7 @@ fn on_gpu(weights: &str, device: Device, tuned: bool) -> Result<()> {
     Ok(())
 }
 
-/// The precisions of an engine on a device; none where it cannot run.
+/// The precisions of an engine on a device. Empty if the engine cannot run there.
 fn precisions(engine: Engine, device: Device) -> Vec<Precision> {
     rife_runtime::engines()
         .into_iter()
@@ -174,11 +174,11 @@ fn default_options() -> Options {
 
 fn without(name: &'static str, optimizations: &[Optimization]) -> Options {
     let all = Optimizations::all();
-    let optimizations = optimizations.iter().fold(all, |kept, one| kept.without(*one));
+    let optimizations = optimizations.iter().fold(all, |enabled, one| enabled.without(*one));
     Options { name, optimizations, ..default_options() }
 }
 
-/// What each engine runs with: the formats, the scale, and the ensemble of 4.6.
+/// The options for every engine: formats, a scale, and the ensemble of 4.6.
 fn common_options(version: ModelVersion) -> Vec<Options> {
     let default = default_options();
     let mut all = vec![
@@ -242,16 +242,17 @@ fn run(
                 session.push(&frame.view())?;
                 if options.batch > 1 {
                     let timesteps: Vec<f32> = (0..5).map(|i| timestep + 0.1 * i as f32).collect();
-                    for made in session.at_many(&timesteps)? {
-                        digest.update(made.as_bytes());
+                    for frame in session.at_many(&timesteps)? {
+                        digest.update(frame.as_bytes());
                     }
                 } else {
                     digest.update(session.at(timestep)?.as_bytes());
                 }
             }
             let (first, second) = (frames[0].view(), frames[1].view());
-            let made = rife.interpolate_many(&[(first, second, timestep), (second, first, 0.5)])?;
-            made.iter().for_each(|frame| digest.update(frame.as_bytes()));
+            let results =
+                rife.interpolate_many(&[(first, second, timestep), (second, first, 0.5)])?;
+            results.iter().for_each(|frame| digest.update(frame.as_bytes()));
             let hash: String = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
             println!(
                 "{version} {engine} {device} {precision} {size} t={timestep} scale={} batch={} {}: {hash}",
@@ -262,13 +263,13 @@ fn run(
     Ok(())
 }
 
-/// Four frames of a moving picture: thin lines on a smooth ground.
+/// Four frames of a moving picture: thin lines on a smooth background.
 fn frames(size: FrameSize, format: PixelFormat) -> Result<Vec<Frame>> {
     (0..4)
         .map(|i| {
             let planar = rife_testkit::lines(size.width, size.height, 3 * i, -2 * i);
             let pixels = size.pixels();
-            // 16 bits, of which the lower ones are in use too.
+            // Use all 16 bits.
             let sample = |i: usize| {
                 let v = u16::from(planar[i % 3 * pixels + i / 3]);
                 v * 256 + (i as u16).wrapping_mul(40503) / 256

@@ -1,6 +1,6 @@
-//! The baseline: the reference network, run as a plain script would. For every interpolated frame,
-//! both frames are converted, uploaded and encoded, the network runs, and the result is downloaded.
-//! Only the two frames and submitted results are kept.
+//! The baseline engine: runs the reference network without optimizations. For every interpolated
+//! frame, both frames are converted, uploaded and encoded, the network runs, and the result is
+//! downloaded. Only the two frames and submitted results are kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::{
     Error, Frame, FrameSize, FrameView, FrameViewMut, Optimizations, PixelFormat, Precision, Result,
 };
 
-/// How the network runs.
+/// The options of the network.
 #[derive(Clone, Copy, Debug)]
-struct Recipe {
+struct NetOptions {
     scale: Scale,
     ensemble: bool,
 }
 
 struct Baseline {
     net: Arc<IfNet>,
-    recipe: Recipe,
+    options: NetOptions,
     precision: Precision,
     pool: Option<Arc<ThreadPool>>,
 }
@@ -40,9 +40,9 @@ pub(crate) fn probe_cuda(index: usize) -> Probe {
         Err(error) => {
             let error = error.to_string();
             let reason = error.lines().next().unwrap_or("unknown reason").to_owned();
-            let none = ["CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_INVALID_DEVICE"];
-            let none = none.iter().any(|name| error.contains(name));
-            Err(if none { Unavailable::NoDevice(reason) } else { Unavailable::Broken(reason) })
+            let missing = ["CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_INVALID_DEVICE"];
+            let missing = missing.iter().any(|name| error.contains(name));
+            Err(if missing { Unavailable::NoDevice(reason) } else { Unavailable::Broken(reason) })
         }
     }
 }
@@ -56,18 +56,18 @@ pub(crate) fn load(load: &Load<'_>, device: Candle) -> Result<Box<dyn EngineImpl
 impl Baseline {
     fn new(load: &Load<'_>, net: IfNet) -> Result<Self> {
         // Candle and its matrix products run on the rayon pool that they are called in. A GPU needs
-        // none.
+        // no pool.
         let pool = net.device().is_cpu().then(|| pool(load.threads)).transpose()?;
         Ok(Self {
             net: Arc::new(net),
-            recipe: Recipe { scale: load.scale, ensemble: load.ensemble },
+            options: NetOptions { scale: load.scale, ensemble: load.ensemble },
             precision: load.precision,
             pool,
         })
     }
 }
 
-/// A pool of that many threads; by default rayon's choice: one per processor, or
+/// A pool with a number of threads. The default is that of rayon: one per CPU, or
 /// `RAYON_NUM_THREADS`.
 fn pool(threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     let pool = ThreadPoolBuilder::new()
@@ -99,11 +99,11 @@ impl EngineImpl for Baseline {
     }
 
     fn session(&self, size: FrameSize) -> Result<Box<dyn EngineSession>> {
-        let padding = Padding::new(size.height, size.width, self.net.spec(), self.recipe.scale);
+        let padding = Padding::new(size.height, size.width, self.net.spec(), self.options.scale);
         Ok(Box::new(BaselineSession {
             net: Arc::clone(&self.net),
             pool: self.pool.clone(),
-            recipe: self.recipe,
+            options: self.options,
             padding,
             frames: [None, None],
             finished: VecDeque::new(),
@@ -114,7 +114,7 @@ impl EngineImpl for Baseline {
 struct BaselineSession {
     net: Arc<IfNet>,
     pool: Option<Arc<ThreadPool>>,
-    recipe: Recipe,
+    options: NetOptions,
     padding: Padding,
     /// The earlier and the later frame, as planar F32.
     frames: [Option<Frame>; 2],
@@ -140,8 +140,8 @@ impl BaselineSession {
         let image1 = self.upload(frame1)?;
         let timesteps = [timestep];
         let image = self.net.forward(&Input {
-            scale: self.recipe.scale,
-            ensemble: self.recipe.ensemble,
+            scale: self.options.scale,
+            ensemble: self.options.ensemble,
             ..Input::new(&image0, &image1, &timesteps)
         })?;
         let samples = image.to_dtype(DType::F32).and_then(|image| image.flatten_all()?.to_vec1());
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::goldens::{Goldens, RANDOM_PSNR_DB, Weights};
 
-    fn random_weights_give_the_oracles_image(device: &Candle) {
+    fn assert_matches_pytorch(device: &Candle) {
         for goldens in Goldens::all(Weights::Random) {
             for precision in [Precision::F32, Precision::F16] {
                 let dtype = if precision == Precision::F16 { DType::F16 } else { DType::F32 };
@@ -230,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn random_weights_give_the_oracles_image_on_the_cpu() {
-        random_weights_give_the_oracles_image(&Candle::Cpu);
+    fn matches_pytorch_with_random_weights_on_the_cpu() {
+        assert_matches_pytorch(&Candle::Cpu);
     }
 
     #[cfg(feature = "candle-cuda")]
     #[test]
     #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-    fn random_weights_give_the_oracles_image_on_a_gpu() {
-        random_weights_give_the_oracles_image(&Candle::new_cuda(0).unwrap());
+    fn matches_pytorch_with_random_weights_on_a_gpu() {
+        assert_matches_pytorch(&Candle::new_cuda(0).unwrap());
     }
 }

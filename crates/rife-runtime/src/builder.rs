@@ -1,4 +1,4 @@
-//! The choices of how to run a model, and loading it.
+//! Options for running a model, and loading it.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::machine::{self, Request, Resolved};
 use crate::options::{MAX_BATCH, MAX_THREADS};
 use crate::{Description, Device, Engine, Error, Interpolator, Optimizations, Precision, Result};
 
-/// The choices of how to run a model, before anything is loaded.
+/// Options for running a model, before it is loaded.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it loads"]
 pub struct InterpolatorBuilder {
@@ -26,7 +26,7 @@ pub struct InterpolatorBuilder {
 }
 
 impl Interpolator {
-    /// Starts a builder for a model version, with every choice at its default.
+    /// Starts a builder for a model version, with default options.
     pub fn builder(version: ModelVersion) -> InterpolatorBuilder {
         InterpolatorBuilder {
             version,
@@ -94,14 +94,14 @@ impl InterpolatorBuilder {
         self
     }
 
-    /// CPU threads, 1 to [`InterpolatorBuilder::MAX_THREADS`]; by default one per processor.
+    /// CPU threads, 1 to [`InterpolatorBuilder::MAX_THREADS`]; by default one per available CPU.
     /// Ignored on a GPU.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
     }
 
-    /// Checks that this machine and build support the choices, without reading any weights.
+    /// Checks that this machine and build support the options, without reading any weights.
     ///
     /// # Errors
     /// [`Error::NoDevice`], [`Error::NoEngine`] or [`Error::NoPrecision`] if they are not
@@ -132,8 +132,8 @@ impl InterpolatorBuilder {
     /// Loads weights that are already available.
     ///
     /// # Errors
-    /// As [`InterpolatorBuilder::check`]; [`Error::OtherWeights`] if the weights are those of
-    /// another version, [`Error::Weights`] if they cannot be read or have changed.
+    /// Same as for [`InterpolatorBuilder::check`]; [`Error::OtherWeights`] if the weights are those
+    /// of another version, [`Error::Weights`] if they cannot be read or have changed.
     pub fn load_weights(self, weights: &Weights) -> Result<Interpolator> {
         let version = self.version;
         if weights.requested != version {
@@ -191,7 +191,7 @@ impl InterpolatorBuilder {
     }
 }
 
-/// What runs, with every choice resolved.
+/// A loaded model, with every option resolved.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EngineInfo {
@@ -201,7 +201,7 @@ pub struct EngineInfo {
     pub weights: Weights,
     /// The engine, never [`Engine::Auto`].
     pub engine: Engine,
-    /// The device, as `cpu` or `cuda:0`.
+    /// The device, such as `cpu` or `cuda:0`.
     pub device: String,
     /// The precision, never [`Precision::Auto`].
     pub precision: Precision,

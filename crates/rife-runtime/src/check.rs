@@ -1,4 +1,4 @@
-//! The checks that the public types share.
+//! Argument checks that the public types share.
 
 use crate::{Error, FrameSize, Result};
 

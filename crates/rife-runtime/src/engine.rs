@@ -9,7 +9,7 @@ use rife_model::{ModelVersion, Scale};
 use crate::profile::{PeakThroughput, SessionProfiler};
 use crate::{FrameSize, FrameView, FrameViewMut, Optimizations, PixelFormat, Precision, Result};
 
-/// What an engine is loaded from: every choice resolved and checked.
+/// The arguments to load an engine, with every choice resolved and checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load<'a> {
     /// The model version.
@@ -24,11 +24,11 @@ pub(crate) struct Load<'a> {
     pub(crate) scale: Scale,
     /// Whether the ensemble runs.
     pub(crate) ensemble: bool,
-    /// The enabled optimizations; those that do not apply are ignored.
+    /// The enabled optimizations. Those that do not apply are ignored.
     pub(crate) optimizations: Optimizations,
     /// Frames per launch, 1 to [`crate::InterpolatorBuilder::MAX_BATCH`].
     pub(crate) batch: usize,
-    /// CPU threads; `None` for one per processor.
+    /// CPU threads; `None` for one per available CPU.
     pub(crate) threads: Option<usize>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Load<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
-    /// The name of the device, as `NVIDIA H100 80GB HBM3`, or `cpu`.
+    /// The name of the device, such as `NVIDIA H100 80GB HBM3`, or `cpu`.
     pub device: String,
     /// The precision, never [`Precision::Auto`].
     pub precision: Precision,
@@ -48,11 +48,11 @@ pub struct Description {
     pub threads: Option<usize>,
 }
 
-/// The memory that a session holds.
+/// The memory that a session uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryUse {
-    /// Bytes on the device, including the weights and whatever else sessions share.
+    /// Bytes on the device, including the weights and other memory that sessions share.
     pub device_bytes: u64,
     /// Bytes of pinned (page-locked) host memory.
     pub pinned_host_bytes: u64,
@@ -83,7 +83,7 @@ pub(crate) trait EngineImpl: Send + Sync {
     }
 
     /// Pins (page-locks) memory, so that copies between it and the device need no staging. `None`
-    /// if that is of no use or fails. Views of a pinned frame say so, see
+    /// if the engine has no use for it, or if it fails. Views of a pinned frame report it, see
     /// [`FrameView::is_pinned`]. The guard may outlive the engine, and be dropped on any thread.
     ///
     /// # Safety
@@ -97,39 +97,39 @@ pub(crate) trait EngineImpl: Send + Sync {
 /// the depth of the queue. After an error, a session holds the same frames as before and can be
 /// used again.
 pub(crate) trait EngineSession: Send {
-    /// Takes the next frame; the previous one becomes the earlier of the pair. The view is not
-    /// used after the return. Frames that were submitted are not affected.
+    /// Adds the next frame. The previous one becomes the earlier frame of the pair. The view is not
+    /// used after the call returns. Submitted frames are not affected.
     fn push(&mut self, frame: &FrameView<'_>) -> Result<()>;
 
     /// Drops all frames, their features, and what was submitted.
     fn reset(&mut self);
 
-    /// How many frames may be submitted and not finished: at least 1, and constant.
+    /// The most frames that can be pending: at least 1, and constant.
     fn depth(&self) -> usize;
 
-    /// Starts to interpolate at `timestep` between the last two frames pushed. Called after two
-    /// pushes, and with fewer than `depth` frames submitted. After an error nothing was submitted.
+    /// Starts to interpolate at `timestep` between the last two frames pushed. Must be called after
+    /// two pushes, and with fewer than `depth` frames pending. After an error nothing is submitted.
     fn submit(&mut self, timestep: f32, format: PixelFormat) -> Result<()>;
 
-    /// Waits for the frame submitted first and writes it, in the format it was submitted in.
-    /// Called with a frame submitted, which is gone then, even after an error.
+    /// Waits for the pending frame that was submitted first, and writes it in the format that it
+    /// was submitted in. Must be called with a frame pending, which is removed even after an error.
     fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()>;
 
-    /// Interpolates at `timestep` between the last two frames pushed. Called with nothing
-    /// submitted.
+    /// Interpolates at `timestep` between the last two frames pushed. Must be called with
+    /// nothing submitted.
     fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
         self.submit(timestep, out.format())?;
         self.finish_into(out)
     }
 
     /// Interpolates at each timestep, in any number and formats, between the last two frames
-    /// pushed. Called with nothing submitted. Engines that batch override it.
+    /// pushed. Must be called with nothing submitted. Engines with batches override it.
     fn at_many_into(&mut self, timesteps: &[f32], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
         timesteps.iter().zip(outs).try_for_each(|(t, out)| self.at_into(*t, out))
     }
 
-    /// Interpolates between the frames of each pair, in any number and formats. The session's own
-    /// frames may be lost. Engines that batch override it.
+    /// Interpolates between the frames of each pair, in any number and formats. The frames of
+    /// the session may be lost. Engines with batches override it.
     fn pairs_into(&mut self, pairs: &[Pair<'_>], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
         pairs_one_by_one(self, pairs, outs)
     }
@@ -139,7 +139,7 @@ pub(crate) trait EngineSession: Send {
         None
     }
 
-    /// The memory it holds, if known.
+    /// The memory in use, if known.
     fn memory(&self) -> Option<MemoryUse> {
         None
     }

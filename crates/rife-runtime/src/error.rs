@@ -6,18 +6,18 @@ use rife_model::{ModelError, ModelVersion};
 use crate::options::{MAX_BATCH, MAX_THREADS};
 use crate::{Device, Engine, FrameSize, PixelFormat, Precision};
 
-/// The cause of an [`Error`], of a type that is not part of this crate's interface.
+/// The cause of an [`Error`]. Its concrete type is not part of this crate's API.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// An error of the runtime.
 ///
-/// Devices fail with [`Error::OutOfMemory`], [`Error::Kernel`] or [`Error::Model`], after which a
-/// session and its interpolator remain usable, or with [`Error::DeviceLost`], after which they do
-/// not.
+/// Errors of a device are [`Error::OutOfMemory`], [`Error::Kernel`], [`Error::Model`] and
+/// [`Error::DeviceLost`]. A session and its interpolator remain usable after all of them except
+/// [`Error::DeviceLost`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A buffer does not hold a frame of the size that it claims.
+    /// A size, format or layout is invalid, or does not match its buffer.
     #[error("{op}: expected {expected}, got {got}")]
     Frame {
         /// The operation.
@@ -46,13 +46,13 @@ pub enum Error {
     /// The session's queue is full.
     #[error("the session's queue is full ({0} frames): finish one first")]
     Busy(usize),
-    /// A frame was to be finished and none was submitted.
+    /// There is no submitted frame to finish.
     #[error("no frame to finish: submit one first")]
     NothingPending,
     /// The operation is not possible while submitted frames are pending.
     #[error("{0} submitted frames are pending: finish them first, or reset the session")]
     Pending(usize),
-    /// A frame is finished in another format than it was submitted in.
+    /// The format of the buffer differs from the one that the frame was submitted in.
     #[error("cannot finish a frame as {got:?}: it was submitted as {expected:?}")]
     Format {
         /// The format that it was submitted in.
@@ -70,18 +70,18 @@ pub enum Error {
         /// The number of buffers.
         got: usize,
     },
-    /// A batch that is out of range.
+    /// A batch size out of range.
     #[error("invalid batch {0}: expected 1 to {MAX_BATCH} frames")]
     Batch(usize),
-    /// A number of threads that is out of range.
+    /// A number of threads out of range.
     #[error("invalid number of threads {0}: expected 1 to {MAX_THREADS}")]
     ThreadCount(usize),
-    /// The system cannot start the threads.
+    /// The operating system cannot start the threads.
     #[error("cannot start {threads} threads; use fewer")]
     Threads {
         /// The number of threads.
         threads: usize,
-        /// What the system says.
+        /// The error of the operating system.
         #[source]
         cause: Cause,
     },
@@ -92,7 +92,7 @@ pub enum Error {
         engine: Engine,
         /// The device.
         device: Device,
-        /// Why not.
+        /// Why it is not supported.
         reason: String,
         /// What is supported there.
         instead: String,
@@ -112,7 +112,7 @@ pub enum Error {
     NoDevice {
         /// The device.
         device: Device,
-        /// Why.
+        /// Why it is unavailable.
         reason: String,
     },
     /// The device has too little memory.
@@ -131,7 +131,7 @@ pub enum Error {
          program and check the driver's messages (dmesg)"
     )]
     DeviceLost {
-        /// What the driver says.
+        /// The error of the driver.
         #[source]
         cause: Cause,
     },
@@ -140,7 +140,7 @@ pub enum Error {
     Kernel {
         /// The kernel or the operation that failed.
         name: String,
-        /// What the compiler or the driver says.
+        /// The error of the compiler or the driver.
         #[source]
         cause: Cause,
     },
@@ -159,7 +159,7 @@ pub enum Error {
     /// The weights are those of another version.
     #[error("expected the weights of RIFE {expected}, got those of RIFE {got}")]
     OtherWeights {
-        /// The version that is to run.
+        /// The version to run.
         expected: ModelVersion,
         /// The version that the weights were requested for.
         got: ModelVersion,
@@ -170,7 +170,7 @@ fn allocating(bytes: Option<u64>) -> String {
     bytes.map(|bytes| format!(" allocating {} MiB", bytes.div_ceil(1 << 20))).unwrap_or_default()
 }
 
-/// The runtime's result.
+/// A result with [`Error`] as the default error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[cfg(test)]
@@ -188,12 +188,12 @@ mod tests {
         let kernel = Error::Kernel { name: "cannot run warp".into(), cause: "no image".into() };
         for error in [memory(Some(1)), lost.to_string(), kernel.to_string()] {
             assert!(!error.contains('\n') && !error.contains("  "), "{error}");
-            assert!(!error.contains("--"), "a library does not name flags: {error}");
+            assert!(!error.contains("--"), "a library must not mention flags: {error}");
         }
     }
 
     #[test]
-    fn a_cause_is_the_source_and_not_part_of_the_message() {
+    fn cause_is_the_source_and_not_part_of_the_message() {
         let kernel = Error::Kernel { name: "cannot run warp".into(), cause: "no image".into() };
         let threads = Error::Threads { threads: 9, cause: "no image".into() };
         for error in [kernel, threads, Error::DeviceLost { cause: "no image".into() }] {

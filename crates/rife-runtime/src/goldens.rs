@@ -1,5 +1,5 @@
-//! The golden runs of the oracle, for tests of engines from inside: with weights that are in no file,
-//! and of the flow after each block, which no engine hands out.
+//! Reference outputs from PyTorch, for tests that need access to the internals of an engine: to
+//! load random weights, and to read the flow after each block.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,27 +12,28 @@ use rife_testkit::{Golden, GoldenCase, random_weights};
 use crate::engine::EngineSession;
 use crate::{Frame, FrameSize, PixelFormat};
 
-/// The versions that there are goldens of, with their files.
+/// The versions with golden files, and the names of the files.
 const FILES: [(ModelVersion, &str); 2] =
     [(ModelVersion::V4_6, "rife46"), (ModelVersion::V4_26, "rife426")];
 
-/// The seed of the oracle's random weights.
+/// The seed of the random weights that the references were computed with.
 const SEED: u64 = 7;
 
-/// Random weights in F16 or TF32, least PSNR of the image. Every layer is as large as any other there:
-/// what is rounded off grows on its way, where the published weights damp it. The reference's own F16
-/// is at 53 dB in the worst case.
+/// The lowest PSNR of the image with random weights in F16 or TF32. All layers have weights of the
+/// same magnitude, so rounding errors grow from layer to layer, where the published weights damp
+/// them. PyTorch in F16 reaches 53 dB in the worst case.
 pub(crate) const RANDOM_PSNR_DB: f64 = 50.0;
 
-/// The same in BF16, which has three bits of mantissa less, each of them 6 dB.
+/// The same in BF16. It has three fewer bits of mantissa, at 6 dB each.
 pub(crate) const RANDOM_BF16_PSNR_DB: f64 = RANDOM_PSNR_DB - 18.0;
 
-/// Which weights a golden run has.
+/// The weights that a reference was computed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weights {
-    /// As published.
+    /// The published weights.
     Published,
-    /// From a seed, as large in every layer: a weight in another's place shows.
+    /// Random weights of the same magnitude in every layer, so that every misplaced weight changes
+    /// the output.
     Random,
 }
 
@@ -40,9 +41,9 @@ pub(crate) enum Weights {
 pub(crate) struct Goldens {
     pub(crate) version: ModelVersion,
     pub(crate) weights: Weights,
-    /// The published weights, which an engine is loaded with in any case.
+    /// The published weights, which [`crate::engine::Load`] requires in any case.
     pub(crate) published: VerifiedBytes,
-    /// Random weights as a safetensors file.
+    /// The random weights as a safetensors file.
     random: Vec<u8>,
     cases: Vec<GoldenCase>,
 }
@@ -53,8 +54,8 @@ impl Goldens {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rife-model/tests/data");
         let load = |(version, file)| {
             let golden = Golden::load(data.join(format!("golden_{file}.safetensors")));
-            let wanted = |case: &GoldenCase| case.random_weights == (weights == Weights::Random);
-            let cases: Vec<GoldenCase> = golden.cases.into_iter().filter(wanted).collect();
+            let matches = |case: &GoldenCase| case.random_weights == (weights == Weights::Random);
+            let cases: Vec<GoldenCase> = golden.cases.into_iter().filter(matches).collect();
             assert!(!cases.is_empty(), "RIFE {version} has no goldens with {weights:?} weights");
             let random = random(version, |_, _| ());
             Self { version, weights, published: published(version), random, cases }
@@ -70,7 +71,7 @@ impl Goldens {
         }
     }
 
-    /// Every frame of the oracle.
+    /// Every reference frame.
     pub(crate) fn runs(&self) -> impl Iterator<Item = Run<'_>> {
         let version = self.version;
         self.cases.iter().flat_map(move |case| {
@@ -87,7 +88,8 @@ fn published(version: ModelVersion) -> VerifiedBytes {
         .unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// The oracle's random weights as a safetensors file, after `change` of each tensor's name and values.
+/// The random weights as a safetensors file, after `change` has modified the values of each tensor,
+/// which it receives with their name.
 pub(crate) fn random(version: ModelVersion, change: impl Fn(&str, &mut [f32])) -> Vec<u8> {
     let tensors: HashMap<String, Tensor> = version
         .spec()
@@ -105,18 +107,18 @@ pub(crate) fn random(version: ModelVersion, change: impl Fn(&str, &mut [f32])) -
     std::fs::read(path).unwrap()
 }
 
-/// One frame of the oracle.
+/// One reference frame: a pair of frames, a timestep, and the outputs of PyTorch.
 #[derive(Clone, Copy)]
 pub(crate) struct Run<'a> {
     version: ModelVersion,
     pub(crate) case: &'a GoldenCase,
-    /// The frame's place in the case's batch.
+    /// The index of the frame in the case's batch.
     item: usize,
     pub(crate) timestep: f32,
 }
 
 impl Run<'_> {
-    /// For messages.
+    /// The name in messages.
     pub(crate) fn name(&self) -> String {
         format!("RIFE {}, {} at {}", self.version, self.case.name, self.timestep)
     }
@@ -138,7 +140,7 @@ impl Run<'_> {
         self.case.frames.each_ref().map(frame)
     }
 
-    /// Interpolates, and gives the columns that the golden holds.
+    /// Interpolates, and returns the columns that are in the golden file.
     pub(crate) fn image(&self, session: &mut dyn EngineSession) -> Vec<f32> {
         for frame in self.frames() {
             session.push(&frame.view()).unwrap();
@@ -148,7 +150,7 @@ impl Run<'_> {
         self.columns_of(out.as_planar_f32().unwrap())
     }
 
-    /// The columns that the golden holds, of planar samples.
+    /// Selects the columns that are in the golden file from planar samples.
     pub(crate) fn columns_of(&self, planar: &[f32]) -> Vec<f32> {
         let first = self.case.first_column;
         let columns = first..first + self.case.image.dim(3).unwrap();
@@ -156,12 +158,13 @@ impl Run<'_> {
         rows.flat_map(|row| &row[columns.clone()]).copied().collect()
     }
 
-    /// What [`Run::image`] should be.
+    /// The expected result of [`Run::image`].
     pub(crate) fn golden_image(&self) -> Vec<f32> {
         values(&self.case.image.get(self.item).unwrap())
     }
 
-    /// The samples that the golden holds of the flow after each block, of the blocks' estimates.
+    /// The flow after each block, summed from the blocks' estimates, at the samples that are in the
+    /// golden file.
     pub(crate) fn flows(&self, estimates: &[BlockFlow]) -> Vec<Vec<f32>> {
         let size = self.size();
         let padding = Padding::new(size.height, size.width, self.version.spec(), self.scale());
@@ -182,7 +185,7 @@ impl Run<'_> {
         estimates.iter().map(after).collect()
     }
 
-    /// What [`Run::flows`] should be after one block.
+    /// The expected result of [`Run::flows`] after one block.
     pub(crate) fn golden_flow(&self, block: usize) -> Vec<f32> {
         values(&self.case.flows.get(block).unwrap().get(self.item).unwrap())
     }
@@ -202,13 +205,13 @@ pub(crate) struct BlockFlow {
 }
 
 impl BlockFlow {
-    /// A channel at a pixel of the frame, resized as PyTorch's `interpolate` does bilinearly without
-    /// aligned corners.
+    /// A channel at a pixel of the frame, resized like PyTorch's bilinear `interpolate` with
+    /// `align_corners=False`.
     fn at(&self, padding: &Padding, (y, x): (usize, usize), channel: usize) -> f64 {
         let axis = |from: usize, to: usize, i: usize| {
-            let at = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
-            let first = (at as usize).min(from - 1);
-            (first, (first + 1).min(from - 1), at - first as f64)
+            let position = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.0);
+            let first = (position as usize).min(from - 1);
+            (first, (first + 1).min(from - 1), position - first as f64)
         };
         let (y0, y1, fy) = axis(self.height, padding.padded_height, y);
         let (x0, x1, fx) = axis(self.width, padding.padded_width, x);

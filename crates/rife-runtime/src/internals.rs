@@ -1,3 +1,3 @@
-//! Kernels for this crate's benchmarks. Not part of the interface.
+//! Kernels for the benchmarks of this crate. Not part of the public API.
 
 pub use crate::cpu::internals::{Kernel, kernels};

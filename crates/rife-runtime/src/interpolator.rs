@@ -35,7 +35,7 @@ use crate::{EngineInfo, Frame, FrameSize, FrameView, FrameViewMut, Result, Sessi
 pub struct Interpolator {
     info: EngineInfo,
     engine: Box<dyn EngineImpl>,
-    /// The session that serves pairs, kept for the next pair of its size.
+    /// The session for pairs, reused for the next pair of the same size.
     pair: Mutex<Option<(FrameSize, Box<dyn EngineSession>)>>,
 }
 
@@ -50,7 +50,7 @@ impl Interpolator {
         Self { info, engine, pair: Mutex::new(None) }
     }
 
-    /// What runs.
+    /// The model, the weights, and the choices in use.
     pub fn info(&self) -> &EngineInfo {
         &self.info
     }
@@ -58,7 +58,7 @@ impl Interpolator {
     /// The frame at `timestep` between two frames, in the earlier frame's format.
     ///
     /// # Errors
-    /// As [`Interpolator::interpolate_into`].
+    /// Same as for [`Interpolator::interpolate_into`].
     pub fn interpolate(
         &self,
         earlier: &FrameView<'_>,
@@ -70,7 +70,7 @@ impl Interpolator {
         Ok(out)
     }
 
-    /// As [`Interpolator::interpolate`], into a buffer of the caller's.
+    /// Like [`Interpolator::interpolate`], into a caller-provided buffer.
     ///
     /// # Errors
     /// [`Error::Size`](crate::Error::Size) if the frames differ in size,
@@ -92,7 +92,7 @@ impl Interpolator {
     /// engine supports them, see [`InterpolatorBuilder::batch`](crate::InterpolatorBuilder::batch).
     ///
     /// # Errors
-    /// As [`Interpolator::interpolate_into`].
+    /// Same as for [`Interpolator::interpolate_into`].
     pub fn interpolate_many(
         &self,
         pairs: &[(FrameView<'_>, FrameView<'_>, f32)],
@@ -104,11 +104,11 @@ impl Interpolator {
         Ok(frames)
     }
 
-    /// As [`Interpolator::interpolate_many`], into buffers of the caller's.
+    /// Like [`Interpolator::interpolate_many`], into caller-provided buffers.
     ///
     /// # Errors
-    /// As [`Interpolator::interpolate_into`], and [`Error::Count`](crate::Error::Count) if the
-    /// numbers of buffers and pairs differ.
+    /// Same as for [`Interpolator::interpolate_into`], and [`Error::Count`](crate::Error::Count) if
+    /// the numbers of buffers and pairs differ.
     pub fn interpolate_many_into(
         &self,
         pairs: &[(FrameView<'_>, FrameView<'_>, f32)],
@@ -127,7 +127,7 @@ impl Interpolator {
         pairs: &[Pair<'_>],
         outs: &mut [FrameViewMut<'_>],
     ) -> Result<()> {
-        // Check before the kept session is taken, so that a caller's mistake does not drop it.
+        // Check before taking the cached session, so that an invalid call does not drop it.
         check::count(op, pairs.len(), outs.len())?;
         let Some(first) = pairs.first() else { return Ok(()) };
         let size = first.earlier.size();
@@ -137,27 +137,28 @@ impl Interpolator {
             }
             check::timestep(pair.timestep)?;
         }
-        // A panic in another thread leaves `None`, because the session is taken out meanwhile.
-        let mut kept = self.pair.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // A session of another size is dropped before the new one needs its memory.
-        let mut session = match kept.take().filter(|(of, _)| *of == size) {
+        // A poisoned lock is harmless: the session is taken out during use, so a panic leaves
+        // `None`.
+        let mut cached = self.pair.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // A session of another size is dropped before the new one allocates memory.
+        let mut session = match cached.take().filter(|(cached_size, _)| *cached_size == size) {
             Some((_, session)) => session,
             None => self.engine.session(size)?,
         };
         session.pairs_into(pairs, outs)?;
         session.reset();
-        *kept = Some((size, session));
+        *cached = Some((size, session));
         Ok(())
     }
 
     /// Pins (page-locks) the memory of a frame, so that copies to and from the device need no
-    /// staging. It takes about as long as copying the frame a few times, so it pays for frames that
-    /// are reused. If the engine has no device memory, or the system does not allow it, the frame
-    /// is returned unchanged.
+    /// staging. It takes about as long as copying the frame a few times, so it is worthwhile for
+    /// frames that are reused. If the engine has no device memory, or the system does not allow it,
+    /// the frame is returned unchanged.
     #[must_use = "the frame is returned"]
     pub fn pin(&self, frame: Frame) -> Frame {
-        // SAFETY: the range is all of the frame's samples, and the frame drops the guard before it
-        // frees them or gives them away.
+        // SAFETY: the range is that of the frame's samples, and the frame drops the guard before it
+        // frees or moves them out.
         frame.pinned_by(|data, len| unsafe { self.engine.pin(data, len) })
     }
 

@@ -55,6 +55,6 @@ pub use options::{Device, Engine, Precision, UnknownChoice};
 pub use rife_model::{ModelVersion, Scale};
 pub use session::Session;
 
-/// Flow is clamped to this, in px: more than any frame is wide, and an integer that F32 holds
-/// exactly.
+/// The limit that flow is clamped to, in px: larger than any frame, and an integer that F32
+/// represents exactly.
 pub(crate) const MAX_FLOW_PX: f32 = (1 << 23) as f32;

@@ -1,5 +1,8 @@
 //! The table of engines, and how a request is resolved to one of them on this machine.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Once, OnceLock};
 
 use candle_core::Device as Candle;
@@ -16,7 +19,8 @@ pub(crate) struct Factory {
     /// Any device of that kind.
     kind: Device,
     precisions: fn() -> &'static [Precision],
-    /// Whether it can run on the device of this index. Quick, called once, and does not panic.
+    /// Whether it can run on the device of this index. Must be quick and must not panic; called
+    /// once per device.
     probe: fn(usize) -> Probe,
     pub(crate) load: fn(&Load<'_>) -> Result<Box<dyn EngineImpl>>,
 }
@@ -60,15 +64,15 @@ const FACTORIES: [Factory; 4] = [
 ];
 
 /// The most GPUs that are probed.
-const GPUS: usize = 64;
+const MAX_GPUS: usize = 64;
 
-/// Probes an engine on a device, once.
+/// Probes an engine on a device, and caches the result.
 fn probe(row: usize, device: Device) -> Probe {
-    static FOUND: [[OnceLock<Probe>; GPUS]; FACTORIES.len()] =
-        [const { [const { OnceLock::new() }; GPUS] }; FACTORIES.len()];
+    static PROBED: [[OnceLock<Probe>; MAX_GPUS]; FACTORIES.len()] =
+        [const { [const { OnceLock::new() }; MAX_GPUS] }; FACTORIES.len()];
     let index = device.index();
     let run = || (FACTORIES[row].probe)(index);
-    FOUND[row].get(index).map_or_else(run, |found| found.get_or_init(run).clone())
+    PROBED[row].get(index).map_or_else(run, |cell| cell.get_or_init(run).clone())
 }
 
 /// The choices of a caller.
@@ -108,7 +112,7 @@ pub(crate) fn resolve(request: Request) -> Result<Resolved> {
     Ok(resolved)
 }
 
-/// Resolves a request by what `probe` returns for a row of the table and a device.
+/// Resolves a request. `probe` is called with a row of the table and a device.
 fn resolve_with(request: Request, probe: &dyn Fn(usize, Device) -> Probe) -> Result<Resolved> {
     let (device, broken) = match request.device {
         Device::Auto => match first_gpu(request, probe) {
@@ -130,8 +134,8 @@ fn resolve_with(request: Request, probe: &dyn Fn(usize, Device) -> Probe) -> Res
         }
     }
     if available.is_empty() {
-        // A fault of the machine is more useful to report than what the build lacks, and a fault
-        // of the requested engine more than that of another.
+        // Report the most useful reason: a fault of the machine rather than a missing build
+        // feature, and that of the requested engine rather than of another one.
         unavailable.sort_by_key(|(engine, why)| {
             let rank = match why {
                 Unavailable::Broken(_) => 0,
@@ -165,13 +169,16 @@ fn resolve_with(request: Request, probe: &dyn Fn(usize, Device) -> Probe) -> Res
     })
 }
 
-/// The first GPU that satisfies a request, else what is wrong with one that is present.
+/// The first GPU that satisfies a request.
+///
+/// # Errors
+/// Why the first broken GPU does not work, if one is present.
 fn first_gpu(
     request: Request,
     probe: &dyn Fn(usize, Device) -> Probe,
 ) -> Result<Device, Option<String>> {
     let mut broken = None;
-    for device in (0..GPUS).map(Device::Cuda) {
+    for device in (0..MAX_GPUS).map(Device::Cuda) {
         let mut present = false;
         for row in rows(device) {
             match probe(row, device) {
@@ -269,137 +276,4 @@ pub fn engines() -> Vec<Availability> {
         }
     });
     all.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CPU: Device = Device::Cpu;
-    const GPU: Device = Device::Cuda(0);
-
-    /// A machine's GPUs, first to last: the state of the optimized engine and of the baseline.
-    type Gpus<'a> = &'a [[Result<(), Unavailable>; 2]];
-
-    fn choose(
-        gpus: Gpus<'_>,
-        engine: Engine,
-        device: Device,
-        precision: Precision,
-    ) -> Result<Resolved> {
-        resolve_with(Request { engine, device, precision }, &|row, device| {
-            let Device::Cuda(index) = device else { return Ok("2 threads".into()) };
-            let none = || Unavailable::NoDevice(format!("there is no GPU {index}"));
-            let engine = usize::from(FACTORIES[row].engine == Engine::Baseline);
-            gpus.get(index).ok_or_else(none)?[engine].clone().map(|()| "a GPU".into())
-        })
-    }
-
-    fn not_built() -> Result<(), Unavailable> {
-        Err(Unavailable::NotBuilt("not built".into()))
-    }
-
-    fn broken() -> Result<(), Unavailable> {
-        Err(Unavailable::Broken("a driver of 2009".into()))
-    }
-
-    #[test]
-    fn auto_chooses_the_fastest_available_engine() {
-        let (any, base, fast) = (Engine::Auto, Engine::Baseline, Engine::Optimized);
-        let (auto, f32, tf32, f16) =
-            (Precision::Auto, Precision::F32, Precision::Tf32, Precision::F16);
-        let second = Device::Cuda(1);
-        let none: Gpus<'_> = &[];
-        let both: Gpus<'_> = &[[Ok(()), Ok(())]];
-        let plain: Gpus<'_> = &[[Ok(()), not_built()]];
-        let candle: Gpus<'_> = &[[broken(), Ok(())]];
-        let two: Gpus<'_> = &[[broken(), Ok(())], [Ok(()), Ok(())]];
-        let half: Gpus<'_> = &[[broken(), not_built()], [Ok(()), not_built()]];
-        for (gpus, asked, expected) in [
-            (none, (any, Device::Auto, auto), (fast, CPU, f32)),
-            (none, (base, Device::Auto, auto), (base, CPU, f32)),
-            (none, (fast, Device::Auto, auto), (fast, CPU, f32)),
-            (none, (any, CPU, f16), (base, CPU, f16)),
-            (both, (any, Device::Auto, auto), (fast, GPU, f16)),
-            (both, (any, CPU, auto), (fast, CPU, f32)),
-            (both, (base, Device::Auto, auto), (base, GPU, f16)),
-            (both, (any, GPU, tf32), (fast, GPU, tf32)),
-            (plain, (base, Device::Auto, auto), (base, CPU, f32)),
-            (candle, (any, Device::Auto, auto), (base, GPU, f16)),
-            (two, (any, Device::Auto, tf32), (fast, second, tf32)),
-            (half, (any, Device::Auto, auto), (fast, second, f16)),
-        ] {
-            let got = choose(gpus, asked.0, asked.1, asked.2).unwrap();
-            assert_eq!((got.engine, got.device, got.precision), expected, "{gpus:?} {asked:?}");
-            assert_eq!(got.warning, None);
-            assert_eq!(got.factory().engine, got.engine);
-        }
-    }
-
-    #[test]
-    fn falling_back_to_the_cpu_warns_only_about_a_broken_gpu() {
-        let auto =
-            |gpus: Gpus<'_>| choose(gpus, Engine::Auto, Device::Auto, Precision::Auto).unwrap();
-        assert_eq!(auto(&[]).warning, None);
-        assert_eq!(auto(&[[not_built(), not_built()]]).warning, None);
-        let wreck: Gpus<'_> = &[[broken(), not_built()]];
-        let asked = choose(wreck, Engine::Optimized, Device::Auto, Precision::Auto).unwrap();
-        for fallen in [auto(wreck), asked] {
-            let got = (fallen.engine, fallen.device, fallen.warning.unwrap());
-            assert_eq!(got, (Engine::Optimized, CPU, "a driver of 2009".into()));
-        }
-    }
-
-    #[test]
-    fn unsupported_request_is_refused_with_an_alternative() {
-        let (any, base, fast) = (Engine::Auto, Engine::Baseline, Engine::Optimized);
-        let (auto, tf32, f16) = (Precision::Auto, Precision::Tf32, Precision::F16);
-        let no_gpu: Gpus<'_> = &[];
-        let plain: Gpus<'_> = &[[Ok(()), not_built()]];
-        let candle: Gpus<'_> = &[[broken(), Ok(())]];
-        let wreck: Gpus<'_> = &[[not_built(), broken()]];
-        for (gpus, engine, device, precision, says) in [
-            (no_gpu, any, GPU, auto, "cuda:0 is unavailable: there is no GPU 0"),
-            (plain, any, Device::Cuda(1), auto, "cuda:1 is unavailable: there is no GPU 1"),
-            (wreck, fast, GPU, auto, "cuda:0 is unavailable: a driver of 2009"),
-            (
-                no_gpu,
-                fast,
-                CPU,
-                f16,
-                "f16 is not supported on cpu: the optimized engine supports f32",
-            ),
-            (
-                no_gpu,
-                fast,
-                Device::Auto,
-                f16,
-                "f16 is not supported on cpu: the optimized engine supports f32",
-            ),
-            (plain, base, GPU, auto, "not built; use the optimized engine"),
-            (candle, fast, GPU, auto, "a driver of 2009; use the baseline engine"),
-            (no_gpu, any, CPU, tf32, " and the baseline engine supports f32 and f16"),
-            (
-                candle,
-                any,
-                GPU,
-                tf32,
-                "tf32 is not supported on cuda:0: the baseline engine supports f32",
-            ),
-            (no_gpu, any, Device::Auto, tf32, "tf32 is not supported on cpu"),
-        ] {
-            let error = choose(gpus, engine, device, precision).unwrap_err().to_string();
-            assert!(error.contains(says) && !error.contains('\n'), "{error}\nlacks {says}");
-        }
-    }
-
-    #[test]
-    fn cpu_is_available_on_this_machine() {
-        let all = engines();
-        assert!(all.iter().any(|a| a.device == CPU && a.state.is_ok()), "{all:?}");
-        assert_eq!(Device::Cpu.resolve().unwrap(), CPU);
-        assert_ne!(Device::Auto.resolve().unwrap(), Device::Auto);
-        assert!(matches!(Device::Cuda(250).resolve(), Err(Error::NoDevice { .. })));
-        assert!(Device::Cuda(usize::MAX).resolve().is_err());
-    }
 }

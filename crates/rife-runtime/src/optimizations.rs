@@ -1,4 +1,4 @@
-//! The optimizations of the optimized engines, each of which can be disabled.
+//! The optimizations of the optimized engines. Each one can be disabled.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ macro_rules! optimizations {
             /// Every optimization.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
 
-            /// Its name, in kebab case.
+            /// The name, in kebab case.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
@@ -49,17 +49,17 @@ macro_rules! optimizations {
         }
 
         impl Optimizations {
-            /// Everything on.
+            /// All optimizations on.
             pub const fn all() -> Self {
                 Self { $($field: true,)* }
             }
 
-            /// Everything off.
+            /// All optimizations off.
             pub const fn none() -> Self {
                 Self { $($field: false,)* }
             }
 
-            /// These, with one switched on or off.
+            /// Returns a copy with one optimization switched on or off.
             #[must_use]
             pub const fn with(mut self, one: Optimization, on: bool) -> Self {
                 match one {
@@ -68,12 +68,12 @@ macro_rules! optimizations {
                 self
             }
 
-            /// Those that `applies` accepts.
+            /// Keeps the optimizations for which `applies` returns true.
             pub(crate) fn filtered(self, applies: impl Fn(Optimization) -> bool) -> Self {
                 Self { $($field: self.$field && applies(Optimization::$variant),)* }
             }
 
-            /// Whether one is on.
+            /// Whether an optimization is on.
             pub const fn has(self, one: Optimization) -> bool {
                 match one {
                     $(Optimization::$variant => self.$field,)*
@@ -104,28 +104,28 @@ optimizations! {
     /// Buffers whose lifetimes do not overlap share memory (PyTorch: in-place operations,
     /// inductor's memory planning).
     reused_buffers, ReusedBuffers, "reused-buffers";
-    /// Frames are copied through pinned (page-locked), double-buffered staging memory (PyTorch: `pin_memory`,
-    /// `non_blocking=True`).
+    /// Frames are copied through pinned (page-locked), double-buffered staging memory (PyTorch:
+    /// `pin_memory`, `non_blocking=True`).
     pinned_memory, PinnedMemory, "pinned-memory";
-    /// Copies run on streams of their own and overlap computation (PyTorch:
+    /// Copies run on separate streams and overlap with computation (PyTorch:
     /// `torch.cuda.Stream`).
     streams, Streams, "streams";
     /// A frame's kernels are recorded once and launched as one graph (PyTorch:
     /// `torch.cuda.CUDAGraph`).
     cuda_graph, CudaGraph, "cuda-graph";
     /// Programmatic dependent launch: a kernel starts, and fetches its weights, before the previous
-    /// one has ended (compute capability 9.0; PyTorch: none).
+    /// one has finished (compute capability 9.0; PyTorch: none).
     overlapped_launches, OverlappedLaunches, "overlapped-launches";
     /// Residual convolutions in F16 use Hopper's asynchronous tensor-core instructions, `wgmma`
     /// (compute capability 9.0, with `channels-last`; PyTorch: cuDNN may choose it).
     wgmma, Wgmma, "wgmma";
-    /// Each convolution runs with the tile that was measured to be the fastest (PyTorch:
+    /// Each convolution runs with the tile that was measured to be fastest (PyTorch:
     /// `torch.backends.cudnn.benchmark`).
     autotune, Autotune, "autotune";
 }
 
 impl Optimizations {
-    /// These, with one switched off.
+    /// Returns a copy with one optimization switched off.
     #[must_use]
     pub const fn without(self, one: Optimization) -> Self {
         self.with(one, false)

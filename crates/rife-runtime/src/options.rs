@@ -1,4 +1,4 @@
-//! The choices of a caller.
+//! Engine, device and precision, as chosen by the caller.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,8 +26,8 @@ pub enum Engine {
     /// The optimized engine if it supports the device and the precision, else the baseline.
     #[default]
     Auto,
-    /// The reference network, run as a plain script would: for every interpolated frame, both
-    /// frames are uploaded and encoded again.
+    /// The reference network without optimizations: both frames are uploaded and encoded again for
+    /// every interpolated frame.
     Baseline,
     /// The optimized engine of the device.
     Optimized,
@@ -59,13 +59,13 @@ pub enum Precision {
     Auto,
     /// 32-bit floats.
     F32,
-    /// 32-bit floats, with products in TF32 (10 bits of mantissa) on tensor cores; sensitive layers
-    /// keep 16 bits.
+    /// 32-bit floats, with products in TF32 (10 bits of mantissa) on tensor cores. Sensitive layers
+    /// keep 16 bits of mantissa.
     Tf32,
     /// 16-bit floats.
     F16,
-    /// The products of 3×3 convolutions in BF16 (8 bits of mantissa), on CPUs with AVX512-BF16; all
-    /// else in F32.
+    /// The products of 3×3 convolutions in BF16 (8 bits of mantissa), on CPUs with AVX512-BF16. All
+    /// other operations are F32.
     Bf16,
 }
 

@@ -3,9 +3,9 @@
 /// Why an engine cannot run on a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unavailable {
-    /// This build does not include it.
+    /// This build does not include the engine.
     NotBuilt(String),
-    /// There is no such device, or no driver at all. Nothing is wrong with the machine.
+    /// There is no such device, or no driver. Not a fault of the machine.
     NoDevice(String),
     /// The device or its driver is present but does not work.
     Broken(String),
@@ -19,10 +19,10 @@ impl Unavailable {
     }
 }
 
-/// What an engine would run on, or why it cannot.
+/// A description of the hardware that an engine would run on, or why it cannot run.
 pub(crate) type Probe = Result<String, Unavailable>;
 
-/// A number of threads in words.
+/// Formats a number of threads.
 pub(crate) fn count_of_threads(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }

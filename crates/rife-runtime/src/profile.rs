@@ -1,4 +1,4 @@
-//! Where an engine's time goes: see [`Session::kernel_times`](crate::Session::kernel_times),
+//! Timing of an engine: see [`Session::kernel_times`](crate::Session::kernel_times),
 //! [`Session::time_on_device`](crate::Session::time_on_device) and
 //! [`Interpolator::peak_throughput`](crate::Interpolator::peak_throughput).
 
@@ -8,7 +8,7 @@ use crate::Result;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct KernelTime {
-    /// The layer or step of the network, as `block2.res5`.
+    /// The layer or step of the network, such as `block2.res5`.
     pub name: String,
     /// The kernel and its tile.
     pub kernel: String,
@@ -37,14 +37,14 @@ pub struct PeakThroughput {
     pub transfer: Option<f64>,
 }
 
-/// Measures where the time of a session goes.
+/// Measures the time of a session.
 pub(crate) trait SessionProfiler {
     /// Interpolates between the last two frames pushed `runs` times without copies between host
     /// and device, encoding the newest frame each time, as in a stream. Returns the device time of
-    /// each run in ms. Called after two pushes and with nothing submitted.
+    /// each run in ms. Must be called after two pushes and with nothing submitted.
     fn time_on_device(&mut self, timestep: f32, runs: usize) -> Result<Vec<f32>>;
 
-    /// The time of each launch of a frame, over `runs` of each; empty if they are not known.
-    /// Called after two pushes and with nothing submitted.
+    /// The mean time of each kernel launch of a frame over `runs` launches. Empty if the times
+    /// cannot be measured. Must be called after two pushes and with nothing submitted.
     fn kernel_times(&mut self, runs: usize) -> Result<Vec<KernelTime>>;
 }

@@ -1,4 +1,4 @@
-//! Layers as they were published.
+//! The layers of a published weights file.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ pub(crate) struct Published {
 }
 
 impl StateDict {
-    /// Reads a weights file, and checks that it is one of the model.
+    /// Reads a weights file, and checks that it matches the model.
     pub(crate) fn read(spec: &ModelSpec, safetensors: &[u8]) -> Result<Self, ModelError> {
         let tensors = candle_core::safetensors::load_buffer(safetensors, &Device::Cpu)
             .map_err(ModelError::Candle)?;
@@ -45,8 +45,8 @@ impl StateDict {
         if let Some(beta) = beta {
             let beta = self.tensor(beta)?.flatten_all()?.to_vec1::<f32>()?;
             let each = (weights.len() / beta.len().max(1)).max(1);
-            for (of_an_output, scale) in weights.chunks_exact_mut(each).zip(&beta) {
-                of_an_output.iter_mut().for_each(|w| *w *= scale);
+            for (weights_of_output, scale) in weights.chunks_exact_mut(each).zip(&beta) {
+                weights_of_output.iter_mut().for_each(|w| *w *= scale);
             }
             bias.iter_mut().zip(&beta).for_each(|(b, scale)| *b *= scale);
         }

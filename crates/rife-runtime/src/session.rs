@@ -8,10 +8,10 @@ use crate::{
     Error, Frame, FrameSize, FrameView, FrameViewMut, MemoryUse, PixelFormat, Result, check,
 };
 
-/// A stream of frames of one size, with whatever the engine keeps from one frame to the next.
+/// A stream of frames of one size, with the engine's state between frames.
 pub struct Session {
     size: FrameSize,
-    /// Frames held, at most 2.
+    /// Frames pushed since the start or the last reset, at most 2.
     pushed: usize,
     /// The format of the last frame pushed.
     format: PixelFormat,
@@ -40,7 +40,7 @@ impl Session {
         self.size
     }
 
-    /// Takes the next frame of the stream. Frames that were submitted are not affected.
+    /// Adds the next frame of the stream. Submitted frames are not affected.
     ///
     /// # Errors
     /// [`Error::Size`] if the frame's size is not the session's, and the errors of the device, see
@@ -57,22 +57,22 @@ impl Session {
     /// called any number of times per pair.
     ///
     /// # Errors
-    /// As [`Session::at_into`].
+    /// Same as for [`Session::at_into`].
     pub fn at_as(&mut self, timestep: f32, format: PixelFormat) -> Result<Frame> {
         let mut out = Frame::black(self.size, format)?;
         self.at_into(timestep, &mut out.view_mut())?;
         Ok(out)
     }
 
-    /// As [`Session::at_as`], in the format of the last frame pushed.
+    /// Like [`Session::at_as`], in the format of the last frame pushed.
     ///
     /// # Errors
-    /// As [`Session::at_into`].
+    /// Same as for [`Session::at_into`].
     pub fn at(&mut self, timestep: f32) -> Result<Frame> {
         self.at_as(timestep, self.format)
     }
 
-    /// As [`Session::at_as`], into a buffer of the caller's and in its format.
+    /// Like [`Session::at_as`], into a caller-provided buffer and in its format.
     ///
     /// # Errors
     /// [`Error::NotReady`] before two frames were pushed, [`Error::Timestep`] if `timestep` is not
@@ -91,7 +91,7 @@ impl Session {
     /// see [`InterpolatorBuilder::batch`](crate::InterpolatorBuilder::batch).
     ///
     /// # Errors
-    /// As [`Session::at_into`].
+    /// Same as for [`Session::at_into`].
     pub fn at_many(&mut self, timesteps: &[f32]) -> Result<Vec<Frame>> {
         let blank = |_: &f32| Frame::black(self.size, self.format);
         let mut frames = timesteps.iter().map(blank).collect::<Result<Vec<_>>>()?;
@@ -100,11 +100,11 @@ impl Session {
         Ok(frames)
     }
 
-    /// As [`Session::at_many`], into buffers of the caller's and in the format of each.
+    /// Like [`Session::at_many`], into caller-provided buffers, each in its own format.
     ///
     /// # Errors
-    /// As [`Session::at_into`], and [`Error::Count`] if the numbers of buffers and timesteps
-    /// differ.
+    /// Same as for [`Session::at_into`], and [`Error::Count`] if the numbers of buffers and
+    /// timesteps differ.
     pub fn at_many_into(&mut self, timesteps: &[f32], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
         const OP: &str = "Session::at_many";
         check::count(OP, timesteps.len(), outs.len())?;
@@ -114,23 +114,23 @@ impl Session {
         self.inner.at_many_into(timesteps, outs)
     }
 
-    /// Starts to interpolate at `timestep` between the last two frames pushed, in the format of
-    /// the last. Meanwhile frames can be pushed and more submitted; the results come from
-    /// [`Session::finish`] in the order of submission.
+    /// Starts to interpolate at `timestep` between the last two frames pushed, in the format of the
+    /// last. More frames can be pushed and submitted in the meantime. [`Session::finish`] returns
+    /// the results in the order of submission.
     ///
     /// # Errors
-    /// As [`Session::submit_as`].
+    /// Same as for [`Session::submit_as`].
     pub fn submit(&mut self, timestep: f32) -> Result<()> {
         self.submit_as(timestep, self.format)
     }
 
-    /// As [`Session::submit`], in the given format.
+    /// Like [`Session::submit`], in the given format.
     ///
     /// # Errors
     /// [`Error::Busy`] if [`Session::depth`] frames are pending, [`Error::NotReady`] before two
     /// frames were pushed, [`Error::Timestep`] if `timestep` is not in (0, 1), [`Error::Frame`] if
     /// the format is not supported, and the errors of the device, see [`Error`]. After an error
-    /// nothing was submitted.
+    /// nothing is submitted.
     pub fn submit_as(&mut self, timestep: f32, format: PixelFormat) -> Result<()> {
         self.check_ready(timestep)?;
         format.check("Session::submit_as")?;
@@ -145,7 +145,7 @@ impl Session {
     /// Waits for the frame that was submitted first.
     ///
     /// # Errors
-    /// As [`Session::finish_into`].
+    /// Same as for [`Session::finish_into`].
     pub fn finish(&mut self) -> Result<Frame> {
         let format = *self.pending.front().ok_or(Error::NothingPending)?;
         let mut out = Frame::black(self.size, format)?;
@@ -153,7 +153,7 @@ impl Session {
         Ok(out)
     }
 
-    /// As [`Session::finish`], into a buffer of the caller's.
+    /// Like [`Session::finish`], into a caller-provided buffer.
     ///
     /// # Errors
     /// [`Error::NothingPending`] if no frame was submitted, [`Error::Format`] if the buffer's
@@ -169,7 +169,7 @@ impl Session {
         self.inner.finish_into(out)
     }
 
-    /// Frames that were submitted and not finished.
+    /// The number of frames that are submitted and not finished.
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
@@ -185,7 +185,7 @@ impl Session {
     /// time); `None` if the engine cannot measure it.
     ///
     /// # Errors
-    /// As [`Session::at_into`].
+    /// Same as for [`Session::at_into`].
     pub fn time_on_device(&mut self, timestep: f32, runs: usize) -> Result<Option<Vec<f32>>> {
         self.check_ready(timestep)?;
         self.check_idle()?;
@@ -196,14 +196,14 @@ impl Session {
     /// cannot measure it.
     ///
     /// # Errors
-    /// As [`Session::at_into`].
+    /// Same as for [`Session::at_into`].
     pub fn kernel_times(&mut self, runs: usize) -> Result<Vec<KernelTime>> {
         self.check_ready(0.5)?;
         self.check_idle()?;
         self.inner.profiler().map_or_else(|| Ok(Vec::new()), |p| p.kernel_times(runs))
     }
 
-    /// The memory that the session holds, if the engine knows.
+    /// The memory that the session uses, if the engine reports it.
     pub fn memory(&self) -> Option<MemoryUse> {
         self.inner.memory()
     }

@@ -1,4 +1,4 @@
-//! A stream on the CPU allocates when it starts, and not for every frame.
+//! The CPU engine allocates when a stream starts, not per frame.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,21 +9,21 @@ use rife_runtime::{
 };
 use rife_testkit::own_process;
 
-/// The system's allocator with a count of allocations.
+/// The system allocator, counting allocations.
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: the system's allocator does it all.
+// SAFETY: every call is forwarded to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.dealloc(ptr, layout) }
     }
 }
@@ -31,13 +31,13 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Frames that are interpolated while allocations are counted.
+/// Frames interpolated while allocations are counted.
 const FRAMES: usize = 60;
 /// Jobs that a frame submits to the thread pool: two conversions and one interpolation.
-const HANDED_OVER: usize = 3;
-/// Rayon's queue for jobs from outside of the pool allocates once for many jobs, and frees finished
-/// ones.
-const PIECES: usize = 63;
+const JOBS_PER_FRAME: usize = 3;
+/// Jobs that fit into one block of rayon's queue for jobs from outside of the pool. The queue
+/// allocates block by block.
+const JOBS_PER_BLOCK: usize = 63;
 
 const VIDEO: YuvFormat = YuvFormat {
     chroma: Chroma::Yuv420,
@@ -49,7 +49,7 @@ const VIDEO: YuvFormat = YuvFormat {
 
 #[test]
 fn interpolation_does_not_allocate() {
-    // Next to a slow test the test harness allocates its messages.
+    // In its own process: the test harness allocates when it reports slow tests.
     own_process!(interpolation_does_not_allocate);
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         let weights = Store::locate(None)
@@ -82,12 +82,12 @@ fn interpolation_does_not_allocate() {
                 stream(5);
                 let before = ALLOCATIONS.load(Ordering::Relaxed);
                 stream(FRAMES);
-                let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
-                let of_the_queue = (FRAMES * HANDED_OVER).div_ceil(PIECES);
-                let of = frames[0].format();
+                let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+                let allowed = (FRAMES * JOBS_PER_FRAME).div_ceil(JOBS_PER_BLOCK);
+                let format = frames[0].format();
                 assert!(
-                    made <= of_the_queue,
-                    "RIFE {version} on {threads} threads, {of:?}: {made}"
+                    allocations <= allowed,
+                    "RIFE {version} on {threads} threads, {format:?}: {allocations} allocations"
                 );
             }
         }

@@ -1,5 +1,6 @@
-//! A stream on a GPU needs no more memory for many frames than for a few, as reported by the driver
-//! and the system. In a process of its own, because other work would show.
+//! The memory of a stream on a GPU does not grow with the number of frames, as reported by the
+//! driver and the operating system. Runs in its own process, since other tests would change the
+//! readings.
 
 use rife_model::weights::Store;
 use rife_runtime::{
@@ -8,15 +9,15 @@ use rife_runtime::{
 };
 use rife_testkit::{lines, own_process};
 
-/// What the driver's bookkeeping, and other programs, may take meanwhile.
+/// Tolerance for the driver's own memory and for other programs, in bytes.
 const DEVICE_SLACK: usize = 4 << 20;
-/// With allocations per frame, the driver's pool grows and shrinks in steps of 32 MiB. A leak over
-/// five hundred frames would be gigabytes.
+/// The same when buffers are allocated per frame: the driver's pool grows and shrinks in steps of
+/// 32 MiB. A leak in five hundred frames would be gigabytes.
 const POOL_SLACK: usize = 64 << 20;
-/// The same for the allocator: a leak of more than 8 KiB per frame is detected.
+/// Tolerance for host memory, in bytes: detects leaks of more than 8 KiB per frame.
 const HOST_SLACK: usize = 4 << 20;
 
-/// Streams of five hundred frames, of which one that needs no more memory is enough.
+/// Runs of five hundred frames. The test passes if memory does not grow in one of them.
 const ATTEMPTS: usize = 5;
 
 const SIZE: FrameSize = FrameSize::new(640, 360);
@@ -27,7 +28,7 @@ fn frame(pan: i64) -> Frame {
     Frame::rgb8(SIZE, samples).unwrap()
 }
 
-/// Bytes in use: of the device's memory, and of the host's by this process.
+/// Bytes of device memory in use by all programs, and of host memory in use by this process.
 fn in_use() -> (usize, usize) {
     let (free, total) = cudarc::driver::result::mem_get_info().unwrap();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -36,7 +37,7 @@ fn in_use() -> (usize, usize) {
     (total - free, kib << 10)
 }
 
-/// Interpolates that many frames, at once or submitted and finished, with an occasional reset.
+/// Interpolates `count` frames, some directly and some through the queue, with an occasional reset.
 fn run(session: &mut Session, frames: &[Frame; 4], count: usize) {
     let mut out = Frame::black(SIZE, PixelFormat::Rgb8).unwrap();
     session.reset();
@@ -57,7 +58,7 @@ fn run(session: &mut Session, frames: &[Frame; 4], count: usize) {
 }
 
 #[test]
-#[cfg_attr(not(gpu_here), ignore = "there is no GPU here")]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
 fn five_hundred_frames_need_no_more_memory_than_twenty() {
     own_process!(five_hundred_frames_need_no_more_memory_than_twenty);
     // `mem_get_info` reports on the calling thread's context, which the engine shares.
@@ -65,13 +66,13 @@ fn five_hundred_frames_need_no_more_memory_than_twenty() {
     context.bind_to_thread().unwrap();
     let frames = [0, 3, 5, 40].map(frame);
     let all = Optimizations::all();
-    let passing = all.without(Optimization::PreallocatedBuffers);
+    let unbuffered = all.without(Optimization::PreallocatedBuffers);
     for (version, precision, optimizations) in [
         (ModelVersion::V4_6, Precision::F16, all),
         (ModelVersion::V4_25, Precision::F16, all),
         (ModelVersion::V4_25, Precision::Tf32, all),
         (ModelVersion::V4_6, Precision::F32, all),
-        (ModelVersion::V4_25, Precision::F16, passing),
+        (ModelVersion::V4_25, Precision::F16, unbuffered),
     ] {
         let weights = Store::locate(None)
             .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
@@ -85,11 +86,11 @@ fn five_hundred_frames_need_no_more_memory_than_twenty() {
             .unwrap();
         let mut session = rife.session(SIZE).unwrap();
         run(&mut session, &frames, 20);
-        let held = session.memory().expect("the engine knows its memory");
+        let before = session.memory().expect("the engine reports its memory");
         let name = format!("RIFE {version} {precision}");
         let slack = if optimizations == all { DEVICE_SLACK } else { POOL_SLACK };
-        // The driver counts what every program on the card uses. What leaks here leaks each time;
-        // what another program takes meanwhile it mostly does not take each time.
+        // The driver counts the memory of all programs on the GPU. A leak grows in every attempt;
+        // another program's memory is unlikely to.
         let grows = |session: &mut Session| {
             let (device, host) = in_use();
             run(session, &frames, 500);
@@ -97,11 +98,14 @@ fn five_hundred_frames_need_no_more_memory_than_twenty() {
             println!("{name}: device {device} to {device_after}, host {host} to {host_after}");
             device_after > device + slack || host_after > host + HOST_SLACK
         };
-        assert!((0..ATTEMPTS).any(|_| !grows(&mut session)), "{name}: memory grows each time");
-        let held_after = session.memory().expect("the engine knows its memory");
-        assert!(held.device_bytes > 0);
-        assert!(held_after.device_bytes <= held.device_bytes, "{held:?} became {held_after:?}");
-        let pinned = [held, held_after].map(|held| held.pinned_host_bytes);
-        assert!(pinned[1] <= pinned[0], "{held:?} became {held_after:?}");
+        assert!(
+            (0..ATTEMPTS).any(|_| !grows(&mut session)),
+            "{name}: memory grew in every attempt"
+        );
+        let after = session.memory().expect("the engine reports its memory");
+        assert!(before.device_bytes > 0);
+        assert!(after.device_bytes <= before.device_bytes, "{before:?} became {after:?}");
+        let pinned = [before, after].map(|memory| memory.pinned_host_bytes);
+        assert!(pinned[1] <= pinned[0], "{before:?} became {after:?}");
     }
 }

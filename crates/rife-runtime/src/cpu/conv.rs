@@ -1,4 +1,4 @@
-//! Convolutions of feature maps: from maps and weights to kernel arguments.
+//! Builds kernel arguments for convolutions of feature maps.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub(crate) struct ConvInput<'a> {
 }
 
 impl<'a> ConvInput<'a> {
-    /// A map, read with a stride.
+    /// Reads a map with a stride.
     pub(crate) fn of(map: &Map, segments: &'a [isize], stride: usize) -> Self {
         let (row, column) = (stride * map.grid.row(), stride * BLOCK);
         Self { at: SharedPtr::new(map.origin()), row, column, segments }
@@ -51,7 +51,7 @@ impl<'a> ConvInput<'a> {
 /// A Winograd convolution.
 pub(crate) struct Winograd<'a> {
     pub(crate) kernels: &'a Kernels,
-    /// Set if weights are BF16.
+    /// Set if the weights are BF16.
     pub(crate) bf16: Option<&'a Bf16Kernels>,
     pub(crate) body: &'a Body,
     pub(crate) from: SharedPtr<f32>,
@@ -68,8 +68,8 @@ impl Winograd<'_> {
     }
 
     /// # Safety
-    /// See [`super::run::Run`]; `points` holds the transformed tiles of the blocks, with points `point` floats
-    /// apart.
+    /// See [`super::run::Run`]; `points` has room for the transformed tiles of the blocks, with
+    /// points `point` floats apart.
     pub(crate) unsafe fn input_transform(
         &self,
         points: SharedPtr<f32>,
@@ -90,12 +90,13 @@ impl Winograd<'_> {
             tile: self.channels(),
         };
         let input_transform = self.bf16.map_or(self.kernels.input_transform, |k| k.input_transform);
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { input_transform(&args) }
     }
 
     /// # Safety
-    /// See [`super::run::Run`]; both hold the points of `tiles` tiles, `point` floats apart.
+    /// See [`super::run::Run`]; `from` and `to` have room for the points of `tiles` tiles, `point`
+    /// floats apart.
     pub(crate) unsafe fn multiply(
         &self,
         from: SharedPtr<f32>,
@@ -116,13 +117,13 @@ impl Winograd<'_> {
             to_point: point,
         };
         let multiply = self.bf16.map_or(self.kernels.multiply, |k| k.multiply);
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { multiply(&args) }
     }
 
     /// # Safety
-    /// See [`super::run::Run`]; `products` holds the products of the blocks' tiles, with points `point` floats
-    /// apart.
+    /// See [`super::run::Run`]; `products` holds the products of the blocks' tiles, with points
+    /// `point` floats apart.
     pub(crate) unsafe fn output_transform(
         &self,
         products: SharedPtr<f32>,
@@ -144,7 +145,7 @@ impl Winograd<'_> {
             width: grid.width,
             to: Place { at: self.to.at(0), row: grid.row(), plane: grid.plane() },
         };
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { (self.kernels.output_transform)(&args) }
     }
 }

@@ -19,7 +19,7 @@ impl CpuEngine {
         Ok(Self(Arc::new(Shared::load(load, load.weights.as_slice(), level)?)))
     }
 
-    /// As [`CpuEngine::load`] with other weights: the bytes of a safetensors file.
+    /// Like [`CpuEngine::load`] with other weights: the bytes of a safetensors file.
     #[cfg(test)]
     pub(super) fn with_weights(load: &Load<'_>, weights: &[u8], level: Level) -> Result<Self> {
         Ok(Self(Arc::new(Shared::load(load, weights, level)?)))

@@ -1,4 +1,4 @@
-//! Every kernel at the shapes of a real frame, for benchmarks: 4.6 at 640×360, on one thread.
+//! Kernels for benchmarks, with the shapes of 4.6 at 640×360, on one thread.
 
 use std::sync::Arc;
 
@@ -23,9 +23,9 @@ const MIDDLE: usize = 2;
 
 /// A kernel that can be run repeatedly.
 pub struct Kernel {
-    /// The kernel, and the layer whose shape it has.
+    /// The kernel, and the layer that its shape is taken from.
     pub name: &'static str,
-    /// Flops of a run; 0 if they are not the measure of this kernel.
+    /// Flops of a run; 0 for a kernel that is not measured in flops.
     pub flops: f64,
     run: Box<dyn FnMut()>,
 }
@@ -37,7 +37,7 @@ impl std::fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// Runs it once.
+    /// Runs the kernel once.
     pub fn run(&mut self) {
         (self.run)();
     }
@@ -74,7 +74,7 @@ fn plan(spec: &'static ModelSpec) -> Arc<Plan> {
     }))
 }
 
-/// Numbers that no step rounds to zero.
+/// Numbers large enough that no step rounds them to zero.
 fn some(len: usize) -> Result<Floats> {
     let mut floats = zeros(len)?;
     for (i, v) in floats.as_mut_slice().iter_mut().enumerate() {
@@ -121,7 +121,7 @@ fn convolution(
     let from = some(from_grid.len())?;
     let weights = some(segments.len() * BLOCK * vectors * BLOCK)?;
     let bias = some(vectors * BLOCK)?;
-    // The last pixel's store reaches beyond its end, because singles begin within a pixel.
+    // Singles start within a pixel, so the last store extends beyond the last pixel.
     let pixels = block.height * block.width * ESTIMATE + BLOCK;
     let mut to = zeros(grid.len().max(pixels))?;
     let mut eights = zeros(pixels)?;
@@ -157,14 +157,14 @@ fn convolution(
                 Kind::Singles => Epilogue::Singles(pixels(to.as_mut_ptr().wrapping_add(4))),
             },
         };
-        // SAFETY: the kernels are those of this processor; every buffer is owned by the closure,
+        // SAFETY: the CPU supports these kernels; every buffer is owned by the closure,
         // and as large as its grid or picture.
         unsafe { (kernels.direct)(&args) };
     });
     Ok(Kernel { name, flops, run })
 }
 
-/// The three steps of Winograd, for as many tiles as one task takes.
+/// The three steps of Winograd, for the tiles of one task.
 fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
     let body = plan.blocks[MIDDLE].body.clone();
     let (grid, across) = (body.grid, body.across);
@@ -189,7 +189,7 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
             point,
             tile: c,
         };
-        // SAFETY: the kernels are those of this processor; both buffers are owned by the closure,
+        // SAFETY: the CPU supports these kernels; both buffers are owned by the closure,
         // and as large as the grid and the points.
         unsafe { (kernels.input_transform)(&args) };
     });
@@ -295,7 +295,7 @@ fn inputs(kernels: Kernels, plan: &Arc<Plan>) -> Result<Kernel> {
     let mut own = zeros(plan.scratch)?;
     let run = Box::new(move || {
         let block = &pictures.plan.blocks[LARGE];
-        let known = pictures.estimates();
+        let estimates = pictures.estimates();
         let span = |middle: usize, len: usize| {
             let from = middle as isize;
             2 * from - 1..2 * (from + len as isize)
@@ -305,7 +305,7 @@ fn inputs(kernels: Kernels, plan: &Arc<Plan>) -> Result<Kernel> {
         let (patch, scratch) = own.as_mut_slice().split_at_mut(patch);
         let args = Inputs {
             frames: pictures.frames(),
-            estimates: &known[..LARGE],
+            estimates: &estimates[..LARGE],
             feature: None,
             down: &block.to_picture[0],
             across: &block.to_picture[1],
@@ -319,7 +319,7 @@ fn inputs(kernels: Kernels, plan: &Arc<Plan>) -> Result<Kernel> {
             to_pixel: block.pixel,
             scratch: scratch.as_mut_ptr(),
         };
-        // SAFETY: the kernels are those of this processor; frames, estimates and scratch memory are
+        // SAFETY: the CPU supports these kernels; frames, estimates and scratch memory are
         // owned by the closure, and as large as the plan requires.
         unsafe { (kernels.inputs)(&args) };
     });
@@ -331,12 +331,12 @@ fn blend(kernels: Kernels, plan: &Arc<Plan>) -> Result<Kernel> {
     let pictures = Pictures::new(plan)?;
     let mut own = zeros(plan.scratch)?;
     let run = Box::new(move || {
-        let known = pictures.estimates();
+        let estimates = pictures.estimates();
         let stride = SIZE.width.next_multiple_of(BLOCK);
         let (to, scratch) = own.as_mut_slice().split_at_mut(3 * stride);
         let args = Blend {
             frames: pictures.frames(),
-            estimates: &known,
+            estimates: &estimates,
             y: SIZE.height / 2,
             columns: SIZE.width,
             to: to.as_mut_ptr(),

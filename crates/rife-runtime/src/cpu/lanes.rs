@@ -1,8 +1,8 @@
 //! Vectors of F32, as plain arrays and as registers. Kernels are written once over [`Lanes`] and
 //! compiled for each [`Isa`].
 //!
-//! Values of a register type are created by `unsafe` functions only, whose callers guarantee that
-//! the processor has the instructions. Operations on existing values are therefore safe.
+//! Values of a register type are created only by `unsafe` functions, whose callers guarantee that
+//! the CPU supports the instructions. Operations on existing values are therefore safe.
 
 /// A vector of F32.
 pub(crate) trait Lanes: Copy {
@@ -12,19 +12,19 @@ pub(crate) trait Lanes: Copy {
     /// The same value in each lane.
     ///
     /// # Safety
-    /// The processor has the type's instructions.
+    /// The CPU supports the type's instructions.
     unsafe fn splat(v: f32) -> Self;
 
     /// Loads from memory of any alignment.
     ///
     /// # Safety
-    /// The processor has the type's instructions, and `N` floats at `p` may be read.
+    /// The CPU supports the type's instructions, and `N` floats at `p` are readable.
     unsafe fn load(p: *const f32) -> Self;
 
     /// Stores to memory of any alignment.
     ///
     /// # Safety
-    /// `N` floats at `p` may be written.
+    /// `N` floats at `p` are writable.
     unsafe fn store(self, p: *mut f32);
 
     /// `self + b`
@@ -35,13 +35,13 @@ pub(crate) trait Lanes: Copy {
     fn mul(self, b: Self) -> Self;
     /// `self / b`
     fn div(self, b: Self) -> Self;
-    /// `self · b + c`, rounded once if the processor has an instruction for it.
+    /// `self · b + c`, rounded once if the CPU has a fused instruction.
     fn mul_add(self, b: Self, c: Self) -> Self;
-    /// `self` if it is larger, else `b`: `b` if either is NaN.
+    /// `self` if it is larger, else `b`. `b` if either is NaN.
     fn max(self, b: Self) -> Self;
-    /// `self` if it is smaller, else `b`: `b` if either is NaN.
+    /// `self` if it is smaller, else `b`. `b` if either is NaN.
     fn min(self, b: Self) -> Self;
-    /// The largest integer that is not larger.
+    /// The largest integer that is not greater than the value.
     fn floor(self) -> Self;
     /// `self` where `sign` is not negative, else 0.
     fn zero_where_negative(self, sign: Self) -> Self;
@@ -55,20 +55,20 @@ pub(crate) trait Sixteen: Lanes {
     /// Rounds the lanes to BF16 and stores them as eight lanes of pairs.
     ///
     /// # Safety
-    /// The processor has the type's instructions, and for AVX-512 those of BF16; eight floats at
-    /// `p` may be written.
+    /// The CPU supports the type's instructions, and for AVX-512 those of BF16; eight floats at
+    /// `p` are writable.
     unsafe fn store_as_pairs(self, p: *mut f32);
 
     /// Adds the products of each lane's pairs to `c`.
     ///
     /// # Safety
-    /// The processor has the type's instructions, and for AVX-512 those of BF16.
+    /// The CPU supports the type's instructions, and for AVX-512 those of BF16.
     unsafe fn dot_pairs(self, b: Self, c: Self) -> Self;
 
     /// Stores four lanes at each of four addresses.
     ///
     /// # Safety
-    /// Four floats at each address may be written.
+    /// Four floats at each address are writable.
     unsafe fn store_quarters(self, to: [*mut f32; 4]);
 }
 
@@ -100,7 +100,7 @@ pub(crate) trait Isa {
     const ACCUMULATORS: usize;
 }
 
-/// Plain Rust, for any processor.
+/// Portable Rust.
 pub(crate) struct Portable;
 
 impl Isa for Portable {
@@ -137,13 +137,13 @@ impl<const N: usize> Lanes for Array<N> {
 
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         Self(unsafe { p.cast::<[f32; N]>().read() })
     }
 
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { p.cast::<[f32; N]>().write(self.0) }
     }
 
@@ -202,7 +202,7 @@ impl Sixteen for Array<16> {
     #[inline(always)]
     unsafe fn store_as_pairs(self, p: *mut f32) {
         for (i, pair) in self.0.chunks_exact(2).enumerate() {
-            // SAFETY: as the caller says.
+            // SAFETY: guaranteed by the caller.
             unsafe { p.add(i).write(pair_of(pair[0], pair[1])) };
         }
     }
@@ -223,7 +223,7 @@ impl Sixteen for Array<16> {
     unsafe fn store_quarters(self, to: [*mut f32; 4]) {
         for (i, to) in to.into_iter().enumerate() {
             for (k, v) in self.0[4 * i..4 * i + 4].iter().enumerate() {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 unsafe { to.add(k).write(*v) };
             }
         }

@@ -1,15 +1,15 @@
-//! The instruction set in use: the best that the processor has, or a lower one by request.
+//! The instruction set in use: the best one that the CPU supports, or a lower one on request.
 
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The environment variable that lowers the level, for tests and to find a faulty kernel.
+/// The environment variable that lowers the level, for tests and to isolate faults.
 pub(crate) const OVERRIDE: &str = "RIFE_CPU";
 
 /// An instruction set. Each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Level {
-    /// The instructions of the build's target.
+    /// The instructions of the compilation target.
     Scalar,
     /// AVX2 and FMA.
     Avx2,
@@ -28,7 +28,7 @@ impl Level {
         }
     }
 
-    /// The highest level of the processor.
+    /// The highest level that the CPU supports.
     pub(crate) fn detected() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
@@ -47,12 +47,12 @@ impl Level {
         Self::Scalar
     }
 
-    /// The level in use: that of the processor, lowered by the override. Read once.
+    /// The level in use: the highest one, or the override if it is lower. Determined once.
     pub(crate) fn current() -> Self {
         static CURRENT: OnceLock<Level> = OnceLock::new();
         *CURRENT.get_or_init(|| {
-            let wanted = std::env::var(OVERRIDE).ok();
-            let (level, warning) = Self::lowered(Self::detected(), wanted.as_deref());
+            let value = std::env::var(OVERRIDE).ok();
+            let (level, warning) = Self::lowered(Self::detected(), value.as_deref());
             if let Some(warning) = warning {
                 tracing::warn!("{warning}");
             }
@@ -61,21 +61,20 @@ impl Level {
     }
 
     /// The level for a value of the override, and a warning if the value is invalid.
-    fn lowered(detected: Self, wanted: Option<&str>) -> (Self, Option<String>) {
-        let Some(wanted) = wanted.filter(|w| !w.is_empty()) else { return (detected, None) };
-        match Self::ALL.into_iter().find(|l| l.as_str() == wanted) {
+    fn lowered(detected: Self, value: Option<&str>) -> (Self, Option<String>) {
+        let Some(value) = value.filter(|w| !w.is_empty()) else { return (detected, None) };
+        match Self::ALL.into_iter().find(|l| l.as_str() == value) {
             Some(level) if level <= detected => (level, None),
             Some(level) => {
-                let says = format!(
-                    "{OVERRIDE}={level} is not supported by this processor; using {detected}"
-                );
-                (detected, Some(says))
+                let warning =
+                    format!("{OVERRIDE}={level} is not supported by this CPU; using {detected}");
+                (detected, Some(warning))
             }
             None => {
-                let says = format!(
-                    "invalid {OVERRIDE} {wanted:?}: expected scalar, avx2 or avx512; using {detected}"
+                let warning = format!(
+                    "invalid {OVERRIDE} {value:?}: expected scalar, avx2 or avx512; using {detected}"
                 );
-                (detected, Some(says))
+                (detected, Some(warning))
             }
         }
     }
@@ -94,7 +93,7 @@ mod tests {
     #[test]
     fn override_lowers_the_level_and_an_invalid_value_warns() {
         let (scalar, avx2, avx512) = (Level::Scalar, Level::Avx2, Level::Avx512);
-        for (detected, wanted, expected, warns) in [
+        for (detected, value, expected, warns) in [
             (avx512, None, avx512, false),
             (avx512, Some(""), avx512, false),
             (avx512, Some("avx2"), avx2, false),
@@ -104,8 +103,8 @@ mod tests {
             (scalar, Some("avx2"), scalar, true),
             (avx2, Some("sse9"), avx2, true),
         ] {
-            let (got, warning) = Level::lowered(detected, wanted);
-            assert_eq!((got, warning.is_some()), (expected, warns), "{wanted:?}");
+            let (got, warning) = Level::lowered(detected, value);
+            assert_eq!((got, warning.is_some()), (expected, warns), "{value:?}");
         }
     }
 }

@@ -3,11 +3,11 @@
 //!
 //! - [`lanes`], [`level`]: vectors, and the instruction set in use.
 //! - [`kernels`]: the kernels, written once for all instruction sets.
-//! - [`plan`]: shapes, and the place of every buffer.
-//! - [`pack`]: weights in the kernels' order.
-//! - [`run`], [`conv`], [`team`]: the steps of a plan, on threads.
+//! - [`plan`]: shapes, and the offset of every buffer.
+//! - [`pack`]: weights in the order of the kernels.
+//! - [`run`], [`conv`], [`team`]: run the steps of a plan on threads.
 //! - [`engine`], [`session`], [`shared`]: the implementation of the engine interface.
-//! - [`peak`]: the peak throughput of the processor.
+//! - [`peak`]: the peak throughput of the CPU.
 
 mod conv;
 mod engine;
@@ -31,7 +31,7 @@ use crate::engine::{EngineImpl, Load};
 use crate::probe::{self, Probe};
 use crate::{Precision, Result};
 
-/// The engine runs on any CPU.
+/// Always succeeds: the engine runs on any CPU.
 pub(crate) fn probe(_index: usize) -> Probe {
     let threads = probe::count_of_threads(shared::default_threads());
     Ok(format!("{}, {threads}", level::Level::current()))

@@ -40,7 +40,7 @@ pub(crate) struct BlockWeights {
     /// The two convolutions of stride 2.
     pub(crate) stem: [DirectWeights; 2],
     pub(crate) body: Vec<ResWeights>,
-    /// Each of the four phases of the transposed convolution: flow, and the feature if any.
+    /// The four phases of the transposed convolution: flow, and the feature if there is one.
     pub(crate) phases: [DirectWeights; 4],
     /// The mask of all phases.
     pub(crate) mask: DirectWeights,
@@ -77,7 +77,7 @@ impl ResWeights {
 }
 
 impl Packed {
-    /// Floats of all weights.
+    /// The number of floats of all weights.
     pub(crate) fn floats(&self) -> usize {
         let of_a_block = |b: &BlockWeights| {
             let direct = b.stem.iter().chain(&b.phases).chain([&b.mask]);
@@ -102,7 +102,7 @@ pub(crate) struct Packing {
     pub(crate) most_vectors: usize,
     /// Whether convolutions of stride 1 use Winograd.
     pub(crate) winograd: bool,
-    /// Whether those of all blocks after the first use BF16.
+    /// Whether the Winograd convolutions of all blocks but the first use BF16.
     pub(crate) bf16: bool,
 }
 
@@ -112,8 +112,9 @@ impl Published {
         self.weights[(output * self.second + input) * 9 + tap]
     }
 
-    /// A weight of a transposed 4×4 convolution of stride 2: how much sub-pixel `(py, px)` takes
-    /// from the input at `(dy, dx)` relative to its own; `None` if it does not read it.
+    /// A weight of a transposed 4×4 convolution with stride 2: the factor of the input at `(dy,
+    /// dx)` relative to the output's, for sub-pixel `(py, px)`. `None` if the sub-pixel does not
+    /// read that input.
     fn phase(
         &self,
         (input, output): (usize, usize),
@@ -178,8 +179,8 @@ impl Packing {
             let path = format!("block{index}.convblock.{k}");
             let beta = format!("{path}.beta");
             let layer = tensors.layer(&format!("{path}.conv"), Some(&beta))?;
-            // The first block stays in F32: it decides on the motion, the later blocks cannot
-            // repair its errors, and it costs little.
+            // The first block stays in F32: it determines the coarse motion, later blocks cannot
+            // correct its errors, and it takes little time.
             self.res(&layer, self.bf16 && index > 0)
         });
         let body = body.collect::<Result<_>>()?;

@@ -1,4 +1,4 @@
-//! The peak throughput of the processor and its memory.
+//! Measures the peak throughput of the CPU and its memory.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -16,11 +16,11 @@ use crate::{Error, Result};
 /// A kernel of arithmetic only.
 type Kernel = unsafe fn(&Peak<'_>);
 
-/// The least time of a measurement of arithmetic.
+/// The shortest time to measure arithmetic for.
 const TURN: Duration = Duration::from_millis(20);
-/// Measurements, of which the best counts: other programs do not disturb all of them.
+/// Repeated measurements. The best one counts, since other programs rarely disturb all of them.
 const TURNS: usize = 8;
-/// Floats of each of the two buffers of a copy: more than caches hold.
+/// Floats of each of the two buffers of a copy: larger than the caches.
 const COPIED: usize = 64 << 20;
 
 /// Measures arithmetic and memory, in about half a second.
@@ -64,7 +64,7 @@ fn run(peak: Kernel, rounds: usize) -> ([f32; BLOCK], f64) {
     }
     let (to, flops) = (Cell::new([0.0; BLOCK]), Cell::new(0.0));
     let args = Peak { operands: black_box(&operands), rounds, to: &to, flops: &flops };
-    // SAFETY: the kernels are those of this processor.
+    // SAFETY: the CPU supports these kernels.
     unsafe { peak(&args) };
     (black_box(to.get()), flops.get())
 }
@@ -99,7 +99,7 @@ fn filled(floats: usize, part: usize, with: f32) -> Result<Vec<f32>> {
             float.write(with);
         }
     });
-    // SAFETY: all of them have been written.
+    // SAFETY: all floats have been written.
     unsafe { buffer.set_len(floats) };
     Ok(buffer)
 }
@@ -116,13 +116,13 @@ mod tests {
         for level in Level::ALL.into_iter().filter(|level| *level <= Level::detected()) {
             let kernels = Kernels::of(level);
             // A round maps a sum from 1 + i / 16 to half of it plus 1.
-            let (begun, none) = run(kernels.peak, 0);
-            let (done, flops) = run(kernels.peak, 1);
-            assert_eq!(none, 0.0, "{level}");
-            let lanes = begun.iter().take_while(|sum| **sum != 0.0).count();
+            let (start, no_flops) = run(kernels.peak, 0);
+            let (end, flops) = run(kernels.peak, 1);
+            assert_eq!(no_flops, 0.0, "{level}");
+            let lanes = start.iter().take_while(|sum| **sum != 0.0).count();
             let chains = flops / (2 * lanes) as f64;
             assert_eq!(chains.fract(), 0.0, "{level}");
-            for (before, after) in begun.into_iter().zip(done).take(lanes) {
+            for (before, after) in start.into_iter().zip(end).take(lanes) {
                 assert_eq!(after, before / 2.0 + chains as f32, "{level}");
             }
             assert_eq!(run(kernels.peak, 10).1, 10.0 * flops, "{level}");
@@ -130,19 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn bf16_does_two_products_where_f32_does_one() {
+    fn bf16_counts_two_products_per_lane() {
         let Some(kernels) = Bf16Kernels::of(Level::detected()) else { return };
         // In BF16 pairs: 0.5 · 1 + 0 · 0, as the bits of F32.
-        let (begun, _) = run(kernels.peak, 0);
-        let (done, flops) = run(kernels.peak, 1);
+        let (start, _) = run(kernels.peak, 0);
+        let (end, flops) = run(kernels.peak, 1);
         let chains = flops / (4 * BLOCK) as f64;
-        for (before, after) in begun.into_iter().zip(done) {
+        for (before, after) in start.into_iter().zip(end) {
             assert_eq!(after, before + chains as f32 / 2.0);
         }
     }
 
     #[test]
-    fn what_is_measured_is_a_rate() {
+    fn measured_rates_are_plausible() {
         let pool = ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         let flops = flops(Kernels::of(Level::detected()).peak, &pool);
         let bytes = bytes(&pool, 1 << 16).unwrap();

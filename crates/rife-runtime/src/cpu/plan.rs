@@ -1,4 +1,4 @@
-//! The plan for frames of one size: shapes, and the place of every buffer. Plain arithmetic.
+//! The plan for frames of one size: shapes, and the offsets of buffers. Plain arithmetic.
 
 use rife_model::{ENCODER_WIDTH, ModelSpec, Padding, RES_CONVS, Scale};
 
@@ -6,22 +6,22 @@ use super::kernels::picture::{ESTIMATE, Tap, scratch_len, taps};
 use super::kernels::winograd::{POINTS, TILE};
 use super::pack::{TAPS, frame_lanes, input_channels, output_features, phase_taps};
 use super::tensor::{BLOCK, Grid};
-use crate::arena::{self, Life};
+use crate::arena::{self, Lifetime};
 use crate::{FrameSize, Optimization, Optimizations};
 
 /// The alignment of every buffer in floats: a cache line.
 const ALIGNMENT: usize = 16;
 /// Outputs of a block's first convolution that one task computes (rows, columns).
 pub(crate) const PATCH: (usize, usize) = (8, 48);
-/// About how many Winograd tiles a thread transforms, multiplies and transforms back at a time, so
+/// The approximate number of Winograd tiles that a thread takes through all steps at a time, so
 /// that they stay in its cache.
 const TILES: usize = 24;
-/// Up to this many tiles, threads share each step of Winograd separately: the weights are then
-/// larger than the map, and are read only once.
+/// Up to this number of tiles, threads share each step of Winograd: the weights are then larger
+/// than the map, and are read only once.
 const FEW_TILES: usize = 96;
 
-/// About the most floats between the two convolutions of stride 2. A larger map is computed in
-/// bands, each of which stays in the cache until it is read.
+/// The approximate maximum of floats between the two convolutions with stride 2. A larger map is
+/// computed in bands, each of which stays in the cache until it is read.
 const BAND: usize = 2 << 20;
 
 /// Everything that a plan depends on.
@@ -57,8 +57,8 @@ pub(crate) struct Body {
     pub(crate) across: usize,
     pub(crate) tiles: usize,
     pub(crate) schedule: Schedule,
-    /// Two maps that are read and written in turn. The first one holds the input, and the output of
-    /// an even number of convolutions.
+    /// Two maps that convolutions read and write alternately. The first one has the input, and the
+    /// output after an even number of convolutions.
     pub(crate) maps: [BufferId; 2],
     /// The offsets of the nine taps.
     pub(crate) segments: Vec<isize>,
@@ -86,7 +86,7 @@ impl Body {
 /// The shapes and the buffers of a block.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockPlan {
-    /// The size at which it works.
+    /// The resolution of the block.
     pub(crate) height: usize,
     pub(crate) width: usize,
     pub(crate) divisor: f64,
@@ -101,7 +101,7 @@ pub(crate) struct BlockPlan {
     pub(crate) stem_segments: Vec<isize>,
     pub(crate) body: Body,
     pub(crate) phase_segments: [Vec<isize>; 4],
-    /// `None` if it is blended as soon as it is computed, see [`Plan::fused`].
+    /// The buffer of the estimate. `None` if blending is fused, see [`Plan::fused`].
     pub(crate) estimate: Option<BufferId>,
     pub(crate) feature: Option<BufferId>,
     /// The estimate of the reversed pair, with the ensemble.
@@ -138,7 +138,7 @@ impl Plan {
         Builder { request, lives: Vec::new(), scratch: 0 }.build()
     }
 
-    /// Whether the last block's estimate is blended as soon as it is computed.
+    /// Whether the estimate of the last block is blended as soon as it is computed, and not stored.
     pub(crate) fn fused(&self) -> bool {
         self.blocks.last().is_some_and(|block| block.estimate.is_none())
     }
@@ -162,12 +162,12 @@ impl Plan {
 
 struct Builder<'a> {
     request: &'a Request,
-    lives: Vec<Life>,
+    lives: Vec<Lifetime>,
     scratch: usize,
 }
 
-/// Floats from one point to the next for tiles of so many channels: a cache line more than they
-/// take, so that points do not share a set of the cache.
+/// Floats from one point to the next, for tiles with this number of channels: one cache line more
+/// than needed, so that points do not share a cache set.
 pub(crate) fn point_stride(tiles: usize, channels: usize) -> usize {
     tiles * channels + BLOCK
 }
@@ -188,7 +188,7 @@ impl Builder<'_> {
             scratch_len(widths, padding.padded_width) + 3 * size.width.next_multiple_of(BLOCK),
         );
         let share = self.request.optimizations.has(Optimization::ReusedBuffers);
-        let place = if share { arena::place } else { arena::place_apart };
+        let place = if share { arena::place } else { arena::place_separately };
         let (mut offsets, encoder_end) = place(&for_encoder, ALIGNMENT);
         let (of_network, network_end) = place(&self.lives, ALIGNMENT);
         let base = if share { 0 } else { encoder_end };
@@ -204,14 +204,14 @@ impl Builder<'_> {
         }
     }
 
-    /// Adds a buffer that lives during some of the steps, and returns its id after `base` others.
+    /// Adds a buffer with its lifetime in steps, and returns its id, which is offset by `base`.
     fn buffer(&mut self, base: usize, len: usize, (first, last): (usize, usize)) -> BufferId {
-        self.lives.push(Life { len, first, last });
+        self.lives.push(Lifetime { len, first, last });
         base + self.lives.len() - 1
     }
 
-    /// A chain whose first map is written in step `first`, and the other one not before `first +
-    /// 1`.
+    /// A chain whose first map is written in step `first`, and the second one in step `first + 1`
+    /// or later.
     fn body(&mut self, base: usize, grid: Grid, (first, last): (usize, usize)) -> Body {
         let across = grid.width.div_ceil(TILE);
         let tiles = across * grid.height.div_ceil(TILE);
@@ -266,9 +266,9 @@ impl Builder<'_> {
         let pixels = height * width * ESTIMATE;
         let end = 3 * count;
         // With the ensemble, all steps run again after the first estimate.
-        let made = if ensemble { at } else { at + 2 };
+        let written = if ensemble { at } else { at + 2 };
         let fused = fused(self.request, index);
-        let estimate = (!fused).then(|| self.buffer(base, pixels, (made, end)));
+        let estimate = (!fused).then(|| self.buffer(base, pixels, (written, end)));
         if fused {
             self.scratch = self.scratch.max(
                 4 * width * ESTIMATE
@@ -283,7 +283,7 @@ impl Builder<'_> {
         let pixel = input_channels(spec, index).len();
         let patch_columns = (2 * PATCH.1 + 1) as isize;
         let patch = (2 * PATCH.0 + 1) * (2 * PATCH.1 + 1) * pixel;
-        // Earlier blocks work at a lower resolution: a patch covers no more of their columns.
+        // Earlier blocks have a lower resolution, so a patch covers no more columns of theirs.
         let sources = (0..=count).map(|_| 2 * PATCH.1 + 8);
         self.scratch = self.scratch.max(patch.next_multiple_of(BLOCK) + scratch_len(sources, 0));
         BlockPlan {
@@ -310,8 +310,8 @@ impl Builder<'_> {
     }
 }
 
-/// Whether a block's estimate is blended as soon as it is computed, and never stored as a whole:
-/// that of the last block, if it works at the frame's size.
+/// Whether the estimate of a block is blended as soon as it is computed, and not stored: that of
+/// the last block, if it has the frame's resolution.
 fn fused(request: &Request, index: usize) -> bool {
     let last = index + 1 == request.spec.block_channels.len();
     let whole = request.scale.block_divisor(request.spec, index) == 1.0;
@@ -327,5 +327,5 @@ fn segments(grid: &Grid, taps: &[(isize, isize)]) -> Vec<isize> {
         .collect()
 }
 
-// The number of residual convolutions is even, so that the result is in the first map.
+// An even number of residual convolutions leaves the result in the first map.
 const _: () = assert!(RES_CONVS.is_multiple_of(2));

@@ -14,7 +14,7 @@ use crate::engine::{EngineSession, MemoryUse};
 use crate::profile::{KernelTime, SessionProfiler};
 use crate::{Error, Frame, FrameSize, FrameView, FrameViewMut, Optimization, PixelFormat, Result};
 
-/// Frames that may be submitted and not finished.
+/// The number of frames that can be pending.
 const DEPTH: usize = 2;
 
 /// A frame as the network reads it.
@@ -30,10 +30,11 @@ pub(crate) struct CpuSession {
     shared: Arc<Shared>,
     plan: Plan,
     team: Team,
-    /// `None` if it is allocated for every frame.
+    /// `None` if the arena is allocated for every frame.
     arena: Option<Floats>,
-    /// The earlier and the later frame, and how many were pushed.
+    /// The earlier and the later frame.
     images: [Image; 2],
+    /// How many frames were pushed, at most 2.
     frames: usize,
     /// The frames before conversion, if they are converted again for every interpolated frame.
     originals: Option<[Frame; 2]>,
@@ -50,11 +51,11 @@ impl CpuSession {
         let has = |one| shared.optimizations.has(one);
         let image = || Ok::<_, Error>(Image { floats: zeros(plan.frame_len())?, encoded: false });
         let blank = || Frame::black(size, PixelFormat::PlanarF32);
-        let (cached, kept) =
+        let (cached, preallocated) =
             (has(Optimization::CachedFrames), has(Optimization::PreallocatedBuffers));
         Ok(Self {
             team: Team::new(&shared.pool, plan.scratch)?,
-            arena: kept.then(|| zeros(plan.arena)).transpose()?,
+            arena: preallocated.then(|| zeros(plan.arena)).transpose()?,
             images: [image()?, image()?],
             frames: 0,
             originals: (!cached).then(|| Ok::<_, Error>([blank()?, blank()?])).transpose()?,
@@ -66,7 +67,7 @@ impl CpuSession {
         })
     }
 
-    /// The plan, and the buffers as the last frame left them, if they are kept.
+    /// The plan, and the content of the arena after the last frame, if there is an arena.
     #[cfg(test)]
     pub(super) fn plan_and_arena(&self) -> (&Plan, Option<&[f32]>) {
         (&self.plan, self.arena.as_ref().map(Floats::as_slice))
@@ -98,10 +99,10 @@ impl CpuSession {
         if self.frames < 2 {
             return Err(Error::NotReady(self.frames));
         }
-        let mut passing = None;
+        let mut temporary = None;
         let arena = match &mut self.arena {
             Some(arena) => arena,
-            None => passing.insert(zeros(self.plan.arena)?),
+            None => temporary.insert(zeros(self.plan.arena)?),
         };
         if let Some(originals) = &self.originals {
             for (frame, image) in originals.iter().zip(&mut self.images) {
@@ -201,6 +202,7 @@ impl EngineSession for CpuSession {
         let packed = self.shared.packed.floats();
         Some(MemoryUse { device_bytes: 4 * (floats + packed) as u64, pinned_host_bytes: 0 })
     }
+
     fn profiler(&mut self) -> Option<&mut dyn SessionProfiler> {
         Some(self)
     }
@@ -212,7 +214,7 @@ impl SessionProfiler for CpuSession {
         let mut out = Frame::black(size, PixelFormat::Rgb8)?;
         let mut times = Vec::with_capacity(runs);
         for _ in 0..runs {
-            // As in a stream, where the newer frame is new.
+            // In a stream, the features of the newer frame are not cached yet.
             self.images[1].encoded = false;
             let start = Instant::now();
             self.interpolate(timestep, &mut out.view_mut(), None)?;
@@ -226,7 +228,7 @@ impl SessionProfiler for CpuSession {
         let mut out = Frame::black(size, PixelFormat::Rgb8)?;
         let mut all: Vec<KernelTime> = Vec::new();
         for _ in 0..runs {
-            // As in a stream, where the newer frame is new.
+            // In a stream, the features of the newer frame are not cached yet.
             self.images[1].encoded = false;
             let clock = Clock::default();
             self.interpolate(0.5, &mut out.view_mut(), Some(&clock))?;

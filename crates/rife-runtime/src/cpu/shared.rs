@@ -1,4 +1,4 @@
-//! What the sessions of an engine share: packed weights, kernels and threads.
+//! The state that the sessions of an engine share: packed weights, kernels and threads.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::plan::Request;
 use crate::engine::Load;
 use crate::{Error, FrameSize, Optimization, Optimizations, Precision, Result};
 
-/// What the sessions of an engine share.
+/// The state that the sessions of an engine share.
 pub(crate) struct Shared {
     pub(crate) spec: &'static ModelSpec,
     scale: Scale,
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<ThreadPool>,
 }
 
-/// The default number of threads: one per processor that this process may use.
+/// The default number of threads: one per CPU that is available to this process.
 pub(super) fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -35,7 +35,7 @@ impl Shared {
     pub(super) fn load(load: &Load<'_>, weights: &[u8], level: Level) -> Result<Self> {
         let spec = load.version.spec();
         let bf16 = Bf16Kernels::of(level).filter(|_| load.precision == Precision::Bf16);
-        // BF16 is implemented by Winograd only.
+        // BF16 is implemented only with Winograd.
         let winograd = load.optimizations.has(Optimization::Winograd) || bf16.is_some();
         let optimizations = load.optimizations.with(Optimization::Winograd, winograd);
         let threads = load.threads.unwrap_or_else(default_threads);

@@ -9,7 +9,7 @@ use super::pack::zeros;
 use super::tensor::Floats;
 use crate::Result;
 
-/// Threads with scratch memory of their own.
+/// Threads, each with its own scratch memory.
 pub(crate) struct Team {
     pool: Arc<ThreadPool>,
     scratch: Vec<Mutex<Floats>>,
@@ -22,10 +22,10 @@ impl Team {
         Ok(Self { pool: Arc::clone(pool), scratch })
     }
 
-    /// Floats of scratch memory of all threads.
+    /// The number of floats of scratch memory of all threads.
     pub(crate) fn floats(&self) -> usize {
-        let held = |m: &Mutex<Floats>| m.lock().unwrap_or_else(PoisonError::into_inner).len();
-        self.scratch.iter().map(held).sum()
+        let len = |m: &Mutex<Floats>| m.lock().unwrap_or_else(PoisonError::into_inner).len();
+        self.scratch.iter().map(len).sum()
     }
 
     /// Runs `work` on the team.
@@ -34,11 +34,11 @@ impl Team {
     }
 
     /// Runs `task` for each number below `count`, with the scratch memory of the thread that runs
-    /// it. Called within [`Team::enter`].
+    /// it. Must be called within [`Team::enter`].
     pub(crate) fn each(&self, count: usize, task: impl Fn(usize, &mut Floats) + Sync) {
         (0..count).into_par_iter().with_max_len(1).for_each(|i| {
             let thread = rayon::current_thread_index().unwrap_or(0);
-            // A task never waits for another one on the same thread, so the lock is free.
+            // A task never waits for another one on the same thread, so the lock is uncontended.
             let own = self.scratch[thread].lock();
             task(i, &mut own.unwrap_or_else(PoisonError::into_inner));
         });
@@ -49,7 +49,7 @@ impl Team {
 #[derive(Clone, Copy)]
 pub(crate) struct SharedPtr<T>(*mut T);
 
-// SAFETY: it is an address; each access through it states its own invariant.
+// SAFETY: this is only an address; each access through it states its own invariant.
 unsafe impl<T> Send for SharedPtr<T> {}
 // SAFETY: as above.
 unsafe impl<T> Sync for SharedPtr<T> {}

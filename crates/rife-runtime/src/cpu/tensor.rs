@@ -94,7 +94,7 @@ impl Grid {
         self.rows() * self.row()
     }
 
-    /// Floats in all.
+    /// The total number of floats.
     pub(crate) fn len(&self) -> usize {
         self.blocks() * self.plane()
     }
@@ -107,7 +107,7 @@ impl Grid {
     /// Clears the margin of one block of channels.
     pub(crate) fn clear_margin(&self, plane: &mut [f32]) {
         let (row, width) = (self.row(), self.width * BLOCK);
-        assert_eq!(plane.len(), self.plane(), "a plane of another grid");
+        assert_eq!(plane.len(), self.plane(), "the plane has another size than the grid");
         for (y, line) in plane.chunks_exact_mut(row).enumerate() {
             if (1..=self.height).contains(&y) {
                 line[..BLOCK].fill(0.0);
@@ -127,15 +127,15 @@ pub(crate) struct Map {
     pub(crate) grid: Grid,
 }
 
-// SAFETY: a map is an address; each access through it states its own invariant.
+// SAFETY: a map is only an address; each access through it states its own invariant.
 unsafe impl Send for Map {}
 // SAFETY: as above.
 unsafe impl Sync for Map {}
 
 impl Map {
     /// # Safety
-    /// `start` points to [`Grid::len`] floats that live as long as the map is used, and are not
-    /// accessed otherwise meanwhile.
+    /// `start` points to [`Grid::len`] floats that are valid while the map is in use, and that are
+    /// accessed only through the map.
     pub(crate) unsafe fn new(start: *mut f32, grid: Grid) -> Self {
         Self { start, grid }
     }
@@ -148,8 +148,8 @@ impl Map {
     /// One block of channels with its margin.
     ///
     /// # Safety
-    /// Nothing else accesses that block meanwhile.
-    #[expect(clippy::mut_from_ref, reason = "the caller answers for that")]
+    /// No other thread accesses the block while the slice exists.
+    #[expect(clippy::mut_from_ref, reason = "the caller guarantees exclusive access")]
     pub(crate) unsafe fn plane(&self, block: usize) -> &mut [f32] {
         assert!(block < self.grid.blocks(), "a block outside the map");
         let plane = self.grid.plane();
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_margin_is_cleared_and_nothing_else() {
+    fn clear_margin_clears_only_the_margin() {
         let grid = Grid::new(32, (5, 6));
         let mut floats = Floats::zeros(grid.len()).unwrap();
         assert_eq!(floats.as_ptr() as usize % 64, 0);

@@ -1,4 +1,4 @@
-//! The kernels' parameters, as `kernels/prelude.cuh` declares them.
+//! The parameters of the kernels, mirrored in `kernels/prelude.cuh`.
 
 /// The output of one block, at its own resolution.
 #[repr(C)]
@@ -31,7 +31,8 @@ pub(crate) const MAX_ITEMS: usize = 32;
 /// The most blocks before the end of the network.
 pub(crate) const MAX_LEVELS: usize = 5;
 
-/// The parameters of the kernel `items`: the items to write where the other kernels read them.
+/// The parameters of the kernel `items`: the items to write to device memory, where other kernels
+/// read them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Items {
@@ -74,7 +75,7 @@ pub(crate) struct Args {
     pub(crate) plane: i64,
 }
 
-/// The parameters of the kernels `yuv_decode` and `yuv_encode`, as `kernels/yuv.cuh` declares them.
+/// The parameters of the kernels `yuv_decode` and `yuv_encode`, mirrored in `kernels/yuv.cuh`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Yuv {

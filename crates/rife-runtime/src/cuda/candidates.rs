@@ -5,7 +5,7 @@ use super::kernel::{ConvInput, DeconvEpilogue, Kernel, Terms};
 use super::tile::{Card, Extent, Tile};
 use super::variant::Variant;
 
-/// Every tile that a kernel can run with on a GPU, in the order of estimated cost.
+/// Every tile that a kernel can run with on a GPU, sorted by estimated cost.
 pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Vec<Tile> {
     let mut found: Vec<(f64, Tile)> = Vec::new();
     let mut consider = |tile: Tile| {
@@ -28,8 +28,8 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
                         for stages in [0, 2, 3, 4] {
                             for halos in [1, 2] {
                                 for blocks in [1, 2, 3, 4, 6] {
-                                    // Only a persistent block has a next tile to fetch, and an
-                                    // input that the kernel computes needs resident weights.
+                                    // Only a persistent block can prefetch its next tile. A kernel
+                                    // that computes its input needs resident weights.
                                     let computed = source != ConvInput::Tensor;
                                     if (halos == 2 && (stages > 0 || computed))
                                         || (computed && stages > 0)
@@ -65,7 +65,8 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
                     {
                         for (stages, halos) in [(0, 1), (0, 2), (1, 1)] {
                             for blocks in [1, 2, 3, 4, 6] {
-                                // Blending needs all phases of a pixel, and reuses the input's memory.
+                                // Blending needs all phases of a pixel, and reuses the input's
+                                // memory.
                                 let blended = matches!(epilogue, DeconvEpilogue::Blend { .. });
                                 if blended && (phases < 4 || halos == 2) {
                                     continue;
@@ -107,7 +108,7 @@ fn wgmma_tiles(kernel: &Kernel) -> impl Iterator<Item = Tile> + use<> {
     channels.flat_map(move |channels| {
         pixels.into_iter().flat_map(move |(rows, columns)| {
             (1..=4).flat_map(move |halos| {
-                // No more warpgroups than input buffers: see the kernel.
+                // At most as many warpgroups as input buffers, see the kernel.
                 let counts = (1..=halos.min(3)).flat_map(|n| [(n, 1), (n, 2)]);
                 counts.map(move |(warpgroups, blocks)| Tile {
                     rows,

@@ -1,4 +1,5 @@
-//! What the sessions of an engine share: the GPU, the weights on it, and compiled kernels.
+//! The state that the sessions of an engine share: the GPU, the weights on it, and compiled
+//! kernels.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use super::variant::Variant;
 use crate::engine::Load;
 use crate::{Error, FrameSize, Optimization, Optimizations, Precision, Result};
 
-/// What the sessions of an engine share.
+/// The state that the sessions of an engine share.
 pub(crate) struct Shared {
     pub(crate) gpu: Gpu,
     pub(crate) spec: &'static ModelSpec,
@@ -30,7 +31,7 @@ pub(crate) struct Shared {
     modules: Mutex<HashMap<(Kernel, Variant), Arc<Module>>>,
 }
 
-/// Locks a cache. A panic elsewhere does not invalidate what is in it.
+/// Locks a cache, ignoring poisoning: its entries are always valid.
 pub(super) fn lock<T>(cache: &Mutex<T>) -> MutexGuard<'_, T> {
     cache.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -43,7 +44,7 @@ impl Shared {
     /// Packs and uploads the weights.
     pub(super) fn load(gpu: Gpu, load: &Load<'_>, weights: &[u8]) -> Result<Self> {
         let spec = load.version.spec();
-        // The layers are the same at every size.
+        // The layers do not depend on the size.
         let plan = Plan::new(&Request {
             spec,
             size: FrameSize::new(64, 64),

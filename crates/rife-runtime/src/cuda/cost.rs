@@ -9,8 +9,8 @@ use super::variant::{Products, Variant};
 struct Fit {
     /// Cycles of a product on the tensor cores: one product, three of BF16, three of TF32.
     product: [f64; 3],
-    /// Cycles of a load from shared memory, and the share of the smaller one of products and loads
-    /// that the larger one does not hide.
+    /// Cycles of a load from shared memory; and the share of the shorter one of products and loads
+    /// that is not hidden by the longer one.
     reads: f64,
     overlap_loss: f64,
     /// Instructions per 16 bytes of input, and per two outputs.
@@ -19,19 +19,19 @@ struct Fit {
     /// Cycles per byte from global memory, and the factor for a byte of weights.
     memory: f64,
     streamed: f64,
-    /// Cycles from one step to the next, and the exponent with which warps that share an SM reduce
-    /// them.
+    /// Latency of a step in cycles, and the exponent with which concurrent warps of an SM reduce
+    /// it.
     latency: f64,
     hiding: f64,
-    /// The remaining share of the waits for input: with double buffering, and the exponent with
-    /// which blocks that share an SM reduce it. Then the fixed cycles of such a wait.
+    /// The share of waits for input that remains with double buffering; the exponent with which
+    /// concurrent blocks of an SM reduce waits; and the fixed cycles of a wait.
     doubled: f64,
-    together: f64,
+    concurrent: f64,
     wait: f64,
     /// Cycles of a wait for a slab of weights.
     slab: f64,
-    /// Time to compute an input and to blend, relative to the instructions; and the number of
-    /// warps on an SM that hides most of the waits for samples.
+    /// Time to compute an input and to blend, relative to the instruction count; and the number of
+    /// warps per SM that hides most of the latency of samples.
     input: f64,
     blending: f64,
     sampling: f64,
@@ -50,7 +50,7 @@ impl Fit {
         latency: 283.0,
         hiding: 1.35,
         doubled: 0.29,
-        together: 1.66,
+        concurrent: 1.66,
         wait: 450.0,
         slab: 295.0,
         input: 0.5,
@@ -69,7 +69,7 @@ impl Fit {
         latency: 177.0,
         hiding: 1.0,
         doubled: 0.12,
-        together: 2.5,
+        concurrent: 2.5,
         wait: 900.0,
         slab: 41.0,
         input: 1.0,
@@ -78,8 +78,8 @@ impl Fit {
     };
 }
 
-/// An estimate of a kernel's time in clock cycles; `None` if it cannot run. It only ranks tiles: the
-/// tuner times the first few.
+/// An estimate of a kernel's time in clock cycles; `None` if it cannot run. It only ranks tiles:
+/// the tuner times the first few.
 pub(super) fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Option<f64> {
     let (cin, tile, stride, terms) = match *kernel {
         Kernel::Conv { cin, tile, stride, terms, .. } => (cin, tile, stride, terms),
@@ -120,10 +120,10 @@ pub(super) fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> 
     };
     // F32 keeps a separate sum per slab.
     let products_in = v.products(kernel);
-    let apart = if products_in == Products::ThreeOfTf32 { 2 } else { 1 };
-    let accumulators = m_tiles * fragments * 4 * apart;
+    let sums = if products_in == Products::ThreeOfTf32 { 2 } else { 1 };
+    let accumulators = m_tiles * fragments * 4 * sums;
     let registers = match *kernel {
-        // The input is computed before the sums begin, and blending starts when they have ended.
+        // Computing the input and blending do not overlap with the sums, so they share registers.
         Kernel::Conv { source: ConvInput::Block { .. }, .. } => (accumulators + 56).max(72),
         Kernel::Deconv { epilogue: DeconvEpilogue::Blend { .. }, .. } => {
             (accumulators + 56).max(64)
@@ -143,8 +143,8 @@ pub(super) fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> 
     let blocks = (tiles * splits) as f64;
     let at_once = (card.sms * tile.blocks) as f64;
     let waves = (blocks / at_once).ceil();
-    // Blocks on the same SM hide each other's waits.
-    let together = tile.blocks.min((blocks / card.sms as f64).ceil() as usize) as f64;
+    // Blocks on the same SM hide each other's latency.
+    let concurrent = tile.blocks.min((blocks / card.sms as f64).ceil() as usize) as f64;
 
     let fit = if v.element() == 2 { &Fit::F16 } else { &Fit::F32 };
     let per_product = match products_in {
@@ -159,7 +159,7 @@ pub(super) fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> 
     let input_bytes = (halo_h * halo_w * terms.input * cin * v.element()) as f64;
     let weight_bytes = passes * (cin * tile.channels * v.element()) as f64;
     let streamed = if resident { 0.0 } else { weight_bytes };
-    // What a kernel computes besides the convolution, on the CUDA cores.
+    // Work on the CUDA cores, besides the convolution.
     let (fetched, computed) = match *kernel {
         Kernel::Conv { source: ConvInput::Block { levels, taps, .. }, .. } => {
             let samples = (halo_h * halo_w * taps) as f64;
@@ -177,28 +177,28 @@ pub(super) fn cost(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> 
     let outputs = (pixels * tile.channels) as f64;
     let instructions =
         (fetched / 16.0 * fit.fetch + streamed / 16.0) / 128.0 + outputs / 2.0 * fit.store / 128.0;
-    let latency = fit.latency * (warps * together).powf(-fit.hiding) * passes * steps;
-    let busy = together
+    let latency = fit.latency * (warps * concurrent).powf(-fit.hiding) * passes * steps;
+    let busy = concurrent
         * (products.max(reads)
             + fit.overlap_loss * products.min(reads)
             + instructions
             + fit.memory * (fetched + fit.streamed * streamed)
-            + computed * (1.0 + fit.sampling / (warps * together))
+            + computed * (1.0 + fit.sampling / (warps * concurrent))
             + latency);
-    let hidden = if tile.halos == 2 { fit.doubled } else { together.powf(-fit.together) };
+    let hidden = if tile.halos == 2 { fit.doubled } else { concurrent.powf(-fit.concurrent) };
     let waits = hidden * (fetched / 11.3 + fit.wait)
-        + if resident { 0.0 } else { passes * (cin / v.part(cin)) as f64 * fit.slab / together };
+        + if resident { 0.0 } else { passes * (cin / v.part(cin)) as f64 * fit.slab / concurrent };
     let start = 2100.0 + if resident { weight_bytes / 57.8 } else { 0.0 };
     Some(waves * (busy + waits) + start)
 }
 
-/// As [`cost`], for a tile with warpgroups: the tensor cores take 32 cycles for 64 pixels, 16 channels
-/// and 64 columns, or the time that shared memory needs to deliver both operands. Fitted to 270
-/// timings on an H100, within 7 %.
+/// Like [`cost`], for a tile with warpgroups: the tensor cores take 32 cycles for 64 pixels, 16
+/// channels and 64 columns, or the time that shared memory needs to deliver both operands. Fitted
+/// to 270 timings on an H100, within 7 %.
 fn wgmma_cost(kernel: &Kernel, extent: Extent, card: Card) -> Option<f64> {
     let Kernel::Conv { cin, tile, .. } = *kernel else { return None };
     let squares = tile.rows * tile.columns / 64;
-    // Sums, the residual that is added to them, and the other registers of a thread.
+    // Registers of a thread: the sums, the residual, and others.
     let registers = squares * tile.channels * 3 / 4 + 60;
     if registers > 240 || registers * kernel.threads() * tile.blocks > 65536 {
         return None;
@@ -206,7 +206,7 @@ fn wgmma_cost(kernel: &Kernel, extent: Extent, card: Card) -> Option<f64> {
     let tiles =
         extent.batch * extent.rows.div_ceil(tile.rows) * extent.columns.div_ceil(tile.columns);
     let blocks = (card.sms * tile.blocks / kernel.splits()).max(1);
-    // Tiles per SM: its blocks share the tensor cores.
+    // Tiles per SM, since its blocks share the tensor cores.
     let each = (tiles.div_ceil(blocks) * tile.blocks) as f64;
     let (halo_h, halo_w) = halo(tile, 1);
     let (columns, steps) = (tile.channels as f64, (9 * cin / 16) as f64);

@@ -23,7 +23,7 @@ pub(crate) fn describe(error: DriverError) -> String {
     format!("{} ({})", text(error.error_name()), text(error.error_string()))
 }
 
-/// The runtime's error for a failed driver call.
+/// Converts the error of a driver call.
 pub(crate) fn failed(op: &str, error: DriverError) -> Error {
     match error.0 {
         sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::OutOfMemory { needed: None },
@@ -34,7 +34,7 @@ pub(crate) fn failed(op: &str, error: DriverError) -> Error {
     }
 }
 
-/// Whether an error leaves the process's context unusable.
+/// Whether an error makes the CUDA context unusable.
 fn loses_context(code: sys::CUresult) -> bool {
     use sys::CUresult;
     matches!(
@@ -79,12 +79,12 @@ pub(crate) struct Gpu {
     /// Compute capability.
     pub(crate) capability: (u32, u32),
     pub(crate) card: Card,
-    /// The driver's version, as 13000 for 13.0.
+    /// The CUDA version of the driver: 13000 for 13.0.
     pub(crate) driver: i32,
 }
 
 impl Gpu {
-    /// Opens the GPU of an index. The driver's library must be present.
+    /// Opens the GPU with an index. The driver's library must be present.
     pub(crate) fn open(index: usize) -> std::result::Result<Self, DriverError> {
         use sys::CUdevice_attribute_enum as A;
         // The driver's device indices are 32-bit, and cudarc would truncate a larger one.
@@ -113,11 +113,11 @@ impl Gpu {
     /// Makes the context current on the calling thread. Required before every driver call.
     pub(crate) fn bind(&self) -> Result<()> {
         #[cfg(test)]
-        fault::due()?;
+        fault::check()?;
         self.context.bind_to_thread().during("cuCtxSetCurrent")
     }
 
-    /// As [`Gpu::bind`], where an error cannot be reported: before something is freed.
+    /// Like [`Gpu::bind`], for destructors, which cannot report an error.
     fn try_bind(&self) -> bool {
         self.context.bind_to_thread().is_ok()
     }
@@ -150,9 +150,9 @@ impl Gpu {
     pub(crate) fn memory(&self, bytes: usize) -> Result<Memory> {
         self.bind()?;
         let bytes = bytes.max(1);
-        // SAFETY: nothing reads the memory before it is written: the plan's steps write every
+        // SAFETY: nothing reads the memory before it is written: the steps of a plan write every
         // buffer before they read it, images are uploaded or converted before they are read, and
-        // everything else is filled when it is created.
+        // all other memory is filled when it is created.
         let raw = unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
             sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
                 Error::OutOfMemory { needed: Some(bytes as u64) }
@@ -182,7 +182,7 @@ impl Gpu {
         Ok(Module { gpu: self.clone(), raw })
     }
 
-    /// Pins memory of the caller's until the guard is dropped.
+    /// Pins host memory until the guard is dropped.
     ///
     /// # Safety
     /// The memory stays valid for as long as the guard lives.
@@ -195,7 +195,8 @@ impl Gpu {
     }
 }
 
-/// Injected failures, for tests: every driver call begins with [`Gpu::bind`].
+/// Injected failures for tests. They work for every driver call, since each one begins with
+/// [`Gpu::bind`].
 #[cfg(test)]
 pub(crate) mod fault {
     use std::cell::Cell;
@@ -219,7 +220,7 @@ pub(crate) mod fault {
         LEFT.take().is_none()
     }
 
-    pub(super) fn due() -> Result<()> {
+    pub(super) fn check() -> Result<()> {
         match LEFT.get() {
             None => Ok(()),
             Some(0) => {
@@ -239,7 +240,7 @@ mod tests {
     use super::sys::CUresult as E;
     use super::*;
 
-    /// They differ in the remedy: load the model again, or report the error.
+    /// The two kinds have different remedies: loading the model again, or reporting the error.
     #[test]
     fn errors_that_lose_the_context_are_distinguished() {
         for code in [

@@ -24,7 +24,7 @@ impl CudaEngine {
         Ok(Self { shared, plans })
     }
 
-    /// As [`CudaEngine::load`] with other weights: the bytes of a safetensors file.
+    /// Like [`CudaEngine::load`] with other weights: the bytes of a safetensors file.
     #[cfg(test)]
     pub(super) fn with_weights(gpu: Gpu, load: &Load<'_>, weights: &[u8]) -> Result<Self> {
         let shared = Arc::new(Shared::load(gpu, load, weights)?);
@@ -66,7 +66,7 @@ impl EngineImpl for CudaEngine {
     }
 
     unsafe fn pin(&self, ptr: std::ptr::NonNull<u8>, len: usize) -> Option<Box<dyn HostPin>> {
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the contract is the same as the caller's.
         let pinned = unsafe { self.shared.gpu.pin(ptr.as_ptr(), len) }?;
         Some(Box::new(pinned))
     }

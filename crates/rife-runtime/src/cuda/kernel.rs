@@ -1,4 +1,4 @@
-//! The kernels: what distinguishes one compiled kernel from another, and how each is launched.
+//! Descriptions of the kernels: the parameters they are compiled with, and their launch dimensions.
 
 use super::tile::Tile;
 use super::variant::{Products, Variant};
@@ -37,18 +37,18 @@ impl Terms {
     pub(crate) const ONE: Self = Self { input: 1, output: 1 };
 }
 
-/// What follows the sum of a convolution.
+/// The operation after the sum of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Epilogue {
     /// Bias, LeakyReLU.
     Leaky,
-    /// Bias, the convolution's own input added, LeakyReLU.
+    /// Bias, adding the input of the convolution, LeakyReLU.
     Residual,
     /// Bias.
     Bias,
 }
 
-/// What follows the sum of a transposed convolution.
+/// The operation after the sum of a transposed convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum DeconvEpilogue {
     /// Flow, mask and feature of a block.
@@ -82,16 +82,16 @@ pub(crate) enum Kernel {
     YuvEncode,
     /// A block's input as a tensor.
     Input { cin: usize, levels: usize, taps: usize, residuals: RoundingResiduals },
-    /// LeakyReLU of a tensor, with the residual added first if there is one; `terms` as in
-    /// [`Terms`], and no residual with two of them.
+    /// LeakyReLU of a tensor, after adding the residual if there is one. `terms` as in [`Terms`];
+    /// with two terms there is no residual.
     Pointwise { channels: usize, terms: usize },
     /// The interpolated frame, from every block's estimate.
     Blend { levels: usize },
     /// The mean of the ensemble's two estimates.
     Merge,
-    /// Writes the items.
+    /// Writes the items to device memory.
     Items,
-    /// Products alone, to measure the peak throughput.
+    /// Only products, to measure the peak throughput.
     Peak,
 }
 
@@ -150,7 +150,7 @@ impl Kernel {
         }
     }
 
-    /// Thread blocks that share the channels, or the phases, of a tile.
+    /// The number of thread blocks that the channels or phases of a tile are split over.
     pub(crate) fn splits(&self) -> usize {
         match self {
             Self::Conv { cout, tile, .. } => cout / tile.channels,
@@ -200,7 +200,8 @@ impl Variant {
         let stride = match kernel {
             Kernel::Deconv { .. } => None,
             Kernel::Conv { stride, .. } => Some(*stride),
-            // They multiply nothing, or, as `Peak`, stand for the bulk of the network.
+            // These kernels multiply nothing, except `Peak`, which measures the products of most of
+            // the network.
             _ => Some(1),
         };
         Products::of(self.precision, stride)

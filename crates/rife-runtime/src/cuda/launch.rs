@@ -1,4 +1,4 @@
-//! Turns a plan's steps into launches: addresses, shapes and compiled kernels.
+//! Converts the steps of a plan to launches: addresses, shapes and compiled kernels.
 
 use std::sync::Arc;
 
@@ -18,12 +18,13 @@ pub(crate) struct Compiled {
     pub(crate) network: Vec<Function>,
 }
 
-/// The device addresses that a plan's steps use.
+/// The device addresses that the steps of a plan use.
 #[derive(Clone, Debug)]
 pub(crate) struct Addresses {
     pub(crate) buffers: Vec<u64>,
-    /// The packed weights, and the offsets of each layer's weights and bias in them.
+    /// The packed weights.
     pub(crate) weights: u64,
+    /// The offsets of each layer's weights and bias in the packed weights.
     pub(crate) layers: Arc<Vec<(usize, usize)>>,
     pub(crate) items: u64,
 }
@@ -38,14 +39,14 @@ pub(crate) struct Launch {
 
 impl Launch {
     /// # Safety
-    /// Its addresses are valid until the launch has finished.
+    /// The addresses are valid until the launch has finished.
     pub(crate) unsafe fn queue(&self, stream: &Stream) -> Result<()> {
-        // SAFETY: `Args` is what every kernel of a step takes; the rest is the caller's.
+        // SAFETY: every kernel of a step takes `Args`; the caller guarantees the rest.
         unsafe { stream.launch(&self.function, self.grid, &self.args) }
     }
 }
 
-/// The launch of a step by a kernel that was compiled for it.
+/// The launch of a step with its compiled kernel.
 pub(crate) fn launch(
     plan: &Plan,
     size: FrameSize,
@@ -99,7 +100,7 @@ fn level_of(estimate: &Estimate, buffer: &impl Fn(Option<BufferId>) -> u64) -> L
     }
 }
 
-/// The grid of a step; also sets the tiles in `args`.
+/// The grid of a step. Also sets the tiles in `args`.
 fn grid(
     plan: &Plan,
     size: FrameSize,
@@ -119,7 +120,7 @@ fn grid(
             args.tiles = tiles as i32;
             let total = tiles * extent.batch;
             let splits = step.kernel.splits();
-            // As many persistent blocks as the GPU holds at once; else a block per tile.
+            // As many persistent blocks as fit on the GPU at once, else a block per tile.
             let at_once = (card.sms * occupancy.max(1) / splits).max(1);
             (if tile.is_persistent() { total.min(at_once) } else { total }, splits, 1)
         }

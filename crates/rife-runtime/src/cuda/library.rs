@@ -13,7 +13,8 @@ const NAMES: [&str; 2] =
 /// Checks that the driver's library can be loaded. Required before any call to cudarc, which panics
 /// without a driver.
 pub(crate) fn driver_present() -> Result<(), String> {
-    // A driver does not come or go while a program runs; the handle keeps it loaded.
+    // Check once: a driver is not installed or removed while a program runs. The handle keeps it
+    // loaded.
     static DRIVER: LazyLock<Result<Library, String>> = LazyLock::new(|| {
         let mut first = String::new();
         for name in NAMES {
@@ -36,7 +37,7 @@ pub(crate) fn card_present() -> bool {
     ["/dev/nvidiactl", "/dev/nvidia0"].iter().any(|device| Path::new(device).exists())
 }
 
-/// The loader's reason for not loading a library or symbol.
+/// The loader's message for a library or symbol that cannot be loaded.
 pub(crate) fn reason(error: &libloading::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asking_for_the_driver_does_not_panic() {
+    fn missing_driver_is_an_error_and_not_a_panic() {
         if let Err(reason) = driver_present() {
             assert!(reason.contains("driver"), "{reason}");
         }
@@ -54,7 +55,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-    fn the_driver_is_found_where_a_gpu_is() {
+    fn driver_is_found_on_a_machine_with_a_gpu() {
         assert_eq!(driver_present(), Ok(()));
     }
 }

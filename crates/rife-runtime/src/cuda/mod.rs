@@ -1,4 +1,4 @@
-//! The engine for NVIDIA GPUs. Nothing of CUDA is linked: the driver and the kernel compiler are
+//! The engine for NVIDIA GPUs. No CUDA library is linked: the driver and the kernel compiler are
 //! loaded at run time, so that the program starts without them.
 
 mod abi;
@@ -38,24 +38,25 @@ use driver::Gpu;
 /// and TF32.
 const MIN_CAPABILITY: (u32, u32) = (8, 0);
 
-/// The oldest driver version with every function that is called; a missing function would panic.
+/// The oldest CUDA version of the driver with every function that is called. cudarc panics on
+/// missing ones.
 const MIN_DRIVER: i32 = 12080;
 
-/// Checks that the GPU of an index can run the engine, and returns its name.
+/// Checks that the GPU with an index can run the engine, and returns its name.
 pub(crate) fn probe(index: usize) -> Probe {
     library::driver_present().map_err(|reason| without_driver(reason, library::card_present()))?;
     let gpu = open(index)?;
     if let Some(reason) = too_old(&gpu.name, gpu.capability, gpu.driver) {
         return Err(Unavailable::Broken(reason));
     }
-    // Kernels are compiled for this GPU, by a compiler that must support it.
+    // The compiler must support this GPU.
     nvrtc::Nvrtc::load()
         .and_then(|nvrtc| nvrtc.target(arch(gpu.capability)))
         .map_err(|error| Unavailable::Broken(error.to_string()))?;
     Ok(gpu.name)
 }
 
-/// The meaning of a missing driver library: a fault only if there is a GPU.
+/// Classifies a missing driver library: a fault only if there is a GPU.
 fn without_driver(reason: String, card: bool) -> Unavailable {
     if card { Unavailable::Broken(reason) } else { Unavailable::NoDevice(reason) }
 }
@@ -77,7 +78,7 @@ fn too_old(name: &str, capability: (u32, u32), driver: i32) -> Option<String> {
     })
 }
 
-/// A compute capability as the compiler's target.
+/// Converts a compute capability for the compiler.
 fn arch((major, minor): (u32, u32)) -> nvrtc::Arch {
     nvrtc::Arch { major: major as i32, minor: minor as i32 }
 }
@@ -93,7 +94,7 @@ fn open(index: usize) -> Result<Gpu, Unavailable> {
     })
 }
 
-/// Loads the engine on a GPU that was probed.
+/// Loads the engine on a GPU that has been probed.
 pub(crate) fn load(load: &Load<'_>) -> Result<Box<dyn EngineImpl>> {
     let device = Device::Cuda(load.index);
     library::driver_present().map_err(|reason| Error::NoDevice { device, reason })?;

@@ -59,25 +59,25 @@ fn deinterleave_registers(fragment: &mut [u8]) {
     }
 }
 
-/// Rounds the weights of one kernel with error diffusion, so that their errors cancel: in smooth
-/// parts of an image only the sum of the weights of an output matters, and it stays almost the
-/// same. Weights are rounded in the order of magnitude, and each takes over the error of those
+/// Rounds the weights of one kernel with error diffusion, so that their errors cancel. In smooth
+/// regions of an image only the sum of an output's weights matters, which this preserves almost
+/// exactly. Weights are rounded in order of magnitude, and each one absorbs the error of those
 /// before it.
 ///
-/// All weights of a 3x3 kernel contribute to one output; of a transposed 4x4 kernel, every second
+/// All weights of a 3x3 kernel contribute to one output. In a transposed 4x4 kernel, every second
 /// row and column does.
 pub(crate) fn round_with_error_diffusion(kernel: &mut [f32], precision: Precision) {
     let count = kernel.len();
     let mut round = |taps: &mut [usize]| {
         taps.sort_by(|a, b| kernel[*b].abs().total_cmp(&kernel[*a].abs()));
-        let mut left = 0.0;
+        let mut error = 0.0;
         for tap in taps {
-            let wanted = kernel[*tap] + left;
+            let exact = kernel[*tap] + error;
             let rounded = match precision {
-                Precision::F16 => half::f16::from_f32(wanted).to_f32(),
-                _ => round_to_tf32(wanted),
+                Precision::F16 => half::f16::from_f32(exact).to_f32(),
+                _ => round_to_tf32(exact),
             };
-            left = if rounded.is_finite() { wanted - rounded } else { 0.0 };
+            error = if rounded.is_finite() { exact - rounded } else { 0.0 };
             kernel[*tap] = rounded;
         }
     };
@@ -91,8 +91,8 @@ pub(crate) fn round_with_error_diffusion(kernel: &mut [f32], precision: Precisio
     }
 }
 
-/// To the nearest number with 10 bits of mantissa, ties away from zero, as the kernels round the
-/// other operand.
+/// Rounds to the nearest number with 10 bits of mantissa, ties away from zero, like the kernels
+/// round the other operand.
 fn round_to_tf32(v: f32) -> f32 {
     f32::from_bits(v.to_bits().wrapping_add(0x1000) & 0xffff_e000)
 }
@@ -174,8 +174,8 @@ impl Published {
     }
 }
 
-/// The published channel of each input channel of a kernel: `None` for padding, and the same one
-/// twice where the second is the rounding residual of the first.
+/// The published channel of each input channel of a kernel. `None` for padding. A channel with a
+/// rounding residual appears twice.
 ///
 /// The published order of a block's input is: RGB of both frames, features of both frames, the
 /// timestep, and after the first block the mask, the feature of the block before, the flow. The

@@ -1,4 +1,4 @@
-//! The peak throughput of a GPU, measured without a network.
+//! Measures the peak throughput of a GPU.
 
 use super::abi::Args;
 use super::context::Shared;
@@ -7,13 +7,13 @@ use super::variant::{Layout, Variant};
 use crate::profile::PeakThroughput;
 use crate::{Optimization, Result};
 
-/// Bytes copied to measure the memory: more than any cache holds.
+/// Bytes copied to measure memory: larger than any cache.
 const COPIED: usize = 512 << 20;
 /// Bytes copied to measure transfers between host and device: a few frames.
 const TRANSFERRED: usize = 64 << 20;
 
-/// Measures the tensor cores in the engine's precision, with the instructions that the kernels
-/// use; the memory; and transfers.
+/// Measures the tensor cores in the engine's precision (with the same instructions as the kernels),
+/// the memory, and transfers.
 pub(super) fn measure(shared: &Shared) -> Result<PeakThroughput> {
     const ROUNDS: i32 = 4000;
     const WARPS: usize = 8;

@@ -1,5 +1,5 @@
-//! The launches that take in a frame and interpolate one: kernels, shapes, and the place of every
-//! buffer. Plain arithmetic, the same on a machine without a GPU.
+//! The launches that encode a frame and interpolate one: kernels, shapes, and the offset of every
+//! buffer. Plain arithmetic that needs no GPU.
 
 mod build;
 
@@ -33,7 +33,7 @@ pub(crate) enum LayerKind {
 /// [`super::pack::input_channels`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ChannelOrder {
-    /// As published.
+    /// The published order.
     Published,
     /// RGB, then its rounding residuals.
     Image(RoundingResiduals),
@@ -105,26 +105,26 @@ pub(crate) struct Estimate {
 /// One launch.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    /// The name in reports, as `block2.res5`.
+    /// The name in reports, such as `block2.res5`.
     pub(crate) name: String,
     pub(crate) kernel: Kernel,
     pub(crate) layer: Option<usize>,
     pub(crate) src: Option<BufferId>,
     pub(crate) dst: Option<BufferId>,
     pub(crate) residual: Option<BufferId>,
-    /// Where it writes flow, mask and feature.
+    /// The estimate that the step writes.
     pub(crate) estimate: Option<Estimate>,
-    /// The outputs of the blocks before.
+    /// The estimates of the earlier blocks.
     pub(crate) levels: Vec<Estimate>,
     /// Rows and columns of the input and the output.
     pub(crate) input: (usize, usize),
     pub(crate) output: (usize, usize),
-    /// Items that the launch works on.
+    /// The number of items.
     pub(crate) batch: usize,
     pub(crate) divisor: f64,
-    /// Multiplications and additions of the layer as published; bytes of its tensors, of its
-    /// weights, and of the frames that it reads and writes.
+    /// Multiplications and additions of the published layer.
     pub(crate) flops: f64,
+    /// Bytes of the tensors, weights and frames that the step reads and writes.
     pub(crate) bytes: f64,
 }
 
@@ -208,19 +208,19 @@ impl Plan {
         build::build(request)
     }
 
-    /// Whether every index and grid is within the kernels' limits: indices are of 32 bits, and the
+    /// Whether every index and grid is within the limits: kernels use 32-bit indices, and the
     /// driver limits the rows of a grid.
     pub(crate) fn is_countable(&self) -> bool {
-        const MOST: usize = i32::MAX as usize;
-        const ROWS: usize = 65535;
+        const MAX_INDEX: usize = i32::MAX as usize;
+        const MAX_ROWS: usize = 65535;
         let pixels = self.padding.padded_height * self.padding.padded_width;
         let cells = |e: &Estimate| self.items * e.h * e.w;
-        pixels <= MOST
+        pixels <= MAX_INDEX
             && self.steps().all(|step| {
                 let rows = if step.kernel.tile().is_some() { 1 } else { step.output.0 };
-                rows <= ROWS
-                    && step.levels.iter().chain(&step.estimate).all(|e| cells(e) <= MOST)
-                    && self.items * step.output.0 * step.output.1 <= MOST
+                rows <= MAX_ROWS
+                    && step.levels.iter().chain(&step.estimate).all(|e| cells(e) <= MAX_INDEX)
+                    && self.items * step.output.0 * step.output.1 <= MAX_INDEX
             })
     }
 
@@ -251,7 +251,7 @@ impl Plan {
         self.encoder.iter().chain(&self.network)
     }
 
-    /// Replaces tiles, as the tuner found them.
+    /// Replaces the tiles for which `choose` returns another one.
     pub(crate) fn retile(&mut self, choose: impl Fn(&Step) -> Option<Tile>) {
         for step in self.encoder.iter_mut().chain(&mut self.network) {
             if let Some(tile) = choose(step) {

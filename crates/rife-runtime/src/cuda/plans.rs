@@ -24,7 +24,7 @@ impl Plans {
         Self { shared, tuner, compiled: Mutex::default() }
     }
 
-    /// The plan for a size, with its tiles chosen and its kernels loaded.
+    /// The plan for a size and a batch, with tuned tiles and loaded kernels.
     pub(super) fn compiled(&self, size: FrameSize, batch: usize) -> Result<Arc<Compiled>> {
         if let Some(found) = lock(&self.compiled).get(&(size, batch)) {
             return Ok(Arc::clone(found));
@@ -32,11 +32,11 @@ impl Plans {
         let shared = &self.shared;
         let mut plan = Plan::new(&shared.request(size, batch));
         if !plan.is_countable() {
-            // No GPU has that much memory either.
+            // Indices overflow only in plans that are too large for the memory of any GPU.
             return Err(Error::OutOfMemory { needed: Some(plan.arena as u64) });
         }
         if let Some(step) = plan.steps().find(|s| s.kernel.tile() == Some(Tile::UNCHOSEN)) {
-            let cause = format!("no tile of it fits the {}", shared.gpu.name).into();
+            let cause = format!("none of its tiles fits on the {}", shared.gpu.name).into();
             return Err(Error::Kernel { name: format!("cannot run {}", step.name), cause });
         }
         if shared.optimizations.has(Optimization::Autotune) {

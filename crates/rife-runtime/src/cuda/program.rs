@@ -1,4 +1,4 @@
-//! The launches of a plan over the memory of a session, as a CUDA graph where that is enabled.
+//! The launches of a plan on the memory of a session, as CUDA graphs if enabled.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::launch::{Addresses, Compiled, Launch, launch};
 use super::plan::Step;
 use crate::{Optimization, Result};
 
-/// A part of a plan that runs at once.
+/// A part of a plan that runs as a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Encoder,
@@ -19,12 +19,12 @@ pub(super) enum Part {
 /// The launches of one part.
 #[derive(Default)]
 struct Launches {
-    /// Empty without an arena: the addresses are not known before a run then.
+    /// Empty without an arena, since the addresses are then known only at run time.
     launches: Vec<Launch>,
     graph: Option<Graph>,
 }
 
-/// A plan's launches over the memory of a session.
+/// The launches of a plan on the memory of a session.
 pub(super) struct Program {
     pub(super) compiled: Arc<Compiled>,
     encoder: Launches,
@@ -66,7 +66,7 @@ impl Program {
         Ok(program)
     }
 
-    /// Every launch, the encoder's first; none without an arena.
+    /// Every launch: those of the encoder, then those of the network. Empty without an arena.
     pub(super) fn all(&self) -> impl Iterator<Item = &Launch> {
         self.encoder.launches.iter().chain(&self.network.launches)
     }
@@ -82,7 +82,7 @@ impl Program {
 
     fn launches(&self, shared: &Shared, part: Part, at: &Addresses) -> Vec<Launch> {
         let mut at = at.clone();
-        // The encoder's item comes first, then the network's.
+        // The item of the encoder precedes those of the network.
         if part == Part::Network {
             at.items += size_of::<Item>() as u64;
         }
@@ -110,7 +110,7 @@ impl Program {
         match graph {
             Some(graph) => stream.replay(graph),
             None if !launches.is_empty() => {
-                // SAFETY: the addresses are the session's own memory.
+                // SAFETY: the addresses are memory of the session.
                 launches.iter().try_for_each(|l| unsafe { l.queue(stream) })
             }
             None => self.run_without_arena(part, shared, items, stream),
@@ -138,13 +138,13 @@ impl Program {
             // SAFETY: the buffers are freed below, after the launches in stream order.
             launches.iter().try_for_each(|l| unsafe { l.queue(stream) })
         };
-        let mut done = work();
+        let mut result = work();
         for at in buffers.into_iter().filter(|at| *at != 0) {
             // SAFETY: allocated above; nothing queued after this uses it.
             let freed = unsafe { stream.free(at) };
-            done = done.and(freed);
+            result = result.and(freed);
         }
-        done
+        result
     }
 }
 

@@ -1,9 +1,9 @@
-//! Frames as the bytes that are copied to and from the GPU: packed rows.
+//! Frames as packed bytes, as copied to and from the GPU.
 
 use super::source::Shared as _;
 use crate::{FrameSize, FrameView, FrameViewMut, PixelFormat, Stride};
 
-/// The format in which the network writes a frame; YUV is converted from it.
+/// The format in which the network writes a frame. YUV is converted from planar F32 afterwards.
 pub(crate) fn network_format(format: PixelFormat) -> PixelFormat {
     match format {
         PixelFormat::Yuv(_) => PixelFormat::PlanarF32,
@@ -11,7 +11,7 @@ pub(crate) fn network_format(format: PixelFormat) -> PixelFormat {
     }
 }
 
-/// The number of a format in the network's kernels, see [`network_format`].
+/// The code of a format in the kernels, see [`network_format`].
 pub(crate) fn format_code(format: PixelFormat) -> i32 {
     network_format(format).code()
 }
@@ -58,7 +58,7 @@ pub(crate) fn packed<'a>(view: &'a FrameView<'_>) -> Option<&'a [u8]> {
     is_packed(view.size(), view.format(), view.stride()).then(|| bytes.get(..whole)).flatten()
 }
 
-/// As [`packed`], mutable.
+/// Like [`packed`], mutable.
 pub(crate) fn packed_mut<'a>(view: &'a mut FrameViewMut<'_>) -> Option<&'a mut [u8]> {
     let whole = frame_bytes(view.size(), view.format());
     let packed = is_packed(view.size(), view.format(), view.stride());

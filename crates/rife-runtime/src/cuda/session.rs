@@ -1,14 +1,17 @@
-//! A stream of frames on the GPU. Uploads, the network and downloads run on streams of their own,
-//! ordered by events. A frame is uploaded and encoded once and serves both of its pairs, and an
-//! interpolated frame is downloaded while the next one is computed.
+//! A stream of frames on the GPU. Uploads, the network and downloads run on separate CUDA streams,
+//! ordered by events. A frame is uploaded and encoded once for both of its pairs. An interpolated
+//! frame is downloaded while the next one is computed.
+
+mod profile;
+mod upload;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::abi::{Args, Item, Items, MAX_ITEMS};
+use super::abi::{Item, Items, MAX_ITEMS};
 use super::context::Shared;
 use super::driver::{Function, Memory, Stream};
-use super::kernel::{Kernel, PLAIN_THREADS};
+use super::kernel::Kernel;
 use super::launch::Compiled;
 use super::plans::Plans;
 use super::program::{Part, Program};
@@ -16,13 +19,13 @@ use super::samples::{format_code, frame_bytes, network_format, pitch_and_plane, 
 use super::transfer::{DownloadSlot, Upload, UploadSlot, reserve};
 use super::yuv::Converters;
 use crate::engine::{EngineSession, MemoryUse, Pair};
-use crate::profile::{KernelTime, SessionProfiler};
+use crate::profile::SessionProfiler;
 use crate::{Error, FrameSize, FrameView, FrameViewMut, Optimization, PixelFormat, Result};
 
-/// Frames that may be submitted and not finished.
+/// The number of frames that can be pending.
 const DEPTH: usize = 2;
 
-/// The packed samples of a frame, kept where nothing is kept on the device.
+/// The packed samples of a frame, for a session without [`Optimization::CachedFrames`].
 type HostFrame = (PixelFormat, Vec<u8>);
 
 /// A frame to interpolate.
@@ -34,14 +37,14 @@ struct Target {
     timestep: f32,
 }
 
-/// Which program runs.
+/// The program to run: for one frame or for a whole batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Batching {
     Single,
     Batch,
 }
 
-// Fields are dropped in this order: graphs and queued work before the memory that they use.
+// Fields are dropped in order: graphs and queued work must be dropped before their memory.
 pub(crate) struct CudaSession {
     compute: Arc<Stream>,
     upload: Arc<Stream>,
@@ -51,7 +54,7 @@ pub(crate) struct CudaSession {
     convert_frame: Function,
     write_items: Function,
     yuv: Converters,
-    /// Planar F32 frames that are converted to YUV.
+    /// Planar F32 output of the network, before it is converted to YUV.
     planes: Option<Memory>,
     uploads: [UploadSlot; 2],
     next_upload: usize,
@@ -59,14 +62,15 @@ pub(crate) struct CudaSession {
     next_download: usize,
     /// The download slot of each submitted frame.
     pending: VecDeque<usize>,
-    /// The earlier and the later frame, and one that the next frame is written to, so that a
-    /// failed push leaves the pair intact. A batch of pairs uses these and more.
+    /// The earlier frame, the later frame, and a spare one that receives the next frame, so that a
+    /// failed push leaves the pair intact. A batch of pairs uses all of them, and adds more.
     images: Vec<Memory>,
     earlier: usize,
     later: usize,
     spare: usize,
-    kept: [Option<HostFrame>; 3],
-    /// The encoder's item, then the network's.
+    /// The samples of each image, without [`Optimization::CachedFrames`].
+    originals: [Option<HostFrame>; 3],
+    /// The item of the encoder, then those of the network.
     items: Memory,
     arena: Option<Memory>,
     size: FrameSize,
@@ -83,7 +87,7 @@ impl CudaSession {
             1 => None,
             n => Some(plans.compiled(size, n)?),
         };
-        let bytes = batch.iter().fold(single.plan.arena, |most, c| most.max(c.plan.arena));
+        let bytes = batch.iter().fold(single.plan.arena, |max, c| max.max(c.plan.arena));
         if let Some(largest) = single.plan.buffers.iter().max_by_key(|b| b.bytes) {
             tracing::debug!("{size}: arena of {bytes} bytes, largest buffer {}", largest.name);
         }
@@ -96,14 +100,14 @@ impl CudaSession {
         let convert_frame = shared.function(Kernel::Frame, "frame", &variant)?;
         let write_items = shared.function(Kernel::Items, "items", &variant)?;
         let compute = Arc::new(gpu.stream()?);
-        let side = || {
+        let side_stream = || {
             if has(Optimization::Streams) {
                 gpu.stream().map(Arc::new)
             } else {
                 Ok(Arc::clone(&compute))
             }
         };
-        let (upload, download) = (side()?, side()?);
+        let (upload, download) = (side_stream()?, side_stream()?);
         let program = |compiled: Arc<Compiled>| {
             Program::new(&shared, compiled, arena.as_ref(), &items, &compute)
         };
@@ -119,7 +123,7 @@ impl CudaSession {
             earlier: 0,
             later: 1,
             spare: 2,
-            kept: [None, None, None],
+            originals: [None, None, None],
             convert_frame,
             write_items,
             yuv: Converters::default(),
@@ -134,7 +138,8 @@ impl CudaSession {
         })
     }
 
-    /// The plan of single frames, and the buffers as the last frame left them, where they are kept.
+    /// The plan for single frames, and the content of the arena after the last frame, if there is
+    /// an arena.
     #[cfg(test)]
     pub(super) fn plan_and_arena(&self) -> (&super::plan::Plan, Result<Option<Vec<u8>>>) {
         let read = |arena: &Memory| {
@@ -148,53 +153,6 @@ impl CudaSession {
 
     fn has(&self, one: Optimization) -> bool {
         self.shared.optimizations.has(one)
-    }
-
-    /// Uploads a frame and converts it to the image `to`.
-    fn upload_frame(&mut self, format: PixelFormat, source: Upload<'_>, to: usize) -> Result<()> {
-        let bytes = frame_bytes(self.size, format);
-        let pinned = self.has(Optimization::PinnedMemory);
-        let slot = &mut self.uploads[self.next_upload];
-        self.next_upload = 1 - self.next_upload;
-        let streams = [&*self.upload, &*self.compute];
-        let src = slot.upload(&self.shared.gpu, streams, source, bytes, pinned)?;
-        let dst = self.images[to].address();
-        let plan = &self.single.compiled.plan;
-        if let PixelFormat::Yuv(yuv) = format {
-            let frame = (self.size, yuv);
-            // SAFETY: both are the session's own memory, of this plan and a frame of this format.
-            unsafe { self.yuv.decode(&self.shared, &self.compute, plan, frame, (src, dst)) }?;
-            return slot.release(&self.compute);
-        }
-        let (full_h, full_w) = (plan.padding.padded_height, plan.padding.padded_width);
-        let (pitch, plane) = pitch_and_plane(self.size, format);
-        let args = Args {
-            src,
-            dst,
-            full_h: full_h as i32,
-            full_w: full_w as i32,
-            frame_h: self.size.height as i32,
-            frame_w: self.size.width as i32,
-            source: format_code(format),
-            pitch,
-            plane,
-            ..Args::default()
-        };
-        let grid = (full_w.div_ceil(PLAIN_THREADS) as u32, full_h as u32, 1);
-        // SAFETY: `frame` takes `Args`; the addresses are the session's own memory.
-        unsafe { self.compute.launch(&self.convert_frame, grid, &args) }?;
-        slot.release(&self.compute)
-    }
-
-    /// Computes the encoder features of an image, if the model has an encoder.
-    fn encode(&mut self, image: usize) -> Result<()> {
-        // Not the launches: without an arena there are none before they run.
-        if self.single.compiled.plan.encoder.is_empty() {
-            return Ok(());
-        }
-        let item = Item { image0: self.images[image].address(), ..Item::default() };
-        self.write_items(self.items.address(), &[item])?;
-        self.single.run(Part::Encoder, &self.shared, &self.items, &self.compute)
     }
 
     fn write_items(&self, to: u64, items: &[Item]) -> Result<()> {
@@ -221,7 +179,7 @@ impl CudaSession {
         let room = program.compiled.plan.items / item_step;
         let samples = self.downloads[slot].reserve(gpu, bytes * room)?;
         let written = network_format(format);
-        // The frames that the network writes: the result, or planes that are converted to YUV.
+        // The network writes the result, or planes that are then converted to YUV.
         let (to, frame_step) = if written == format {
             (samples, bytes)
         } else {
@@ -230,7 +188,7 @@ impl CudaSession {
         };
         let (pitch, plane) = pitch_and_plane(self.size, written);
         let mut items = Vec::with_capacity(MAX_ITEMS);
-        // A run always computes a whole batch: the last frame repeats where there are fewer.
+        // A run always computes a whole batch. If there are fewer frames, the last one repeats.
         let last = targets.last().into_iter().cycle();
         for (i, target) in targets.iter().chain(last).take(room).enumerate() {
             let t = target.timestep;
@@ -255,33 +213,15 @@ impl CudaSession {
         if let PixelFormat::Yuv(yuv) = format {
             let out = (to, samples, targets.len().min(room));
             let (variant, frame) = (&self.single.compiled.plan.variant, (self.size, yuv));
-            // SAFETY: both are the session's own memory, with room for a whole batch.
+            // SAFETY: both addresses are memory of this session, with room for a whole batch.
             unsafe { self.yuv.encode(&self.shared, &self.compute, variant, frame, out) }?;
         }
         self.downloads[slot].commit(&self.compute)
     }
 
-    /// The pair of the last two frames pushed.
+    /// A frame between the last two frames pushed.
     fn target(&self, timestep: f32) -> Target {
         Target { earlier: self.earlier, later: self.later, timestep }
-    }
-
-    /// Uploads and encodes again what a disabled optimization does not keep.
-    fn refresh(&mut self) -> Result<()> {
-        if !self.has(Optimization::CachedFrames) {
-            for image in [self.earlier, self.later] {
-                if let Some((format, samples)) = self.kept[image].take() {
-                    let done = self.upload_frame(format, Upload::Packed(&samples), image);
-                    self.kept[image] = Some((format, samples));
-                    done?;
-                }
-            }
-        }
-        if !(self.has(Optimization::CachedFrames) && self.has(Optimization::CachedFeatures)) {
-            self.encode(self.earlier)?;
-            self.encode(self.later)?;
-        }
-        Ok(())
     }
 
     /// Downloads frame `index` of a slot.
@@ -291,16 +231,21 @@ impl CudaSession {
     }
 
     /// Interpolates frames in batches, and downloads them.
-    fn in_batches(&mut self, targets: &[Target], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
+    fn interpolate_in_batches(
+        &mut self,
+        targets: &[Target],
+        outs: &mut [FrameViewMut<'_>],
+    ) -> Result<()> {
         let room = self.shared.batch;
         for (targets, outs) in targets.chunks(room).zip(outs.chunks_mut(room)) {
-            // Frames of different formats do not share a batch.
+            // All frames of a batch must have the same format.
             let format = outs.first().map(|o| o.format());
-            let alike = outs.iter().all(|o| Some(o.format()) == format);
+            let same_format = outs.iter().all(|o| Some(o.format()) == format);
             let slot = self.next_download;
             match format {
-                // A batch that is not full takes as long as a full one.
-                Some(format) if alike && room > 1 && 2 * targets.len() > room => {
+                // A partial batch takes as long as a full one, so use it only if it is more than
+                // half full.
+                Some(format) if same_format && room > 1 && 2 * targets.len() > room => {
                     self.interpolate(Batching::Batch, slot, format, targets)?;
                     for (i, out) in outs.iter_mut().enumerate() {
                         self.fetch(slot, i, out)?;
@@ -329,17 +274,17 @@ impl EngineSession for CudaSession {
         } else {
             let mut samples = vec![0; frame_bytes(self.size, frame.format())];
             write_packed(frame, &mut samples);
-            self.kept[to] = Some((frame.format(), samples));
+            self.originals[to] = Some((frame.format(), samples));
         }
         (self.earlier, self.later, self.spare) = (self.later, to, self.earlier);
         Ok(())
     }
 
     fn reset(&mut self) {
-        // Submitted frames are computed and dropped, so that their slots are free again.
+        // Wait for submitted frames before dropping them, so that their slots can be reused.
         let _ = self.compute.synchronize();
         self.pending.clear();
-        self.kept = [None, None, None];
+        self.originals = [None, None, None];
     }
 
     fn depth(&self) -> usize {
@@ -351,7 +296,7 @@ impl EngineSession for CudaSession {
         let slot = self.next_download;
         let target = self.target(timestep);
         self.interpolate(Batching::Single, slot, format, &[target])?;
-        // Only after success: otherwise the next frame would overwrite one that is pending.
+        // Advance only after success: otherwise the next frame would overwrite a pending one.
         self.next_download = (self.next_download + 1) % DEPTH;
         self.pending.push_back(slot);
         Ok(())
@@ -367,7 +312,7 @@ impl EngineSession for CudaSession {
     fn at_many_into(&mut self, timesteps: &[f32], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
         let targets: Vec<_> = timesteps.iter().map(|t| self.target(*t)).collect();
         self.refresh()?;
-        self.in_batches(&targets, outs)
+        self.interpolate_in_batches(&targets, outs)
     }
 
     fn pairs_into(&mut self, pairs: &[Pair<'_>], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
@@ -390,7 +335,7 @@ impl EngineSession for CudaSession {
                 }
                 targets.push(Target { earlier, later, timestep: pair.timestep });
             }
-            self.in_batches(&targets, outs)?;
+            self.interpolate_in_batches(&targets, outs)?;
         }
         Ok(())
     }
@@ -408,59 +353,5 @@ impl EngineSession for CudaSession {
 
     fn profiler(&mut self) -> Option<&mut dyn SessionProfiler> {
         Some(self)
-    }
-}
-
-impl SessionProfiler for CudaSession {
-    fn time_on_device(&mut self, timestep: f32, runs: usize) -> Result<Vec<f32>> {
-        let gpu = self.shared.gpu.clone();
-        let mut marks = vec![gpu.event(true)?];
-        // The first run allocates the download slot.
-        self.refresh()?;
-        let target = self.target(timestep);
-        self.interpolate(Batching::Single, 0, PixelFormat::Rgb8, &[target])?;
-        marks[0].record(&self.compute)?;
-        for _ in 0..runs {
-            if self.has(Optimization::CachedFrames) && self.has(Optimization::CachedFeatures) {
-                self.encode(self.later)?;
-            } else {
-                self.refresh()?;
-            }
-            self.interpolate(Batching::Single, 0, PixelFormat::Rgb8, &[target])?;
-            let mark = gpu.event(true)?;
-            mark.record(&self.compute)?;
-            marks.push(mark);
-        }
-        self.compute.synchronize()?;
-        marks.windows(2).map(|m| m[0].until(&m[1])).collect()
-    }
-
-    fn kernel_times(&mut self, runs: usize) -> Result<Vec<KernelTime>> {
-        if self.arena.is_none() {
-            return Ok(Vec::new());
-        }
-        let gpu = self.shared.gpu.clone();
-        // A whole frame first, so that every kernel finds its input.
-        self.refresh()?;
-        let target = self.target(0.5);
-        self.interpolate(Batching::Single, 0, PixelFormat::Rgb8, &[target])?;
-        let mut times = Vec::new();
-        for (step, launch) in self.single.compiled.plan.steps().zip(self.single.all()) {
-            let (start, end) = (gpu.event(true)?, gpu.event(true)?);
-            start.record(&self.compute)?;
-            for _ in 0..runs {
-                // SAFETY: the addresses are the session's own memory.
-                unsafe { launch.queue(&self.compute) }?;
-            }
-            end.record(&self.compute)?;
-            times.push(KernelTime {
-                name: step.name.clone(),
-                kernel: step.kernel.describe(),
-                milliseconds: start.until(&end)? / runs.max(1) as f32,
-                flops: step.flops,
-                bytes: step.bytes,
-            });
-        }
-        Ok(times)
     }
 }

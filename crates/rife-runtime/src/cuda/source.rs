@@ -1,7 +1,7 @@
-//! The CUDA source of each kernel, and the macros that it is compiled with.
+//! The CUDA source of each kernel, and its macros.
 //!
-//! Constants that Rust and CUDA share are defined in Rust only: every source begins with the
-//! macros that [`constants`] writes.
+//! Constants that Rust and CUDA share are defined only in Rust: every source begins with the macros
+//! of [`constants`].
 
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
@@ -14,8 +14,8 @@ use super::variant::{Layout, Products, Variant};
 use crate::PixelFormat;
 use crate::frame::yuv::axis::AxisSiting;
 
-/// An enumeration that kernels know too. Its values are macros in the kernels' source, named
-/// `{MACRO}_{NAME}`.
+/// An enumeration that Rust and CUDA share. Its values are macros in the source of the kernels,
+/// named `{MACRO}_{NAME}`.
 pub(super) trait Shared: Sized {
     const MACRO: &'static str;
     const NAMES: &'static [&'static str];
@@ -23,7 +23,7 @@ pub(super) trait Shared: Sized {
     /// The name of this value, one of [`Shared::NAMES`].
     fn name(&self) -> &'static str;
 
-    /// The number of this value: its place among [`Shared::NAMES`].
+    /// The number of this value: its index in [`Shared::NAMES`].
     fn code(&self) -> i32 {
         Self::NAMES.iter().position(|name| *name == self.name()).map_or(-1, |at| at as i32)
     }
@@ -79,7 +79,7 @@ shared! {
 
 /// Appends a macro to a source.
 fn define(text: &mut String, name: &str, value: impl std::fmt::Display) {
-    // Writing to a string cannot fail.
+    // Writing to a `String` cannot fail.
     let _ = writeln!(text, "#define {name} {value}");
 }
 
@@ -135,7 +135,7 @@ impl Defines {
         self.numbers([("IN_TERMS", t.input), ("OUT_TERMS", t.output)]);
     }
 
-    /// A block's input: how many blocks come before, and how many pixels each sample takes.
+    /// The macros of a block's input: the number of earlier blocks, and of pixels per sample.
     fn block_input(&mut self, levels: usize, taps: usize, residuals: RoundingResiduals) {
         self.numbers([("LEVELS", levels), ("TAPS", taps)]);
         self.shared(&residuals);
@@ -162,7 +162,7 @@ impl Kernel {
         Unit { name: name.into(), source: Arc::from(source.concat()), defines: defines.0 }
     }
 
-    /// The name of the kernel's file, and the parts of its source; adds its own macros.
+    /// The name of the kernel's file, and the parts of its source. Adds the macros of the kernel.
     fn text(&self, v: &Variant, defines: &mut Defines) -> (&'static str, Vec<&'static str>) {
         match *self {
             Self::Conv { cin, cout, stride, source, epilogue, terms, tile } => {
@@ -233,7 +233,7 @@ impl Kernel {
 mod tests {
     use super::*;
 
-    /// A misspelt macro would be 0 in an `#if`, and so be the first value.
+    /// In an `#if`, an undefined macro is 0, which is the first value of an enumeration.
     #[test]
     fn every_shared_macro_in_the_sources_is_defined() {
         let sources = [

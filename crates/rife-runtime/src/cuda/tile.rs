@@ -1,37 +1,37 @@
-//! How a convolution is divided into thread blocks, and the limits of a GPU that a tile respects.
+//! How a convolution is divided into thread blocks, and the limits that a GPU sets.
 
 use serde::{Deserialize, Serialize};
 
-/// The part of a convolution that one thread block computes, and how. No choice changes the
-/// result: the order of every sum is the same.
+/// The part of a convolution that one thread block computes, and how. Tiles do not change the
+/// result, since the order of every sum is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Tile {
     /// Rows of output pixels.
     pub(crate) rows: usize,
     /// Columns of output pixels: a multiple of 8.
     pub(crate) columns: usize,
-    /// Output channels of a thread block; for a transposed convolution, columns of all the phases
-    /// that it computes.
+    /// Output channels of a thread block. For a transposed convolution, the columns of all phases
+    /// of a block.
     pub(crate) channels: usize,
     /// Warps across pixels.
     pub(crate) warps_m: usize,
-    /// Warps across channels; for a transposed convolution, across phases.
+    /// Warps across channels, or for a transposed convolution across phases.
     pub(crate) warps_n: usize,
-    /// Slabs of weights in flight (1 for a transposed convolution); 0 if all weights stay in
-    /// shared memory and the block is persistent.
+    /// Slabs of weights in flight (1 for a transposed convolution). 0 for a persistent block, which
+    /// keeps all weights in shared memory.
     pub(crate) stages: usize,
-    /// Input buffers in shared memory: with 2, the next tile's input is fetched while this tile
-    /// is computed.
+    /// Input buffers in shared memory. With 2, the input of the next tile is fetched while this
+    /// tile is computed.
     pub(crate) halos: usize,
-    /// Thread blocks that an SM should hold at once.
+    /// Thread blocks that should fit on an SM at once.
     pub(crate) blocks: usize,
-    /// Consumer warpgroups that multiply with `wgmma`, a tile each, next to one producer
-    /// warpgroup; `warps_m` and `warps_n` are those of one warpgroup then. 0 for `mma.sync`.
+    /// Consumer warpgroups that multiply with `wgmma`, one tile each, in addition to one producer
+    /// warpgroup. `warps_m` and `warps_n` are then those of one warpgroup. 0 for `mma.sync`.
     pub(crate) warpgroups: usize,
 }
 
 impl Tile {
-    /// All zeros: stands for any tile where only the rest of a kernel is compared.
+    /// All zeros, to compare kernels regardless of their tiles.
     pub(crate) const BLANK: Self = Self {
         rows: 0,
         columns: 0,
@@ -75,7 +75,7 @@ impl std::fmt::Display for Tile {
     }
 }
 
-/// The properties of a GPU that tiles are chosen by.
+/// The properties of a GPU that determine the choice of tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Card {
     /// Streaming multiprocessors.
@@ -84,7 +84,7 @@ pub(crate) struct Card {
     pub(crate) shared_per_block: usize,
     /// Shared memory of an SM, in bytes.
     pub(crate) shared_per_sm: usize,
-    /// Whether it has Hopper's `wgmma`.
+    /// Whether the GPU supports `wgmma` (Hopper).
     pub(crate) wgmma: bool,
 }
 

@@ -1,16 +1,16 @@
-//! Copies of frames between host and device, through pinned staging memory where that is faster.
+//! Copies frames between host and device, through pinned staging memory where that is faster.
 
 use super::driver::{Event, Gpu, HostMemory, Memory, Stream};
 use super::samples::{frame_bytes, packed, packed_mut, read_packed, write_packed};
 use crate::{Error, FrameView, FrameViewMut, Result};
 
-/// The memory of a frame on its way to the device.
+/// The memory of a frame that is being uploaded.
 pub(super) struct UploadSlot {
     device: Option<Memory>,
     host: Option<HostMemory>,
-    /// Recorded after the upload: the host memory can be written again.
+    /// Recorded after the upload, when the host memory can be reused.
     uploaded: Event,
-    /// Recorded when the frame has been converted: the device memory can be written again.
+    /// Recorded after the conversion, when the device memory can be reused.
     consumed: Event,
 }
 
@@ -38,13 +38,13 @@ impl UploadSlot {
     ) -> Result<u64> {
         let device = match self.device.take() {
             Some(device) if device.bytes() >= bytes => device,
-            // Freeing the old memory waits for whatever still reads it.
+            // Freeing the old memory waits for work that still reads it.
             _ => gpu.memory(bytes)?,
         };
         let device = self.device.insert(device);
         upload.wait(&self.consumed)?;
-        let mut gathered = Vec::new();
-        // Either samples that are uploaded in place, or a frame that goes through staging memory.
+        let mut repacked = Vec::new();
+        // `Ok`: samples to upload in place. `Err`: a frame to copy through staging memory.
         let from = match source {
             Upload::Packed(samples) => Ok(samples),
             Upload::View(view) if pinned && !view.is_pinned() => Err(view),
@@ -52,9 +52,9 @@ impl UploadSlot {
                 Some(samples) => Ok(samples),
                 None if pinned => Err(view),
                 None => {
-                    gathered.resize(bytes, 0);
-                    write_packed(view, &mut gathered);
-                    Ok(&*gathered)
+                    repacked.resize(bytes, 0);
+                    write_packed(view, &mut repacked);
+                    Ok(&*repacked)
                 }
             },
         };
@@ -82,18 +82,18 @@ impl UploadSlot {
         Ok(device.address())
     }
 
-    /// Lets the device memory be written again after the work queued so far.
+    /// Allows reuse of the device memory after the work queued so far.
     pub(super) fn release(&self, compute: &Stream) -> Result<()> {
         self.consumed.record(compute)
     }
 
-    /// Bytes of device and of pinned host memory.
+    /// Bytes of device memory and of pinned host memory.
     pub(super) fn bytes(&self) -> (usize, usize) {
         bytes_of(self.device.as_ref(), self.host.as_ref())
     }
 }
 
-/// The memory of interpolated frames until they are downloaded.
+/// The memory of interpolated frames before they are downloaded.
 pub(super) struct DownloadSlot {
     device: Option<Memory>,
     host: Option<HostMemory>,
@@ -106,7 +106,7 @@ impl DownloadSlot {
         Ok(Self { device: None, host: None, ready: gpu.event(false)? })
     }
 
-    /// The address of at least `bytes` of device memory.
+    /// Reserves at least `bytes` of device memory, and returns its address.
     pub(super) fn reserve(&mut self, gpu: &Gpu, bytes: usize) -> Result<u64> {
         reserve(&mut self.device, gpu, bytes)
     }
@@ -137,12 +137,12 @@ impl DownloadSlot {
             return stream.synchronize();
         }
         if !pinned {
-            let mut gathered = vec![0; bytes];
+            let mut packed_samples = vec![0; bytes];
             // SAFETY: both are at least `bytes` long, and the wait keeps the buffer alive until
             // the copy is done.
-            unsafe { stream.download(gathered.as_mut_ptr(), from, bytes) }?;
+            unsafe { stream.download(packed_samples.as_mut_ptr(), from, bytes) }?;
             stream.synchronize()?;
-            read_packed(out, &gathered);
+            read_packed(out, &packed_samples);
             return Ok(());
         }
         let host = staging(&mut self.host, gpu, bytes)?;
@@ -153,32 +153,33 @@ impl DownloadSlot {
         Ok(())
     }
 
-    /// Bytes of device and of pinned host memory.
+    /// Bytes of device memory and of pinned host memory.
     pub(super) fn bytes(&self) -> (usize, usize) {
         bytes_of(self.device.as_ref(), self.host.as_ref())
     }
 }
 
-/// The address of at least `bytes` of device memory, kept for the next frame.
-pub(super) fn reserve(kept: &mut Option<Memory>, gpu: &Gpu, bytes: usize) -> Result<u64> {
-    let memory = match kept.take() {
+/// Reserves at least `bytes` of device memory, which is reused for later frames, and returns its
+/// address.
+pub(super) fn reserve(slot: &mut Option<Memory>, gpu: &Gpu, bytes: usize) -> Result<u64> {
+    let memory = match slot.take() {
         Some(memory) if memory.bytes() >= bytes => memory,
         _ => gpu.memory(bytes)?,
     };
-    Ok(kept.insert(memory).address())
+    Ok(slot.insert(memory).address())
 }
 
-/// At least `bytes` of pinned host memory, kept for the next frame.
+/// Reserves at least `bytes` of pinned host memory, which is reused for later frames.
 fn staging<'a>(
-    kept: &'a mut Option<HostMemory>,
+    slot: &'a mut Option<HostMemory>,
     gpu: &Gpu,
     bytes: usize,
 ) -> Result<&'a mut HostMemory> {
-    let host = match kept.take() {
+    let host = match slot.take() {
         Some(host) if host.bytes().len() >= bytes => host,
         _ => gpu.host(bytes)?,
     };
-    Ok(kept.insert(host))
+    Ok(slot.insert(host))
 }
 
 fn bytes_of(device: Option<&Memory>, host: Option<&HostMemory>) -> (usize, usize) {

@@ -1,4 +1,4 @@
-//! What all kernels of an engine have in common: precision, layout and model.
+//! The parameters that all kernels of an engine share: precision, layout and model.
 
 use rife_model::{MaskUpdate, ModelSpec, Scale};
 
@@ -30,9 +30,9 @@ pub(crate) enum Products {
 impl Products {
     /// The products of a layer, by the stride of a convolution; `None` for a transposed one.
     ///
-    /// Almost all that TF32 loses, it loses in the layers that change the resolution: the strided
-    /// convolutions that reduce an input, and the transposed ones that compute flow or features.
-    /// They are a small part of the work, so their operands keep 16 bits.
+    /// Almost all of TF32's error comes from the layers that change the resolution: the strided
+    /// convolutions at the start of a block or encoder, and the transposed ones that compute flow
+    /// or features. They are a small part of the work, so their operands keep 16 bits of mantissa.
     pub(crate) const fn of(precision: Precision, stride: Option<usize>) -> Self {
         let sensitive = !matches!(stride, Some(1));
         match precision {
@@ -44,7 +44,7 @@ impl Products {
     }
 }
 
-/// What all kernels of an engine have in common.
+/// The parameters that all kernels of an engine share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variant {
     /// F16, TF32 or F32.
@@ -56,7 +56,7 @@ pub(crate) struct Variant {
     pub(crate) mask_replaced: bool,
     /// Log2 of the first block's divisor; each following block's divisor is half of it.
     pub(crate) coarsest: i32,
-    /// Whether `wgmma` is used where it can be: F16, channels last.
+    /// Whether `wgmma` is used where possible: in F16 with channels last.
     pub(crate) wgmma: bool,
 }
 
@@ -83,7 +83,7 @@ impl Variant {
         if matches!(self.precision, Precision::F16) { 2 } else { 4 }
     }
 
-    /// Channels of one tensor-core step: 32 bytes of them.
+    /// Channels of one tensor-core step: 32 bytes.
     pub(crate) const fn step(&self) -> usize {
         32 / self.element()
     }
@@ -93,10 +93,11 @@ impl Variant {
         4 * self.element() * if self.features { 2 } else { 1 }
     }
 
-    /// Input channels of a slab: products are summed over a slab's channels before the next tap's.
+    /// Input channels of a slab of weights: one tap's products over these channels are summed
+    /// first.
     pub(crate) const fn part(&self, cin: usize) -> usize {
-        let (most, step) = (128 / self.element(), self.step());
-        let mut parts = cin.div_ceil(most);
+        let (max, step) = (128 / self.element(), self.step());
+        let mut parts = cin.div_ceil(max);
         while !(cin.is_multiple_of(parts) && (cin / parts).is_multiple_of(step)) {
             parts += 1;
         }

@@ -11,7 +11,7 @@ use super::variant::Variant;
 use crate::frame::yuv::Scale;
 use crate::{FrameSize, PixelFormat, Result, YuvFormat};
 
-/// The conversion kernels, loaded when the first frame needs one.
+/// The conversion kernels, loaded on first use.
 #[derive(Default)]
 pub(crate) struct Converters {
     decode: Option<Function>,
@@ -34,11 +34,12 @@ impl Converters {
     ) -> Result<()> {
         let function = loaded(&mut self.decode, shared, Kernel::YuvDecode, &plan.variant)?;
         let args = decode_args(plan, size, format, src, dst);
-        // SAFETY: `yuv_decode` takes `Yuv`; the rest is the caller's.
+        // SAFETY: `yuv_decode` takes `Yuv`; the caller guarantees the rest.
         unsafe { stream.launch(function, decode_grid(plan), &args) }
     }
 
-    /// Queues the conversion of `count` consecutive planar F32 frames at `src` to YUV frames at `dst`.
+    /// Queues the conversion of `count` consecutive planar F32 frames at `src` to YUV frames at
+    /// `dst`.
     ///
     /// # Safety
     /// `src` holds that many frames, and `dst` has room for them, until the conversion is done.
@@ -52,7 +53,7 @@ impl Converters {
     ) -> Result<()> {
         let function = loaded(&mut self.encode, shared, Kernel::YuvEncode, variant)?;
         let args = encode_args(size, format, src, dst);
-        // SAFETY: `yuv_encode` takes `Yuv`; the rest is the caller's.
+        // SAFETY: `yuv_encode` takes `Yuv`; the caller guarantees the rest.
         unsafe { stream.launch(function, encode_grid(size, format, count), &args) }
     }
 }

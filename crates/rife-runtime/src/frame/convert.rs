@@ -1,28 +1,30 @@
-//! Conversion between frames and the planes or pixels of F32 that the networks use.
+//! Conversion between frames and the F32 planes or pixels that the networks use.
 
-use std::marker::PhantomData;
-
-use super::rounding::{quantize, unit};
+use super::rounding::unit;
 use super::samples::OwnedSamples;
+use super::yuv::Sample;
 use super::yuv::decode::Decoder;
-use super::yuv::encode::Encoder;
-use super::yuv::{Sample, YuvFormat};
-use super::{Frame, FrameSize, FrameView, FrameViewMut, Samples, SamplesMut, Stride};
+use super::{Frame, FrameView, FrameViewMut, Samples, SamplesMut};
 
 /// The largest 8- and 16-bit samples, which represent 1.
-const MAX_8: f32 = 255.0;
-const MAX_16: f32 = 65535.0;
+pub(super) const MAX_8: f32 = 255.0;
+pub(super) const MAX_16: f32 = 65535.0;
 
 impl FrameView<'_> {
-    /// Writes the frame as three planes of `plane_width` × `plane_height` F32 in [0, 1], with zeros
-    /// at the right and at the bottom where the planes are larger than the frame.
+    /// Writes the frame as three planes of `plane_width` × `plane_height` F32 in [0, 1]. Planes
+    /// larger than the frame are filled with zeros at the right and at the bottom.
     ///
     /// # Panics
-    /// If the planes are smaller than the frame, or `planes` is not three of them.
+    /// If the planes are smaller than the frame, or `planes` does not have the length of three
+    /// planes.
     pub(crate) fn write_planes(&self, planes: &mut [f32], plane_width: usize, plane_height: usize) {
         let (w, h) = (self.size.width, self.size.height);
         assert!(w <= plane_width && h <= plane_height, "planes smaller than the frame");
-        assert_eq!(planes.len(), 3 * plane_width * plane_height, "planes of another size");
+        assert_eq!(
+            planes.len(),
+            3 * plane_width * plane_height,
+            "three planes of {plane_width}x{plane_height} expected"
+        );
         match self.samples {
             Samples::Yuv8(format, data) => {
                 let frame = Decoder::new(self.size, format, data);
@@ -61,7 +63,8 @@ impl FrameView<'_> {
     }
 }
 
-/// Writes the `w` columns and `h` rows of a frame at the top left of three planes.
+/// Writes a frame of `w` columns and `h` rows into the top left of three planes, and fills the rest
+/// with zeros.
 fn write_yuv<T: Sample>(
     frame: &Decoder<'_, T>,
     h: usize,
@@ -85,14 +88,17 @@ fn write_yuv<T: Sample>(
 }
 
 impl FrameView<'_> {
-    /// Writes row `y` as pixels of `lanes` floats: red, green and blue in [0, 1]; the other lanes
-    /// are left unchanged.
+    /// Writes row `y` as pixels of `lanes` floats: red, green and blue in [0, 1]. Other lanes are
+    /// left unchanged.
     ///
     /// # Panics
-    /// If there is no such row, or `pixels` is not as wide as the frame.
+    /// If the frame has no such row, or `pixels` is not as wide as the frame.
     pub(crate) fn write_pixels(&self, y: usize, pixels: &mut [f32], lanes: usize) {
         let w = self.size.width;
-        assert!(y < self.size.height && pixels.len() == w * lanes, "a row of another frame");
+        assert!(
+            y < self.size.height && pixels.len() == w * lanes,
+            "the row does not fit the frame"
+        );
         let from = y * self.stride.row;
         match self.samples {
             Samples::Yuv8(format, data) => {
@@ -131,188 +137,7 @@ impl FrameView<'_> {
     }
 }
 
-/// The rows of a frame, to be written by several threads.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    size: FrameSize,
-    stride: Stride,
-    at: RowsAt,
-    /// Subsampled chroma in F32: as wide as it is stored, with a row per luma row.
-    chroma: *mut f32,
-    _frame: PhantomData<&'a mut f32>,
-}
-
-#[derive(Clone, Copy)]
-enum RowsAt {
-    Rgb8(*mut u8),
-    Rgb16(*mut u16),
-    PlanarF32(*mut f32),
-    Yuv8(Encoder, *mut u8),
-    Yuv16(Encoder, *mut u16),
-}
-
-// SAFETY: the methods that write require that no row has two writers.
-unsafe impl Send for Rows<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for Rows<'_> {}
-
-impl Rows<'_> {
-    /// Writes row `y` from three rows of floats, clamped to [0, 1] and rounded to the nearest
-    /// sample.
-    ///
-    /// # Safety
-    /// Nothing else accesses that row meanwhile.
-    ///
-    /// # Panics
-    /// If there is no such row, or `planes` are shorter.
-    pub(crate) unsafe fn write(&self, y: usize, planes: [&[f32]; 3]) {
-        let w = self.size.width;
-        assert!(y < self.size.height, "a row below the frame");
-        let planes = planes.map(|p| &p[..w]);
-        let at = y * self.stride.row;
-        match self.at {
-            RowsAt::Rgb8(data) => {
-                // SAFETY: the row is within the frame, and the caller has exclusive access to it.
-                let row = unsafe { std::slice::from_raw_parts_mut(data.add(at), 3 * w) };
-                write_interleaved(planes, row, |v| quantize(v, MAX_8) as u8);
-            }
-            RowsAt::Rgb16(data) => {
-                // SAFETY: as above.
-                let row = unsafe { std::slice::from_raw_parts_mut(data.add(at), 3 * w) };
-                write_interleaved(planes, row, |v| quantize(v, MAX_16) as u16);
-            }
-            RowsAt::PlanarF32(data) => {
-                for (c, plane) in planes.into_iter().enumerate() {
-                    // SAFETY: as above, in each plane.
-                    let row = unsafe {
-                        std::slice::from_raw_parts_mut(data.add(at + c * self.stride.plane), w)
-                    };
-                    // NaN is kept: a caller who reads floats should see that the network failed.
-                    row.iter_mut().zip(plane).for_each(|(o, v)| *o = v.clamp(0.0, 1.0));
-                }
-            }
-            // SAFETY: as above.
-            RowsAt::Yuv8(encoder, data) => unsafe { self.write_yuv(&encoder, data, y, planes) },
-            // SAFETY: as above.
-            RowsAt::Yuv16(encoder, data) => unsafe { self.write_yuv(&encoder, data, y, planes) },
-        }
-    }
-
-    /// Writes luma row `y`, and the chroma row if there are as many; else the values that chroma is
-    /// computed from.
-    ///
-    /// # Safety
-    /// As [`Rows::write`]; `data` is the frame's.
-    unsafe fn write_yuv<T: Sample>(
-        &self,
-        encoder: &Encoder,
-        data: *mut T,
-        y: usize,
-        planes: [&[f32]; 3],
-    ) {
-        let FrameSize { width: w, height: h, .. } = self.size;
-        // SAFETY: the row is within the frame, and the caller has exclusive access to it.
-        encoder.luma(planes, unsafe { std::slice::from_raw_parts_mut(data.add(y * w), w) });
-        if !encoder.has_chroma {
-            return;
-        }
-        let width = encoder.across.chroma();
-        encoder.chroma(planes, |plane, x, values| {
-            let at = (plane * h + y) * width + x;
-            if encoder.is_subsampled_vertically() {
-                // SAFETY: `FrameViewMut::rows` reserved that much, and this row of it belongs to
-                // the caller like that of the frame.
-                let to =
-                    unsafe { std::slice::from_raw_parts_mut(self.chroma.add(at), values.len()) };
-                to.copy_from_slice(values);
-            } else {
-                // SAFETY: chroma has as many rows as luma, and follows it.
-                let to =
-                    unsafe { std::slice::from_raw_parts_mut(data.add(w * h + at), values.len()) };
-                encoder.samples(values, to);
-            }
-        });
-    }
-
-    /// Rows that [`Rows::write_remaining`] must write after all others: only if chroma has fewer rows than
-    /// luma.
-    pub(crate) fn remaining_rows(&self) -> usize {
-        match self.at {
-            RowsAt::Yuv8(encoder, _) | RowsAt::Yuv16(encoder, _)
-                if encoder.is_subsampled_vertically() =>
-            {
-                2 * encoder.down.chroma()
-            }
-            _ => 0,
-        }
-    }
-
-    /// Writes one of the remaining rows.
-    ///
-    /// # Safety
-    /// Every row has been written; nothing writes any of them, or this row, meanwhile.
-    ///
-    /// # Panics
-    /// If there is no such row.
-    pub(crate) unsafe fn write_remaining(&self, row: usize) {
-        assert!(row < self.remaining_rows(), "a row below the frame");
-        match self.at {
-            // SAFETY: as the caller says.
-            RowsAt::Yuv8(encoder, data) => unsafe { self.write_remaining_yuv(&encoder, data, row) },
-            // SAFETY: as above.
-            RowsAt::Yuv16(encoder, data) => unsafe {
-                self.write_remaining_yuv(&encoder, data, row)
-            },
-            _ => {}
-        }
-    }
-
-    /// # Safety
-    /// As [`Rows::write_remaining`]; `data` is the frame's.
-    unsafe fn write_remaining_yuv<T: Sample>(&self, encoder: &Encoder, data: *mut T, row: usize) {
-        let (width, rows) = (encoder.across.chroma(), encoder.down.chroma());
-        let (plane, of_plane) = (row / rows, width * self.size.height);
-        // SAFETY: `FrameViewMut::rows` reserved that much, it was written, and nothing writes it
-        // now.
-        let from =
-            unsafe { std::slice::from_raw_parts(self.chroma.add(plane * of_plane), of_plane) };
-        // SAFETY: the rows of U follow luma, and those of V follow U.
-        let to = unsafe {
-            std::slice::from_raw_parts_mut(data.add(self.size.pixels() + row * width), width)
-        };
-        encoder.subsampled_row(row % rows, from, to);
-    }
-}
-
-fn write_interleaved<T>(planes: [&[f32]; 3], row: &mut [T], sample: impl Fn(f32) -> T) {
-    let [r, g, b] = planes;
-    for (p, ((r, g), b)) in row.chunks_exact_mut(3).zip(r.iter().zip(g).zip(b)) {
-        p[0] = sample(*r);
-        p[1] = sample(*g);
-        p[2] = sample(*b);
-    }
-}
-
 impl FrameViewMut<'_> {
-    /// The rows of the frame. Subsampled chroma is collected in `chroma`, which grows as needed.
-    pub(crate) fn rows<'a>(&'a mut self, chroma: &'a mut Vec<f32>) -> Rows<'a> {
-        let encoder = |format: YuvFormat| Encoder::new(self.size, format);
-        let at = match &mut self.samples {
-            SamplesMut::Rgb8(data) => RowsAt::Rgb8(data.as_mut_ptr()),
-            SamplesMut::Rgb16(data) => RowsAt::Rgb16(data.as_mut_ptr()),
-            SamplesMut::PlanarF32(data) => RowsAt::PlanarF32(data.as_mut_ptr()),
-            SamplesMut::Yuv8(format, data) => RowsAt::Yuv8(encoder(*format), data.as_mut_ptr()),
-            SamplesMut::Yuv16(format, data) => RowsAt::Yuv16(encoder(*format), data.as_mut_ptr()),
-        };
-        if let RowsAt::Yuv8(encoder, _) | RowsAt::Yuv16(encoder, _) = &at
-            && encoder.is_subsampled_vertically()
-        {
-            chroma.resize(2 * encoder.across.chroma() * self.size.height, 0.0);
-        }
-        let chroma = chroma.as_mut_ptr();
-        Rows { size: self.size, stride: self.stride, at, chroma, _frame: PhantomData }
-    }
-
     /// Copies a packed frame of the same size and format.
     ///
     /// # Panics
@@ -346,11 +171,16 @@ impl FrameViewMut<'_> {
     /// clamped to [0, 1] and rounded to the nearest sample.
     ///
     /// # Panics
-    /// If the planes are smaller than the frame, or `planes` is not three of them.
+    /// If the planes are smaller than the frame, or `planes` does not have the length of three
+    /// planes.
     pub(crate) fn read_planes(&mut self, planes: &[f32], plane_width: usize, plane_height: usize) {
         let (w, h) = (self.size.width, self.size.height);
         assert!(w <= plane_width && h <= plane_height, "planes smaller than the frame");
-        assert_eq!(planes.len(), 3 * plane_width * plane_height, "planes of another size");
+        assert_eq!(
+            planes.len(),
+            3 * plane_width * plane_height,
+            "three planes of {plane_width}x{plane_height} expected"
+        );
         let plane = |c: usize| &planes[c * plane_width * plane_height..];
         let (r, g, b) = (plane(0), plane(1), plane(2));
         let mut chroma = Vec::new();

@@ -1,143 +1,24 @@
 //! Frames: interleaved 8- or 16-bit RGB, planar F32 RGB, or YUV.
 
 mod convert;
+mod layout;
 mod rounding;
+mod rows;
 mod samples;
 pub(crate) mod yuv;
 
-use std::fmt;
 use std::ptr::NonNull;
-use std::str::FromStr;
 
 use crate::engine::HostPin;
 use crate::{Error, Result};
+use layout::check_layout;
 use samples::OwnedSamples;
 
+pub use layout::{FrameSize, PixelFormat, Stride};
 pub(crate) use samples::{Samples, SamplesMut};
 pub use yuv::{Chroma, Matrix, Siting, YuvFormat};
 
-/// A frame's size in px.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FrameSize {
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-}
-
-impl FrameSize {
-    /// The longest side, in px, that a frame may have.
-    pub const MAX_SIDE: usize = 1 << 15;
-
-    /// A size in px.
-    pub const fn new(width: usize, height: usize) -> Self {
-        Self { width, height }
-    }
-
-    /// Pixels in a frame.
-    pub const fn pixels(self) -> usize {
-        self.width * self.height
-    }
-
-    pub(crate) fn check(self, op: &'static str) -> Result<Self> {
-        let side = 1..=Self::MAX_SIDE;
-        if side.contains(&self.width) && side.contains(&self.height) {
-            return Ok(self);
-        }
-        let expected = format!("sides of 1 to {} px", Self::MAX_SIDE);
-        Err(Error::Frame { op, expected, got: self.to_string() })
-    }
-}
-
-impl fmt::Display for FrameSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.width, self.height)
-    }
-}
-
-impl FromStr for FrameSize {
-    type Err = Error;
-
-    /// Parses `1920x1080`.
-    fn from_str(s: &str) -> Result<Self> {
-        let parsed = s
-            .split_once(['x', 'X'])
-            .and_then(|(w, h)| Some(Self::new(w.trim().parse().ok()?, h.trim().parse().ok()?)));
-        match parsed {
-            Some(size) => size.check("frame size"),
-            None => Err(Error::Frame {
-                op: "frame size",
-                expected: "WIDTHxHEIGHT, as 1920x1080".into(),
-                got: format!("{s:?}"),
-            }),
-        }
-    }
-}
-
-/// The format and layout of a frame's samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PixelFormat {
-    /// Interleaved RGB, 8 bit, full range.
-    Rgb8,
-    /// Interleaved RGB, 16 bit in native byte order, full range.
-    Rgb16,
-    /// Three planes of F32 in [0, 1]: red, green, blue.
-    PlanarF32,
-    /// Planes of Y, U and V one after the other without gaps, with samples of 8 or 16 bits.
-    Yuv(YuvFormat),
-}
-
-impl PixelFormat {
-    /// Samples of a packed frame.
-    pub(crate) const fn samples(self, size: FrameSize) -> usize {
-        match self {
-            Self::Rgb8 | Self::Rgb16 | Self::PlanarF32 => 3 * size.pixels(),
-            Self::Yuv(format) => format.samples(size),
-        }
-    }
-
-    /// Bytes per sample.
-    pub(crate) const fn sample_bytes(self) -> usize {
-        match self {
-            Self::Rgb8 => 1,
-            Self::Rgb16 => 2,
-            Self::PlanarF32 => 4,
-            Self::Yuv(format) => format.sample_bytes(),
-        }
-    }
-
-    /// Checks that the format is supported.
-    pub(crate) fn check(self, op: &'static str) -> Result<()> {
-        match self {
-            Self::Yuv(format) => format.check(op),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The layout of the rows of a frame in its buffer, in samples. YUV frames never have gaps; their
-/// stride is that of luma.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stride {
-    /// From the start of a row to the start of the next.
-    pub row: usize,
-    /// From the start of a plane to the start of the next; only used for planar F32.
-    pub plane: usize,
-}
-
-impl Stride {
-    /// Rows and planes without gaps.
-    pub const fn packed(size: FrameSize, format: PixelFormat) -> Self {
-        match format {
-            PixelFormat::Rgb8 | PixelFormat::Rgb16 => Self { row: 3 * size.width, plane: 0 },
-            PixelFormat::PlanarF32 | PixelFormat::Yuv(_) => {
-                Self { row: size.width, plane: size.pixels() }
-            }
-        }
-    }
-}
-
-/// A frame in a buffer of the caller's.
+/// A frame in a borrowed buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
     size: FrameSize,
@@ -146,7 +27,7 @@ pub struct FrameView<'a> {
     pinned: bool,
 }
 
-/// A frame in a buffer of the caller's, to be written.
+/// A frame in a mutably borrowed buffer.
 #[derive(Debug)]
 pub struct FrameViewMut<'a> {
     size: FrameSize,
@@ -176,7 +57,7 @@ macro_rules! rgb_constructors {
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// As for [`FrameView`].
+                /// Same as for [`FrameView`].
                 pub fn $name(size: FrameSize, data: &'a mut [$sample], stride: Stride) -> Result<Self> {
                     check_layout(size, PixelFormat::$variant, stride, data.len())?;
                     let samples = SamplesMut::$variant(data);
@@ -211,7 +92,7 @@ macro_rules! rgb_constructors {
 rgb_constructors! {
     rgb8: Rgb8, u8, "8-bit interleaved RGB.";
     rgb16: Rgb16, u16, "16-bit interleaved RGB.";
-    planar_f32: PlanarF32, f32, "Planar F32 RGB in [0, 1]. Values outside are clamped and NaN is read as 0.";
+    planar_f32: PlanarF32, f32, "Planar F32 RGB in [0, 1]. Values outside of that range are clamped, and NaN is read as 0.";
 }
 
 impl FrameView<'_> {
@@ -220,7 +101,7 @@ impl FrameView<'_> {
         self.size
     }
 
-    /// The layout of its rows.
+    /// The layout of the rows.
     pub fn stride(&self) -> Stride {
         self.stride
     }
@@ -246,7 +127,7 @@ impl<'a> FrameViewMut<'a> {
         self.size
     }
 
-    /// The layout of its rows.
+    /// The layout of the rows.
     pub fn stride(&self) -> Stride {
         self.stride
     }
@@ -266,13 +147,13 @@ impl<'a> FrameViewMut<'a> {
     }
 }
 
-/// A frame that owns its samples, packed. A clone of a pinned frame is not pinned, and pinning does
-/// not matter to equality.
+/// A frame that owns its samples, packed. A clone of a pinned frame is not pinned, and equality
+/// ignores pinning.
 #[derive(Debug)]
 pub struct Frame {
     size: FrameSize,
-    /// Pins the memory of `samples`. Declared, and so dropped, before it; while it is set,
-    /// `samples` neither changes its length nor leaves the frame.
+    /// Pins the memory of `samples`. Declared before `samples`, so that it is dropped first. While
+    /// it is set, `samples` must not be resized or moved out.
     pin: Option<Box<dyn HostPin>>,
     samples: OwnedSamples,
 }
@@ -332,8 +213,8 @@ impl Frame {
         self.pin.is_some()
     }
 
-    /// Pins the samples with `pin`, which gets their address and length in bytes. If it returns
-    /// `None`, the frame is not pinned. A previous pin is released first.
+    /// Pins the samples with `pin`, which receives their address and length in bytes. The frame is
+    /// not pinned if it returns `None`. A previous pin is released first.
     pub(crate) fn pinned_by(
         mut self,
         pin: impl FnOnce(NonNull<u8>, usize) -> Option<Box<dyn HostPin>>,
@@ -372,19 +253,19 @@ impl Frame {
         if let OwnedSamples::Rgb16(data) = self.samples { Some(data) } else { None }
     }
 
-    /// The samples as bytes in native order: the contents of a raw video file, in which integers
-    /// are little-endian.
+    /// The samples as bytes in native byte order. On little-endian machines this is the content of
+    /// a raw video file.
     pub fn as_bytes(&self) -> &[u8] {
         self.samples.as_bytes()
     }
 
-    /// As [`Frame::as_bytes`], mutable.
+    /// Like [`Frame::as_bytes`], mutable.
     pub fn as_bytes_mut(&mut self) -> &mut [u8] {
         self.samples.as_bytes_mut()
     }
 
-    /// The frame in another format, converted by way of F32 and rounded to the nearest sample. A
-    /// frame that already has the format is copied.
+    /// Converts the frame to another format through F32, rounded to the nearest sample. A frame
+    /// that already has the format is cloned.
     ///
     /// # Errors
     /// [`Error::Frame`] if the format is not supported, see [`Frame::black`].
@@ -401,48 +282,11 @@ impl Frame {
     }
 }
 
-fn check_layout(size: FrameSize, format: PixelFormat, stride: Stride, len: usize) -> Result<()> {
-    const OP: &str = "frame view";
-    size.check(OP)?;
-    let packed = Stride::packed(size, format);
-    // The last row needs its samples only, not a whole stride.
-    let plane = (size.height - 1).checked_mul(stride.row).and_then(|n| n.checked_add(packed.row));
-    let (needed, apart) = match format {
-        PixelFormat::PlanarF32 => (
-            plane.and_then(|p| stride.plane.checked_mul(2)?.checked_add(p)),
-            plane.is_some_and(|p| stride.plane >= p),
-        ),
-        _ => (plane, true),
-    };
-    match needed {
-        Some(needed) if stride.row >= packed.row && apart && needed <= len => Ok(()),
-        Some(needed) if stride.row >= packed.row && apart => Err(Error::Frame {
-            op: OP,
-            expected: format!("at least {needed} samples for {size} with {stride:?}"),
-            got: len.to_string(),
-        }),
-        _ => Err(Error::Frame {
-            op: OP,
-            expected: format!("a stride of at least {packed:?} for {size}"),
-            got: format!("{stride:?}"),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn frame_size_parses_and_prints() {
-        assert_eq!("1920x1080".parse::<FrameSize>().unwrap(), FrameSize::new(1920, 1080));
-        assert_eq!(FrameSize::new(3, 2).to_string(), "3x2");
-        for bad in ["", "x", "1920", "0x5", "5x0", "-1x4", "1e3x4", "99999x1", "3x4x5"] {
-            assert!(bad.parse::<FrameSize>().is_err(), "{bad}");
-        }
-    }
-
-    /// Counts how often it was dropped.
+    /// Counts how many of it are dropped.
     #[derive(Debug)]
     struct Guard(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
@@ -481,23 +325,5 @@ mod tests {
         assert_eq!((count(), samples.len()), (2, 36));
         drop(pin(plain));
         assert_eq!(count(), 3);
-    }
-
-    #[test]
-    fn layout_larger_than_its_buffer_is_refused() {
-        let size = FrameSize::new(4, 3);
-        let stride = |row, plane| Stride { row, plane };
-        assert!(FrameView::rgb8(size, &[0; 36], stride(12, 0)).is_ok());
-        assert!(FrameView::rgb8(size, &[0; 35], stride(12, 0)).is_err());
-        assert!(FrameView::rgb8(size, &[0; 36], stride(11, 0)).is_err());
-        // The last row needs no padding after it.
-        assert!(FrameView::rgb8(size, &[0; 52], stride(20, 0)).is_ok());
-        assert!(FrameView::rgb8(size, &[0; 51], stride(20, 0)).is_err());
-        assert!(FrameView::rgb8(size, &[0; 36], stride(usize::MAX, 0)).is_err());
-        assert!(FrameView::planar_f32(size, &[0.0; 36], stride(4, 12)).is_ok());
-        assert!(FrameView::planar_f32(size, &[0.0; 36], stride(4, 11)).is_err());
-        assert!(FrameView::planar_f32(size, &[0.0; 36], stride(4, usize::MAX)).is_err());
-        assert!(FrameView::rgb8(FrameSize::new(0, 3), &[], stride(0, 0)).is_err());
-        assert!(Frame::rgb16(size, vec![0; 35]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The samples of a frame, in a slice or a vector of each format's type.
+//! The samples of a frame, as slices or vectors of the type of each format.
 
 use std::ops::{Deref, DerefMut};
 
@@ -71,7 +71,7 @@ where
         }
     }
 
-    /// As [`SampleBuffer::as_bytes`], mutable.
+    /// Like [`SampleBuffer::as_bytes`], mutable.
     pub(crate) fn as_bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Self::Rgb8(data) | Self::Yuv8(_, data) => data,

@@ -1,7 +1,7 @@
-//! YUV frames as video stores them: a plane of luma and, unless the frame is gray, two of chroma.
+//! YUV frames: a plane of luma and, unless the frame is gray, two planes of chroma.
 //!
-//! Chroma is interpolated and subsampled by filters that are inverse to each other, so that a frame
-//! that is converted to RGB and back does not change, as long as its colours are within RGB.
+//! The filters that interpolate and subsample chroma are inverse to each other, so that converting
+//! a frame to RGB and back does not change it if all colours are within RGB.
 
 pub(crate) mod axis;
 pub(crate) mod decode;
@@ -16,7 +16,7 @@ use super::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Samples, Sam
 use crate::{Error, Result};
 use axis::{Axis, AxisSiting};
 
-/// The planes of a YUV frame, one after the other: Y, then U and V.
+/// The planes of a YUV frame, in the order Y, U, V.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Chroma {
     /// Y only.
@@ -73,8 +73,7 @@ pub struct YuvFormat {
     pub depth: u8,
     /// The matrix between RGB and YUV.
     pub matrix: Matrix,
-    /// Full range if set, else limited range: luma in 16..=235 for 8 bits, and in proportion for
-    /// more.
+    /// Full range if set, else limited range: luma in 16..=235 for 8 bits, scaled for other depths.
     pub full_range: bool,
     /// The position of chroma samples.
     pub siting: Siting,
@@ -150,7 +149,8 @@ pub(crate) struct Scale {
     pub(crate) chroma_one: f32,
     /// The largest sample.
     pub(crate) most: f32,
-    /// Added to luma for red, green and blue: the factors of U and V, in samples from their zero.
+    /// The factors of U and V (in samples from their zero) that are added to luma for red, green
+    /// and blue.
     pub(crate) to_rgb: [[f32; 2]; 3],
     /// The factors of red, green and blue in Y, U and V.
     pub(crate) to_yuv: [[f32; 3]; 3],
@@ -268,7 +268,7 @@ macro_rules! yuv {
                 #[doc = $doc]
                 ///
                 /// # Errors
-                /// As for [`FrameView`].
+                /// Same as for [`FrameView`].
                 pub fn $name(
                     size: FrameSize,
                     format: YuvFormat,
@@ -305,7 +305,7 @@ yuv! {
 
 impl Frame {
     pub(super) fn black_yuv(size: FrameSize, format: YuvFormat) -> Result<Self> {
-        // The depth must be valid before anything is computed from it.
+        // Check the depth before computing anything from it.
         format.check("YUV frame")?;
         let pixels = size.check("YUV frame")?.pixels();
         let (luma, chroma) = format.black();

@@ -1,4 +1,4 @@
-//! YUV frames as input and output of every engine.
+//! YUV frames as input and output.
 
 #[path = "../../src/frame/yuv/reference.rs"]
 mod reference;
@@ -22,7 +22,7 @@ const VIDEO: YuvFormat = YuvFormat {
 const HDR: YuvFormat =
     YuvFormat { depth: 10, matrix: Matrix::Bt2020, siting: Siting::TopLeft, ..VIDEO };
 
-/// At least one of each property.
+/// Every chroma layout, and several depths, matrices, ranges and sitings.
 const FORMATS: [YuvFormat; 6] = [
     VIDEO,
     HDR,
@@ -48,13 +48,14 @@ fn samples(frame: &Frame) -> Vec<u16> {
     }
 }
 
+/// Converts 8-bit RGB to YUV with the reference implementation.
 fn of_rgb(rgb: &Frame, format: YuvFormat) -> Frame {
     let planes = planar(rgb);
     let samples = samples_reference(rgb.size(), format, planes.as_planar_f32().unwrap());
     frame(rgb.size(), format, &samples)
 }
 
-/// The frame in 16-bit RGB, as the reference converts it.
+/// Converts YUV to 16-bit RGB with the reference implementation.
 fn to_rgb16(yuv: &Frame) -> Frame {
     let PixelFormat::Yuv(format) = yuv.format() else { panic!("{:?}", yuv.format()) };
     let planes = planes_reference(yuv.size(), format, &samples(yuv));
@@ -63,7 +64,7 @@ fn to_rgb16(yuv: &Frame) -> Frame {
     Frame::rgb16(yuv.size(), (0..3 * n).map(sample).collect()).unwrap()
 }
 
-/// A 16-bit RGB frame as the reference converts it back.
+/// Converts 16-bit RGB to YUV samples with the reference implementation.
 fn of_rgb16(rgb: &Frame, format: YuvFormat) -> Vec<u16> {
     let (rgb16, n) = (rgb.as_rgb16().unwrap(), rgb.size().pixels());
     let planes: Vec<f32> =
@@ -71,28 +72,29 @@ fn of_rgb16(rgb: &Frame, format: YuvFormat) -> Vec<u16> {
     samples_reference(rgb.size(), format, &planes)
 }
 
-fn furthest<T: Copy + Into<i32>>(a: &[T], b: &[T]) -> i32 {
+/// The largest difference of two samples.
+fn max_difference<T: Copy + Into<i32>>(a: &[T], b: &[T]) -> i32 {
     assert_eq!(a.len(), b.len());
-    let apart = a.iter().zip(b).map(|(a, b)| ((*a).into() - (*b).into()).abs());
-    apart.max().unwrap()
+    let differences = a.iter().zip(b).map(|(a, b)| ((*a).into() - (*b).into()).abs());
+    differences.max().unwrap()
 }
 
 fn middle(rife: &Interpolator, [a, b]: [&Frame; 2]) -> Frame {
     rife.interpolate(&a.view(), &b.view(), 0.5).unwrap()
 }
 
-pub(super) fn yuv_output_matches_explicit_conversion(on: &Engines) {
+pub(super) fn yuv_output_matches_explicit_conversion(engines: &Engines) {
     for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
-        each_engine(on, version, |rife| {
-            // Odd and even sizes, very narrow ones, and one with a distant edge.
+        each_engine(engines, version, |rife| {
+            // Odd, even and tiny sizes, and one with a far edge.
             for (w, h) in [(64, 48), (75, 41), (1, 1), (2, 35), (1283, 33)] {
                 for format in FORMATS {
                     let yuv = [0, 3].map(|pan| of_rgb(&rgb8(w, h, pan), format));
-                    let made = middle(rife, yuv.each_ref());
-                    assert_eq!(made.format(), PixelFormat::Yuv(format));
+                    let got = middle(rife, yuv.each_ref());
+                    assert_eq!(got.format(), PixelFormat::Yuv(format));
                     let rgb = yuv.each_ref().map(to_rgb16);
                     let expected = of_rgb16(&middle(rife, rgb.each_ref()), format);
-                    let off = furthest(&samples(&made), &expected);
+                    let off = max_difference(&samples(&got), &expected);
                     assert!(off <= 2, "RIFE {version}, {format:?} at {w}x{h}: {off}");
                 }
             }
@@ -100,8 +102,8 @@ pub(super) fn yuv_output_matches_explicit_conversion(on: &Engines) {
     }
 }
 
-pub(super) fn input_and_output_formats_can_be_mixed(on: &Engines) {
-    each_engine(on, ModelVersion::V4_26, |rife| {
+pub(super) fn input_and_output_formats_can_be_mixed(engines: &Engines) {
+    each_engine(engines, ModelVersion::V4_26, |rife| {
         let frames = [0, 2].map(|pan| rgb8(75, 41, pan));
         let size = frames[0].size();
         for format in FORMATS {
@@ -115,28 +117,29 @@ pub(super) fn input_and_output_formats_can_be_mixed(on: &Engines) {
             let (mut from_yuv, mut from_rgb) = (session(&yuv), session(&rgb));
             let [got, expected] = [&mut from_yuv, &mut from_rgb]
                 .map(|session| session.at_as(0.4, PixelFormat::Rgb8).unwrap());
-            let off = furthest(got.as_rgb8().unwrap(), expected.as_rgb8().unwrap());
+            let off = max_difference(got.as_rgb8().unwrap(), expected.as_rgb8().unwrap());
             assert!(off <= 1, "{format:?}: {off}");
             for to in [VIDEO, HDR] {
                 let [got, expected] = [&mut from_yuv, &mut from_rgb]
                     .map(|session| session.at_as(0.4, PixelFormat::Yuv(to)).unwrap());
-                let off = furthest(&samples(&got), &samples(&expected));
+                let off = max_difference(&samples(&got), &samples(&expected));
                 assert!(off <= 2, "{format:?} as {to:?}: {off}");
             }
             // The frames of a pair may have different formats.
             let mixed = middle(rife, [&yuv[0], &rgb[1]]);
-            let off = furthest(&samples(&mixed), &of_rgb16(&middle(rife, rgb.each_ref()), format));
+            let off =
+                max_difference(&samples(&mixed), &of_rgb16(&middle(rife, rgb.each_ref()), format));
             assert!(off <= 2, "{format:?} and RGB: {off}");
         }
     });
 }
 
-pub(super) fn yuv_stream_matches_separate_pairs(on: &Engines) {
+pub(super) fn yuv_stream_matches_separate_pairs(engines: &Engines) {
     let version = ModelVersion::V4_25;
     let weights = weights(version);
-    each_arithmetic(on, version, |builder| {
-        let unkept = Optimizations::all().without(Optimization::CachedFrames);
-        let unkept = builder.clone().optimizations(unkept).load_weights(&weights).unwrap();
+    each_arithmetic(engines, version, |builder| {
+        let uncached = Optimizations::all().without(Optimization::CachedFrames);
+        let uncached = builder.clone().optimizations(uncached).load_weights(&weights).unwrap();
         let rife = builder.batch(3).load_weights(&weights).unwrap();
         for format in [VIDEO, HDR] {
             let as_yuv = PixelFormat::Yuv(format);
@@ -165,12 +168,12 @@ pub(super) fn yuv_stream_matches_separate_pairs(on: &Engines) {
             let many = rife.interpolate_many(&pairs).unwrap();
             let each = pairs.map(|(a, b, t)| rife.interpolate(&a, &b, t).unwrap());
             assert!(many == each);
-            assert_eq!(middle(&unkept, [&frames[0], &frames[1]]), each[0]);
+            assert_eq!(middle(&uncached, [&frames[0], &frames[1]]), each[0]);
 
-            // Pinned, and in a buffer longer than the frame.
-            let locked = frames.each_ref().map(|frame| rife.pin(frame.clone()));
+            // Pinned frames, and buffers that are longer than the frame.
+            let pinned = frames.each_ref().map(|frame| rife.pin(frame.clone()));
             let mut out = rife.pin(Frame::black(size, as_yuv).unwrap());
-            let (a, b) = (locked[0].view(), locked[1].view());
+            let (a, b) = (pinned[0].view(), pinned[1].view());
             rife.interpolate_into(&a, &b, 0.5, &mut out.view_mut()).unwrap();
             assert_eq!(out, each[0]);
             if let Some(own) = frames[0].as_yuv8() {
@@ -185,9 +188,9 @@ pub(super) fn yuv_stream_matches_separate_pairs(on: &Engines) {
             }
 
             // A refused call has no effect.
-            let none = PixelFormat::Yuv(YuvFormat { depth: 9, ..format });
-            assert!(matches!(session.at_as(0.5, none), Err(Error::Frame { .. })));
-            assert!(matches!(session.submit_as(0.5, none), Err(Error::Frame { .. })));
+            let invalid = PixelFormat::Yuv(YuvFormat { depth: 9, ..format });
+            assert!(matches!(session.at_as(0.5, invalid), Err(Error::Frame { .. })));
+            assert!(matches!(session.submit_as(0.5, invalid), Err(Error::Frame { .. })));
             assert_eq!(session.at(0.5).unwrap(), each[1]);
         }
     });

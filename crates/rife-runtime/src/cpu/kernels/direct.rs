@@ -1,4 +1,4 @@
-//! Direct convolutions: for every output, a sum over taps and channels.
+//! Direct convolutions: every output is a sum over taps and channels.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::super::tensor::BLOCK;
 pub(crate) struct Direct<'a> {
     /// The source pixel of the output at row 0 and column 0.
     pub(crate) src: *const f32,
-    /// Floats from one output's source pixel to that of the next row and column.
+    /// Floats between the source pixels of outputs in adjacent rows and columns.
     pub(crate) src_row: usize,
     pub(crate) src_column: usize,
     /// The offset of each segment from the source pixel, in floats.
@@ -29,12 +29,12 @@ pub(crate) struct Direct<'a> {
     pub(crate) to: Epilogue,
 }
 
-/// What follows the sums and the bias.
+/// The operation after the sums and the bias, and the destination.
 #[derive(Clone, Copy)]
 pub(crate) enum Epilogue {
-    /// LeakyReLU, stored in the blocks of a map.
+    /// Applies LeakyReLU, and stores the blocks of a map.
     Leaky(Place),
-    /// The same position of another map is added; LeakyReLU.
+    /// Adds the same position of another map, then applies LeakyReLU.
     Residual { place: Place, add: *const f32 },
     /// Transposed convolution: four channels for each of 2×2 pixels, stored as interleaved pixels.
     /// Vector 0 only.
@@ -55,7 +55,7 @@ pub(crate) struct Place {
     pub(crate) plane: usize,
 }
 
-// SAFETY: these are addresses; each access through them states its own invariant.
+// SAFETY: these are only addresses; each access through them states its own invariant.
 unsafe impl Send for Epilogue {}
 // SAFETY: as above.
 unsafe impl Sync for Epilogue {}
@@ -83,12 +83,12 @@ impl Pixels {
 /// Runs a convolution.
 ///
 /// # Safety
-/// The processor has the instructions of `I`. For every output of the rows and columns, the sources
-/// may be read, and the destinations are not accessed by anything else meanwhile; sources and
-/// destinations do not overlap.
+/// The CPU supports the instructions of `I`. For every output of the rows and columns, the sources
+/// are readable, and no other thread accesses the destinations. Sources and destinations do not
+/// overlap.
 #[inline(always)]
 pub(crate) unsafe fn direct<I: Isa>(args: &Direct<'_>) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match args.to {
             Epilogue::Leaky(place) => with_groups::<I, _>(args, Leaky(place)),
@@ -104,10 +104,10 @@ pub(crate) unsafe fn direct<I: Isa>(args: &Direct<'_>) {
     }
 }
 
-/// Stores a sum. Not a closure: see [`super`].
+/// Stores a sum. A trait rather than a closure, see [`super`].
 trait Store: Copy {
     /// # Safety
-    /// The output's memory may be written.
+    /// The memory of the output is writable.
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V);
 }
 
@@ -136,7 +136,7 @@ struct Singles(Pixels);
 impl Store for Leaky {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { store_leaky(self.0, y, x, vector, sum) }
     }
 }
@@ -145,7 +145,7 @@ impl Store for Residual {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
         let at = y * self.place.row + x * BLOCK + vector * self.place.plane;
-        // SAFETY: as the caller says; the residual has the layout of the outputs.
+        // SAFETY: guaranteed by the caller; the residual has the layout of the outputs.
         unsafe {
             let sum = sum.add(V::load(self.add.wrapping_add(at)));
             store_leaky(self.place, y, x, vector, sum);
@@ -156,7 +156,7 @@ impl Store for Residual {
 impl Store for Quarters {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, _vector: usize, sum: V) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { store_quarters(self.0, y, x, sum) }
     }
 }
@@ -164,7 +164,7 @@ impl Store for Quarters {
 impl Store for QuartersAndEights {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             if vector == 0 {
                 store_quarters(self.quarters, y, x, sum);
@@ -179,7 +179,7 @@ impl Store for Singles {
     #[inline(always)]
     unsafe fn store<V: Sixteen>(self, y: usize, x: usize, _vector: usize, sum: V) {
         let mut lanes = [0.0; BLOCK];
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             sum.store(lanes.as_mut_ptr());
             for (i, v) in lanes.into_iter().enumerate() {
@@ -191,38 +191,38 @@ impl Store for Singles {
 }
 
 /// # Safety
-/// Block `vector` of `place` may be written at `(y, x)`.
+/// Block `vector` of `place` is writable at `(y, x)`.
 #[inline(always)]
 unsafe fn store_leaky<V: Lanes>(place: Place, y: usize, x: usize, vector: usize, sum: V) {
     let at = place.at.wrapping_add(y * place.row + x * BLOCK + vector * place.plane);
-    // SAFETY: as the caller says; the value exists, so the instructions do.
+    // SAFETY: guaranteed by the caller; the value exists, so the instructions do.
     unsafe { leaky(sum).store(at) }
 }
 
 /// # Safety
-/// The four pixels of `to` may be written.
+/// The four pixels of `to` are writable.
 #[inline(always)]
 unsafe fn store_quarters<V: Sixteen>(to: Pixels, y: usize, x: usize, sum: V) {
     let to = [to.of(y, x, 0, 0), to.of(y, x, 0, 1), to.of(y, x, 1, 0), to.of(y, x, 1, 1)];
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { sum.store_quarters(to) }
 }
 
 /// LeakyReLU.
 #[inline(always)]
 pub(crate) fn leaky<V: Lanes>(x: V) -> V {
-    // SAFETY: the value exists, so the instructions do.
+    // SAFETY: a value of the type exists, so the CPU supports its instructions.
     let slope = unsafe { V::splat(rife_model::LEAKY_SLOPE as f32) };
     x.max(x.mul(slope))
 }
 
-/// Computes every output, in groups of as many vectors as suit the instruction set.
+/// Computes every output, in groups of vectors that suit the instruction set.
 ///
 /// # Safety
-/// As [`direct`], with `to` instead of [`Direct::to`].
+/// Same as for [`direct`], with `to` instead of [`Direct::to`].
 #[inline(always)]
 unsafe fn with_groups<I: Isa, S: Store>(args: &Direct<'_>, to: S) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match super::group(I::MOST_VECTORS, args.vectors) {
             4 => groups::<I, S, 4>(args, to),
@@ -234,7 +234,7 @@ unsafe fn with_groups<I: Isa, S: Store>(args: &Direct<'_>, to: S) {
 }
 
 /// # Safety
-/// As [`with_groups`].
+/// Same as for [`with_groups`].
 #[inline(always)]
 unsafe fn groups<I: Isa, S: Store, const O: usize>(args: &Direct<'_>, to: S) {
     if O > I::MOST_VECTORS {
@@ -246,7 +246,7 @@ unsafe fn groups<I: Isa, S: Store, const O: usize>(args: &Direct<'_>, to: S) {
         for group in 0..args.vectors / O {
             let weights = args.weights.wrapping_add(group * of_a_group);
             let mut x = args.columns.start;
-            // SAFETY: as the caller says.
+            // SAFETY: guaranteed by the caller.
             super::strips!(I, O, x, args.columns.end, P => unsafe {
                 let src = row.wrapping_add(x * args.src_column);
                 let mut sums = [[I::V16::splat(0.0); O]; P];
@@ -276,7 +276,7 @@ unsafe fn groups<I: Isa, S: Store, const O: usize>(args: &Direct<'_>, to: S) {
 /// the weights of `O` vectors.
 ///
 /// # Safety
-/// The processor has the instructions of `V`, and with pairs those of BF16; the pixels' channels
+/// The CPU supports the instructions of `V`, and with pairs those of BF16; the pixels' channels
 /// and the weights may be read.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<V: Sixteen, const P: usize, const O: usize, const PAIRS: bool>(
@@ -286,7 +286,7 @@ pub(crate) unsafe fn accumulate<V: Sixteen, const P: usize, const O: usize, cons
     weights: *const f32,
     len: usize,
 ) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         for channel in 0..len {
             let mut w = [V::splat(0.0); O];

@@ -1,8 +1,8 @@
 //! The kernels, each written once over [`super::lanes`] and compiled for every instruction set.
 //!
-//! A kernel and everything that it calls is `#[inline(always)]`, so that it becomes part of a
-//! function that has the instructions enabled. Closures are separate functions without them: vector
-//! operations in a closure would become calls. So kernels use none.
+//! A kernel and everything that it calls is `#[inline(always)]`, so that it is compiled as part of
+//! a function with the target features enabled. Closures are separate functions without these
+//! features, and vector operations in them would become calls, so kernels use no closures.
 
 pub(crate) mod direct;
 pub(crate) mod peak;
@@ -16,7 +16,8 @@ use peak::Peak;
 use picture::{Blend, Inputs};
 use winograd::{InputTransform, Multiply, OutputTransform};
 
-/// How many of `vectors` vectors of 16 outputs are computed at once, if at most `most` fit.
+/// The number of vectors of 16 outputs to compute at once: the largest divisor of `vectors` up to
+/// `most`.
 pub(crate) const fn group(most: usize, vectors: usize) -> usize {
     let mut group = if most < 4 { most } else { 4 };
     while group > 1 && !vectors.is_multiple_of(group) {
@@ -25,9 +26,9 @@ pub(crate) const fn group(most: usize, vectors: usize) -> usize {
     group
 }
 
-/// Runs a body for as many pixels at once as the accumulators of `$isa` hold with `$vectors`
-/// vectors each, then for the remaining pixels in smaller strips. `$strip` is the number of pixels,
-/// a constant.
+/// Runs a body on strips of pixels: as many at once as fit in the accumulators of `$isa` with
+/// `$vectors` vectors per pixel, then the remaining ones in smaller strips. `$strip` is the number
+/// of pixels, a constant.
 macro_rules! strips {
     ($isa:ident, $vectors:ident, $at:ident, $end:expr, $strip:ident => $body:expr) => {{
         let most = $isa::ACCUMULATORS / $vectors;
@@ -50,8 +51,8 @@ pub(crate) use strips;
 
 macro_rules! kernels {
     ($($(#[$doc:meta])* $name:ident: $args:ty = $module:ident;)*) => {
-        /// The kernels of one level. Each is `unsafe` for the reasons in its own documentation; the
-        /// table exists only if the processor has the instructions.
+        /// The kernels of one level. Their safety requirements are documented on each kernel. A
+        /// table is created only if the CPU supports the instructions.
         #[derive(Clone, Copy)]
         pub(crate) struct Kernels {
             pub(crate) level: Level,
@@ -60,9 +61,10 @@ macro_rules! kernels {
 
         mod portable {
             use super::*;
-            // SAFETY, for each: as the kernel says; it runs on any processor.
+            // SAFETY, for each: the caller fulfills the kernel's requirements; portable kernels run
+            // on any CPU.
             $(pub(super) unsafe fn $name(args: &$args) {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 unsafe { $module::$name::<Portable>(args) }
             })*
         }
@@ -72,7 +74,7 @@ macro_rules! kernels {
             use super::*;
             $(#[target_feature(enable = "avx2,fma")]
             pub(super) unsafe fn $name(args: &$args) {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 unsafe { $module::$name::<super::super::lanes::Avx2>(args) }
             })*
         }
@@ -82,7 +84,7 @@ macro_rules! kernels {
             use super::*;
             $(#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             pub(super) unsafe fn $name(args: &$args) {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 unsafe { $module::$name::<super::super::lanes::Avx512>(args) }
             })*
         }
@@ -91,9 +93,9 @@ macro_rules! kernels {
             /// The kernels of a level.
             ///
             /// # Panics
-            /// If the processor does not support it.
+            /// If the CPU does not support the level.
             pub(crate) fn of(level: Level) -> Self {
-                assert!(level <= Level::detected(), "this processor has no {level}");
+                assert!(level <= Level::detected(), "this CPU does not support {level}");
                 match level {
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2 => Self { level, $($name: avx2::$name,)* },
@@ -123,7 +125,7 @@ kernels! {
     peak: Peak<'_> = peak;
 }
 
-/// The kernels that compute in BF16.
+/// The BF16 kernels.
 #[derive(Clone, Copy)]
 pub(crate) struct Bf16Kernels {
     /// See [`winograd::input_transform_bf16`].
@@ -135,7 +137,7 @@ pub(crate) struct Bf16Kernels {
 }
 
 impl Bf16Kernels {
-    /// Those of a level, if the processor has BF16 instructions.
+    /// The kernels of a level, if the CPU supports BF16.
     pub(crate) fn of(level: Level) -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if level == Level::Avx512 && is_x86_feature_detected!("avx512bf16") {
@@ -157,19 +159,19 @@ mod avx512_bf16 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     pub(super) unsafe fn input_transform(args: &InputTransform) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { winograd::input_transform_bf16::<Avx512>(args) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     pub(super) unsafe fn multiply(args: &Multiply) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { winograd::multiply_bf16::<Avx512>(args) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     pub(super) unsafe fn peak(args: &Peak<'_>) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { peak::peak_bf16::<Avx512>(args) }
     }
 }

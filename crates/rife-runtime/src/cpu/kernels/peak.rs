@@ -1,4 +1,4 @@
-//! Multiply-adds without memory accesses, to measure the peak throughput of the processor.
+//! Multiply-adds without memory accesses, to measure the peak throughput of the CPU.
 
 use std::cell::Cell;
 
@@ -9,8 +9,8 @@ use super::super::tensor::BLOCK;
 
 /// The most independent sums.
 const MOST_CHAINS: usize = 24;
-/// Floats that the kernel starts from: a factor, a term, and each sum. They come from memory and
-/// differ, so that the compiler cannot remove a sum.
+/// The number of floats that the kernel starts with: a factor, a term, and every sum. They are
+/// distinct and read from memory, so that the compiler cannot remove a sum.
 pub(crate) const OPERANDS: usize = (2 + MOST_CHAINS) * BLOCK;
 
 /// Many rounds of `sum = sum · factor + term`.
@@ -24,11 +24,11 @@ pub(crate) struct Peak<'a> {
 }
 
 /// # Safety
-/// The processor has the instructions of `I`.
+/// The CPU supports the instructions of `I`.
 #[inline(always)]
 pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
-    // As many sums as registers hold, so that multiply-adds overlap.
-    // SAFETY: as the caller says.
+    // Use as many sums as registers hold, so that multiply-adds overlap.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if I::ACCUMULATORS >= MOST_CHAINS {
             chains::<I::V16, MOST_CHAINS>(args);
@@ -40,15 +40,16 @@ pub(crate) unsafe fn peak<I: Isa>(args: &Peak<'_>) {
     }
 }
 
-/// As [`peak`], in BF16: each step adds two products.
+/// Like [`peak`], in BF16: each step adds two products.
 ///
 /// # Safety
-/// The processor has the instructions of `I`, and those of BF16.
+/// The CPU supports the instructions of `I`, and those of BF16.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn peak_bf16<I: Isa>(args: &Peak<'_>) {
     let from = args.operands.as_ptr();
-    // SAFETY: as the caller says, and within the operands. Sums stay far below the limits of F32.
+    // SAFETY: guaranteed by the caller, and within the operands. Sums stay far below the limits of
+    // F32.
     let total = unsafe {
         let (factor, term) = (I::V16::load(from), I::V16::load(from.add(BLOCK)));
         let mut sums = [term; MOST_CHAINS];
@@ -74,12 +75,12 @@ pub(crate) unsafe fn peak_bf16<I: Isa>(args: &Peak<'_>) {
 }
 
 /// # Safety
-/// As [`peak`].
+/// Same as for [`peak`].
 #[inline(always)]
 unsafe fn chains<V: Lanes, const C: usize>(args: &Peak<'_>) {
     const { assert!(C <= MOST_CHAINS) };
     let from = args.operands.as_ptr();
-    // SAFETY: as the caller says, and within the operands.
+    // SAFETY: guaranteed by the caller, and within the operands.
     let total = unsafe {
         let (factor, term) = (V::splat(*from), V::splat(*from.add(BLOCK)));
         let mut sums = [term; C];

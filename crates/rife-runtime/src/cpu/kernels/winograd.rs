@@ -1,6 +1,6 @@
-//! 3×3 convolutions of stride 1 by Winograd's F(4×4, 3×3): a tile of 4×4 outputs from 6×6 inputs
+//! 3×3 convolutions with stride 1 by Winograd's F(4×4, 3×3): a tile of 4×4 outputs from 6×6 inputs
 //! with 36 products per pair of channels instead of 144. The interpolation points are 0, ±5/8, ±3/2
-//! and infinity: as cheap as the usual 0, ±1, ±2, with half of their rounding errors. All factors
+//! and infinity: as cheap as the usual 0, ±1, ±2, with half the rounding errors. All factors
 //! of the input and output transforms are exact in F32.
 
 use std::ops::Range;
@@ -51,7 +51,7 @@ pub(crate) struct Multiply {
     pub(crate) to_point: usize,
 }
 
-/// The output transform of tiles, with what follows a convolution.
+/// The output transform of tiles, followed by bias, residual and LeakyReLU.
 pub(crate) struct OutputTransform {
     /// The first tile of the range.
     pub(crate) from: *const f32,
@@ -69,7 +69,7 @@ pub(crate) struct OutputTransform {
     pub(crate) to: Place,
 }
 
-/// The points apart from 0 and infinity, with both signs.
+/// The points other than 0 and infinity, each used with both signs.
 const NEAR: f32 = 5.0 / 8.0;
 const FAR: f32 = 3.0 / 2.0;
 
@@ -87,10 +87,10 @@ struct InputFactors<V> {
 
 impl<V: Lanes> InputFactors<V> {
     /// # Safety
-    /// The processor has the instructions of `V`.
+    /// The CPU supports the instructions of `V`.
     #[inline(always)]
     unsafe fn new() -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             Self {
                 near: V::splat(NEAR),
@@ -131,10 +131,10 @@ struct OutputFactors<V> {
 
 impl<V: Lanes> OutputFactors<V> {
     /// # Safety
-    /// The processor has the instructions of `V`.
+    /// The CPU supports the instructions of `V`.
     #[inline(always)]
     unsafe fn new() -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             Self {
                 near: [V::splat(NEAR), V::splat(NEAR * NEAR), V::splat(NEAR * NEAR * NEAR)],
@@ -159,30 +159,30 @@ fn outputs_of<V: Lanes>(m: [V; REACH], f: OutputFactors<V>) -> [V; TILE] {
 }
 
 /// # Safety
-/// The processor has the instructions of `I`. The map's tiles, with one pixel around, may be read,
-/// and the memory of their points is not accessed by anything else meanwhile.
+/// The CPU supports the instructions of `I`. The map's tiles with a border of one pixel are
+/// readable, and no other thread accesses the memory of their points.
 #[inline(always)]
 pub(crate) unsafe fn input_transform<I: Isa>(args: &InputTransform) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { input_transform_of::<I, false>(args) }
 }
 
-/// As [`input_transform`], in BF16.
+/// Like [`input_transform`], in BF16.
 ///
 /// # Safety
-/// As [`input_transform`], and the processor has BF16 instructions.
+/// Same as for [`input_transform`], and the CPU supports BF16.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn input_transform_bf16<I: Isa>(args: &InputTransform) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { input_transform_of::<I, true>(args) }
 }
 
 /// # Safety
-/// As [`input_transform`] and [`input_transform_bf16`].
+/// Same as for [`input_transform`] and [`input_transform_bf16`].
 #[inline(always)]
 unsafe fn input_transform_of<I: Isa, const PAIRS: bool>(args: &InputTransform) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let factors = InputFactors::new();
         let zero = I::V16::splat(0.0);
@@ -193,7 +193,7 @@ unsafe fn input_transform_of<I: Isa, const PAIRS: bool>(args: &InputTransform) {
                 let corner = plane
                     .wrapping_add(TILE * ty * args.row + TILE * tx * BLOCK)
                     .wrapping_sub(args.row + BLOCK);
-                // No closures: their vector operations would become calls, see `super`.
+                // Do not use a closure here, see `super`.
                 let mut rows = [[zero; REACH]; REACH];
                 for (y, row) in rows.iter_mut().enumerate() {
                     let from = corner.wrapping_add(y * args.row);
@@ -225,30 +225,30 @@ unsafe fn input_transform_of<I: Isa, const PAIRS: bool>(args: &InputTransform) {
 }
 
 /// # Safety
-/// The processor has the instructions of `I`; `from` and the weights may be read, and `to` is not
-/// accessed by anything else meanwhile.
+/// The CPU supports the instructions of `I`; `from` and the weights are readable, and no other
+/// thread accesses `to`.
 #[inline(always)]
 pub(crate) unsafe fn multiply<I: Isa>(args: &Multiply) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { multiply_of::<I, false>(args) }
 }
 
-/// As [`multiply`], in BF16, with sums in F32.
+/// Like [`multiply`], in BF16, with sums in F32.
 ///
 /// # Safety
-/// As [`multiply`], and the processor has BF16 instructions.
+/// Same as for [`multiply`], and the CPU supports BF16.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) unsafe fn multiply_bf16<I: Isa>(args: &Multiply) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe { multiply_of::<I, true>(args) }
 }
 
 /// # Safety
-/// As [`multiply`] and [`multiply_bf16`].
+/// Same as for [`multiply`] and [`multiply_bf16`].
 #[inline(always)]
 unsafe fn multiply_of<I: Isa, const PAIRS: bool>(args: &Multiply) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         match super::group(I::MOST_VECTORS, args.vectors) {
             4 => multiply_groups::<I, 4, PAIRS>(args),
@@ -260,7 +260,7 @@ unsafe fn multiply_of<I: Isa, const PAIRS: bool>(args: &Multiply) {
 }
 
 /// # Safety
-/// As [`multiply`].
+/// Same as for [`multiply`].
 #[inline(always)]
 unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Multiply) {
     if O > I::MOST_VECTORS {
@@ -274,7 +274,7 @@ unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Mult
         for group in 0..args.vectors / O {
             let weights = weights.wrapping_add(group * channels * O * BLOCK);
             let mut tile = 0;
-            // SAFETY: as the caller says.
+            // SAFETY: guaranteed by the caller.
             super::strips!(I, O, tile, args.tiles, P => unsafe {
                 let mut sums = [[I::V16::splat(0.0); O]; P];
                 let from = from.add(tile * channels);
@@ -290,11 +290,11 @@ unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Mult
 }
 
 /// # Safety
-/// The processor has the instructions of `I`; the products and the residual may be read, and the
-/// tiles' pixels are not accessed by anything else meanwhile.
+/// The CPU supports the instructions of `I`; the products and the residual are readable, and no
+/// other thread accesses the tiles' pixels.
 #[inline(always)]
 pub(crate) unsafe fn output_transform<I: Isa>(args: &OutputTransform) {
-    // SAFETY: as the caller says.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         let factors = OutputFactors::new();
         let zero = I::V16::splat(0.0);
@@ -338,7 +338,8 @@ pub(crate) unsafe fn output_transform<I: Isa>(args: &OutputTransform) {
 pub(crate) fn transform_weights(weights: &[f32]) -> Vec<f32> {
     let (near, far) = (f64::from(NEAR), f64::from(FAR));
     let points = [0.0, near, -near, far, -far];
-    // The powers of each point divided by its distances from the others; the last row is infinity.
+    // The powers of each point, divided by the product of its distances from the others. The last
+    // row is infinity.
     let mut g = [[0.0, 0.0, 1.0]; REACH];
     for (row, p) in g.iter_mut().zip(points) {
         let others = points.iter().filter(|q| **q != p);

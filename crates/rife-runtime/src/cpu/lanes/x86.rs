@@ -39,7 +39,8 @@ pub(crate) struct X8x2([X8; 2]);
 #[derive(Clone, Copy)]
 pub(crate) struct X16(__m512);
 
-// In this module the processor has the instructions: see the module's documentation.
+// A value of these types exists only if the CPU supports the instructions, see the documentation of
+// `lanes`.
 macro_rules! lanes {
     ($name:ident, $lanes:literal: $set:ident, $load:ident, $store:ident, $add:ident, $sub:ident,
      $mul:ident, $div:ident, $fma:ident, $max:ident, $min:ident,
@@ -50,19 +51,19 @@ macro_rules! lanes {
 
             #[inline(always)]
             unsafe fn splat(v: f32) -> Self {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 Self(unsafe { $set(v) })
             }
 
             #[inline(always)]
             unsafe fn load(p: *const f32) -> Self {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 Self(unsafe { $load(p) })
             }
 
             #[inline(always)]
             unsafe fn store(self, p: *mut f32) {
-                // SAFETY: as the caller says.
+                // SAFETY: guaranteed by the caller.
                 unsafe { $store(p, self.0) }
             }
 
@@ -170,19 +171,19 @@ impl Lanes for X8x2 {
 
     #[inline(always)]
     unsafe fn splat(v: f32) -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         Self([unsafe { X8::splat(v) }; 2])
     }
 
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         Self(unsafe { [X8::load(p), X8::load(p.add(8))] })
     }
 
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             self.0[0].store(p);
             self.0[1].store(p.add(8));
@@ -241,16 +242,16 @@ impl Lanes for X8x2 {
 }
 
 impl Sixteen for X8x2 {
-    // Only BF16 kernels call this, and they are not compiled for AVX2 except in tests.
+    // Only BF16 kernels call this, which are compiled for AVX2 only in tests.
     #[inline(always)]
     unsafe fn store_as_pairs(self, p: *mut f32) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { self.as_array().store_as_pairs(p) }
     }
 
     #[inline(always)]
     unsafe fn dot_pairs(self, b: Self, c: Self) -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe {
             let sum = self.as_array().dot_pairs(b.as_array(), c.as_array());
             Self::load(std::ptr::from_ref(&sum).cast())
@@ -260,7 +261,7 @@ impl Sixteen for X8x2 {
     #[inline(always)]
     unsafe fn store_quarters(self, to: [*mut f32; 4]) {
         let [low, high] = self.0;
-        // SAFETY: the value exists, and the addresses are as the caller says.
+        // SAFETY: the value exists, and the addresses are guaranteed by the caller.
         unsafe {
             _mm_storeu_ps(to[0], _mm256_castps256_ps128(low.0));
             _mm_storeu_ps(to[1], _mm256_extractf128_ps::<1>(low.0));
@@ -273,7 +274,7 @@ impl Sixteen for X8x2 {
 impl Sixteen for X16 {
     #[inline(always)]
     unsafe fn store_as_pairs(self, p: *mut f32) {
-        // SAFETY: as the caller says; both types are 32 bytes.
+        // SAFETY: guaranteed by the caller; both types are 32 bytes.
         unsafe {
             let pairs = std::mem::transmute::<__m256bh, __m256>(_mm512_cvtneps_pbh(self.0));
             _mm256_storeu_ps(p, pairs);
@@ -282,7 +283,7 @@ impl Sixteen for X16 {
 
     #[inline(always)]
     unsafe fn dot_pairs(self, b: Self, c: Self) -> Self {
-        // SAFETY: as the caller says; the types are 64 bytes.
+        // SAFETY: guaranteed by the caller; the types are 64 bytes.
         unsafe {
             let a = std::mem::transmute::<__m512, __m512bh>(self.0);
             let b = std::mem::transmute::<__m512, __m512bh>(b.0);
@@ -292,7 +293,7 @@ impl Sixteen for X16 {
 
     #[inline(always)]
     unsafe fn store_quarters(self, to: [*mut f32; 4]) {
-        // SAFETY: the value exists, and the addresses are as the caller says.
+        // SAFETY: the value exists, and the addresses are guaranteed by the caller.
         unsafe {
             _mm_storeu_ps(to[0], _mm512_castps512_ps128(self.0));
             _mm_storeu_ps(to[1], _mm512_extractf32x4_ps::<1>(self.0));

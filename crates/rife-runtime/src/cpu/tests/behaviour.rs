@@ -1,4 +1,4 @@
-//! The results of sessions do not depend on how they are computed.
+//! The output does not depend on threads, optimizations or instruction sets.
 
 use rife_model::weights::{Store, VerifiedBytes};
 use rife_model::{ModelVersion, Scale};
@@ -9,7 +9,7 @@ use super::super::level::Level;
 use crate::engine::{EngineImpl, EngineSession, Load};
 use crate::{Frame, FrameSize, Optimization, Optimizations, PixelFormat, Precision};
 
-/// Not a multiple of anything, and larger than a patch, a tile and a thread's share of them.
+/// Not a multiple of the sizes of patches, tiles and their groups, and larger than all of them.
 const SIZE: FrameSize = FrameSize::new(149, 75);
 
 fn published(version: ModelVersion) -> VerifiedBytes {
@@ -26,9 +26,9 @@ fn frame(size: FrameSize, pan: i64) -> Frame {
     Frame::planar_f32(size, samples).unwrap()
 }
 
-/// How an engine is loaded, see [`Load`].
+/// Options to load an engine with, see [`Load`].
 #[derive(Clone, Copy)]
-struct How {
+struct Setup {
     level: Level,
     threads: usize,
     ensemble: bool,
@@ -36,7 +36,7 @@ struct How {
     optimizations: Optimizations,
 }
 
-impl Default for How {
+impl Default for Setup {
     fn default() -> Self {
         Self {
             level: Level::detected(),
@@ -48,7 +48,7 @@ impl Default for How {
     }
 }
 
-impl How {
+impl Setup {
     fn session(
         self,
         weights: &VerifiedBytes,
@@ -69,7 +69,7 @@ impl How {
         CpuEngine::load(&load, self.level).unwrap().session(size).unwrap()
     }
 
-    /// The frames between each two of three.
+    /// Interpolates a stream of three frames: one frame between each two.
     fn frames(self, weights: &VerifiedBytes, version: ModelVersion) -> Vec<f32> {
         let mut session = self.session(weights, version, SIZE);
         let mut all = Vec::new();
@@ -92,11 +92,14 @@ fn output_does_not_depend_on_the_number_of_threads() {
     for version in VERSIONS {
         let weights = published(version);
         for (scale, ensemble) in [(Scale::One, false), (Scale::Two, version == VERSIONS[0])] {
-            let how = How { scale, ensemble, ..How::default() };
-            let alone = How { threads: 1, ..how }.frames(&weights, version);
+            let setup = Setup { scale, ensemble, ..Setup::default() };
+            let single_threaded = Setup { threads: 1, ..setup }.frames(&weights, version);
             for threads in [2, 3, 7] {
-                let together = How { threads, ..how }.frames(&weights, version);
-                assert!(together == alone, "RIFE {version} at {scale} on {threads} threads");
+                let frames = Setup { threads, ..setup }.frames(&weights, version);
+                assert!(
+                    frames == single_threaded,
+                    "RIFE {version} at {scale} on {threads} threads"
+                );
             }
         }
     }
@@ -106,10 +109,10 @@ fn output_does_not_depend_on_the_number_of_threads() {
 fn optimizations_do_not_change_the_output() {
     for version in VERSIONS {
         let weights = published(version);
-        let all = How::default().frames(&weights, version);
+        let all = Setup::default().frames(&weights, version);
         for one in Optimization::ALL {
             let optimizations = Optimizations::all().without(one);
-            let without = How { optimizations, ..How::default() }.frames(&weights, version);
+            let without = Setup { optimizations, ..Setup::default() }.frames(&weights, version);
             let name = one.as_str();
             if one == Optimization::Winograd {
                 let off = max_error(&without, &all);
@@ -118,8 +121,8 @@ fn optimizations_do_not_change_the_output() {
                 assert!(without == all, "RIFE {version} without {name}");
             }
         }
-        let how = How { optimizations: Optimizations::none(), ..How::default() };
-        assert!(max_error(&how.frames(&weights, version), &all) <= F32_IMAGE, "none");
+        let setup = Setup { optimizations: Optimizations::none(), ..Setup::default() };
+        assert!(max_error(&setup.frames(&weights, version), &all) <= F32_IMAGE, "none");
     }
 }
 
@@ -127,21 +130,21 @@ fn optimizations_do_not_change_the_output() {
 fn every_instruction_set_interpolates_the_same_frames() {
     for version in VERSIONS {
         let weights = published(version);
-        let best = How::default().frames(&weights, version);
+        let best = Setup::default().frames(&weights, version);
         for level in Level::ALL.into_iter().filter(|level| *level < Level::detected()) {
-            let frames = How { level, ..How::default() }.frames(&weights, version);
+            let frames = Setup { level, ..Setup::default() }.frames(&weights, version);
             let off = max_error(&frames, &best);
             assert!(off <= F32_IMAGE, "RIFE {version} on {level}: {off}");
         }
     }
 }
 
-/// Nothing of one frame is left in the next, not even of frames with invalid values.
+/// No state leaks from one frame into later ones, and memory does not grow.
 #[test]
-fn long_stream_does_not_grow_in_memory() {
+fn long_stream_keeps_its_output_and_memory() {
     let version = ModelVersion::V4_6;
     let (weights, size) = (published(version), FrameSize::new(50, 31));
-    let mut session = How::default().session(&weights, version, size);
+    let mut session = Setup::default().session(&weights, version, size);
     let mut out = Frame::black(size, PixelFormat::PlanarF32).unwrap();
     let mut first = None;
     let frames = [0, 4].map(|pan| frame(size, pan));

@@ -1,4 +1,4 @@
-//! BF16 kernels, validated against numbers that are rounded one by one.
+//! Validates BF16 kernels with scalar rounding.
 
 use half::bf16;
 
@@ -18,20 +18,20 @@ fn of_pair(pair: f32) -> [f32; 2] {
     [bf16::from_bits(bits as u16).to_f32(), bf16::from_bits((bits >> 16) as u16).to_f32()]
 }
 
-/// The portable kernels and those of this processor, with the number of vectors that each computes
-/// at once, and the F32 kernels with the same order of sums.
+/// The portable kernels and those of this CPU. Each comes with its number of vectors per group, and
+/// with the F32 kernels of the same summation order.
 fn all() -> impl Iterator<Item = (Bf16Kernels, usize, Kernels)> {
-    // SAFETY, of both: as the kernels say; any processor will do.
+    // SAFETY: as documented on the kernels; the portable ones run on any CPU.
     unsafe fn input_transform(args: &InputTransform) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { input_transform_bf16::<Portable>(args) }
     }
     unsafe fn multiply(args: &Multiply) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { multiply_bf16::<Portable>(args) }
     }
     unsafe fn peak(args: &Peak<'_>) {
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { peak_bf16::<Portable>(args) }
     }
     let portable = (Bf16Kernels { input_transform, multiply, peak }, Level::Scalar);
@@ -43,7 +43,7 @@ fn all() -> impl Iterator<Item = (Bf16Kernels, usize, Kernels)> {
 }
 
 #[test]
-fn points_are_those_in_f32_rounded() {
+fn input_transform_matches_f32_rounded_to_bf16() {
     let grid = Grid::new(32, (6, 9));
     let (across, tiles) = (3, 6);
     for (kernels, _, f32) in all() {
@@ -76,7 +76,7 @@ fn points_are_those_in_f32_rounded() {
 }
 
 #[test]
-fn products_are_of_bf16_and_sums_of_f32() {
+fn products_match_bf16_inputs_with_f32_sums() {
     for (kernels, most, f32) in all() {
         for (channels, vectors, tiles) in [(32, 1, 7), (96, 6, 13), (64, 4, 6), (64, 2, 1)] {
             let mut numbers = Numbers(7);
@@ -102,7 +102,7 @@ fn products_are_of_bf16_and_sums_of_f32() {
                 to: to.as_mut_ptr(),
                 to_point: tiles * vectors * BLOCK,
             };
-            // SAFETY: each is as long as its points, tiles, channels and vectors say.
+            // SAFETY: each buffer has the length of its points, tiles, channels and vectors.
             unsafe { (kernels.multiply)(&args) };
             let width = group(most, vectors) * BLOCK;
             for (i, got) in to.as_slice().iter().enumerate() {
@@ -121,7 +121,11 @@ fn products_are_of_bf16_and_sums_of_f32() {
                 }
                 let off = (f64::from(*got) - sum).abs();
                 let tolerance = super::rounded(channels + 1, magnitude);
-                assert!(off <= tolerance, "{}: {got}, not {sum}, of {channels}", f32.level);
+                assert!(
+                    off <= tolerance,
+                    "{}: got {got}, expected {sum}, {channels} channels",
+                    f32.level
+                );
             }
         }
     }

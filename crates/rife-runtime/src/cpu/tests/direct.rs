@@ -1,4 +1,4 @@
-//! Direct convolutions, validated against their definition.
+//! Validates direct convolutions with their definition.
 
 use std::ops::Range;
 
@@ -51,7 +51,7 @@ impl Default for Case {
     }
 }
 
-/// Published weights `[output][segment][channel]` in the kernel's order.
+/// Reorders published weights `[output][segment][channel]` for the kernel.
 pub(super) fn ordered(
     weights: &[f32],
     segments: usize,
@@ -76,7 +76,7 @@ impl Case {
     fn check(&self, kernels: &Kernels) {
         let mut numbers = Numbers(self.vectors as u64 * 1000 + self.columns.end as u64);
         let (rows, columns, stride) = (&self.rows, &self.columns, self.stride);
-        // The source: a margin of one pixel, then everything that the last output reads.
+        // The source has a margin of one pixel, and everything that the last output reads.
         let src_columns = stride * columns.end + 2;
         let src_row = src_columns * self.pixel;
         let src_plane = (stride * rows.end + 2) * src_row;
@@ -142,7 +142,8 @@ impl Case {
                 To::Singles => Epilogue::Singles(quarters),
             },
         };
-        // SAFETY: the source has a margin for every tap, and the outputs room for every output.
+        // SAFETY: the source has a margin for every tap, and the output memory has room for every
+        // output.
         unsafe { (kernels.direct)(&args) };
 
         for (y, x, output) in rows.clone().flat_map(|y| {
@@ -198,7 +199,7 @@ impl Case {
 }
 
 #[test]
-fn every_number_of_vectors_and_columns() {
+fn any_number_of_vectors_and_columns_matches() {
     for kernels in each_level() {
         for vectors in 1..=or_under_miri(12, 2) {
             for columns in 1..=or_under_miri(27, 4) {
@@ -212,7 +213,7 @@ fn every_number_of_vectors_and_columns() {
 }
 
 #[test]
-fn every_outcome_of_every_kind_of_numbers() {
+fn every_epilogue_matches_for_every_kind_of_numbers() {
     let tos = [
         (To::Leaky, 2),
         (To::Residual, 4),
@@ -231,7 +232,7 @@ fn every_outcome_of_every_kind_of_numbers() {
 }
 
 #[test]
-fn every_stride_and_pixel_and_part_of_a_picture() {
+fn any_stride_pixel_size_and_range_matches() {
     for kernels in each_level() {
         let all =
             [(2, 8, 3), (2, 4, 3), (1, 16, 16), (2, 16, 16), (2, 8, 8), (2, 12, 12), (2, 28, 28)];
@@ -245,7 +246,7 @@ fn every_stride_and_pixel_and_part_of_a_picture() {
 }
 
 #[test]
-fn nothing_to_do_does_nothing() {
+fn empty_range_writes_nothing() {
     for kernels in each_level() {
         Case { rows: 2..2, ..Case::default() }.check(&kernels);
         Case { columns: 3..3, ..Case::default() }.check(&kernels);
@@ -253,7 +254,7 @@ fn nothing_to_do_does_nothing() {
 }
 
 #[test]
-fn vectors_go_in_the_largest_groups_that_divide_them() {
+fn group_is_the_largest_divisor_that_fits() {
     for most in 1..=4 {
         for vectors in 1..=24 {
             let largest = (1..=most).filter(|g| vectors % g == 0).max();

@@ -1,4 +1,5 @@
-//! The engine against the golden runs of the oracle: the flow after each block, and random weights.
+//! Compares the engine with reference outputs from PyTorch: the flow after each block, and frames
+//! with random weights.
 
 use rife_testkit::tolerance::{F32_FLOW_PX, F32_IMAGE, max_error, psnr_db};
 
@@ -33,11 +34,11 @@ fn session(
     engine.cpu_session(run.size()).unwrap()
 }
 
-/// What each block estimated for the frame before, as far as it is stored: a last block that is
+/// The estimate of each block for the last frame, as stored in the arena. A last block that is
 /// fused with blending stores nothing.
 fn estimates(session: &CpuSession) -> Vec<BlockFlow> {
     let (plan, arena) = session.plan_and_arena();
-    let arena = arena.expect("buffers are kept");
+    let arena = arena.expect("the arena is preallocated");
     let stored =
         plan.blocks.iter().filter_map(|block| Some((block, plan.offsets[block.estimate?])));
     stored
@@ -53,7 +54,7 @@ fn estimates(session: &CpuSession) -> Vec<BlockFlow> {
         .collect()
 }
 
-fn equals_the_oracle(goldens: &Goldens, optimizations: Optimizations, level: Level) {
+fn assert_matches_pytorch(goldens: &Goldens, optimizations: Optimizations, level: Level) {
     let blocks = goldens.version.spec().block_channels.len();
     for run in goldens.runs() {
         let mut session =
@@ -73,40 +74,44 @@ fn equals_the_oracle(goldens: &Goldens, optimizations: Optimizations, level: Lev
     }
 }
 
-/// Every block is compared without fused kernels, all but the last one with them.
-fn each_flow_equals_the_oracle(weights: Weights) {
+/// Without fused kernels every block is compared; with them, all but the last one.
+fn each_flow_matches_pytorch(weights: Weights) {
     for goldens in Goldens::all(weights) {
         let all = Optimizations::all();
-        equals_the_oracle(&goldens, all, Level::detected());
-        equals_the_oracle(&goldens, all.without(Optimization::FusedKernels), Level::detected());
-        // The other ways of computing a 3x3 convolution.
+        assert_matches_pytorch(&goldens, all, Level::detected());
+        assert_matches_pytorch(
+            &goldens,
+            all.without(Optimization::FusedKernels),
+            Level::detected(),
+        );
+        // Without Winograd.
         let direct = all.without(Optimization::Winograd).without(Optimization::FusedKernels);
-        equals_the_oracle(&goldens, direct, Level::detected());
+        assert_matches_pytorch(&goldens, direct, Level::detected());
     }
 }
 
 #[test]
-fn flow_after_each_block_equals_pytorch_with_the_published_weights() {
-    each_flow_equals_the_oracle(Weights::Published);
+fn flow_after_each_block_matches_pytorch_with_published_weights() {
+    each_flow_matches_pytorch(Weights::Published);
 }
 
 #[test]
-fn flow_after_each_block_and_image_equal_pytorch_with_random_weights() {
-    each_flow_equals_the_oracle(Weights::Random);
+fn flow_after_each_block_and_image_match_pytorch_with_random_weights() {
+    each_flow_matches_pytorch(Weights::Random);
 }
 
 #[test]
-fn each_level_equals_pytorch_with_random_weights() {
+fn each_level_matches_pytorch_with_random_weights() {
     for goldens in Goldens::all(Weights::Random) {
         for level in Level::ALL.into_iter().filter(|level| *level < Level::detected()) {
-            equals_the_oracle(&goldens, Optimizations::all(), level);
+            assert_matches_pytorch(&goldens, Optimizations::all(), level);
         }
     }
 }
 
 #[test]
-#[cfg_attr(not(bf16_here), ignore = "this processor has no AVX512-BF16")]
-fn random_weights_give_nearly_the_oracles_image_in_bf16() {
+#[cfg_attr(not(bf16_here), ignore = "this CPU has no AVX512-BF16")]
+fn bf16_is_close_to_pytorch_with_random_weights() {
     for goldens in Goldens::all(Weights::Random) {
         for run in goldens.runs() {
             let (all, level) = (Optimizations::all(), Level::detected());
@@ -119,10 +124,9 @@ fn random_weights_give_nearly_the_oracles_image_in_bf16() {
     }
 }
 
-/// What the goldens with random weights are worth: the F32 bound fails if two output channels of any
-/// layer are exchanged.
+/// Checks the test itself: exchanging two output channels of any layer exceeds the F32 tolerance.
 #[test]
-fn exchanged_channels_of_random_weights_exceed_the_f32_bound() {
+fn exchanged_channels_of_random_weights_exceed_the_f32_tolerance() {
     for goldens in Goldens::all(Weights::Random) {
         let run = goldens.runs().next().unwrap();
         let (all, level) = (Optimizations::all(), Level::detected());

@@ -1,4 +1,4 @@
-//! The inputs of blocks, validated against their definition: computed at the frame's size, then
+//! Validates the inputs of blocks with their definition: computed at the frame's size, then
 //! resampled.
 
 use std::ops::Range;
@@ -27,7 +27,7 @@ const SIZE: (usize, usize) = if cfg!(miri) { (16, 16) } else { (32, 48) };
 const TIMESTEP: f32 = 0.375;
 
 impl Case {
-    /// The mean of the frame's pixels under a pixel of the picture.
+    /// A pixel of the picture, resampled from the pixels of the frame.
     fn resized(&self, at: (usize, usize), of: impl Fn((usize, usize)) -> Expected) -> Expected {
         let (height, width) = self.picture();
         let (mut value, mut tolerance, mut magnitude) = (0.0, 0.0, 0.0);
@@ -108,7 +108,7 @@ impl Case {
             to_pixel: used,
             scratch: scratch.at(),
         };
-        // SAFETY: the scene is whole, and there is room for the part and for what is worked with.
+        // SAFETY: the scene is complete, and there is room for the part and for the scratch memory.
         unsafe { (kernels.inputs)(&args) };
 
         for (i, y) in self.rows.clone().enumerate() {
@@ -131,7 +131,7 @@ impl Case {
     }
 }
 
-/// Parts of a picture of that many rows or columns: at its start, at its end, and beyond either.
+/// Ranges of a picture with `side` rows or columns: at the start, at the end, and beyond each.
 fn parts(side: usize) -> [Range<isize>; 4] {
     let side = side as isize;
     [-1..3.min(side), side - 2..side + 2, -3..-1, side..side + 2]
@@ -144,7 +144,7 @@ fn before(divisor: f64) -> [Vec<f64>; 3] {
 }
 
 #[test]
-fn every_divisor_and_part_and_source() {
+fn any_divisor_range_and_source_matches() {
     let divisors: &[f64] = if cfg!(miri) { &[2.0] } else { &[0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0] };
     for kernels in each_level() {
         for divisor in divisors.iter().copied() {
@@ -174,7 +174,7 @@ fn every_divisor_and_part_and_source() {
 }
 
 #[test]
-fn every_flow_stays_within_the_frames() {
+fn any_flow_reads_only_within_the_frames() {
     for kernels in each_level() {
         for flow in Flow::ALL {
             let all = [(1.0, vec![1.0]), (2.0, vec![4.0]), (0.5, vec![2.0, 1.0])];

@@ -1,5 +1,5 @@
-//! Validates each kernel, for each instruction set of this processor, against a reference that
-//! computes in F64 what the kernel's documentation says.
+//! Validates each kernel, for each instruction set of this CPU, with an F64 implementation of its
+//! documentation.
 
 #[cfg(not(miri))]
 mod behaviour;
@@ -23,30 +23,30 @@ use super::tensor::{BLOCK, Floats};
 /// Half a unit in the last place of 1: the relative error of one rounding.
 const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
 
-/// The content of memory that must not be written: not the result of any test.
+/// The content of memory that must not be written to. No test computes this value.
 const UNTOUCHED: f32 = f32::from_bits(0xff5e_a11e);
 
-/// Floats around every output that are checked, too.
+/// Floats before and after every output that are also checked.
 const GUARD: usize = 4 * BLOCK;
 
-/// The kernels of each instruction set of this processor.
+/// The kernels of each instruction set of this CPU.
 fn each_level() -> impl Iterator<Item = Kernels> {
     Level::ALL.into_iter().filter(|level| *level <= Level::detected()).map(Kernels::of)
 }
 
-/// Fewer cases where each takes a thousand times as long.
+/// Reduces a number of cases under Miri, which is about a thousand times slower.
 fn or_under_miri(count: usize, under_miri: usize) -> usize {
     if cfg!(miri) { under_miri } else { count }
 }
 
-/// The error bound of a sum: each of its `roundings`, in any order, is off by half a unit of at
-/// most `magnitude`, the sum of the terms' magnitudes, or for the smallest numbers by a denormal.
-/// Any value is allowed if a partial sum may exceed F32.
+/// The error bound of a sum with a number of roundings, in any order. Each rounding has an error of
+/// half a unit in the last place of at most `magnitude`, the sum of the terms' magnitudes, or for
+/// tiny numbers of a denormal. The bound is infinite if a partial sum may exceed the range of F32.
 fn rounded(roundings: usize, magnitude: f64) -> f64 {
     if magnitude > f64::from(f32::MAX) / 2.0 {
         return f64::INFINITY;
     }
-    // A few of second order.
+    // The 1 % covers second-order terms.
     roundings as f64 * (1.01 * ROUNDING * magnitude + f64::from(f32::from_bits(1)))
 }
 
@@ -66,7 +66,7 @@ impl Expected {
         Self::new(value.into(), 0.0)
     }
 
-    /// NaN for NaN, infinity for the same infinity.
+    /// Whether a result is within the tolerance. NaN requires NaN, and infinity the same infinity.
     fn admits(self, got: f32) -> bool {
         let got = f64::from(got);
         if self.value.is_nan() {
@@ -79,8 +79,8 @@ impl Expected {
     }
 }
 
-/// The memory that a kernel writes, with the expected value of each float; the others, and those
-/// around, must not change.
+/// The memory that a kernel writes, with the expected value of each float. Floats without one, and
+/// those around the memory, must not change.
 struct Output {
     floats: Floats,
     expected: Vec<Option<Expected>>,
@@ -100,35 +100,38 @@ impl Output {
 
     fn expect(&mut self, at: usize, expected: Expected) {
         let before = self.expected[GUARD + at].replace(expected);
-        assert!(before.is_none(), "the reference writes float {at} twice");
+        assert!(before.is_none(), "float {at} is expected twice");
     }
 
-    /// Checks that the kernel wrote what it should, and nothing else.
+    /// Checks that the kernel wrote the expected values, and nothing else.
     fn check(&self, what: &str) {
         for (i, (got, expected)) in self.floats.as_slice().iter().zip(&self.expected).enumerate() {
             let at = i as isize - GUARD as isize;
             match expected {
                 Some(expected) => {
-                    assert!(expected.admits(*got), "{what}: {got} at {at}, not {expected:?}");
+                    assert!(
+                        expected.admits(*got),
+                        "{what}: float {at} is {got}, expected {expected:?}"
+                    );
                 }
                 None => {
                     let touched = got.to_bits() != UNTOUCHED.to_bits();
-                    assert!(!touched, "{what}: {got} at {at}, where nothing belongs");
+                    assert!(!touched, "{what}: float {at} was written: {got}");
                 }
             }
         }
     }
 
-    /// Checks that nothing around its first `len` floats was written.
+    /// Checks that nothing outside the first `len` floats was written.
     fn check_around(&self, len: usize, what: &str) {
         let all = self.floats.as_slice();
         let around = all[..GUARD].iter().chain(&all[GUARD + len..]);
         let touched = around.filter(|v| v.to_bits() != UNTOUCHED.to_bits()).count();
-        assert_eq!(touched, 0, "{what}: floats around its memory were written");
+        assert_eq!(touched, 0, "{what}: floats outside the output were written");
     }
 }
 
-/// Pseudorandom numbers for tests, the same in every run.
+/// Pseudorandom numbers, the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -181,7 +184,7 @@ enum Kind {
     Denormal,
     /// Products of two are finite.
     Huge,
-    /// Products of two are not.
+    /// Products of two overflow.
     Overflowing,
     /// Some are infinite or NaN.
     NotFinite,

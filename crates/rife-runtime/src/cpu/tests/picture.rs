@@ -1,4 +1,4 @@
-//! Blending, validated against its definition, and its parts.
+//! Validates blending and its parts with their definitions.
 
 use super::super::kernels::Kernels;
 use super::super::kernels::picture::{Blend, scratch_len, taps};
@@ -29,7 +29,7 @@ fn check(kernels: &Kernels, scene: &Scene, y: usize, columns: usize, what: &str)
         to: out.at(),
         scratch: scratch.at(),
     };
-    // SAFETY: the scene is whole, and there is room for the row and for what is worked with.
+    // SAFETY: the scene is complete, and there is room for the row and for the scratch memory.
     unsafe { (kernels.blend)(&args) };
 
     for x in 0..columns {
@@ -52,7 +52,7 @@ fn check(kernels: &Kernels, scene: &Scene, y: usize, columns: usize, what: &str)
 }
 
 #[test]
-fn rows_are_blended_whatever_the_flow() {
+fn blended_rows_match_for_any_flow() {
     let size = (6, or_under_miri(44, 18));
     for kernels in each_level() {
         for flow in Flow::ALL {
@@ -104,13 +104,13 @@ fn weights_are_the_logistic_function_of_the_mask() {
 }
 
 #[test]
-fn taps_are_where_pytorch_samples() {
+fn taps_match_pytorch() {
     for (from, to) in [(1, 1), (1, 4), (4, 1), (2, 32), (32, 2), (48, 48), (48, 96), (7, 3)] {
         let all = taps(from, to);
         assert_eq!(all.len(), to);
         for (i, tap) in all.into_iter().enumerate() {
             let [(first, _), (second, weight)] = position(from, to, i);
-            // Samples of weight 0 are not read.
+            // Samples with weight 0 must not be read.
             let second = if weight == 0.0 { first } else { second };
             assert_eq!(
                 (tap.first as usize, tap.second as usize),

@@ -1,4 +1,4 @@
-//! Validates plans against a simulated run: who reads and writes what, when and how far.
+//! Validates plans with a simulated run that tracks the reads and writes of every buffer.
 
 use proptest::prelude::*;
 use rife_model::{ModelVersion, Scale};
@@ -28,7 +28,7 @@ fn requests() -> impl Strategy<Value = Request> {
     )
 }
 
-/// The content of a buffer from its writing to its last reading.
+/// The content of a buffer, from the step that writes it to the last step that reads it.
 #[derive(Clone, Copy, Debug)]
 struct Value {
     buffer: BufferId,
@@ -37,7 +37,7 @@ struct Value {
     read: usize,
 }
 
-/// A simulated run.
+/// The reads and writes of a simulated run.
 #[derive(Default)]
 struct Events {
     now: usize,
@@ -57,7 +57,7 @@ impl Events {
         self.now += 1;
     }
 
-    /// A chain of convolutions, from its first map.
+    /// Runs a chain of convolutions that starts from the first map.
     fn body(&mut self, body: &Body) {
         let [first, second] = body.maps;
         let mut writes = vec![(second, body.grid.len())];
@@ -85,7 +85,7 @@ impl Events {
         for (i, block) in plan.blocks.iter().enumerate() {
             let pixels = block.height * block.width * ESTIMATE;
             let feature = plan.blocks[..i].last().and_then(|b| b.feature);
-            let known: Vec<_> = estimates(&plan.blocks[..i]).chain(feature).collect();
+            let sources: Vec<_> = estimates(&plan.blocks[..i]).chain(feature).collect();
             let [first, _] = block.body.maps;
             // The estimate of a fused block is computed while the frame is blended.
             for to in [
@@ -96,12 +96,12 @@ impl Events {
                 let Some(to) = to else { continue };
                 all.step(&[], &[(first, block.body.grid.len())]);
                 for _ in 0..block.body.grid.height.div_ceil(block.band) {
-                    all.step(&known, &[(block.stem_map, block.stem.len())]);
+                    all.step(&sources, &[(block.stem_map, block.stem.len())]);
                     all.step(&[block.stem_map, first], &[]);
                 }
                 all.body(&block.body);
-                let made = [to, block.feature].into_iter().flatten();
-                all.step(&[first], &made.map(|b| (b, pixels)).collect::<Vec<_>>());
+                let outputs = [to, block.feature].into_iter().flatten();
+                all.step(&[first], &outputs.map(|b| (b, pixels)).collect::<Vec<_>>());
             }
             if let (Some(estimate), Some(mirrored)) = (block.estimate, block.mirrored) {
                 all.step(&[estimate, mirrored], &[]);
@@ -115,12 +115,12 @@ impl Events {
     }
 }
 
-/// Of blocks that have one.
+/// The estimates of the blocks that store one.
 fn estimates(blocks: &[BlockPlan]) -> impl Iterator<Item = BufferId> {
     blocks.iter().filter_map(|block| block.estimate)
 }
 
-/// From the first point of the first tile to the last one of the last.
+/// Floats from the first point of the first tile to the last point of the last tile.
 fn points_len(tiles: usize, channels: usize) -> usize {
     (POINTS - 1) * point_stride(tiles, channels) + tiles * channels
 }
@@ -143,7 +143,7 @@ fn check_body(body: &Body) {
     let grid = body.grid;
     let (down, across) = (grid.height.div_ceil(TILE), grid.width.div_ceil(TILE));
     assert_eq!((body.across, body.tiles), (across, down * across));
-    // A tile reads one pixel around.
+    // A tile reads a border of one pixel.
     let (rows, columns) = (grid.plane() / grid.row(), grid.row() / BLOCK);
     assert!(TILE * down + 2 <= rows && TILE * across + 2 <= columns, "{grid:?}");
     assert!(grid.len() == grid.blocks() * grid.plane());
@@ -160,10 +160,10 @@ fn check_taps(all: &[Tap], from: usize, to: usize) {
 }
 
 /// Scratch memory of a thread for its tiles of one chain.
-fn tiles_need(body: &Body) -> usize {
+fn tile_scratch(body: &Body) -> usize {
     match body.schedule {
         Schedule::ByTiles { tiles } => {
-            assert!(tiles > 0, "no tile at a time");
+            assert!(tiles > 0, "a task has no tiles");
             let stride = point_stride(tiles, body.grid.channels);
             assert!(stride >= tiles * body.grid.channels, "points overlap");
             POINTS * stride + points_len(tiles, body.grid.channels)
@@ -174,7 +174,7 @@ fn tiles_need(body: &Body) -> usize {
 
 /// Scratch memory of a thread for the largest patch of a block's input: the patch, and two
 /// interpolated rows of every estimate and of the feature, as wide as the patch.
-fn patch_need(plan: &Plan, index: usize) -> usize {
+fn patch_scratch(plan: &Plan, index: usize) -> usize {
     let block = &plan.blocks[index];
     let patch = (2 * PATCH.0 + 1) * (2 * PATCH.1 + 1) * block.pixel;
     let sources = plan.blocks[..index].iter();
@@ -193,7 +193,7 @@ fn patch_need(plan: &Plan, index: usize) -> usize {
 
 /// Scratch memory of a thread to blend a row: three channels, both samples and the mask of each
 /// pixel, and an interpolated row of every estimate; and four rows of the last one if it is fused.
-fn blend_need(plan: &Plan) -> usize {
+fn blend_scratch(plan: &Plan) -> usize {
     let columns = plan.padding.width.next_multiple_of(BLOCK);
     let taps = plan.blocks.iter().map(|b| &b.to_frame[1]);
     let mixed = taps.map(|taps| taps[plan.padding.width - 1].second as usize + 1);
@@ -203,49 +203,49 @@ fn blend_need(plan: &Plan) -> usize {
 
 proptest! {
     #[test]
-    fn what_is_needed_at_once_lies_apart(request in requests()) {
+    fn buffers_in_use_at_the_same_time_do_not_overlap(request in requests()) {
         let plan = Plan::new(&request);
         let values = Events::of(&plan).values;
         let share = request.optimizations.has(Optimization::ReusedBuffers);
         for (i, a) in values.iter().enumerate() {
             let at = plan.offsets[a.buffer];
-            prop_assert!(at.is_multiple_of(BLOCK), "{a:?} is not at a line");
-            prop_assert!(at + a.len <= plan.arena, "{a:?} is not within the arena");
+            prop_assert!(at.is_multiple_of(BLOCK), "{a:?} is not aligned to a cache line");
+            prop_assert!(at + a.len <= plan.arena, "{a:?} is outside the arena");
             for b in values[..i].iter().filter(|b| b.buffer != a.buffer) {
-                let meet = a.written <= b.read && b.written <= a.read;
+                let in_use_together = a.written <= b.read && b.written <= a.read;
                 let b_at = plan.offsets[b.buffer];
                 let overlap = at < b_at + b.len && b_at < at + a.len;
-                prop_assert!(!(overlap && (meet || !share)), "{a:?} and {b:?}");
+                prop_assert!(!(overlap && (in_use_together || !share)), "{a:?} and {b:?} overlap");
             }
         }
     }
 
     #[test]
-    fn shared_memory_is_no_more_than_memory_apart(request in requests()) {
+    fn sharing_memory_does_not_enlarge_the_arena(request in requests()) {
         let with = |on| {
             let optimizations = request.optimizations.with(Optimization::ReusedBuffers, on);
             Plan::new(&Request { optimizations, ..request })
         };
-        let (shared, apart) = (with(true), with(false));
-        prop_assert!(shared.arena <= apart.arena);
-        prop_assert_eq!(shared.scratch, apart.scratch);
+        let (shared, separate) = (with(true), with(false));
+        prop_assert!(shared.arena <= separate.arena);
+        prop_assert_eq!(shared.scratch, separate.scratch);
     }
 
     #[test]
-    fn a_thread_has_the_memory_that_its_tasks_need(request in requests()) {
+    fn scratch_memory_is_large_enough_for_every_task(request in requests()) {
         let plan = Plan::new(&request);
         let bodies = plan.blocks.iter().map(|b| &b.body).chain(plan.encoder.iter().map(|e| &e.body));
         for body in bodies {
-            prop_assert!(tiles_need(body) <= plan.scratch, "tiles of {:?}", body.grid);
+            prop_assert!(tile_scratch(body) <= plan.scratch, "tiles of {:?}", body.grid);
         }
         for i in 0..plan.blocks.len() {
-            prop_assert!(patch_need(&plan, i) <= plan.scratch, "patches of block {i}");
+            prop_assert!(patch_scratch(&plan, i) <= plan.scratch, "patches of block {i}");
         }
-        prop_assert!(blend_need(&plan) <= plan.scratch, "rows");
+        prop_assert!(blend_scratch(&plan) <= plan.scratch, "rows");
     }
 
     #[test]
-    fn everything_that_is_read_is_there(request in requests()) {
+    fn every_read_is_within_its_buffer(request in requests()) {
         let plan = Plan::new(&request);
         let (height, width) = (plan.padding.padded_height, plan.padding.padded_width);
         prop_assert!(height >= request.size.height && width >= request.size.width);
@@ -261,7 +261,7 @@ proptest! {
             for (y, x) in [(0, 0), (grid.height - 1, grid.width - 1)] {
                 let at = plan.frame_origin() + 2 * (y * row + x * plan.lanes);
                 for segment in &encoder.first_segments {
-                    let at = at.checked_add_signed(*segment).expect("a segment before the frame");
+                    let at = at.checked_add_signed(*segment).expect("a segment is before the frame");
                     prop_assert!(at + 3 <= plan.frame_len());
                 }
             }

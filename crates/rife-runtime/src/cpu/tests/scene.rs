@@ -86,7 +86,7 @@ impl Source {
         }
     }
 
-    /// As the kernels' argument.
+    /// The argument for the kernels.
     pub(super) fn estimates(&self) -> Estimates<'_> {
         Estimates {
             at: self.floats.as_ptr(),
@@ -102,15 +102,15 @@ impl Source {
         let mut sums = (0.0, 0.0);
         for (sy, wy) in position(self.height, scene.height, y) {
             for (sx, wx) in position(self.width, scene.width, x) {
-                // Values of weight 0 are ignored, even NaN.
+                // Values with weight 0 are ignored, even NaN.
                 if wy * wx == 0.0 {
                     continue;
                 }
                 let v = self.floats.as_slice()[(sy * self.width + sx) * ESTIMATE + lane];
                 let v = f64::from(v) * f64::from(self.keep[lane]);
                 sums.1 += v.abs();
-                // The interpolation of an infinite sample and its neighbours may be anything, even
-                // NaN.
+                // The interpolation of an infinite sample with adjacent ones may give any value,
+                // even NaN.
                 sums.0 += if v.is_infinite() { 0.0 } else { wy * wx * v };
             }
         }
@@ -136,7 +136,7 @@ impl Scene {
         let frames = [frame(), frame()];
         let mut sources: Vec<_> =
             divisors.iter().map(|d| Source::new(&mut numbers, (height, width), *d, flow)).collect();
-        // As with masks that replace the previous ones.
+        // Like a model whose masks replace the earlier ones.
         if let [first, _, ..] = sources.as_mut_slice() {
             first.keep = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
         }
@@ -161,7 +161,7 @@ impl Scene {
         scene
     }
 
-    /// As the kernels' argument.
+    /// The argument for the kernels.
     pub(super) fn frames(&self) -> Frames {
         Frames {
             at: self.frames.each_ref().map(Floats::as_ptr),
@@ -223,7 +223,7 @@ impl Scene {
         let (x1, y1) = ((x0 + 1).min(self.width - 1), (y0 + 1).min(self.height - 1));
         let value = (1.0 - fy) * ((1.0 - fx) * sample(y0, x0) + fx * sample(y0, x1))
             + fy * ((1.0 - fx) * sample(y1, x0) + fx * sample(y1, x1));
-        // Neighbours differ by at most 2, and are interpolated three times.
+        // Adjacent samples differ by at most 2, and are interpolated three times.
         Expected::new(value, 2.0 * (off_x + off_y) + rounded(9, 2.0))
     }
 }

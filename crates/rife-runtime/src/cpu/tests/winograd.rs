@@ -1,4 +1,4 @@
-//! Winograd's transforms and products, each validated against its definition.
+//! Validates Winograd's transforms and products with their definitions.
 
 use std::ops::Range;
 
@@ -32,14 +32,14 @@ fn polynomial(points: impl Iterator<Item = f64>) -> [f64; ALONG] {
 
 /// The factor of each input at each point: Lagrange polynomials without their normalisation, which
 /// is part of the weights.
-pub(super) fn of_inputs() -> [[f64; ALONG]; ALONG] {
+pub(super) fn input_factors() -> [[f64; ALONG]; ALONG] {
     std::array::from_fn(|i| {
         polynomial(FINITE.into_iter().enumerate().filter(|(j, _)| *j != i).map(|(_, p)| p))
     })
 }
 
 /// The factor of each point in each output: its powers.
-pub(super) fn of_outputs() -> [[f64; ALONG]; TILE] {
+pub(super) fn output_factors() -> [[f64; ALONG]; TILE] {
     std::array::from_fn(|k| {
         std::array::from_fn(|i| match FINITE.get(i) {
             Some(p) => p.powi(k as i32),
@@ -49,7 +49,7 @@ pub(super) fn of_outputs() -> [[f64; ALONG]; TILE] {
 }
 
 /// The factor of each tap at each point.
-pub(super) fn of_taps() -> [[f64; 3]; ALONG] {
+pub(super) fn tap_factors() -> [[f64; 3]; ALONG] {
     std::array::from_fn(|i| match FINITE.get(i) {
         Some(p) => {
             let others = FINITE.into_iter().filter(|q| q != p);
@@ -82,7 +82,7 @@ fn kinds() -> impl Iterator<Item = Kind> {
     Kind::ALL.into_iter().take(if cfg!(miri) { 1 } else { Kind::ALL.len() })
 }
 
-fn check_to_points(kernels: &Kernels, size: (usize, usize), tiles: Range<usize>, kind: Kind) {
+fn check_input_transform(kernels: &Kernels, size: (usize, usize), tiles: Range<usize>, kind: Kind) {
     let grid = Grid::new(3 * BLOCK, size);
     let across = size.1.div_ceil(TILE);
     let src = Numbers(7).floats(grid.len(), kind);
@@ -100,10 +100,10 @@ fn check_to_points(kernels: &Kernels, size: (usize, usize), tiles: Range<usize>,
         point,
         tile,
     };
-    // SAFETY: the grid's tiles and its margin are there, and room for all points.
+    // SAFETY: the map has all tiles and its margin, and there is room for all points.
     unsafe { (kernels.input_transform)(&args) };
 
-    let counts = of_inputs();
+    let counts = input_factors();
     for (i, t) in tiles.clone().enumerate() {
         for channel in blocks.start * BLOCK..blocks.end * BLOCK {
             let of = |y: usize, x: usize| {
@@ -125,13 +125,13 @@ fn check_to_points(kernels: &Kernels, size: (usize, usize), tiles: Range<usize>,
 fn input_transform_matches_the_definition() {
     for kernels in each_level() {
         for kind in kinds() {
-            check_to_points(&kernels, (5, 6), 2..4, kind);
+            check_input_transform(&kernels, (5, 6), 2..4, kind);
             if !cfg!(miri) {
-                check_to_points(&kernels, (1, 1), 0..1, kind);
-                check_to_points(&kernels, (8, 11), 2..5, kind);
+                check_input_transform(&kernels, (1, 1), 0..1, kind);
+                check_input_transform(&kernels, (8, 11), 2..5, kind);
             }
         }
-        check_to_points(&kernels, (4, 4), 1..1, Kind::Usual);
+        check_input_transform(&kernels, (4, 4), 1..1, Kind::Usual);
     }
 }
 
@@ -161,7 +161,7 @@ fn check_multiply(
         to: out.at(),
         to_point,
     };
-    // SAFETY: all tiles are there, and room for their products.
+    // SAFETY: the memory has all tiles, and room for their products.
     unsafe { (kernels.multiply)(&args) };
 
     for (p, t) in points.clone().flat_map(|p| (0..tiles).map(move |t| (p, t))) {
@@ -199,7 +199,7 @@ fn products_match_the_definition() {
     }
 }
 
-fn check_from_points(
+fn check_output_transform(
     kernels: &Kernels,
     size: (usize, usize),
     tiles: Range<usize>,
@@ -229,10 +229,10 @@ fn check_from_points(
         width: grid.width,
         to: Place { at: out.at().wrapping_add(first), row: grid.row(), plane: grid.plane() },
     };
-    // SAFETY: the tiles' points are there, and room for the whole grid.
+    // SAFETY: the memory has the points of all tiles, and room for the whole grid.
     unsafe { (kernels.output_transform)(&args) };
 
-    let counts = of_outputs();
+    let counts = output_factors();
     for (i, t) in tiles.clone().enumerate() {
         for (dy, dx) in (0..TILE).flat_map(|y| (0..TILE).map(move |x| (y, x))) {
             let (y, x) = (t / across * TILE + dy, t % across * TILE + dx);
@@ -263,17 +263,17 @@ fn check_from_points(
 fn output_transform_matches_the_definition() {
     for kernels in each_level() {
         for kind in kinds() {
-            check_from_points(&kernels, (5, 6), 2..4, true, kind);
+            check_output_transform(&kernels, (5, 6), 2..4, true, kind);
             if !cfg!(miri) {
-                check_from_points(&kernels, (1, 1), 0..1, false, kind);
-                check_from_points(&kernels, (7, 11), 2..5, true, kind);
+                check_output_transform(&kernels, (1, 1), 0..1, false, kind);
+                check_output_transform(&kernels, (7, 11), 2..5, true, kind);
             }
         }
         for size in
             (1..=8usize).flat_map(|h| (1..=8usize).map(move |w| (h, w))).take(or_under_miri(64, 2))
         {
             let tiles = size.0.div_ceil(TILE) * size.1.div_ceil(TILE);
-            check_from_points(&kernels, size, 0..tiles, false, Kind::Usual);
+            check_output_transform(&kernels, size, 0..tiles, false, Kind::Usual);
         }
     }
 }
@@ -284,13 +284,13 @@ fn weight_transform_matches_the_definition() {
     let taps: Floats = Numbers(1).floats(outputs * inputs * 9, Kind::Usual);
     let all = transform_weights(taps.as_slice());
     assert_eq!(all.len(), POINTS * outputs * inputs);
-    let counts = of_taps();
+    let counts = tap_factors();
     for (i, got) in all.iter().enumerate() {
         let (p, pair) = (i / (outputs * inputs), i % (outputs * inputs));
         let of = |y: usize, x: usize| taps.as_slice()[pair * 9 + y * 3 + x];
         let (value, magnitude) = sum(&counts[p / ALONG], &counts[p % ALONG], of);
         // Computed in F64 and rounded once.
         let expected = Expected::new(value, rounded(1, magnitude));
-        assert!(expected.admits(*got), "{got} at {i}, not {expected:?}");
+        assert!(expected.admits(*got), "weight {i} is {got}, expected {expected:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A whole Winograd convolution against the direct one.
+//! Compares a whole Winograd convolution with a direct one.
 
 use super::super::kernels::Kernels;
 use super::super::kernels::direct::Place;
@@ -8,9 +8,9 @@ use super::super::kernels::winograd::{
 use super::super::tensor::{BLOCK, Floats, Grid};
 use super::{Expected, Kind, Numbers, Output, ROUNDING, each_level, leaky, or_under_miri};
 
-/// The error bound of outputs, in roundings of the root of the sum of their terms' squares, because
-/// the errors of that many terms are practically independent. The worst case here is 124; a wrong
-/// product would be off by a million.
+/// The tolerance of outputs, in roundings of the root of the sum of the squared terms, since the
+/// rounding errors are practically independent. The worst case is 124; a wrong product gives about
+/// a million.
 const ROUNDINGS: f64 = 300.0;
 
 fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
@@ -82,7 +82,7 @@ fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
         (kernels.output_transform)(&output_transform);
     }
 
-    // Every input of a tile contributes to every point, so the largest one counts.
+    // Every input of a tile contributes to every point, so use the largest magnitude.
     let largest = src.as_slice().iter().fold(0.0f64, |most, v| most.max(f64::from(*v).abs()));
     for (y, x) in (0..size.0).flat_map(|y| (0..size.1).map(move |x| (y, x))) {
         for o in 0..channels {

@@ -38,8 +38,8 @@ impl Memory {
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
         self.gpu.bind()?;
         let n = bytes.len().min(self.bytes);
-        // On a stream of its own: synchronizing the whole context would disturb another session
-        // that is capturing a graph.
+        // Use a separate stream: synchronizing the whole context would break the capture of a graph
+        // in another session.
         let stream = self.gpu.stream()?;
         // SAFETY: `n` bytes are valid on both sides, and the wait keeps the borrow alive.
         let queued = unsafe { stream.upload(self.raw, bytes.as_ptr(), n) };
@@ -91,7 +91,7 @@ impl HostMemory {
     }
 }
 
-/// Pinned memory that is owned elsewhere.
+/// Pins memory that is owned elsewhere, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pinned {
     pub(super) gpu: Gpu,

@@ -36,17 +36,17 @@ pub(crate) struct Function {
     pub(super) name: String,
     pub(super) threads: u32,
     pub(super) shared: u32,
-    /// Whether it may start before the previous kernel has ended.
+    /// Whether the kernel may start before the previous one has finished.
     pub(super) overlapped: bool,
-    /// Blocks that an SM holds at once.
+    /// The number of blocks that fit on an SM at once.
     pub(crate) occupancy: usize,
     /// Keeps the code loaded.
     _module: Arc<Module>,
 }
 
-// SAFETY: a function is an address in a module that is kept.
+// SAFETY: a function is an address in a module that stays loaded.
 unsafe impl Send for Function {}
-// SAFETY: it does not change.
+// SAFETY: a function is immutable.
 unsafe impl Sync for Function {}
 
 impl Function {
@@ -67,7 +67,7 @@ impl Function {
         // SAFETY: the module lives, and `_module` keeps it for as long as the function.
         let raw = unsafe { result::module::get_function(module.raw, entry) }.map_err(with_name)?;
         if shared > 48 * 1024 {
-            // SAFETY: the function lives.
+            // SAFETY: the function is valid.
             unsafe {
                 result::function::set_function_attribute(
                     raw,
@@ -78,7 +78,7 @@ impl Function {
             .map_err(with_name)?;
         }
         let mut blocks = 0;
-        // SAFETY: the function lives and `blocks` is filled in by the call.
+        // SAFETY: the function is valid and `blocks` is filled in by the call.
         unsafe {
             sys::cuOccupancyMaxActiveBlocksPerMultiprocessor(
                 &raw mut blocks,

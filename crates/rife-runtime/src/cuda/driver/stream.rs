@@ -36,14 +36,14 @@ impl Drop for Stream {
 impl Stream {
     pub(crate) fn synchronize(&self) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: the stream lives.
+        // SAFETY: the stream is valid.
         unsafe { result::stream::synchronize(self.raw) }.during("running the network")
     }
 
     /// Makes later work of this stream wait for an event.
     pub(crate) fn wait(&self, event: &Event) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: both live.
+        // SAFETY: both are valid.
         unsafe {
             result::stream::wait_event(
                 self.raw,
@@ -55,21 +55,21 @@ impl Stream {
     }
 
     /// # Safety
-    /// Both ranges are valid for `bytes` until the copy is done, and nothing else writes them
-    /// meanwhile.
+    /// Both ranges are valid for `bytes` until the copy is done, and nothing else writes to them
+    /// before that.
     pub(crate) unsafe fn upload(&self, to: u64, from: *const u8, bytes: usize) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { sys::cuMemcpyHtoDAsync_v2(to, from.cast(), bytes, self.raw) }
             .result()
             .during("cuMemcpyHtoD")
     }
 
     /// # Safety
-    /// As [`Stream::upload`], in the other direction.
+    /// Same as for [`Stream::upload`], in the other direction.
     pub(crate) unsafe fn download(&self, to: *mut u8, from: u64, bytes: usize) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { sys::cuMemcpyDtoHAsync_v2(to.cast(), from, bytes, self.raw) }
             .result()
             .during("cuMemcpyDtoH")
@@ -102,7 +102,7 @@ impl Stream {
     /// `at` came from [`Stream::allocate`] and is not used by work queued after this.
     pub(crate) unsafe fn free(&self, at: u64) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: as the caller says.
+        // SAFETY: guaranteed by the caller.
         unsafe { result::free_async(at, self.raw) }.during("cuMemFreeAsync")
     }
 
@@ -137,8 +137,8 @@ impl Stream {
                 attrs: &raw mut attribute,
                 numAttrs: 1,
             };
-            // SAFETY: as the caller says; every kernel that depends on the previous one waits for
-            // it, and the driver copies its arguments during the call.
+            // SAFETY: guaranteed by the caller; every kernel that depends on the previous one waits
+            // for it, and the driver copies its arguments during the call.
             unsafe {
                 sys::cuLaunchKernelEx(
                     &raw const config,
@@ -149,7 +149,7 @@ impl Stream {
             }
             .result()
         } else {
-            // SAFETY: as the caller says; the driver copies the parameters during the call.
+            // SAFETY: guaranteed by the caller; the driver copies the parameters during the call.
             unsafe {
                 result::launch_kernel(
                     function.raw,
@@ -164,10 +164,10 @@ impl Stream {
         launched.map_err(|e| failed(&function.name, e))
     }
 
-    /// Captures what `work` queues as a graph, instead of running it.
+    /// Captures the work that `work` queues as a graph, without running it.
     pub(crate) fn capture(&self, work: impl FnOnce() -> Result<()>) -> Result<Graph> {
         self.gpu.bind()?;
-        // SAFETY: the stream lives; the capture is ended below, even after an error.
+        // SAFETY: the stream is valid; the capture is ended below, even after an error.
         unsafe {
             result::stream::begin_capture(
                 self.raw,
@@ -196,18 +196,18 @@ impl Stream {
             result_out: sys::CUgraphInstantiateResult::CUDA_GRAPH_INSTANTIATE_SUCCESS,
         };
         // SAFETY: the graph was just created; it is destroyed below, and the instance by its owner.
-        let made =
+        let instantiated =
             unsafe { sys::cuGraphInstantiateWithParams(&raw mut exec, graph, &raw mut params) };
         // SAFETY: an instance does not depend on the graph that it was created from.
         let _ = unsafe { result::graph::destroy(graph) };
-        made.result().during("cuGraphInstantiate")?;
+        instantiated.result().during("cuGraphInstantiate")?;
         Ok(Graph { gpu: self.gpu.clone(), raw: exec })
     }
 
     /// Queues the work of a graph.
     pub(crate) fn replay(&self, graph: &Graph) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: both live, as do the addresses in the graph.
+        // SAFETY: both are valid, as do the addresses in the graph.
         unsafe { result::graph::launch(graph.raw, self.raw) }.during("cuGraphLaunch")
     }
 }
@@ -236,20 +236,20 @@ impl Drop for Event {
 impl Event {
     pub(crate) fn record(&self, stream: &Stream) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: both live.
+        // SAFETY: both are valid.
         unsafe { result::event::record(self.raw, stream.raw) }.during("cuEventRecord")
     }
 
     pub(crate) fn synchronize(&self) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: the event lives.
+        // SAFETY: the event is valid.
         unsafe { result::event::synchronize(self.raw) }.during("running the network")
     }
 
-    /// Milliseconds from this event to a later one. Both were created with timing.
+    /// Milliseconds from this event to a later one. Both must have been created with timing.
     pub(crate) fn until(&self, later: &Self) -> Result<f32> {
         later.synchronize()?;
-        // SAFETY: both live and have happened.
+        // SAFETY: both are valid and have happened.
         unsafe { result::event::elapsed(self.raw, later.raw) }.during("cuEventElapsedTime")
     }
 }

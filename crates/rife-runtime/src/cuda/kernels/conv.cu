@@ -1,10 +1,10 @@
 // A 3x3 convolution with padding 1 as an implicit matrix product on the tensor cores: a tile of
-// output pixels times the channels, over taps and input channels. A tile's input is loaded to
-// shared memory once and read nine times, shifted. Weights are packed in the order in which the
-// tensor cores read them. They either stay in shared memory while a persistent block computes
-// several tiles (`RESIDENT`), or pass through a ring of `STAGES` slabs.
+// output pixels times output channels, summed over taps and input channels. The input of a tile is
+// loaded to shared memory once and read nine times with different offsets. Weights are packed in
+// the order in which the tensor cores read them. They either stay in shared memory while a
+// persistent block computes several tiles (`RESIDENT`), or stream through a ring of `STAGES` slabs.
 //
-// INPUT: a tensor, a block's input that is computed here from the frames, or a frame's RGB.
+// INPUT is a tensor, the input of a block (computed here from the frames), or the RGB of a frame.
 
 #define MT (TH * TW / 16 / WM)   // 16-pixel tiles of a warp
 #define NW (NT / WN)             // output channels of a warp
@@ -23,7 +23,7 @@ __device__ __forceinline__ void load_slab(u32 to, const char* weights, int slab)
     }
 }
 
-// The operands of a step, double buffered: they are loaded while the previous ones are multiplied.
+// The operands of a step, double-buffered: they are loaded while the previous ones are multiplied.
 struct Operands {
     OperandA left[2];
     u32 right[2][NW / 16][4];
@@ -53,11 +53,13 @@ __device__ __forceinline__ void load_first(Operands& o, const Slab& s, const u32
     load_a(o.left[0], s.left + left[0]);
 }
 
-// Multiplies a slab whose first operands are loaded, and loads the first ones of `next`.
+// Multiplies a slab whose first operands are already loaded, and loads the first operands of
+// `next`.
 template <bool MORE>
 __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Operands& o, const Slab& s, const Slab& next, const u32 (&left)[MT]) {
 #if PRODUCTS == PRODUCTS_3XTF32
-    // The tensor cores truncate sums instead of rounding them, so they sum only one slab.
+    // Tensor cores truncate sums instead of rounding them, so use them to sum only one slab at a
+    // time.
     float c[MT][NW / 8][4] = {};
 #else
     float(&c)[MT][NW / 8][4] = sum;
@@ -98,7 +100,7 @@ __device__ __forceinline__ void multiply_slab(float (&sum)[MT][NW / 8][4], Opera
 }
 
 #if INPUT != INPUT_TENSOR
-// Stores channels `first` to `first + 8` of a pixel in shared memory; for 3xBF16 in the layout of
+// Stores channels [first, first + 8) of a pixel in shared memory. For 3xBF16 in the layout of
 // `OperandA`.
 __device__ __forceinline__ void store8(u32 pixel, int first, const float (&v)[8]) {
     u32 at = pixel + first * ES;
@@ -117,7 +119,7 @@ __device__ __forceinline__ void store8(u32 pixel, int first, const float (&v)[8]
 #endif
 }
 
-// Computes the tile's input: that of a block, or a frame's RGB.
+// Computes the input of the tile: that of a block, or the RGB of a frame.
 __device__ __forceinline__ void make_halo(u32 to, const Args& a, const Item& it, int item, int oy, int ox) {
     int y0 = oy * STRIDE - 1, x0 = ox * STRIDE - 1;
     for (int i = threadIdx.x; i < HALO_H * HALO_W; i += THREADS) {
@@ -167,7 +169,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
     for (int i = 0; i < SLABS; i++) load_slab(ring + i * SLAB_BYTES, weights, i);
     wait_for_kernel_before();
 #else
-    // The first weights of the first tile are loaded before the wait, too.
+    // The first weights of the first tile are also loaded before the wait.
     bool waited = false;
 #endif
     auto origin = [&](int tile, int& item, int& oy, int& ox) {

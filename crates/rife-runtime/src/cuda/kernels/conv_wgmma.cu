@@ -1,20 +1,20 @@
-// A 3x3 convolution with stride 1 and padding 1 by `wgmma`. A producer warpgroup loads tiles with
-// their borders into a ring of `HALOS` buffers. `WARPGROUPS` consumer warpgroups multiply and store
-// tiles in turn, so that the tensor cores work on one tile while another is stored. A block is
-// persistent and keeps its weights.
+// A 3x3 convolution with stride 1 and padding 1 that uses `wgmma`. A producer warpgroup loads tiles
+// with their borders into a ring of `HALOS` buffers. `WARPGROUPS` consumer warpgroups multiply and
+// store tiles in turn, so that the tensor cores work on one tile while another is stored. Blocks
+// are persistent and keep their weights in shared memory.
 //
-// A tile is stored in planes of eight channels, 16 bytes per pixel: eight neighbours in a row are a
-// core matrix, the rows of a square of 8x8 pixels have a constant stride, and a tap is an offset.
-// The order of every sum, and so the result, is that of `conv.cu`.
+// A tile is stored in planes of eight channels, 16 bytes per pixel: eight adjacent pixels in a row
+// are a core matrix, the rows of a square of 8x8 pixels have a constant stride, and a tap is an
+// offset. The order of every sum is that of `conv.cu`, and so is the result.
 
 #define CONSUMERS (WARPGROUPS * 128)
 #define PRODUCERS 128
 #define THREADS (CONSUMERS + PRODUCERS)
 #define HALO_H (TH + 2)
 #define HALO_W (TW + 2)
-#define PLANE ((HALO_H * HALO_W + 6) / 8 * 8 + 1) // pixels; odd, so that those of no two planes meet a bank
+#define PLANE ((HALO_H * HALO_W + 6) / 8 * 8 + 1) // pixels; odd, to avoid bank conflicts between planes
 #define HALO_BYTES ((PLANE * CIN * 2 + 127) / 128 * 128)
-#define WORDS (CIN / 8) // of 16 bytes, of a pixel
+#define WORDS (CIN / 8) // 16-byte words of a pixel
 #define STEPS (CIN / 16)
 #define PART_STEPS (KP / 16)
 #define SLABS (9 * CIN / KP)
@@ -22,12 +22,12 @@
 #define SQUARES_ACROSS (TW / 8)
 #define SQUARES (TH / 8 * SQUARES_ACROSS)
 
-// A warpgroup that waits for an input two rounds of the ring ahead could not distinguish it from
-// the previous one.
+// A warpgroup that waits for a buffer two rounds of the ring ahead could not distinguish that round
+// from the current one: barriers have only a parity.
 static_assert(WARPGROUPS <= HALOS, "more warpgroups than inputs");
 
-// Transposes between four lanes: from two neighbouring channels of each of four chunks of eight to
-// one whole chunk per lane.
+// Transposes among four lanes: each lane starts with two adjacent channels of each of four chunks
+// of eight channels, and ends with one whole chunk.
 __device__ __forceinline__ uint4 gather_chunk(u32 v0, u32 v1, u32 v2, u32 v3, int t) {
     bool odd = t & 1, high = t & 2;
     u32 p = __shfl_xor_sync(~0u, odd ? v0 : v1, 1), q = __shfl_xor_sync(~0u, odd ? v2 : v3, 1);
@@ -67,13 +67,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 
     int group = __shfl_sync(~0u, threadIdx.x / 128, 0);
     if (group == WARPGROUPS) {
-        // Neighbouring threads copy neighbouring words; a thread copies the same word of several
-        // pixels.
+        // Adjacent threads copy adjacent words. A thread copies the same word of several pixels.
         constexpr int FETCHING = PRODUCERS / WORDS * WORDS;
         int thread = threadIdx.x - CONSUMERS;
         int word = thread % WORDS, first = thread < FETCHING ? thread / WORDS : HALO_H * HALO_W;
         int slot = 0, parity = 1, fetched = -1;
-        // Publishes the tile that was loaded last, as soon as nothing else can be started.
+        // Publishes the last loaded tile, once no other load can be started.
         auto publish = [&] {
             fence_async_proxy();
             barrier_arrive(full(fetched));
@@ -119,7 +118,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
     } else {
         int lane = threadIdx.x & 31, warp = threadIdx.x / 32 % 4, t = lane & 3;
         barrier_wait(weights_ready, 0);
-        // The block's tiles are numbered; the warpgroups take them in turn.
+        // Warpgroups take the tiles of the block in turn.
         int number = group;
 #pragma unroll 1
         for (int tile = blockIdx.x + group * gridDim.x; tile < total; tile += WARPGROUPS * gridDim.x, number += WARPGROUPS) {
@@ -139,8 +138,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             }
             barrier_wait(full(slot), number / HALOS & 1);
 #if EPILOGUE == EPILOGUE_RESIDUAL
-            // Load the residual now, because later the tensor cores occupy shared memory. A warp
-            // has two rows of a square, of eight pixels each.
+            // Load the residual now, since the tensor cores will use the bandwidth of shared memory
+            // later. A warp has two rows of a square, of eight pixels each.
             u32 residual[SQUARES][2][CHUNKS / 4][4];
 #pragma unroll
             for (int i = 0; i < SQUARES; i++)
@@ -153,7 +152,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                 }
 #endif
 #if WARPGROUPS > 1
-            // There is no tile before the very first one.
+            // The first tile has no predecessor.
             if (number > 0) barrier_wait(turn(group), (group > 0 ? number / WARPGROUPS : number / WARPGROUPS - 1) & 1);
 #endif
             keep_in_registers(c);
@@ -179,8 +178,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 #endif
             group_wait();
             keep_in_registers(c);
-            // Every thread arrives. One per warp would be enough, but racecheck would not recognise
-            // it, and it would save no time.
+            // Every thread arrives. One per warp would suffice, but racecheck would not recognize
+            // it, and it would not be faster.
             barrier_arrive(empty(slot));
             elem* dst = (elem*)a.dst + (long long)item * a.oh * a.ow * COUT;
 #pragma unroll

@@ -1,14 +1,14 @@
 // A transposed 4x4 convolution with stride 2 and padding 1. An output pixel of each of the four
-// phases (odd or even row and column) reads 2x2 input pixels, so that sixteen of the 36 (tap,
-// phase) pairs of a 3x3 neighbourhood have weights; the others are skipped. Weights are packed
-// phase by phase. They stay in shared memory while a persistent block computes several tiles
-// (`RESIDENT`), or are loaded part by part of the channels.
+// phases (odd or even row and column) reads 2x2 input pixels, so only sixteen of the 36 (tap,
+// phase) pairs of a 3x3 window have weights; the others are skipped. Weights are packed by phase.
+// They either stay in shared memory while a persistent block computes several tiles (`RESIDENT`),
+// or are loaded one part of the channels at a time.
 //
-// DECONV_EPILOGUE_ESTIMATE: a block's output, pixel-shuffled, with flow in px. Column 8j + 2t + e
-// of a phase is channel 2j + e of the sub-pixel t, so that a thread holds all channels of its
-// pixel.
-// DECONV_EPILOGUE_BLEND: the same for the last block at the frame's size, blended at once.
-// DECONV_EPILOGUE_FEATURES: encoder features, stored in the frame's pixels; column n is channel n.
+// DECONV_EPILOGUE_ESTIMATE: the output of a block, pixel-shuffled, with flow in px. Column 8j + 2t
+// + e of a phase is channel 2j + e of sub-pixel t, so that a thread has all channels of its pixel.
+// DECONV_EPILOGUE_BLEND: the same for the last block at the frame's size, followed by blending.
+// DECONV_EPILOGUE_FEATURES: encoder features, stored in the pixels of the frame. Column n is
+// channel n.
 
 #define PHASE_GROUPS (4 * NP / NT) // groups of phases: a block computes one of them
 #define PG (4 / PHASE_GROUPS)      // phases of a block
@@ -33,7 +33,8 @@ __device__ __forceinline__ void load_part(u32 to, const char* weights, int part)
 
 __device__ __forceinline__ void multiply_part(float (&sum)[MT][PHASES][NP8][4], u32 halo, u32 weights, const u32 (&left)[MT], int warp_n, int first_phase, int part) {
 #if PRODUCTS == PRODUCTS_3XTF32
-    // The tensor cores truncate sums instead of rounding them, so they sum only one part.
+    // Tensor cores truncate sums instead of rounding them, so use them to sum only one part at a
+    // time.
     float c[MT][PHASES][NP8][4] = {};
 #else
     float(&c)[MT][PHASES][NP8][4] = sum;
@@ -127,7 +128,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
             multiply_part(c, halo, ring + part * PART_BYTES, left, warp_n, first_phase, part);
 #else
             multiply_part(c, halo, ring, left, warp_n, first_phase, part);
-            // The weights of the next part, or the first ones again for the next tile.
+            // Load the weights of the next part, or those of the first part for the next tile.
             __syncthreads();
             load_part(ring, weights, part + 1 < PARTS ? part + 1 : 0);
             copy_commit();
@@ -138,7 +139,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 #endif
         }
 #if DECONV_EPILOGUE == DECONV_EPILOGUE_BLEND
-        // Reuses the memory of the input, which is not needed any more.
+        // Reuses the memory of the input, which is no longer needed.
         float4* staged = (float4*)(shared + (RESIDENT ? PARTS : 1) * PART_BYTES);
         float* masks = (float*)(staged + 16 * TH * TW);
         __syncthreads();
@@ -177,7 +178,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                     a.flow[at] = make_float4(v[0] * d, v[1] * d, v[2] * d, v[3] * d);
                     a.mask[at] = v[4];
 #if NP == 56
-                    // The feature, in the precision of the convolutions.
+                    // The feature is stored in the precision of the convolutions.
 #if PRODUCTS == PRODUCTS_F16
                     ((uint4*)a.feat)[at] = make_uint4(pack_half2(v[5], v[6]), pack_half2(v[7], v[8]), pack_half2(v[9], v[10]), pack_half2(v[11], v[12]));
 #else
@@ -186,7 +187,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
 #endif
 #endif
 #else
-                    // Through shared memory, so that pixels are blended in memory order.
+                    // Stage in shared memory, so that pixels are blended in memory order.
                     int pixel = (Y - 4 * oy) * (4 * TW) + X - 4 * ox;
                     staged[pixel] = make_float4(v[0], v[1], v[2], v[3]);
                     masks[pixel] = v[4];

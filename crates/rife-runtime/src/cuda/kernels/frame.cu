@@ -1,4 +1,4 @@
-// Converts an uploaded frame to the pixels that the network reads, with zeros in the padding.
+// Converts an uploaded RGB frame to the pixels that the network reads, with zeros in the padding.
 
 extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     wait_for_kernel_before();

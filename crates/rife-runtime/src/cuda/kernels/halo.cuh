@@ -1,6 +1,6 @@
 // A tile of an image and the pixels around it in shared memory: pixel after pixel, each with all
 // channels and 16 bytes of padding. With the padding, a pixel has an odd number of 16-byte words,
-// so that the loads of eight neighbours by the tensor cores have no bank conflicts. With stride 2,
+// so that `ldmatrix` loads of eight adjacent pixels have no bank conflicts. With stride 2,
 // the even columns precede the odd ones for the same reason.
 
 #define THREADS (WM * WN * 32)
@@ -23,7 +23,7 @@ __device__ __forceinline__ void load_halo(u32 to, const elem* src, int h, int w,
     int y0 = oy * STRIDE - 1, x0 = ox * STRIDE - 1;
 #if LAYOUT == LAYOUT_CHANNELS_LAST
     constexpr int WORDS = COUNT * ES / 16;
-    // Most tiles are inside the image and need no border checks.
+    // Most tiles are inside the image, and need no border checks.
     bool inside = y0 >= 0 && x0 >= 0 && y0 + HALO_H <= h && x0 + HALO_W <= w;
     const elem* corner = src + ((long long)y0 * w + x0) * (IN_TERMS * CIN) + first;
     to += first * ES;

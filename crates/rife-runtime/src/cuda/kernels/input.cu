@@ -1,4 +1,4 @@
-// A block's input as a tensor, which `conv` computes itself if kernels are fused.
+// Computes the input of a block as a tensor. If kernels are fused, `conv` computes it instead.
 
 extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     wait_for_kernel_before();

@@ -1,4 +1,4 @@
-// Products on the tensor cores only, `h` rounds of them, to measure the peak throughput.
+// Runs `h` rounds of tensor-core products, to measure the peak throughput.
 
 extern "C" __global__ void __launch_bounds__(256) kernel(const __grid_constant__ Args a) {
     float c[16][4] = {};

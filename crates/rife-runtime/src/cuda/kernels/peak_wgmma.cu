@@ -1,5 +1,5 @@
-// As `peak.cu`, by `wgmma`: two products of 64 pixels and 64 columns are each warp's sixteen. `h`
-// is a multiple of `ROUNDS`, which are waited for together.
+// Like `peak.cu`, with `wgmma`: two products of 64 pixels and 64 columns equal sixteen of each
+// warp. `h` is a multiple of `ROUNDS`, the number of rounds per wait.
 
 #define ROUNDS 8
 

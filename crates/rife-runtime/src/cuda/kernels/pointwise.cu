@@ -1,4 +1,4 @@
-// What follows a convolution that is not fused: LeakyReLU, after adding `residual` if there is one.
+// LeakyReLU after an unfused convolution, adding `residual` first if there is one.
 
 extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     wait_for_kernel_before();

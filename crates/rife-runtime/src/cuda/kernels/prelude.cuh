@@ -1,5 +1,5 @@
-// Shared by every kernel. No CUDA headers are needed: half precision and the tensor cores are used
-// through inline PTX. The structures match those of `abi.rs`.
+// Included in every kernel. No CUDA headers are needed: half precision and tensor cores are used
+// through inline PTX. The structures mirror those of `abi.rs`.
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -14,8 +14,8 @@ typedef float elem;
 #define ES 4
 #endif
 
-// How many F16 values represent each number of the input and the output: 1, or 2 (the rounded
-// number and its rounding residual). Within a pixel, the residuals follow all rounded values.
+// The number of F16 values that represent each number of the input and the output: 1, or 2 (the
+// rounded number and its rounding residual). Within a pixel, residuals follow all rounded values.
 #ifndef IN_TERMS
 #define IN_TERMS 1
 #endif
@@ -37,15 +37,15 @@ struct Level {
     int h, w;
 };
 
-// One frame to interpolate. Items are in device memory, so that a graph can be reused.
+// One frame to interpolate. Items are in device memory, so that a CUDA graph can be reused.
 struct Item {
     const char* image0;
     const char* image1;
     char* out;
     float t;
     int format;        // FORMAT_*
-    long long pitch;   // bytes from a row of `out` to the next
-    long long plane;   // bytes from a plane of `out` to the next
+    long long pitch;   // bytes from one row of `out` to the next
+    long long plane;   // bytes from one plane of `out` to the next
 };
 
 struct Items {
@@ -79,8 +79,9 @@ struct Args {
     long long plane;
 };
 
-// Programmatic dependent launch: the next kernel may start while this one runs. It waits here for
-// the end of this one before it accesses what this one writes. It may read weights before.
+// Programmatic dependent launch: a kernel may start while the previous one runs. It waits here for
+// the previous kernel to finish before it accesses that kernel's output. It may read weights
+// earlier.
 __device__ __forceinline__ void wait_for_kernel_before() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -160,7 +161,7 @@ __device__ __forceinline__ float rounding_residual(float v) {
     return fabsf(v) <= 65504.0f ? v - to_float(to_elem(v)) : 0.0f;
 }
 
-// Two neighbouring channels at once.
+// Two adjacent channels at once.
 __device__ __forceinline__ void store2(elem* p, float a, float b) {
 #if PRODUCTS == PRODUCTS_F16
     *(u32*)p = pack_half2(a, b);
@@ -179,7 +180,7 @@ __device__ __forceinline__ void load2(const elem* p, float& a, float& b) {
 #endif
 }
 
-// The same from shared memory.
+// The same, from shared memory.
 __device__ __forceinline__ void lds2(u32 addr, float& a, float& b) {
 #if PRODUCTS == PRODUCTS_F16
     u32 v;
@@ -243,12 +244,12 @@ __device__ __forceinline__ void split(u32 v, u32& hi, u32& lo) {
 __device__ __forceinline__ void load_a(OperandA& a, u32 addr) {
     ldmatrix4(a.hi, addr);
 #if PRODUCTS == PRODUCTS_3XBF16 && (!defined(INPUT) || INPUT == INPUT_TENSOR)
-    // An input that the kernel computed is already stored split.
+    // An input that this kernel computed is already split in shared memory.
     u32 v[4] = {a.hi[0], a.hi[1], a.hi[2], a.hi[3]};
 #pragma unroll
     for (int i = 0; i < 2; i++) split2(__uint_as_float(v[i]), __uint_as_float(v[i + 2]), a.hi[i], a.hi[i + 2]);
 #elif PRODUCTS == PRODUCTS_TF32
-    // The tensor cores truncate the mantissa; adding half of the last place rounds it.
+    // Tensor cores truncate the mantissa. Adding half a unit in the last place rounds it instead.
 #pragma unroll
     for (int i = 0; i < 4; i++) a.hi[i] += 0x1000u;
 #elif PRODUCTS == PRODUCTS_3XTF32
@@ -263,7 +264,7 @@ __device__ __forceinline__ void multiply(float (&c)[4], const OperandA& a, u32 b
 #elif PRODUCTS == PRODUCTS_TF32
     mma_tf32(c, a.hi, b0, b1);
 #elif PRODUCTS == PRODUCTS_3XBF16
-    // A step of 16 holds both parts of operand A; the weights are packed as such parts.
+    // A step of 16 has both parts of operand A. The weights are packed in the same way.
     mma(c, a.hi[0], a.hi[1], b1);
     mma(c, a.hi, b0, b0);
 #else

@@ -1,7 +1,6 @@
-// Frames as the network reads them, warping, and the sums of the earlier blocks' outputs. A frame's
-// pixel holds RGB and, if the model has an encoder (`FEATURES`), four features. In F16, RGB is
-// 16-bit integers, which represent 8-bit and 16-bit frames exactly, and features are F16; otherwise
-// all are F32.
+// Reads frames, warps them, and sums the outputs of earlier blocks. A pixel of a frame has RGB and,
+// if the model has an encoder (`FEATURES`), four features. In F16, RGB is 16-bit integers, which
+// represent 8-bit and 16-bit frames exactly, and features are F16; otherwise all are F32.
 
 #if FEATURES
 #define PIXEL_CHANNELS 7
@@ -45,7 +44,7 @@ __device__ __forceinline__ void load(Pixel& p, const char* at) {
 }
 #endif
 
-// An integer below 2^23 as a float, without the slow conversion.
+// Converts an integer below 2^23 to float without the slow conversion instruction.
 __device__ __forceinline__ float small_to_float(u32 v) {
     return __uint_as_float(0x4b000000u | v) - 8388608.0f;
 }
@@ -86,8 +85,8 @@ __device__ __forceinline__ void add(float (&v)[7], const Pixel& p, float weight)
 }
 #endif
 
-// The pixel at or before `position + flow` on an axis, the one after it, and the fraction. The
-// position is added to the integer part of the flow only, which is exact.
+// The pixel at or before `position + flow` on an axis, the one after it, and the fraction. Adding
+// the position to the integer part of the flow is exact.
 __device__ __forceinline__ void corner(float flow, int position, int length, int& first, int& second, float& fraction) {
     flow = fminf(fmaxf(flow, -MAX_FLOW_PX), MAX_FLOW_PX);
     int whole = __float2int_rd(flow);
@@ -97,7 +96,7 @@ __device__ __forceinline__ void corner(float flow, int position, int length, int
     second = min(first + 1, length - 1);
 }
 
-// Four neighbours and their weights.
+// Four adjacent pixels and their weights.
 struct Corners {
     int i00, i01, i10, i11;
     float w00, w01, w10, w11;
@@ -116,7 +115,7 @@ __device__ __forceinline__ Corners corners(int base, int width, int y0, int y1, 
     return c;
 }
 
-// The sampling position (x + fx, y + fy) in a frame, with the border repeated.
+// The sampling position (x + fx, y + fy) in a frame, clamped to the border.
 __device__ __forceinline__ Corners warped(int h, int w, int y, int x, float fx, float fy) {
     int x0, x1, y0, y1;
     float ax, ay;
@@ -141,8 +140,8 @@ __device__ __forceinline__ void sample(const char* image, const Corners& c, floa
     add(v, p11, c.w11);
 }
 
-// The cell of a level at or before a pixel of the frame on an axis, and the fraction; for a level
-// with divisor 2^K.
+// For a level with divisor 2^K, the cell at or before a pixel of the frame on an axis, and the
+// fraction.
 template <int K>
 __device__ __forceinline__ void cell(int position, int& first, float& fraction) {
     constexpr int UP = K < 0 ? -K : 1, DOWN = K < 0 ? 0 : K;
@@ -167,8 +166,8 @@ __device__ __forceinline__ Corners cells(const Level& level, int item, int y, in
     return corners(item * level.h * level.w, level.w, y0, y1, x0, x1, ay, ax);
 }
 
-// The previous kernel's output may change during this kernel, which may start before that one has
-// ended, so it must not be read through the read-only cache.
+// This kernel may start before the previous one has finished, so the output of the previous kernel
+// must not be read through the read-only cache.
 __device__ __forceinline__ void add_flow(const Level& level, const Corners& c, float (&flow)[4]) {
     float4 p = level.flow[c.i00], q = level.flow[c.i01];
     float4 r = level.flow[c.i10], s = level.flow[c.i11];
@@ -209,10 +208,10 @@ __device__ __forceinline__ void estimate(const Args& a, int item, int y, int x, 
 }
 
 #ifdef TAPS
-// A block's input has two halves of `CIN / 2` channels, one per frame: RGB, features if any, the
-// timestep or the mask, flow, four channels of the previous block's feature if any; then the
-// rounding residuals of its flow or of all of these (`RESIDUALS`), then zeros. See `input_channels`
-// in `pack.rs`.
+// The input of a block has two halves of `CIN / 2` channels, one per frame: RGB, features if any,
+// the timestep or the mask, flow, and four channels of the previous block's feature if any. They
+// are followed by the rounding residuals of its flow or of all of these (`RESIDUALS`), then zeros.
+// See `input_channels` in `pack.rs`.
 #define HALF (CIN / 2)
 #define AUX PIXEL_CHANNELS
 #define USED (AUX + 1 + (LEVELS > 0 ? FEATURES ? 6 : 2 : 0))
@@ -244,7 +243,7 @@ __device__ __forceinline__ void add_feature(float* v, const void* feat, int inde
 }
 #endif
 
-// A block's input at one pixel of the full-size frame, with flow not yet divided.
+// The input of a block at one pixel of the full-size frame, before flow is divided.
 template <int N>
 __device__ __forceinline__ void input_at(const Args& a, const Item& it, int item, int y, int x, float weight, float (&v)[CIN]) {
     constexpr int C = PIXEL_CHANNELS;
@@ -286,8 +285,8 @@ __device__ __forceinline__ void input_at(const Args& a, const Item& it, int item
     }
 }
 
-// A block's input at one pixel of its own resolution, after `LEVELS` blocks. `TAPS` is 1 if that is
-// the frame's.
+// The input of a block at one pixel of its own resolution, after `LEVELS` blocks. `TAPS` is 1 if
+// the block has the frame's resolution.
 __device__ __forceinline__ void block_input(const Args& a, const Item& it, int item, int by, int bx, float (&v)[CIN]) {
 #pragma unroll
     for (int c = 0; c < CIN; c++) v[c] = 0.0f;
@@ -325,7 +324,7 @@ __device__ __forceinline__ void block_input(const Args& a, const Item& it, int i
 }
 #endif
 
-// Stores a pixel as 8 or 16 bits, rounded, with 0 for NaN; or as floats, where NaN is kept.
+// Stores a pixel: as 8 or 16 bits, rounded, with NaN as 0; or as floats, which keep NaN.
 __device__ __forceinline__ void store_rgb(const Item& it, int y, int x, const float (&rgb)[3]) {
     char* row = it.out + (long long)y * it.pitch;
 #pragma unroll

@@ -36,10 +36,11 @@ __device__ __forceinline__ void group_multiply(float (&c)[CHUNKS][4], u64 a, u64
 #endif
 }
 
-// Before the first product, when the sums are in their registers.
+// Required before the first product, once the sums are in their registers.
 __device__ __forceinline__ void group_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 
-// Keeps the sums in their registers: the compiler must not move accesses to them across this.
+// Keeps the sums in their registers: prevents the compiler from moving accesses to them across this
+// point.
 template <int N> __device__ __forceinline__ void keep_in_registers(float (&c)[N][CHUNKS][4]) {
 #pragma unroll
     for (int i = 0; i < N; i++)
@@ -54,7 +55,7 @@ __device__ __forceinline__ void group_commit() { asm volatile("wgmma.commit_grou
 // Waits for all committed products.
 __device__ __forceinline__ void group_wait() { asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory"); }
 
-// Makes ordinary writes to shared memory visible to the tensor cores.
+// Makes writes to shared memory visible to the tensor cores.
 __device__ __forceinline__ void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 __device__ __forceinline__ void barrier_init(u32 barrier, u32 count) {
@@ -65,7 +66,8 @@ __device__ __forceinline__ void barrier_arrive(u32 barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
-// Arrives, and copies `bytes` from global memory, for which the barrier also waits.
+// Arrives at the barrier and copies `bytes` from global memory; the barrier also waits for the
+// copy.
 __device__ __forceinline__ void barrier_copy(u32 barrier, u32 to, const void* from, u32 bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to), "l"(from), "r"(bytes), "r"(barrier) : "memory");

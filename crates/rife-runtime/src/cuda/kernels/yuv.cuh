@@ -1,12 +1,12 @@
-// YUV frames: planes of Y, U and V one after the other without gaps. The operations and their order
-// are those of `frame/yuv` on the host, bit for bit: no product is fused with a sum. The structure
-// matches that of `abi.rs`.
+// YUV frames: packed planes of Y, U and V. Results equal those of `frame/yuv` on the host bit for
+// bit, so the operations and their order are the same, and no product is fused with a sum. The
+// structure mirrors that of `abi.rs`.
 
 struct Yuv {
     const void* src;
     void* dst;
-    long long src_step;     // bytes from a frame of `src` to the next
-    long long dst_step;     // bytes from a frame of `dst` to the next
+    long long src_step;     // bytes from one frame of `src` to the next
+    long long dst_step;     // bytes from one frame of `dst` to the next
     int full_h, full_w;     // of the padded frame
     int frame_h, frame_w;   // of the frame itself
     int chroma_h, chroma_w; // 0 if gray
@@ -28,8 +28,7 @@ __device__ __forceinline__ float sample_of(const Yuv& a, long long at) {
     return a.wide ? (float)((const u16*)a.src)[at] : (float)((const u8*)a.src)[at];
 }
 
-// The two chroma samples along an axis that are interpolated at luma sample `x`; there are `n`
-// chroma samples.
+// The two of `n` chroma samples along an axis that are interpolated at luma sample `x`.
 __device__ __forceinline__ void tap(int place, int x, int n, int& first, int& second, float& w0, float& w1) {
     int i = x >> 1;
     bool odd = x & 1;
@@ -50,7 +49,7 @@ __device__ __forceinline__ void tap(int place, int x, int n, int& first, int& se
     }
 }
 
-// The luma positions along an axis that chroma sample `i` is filtered from, of `n`; returns their
+// The luma positions along an axis that chroma sample `i` of `n` is filtered from. Returns their
 // number.
 __device__ __forceinline__ int taps(int place, int i, int n, int (&at)[5], float (&by)[5]) {
     int x = 2 * i, last = n - 1;

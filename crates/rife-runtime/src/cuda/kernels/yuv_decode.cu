@@ -1,6 +1,6 @@
 // Converts an uploaded YUV frame to the pixels that the network reads, with zeros in the padding.
 
-// Chroma at a pixel, in samples from its zero. Exact.
+// Chroma at a pixel, relative to its zero, in samples. Exact.
 __device__ __forceinline__ float chroma_at(const Yuv& a, long long plane, int y0, int y1, float v0, float v1, int x0, int x1, float h0, float h1) {
     long long above = plane + (long long)y0 * a.chroma_w, below = plane + (long long)y1 * a.chroma_w;
     float p = plus(mul(sample_of(a, above + x0), v0), mul(sample_of(a, below + x0), v1));

@@ -12,7 +12,7 @@ __device__ __forceinline__ void load_rgb(const Yuv& a, const float* planes, int 
     for (int c = 0; c < 3; c++) rgb[c] = planes[c * n + at];
 }
 
-// The nearest sample; 0 for NaN.
+// Rounds to the nearest sample; NaN becomes 0.
 __device__ __forceinline__ void store(const Yuv& a, char* to, long long at, float v, float one, float zero) {
     u32 sample = __float2uint_rn(fminf(fmaxf(plus(mul(v, one), zero), 0.0f), a.most));
     if (a.wide) ((u16*)to)[at] = (u16)sample;

@@ -1,26 +1,21 @@
-//! The compiler's library: selected, loaded and called.
+//! Loads libnvrtc and calls it.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::fs;
 use std::mem::ManuallyDrop;
-use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libloading::Library;
 
-use super::find::{self, Candidate, Surroundings};
+use super::find::{Candidate, Environment};
+use super::select::{builtins_beside, choose, searched};
 use super::{Arch, CompileError};
 use crate::cuda::library::reason;
-
-/// The first version that compiles for every GPU that the kernels support. An older one is used if
-/// there is no newer one.
-const NEW_ENOUGH: (i32, i32) = (12, 8);
 
 /// A `nvrtcProgram`.
 type RawProgram = *mut c_void;
 
-/// Declares the functions of the library and their symbols.
+/// Declares a struct with the functions of the library, loaded by their symbols.
 macro_rules! functions {
     ($($field:ident = $symbol:literal ( $($arg:ty),* ) -> $ret:ty;)*) => {
         struct Functions { $($field: unsafe extern "C" fn($($arg),*) -> $ret,)* }
@@ -76,9 +71,9 @@ pub(crate) struct Nvrtc {
 /// Why a source does not compile.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// In one line.
+    /// A summary of one line.
     pub(super) line: String,
-    /// The whole log of the compiler.
+    /// The compiler's whole log.
     pub(super) log: String,
 }
 
@@ -93,13 +88,13 @@ impl Nvrtc {
         if let Some(nvrtc) = &*loaded {
             return Ok(Arc::clone(nvrtc));
         }
-        let nvrtc = Arc::new(Self::find(&Surroundings::of_process())?);
+        let nvrtc = Arc::new(Self::find(&Environment::of_process())?);
         let (major, minor) = nvrtc.version;
         tracing::debug!("compiling kernels with libnvrtc {major}.{minor} of {}", nvrtc.from);
         Ok(Arc::clone(loaded.insert(nvrtc)))
     }
 
-    /// Its version, major and minor.
+    /// The major and minor version.
     #[cfg(test)]
     pub(crate) fn version(&self) -> (i32, i32) {
         self.version
@@ -170,18 +165,19 @@ impl Nvrtc {
         Ok(program)
     }
 
-    fn find(surroundings: &Surroundings) -> Result<Self, CompileError> {
+    fn find(environment: &Environment) -> Result<Self, CompileError> {
         let open = |candidate: &Candidate| {
             let nvrtc = Self::open(candidate)?;
             Ok(nvrtc.map(|nvrtc| (nvrtc.version, nvrtc)))
         };
-        choose(surroundings.candidates(), open).map_err(|broken| match &surroundings.named {
+        choose(environment.candidates(), open).map_err(|broken| match &environment.named {
             Some(_) => CompileError::Named(broken.join("; ")),
-            None => CompileError::Missing { searched: searched(surroundings), broken },
+            None => CompileError::Missing { searched: searched(environment), broken },
         })
     }
 
-    /// Loads a library and checks that it compiles; `None` if there is none of that name.
+    /// Loads a library and checks that it can compile. `None` if the loader finds no library of
+    /// that name.
     fn open(candidate: &Candidate) -> Result<Option<Self>, String> {
         let mut libraries = ManuallyDrop::new(Vec::new());
         let (from, opened) = match candidate {
@@ -192,13 +188,13 @@ impl Nvrtc {
                 ((*name).to_owned(), library)
             }
             Candidate::File(path) => {
-                // The compiler loads its builtins by name, and finds them if they are already
-                // loaded.
+                // The compiler loads its builtins by name, which succeeds from any folder if they
+                // are already loaded.
                 for file in builtins_beside(path) {
-                    // SAFETY: as of the compiler itself, below.
+                    // SAFETY: as for the compiler itself, below.
                     libraries.extend(unsafe { Library::new(file) }.ok());
                 }
-                // SAFETY: by its name the file is one of NVIDIA's, or the user named it; the
+                // SAFETY: the file has the name of NVIDIA's library, or was set by the user; the
                 // initialisers of NVIDIA's libraries have no preconditions.
                 let library = unsafe { Library::new(path) }.map_err(|e| reason(&e))?;
                 (path.display().to_string(), library)
@@ -220,7 +216,7 @@ impl Nvrtc {
         nvrtc.check(unsafe { (nvrtc.functions.supported_archs)(supported.as_mut_ptr()) })?;
         nvrtc.supported = supported;
 
-        // Missing builtins are reported only now.
+        // NVRTC reports missing builtins only when it compiles.
         let probe = nvrtc.program("probe", "extern \"C\" __global__ void probe() {}", &[]);
         probe.map(drop).map_err(|failure| failure.line)?;
         Ok(Some(nvrtc))
@@ -250,7 +246,7 @@ impl Program<'_> {
         String::from_utf8_lossy(&log).trim_end_matches('\0').trim_end().to_owned()
     }
 
-    /// The result of a pair of the library's functions: the size, then as many bytes.
+    /// Reads a log or a cubin with the library's pair of functions for its size and its bytes.
     fn bytes(
         &self,
         size: unsafe extern "C" fn(RawProgram, *mut usize) -> c_int,
@@ -274,139 +270,31 @@ impl Drop for Program<'_> {
     }
 }
 
-/// The first candidate that loads and is new enough, else the newest of those that load, else the
-/// reasons why each one that exists does not.
-fn choose<T>(
-    candidates: impl Iterator<Item = Candidate>,
-    mut open: impl FnMut(&Candidate) -> Result<Option<((i32, i32), T)>, String>,
-) -> Result<T, Vec<String>> {
-    let mut newest: Option<((i32, i32), T)> = None;
-    let mut broken = Vec::new();
-    for candidate in candidates {
-        match open(&candidate) {
-            Ok(Some((version, opened))) if version >= NEW_ENOUGH => return Ok(opened),
-            Ok(Some((version, opened))) => {
-                if newest.as_ref().is_none_or(|(best, _)| *best < version) {
-                    newest = Some((version, opened));
-                }
-            }
-            Ok(None) => {}
-            Err(reason) => broken.push(match candidate {
-                Candidate::Named(name) => format!("{name}: {reason}"),
-                // The loader's reasons usually begin with the file's name.
-                Candidate::File(path) if reason.contains(&*path.to_string_lossy()) => reason,
-                Candidate::File(path) => format!("{}: {reason}", path.display()),
-            }),
-        }
-    }
-    newest.map(|(_, opened)| opened).ok_or(broken)
-}
-
-/// Where the library was searched for, in words.
-fn searched(surroundings: &Surroundings) -> Vec<String> {
-    let folders = |names: [&str; 2], set: &[PathBuf]| match set {
-        [] => format!("{} (not set)", names.join(" and ")),
-        set => {
-            let set: Vec<_> = set.iter().map(|folder| folder.display().to_string()).collect();
-            format!("{} ({})", names.join(" and "), set.join(", "))
-        }
-    };
-    vec![
-        format!("{} (not set)", find::ENV),
-        format!("the loader's path ({})", find::NAMES.join(", ")),
-        folders(find::TOOLKIT_ENVS, &surroundings.toolkits),
-        surroundings.installs.join("cuda*").display().to_string(),
-        folders(find::PYTHON_ENVS, &surroundings.pythons),
-        "the package nvidia of Python".to_owned(),
-    ]
-}
-
-/// The files of the compiler's builtins in the folder of its library, or of the target of a link.
-fn builtins_beside(library: &Path) -> Vec<PathBuf> {
-    let is_builtins = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("libnvrtc-builtins.so")
-            || (name.starts_with("nvrtc-builtins64_") && !name.contains(".alt"))
-    };
-    let builtins_near = |library: &Path| -> Vec<PathBuf> {
-        let entries = library.parent().and_then(|folder| fs::read_dir(folder).ok());
-        let entries = entries.into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(is_builtins).collect()
-    };
-    let found = builtins_near(library);
-    if !found.is_empty() {
-        return found;
-    }
-    fs::canonicalize(library).map(|library| builtins_near(&library)).unwrap_or_default()
-}
-
-/// The first line of a log that contains an error; its first line if none does.
+/// The first line of a log with an error, else the first line.
 fn first_error(log: &str) -> Option<&str> {
     let mut lines = log.lines().map(str::trim).filter(|line| !line.is_empty());
-    let says = |line: &&str| {
+    let is_error = |line: &&str| {
         !line.contains("warning") && (line.contains("error") || line.contains("fatal"))
     };
-    lines.clone().find(says).or_else(|| lines.next())
+    lines.clone().find(is_error).or_else(|| lines.next())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::select::tests::empty_environment;
     use super::*;
 
-    fn opened(
-        versions: &[Result<Option<(i32, i32)>, &str>],
-    ) -> (Result<(i32, i32), Vec<String>>, usize) {
-        let mut tried = 0;
-        let candidates = (0..versions.len()).map(|i| Candidate::File(format!("file{i}").into()));
-        let chosen = choose(candidates, |_| {
-            tried += 1;
-            versions[tried - 1].map(|v| v.map(|v| (v, v))).map_err(str::to_owned)
-        });
-        (chosen, tried)
-    }
-
     #[test]
-    fn the_first_that_is_new_enough_is_chosen_else_the_newest() {
-        let (old, older) = (Ok(Some((12, 4))), Ok(Some((11, 8))));
-        assert_eq!(opened(&[Ok(None), Ok(Some((12, 8))), Ok(Some((13, 0)))]), (Ok((12, 8)), 2));
-        assert_eq!(opened(&[old, Err("broken"), Ok(Some((13, 0)))]), (Ok((13, 0)), 3));
-        assert_eq!(opened(&[older, old, Err("broken"), older]), (Ok((12, 4)), 4));
-        let (chosen, _) = opened(&[Ok(None), Err("broken"), Err("file2 is broken")]);
-        assert_eq!(chosen, Err(vec!["file1: broken".into(), "file2 is broken".into()]));
-        assert_eq!(opened(&[]), (Err(vec![]), 0));
-    }
-
-    #[test]
-    fn builtins_are_found_beside_the_library_or_what_it_links_to() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str| {
-            let path = dir.path().join(name);
-            fs::write(&path, "").unwrap();
-            path
-        };
-        let library = file("libnvrtc.so.13");
-        let builtins = file("libnvrtc-builtins.so.13.0");
-        file("libnvrtc-builtins.alt.so.13.0");
-        assert_eq!(builtins_beside(&library).as_slice(), std::slice::from_ref(&builtins));
-        #[cfg(unix)]
-        {
-            let elsewhere = tempfile::tempdir().unwrap();
-            let link = elsewhere.path().join("libnvrtc.so");
-            std::os::unix::fs::symlink(&library, &link).unwrap();
-            let real = fs::canonicalize(builtins).unwrap();
-            assert_eq!(builtins_beside(&link), [real]);
-        }
-    }
-
-    #[test]
-    fn the_first_error_of_a_log_is_taken() {
+    fn log_is_summarized_by_its_first_error() {
         let log = "k(3): warning #177-D: no error here\n\nk(7): error: no x\nk(9): error: no y\n";
         assert_eq!(first_error(log), Some("k(7): error: no x"));
         assert_eq!(
             first_error("\n  ptxas fatal   : Unresolved \n"),
             Some("ptxas fatal   : Unresolved")
         );
-        assert_eq!(first_error("said nothing\nof use"), Some("said nothing"));
+        assert_eq!(first_error("no reason\ngiven"), Some("no reason"));
         assert_eq!(first_error(""), None);
     }
 
@@ -415,44 +303,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("libnvrtc.so");
         fs::write(&path, "not a library").unwrap();
-        let mut surroundings = nowhere(dir.path());
-        surroundings.named = Some(path.clone());
-        let said = Nvrtc::find(&surroundings).err().unwrap().to_string();
+        let mut environment = empty_environment(dir.path());
+        environment.named = Some(path.clone());
+        let message = Nvrtc::find(&environment).err().unwrap().to_string();
         assert!(
-            said.contains("RIFE_NVRTC is not a working libnvrtc")
-                && said.contains(&*path.to_string_lossy())
+            message.contains("RIFE_NVRTC is not a working libnvrtc")
+                && message.contains(&*path.to_string_lossy())
         );
-    }
-
-    #[test]
-    fn missing_library_is_reported_with_searched_places_and_a_remedy() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = CompileError::Missing {
-            searched: searched(&nowhere(dir.path())),
-            broken: vec!["libnvrtc.so.12: it is broken".into()],
-        };
-        let said = error.to_string();
-        for part in [
-            "pip install nvidia-cuda-nvrtc",
-            "CUDA toolkit",
-            "RIFE_NVRTC (not set)",
-            "CUDA_HOME and CUDA_PATH (not set)",
-            "VIRTUAL_ENV and CONDA_PREFIX (not set)",
-            "the loader's path",
-            "cuda*",
-            "; libnvrtc.so.12: it is broken",
-        ] {
-            assert!(said.contains(part), "{part:?} is not in {said}");
-        }
-    }
-
-    fn nowhere(installs: &Path) -> Surroundings {
-        Surroundings {
-            named: None,
-            toolkits: Vec::new(),
-            installs: installs.to_owned(),
-            pythons: Vec::new(),
-            ask_python: Vec::new,
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! Compiled kernels on disk. A folder that is missing or cannot be written to is no error: kernels
-//! are compiled again then.
+//! A cache of compiled kernels on disk. A folder that is missing or not writable is not an error:
+//! the kernels are compiled again.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,20 +11,20 @@ use sha2::{Digest, Sha256};
 
 use super::private::{self, PREFIX};
 
-/// The environment variable that names the folder of what can be made again.
+/// The environment variable that sets the cache folder.
 pub(super) const ENV: &str = "RIFE_CACHE_DIR";
 
-/// How much the folder may hold, in bytes.
+/// The size that the folder is trimmed to, in bytes.
 const LIMIT: u64 = 512 << 20;
 
-/// What a file begins with; it changes with the format.
+/// The first bytes of a file. They change with the format.
 const MAGIC: &[u8; 8] = b"RIFEcub1";
 
-/// The magic, the length of the cubin, its SHA-256.
+/// Bytes of the header: the magic, the length of the cubin, and its SHA-256.
 const HEADER: usize = MAGIC.len() + 8 + 32;
 
-/// The folder for something that can be made again: `name` in the folder named by
-/// `RIFE_CACHE_DIR`, else in `rife` of the user's cache folder. None where the user has no home.
+/// The folder `name` in `RIFE_CACHE_DIR` if that is set, else in the folder `rife` of the user's
+/// cache folder. `None` if the user has no home folder.
 pub(crate) fn cache_folder(name: &str) -> Option<PathBuf> {
     let named = std::env::var_os(ENV).filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let user = || Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("rife"));
@@ -37,12 +37,12 @@ pub(super) struct Cache {
     limit: u64,
 }
 
-/// What a kernel is kept under: the SHA-256 of all that it was made from.
+/// The file name of a kernel: the SHA-256 of its source and options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key(String);
 
 impl Key {
-    /// The key of something that is made from these parts.
+    /// Hashes parts with their lengths, so that moving a boundary changes the key.
     pub(super) fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
@@ -58,10 +58,11 @@ impl Cache {
         Self { dir, limit: LIMIT }
     }
 
-    /// The kernel of a key, if its file is complete and no other user could have written it.
+    /// Reads a kernel. `None` if there is no file, it is damaged, or another user could have
+    /// written it.
     pub(super) fn read(&self, key: &Key) -> Option<Arc<[u8]>> {
         let path = self.dir.join(&key.0);
-        match private::open(&path).and_then(|file| Ok(whole(file)?)) {
+        match private::open(&path).and_then(|file| Ok(read_cubin(file)?)) {
             Ok(cubin) => Some(cubin.into()),
             Err(refused) => {
                 private::report(&path, &refused);
@@ -70,7 +71,7 @@ impl Cache {
         }
     }
 
-    /// Keeps a kernel, in place of whatever is there under its key.
+    /// Writes a kernel, replacing any file of that key.
     pub(super) fn write(&self, key: &Key, cubin: &[u8]) {
         let path = self.dir.join(&key.0);
         let length = (cubin.len() as u64).to_le_bytes();
@@ -80,57 +81,58 @@ impl Cache {
         }
     }
 
-    /// Deletes what is oldest, until the folder holds no more than it may.
+    /// Deletes the oldest kernels until the folder is within its limit.
     pub(super) fn trim(&self) {
         if private::check_folder(&self.dir).is_err() {
             return;
         }
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let mut files: Vec<_> = entries
-            .filter(|entry| is_ours(&entry.file_name().to_string_lossy()))
+            .filter(|entry| is_cache_file(&entry.file_name().to_string_lossy()))
             .filter_map(|entry| {
                 let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
                 Some((metadata.modified().ok()?, metadata.len(), entry.path()))
             })
             .collect();
         files.sort();
-        let mut held: u64 = files.iter().map(|(_, length, _)| length).sum();
+        let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
         for (_, length, path) in files {
-            if held <= self.limit {
+            if total <= self.limit {
                 break;
             }
             match fs::remove_file(&path) {
-                Ok(()) => held -= length,
-                Err(error) => tracing::debug!("{} stays: {error}", path.display()),
+                Ok(()) => total -= length,
+                Err(error) => tracing::debug!("cannot delete {}: {error}", path.display()),
             }
         }
     }
 }
 
-/// Whether a name is a key's, or of a file that a program was killed over.
-fn is_ours(name: &str) -> bool {
+/// Whether a name is a key or that of a temporary file, which remains if a program is killed while
+/// writing.
+fn is_cache_file(name: &str) -> bool {
     let is_key = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_key || name.starts_with(PREFIX)
 }
 
-/// The cubin of a file, if the file is all that was written.
-fn whole(mut file: File) -> io::Result<Vec<u8>> {
+/// Reads the cubin of a file and checks it against the header.
+fn read_cubin(mut file: File) -> io::Result<Vec<u8>> {
     let bad = |what| io::Error::new(io::ErrorKind::InvalidData, what);
     let mut header = [0; HEADER];
     file.read_exact(&mut header)?;
     let (magic, rest) = header.split_at(MAGIC.len());
     let (length, digest) = rest.split_at(8);
-    let length = u64::from_le_bytes(length.try_into().map_err(|_| bad("no length"))?);
+    let length = u64::from_le_bytes(length.try_into().map_err(|_| bad("no length field"))?);
     if magic != MAGIC {
-        return Err(bad("it is something else"));
+        return Err(bad("not a compiled kernel of this version"));
     }
     if length.checked_add(HEADER as u64) != Some(file.metadata()?.len()) {
-        return Err(bad("its length is not what it says"));
+        return Err(bad("the length does not match the header"));
     }
     let mut cubin = Vec::new();
     file.take(length).read_to_end(&mut cubin)?;
     if Sha256::digest(&cubin).as_slice() != digest {
-        return Err(bad("its SHA-256 is not what it says"));
+        return Err(bad("the SHA-256 does not match the header"));
     }
     Ok(cubin)
 }
@@ -155,17 +157,17 @@ mod tests {
     }
 
     #[test]
-    fn a_key_tells_where_parts_begin() {
+    fn key_depends_on_where_parts_begin() {
         assert_eq!(key("ab"), key("ab"));
         assert_ne!(Key::of(["ab", "c"]), Key::of(["a", "bc"]));
         assert_ne!(Key::of(["ab"]), Key::of(["ab", ""]));
-        assert!(is_ours(&key("ab").0));
+        assert!(is_cache_file(&key("ab").0));
     }
 
     #[test]
-    fn what_is_kept_is_read_back() {
+    fn written_kernels_are_read_back() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::at(dir.path().join("not/there/yet"));
+        let cache = Cache::at(dir.path().join("a/new/folder"));
         assert_eq!(cache.read(&key("a")), None);
         cache.write(&key("a"), b"first");
         cache.write(&key("a"), b"second");
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_not_read_and_is_replaced() {
+    fn damaged_file_is_ignored_and_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let (cache, key) = (Cache::at(dir.path().to_owned()), key("a"));
         let path = dir.path().join(&key.0);
@@ -200,7 +202,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_kernel_that_others_could_have_written_is_not_read() {
+    fn kernel_writable_by_others_is_ignored() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let (cache, key) = (Cache::at(dir.path().join("kernels")), key("a"));
@@ -213,7 +215,7 @@ mod tests {
         assert_eq!(cache.read(&key), None);
         cache.write(&key, b"the kernel");
         assert_eq!(cache.read(&key).as_deref(), Some(&b"the kernel"[..]));
-        // Nor is anything written or deleted where others could have put links.
+        // Others could put links into this folder, so nothing is written or deleted there either.
         set_mode(&cache.dir, 0o777);
         assert_eq!(cache.read(&key), None);
         cache.write(&key, b"another");
@@ -223,11 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_is_no_error() {
+    fn folder_that_cannot_be_created_is_not_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        // In a file there is no folder, whoever runs this.
+        // No user can create a folder inside a file, not even root.
         let cache = Cache::at(file.join("kernels"));
         cache.write(&key("a"), b"kernel");
         cache.trim();
@@ -235,11 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_when_there_is_too_much() {
+    fn trim_deletes_the_oldest_kernels() {
         let dir = tempfile::tempdir().unwrap();
-        let each = (HEADER + 100) as u64;
-        let cache = Cache { dir: dir.path().to_owned(), limit: 2 * each };
-        fs::write(dir.path().join("another's"), [0; 10_000]).unwrap();
+        let file_size = (HEADER + 100) as u64;
+        let cache = Cache { dir: dir.path().to_owned(), limit: 2 * file_size };
+        fs::write(dir.path().join("unrelated"), [0; 10_000]).unwrap();
         for (age, name) in ["new", "middle", "old", "oldest"].into_iter().enumerate() {
             cache.write(&key(name), &[1; 100]);
             let time = SystemTime::now() - Duration::from_secs(60 * age as u64);
@@ -247,7 +249,7 @@ mod tests {
             file.set_modified(time).unwrap();
         }
         cache.trim();
-        let mut expected = vec!["another's".to_owned(), key("new").0, key("middle").0];
+        let mut expected = vec!["unrelated".to_owned(), key("new").0, key("middle").0];
         expected.sort();
         assert_eq!(names(dir.path()), expected);
     }

@@ -5,7 +5,7 @@ use super::Arch;
 /// Why kernels could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CompileError {
-    /// There is no compiler that works.
+    /// No usable compiler was found.
     #[error(
         "cannot find NVIDIA's run-time compiler (libnvrtc): run `pip install nvidia-cuda-nvrtc`, \
          install the CUDA toolkit, or set CUDA_HOME; searched {}{}",
@@ -18,10 +18,10 @@ pub(crate) enum CompileError {
         /// The libraries that were found but do not work, and why.
         broken: Vec<String>,
     },
-    /// The library that the user set does not work.
+    /// The library in `RIFE_NVRTC` does not work.
     #[error("RIFE_NVRTC is not a working libnvrtc: {0}")]
     Named(String),
-    /// The compiler has no target that the GPU runs.
+    /// The compiler has no target that the GPU can run.
     #[error(
         "libnvrtc {}.{} of {from} does not support compute capability {arch} (only {}); install \
          another version, or set RIFE_NVRTC to one",
@@ -32,7 +32,7 @@ pub(crate) enum CompileError {
         arch: Arch,
         /// The compiler's version.
         version: (i32, i32),
-        /// Which library it is.
+        /// The path or name of the library.
         from: String,
         /// The targets that it supports.
         targets: Vec<String>,

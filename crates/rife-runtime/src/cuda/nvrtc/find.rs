@@ -1,5 +1,5 @@
-//! Where to search for the compiler's library. Also compiled into the build script, which decides
-//! whether the tests that compile can run.
+//! Where to search for libnvrtc. Also compiled into the build script, which enables the tests that
+//! need it.
 
 use std::cmp::Reverse;
 use std::env;
@@ -7,16 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The environment variable that names the library's file.
+/// The environment variable that sets the path of the library.
 pub(crate) const ENV: &str = "RIFE_NVRTC";
 
-/// The environment variables that name a CUDA toolkit's folder.
+/// The environment variables with the folder of a CUDA toolkit.
 pub(crate) const TOOLKIT_ENVS: [&str; 2] = ["CUDA_HOME", "CUDA_PATH"];
 
-/// The environment variables that name a Python environment's folder.
+/// The environment variables with the folder of a Python environment.
 pub(crate) const PYTHON_ENVS: [&str; 2] = ["VIRTUAL_ENV", "CONDA_PREFIX"];
 
-/// The names of the library for the system's loader, newest first.
+/// The file names of the library that the system's loader is tried with, newest first.
 pub(crate) const NAMES: [&str; 3] = if cfg!(windows) {
     ["nvrtc64_130_0.dll", "nvrtc64_120_0.dll", "nvrtc64_112_0.dll"]
 } else {
@@ -27,37 +27,37 @@ pub(crate) const NAMES: [&str; 3] = if cfg!(windows) {
 const TOOLKIT_FOLDERS: [&str; 6] =
     ["lib64", "lib", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib", "bin/x64", "bin"];
 
-/// The library folders of a part of the Python package `nvidia`.
+/// The library folders of a component of the Python package `nvidia`.
 const PACKAGE_FOLDERS: [&str; 3] = ["lib", "bin/x86_64", "bin"];
 
-/// Interpreters to ask, in order.
+/// Python interpreters, in the order to try.
 const PYTHONS: [&str; 2] = ["python3", "python"];
 
-/// Something that may be the library.
+/// A possible location of the library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Candidate {
-    /// A name, for the system's loader to find.
+    /// A file name that the system's loader searches for.
     Named(&'static str),
-    /// A file.
+    /// A path.
     File(PathBuf),
 }
 
-/// What decides where the library is looked for.
-pub(crate) struct Surroundings {
-    /// The file that the user named.
+/// The settings that determine where to search.
+pub(crate) struct Environment {
+    /// The file in `RIFE_NVRTC`.
     pub(crate) named: Option<PathBuf>,
-    /// The folders of CUDA toolkits that the environment names.
+    /// The folders in [`TOOLKIT_ENVS`].
     pub(crate) toolkits: Vec<PathBuf>,
-    /// The folder that toolkits are installed in.
+    /// The folder that contains installed toolkits.
     pub(crate) installs: PathBuf,
-    /// The Python environments that are active.
+    /// The active Python environments, from [`PYTHON_ENVS`].
     pub(crate) pythons: Vec<PathBuf>,
-    /// Asks Python for the folders of its package `nvidia`: the last resort, for it takes long.
-    pub(crate) ask_python: fn() -> Vec<PathBuf>,
+    /// Runs Python to find the folders of its package `nvidia`. The last resort, since it is slow.
+    pub(crate) query_python: fn() -> Vec<PathBuf>,
 }
 
-impl Surroundings {
-    /// Those of this process.
+impl Environment {
+    /// The settings of this process.
     pub(crate) fn of_process() -> Self {
         let folder =
             |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -66,11 +66,11 @@ impl Surroundings {
             toolkits: TOOLKIT_ENVS.into_iter().filter_map(folder).collect(),
             installs: PathBuf::from("/usr/local"),
             pythons: PYTHON_ENVS.into_iter().filter_map(folder).collect(),
-            ask_python,
+            query_python,
         }
     }
 
-    /// What may be the library, in the order to try. What the user named is the only one then.
+    /// The locations to try, in order. If the user set one, it is the only one.
     pub(crate) fn candidates(&self) -> Box<dyn Iterator<Item = Candidate> + '_> {
         if let Some(file) = &self.named {
             return Box::new(std::iter::once(Candidate::File(file.clone())));
@@ -80,7 +80,7 @@ impl Surroundings {
         let files = toolkits
             .flat_map(|root| in_toolkit(&root))
             .chain(self.pythons.iter().flat_map(|root| in_python(root)))
-            .chain(std::iter::once_with(self.ask_python).flatten().flat_map(|d| in_package(&d)));
+            .chain(std::iter::once_with(self.query_python).flatten().flat_map(|d| in_package(&d)));
         Box::new(NAMES.into_iter().map(Candidate::Named).chain(files.map(Candidate::File)))
     }
 }
@@ -89,7 +89,7 @@ fn in_toolkit(root: &Path) -> Vec<PathBuf> {
     TOOLKIT_FOLDERS.iter().flat_map(|folder| in_folder(&root.join(folder))).collect()
 }
 
-/// The libraries of a Python environment: those of its packages, and Conda's own.
+/// The libraries of a Python environment: those in its packages, then those of Conda.
 fn in_python(root: &Path) -> Vec<PathBuf> {
     let versions = newest_first(&root.join("lib"), |name| numbers(name.strip_prefix("python")?));
     let sites = versions.into_iter().chain([root.join("Lib")]);
@@ -97,7 +97,7 @@ fn in_python(root: &Path) -> Vec<PathBuf> {
     packages.chain(in_toolkit(root)).collect()
 }
 
-/// The libraries of the Python package `nvidia`: in `cu13` and the like, in `cuda_nvrtc` before.
+/// The libraries of the Python package `nvidia`: in `cu13` and later, in `cuda_nvrtc` before.
 fn in_package(nvidia: &Path) -> Vec<PathBuf> {
     let parts = newest_first(nvidia, |name| match name {
         "cuda_nvrtc" => Some(Vec::new()),
@@ -114,7 +114,7 @@ fn in_folder(folder: &Path) -> Vec<PathBuf> {
     })
 }
 
-/// What a folder holds that has a version by its name, newest first; an empty version is last.
+/// The entries of a folder whose names have a version, newest first. An empty version is last.
 fn newest_first(folder: &Path, version: fn(&str) -> Option<Vec<u32>>) -> Vec<PathBuf> {
     let mut found: Vec<_> = fs::read_dir(folder)
         .into_iter()
@@ -126,7 +126,7 @@ fn newest_first(folder: &Path, version: fn(&str) -> Option<Vec<u32>>) -> Vec<Pat
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// The numbers of `-12.8`, `.so.13`'s `.13`, `130_0` or nothing at all; none of anything else.
+/// Parses a version such as `-12.8`, `.13`, `130_0`, or the empty string. `None` for anything else.
 fn numbers(text: &str) -> Option<Vec<u32>> {
     let text = text.trim_start_matches(['-', '.']);
     if text.is_empty() {
@@ -135,14 +135,14 @@ fn numbers(text: &str) -> Option<Vec<u32>> {
     text.split(['.', '_']).map(|number| number.parse().ok()).collect()
 }
 
-fn ask_python() -> Vec<PathBuf> {
-    // Nothing is to be imported from the working directory.
+fn query_python() -> Vec<PathBuf> {
+    // Do not import from the working directory.
     let program = "import sys; sys.path = [p for p in sys.path if p]\n\
                    import nvidia; print('\\n'.join(nvidia.__path__))";
-    let answer = PYTHONS.iter().find_map(|python| {
+    let output = PYTHONS.iter().find_map(|python| {
         let run = Command::new(python).args(["-c", program]).stdin(Stdio::null()).output().ok()?;
         run.status.success().then_some(run.stdout)
     });
-    let answer = answer.unwrap_or_default();
-    String::from_utf8_lossy(&answer).lines().map(PathBuf::from).collect()
+    let output = output.unwrap_or_default();
+    String::from_utf8_lossy(&output).lines().map(PathBuf::from).collect()
 }

@@ -1,12 +1,12 @@
-//! Compiles kernels from CUDA C++ to cubins with NVIDIA's run-time compiler (NVRTC), which is
-//! loaded when something must be compiled. Cubins are cached on disk and used from there without
-//! the compiler.
+//! Compiles kernels from CUDA C++ to cubins with NVIDIA's run-time compiler (NVRTC). Cubins are
+//! cached on disk; the compiler is loaded only if one is missing.
 
 mod binding;
 mod cache;
 mod error;
 mod find;
 mod private;
+mod select;
 #[cfg(test)]
 mod tests;
 
@@ -23,13 +23,13 @@ pub(crate) use private::{Refused, open, replace, report};
 
 use cache::{Cache, Key};
 
-/// The options that every kernel is compiled with.
+/// The options of every kernel.
 const OPTIONS: [&str; 1] = ["-std=c++17"];
 
 /// The stack of a compiler thread: the usual size of a program's main thread.
 const STACK: usize = 8 << 20;
 
-/// The first version that supports `sm_90a`, which the compiler does not list.
+/// The first NVRTC version that supports `sm_90a`, which its list of architectures omits.
 const SM_90A_SINCE: (i32, i32) = (12, 0);
 
 /// A source to compile.
@@ -59,8 +59,8 @@ impl Arch {
         }
     }
 
-    /// The best target of a compiler that supports these capabilities (89 is 8.9): the GPU's own,
-    /// else the newest older one that the GPU also runs.
+    /// The best target of a compiler that supports these capabilities (89 is 8.9): the newest one
+    /// of the same major version that the GPU can run.
     fn target_among(self, supported: &[i32], version: (i32, i32)) -> Option<String> {
         let first = self.major * 10;
         let newest = supported.iter().filter(|n| (first..=first + self.minor).contains(n)).max()?;
@@ -96,14 +96,14 @@ impl Compiler {
     /// The cubin of each unit. Those that are not in the cache are compiled on all cores.
     ///
     /// # Errors
-    /// [`CompileError::Failed`] if a unit does not compile; the others if there is something to
-    /// compile and no usable compiler.
+    /// [`CompileError::Failed`] if a unit does not compile; the other variants if a unit is not
+    /// cached and no compiler is usable.
     pub(crate) fn compile_all(&self, units: &[Unit]) -> Result<Vec<Arc<[u8]>>, CompileError> {
         let target = self.arch.target();
-        let found: Vec<_> = units.iter().map(|unit| self.cached(unit, &target)).collect();
-        let missing = found.iter().filter(|cubin| cubin.is_none()).count();
+        let cached: Vec<_> = units.iter().map(|unit| self.cached(unit, &target)).collect();
+        let missing = cached.iter().filter(|cubin| cubin.is_none()).count();
         if missing == 0 {
-            return Ok(found.into_iter().flatten().collect());
+            return Ok(cached.into_iter().flatten().collect());
         }
 
         let nvrtc = (self.load)()?;
@@ -116,7 +116,7 @@ impl Compiler {
             .thread_name(|_| "nvrtc".to_owned())
             .build()?;
         let cubins = threads.install(|| {
-            let cubins = found.into_par_iter().zip(units).map(|(cubin, unit)| match cubin {
+            let cubins = cached.into_par_iter().zip(units).map(|(cubin, unit)| match cubin {
                 Some(cubin) => Ok(cubin),
                 None => self.compile(&nvrtc, unit, &target),
             });
@@ -129,7 +129,7 @@ impl Compiler {
     }
 
     fn compile(&self, nvrtc: &Nvrtc, unit: &Unit, target: &str) -> Result<Arc<[u8]>, CompileError> {
-        // A compiler that is older than the GPU has a target, and so a cache key, of its own.
+        // A compiler older than the GPU compiles for another target, which has its own cache key.
         if target != self.arch.target()
             && let Some(cubin) = self.cached(unit, target)
         {
@@ -163,7 +163,8 @@ impl Unit {
         OPTIONS.map(str::to_owned).into_iter().chain([target]).chain(defines).collect()
     }
 
-    /// Without the compiler's version, so that the cache also serves machines without a compiler.
+    /// The key leaves out the compiler's version, so that a machine without a compiler can use a
+    /// filled cache.
     fn key(&self, target: &str) -> Key {
         let options = self.options(target);
         Key::of([&*self.source].into_iter().chain(options.iter().map(String::as_str)))

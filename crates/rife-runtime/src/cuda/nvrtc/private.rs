@@ -1,8 +1,9 @@
-//! Files that only this user can have written. What is read from a cache is run on the GPU or decides
-//! how kernels are launched, so a file that another user could have put there must not be read.
+//! Cache files that only the current user can write. Kernels from the cache run on the GPU, and
+//! cached tiles decide how they are launched, so files that another user could have written are
+//! refused.
 //!
-//! The checks are those of Unix owners and modes. Elsewhere the user's cache folder is private by
-//! default, and nothing is checked.
+//! On Unix, owners and modes are checked. Elsewhere the user's cache folder is private by default,
+//! and nothing is checked.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -10,19 +11,19 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// How the names of files begin that are being written.
+/// The prefix of temporary files.
 pub(super) const PREFIX: &str = ".new-";
 
 /// Why a file or a folder is not used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
-    /// Another user can change it, whatever its mode is now.
+    /// Its owner can change it, whatever its mode.
     #[error("it belongs to another user (user {owner}, expected {expected})")]
     Owner { owner: u32, expected: u32 },
-    /// Group or world can change it.
+    /// Its group or everyone can write to it.
     #[error("other users can write to it (mode {mode:03o}, expected {expected:03o})")]
     Writable { mode: u32, expected: u32 },
-    /// A link, a pipe, a device, or a folder where a file is expected and the reverse.
+    /// It is a link, a pipe or a device, or a folder where a file is expected, or the reverse.
     #[error("it is not a plain {0}")]
     Kind(&'static str),
     #[error(transparent)]
@@ -30,16 +31,16 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    /// Whether it is a matter of trust, and not a file that is missing or cannot be read.
-    fn is_of_trust(&self) -> bool {
+    /// Whether the file is untrusted, rather than missing or unreadable.
+    fn is_untrusted(&self) -> bool {
         !matches!(self, Self::Io(_))
     }
 }
 
-/// Creates a folder and its parents for this user alone, or checks the one that exists.
+/// Creates a private folder and its parents, or checks the existing one.
 ///
 /// # Errors
-/// [`Refused`] when it cannot be created or another user could have changed what is in it.
+/// [`Refused`] if it cannot be created, or another user could have changed its contents.
 pub(crate) fn create_folder(folder: &Path) -> Result<(), Refused> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -51,10 +52,10 @@ pub(crate) fn create_folder(folder: &Path) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Checks that nobody else could have changed what is in a folder.
+/// Checks that no other user could have changed the contents of a folder.
 ///
 /// # Errors
-/// [`Refused`] when somebody could, or when there is no such folder.
+/// [`Refused`] if another user could, or the folder does not exist.
 pub(crate) fn check_folder(folder: &Path) -> Result<(), Refused> {
     let metadata = fs::symlink_metadata(folder)?;
     if !metadata.is_dir() {
@@ -63,15 +64,15 @@ pub(crate) fn check_folder(folder: &Path) -> Result<(), Refused> {
     check(&metadata, FOLDER_MODE)
 }
 
-/// Opens a file for reading that nobody else could have written, in a folder of which the same holds.
+/// Opens a file for reading, after checking that no other user could have written it or its folder.
 ///
 /// # Errors
-/// [`Refused`] when somebody could, or when the file cannot be opened.
+/// [`Refused`] if another user could have, or the file cannot be opened.
 pub(crate) fn open(file: &Path) -> Result<File, Refused> {
     check_folder(file.parent().unwrap_or(Path::new(".")))?;
     let mut options = File::options();
     options.read(true);
-    // A link is not followed, and a pipe without a writer does not block.
+    // Links are not followed, and a pipe without a writer does not block.
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
@@ -83,7 +84,7 @@ pub(crate) fn open(file: &Path) -> Result<File, Refused> {
         return Err(Refused::Kind("file"));
     }
     let opened = opened?;
-    // Of what was opened, whatever has its name by now.
+    // Check the opened file: the path may refer to another one by now.
     let metadata = opened.metadata()?;
     if !metadata.is_file() {
         return Err(Refused::Kind("file"));
@@ -92,31 +93,30 @@ pub(crate) fn open(file: &Path) -> Result<File, Refused> {
     Ok(opened)
 }
 
-/// Puts a file in its place as a whole, readable for this user alone. The folder is created where it
-/// is missing.
+/// Atomically replaces a file, readable by this user only. Creates the folder if it is missing.
 ///
 /// # Errors
-/// [`Refused`] when the folder is not this user's alone, or the file cannot be written.
+/// [`Refused`] if another user can write to the folder, or the file cannot be written.
 pub(crate) fn replace(file: &Path, parts: &[&[u8]]) -> Result<(), Refused> {
     let folder = file.parent().unwrap_or(Path::new("."));
     create_folder(folder)?;
-    // A temporary file's mode is 0600.
+    // `tempfile` creates files with mode 0600.
     let mut new = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
     parts.iter().try_for_each(|part| new.write_all(part))?;
     new.persist(file).map_err(|error| error.error)?;
     Ok(())
 }
 
-/// Logs why a file is not used. A warning that costs the user's time on every start is given once
-/// for each folder; what is merely missing or damaged is for debugging.
+/// Logs why a file is not used. An untrusted file costs time at every start, so it is a warning,
+/// once per folder. A missing or damaged file is a debug message.
 pub(crate) fn report(file: &Path, refused: &Refused) {
     let folder = file.parent().unwrap_or(file);
-    if refused.is_of_trust() && is_first(folder) {
-        let at = if check_folder(folder).is_err() { folder } else { file };
+    if refused.is_untrusted() && is_first(folder) {
+        let culprit = if check_folder(folder).is_err() { folder } else { file };
         tracing::warn!(
             "kernels are compiled and timed again: cannot use {}: {refused}; \
              delete it, or choose another folder with {}",
-            at.display(),
+            culprit.display(),
             super::cache::ENV,
         );
     } else {
@@ -124,7 +124,7 @@ pub(crate) fn report(file: &Path, refused: &Refused) {
     }
 }
 
-/// Whether nothing was reported of this folder before, by this process.
+/// Whether this process reports the folder for the first time.
 fn is_first(folder: &Path) -> bool {
     static REPORTED: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
     let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,7 +153,7 @@ fn check_owner_and_mode(owner: u32, mode: u32, expected: u32) -> Result<(), Refu
     Ok(())
 }
 
-/// Takes from others what they may read of a folder that an older version created.
+/// Removes the read permissions of other users from a folder that an older version created.
 #[cfg(unix)]
 fn restrict(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn files_and_folders_are_created_for_their_owner_alone() {
+    fn files_and_folders_are_created_private() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("cache/kernels");
         let file = folder.join("file");
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!([mode(&file), mode(&folder)], [0o600, 0o700]);
         assert_eq!(mode(&root.path().join("cache")), 0o700, "parents too");
         assert_eq!(read(&file).unwrap(), "ab");
-        // What an older version left, readable for all, is kept and closed.
+        // A file of an older version that everyone can read is used, and made private.
         set_mode(&folder, 0o755);
         set_mode(&file, 0o644);
         assert_eq!(read(&file).unwrap(), "ab");
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_can_write_to_is_neither_read_nor_written() {
+    fn folder_writable_by_others_is_neither_read_nor_written() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("kernels/file");
         replace(&file, &[b"planted"]).unwrap();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_write_to_is_not_read_and_is_replaced() {
+    fn file_writable_by_others_is_not_read_and_is_replaced() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("kernels/file");
         for planted in [0o620, 0o602, 0o666] {
@@ -241,12 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_user_is_refused() {
+    fn file_of_another_user_is_refused() {
         let user = rustix::process::geteuid().as_raw();
         check_owner_and_mode(user, 0o100_600, FILE_MODE).unwrap();
         let refused = check_owner_and_mode(user + 1, 0o100_600, FILE_MODE).unwrap_err();
         assert!(matches!(refused, Refused::Owner { .. }), "{refused}");
-        // The real thing, where this user may give files away.
+        // With real files, if this user is allowed to change their owner.
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("kernels/file");
         replace(&file, &[b"planted"]).unwrap();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn links_pipes_and_folders_are_not_followed_read_or_waited_for() {
+    fn links_pipes_and_folders_are_refused_without_blocking() {
         let root = tempfile::tempdir().unwrap();
         let elsewhere = root.path().join("elsewhere");
         fs::write(&elsewhere, "planted").unwrap();
@@ -275,7 +275,7 @@ mod tests {
         for file in [&link, &pipe, &inner] {
             assert!(matches!(read(file), Err(Refused::Kind("file"))), "{}", file.display());
         }
-        // A link is replaced, and what it points to stays.
+        // A link is replaced, and its target is unchanged.
         replace(&link, &[b"own"]).unwrap();
         assert_eq!(
             (read(&link).unwrap().as_str(), fs::read(elsewhere).unwrap()),
@@ -288,19 +288,19 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_reported_once() {
+    fn folder_is_reported_once() {
         let root = tempfile::tempdir().unwrap();
         assert!(is_first(root.path()));
         assert!(!is_first(root.path()));
         assert!(is_first(&root.path().join("another")));
     }
 
-    /// What the user reads, from the program's own log. Which log messages go to is decided for the
-    /// whole process.
+    /// Runs in a process of its own, since `tracing` caches for the whole process which messages
+    /// are logged.
     #[test]
-    fn a_refusal_is_one_warning_and_the_rest_is_for_debugging() {
+    fn untrusted_folder_is_warned_about_once() {
         use std::sync::Arc;
-        rife_testkit::own_process!(a_refusal_is_one_warning_and_the_rest_is_for_debugging);
+        rife_testkit::own_process!(untrusted_folder_is_warned_about_once);
         #[derive(Clone, Default)]
         struct Log(Arc<Mutex<Vec<u8>>>);
         impl Write for Log {

@@ -1,9 +1,9 @@
-//! Tests of the compiler. Some need the library, none a GPU.
+//! Tests of the compiler. Some need libnvrtc; none needs a GPU.
 
 use std::fs;
 use std::path::Path;
 
-use super::find::{Candidate, Surroundings};
+use super::find::{Candidate, Environment};
 use super::*;
 
 /// The compute capabilities that the kernels support.
@@ -17,21 +17,21 @@ fn unit(name: &str, source: &str) -> Unit {
     Unit { name: name.into(), source: source.into(), defines: Vec::new() }
 }
 
-/// A compiler on a machine that has none.
+/// A compiler on a machine without libnvrtc.
 fn without_nvrtc(dir: &Path) -> Compiler {
     let load = || Err(CompileError::Missing { searched: Vec::new(), broken: Vec::new() });
     Compiler { load, ..Compiler::new(Some(dir.to_owned()), arch(8, 9)) }
 }
 
 #[test]
-fn a_target_is_that_of_the_gpu() {
+fn target_is_that_of_the_gpu() {
     let targets = ARCHS.map(|(major, minor)| arch(major, minor).target());
     assert_eq!(targets, ["sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120"]);
     assert_eq!(arch(12, 1).to_string(), "12.1");
 }
 
 #[test]
-fn a_target_that_the_compiler_lacks_becomes_the_newest_that_the_gpu_runs() {
+fn target_falls_back_to_the_newest_that_the_gpu_runs() {
     let supported = [75, 80, 86, 90, 100, 120];
     let target = |major, minor| arch(major, minor).target_among(&supported, (12, 8));
     assert_eq!(target(8, 0).as_deref(), Some("sm_80"));
@@ -49,7 +49,7 @@ fn a_target_that_the_compiler_lacks_becomes_the_newest_that_the_gpu_runs() {
 }
 
 #[test]
-fn places_are_tried_in_order_and_the_newest_of_each_first() {
+fn places_are_searched_in_order_newest_version_first() {
     let root = tempfile::tempdir().unwrap();
     let file = |path: &str| {
         let path = root.path().join(path);
@@ -85,46 +85,46 @@ fn places_are_tried_in_order_and_the_newest_of_each_first() {
         file(other);
     }
     let folder = |name: &str| root.path().join(name);
-    let mut surroundings = Surroundings {
+    let mut environment = Environment {
         named: None,
         toolkits: vec![folder("missing"), folder("home"), folder("path")],
         installs: folder("local"),
         pythons: vec![folder("venv"), folder("conda")],
-        ask_python: Vec::new,
+        query_python: Vec::new,
     };
     let named = find::NAMES.map(Candidate::Named);
-    let candidates: Vec<_> = surroundings.candidates().collect();
+    let candidates: Vec<_> = environment.candidates().collect();
     assert_eq!(candidates, [&named[..], &found].concat());
 
-    surroundings.named = Some(folder("mine.so"));
-    let candidates: Vec<_> = surroundings.candidates().collect();
+    environment.named = Some(folder("mine.so"));
+    let candidates: Vec<_> = environment.candidates().collect();
     assert_eq!(candidates, [Candidate::File(folder("mine.so"))]);
 }
 
 #[test]
-fn python_is_asked_only_when_there_is_nothing_else() {
+fn python_is_run_only_as_the_last_resort() {
     let root = tempfile::tempdir().unwrap();
     let lib = root.path().join("lib");
     fs::create_dir(&lib).unwrap();
     fs::write(lib.join("libnvrtc.so.13"), "").unwrap();
-    let surroundings = Surroundings {
+    let environment = Environment {
         named: None,
         toolkits: vec![root.path().to_owned()],
         installs: root.path().join("missing"),
         pythons: Vec::new(),
-        ask_python: || unreachable!("Python is asked too early"),
+        query_python: || unreachable!("Python was run too early"),
     };
-    assert_eq!(surroundings.candidates().take(find::NAMES.len() + 1).count(), 4);
+    assert_eq!(environment.candidates().take(find::NAMES.len() + 1).count(), 4);
 }
 
 #[test]
-fn a_key_is_of_all_that_a_kernel_is_made_from() {
+fn key_depends_on_source_options_and_target() {
     let defined = |defines: &[(&str, &str)]| Unit {
         defines: defines.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
         ..unit("a", "text")
     };
     let key = unit("a", "text").key("sm_80");
-    assert_eq!(unit("b", "text").key("sm_80"), key, "a name is for messages only");
+    assert_eq!(unit("b", "text").key("sm_80"), key, "the name is not part of the key");
     assert_ne!(unit("a", "text").key("sm_86"), key);
     assert_ne!(unit("a", "other").key("sm_80"), key);
     assert_ne!(defined(&[("N", "1")]).key("sm_80"), key);
@@ -145,7 +145,7 @@ fn cached_kernels_need_no_compiler() {
     assert!(compiler.compile_all(&[]).unwrap().is_empty());
 }
 
-/// With F16 tensor cores, as in the engine's kernels.
+/// Uses F16 tensor cores, as the engine's kernels do.
 const MMA: &str = r#"
 extern "C" __global__ void multiply(const unsigned *a, const unsigned *b, float *c) {
     unsigned lane = threadIdx.x;
@@ -171,7 +171,7 @@ fn mma() -> Unit {
 )]
 fn tensor_core_kernels_compile_for_every_gpu() {
     let version = Nvrtc::load().unwrap().version();
-    assert!(version >= (12, 8), "libnvrtc {version:?} is too old for the newest of the GPUs");
+    assert!(version >= (12, 8), "libnvrtc {version:?} is too old for the newest GPUs");
     for (major, minor) in ARCHS {
         let compiler = Compiler::new(None, arch(major, minor));
         let cubins = compiler.compile_all(&[mma()]).unwrap();
@@ -184,7 +184,7 @@ fn tensor_core_kernels_compile_for_every_gpu() {
     not(nvrtc_here),
     ignore = "libnvrtc is not installed: pip install nvidia-cuda-nvrtc==13.0.88"
 )]
-fn what_is_compiled_is_kept_and_what_is_damaged_is_made_again() {
+fn compiled_kernels_are_cached_and_damaged_ones_recompiled() {
     let dir = tempfile::tempdir().unwrap();
     let units = [mma(), unit("empty", "extern \"C\" __global__ void empty() {}")];
     let compiler = Compiler::new(Some(dir.path().to_owned()), arch(8, 9));
@@ -208,9 +208,9 @@ fn compile_error_names_the_kernel_and_the_line() {
     let source =
         "extern \"C\" __global__ void k(float *x) {\n    int unused;\n    *x = nothing;\n}";
     let error = compiler.compile_all(&[mma(), unit("wrong", source)]).unwrap_err();
-    let said = error.to_string();
+    let message = error.to_string();
     assert_eq!(
-        said,
+        message,
         "cannot compile the kernel wrong for sm_86: \
          wrong(3): error: identifier \"nothing\" is undefined"
     );
@@ -231,7 +231,7 @@ fn compile_error_names_the_kernel_and_the_line() {
 )]
 fn gpu_unknown_to_the_compiler_is_reported() {
     let error = Compiler::new(None, arch(3, 5)).compile_all(&[mma()]).unwrap_err();
-    let said = error.to_string();
-    assert!(matches!(error, CompileError::NoTarget { .. }), "{said}");
-    assert!(said.contains("compute capability 3.5") && said.contains("sm_90"), "{said}");
+    let message = error.to_string();
+    assert!(matches!(error, CompileError::NoTarget { .. }), "{message}");
+    assert!(message.contains("compute capability 3.5") && message.contains("sm_90"), "{message}");
 }

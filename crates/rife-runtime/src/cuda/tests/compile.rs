@@ -13,9 +13,9 @@ use super::super::variant::{Layout, Variant};
 use super::{A100, B200, FULL_HD, H100, PRECISIONS, RTX_3090, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
-/// One kernel of each kind: if one shape compiles, so do the others. In addition to sources,
-/// layouts, inputs and epilogues, `thorough` distinguishes models, scales that enlarge, and where
-/// weights are kept.
+/// One kernel of each kind, since all shapes of a kind compile the same code. Kinds differ in
+/// source, layout, input and epilogue. `thorough` also distinguishes models, upscaling, and where
+/// weights are stored.
 fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Variant)> {
     let all = Optimizations::all();
     let mut kinds: HashMap<String, (usize, Kernel, Variant)> = HashMap::new();
@@ -37,10 +37,10 @@ fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Varia
                 [Kernel::Frame, Kernel::YuvDecode, Kernel::YuvEncode, Kernel::Items, Kernel::Peak];
             for kernel in plan.steps().map(|s| s.kernel).chain(others) {
                 let variant = plan.variant;
-                for (key, size, kernel) in ways(kernel, &variant, scale, card, thorough) {
-                    let least = kinds.entry(key).or_insert((size, kernel, variant));
-                    if size < least.0 {
-                        *least = (size, kernel, variant);
+                for (key, size, kernel) in variants(kernel, &variant, scale, card, thorough) {
+                    let smallest = kinds.entry(key).or_insert((size, kernel, variant));
+                    if size < smallest.0 {
+                        *smallest = (size, kernel, variant);
                     }
                 }
             }
@@ -49,9 +49,9 @@ fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Varia
     kinds.into_values().map(|(_, kernel, variant)| (kernel, variant)).collect()
 }
 
-/// The ways of compiling a kernel that differ in its code, each with a measure of how much is
+/// The variants of a kernel that differ in code, each with a key and a measure of how much is
 /// unrolled.
-fn ways(
+fn variants(
     kernel: Kernel,
     variant: &Variant,
     scale: Scale,
@@ -61,8 +61,8 @@ fn ways(
     let layout = variant.layout;
     let by_model = thorough && variant.layout == Layout::ChannelsLast;
     let model = if by_model { format!("{} {scale}", variant.features) } else { String::new() };
-    // Code that is the same in each precision and layout is distinguished in only one of them.
-    let finely = by_model && variant.precision == Precision::F16;
+    // Code that is common to all precisions and layouts is compiled in full detail for only one.
+    let detailed = by_model && variant.precision == Precision::F16;
     let levels = match kernel {
         Kernel::Conv { source: ConvInput::Block { levels, .. }, .. }
         | Kernel::Input { levels, .. }
@@ -70,8 +70,8 @@ fn ways(
         | Kernel::Blend { levels } => levels,
         _ => 1,
     };
-    // For the same code, prefer the fewest levels, but not none, because then nothing is warped.
-    // For a scale that enlarges, prefer the most, as the last blocks have.
+    // For the same code, prefer the fewest levels but at least one, since without levels nothing is
+    // warped. With upscaling prefer the most levels, like the last blocks.
     let levels = match scale {
         Scale::One => levels.checked_sub(1).unwrap_or(100),
         _ => 100 - levels,
@@ -79,18 +79,18 @@ fn ways(
     let name = match kernel {
         Kernel::Conv { stride, source, epilogue, terms, .. } => {
             let (source, model) = match source {
-                ConvInput::Block { taps, residuals, .. } if finely => {
+                ConvInput::Block { taps, residuals, .. } if detailed => {
                     (format!("input {taps} {residuals:?}"), model)
                 }
                 ConvInput::Block { .. } => ("input".into(), model),
                 other => (format!("{other:?}"), String::new()),
             };
-            let stride = if finely { stride } else { 0 };
+            let stride = if detailed { stride } else { 0 };
             let products = variant.products(&kernel);
             format!("conv {stride} {source} {epilogue:?} {terms:?} {products:?} {layout:?} {model}")
         }
         Kernel::Deconv { columns, epilogue, .. } => {
-            // The same code for any number of levels.
+            // The code is the same for any number of levels.
             let epilogue = match epilogue {
                 DeconvEpilogue::Estimate => "estimate".into(),
                 DeconvEpilogue::Blend { .. } => format!("blend {model}"),
@@ -99,7 +99,7 @@ fn ways(
             format!("deconv {columns} {epilogue} {layout:?}")
         }
         Kernel::Input { taps, residuals, .. } => {
-            format!("input {} {residuals:?} {layout:?} {model}", if finely { taps } else { 0 })
+            format!("input {} {residuals:?} {layout:?} {model}", if detailed { taps } else { 0 })
         }
         Kernel::Pointwise { terms, .. } => format!("pointwise {terms} {layout:?}"),
         Kernel::Blend { .. } => format!("blend {model}"),
@@ -113,22 +113,22 @@ fn ways(
     let extent = Extent { rows: FULL_HD.height / 4, columns: FULL_HD.width / 4, batch: 1 };
     let sums =
         |tile: Tile| tile.rows * tile.columns * tile.channels / (tile.warps_m * tile.warps_n);
-    let way = |tile: Tile| {
+    let with_tile = |tile: Tile| {
         let kernel = kernel.with_tile(tile);
         // Whether weights are resident, and the number of input buffers.
-        let how = match finely {
+        let how = match detailed {
             true => format!("{} {}", tile.stages == 0, tile.halos),
             false => String::new(),
         };
-        // The code is the same for any number of warpgroups but one; products exist in several
-        // widths.
+        // The code is the same for any number of warpgroups above one. Each width has its own
+        // products.
         let how = match tile.warpgroups {
             0 => how,
             n => format!("{how} {} {}", n.min(2), tile.channels),
         };
         (format!("{name} {how}"), levels * 1_000_000 + sums(tile), kernel)
     };
-    tiles(&kernel, variant, extent, card).into_iter().map(way).collect()
+    tiles(&kernel, variant, extent, card).into_iter().map(with_tile).collect()
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn ways(
     not(nvrtc_here),
     ignore = "libnvrtc is not installed: pip install nvidia-cuda-nvrtc==13.0.88"
 )]
-fn every_kernel_compiles_for_every_card() {
+fn every_kernel_compiles_for_every_gpu() {
     let cards = [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)];
     for (major, minor) in cards {
         let card = match major * 10 + minor {
@@ -145,7 +145,7 @@ fn every_kernel_compiles_for_every_card() {
             100 => B200,
             _ => RTX_3090,
         };
-        // More ways on the architecture with the most code of its own.
+        // Hopper has the most specific code.
         let thorough = major == 9;
         let units: Vec<Unit> = PRECISIONS
             .iter()

@@ -1,5 +1,5 @@
-//! The engine against the golden runs of the oracle, on a GPU: the flow after each block, and random
-//! weights in every precision. And without a GPU what its plans compute with random weights.
+//! Compares the engine with reference outputs from PyTorch: on a GPU, the flow after each block and
+//! frames with random weights; without a GPU, the plans run by the reference implementations.
 
 use rife_testkit::tolerance::{F32_FLOW_PX, F32_IMAGE, max_error, psnr_db};
 
@@ -10,9 +10,9 @@ use crate::engine::Load;
 use crate::goldens::{BlockFlow, Goldens, RANDOM_PSNR_DB, Run, Weights};
 use crate::{Optimization, Optimizations, Precision};
 
-/// Strict F32 with random weights, largest error of the image. The tensor cores cut sums off, which
-/// leaves a bias of about 2⁻²² in each layer: of the reference, which is off by 2.1e-5 there, as much
-/// makes 1.2e-4 (weights times 1 - 2⁻²²), where noise of that size makes 2.6e-5.
+/// The largest error of the image in strict F32 with random weights. Tensor cores truncate sums, a
+/// bias of about 2⁻²² in each layer. The same bias in the reference implementation (weights times 1
+/// - 2⁻²²) raises its error from 2.1e-5 to 1.2e-4; unbiased noise of that size raises it to 2.6e-5.
 const RANDOM_IMAGE: f32 = 2e-4;
 
 fn session(
@@ -36,19 +36,19 @@ fn session(
     engine.cuda_session(run.size()).unwrap()
 }
 
-/// What each block estimated for the frame before, as far as it is stored: a last block that is
+/// The estimate of each block for the last frame, as stored in the arena. A last block that is
 /// fused with blending stores nothing.
 fn estimates(session: &CudaSession) -> Vec<BlockFlow> {
     let (plan, arena) = session.plan_and_arena();
-    let arena = arena.unwrap().expect("buffers are kept");
+    let arena = arena.unwrap().expect("the arena is preallocated");
     let mut stored: Vec<_> = plan.network.iter().filter_map(|step| step.estimate).collect();
-    // With the ensemble two steps write each.
+    // With the ensemble, two steps write each estimate.
     stored.dedup();
     stored
         .iter()
         .map(|estimate| {
             let offset = plan.buffers[estimate.flow].offset;
-            // The first item's: with the ensemble the second one's is the same, swapped.
+            // The first item. With the ensemble, the second one is the same with flows swapped.
             let bytes = &arena[offset..][..estimate.h * estimate.w * 16];
             let floats = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
             BlockFlow { height: estimate.h, width: estimate.w, flow: floats.collect() }
@@ -56,8 +56,8 @@ fn estimates(session: &CudaSession) -> Vec<BlockFlow> {
         .collect()
 }
 
-/// Strict F32. Every block is compared without fused kernels, all but the last one with them.
-fn each_flow_equals_the_oracle(weights: Weights, image_tolerance: f32, flow_tolerance_px: f32) {
+/// In strict F32. Without fused kernels every block is compared; with them, all but the last one.
+fn each_flow_matches_pytorch(weights: Weights, image_tolerance: f32, flow_tolerance_px: f32) {
     let all = Optimizations::all();
     for goldens in Goldens::all(weights) {
         let blocks = goldens.version.spec().block_channels.len();
@@ -84,19 +84,19 @@ fn each_flow_equals_the_oracle(weights: Weights, image_tolerance: f32, flow_tole
 
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn flow_after_each_block_equals_pytorch_with_the_published_weights() {
-    each_flow_equals_the_oracle(Weights::Published, F32_IMAGE, F32_FLOW_PX);
+fn flow_after_each_block_matches_pytorch_with_published_weights() {
+    each_flow_matches_pytorch(Weights::Published, F32_IMAGE, F32_FLOW_PX);
 }
 
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn flow_after_each_block_and_image_equal_pytorch_with_random_weights() {
-    each_flow_equals_the_oracle(Weights::Random, RANDOM_IMAGE, F32_FLOW_PX);
+fn flow_after_each_block_and_image_match_pytorch_with_random_weights() {
+    each_flow_matches_pytorch(Weights::Random, RANDOM_IMAGE, F32_FLOW_PX);
 }
 
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn random_weights_give_nearly_the_oracles_image_in_f16_and_tf32() {
+fn f16_and_tf32_are_close_to_pytorch_with_random_weights() {
     for goldens in Goldens::all(Weights::Random) {
         for precision in [Precision::F16, Precision::Tf32] {
             for run in goldens.runs() {
@@ -110,9 +110,9 @@ fn random_weights_give_nearly_the_oracles_image_in_f16_and_tf32() {
     }
 }
 
-/// What the precisions make of random weights, by the kernels' reference implementations.
+/// Runs the plans with the kernels' reference implementations, on the CPU.
 #[test]
-fn plans_with_random_weights_give_nearly_the_oracles_image_in_every_precision() {
+fn plans_are_close_to_pytorch_with_random_weights_in_every_precision() {
     use super::super::plan::{Plan, Request};
     use super::reference::{Weights as Layers, run_plan};
     for goldens in Goldens::all(Weights::Random) {
@@ -124,8 +124,8 @@ fn plans_with_random_weights_give_nearly_the_oracles_image_in_every_precision() 
                 let ensemble = run.case.ensemble;
                 let plan = Plan::new(&Request { scale: run.scale(), ensemble, ..request });
                 let frames = run.frames().map(|frame| frame.as_planar_f32().unwrap().to_vec());
-                let wanted = [(0, 1, run.timestep)];
-                let image = run_plan(&plan, size, &layers, &frames, &wanted, false).remove(0);
+                let requests = [(0, 1, run.timestep)];
+                let image = run_plan(&plan, size, &layers, &frames, &requests, false).remove(0);
                 let (image, golden) = (run.columns_of(&image), run.golden_image());
                 let (off, psnr) = (max_error(&image, &golden), psnr_db(&image, &golden));
                 let name = format!("{} in {precision}", run.name());

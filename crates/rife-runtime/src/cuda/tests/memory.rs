@@ -1,4 +1,4 @@
-//! Too little memory, on a GPU of any size.
+//! Out-of-memory errors, on GPUs of any size.
 
 use rife_model::{ModelVersion, Scale};
 
@@ -9,11 +9,11 @@ use super::published;
 use crate::engine::{EngineImpl, EngineSession, Load};
 use crate::{Error, Frame, FrameSize, Optimization, Optimizations, PixelFormat, Precision};
 
-/// As many frames at once as can be: the more memory they need.
+/// The largest batch, to need as much memory as possible.
 const BATCH: usize = crate::InterpolatorBuilder::MAX_BATCH;
 
-/// Sizes of frames that need more than `memory` bytes: the first whose buffers are larger than that,
-/// for which the driver has to refuse, and the first whose buffers 32 bits cannot count.
+/// Sizes of frames that need more than `memory` bytes: the first one whose arena is larger, so that
+/// the driver fails to allocate it, and the first one that 32-bit indices cannot address.
 fn too_large(request: impl Fn(FrameSize) -> Request, memory: usize) -> [Option<FrameSize>; 2] {
     let sides = (1..=FrameSize::MAX_SIDE / 1024).map(|k| FrameSize::new(1024 * k, 1024 * k));
     let plans: Vec<(FrameSize, Plan)> =
@@ -25,10 +25,10 @@ fn too_large(request: impl Fn(FrameSize) -> Request, memory: usize) -> [Option<F
 
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
-fn too_large_a_frame_is_an_error_and_other_sessions_continue() {
+fn frame_too_large_for_memory_is_an_error_and_other_sessions_continue() {
     let gpu = Gpu::open(0).unwrap();
     let memory = gpu.total_memory().unwrap();
-    // Timing kernels would only try to allocate as much first.
+    // The tuner would try to allocate the same memory first.
     let optimizations =
         Optimizations::all().without(Optimization::ReusedBuffers).without(Optimization::Autotune);
     let load = Load {
@@ -69,9 +69,9 @@ fn too_large_a_frame_is_an_error_and_other_sessions_continue() {
     assert_eq!(interpolated(engine.session(size).unwrap().as_mut()), expected);
 }
 
-/// The sizes that the test above finds, for cards of today and of any other day.
+/// Checks that [`too_large`] finds sizes for current and for future GPUs.
 #[test]
-fn some_frame_is_too_large_for_every_card() {
+fn some_frame_is_too_large_for_every_gpu() {
     let request = |size| Request {
         optimizations: Optimizations::all().without(Optimization::ReusedBuffers),
         batch: BATCH,
@@ -81,7 +81,7 @@ fn some_frame_is_too_large_for_every_card() {
         let found = too_large(request, gib << 30);
         println!("{gib} GiB: {found:?}");
         assert!(found[1].is_some(), "{gib} GiB");
-        // Of today's cards the driver itself is asked for too much.
+        // On current GPUs, the driver itself refuses the allocation.
         assert!(found[0].is_some() || gib > 288, "{gib} GiB");
     }
 }

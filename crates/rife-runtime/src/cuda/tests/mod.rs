@@ -1,5 +1,5 @@
-//! Tests of the CUDA engine. On any machine: its kernels compile, and its plans compute the
-//! network. On a machine with a GPU: every kernel matches its reference.
+//! Tests of the CUDA engine. On any machine: kernels compile, and plans compute the network. With a
+//! GPU: every kernel matches its reference implementation.
 
 mod compile;
 mod device;
@@ -69,11 +69,12 @@ impl Random {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// From `-most` to `most`.
-    fn within(&mut self, most: f64) -> f64 {
-        (2.0 * self.unit() - 1.0) * most
+    /// In [-max, max).
+    fn within(&mut self, max: f64) -> f64 {
+        (2.0 * self.unit() - 1.0) * max
     }
 
+    /// In [0, n).
     fn below(&mut self, n: usize) -> usize {
         (self.bits() % n as u64) as usize
     }

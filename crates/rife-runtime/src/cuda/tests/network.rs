@@ -1,4 +1,4 @@
-//! The steps of a plan, computed by their references, are the network.
+//! Plans, run with the reference implementations of the kernels, compute the network.
 
 use candle_core::{DType, Device, Tensor};
 use rife_model::{IfNet, Input, ModelVersion, Padding, Scale};
@@ -9,13 +9,13 @@ use super::reference::{Weights, run_plan};
 use super::{published, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
-/// The same lines in both frames, shifted by `pan`, as planar floats.
+/// A picture of lines, panned by `pan` pixels, as planar F32.
 fn frame(size: FrameSize, pan: i64) -> Vec<f32> {
     let lines = rife_testkit::lines(size.width, size.height, pan, pan / 2);
     lines.into_iter().map(|v| f32::from(v) / 255.0).collect()
 }
 
-/// The network's output between two of the frames.
+/// The output of the network between two of the frames.
 fn reference(
     net: &IfNet,
     size: FrameSize,
@@ -74,20 +74,20 @@ fn plan_computes_the_network() {
         let weights = Weights::read(bytes.as_slice());
         for (case, &(size, scale, ensemble, optimizations)) in cases.iter().enumerate() {
             let frames = [frame(size, 0), frame(size, 3), frame(size, -4)];
-            // In some cases a batch of two, with different frames and timesteps.
-            let wanted = [(0, 1, 0.3), (1, 2, 0.85)];
-            let wanted = &wanted[..1 + case % 2];
+            // Alternate between one frame and a batch of two.
+            let requests = [(0, 1, 0.3), (1, 2, 0.85)];
+            let requests = &requests[..1 + case % 2];
             let plan = Plan::new(&Request {
                 scale,
                 ensemble,
                 optimizations,
-                batch: wanted.len(),
+                batch: requests.len(),
                 ..request(version, Precision::F32, size)
             });
-            let made = run_plan(&plan, size, &weights, &frames, wanted, false);
-            for (made, wanted) in made.iter().zip(wanted) {
-                let expected = reference(&net, size, (scale, ensemble), &frames, *wanted);
-                let off = max_error(made, &expected);
+            let outputs = run_plan(&plan, size, &weights, &frames, requests, false);
+            for (output, request) in outputs.iter().zip(requests) {
+                let expected = reference(&net, size, (scale, ensemble), &frames, *request);
+                let off = max_error(output, &expected);
                 assert!(
                     off <= 1e-4,
                     "RIFE {version} at {size}, scale {scale}, ensemble {ensemble}, {}: off by {off}",
@@ -98,8 +98,8 @@ fn plan_computes_the_network() {
     }
 }
 
-/// With buffers in one arena, the results are those with separate buffers; and F16 results are
-/// close to F32.
+/// The results with an arena equal those with separate buffers. F16 and TF32 results are close to
+/// F32.
 #[test]
 fn plan_computes_the_same_in_the_arena() {
     let size = FrameSize::new(70, 33);
@@ -123,16 +123,16 @@ fn plan_computes_the_same_in_the_arena() {
                 batch: 2,
                 ..request(version, precision, size)
             });
-            let wanted = [(0, 1, 0.3), (2, 1, 0.85)];
-            let apart = run_plan(&plan, size, &weights, &frames, &wanted, false);
-            let together = run_plan(&plan, size, &weights, &frames, &wanted, true);
+            let requests = [(0, 1, 0.3), (2, 1, 0.85)];
+            let separate = run_plan(&plan, size, &weights, &frames, &requests, false);
+            let in_arena = run_plan(&plan, size, &weights, &frames, &requests, true);
             let bits = |all: &[Vec<f32>]| -> Vec<u32> {
                 all.iter().flatten().map(|v| v.to_bits()).collect()
             };
-            assert!(bits(&apart) == bits(&together), "RIFE {version}, {precision:?}");
-            let exact = exact.get_or_insert_with(|| apart.clone());
-            for (made, exact) in apart.iter().zip(exact) {
-                let off = max_error(made, exact);
+            assert!(bits(&separate) == bits(&in_arena), "RIFE {version}, {precision:?}");
+            let exact = exact.get_or_insert_with(|| separate.clone());
+            for (output, exact) in separate.iter().zip(exact) {
+                let off = max_error(output, exact);
                 assert!(off <= tolerance, "RIFE {version}, {precision:?}: off by {off}");
             }
         }

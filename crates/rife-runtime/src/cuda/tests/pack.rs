@@ -1,4 +1,4 @@
-//! Packed weights, multiplied as on the tensor cores, give the published layers.
+//! Packed weights, multiplied like on the tensor cores, equal the published ones.
 
 use rife_model::ModelVersion;
 
@@ -13,8 +13,8 @@ use crate::Precision;
 /// The weights of every convolution, unpacked as `mma.m16n8k16` (F16) and `m16n8k8` read operand B:
 /// lane `l` has column `l / 4`, and in each of two registers the channels of `l % 4`. Eight columns
 /// of a step are 256 bytes: the first registers of all lanes, then the second ones, so that in F16
-/// each column has 16 bytes in either half, as `wgmma` reads them. For 3xBF16, the first register
-/// holds both channels of a lane rounded, and the second one their residuals.
+/// each column has 16 bytes in either half, as `wgmma` reads them. For 3xBF16, the first
+/// register holds both channels of a lane rounded, and the second one their residuals.
 #[test]
 fn packed_convolution_weights_match_published_ones() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
@@ -67,25 +67,26 @@ fn packed_convolution_weights_match_published_ones() {
                         }
                     }
                     for (o, sum) in sums.iter().enumerate() {
-                        let wanted: f64 = channels
+                        let expected_sum: f64 = channels
                             .iter()
                             .zip(&x)
                             .filter_map(|(c, x)| Some(x * expected.at(tap, (*c)?, o)))
                             .sum();
-                        let off = (sum - wanted).abs();
+                        let off = (sum - expected_sum).abs();
                         assert!(off < 1e-9, "{} {precision:?} {tap} {o}: {off}", layer.path);
                     }
                 }
-                for (o, wanted) in expected.bias().iter().enumerate() {
+                for (o, expected_bias) in expected.bias().iter().enumerate() {
                     let bias = Element::Float.read(&packed[bias_at + 4 * o..][..4]);
-                    assert_eq!(bias, *wanted, "{} {o}", layer.path);
+                    assert_eq!(bias, *expected_bias, "{} {o}", layer.path);
                 }
             }
         }
     }
 }
 
-/// One step of the tensor cores for one row and eight columns, from both registers of each lane.
+/// Simulates one step of the tensor cores for one row and eight columns, from both registers of
+/// each lane.
 fn multiply(products: Products, variant: &Variant, of: &[u8], x: &[f64], sums: &mut [f64]) {
     let element = if products == Products::F16 { Element::Half } else { Element::Float };
     let each = 4 / element.bytes();
@@ -109,8 +110,8 @@ fn multiply(products: Products, variant: &Variant, of: &[u8], x: &[f64], sums: &
     }
 }
 
-/// The same for transposed convolutions: for each phase and each tap of its 2x2, eight columns of a
-/// step are 256 bytes, 8 per lane.
+/// The same for transposed convolutions. For each phase and each of its 2x2 taps, eight columns of
+/// a step are 256 bytes, 8 per lane.
 #[test]
 fn packed_transposed_convolution_weights_match_published_ones() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
@@ -146,10 +147,10 @@ fn packed_transposed_convolution_weights_match_published_ones() {
                         }
                         for (n, sum) in sums.iter().enumerate() {
                             let output = output_of(8 * j + n, outputs, shuffled);
-                            let wanted: f64 = output.map_or(0.0, |o| {
+                            let expected_sum: f64 = output.map_or(0.0, |o| {
                                 x.iter().enumerate().map(|(i, x)| x * expected.at(of, i, o)).sum()
                             });
-                            let off = (sum - wanted).abs();
+                            let off = (sum - expected_sum).abs();
                             assert!(off < 1e-9, "{} {precision:?} {of} {n}: {off}", layer.path);
                         }
                     }
@@ -165,13 +166,14 @@ fn packed_transposed_convolution_weights_match_published_ones() {
     }
 }
 
-/// Packing does not depend on the size, fusing or layout: one copy serves all.
+/// Sessions share one copy of the packed weights, so the layers must not depend on size, fusion or
+/// layout.
 #[test]
 fn layers_are_the_same_in_every_plan_of_a_model() {
     use crate::{FrameSize, Optimizations};
     for version in ModelVersion::ALL {
         let of = request(version, Precision::F16, FULL_HD);
-        let usual = Plan::new(&of);
+        let default = Plan::new(&of);
         let other = Plan::new(&super::super::plan::Request {
             size: FrameSize::new(33, 7),
             optimizations: Optimizations::none(),
@@ -179,54 +181,58 @@ fn layers_are_the_same_in_every_plan_of_a_model() {
             batch: 3,
             ..of
         });
-        assert_eq!(usual.layers, other.layers);
+        assert_eq!(default.layers, other.layers);
         assert_eq!(
-            (usual.variant.layout, other.variant.layout),
+            (default.variant.layout, other.variant.layout),
             (Layout::ChannelsLast, Layout::Planar)
         );
         assert!(other.steps().any(|s| matches!(s.kernel, Kernel::Input { .. })));
     }
 }
 
-/// Rounded weights stay close to the originals, and their sum over an output about as exact as the
-/// smallest of them; independent rounding would be off by far more.
+/// Weights rounded with error diffusion stay close to the originals, and their sum over an output
+/// is far more accurate than with independent rounding.
 #[test]
 fn rounded_weights_keep_their_sums() {
-    let alone = |v: f32, precision| match precision {
+    let round = |v: f32, precision| match precision {
         Precision::F16 => half::f16::from_f32(v).to_f32(),
         _ => f32::from_bits((v.to_bits() + 0x1000) & 0xffff_e000),
     };
-    let met: [&[&[usize]]; 2] = [
+    let outputs: [&[&[usize]]; 2] = [
         &[&[0, 1, 2, 3, 4, 5, 6, 7, 8]],
         &[&[0, 2, 8, 10], &[1, 3, 9, 11], &[4, 6, 12, 14], &[5, 7, 13, 15]],
     ];
     for precision in [Precision::F16, Precision::Tf32] {
         let mut random = Random(7);
-        let (mut together, mut apart) = (0.0f64, 0.0f64);
-        for taps in met {
+        let (mut diffused_error, mut independent_error) = (0.0f64, 0.0f64);
+        for taps in outputs {
             for _ in 0..500 {
                 let count = taps.len() * taps[0].len();
                 let exact: Vec<f32> = (0..count).map(|_| random.within(0.3) as f32).collect();
                 let mut rounded = exact.clone();
                 round_with_error_diffusion(&mut rounded, precision);
                 for (v, r) in exact.iter().zip(&rounded) {
-                    assert_eq!(alone(*r, precision), *r);
-                    // Half a unit in the last place of the weight, and half of one of the largest
+                    assert_eq!(round(*r, precision), *r);
+                    // Half a unit in the last place of the weight, plus half of one of the largest
                     // weight.
-                    let most = 2.0f32.powi(-11) * v.abs() + 1.01 * 2.0f32.powi(-13);
-                    assert!((v - r).abs() <= most, "{v} {r}");
+                    let max = 2.0f32.powi(-11) * v.abs() + 1.01 * 2.0f32.powi(-13);
+                    assert!((v - r).abs() <= max, "{v} {r}");
                 }
                 for taps in taps {
                     let sum = |of: &dyn Fn(usize) -> f32| -> f64 {
                         taps.iter().map(|tap| f64::from(of(*tap))).sum()
                     };
-                    let wanted = sum(&|tap| exact[tap]);
-                    together += (sum(&|tap| rounded[tap]) - wanted).abs();
-                    apart += (sum(&|tap| alone(exact[tap], precision)) - wanted).abs();
+                    let expected_sum = sum(&|tap| exact[tap]);
+                    diffused_error += (sum(&|tap| rounded[tap]) - expected_sum).abs();
+                    independent_error +=
+                        (sum(&|tap| round(exact[tap], precision)) - expected_sum).abs();
                 }
             }
         }
-        assert!(together < apart / 6.0, "{precision:?}: {together} {apart}");
+        assert!(
+            diffused_error < independent_error / 6.0,
+            "{precision:?}: {diffused_error} {independent_error}"
+        );
     }
     let mut huge = [7e4, 1.0, -1e5, 0.0, f32::NAN, 0.1, 0.2, 0.3, 0.4];
     round_with_error_diffusion(&mut huge, Precision::F16);

@@ -12,9 +12,10 @@ use super::{A100, B200, FULL_HD, H100, PRECISIONS, RTX_3090, RTX_4090, request};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
 const CARDS: [Card; 5] = [H100, A100, B200, RTX_3090, RTX_4090];
-/// Registers of a thread, and of an SM.
-const REGISTERS: usize = 255;
-const ALL_REGISTERS: usize = 65536;
+/// Registers of a thread.
+const THREAD_REGISTERS: usize = 255;
+/// Registers of an SM.
+const SM_REGISTERS: usize = 65536;
 
 /// Checks that a GPU can run a kernel with a tile.
 fn check_tile(kernel: &Kernel, tile: Tile, plan: &Plan, card: Card) -> Result<(), String> {
@@ -26,7 +27,7 @@ fn check_tile(kernel: &Kernel, tile: Tile, plan: &Plan, card: Card) -> Result<()
         return fail("threads");
     }
     let shared = kernel.shared(variant);
-    // A block uses 1 KiB more than it requests.
+    // The driver reserves 1 KiB of shared memory per thread block.
     if shared > card.shared_per_block || tile.blocks * (shared + 1024) > card.shared_per_sm {
         return fail("shared memory");
     }
@@ -57,27 +58,30 @@ fn check_tile(kernel: &Kernel, tile: Tile, plan: &Plan, card: Card) -> Result<()
         }
         _ => 0,
     };
-    if sums >= REGISTERS || sums * threads * tile.blocks > ALL_REGISTERS {
+    if sums >= THREAD_REGISTERS || sums * threads * tile.blocks > SM_REGISTERS {
         return fail("registers");
     }
     Ok(())
 }
 
-/// Checks the lifetimes and the places of the buffers of a list of steps.
+/// Checks the lifetimes and the offsets of the buffers of a list of steps.
 fn check_buffers(plan: &Plan, steps: &[Step]) -> Result<(), String> {
     let mut written = vec![false; plan.buffers.len()];
     let mut life: Vec<Option<(usize, usize)>> = vec![None; plan.buffers.len()];
     for (at, step) in steps.iter().enumerate() {
         for id in reads(step) {
             if !written[id] {
-                return Err(format!("{} reads {} unwritten", step.name, plan.buffers[id].name));
+                return Err(format!(
+                    "{} reads {} before it is written",
+                    step.name, plan.buffers[id].name
+                ));
             }
         }
-        let own = writes(step);
-        for id in &own {
+        let outputs = writes(step);
+        for id in &outputs {
             written[*id] = true;
         }
-        for id in reads(step).into_iter().chain(own) {
+        for id in reads(step).into_iter().chain(outputs) {
             let (first, _) = life[id].unwrap_or((at, at));
             life[id] = Some((first, at));
         }
@@ -86,13 +90,16 @@ fn check_buffers(plan: &Plan, steps: &[Step]) -> Result<(), String> {
         plan.buffers.iter().zip(&life).filter_map(|(b, l)| Some((b, (*l)?))).collect();
     for (i, (b, life)) in used.iter().enumerate() {
         if b.offset % 256 != 0 || b.bytes == 0 || b.offset + b.bytes > plan.arena {
-            return Err(format!("{} lies at {} of {}", b.name, b.offset, plan.arena));
+            return Err(format!(
+                "{} has an invalid offset {} in an arena of {} bytes",
+                b.name, b.offset, plan.arena
+            ));
         }
         for (other, other_life) in &used[..i] {
-            let together = life.0 <= other_life.1 && other_life.0 <= life.1;
-            let apart =
+            let in_use_together = life.0 <= other_life.1 && other_life.0 <= life.1;
+            let disjoint =
                 b.offset + b.bytes <= other.offset || other.offset + other.bytes <= b.offset;
-            if together && !apart {
+            if in_use_together && !disjoint {
                 return Err(format!("{} and {} overlap", b.name, other.name));
             }
         }
@@ -114,19 +121,20 @@ fn check(plan: &Plan, card: Card) -> Result<(), String> {
             check_tile(&step.kernel, tile, plan, card)
                 .map_err(|e| format!("{}: {e}", step.name))?;
             if best.first() != Some(&tile) {
-                return Err(format!("{}: {tile} is not the first of {}", step.name, best.len()));
+                return Err(format!(
+                    "{}: {tile} is not the first of {} tiles",
+                    step.name,
+                    best.len()
+                ));
             }
         }
     }
-    // The frame is written once, at the end.
-    let makes = |step: &Step| {
-        let own = writes(step);
-        own.is_empty()
-    };
-    if plan.network.iter().filter(|s| makes(s)).count() != 1
-        || !plan.network.last().is_some_and(makes)
+    // A step without output buffers writes the frame: only the last one does.
+    let writes_frame = |step: &Step| writes(step).is_empty();
+    if plan.network.iter().filter(|s| writes_frame(s)).count() != 1
+        || !plan.network.last().is_some_and(writes_frame)
     {
-        return Err("the frame is not made by the last step alone".into());
+        return Err("the frame is not written by the last step alone".into());
     }
     Ok(())
 }
@@ -158,15 +166,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn every_plan_is_sound(request in requests()) {
+    fn every_plan_is_valid(request in requests()) {
         let plan = Plan::new(&request);
-        if let Err(why) = check(&plan, request.card) {
-            prop_assert!(false, "{why}");
+        if let Err(error) = check(&plan, request.card) {
+            prop_assert!(false, "{error}");
         }
     }
 }
 
-/// The extent only ranks tiles; whether there are any does not depend on it.
+/// The extent only ranks tiles, so any extent covers all tiles.
 #[test]
 fn every_kernel_has_valid_tiles_on_every_gpu() {
     let mut empty = Vec::new();
@@ -204,10 +212,10 @@ fn every_kernel_has_valid_tiles_on_every_gpu() {
 }
 
 #[test]
-fn full_hd_in_half_precision_takes_less_than_200_mib() {
+fn full_hd_in_f16_takes_less_than_200_mib() {
     for version in ModelVersion::ALL {
         let plan = Plan::new(&request(version, Precision::F16, FULL_HD));
-        // The memory of a session: three images, two uploads and two downloads.
+        // A session has three images, two uploads and two downloads.
         let frames = 3 * plan.image_bytes() + 4 * 3 * FULL_HD.pixels();
         let bytes = plan.arena + frames + plan.weight_offsets().1;
         println!("RIFE {version}: {:.1} MiB", bytes as f64 / f64::from(1 << 20));
@@ -215,16 +223,15 @@ fn full_hd_in_half_precision_takes_less_than_200_mib() {
     }
 }
 
-/// The bytes of a launch include the frames that it reads and writes.
 #[test]
-fn the_bytes_of_a_step_are_those_of_its_tensors_weights_and_frames() {
+fn bytes_of_a_step_include_tensors_weights_and_frames() {
     let bytes = |version, precision, name: &str| {
         let plan = Plan::new(&request(version, precision, FULL_HD));
         plan.steps().find(|s| s.name == name).unwrap().bytes
     };
-    // Padded to 1920x1088; computed by hand.
+    // The frame is padded to 1920x1088.
     let pixels = (1920 * 1088) as f64;
-    let made = (3 * 1920 * 1080) as f64;
+    let output = (3 * 1920 * 1080) as f64;
     let levels = |up_to: usize| -> f64 {
         let finer = [8.0, 4.0, 2.0, 1.0];
         finer[..up_to].iter().map(|d| pixels / (d * d) * (16.0 + 4.0)).sum()
@@ -234,23 +241,22 @@ fn the_bytes_of_a_step_are_those_of_its_tensors_weights_and_frames() {
         let images = 2.0 * pixels * 4.0 * element;
         // 24 columns of 16 taps, with the input at a quarter of the size.
         let blend =
-            images + made + levels(3) + element * (16.0 * 64.0 * 24.0 + pixels / 16.0 * 64.0);
+            images + output + levels(3) + element * (16.0 * 64.0 * 24.0 + pixels / 16.0 * 64.0);
         assert_eq!(bytes(v4_6, precision, "block3.lastconv"), blend, "{precision}");
         let first = images + levels(3) + element * (9.0 * 16.0 * 32.0 + pixels / 4.0 * 32.0);
         assert_eq!(bytes(v4_6, precision, "block3.conv0"), first, "{precision}");
-        // At an eighth of the size, four of each 64 pixels are read.
+        // The coarsest block reads 4 of each 64 pixels.
         let coarse = bytes(v4_6, precision, "block0.conv0");
         assert!(coarse > images / 16.0 && coarse < images / 2.0, "{precision}: {coarse}");
-        let taken = bytes(v4_25, precision, "encode.cnn0");
+        let encoded = bytes(v4_25, precision, "encode.cnn0");
         let padded = if precision == Precision::F16 { 16.0 } else { 8.0 };
         let expected = images / 2.0 + element * (9.0 * padded * 16.0 + pixels / 4.0 * 16.0);
-        assert_eq!(taken, expected, "{precision}");
+        assert_eq!(encoded, expected, "{precision}");
     }
 }
 
-/// The checks detect faults.
 #[test]
-fn unsound_plan_is_detected() {
+fn invalid_plan_is_detected() {
     let card = H100;
     let good = Plan::new(&request(ModelVersion::V4_6, Precision::F16, FULL_HD));
     assert_eq!(check(&good, card), Ok(()));
@@ -283,6 +289,7 @@ fn plan_beyond_the_index_range_is_detected() {
     assert!(of(32768, Scale::One, 1, all).is_countable());
     assert!(!of(32768, Scale::One, 2, all).is_countable());
     assert!(!of(32768, Scale::Two, 1, all).is_countable());
-    // The last block's input then has four times the rows, and a kernel of its own.
+    // The input of the last block has four times as many rows, and is computed by a separate
+    // kernel.
     assert!(!of(16384, Scale::Four, 1, Optimizations::none()).is_countable());
 }

@@ -6,7 +6,7 @@ use super::super::abi;
 use super::super::kernel::Kernel;
 use super::super::plan::Plan;
 use super::super::yuv::{decode_args, decode_grid, encode_args, encode_grid};
-use super::device::Bench;
+use super::device::TestGpu;
 use super::reference::POISON;
 use super::{PRECISIONS, Random, request};
 use crate::{Chroma, Frame, FrameSize, Matrix, PixelFormat, Precision, Siting, YuvFormat};
@@ -19,7 +19,8 @@ const SIZES: [FrameSize; 5] = [
     FrameSize::new(518, 2),
 ];
 
-/// Every chroma position, depth and range; matrices differ only in numbers.
+/// Every chroma layout, siting, depth and range, and some matrices, which differ only in
+/// coefficients.
 fn formats() -> Vec<YuvFormat> {
     let mut formats = Vec::new();
     let sitings = [
@@ -43,8 +44,8 @@ fn formats() -> Vec<YuvFormat> {
     formats
 }
 
-/// A frame of random samples that its depth allows.
-fn any(size: FrameSize, format: YuvFormat, random: &mut Random) -> (Frame, Vec<u8>) {
+/// A frame of random samples within its depth.
+fn random_frame(size: FrameSize, format: YuvFormat, random: &mut Random) -> (Frame, Vec<u8>) {
     let samples = (0..format.samples(size)).map(|_| random.below(1 << format.depth) as u16);
     if format.sample_bytes() == 1 {
         let samples: Vec<u8> = samples.map(|v| v as u8).collect();
@@ -64,7 +65,7 @@ fn bytes(frame: &Frame) -> Vec<u8> {
     }
 }
 
-/// The expected image of a frame; everything but RGB and the fourth channel stays poison.
+/// The expected image of a frame. Only RGB and the fourth channel are written.
 fn image(plan: &Plan, frame: &Frame, precision: Precision) -> Vec<u8> {
     let (h, w) = (plan.padding.padded_height, plan.padding.padded_width);
     let mut planes = vec![0.0; 3 * h * w];
@@ -76,8 +77,8 @@ fn image(plan: &Plan, frame: &Frame, precision: Precision) -> Vec<u8> {
         for c in 0..4 {
             let v = rgb.get(c).copied().unwrap_or(0.0);
             if precision == Precision::F16 {
-                let whole = (v * 65535.0).round_ties_even() as u16;
-                pixel[2 * c..][..2].copy_from_slice(&whole.to_le_bytes());
+                let integer = (v * 65535.0).round_ties_even() as u16;
+                pixel[2 * c..][..2].copy_from_slice(&integer.to_le_bytes());
             } else {
                 pixel[4 * c..][..4].copy_from_slice(&v.to_le_bytes());
             }
@@ -91,24 +92,24 @@ fn image(plan: &Plan, frame: &Frame, precision: Precision) -> Vec<u8> {
 fn yuv_decoding_matches_the_host() {
     for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
         for precision in PRECISIONS {
-            let bench = Bench::new(version, precision);
+            let gpu = TestGpu::new(version, precision);
             let mut random = Random(5);
             for size in SIZES {
                 let plan = Plan::new(&request(version, precision, size));
                 let function =
-                    bench.shared.function(Kernel::YuvDecode, "yuv", &plan.variant).unwrap();
+                    gpu.shared.function(Kernel::YuvDecode, "yuv", &plan.variant).unwrap();
                 for format in formats() {
-                    let (frame, samples) = any(size, format, &mut random);
+                    let (frame, samples) = random_frame(size, format, &mut random);
                     let expected = image(&plan, &frame, precision);
-                    let src = bench.holding(&samples);
-                    let dst = bench.holding(&vec![POISON; plan.image_bytes()]);
+                    let src = gpu.upload(&samples);
+                    let dst = gpu.upload(&vec![POISON; plan.image_bytes()]);
                     let args = decode_args(&plan, size, format, src.address(), dst.address());
                     let grid = decode_grid(&plan);
                     // SAFETY: `yuv_decode` takes `Yuv`; the memory lives until it is read below.
-                    unsafe { bench.stream.launch(&function, grid, &args) }.unwrap();
-                    let made = bench.read(&dst);
+                    unsafe { gpu.stream.launch(&function, grid, &args) }.unwrap();
+                    let got = gpu.read(&dst);
                     assert!(
-                        made[..expected.len()] == expected,
+                        got[..expected.len()] == expected,
                         "RIFE {version}, {precision:?}: {format:?} at {size}"
                     );
                 }
@@ -121,11 +122,11 @@ fn yuv_decoding_matches_the_host() {
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
 fn yuv_encoding_matches_the_host() {
     let (version, precision) = (ModelVersion::V4_6, Precision::F16);
-    let bench = Bench::new(version, precision);
+    let gpu = TestGpu::new(version, precision);
     let mut random = Random(6);
     for size in SIZES {
         let plan = Plan::new(&request(version, precision, size));
-        let function = bench.shared.function(Kernel::YuvEncode, "yuv", &plan.variant).unwrap();
+        let function = gpu.shared.function(Kernel::YuvEncode, "yuv", &plan.variant).unwrap();
         for format in formats() {
             let frames: Vec<Vec<f32>> = (0..2)
                 .map(|_| (0..3 * size.pixels()).map(|_| random.unit() as f32).collect())
@@ -136,22 +137,21 @@ fn yuv_encoding_matches_the_host() {
                 bytes(&frame)
             });
             let mut expected: Vec<u8> = expected.collect();
-            // The memory behind it is not written.
+            // The memory after the frames must not be written.
             expected.extend([POISON; 8]);
             let planes: Vec<u8> = frames.iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
-            let src = bench.holding(&planes);
-            let dst = bench.holding(&vec![POISON; expected.len()]);
+            let src = gpu.upload(&planes);
+            let dst = gpu.upload(&vec![POISON; expected.len()]);
             let args = encode_args(size, format, src.address(), dst.address());
             let grid = encode_grid(size, format, frames.len());
             // SAFETY: `yuv_encode` takes `Yuv`; the memory lives until it is read below.
-            unsafe { bench.stream.launch(&function, grid, &args) }.unwrap();
-            let made = bench.read(&dst);
-            assert!(made == expected, "{format:?} at {size}");
+            unsafe { gpu.stream.launch(&function, grid, &args) }.unwrap();
+            let got = gpu.read(&dst);
+            assert!(got == expected, "{format:?} at {size}");
         }
     }
 }
 
-/// The structure has no gaps, and is the kernels' parameter.
 #[test]
 fn yuv_kernel_arguments_describe_the_frame() {
     let format = YuvFormat {

@@ -58,14 +58,14 @@ impl Axis {
             AxisSiting::Even => {
                 [(near(2), -0.125), (near(1), 0.25), (x, 0.75), (far(1), 0.25), (far(2), -0.125)]
             }
-            // The last sample has no pixel after it, and is extrapolated.
+            // The last sample has no pixel after it, so it is extrapolated.
             AxisSiting::Between if x == last => {
                 [(near(1), -0.5), (x, 1.5), (x, 0.0), (x, 0.0), (x, 0.0)]
             }
             AxisSiting::Between => {
                 [(near(1), -0.25), (x, 0.75), (far(1), 0.75), (far(2), -0.25), (x, 0.0)]
             }
-            // The last sample lies beyond the last row, and is extrapolated.
+            // The last sample is beyond the last row, so it is extrapolated.
             AxisSiting::Odd if x == last => {
                 [(near(1), -1.0), (x, 2.0), (x, 0.0), (x, 0.0), (x, 0.0)]
             }

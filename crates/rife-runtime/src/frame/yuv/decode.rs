@@ -8,7 +8,7 @@ use crate::frame::rounding::unit;
 /// Columns per piece. Even, so that a piece has its own chroma samples.
 pub(crate) const PIECE: usize = 256;
 
-/// A YUV frame, to be read as RGB.
+/// Reads a YUV frame as RGB.
 pub(crate) struct Decoder<'a, T> {
     size: FrameSize,
     across: Axis,
@@ -21,7 +21,7 @@ pub(crate) struct Decoder<'a, T> {
 
 impl<'a, T: Sample> Decoder<'a, T> {
     /// # Panics
-    /// If there are fewer samples than a frame has.
+    /// If there are too few samples for the frame.
     pub(crate) fn new(size: FrameSize, format: YuvFormat, samples: &'a [T]) -> Self {
         let (luma, chroma) = samples.split_at(size.pixels());
         let plane = format.chroma_size(size).pixels();
@@ -33,7 +33,7 @@ impl<'a, T: Sample> Decoder<'a, T> {
     /// Writes row `y` as red, green and blue in [0, 1].
     ///
     /// # Panics
-    /// If there is no such row, or the given rows are shorter.
+    /// If the frame has no such row, or the given rows are too short.
     pub(crate) fn row(&self, y: usize, rgb: [&mut [f32]; 3]) {
         let w = self.size.width;
         let [r, g, b] = rgb.map(|row| row[..w].chunks_mut(PIECE));
@@ -42,12 +42,12 @@ impl<'a, T: Sample> Decoder<'a, T> {
         }
     }
 
-    /// Writes row `y` as pixels of `lanes` floats, of which the first three are written.
+    /// Writes row `y` to the first three lanes of pixels of `lanes` floats.
     ///
     /// # Panics
-    /// If there is no such row, or `pixels` is not as wide as the frame.
+    /// If the frame has no such row, or `pixels` is not as wide as the frame.
     pub(crate) fn pixels(&self, y: usize, pixels: &mut [f32], lanes: usize) {
-        assert_eq!(pixels.len(), self.size.width * lanes, "a row of another frame");
+        assert_eq!(pixels.len(), self.size.width * lanes, "the row does not fit the frame");
         let [mut r, mut g, mut b] = [[0.0; PIECE]; 3];
         for (i, pixels) in pixels.chunks_mut(PIECE * lanes).enumerate() {
             let n = pixels.len() / lanes;
@@ -59,7 +59,7 @@ impl<'a, T: Sample> Decoder<'a, T> {
         }
     }
 
-    /// The columns from `x` on, as many as fit, at most [`PIECE`].
+    /// Writes the columns from `x` on, at most [`PIECE`].
     fn piece(&self, y: usize, x: usize, rgb: [&mut [f32]; 3]) {
         let [r, g, b] = rgb;
         let n = r.len();
@@ -93,12 +93,12 @@ impl<'a, T: Sample> Decoder<'a, T> {
         let row = |y: usize| &plane[y * width..][..width];
         let (above, below) = (row(above), row(below));
         if self.across.siting == AxisSiting::Every {
-            // If chroma is not subsampled along columns, it is not along rows either.
+            // Chroma that is not subsampled horizontally is not subsampled vertically either.
             let above = &above[x..][..to.len()];
             to.iter_mut().zip(above).for_each(|(to, v)| *to = v.float() - zero);
             return;
         }
-        // With one column before the piece and one after it, repeated at the border.
+        // Include one column before the piece and one after it, repeated at the border.
         let mut padded = [0.0; PIECE / 2 + 2];
         let (first, n) = (x / 2, to.len().div_ceil(2));
         let (from, until) = (first.saturating_sub(1), (first + n + 1).min(width));

@@ -12,12 +12,12 @@ use crate::frame::rounding::INTEGERS;
 pub(crate) struct Encoder {
     pub(crate) across: Axis,
     pub(crate) down: Axis,
-    /// Whether there is chroma.
+    /// Whether the format has chroma.
     pub(crate) has_chroma: bool,
     scale: Scale,
 }
 
-/// The nearest sample; 0 for NaN.
+/// Rounds to the nearest sample; NaN becomes 0.
 #[inline]
 fn nearest<T: Sample>(v: f32, most: f32) -> T {
     T::low_bits(v.max(0.0).min(most) + INTEGERS)
@@ -64,7 +64,7 @@ impl Encoder {
             let n = PIECE.min(w - x);
             for (plane, by) in [self.scale.to_yuv[1], self.scale.to_yuv[2]].into_iter().enumerate()
             {
-                // With two columns before the piece and two after it, repeated at the border.
+                // Include two columns before the piece and two after it, repeated at the border.
                 let mut padded = [0.0; PIECE + 4];
                 if self.across.siting == AxisSiting::Every {
                     of(x, x + n, by, &mut padded);
@@ -125,7 +125,7 @@ impl Encoder {
         to.iter_mut().zip(from).for_each(|(to, v)| *to = nearest(v * one + zero, most));
     }
 
-    /// Row `i` of chroma samples from the rows of chroma values, which follow each other in `rows`.
+    /// Row `i` of chroma samples, from consecutive rows of chroma values.
     pub(crate) fn subsampled_row<T: Sample>(&self, i: usize, rows: &[f32], to: &mut [T]) {
         let width = self.across.chroma();
         let Scale { chroma_zero: zero, chroma_one: one, most, .. } = self.scale;

@@ -71,8 +71,8 @@ fn down(u: &[f32], along: Along) -> Vec<f32> {
                     + inside(x + 1) * 0.25
                     + inside(x + 2) * -0.125
             }
-            // As even positions, seen from the other end; extrapolated if chroma has a position
-            // beyond the end.
+            // Like even positions, mirrored; extrapolated if the last chroma sample is beyond the
+            // end.
             _ if last(i) => inside(x) * 2.0 - inside(x - 1),
             _ if n % 2 == 1 && i + 1 == n / 2 => {
                 inside(x - 1) * -0.125 + inside(x) * 0.25 + inside(x + 1) * 0.875
@@ -101,7 +101,7 @@ fn shares(matrix: Matrix) -> (f64, f64) {
         Matrix::Bt2020 => (0.2627, 0.0593),
         Matrix::Smpte240m => (0.212, 0.087),
         Matrix::Fcc => (0.30, 0.11),
-        // Green has the rest.
+        // The coefficient of green is the remainder to 1.
         Matrix::YCgCo => (0.25, 0.25),
     }
 }
@@ -150,9 +150,9 @@ pub(crate) fn planes_reference(size: FrameSize, format: YuvFormat, samples: &[u1
         }
         let width = if across == Along::Every { w } else { w.div_ceil(2) };
         let height = if along == Along::Every { h } else { h.div_ceil(2) };
-        let held = &samples[n + plane * width * height..][..width * height];
-        let held: Vec<f32> = held.iter().map(|v| f32::from(*v) - chroma_zero).collect();
-        let wide: Vec<f32> = held.chunks_exact(width).flat_map(|c| up(c, across, w)).collect();
+        let stored = &samples[n + plane * width * height..][..width * height];
+        let stored: Vec<f32> = stored.iter().map(|v| f32::from(*v) - chroma_zero).collect();
+        let wide: Vec<f32> = stored.chunks_exact(width).flat_map(|c| up(c, across, w)).collect();
         let wide = transposed(&wide, w);
         let whole: Vec<f32> = wide.chunks_exact(height).flat_map(|c| up(c, along, h)).collect();
         transposed(&whole, h)
@@ -193,7 +193,7 @@ pub(crate) fn exact_samples_reference(
     samples
 }
 
-/// As [`exact_samples_reference`], rounded to the nearest sample.
+/// Like [`exact_samples_reference`], rounded to the nearest sample.
 pub(crate) fn samples_reference(size: FrameSize, format: YuvFormat, planes: &[f32]) -> Vec<u16> {
     let most = ((1_u32 << format.depth) - 1) as f32;
     let exact = exact_samples_reference(size, format, planes);

@@ -1,4 +1,4 @@
-//! The conversions match the reference, and are inverse to each other.
+//! Conversions match the reference implementation, and are inverse to each other.
 
 use proptest::prelude::*;
 
@@ -98,7 +98,7 @@ fn within_rgb(size: FrameSize, format: YuvFormat, seed: u32) -> Vec<u16> {
         .collect()
 }
 
-/// Odd and even sizes of one piece per row and of several.
+/// Odd and even sizes, with one and several pieces per row.
 const SIZES: [FrameSize; 6] = [
     FrameSize::new(1, 1),
     FrameSize::new(8, 6),
@@ -195,25 +195,25 @@ fn primary_colours_match_the_standards() {
         for (rgb, (y, u, v)) in rgb.iter().zip(table) {
             for depth in [8, 10, 12] {
                 let format = YuvFormat { matrix, depth, ..VIDEO };
-                let made = samples(&of_planes(size, format, rgb));
+                let encoded = samples(&of_planes(size, format, rgb));
                 let step = 1 << (depth - 8);
                 let near = |got: u16, of: i32| (i32::from(got) - of * step).abs() <= step / 2;
                 assert!(
-                    near(made[0], y) && near(made[1], u) && near(made[2], v),
-                    "{rgb:?} {made:?}"
+                    near(encoded[0], y) && near(encoded[1], u) && near(encoded[2], v),
+                    "{rgb:?} {encoded:?}"
                 );
-                let back = planes(&frame(size, format, &made));
+                let back = planes(&frame(size, format, &encoded));
                 let off = back.iter().zip(rgb).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                assert!(off < 0.006, "{matrix:?}: {rgb:?} comes back as {back:?}");
+                assert!(off < 0.006, "{matrix:?}: {rgb:?} becomes {back:?}");
             }
         }
     }
-    // Black is black in every format.
+    // Black must be exact in every format.
     for format in formats() {
         let black = Frame::black(FrameSize::new(3, 3), PixelFormat::Yuv(format)).unwrap();
         assert!(planes(&black).iter().all(|v| *v == 0.0), "{format:?}");
-        let made = of_planes(FrameSize::new(3, 3), format, &[0.0; 27]);
-        assert_eq!(made, black, "{format:?}");
+        let encoded = of_planes(FrameSize::new(3, 3), format, &[0.0; 27]);
+        assert_eq!(encoded, black, "{format:?}");
     }
 }
 
@@ -221,13 +221,13 @@ fn primary_colours_match_the_standards() {
 fn out_of_range_colours_are_clamped_and_samples_rounded() {
     let size = FrameSize::new(1, 1);
     let full = YuvFormat { full_range: true, chroma: Chroma::Yuv444, ..VIDEO };
-    let made = |rgb: [f32; 3]| samples(&of_planes(size, full, &rgb));
-    assert_eq!(made([2.0, 2.0, 2.0]), [255, 128, 128]);
-    assert_eq!(made([-1.0, -1.0, -1.0]), [0, 128, 128]);
-    assert_eq!(made([f32::NAN; 3]), [0, 0, 0]);
+    let encoded = |rgb: [f32; 3]| samples(&of_planes(size, full, &rgb));
+    assert_eq!(encoded([2.0, 2.0, 2.0]), [255, 128, 128]);
+    assert_eq!(encoded([-1.0, -1.0, -1.0]), [0, 128, 128]);
+    assert_eq!(encoded([f32::NAN; 3]), [0, 0, 0]);
     // Full-range chroma of 0.5 would be 256.
-    assert_eq!(made([0.0, 0.0, 1.0])[1], 255);
-    let gray = |v: f32| made([v; 3])[0];
+    assert_eq!(encoded([0.0, 0.0, 1.0])[1], 255);
+    let gray = |v: f32| encoded([v; 3])[0];
     assert_eq!((gray(10.4 / 255.0), gray(10.6 / 255.0)), (10, 11));
     // Luma beyond white and black is clamped.
     let seen = |y: u16| planes(&frame(size, VIDEO, &[y, 128, 128]));
@@ -237,8 +237,8 @@ fn out_of_range_colours_are_clamped_and_samples_rounded() {
 #[test]
 fn gray_is_the_luma_of_a_colour() {
     let gray = YuvFormat { chroma: Chroma::Gray, full_range: true, ..VIDEO };
-    let made = of_planes(FrameSize::new(1, 1), gray, &[1.0, 0.0, 0.0]);
-    assert_eq!(samples(&made), [54]);
+    let encoded = of_planes(FrameSize::new(1, 1), gray, &[1.0, 0.0, 0.0]);
+    assert_eq!(samples(&encoded), [54]);
 }
 
 #[test]
@@ -304,14 +304,14 @@ proptest! {
             prop_assert!((v - expected).abs() <= 1e-6);
         }
 
-        let mut made = Frame::black(size, PixelFormat::Yuv(format)).unwrap();
-        made.view_mut().read_planes(&planes, pw, ph);
+        let mut encoded = Frame::black(size, PixelFormat::Yuv(format)).unwrap();
+        encoded.view_mut().read_planes(&planes, pw, ph);
         let inside: Vec<f32> = (0..3 * w * h)
             .map(|i| planes[(i / (w * h) * ph + i / w % h) * pw + i % w])
             .collect();
         let exact = exact_samples_reference(size, format, &inside);
-        for (made, exact) in samples(&made).iter().zip(exact) {
-            prop_assert!((f32::from(*made) - exact.clamp(0.0, most)).abs() <= 0.51);
+        for (encoded, exact) in samples(&encoded).iter().zip(exact) {
+            prop_assert!((f32::from(*encoded) - exact.clamp(0.0, most)).abs() <= 0.51);
         }
     }
 }

@@ -1,22 +1,22 @@
-//! The reference implementation of the kernels, in plain Rust: plans are validated against it
-//! without a GPU, and kernels on one.
+//! The reference implementation of the kernels, in plain Rust. Plans are validated with it without
+//! a GPU, and kernels are compared with it on a GPU.
 //!
-//! It computes in F64, and bounds for every value how far the result of a kernel, which computes
-//! in F32 and in another order, may be off ([`Approx`]). What is stored is rounded as the engine
-//! rounds it. Weights are read as they were published, never as they are packed.
+//! It computes in F64 and keeps an error bound for every value ([`Approx`]): kernels compute in F32
+//! and in another order. Stored values are rounded like the engine's. Weights are read in the
+//! published layout, not in the packed one.
 
+mod simulation;
 mod value;
 mod view;
 mod weights;
-mod world;
 
 use crate::cuda::kernel::Kernel;
 use crate::cuda::plan::{BufferId, Estimate, Plan, Step};
 use crate::{FrameSize, PixelFormat};
 
+pub(in crate::cuda::tests) use simulation::{Item, POISON, Simulation};
 pub(in crate::cuda::tests) use value::{Approx, Element, Format, Output, Place};
 pub(in crate::cuda::tests) use weights::Weights;
-pub(in crate::cuda::tests) use world::{Item, POISON, World};
 
 /// The unit roundoff of F32: the largest relative error of rounding to it.
 const U: f64 = 1.0 / (1u64 << 24) as f64;
@@ -40,45 +40,45 @@ pub(super) fn writes(step: &Step) -> Vec<BufferId> {
     std::iter::once(step.dst).chain(estimate).flatten().collect()
 }
 
-/// Runs a whole plan on planar frames and returns the interpolated frames, planar: one per
-/// `(earlier, later, timestep)`, as many as the plan's batch.
+/// Runs a whole plan on planar frames, and returns a planar frame for each request `(earlier,
+/// later, timestep)`. The number of requests must be the batch of the plan.
 pub(super) fn run_plan(
     plan: &Plan,
     size: FrameSize,
     weights: &Weights,
     frames: &[Vec<f32>],
-    wanted: &[(usize, usize, f32)],
+    requests: &[(usize, usize, f32)],
     arena: bool,
 ) -> Vec<Vec<f32>> {
-    let mut world = World::new(plan, size, weights, frames.len(), arena);
-    world.errors = false;
+    let mut simulation = Simulation::new(plan, size, weights, frames.len(), arena);
+    simulation.errors = false;
     let (pitch, plane) = (4 * size.width, 4 * size.pixels());
     for (i, frame) in frames.iter().enumerate() {
         let samples: Vec<u8> = frame.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let taken = world.take(&samples, PixelFormat::PlanarF32, (pitch, plane), i);
-        world.commit(&[taken]);
-        world.encoded = i;
+        let image = simulation.convert_frame(&samples, PixelFormat::PlanarF32, (pitch, plane), i);
+        simulation.commit(&[image]);
+        simulation.encoded = i;
         for step in &plan.encoder {
-            let made = world.run(step);
-            world.commit(&made);
+            let outputs = simulation.run(step);
+            simulation.commit(&outputs);
         }
     }
-    assert_eq!(wanted.len() * plan.item_step, plan.items);
-    for (out, (image0, image1, t)) in wanted.iter().copied().enumerate() {
+    assert_eq!(requests.len() * plan.item_step, plan.items);
+    for (out, (image0, image1, t)) in requests.iter().copied().enumerate() {
         let format = PixelFormat::PlanarF32;
         let item = Item { image0, image1, out, t, format, pitch, plane };
-        world.items.push(item);
+        simulation.items.push(item);
         if plan.item_step == 2 {
-            world.items.push(Item { image0: image1, image1: image0, t: 1.0 - t, ..item });
+            simulation.items.push(Item { image0: image1, image1: image0, t: 1.0 - t, ..item });
         }
-        world.outs.push(vec![POISON; 3 * plane]);
+        simulation.outs.push(vec![POISON; 3 * plane]);
     }
     for step in &plan.network {
-        let made = world.run(step);
-        world.commit(&made);
+        let outputs = simulation.run(step);
+        simulation.commit(&outputs);
     }
     let floats = |out: &Vec<u8>| {
         out.chunks_exact(4).map(|b| Element::Float.read(b) as f32).collect::<Vec<f32>>()
     };
-    world.outs.iter().map(floats).collect()
+    simulation.outs.iter().map(floats).collect()
 }

@@ -1,12 +1,12 @@
-//! Values with an error bound, and how they are stored.
+//! Values with error bounds, and their storage formats.
 
 use super::{SLOPE, U};
 use crate::Precision;
 use crate::cuda::plan::BufferId;
 use crate::cuda::variant::Variant;
 
-/// A value, and a bound on how far a kernel's result may be off. An infinite bound allows any
-/// result: the value comes from one that is not finite.
+/// A value, and a bound on the error of a kernel's result. An infinite bound allows any result: the
+/// value depends on a non-finite one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::cuda::tests) struct Approx {
     pub(in crate::cuda::tests) v: f64,
@@ -18,9 +18,10 @@ impl Approx {
         Self { v, e: 0.0 }
     }
 
+    /// Allows any result.
     pub(super) const ANYTHING: Self = Self { v: f64::NAN, e: f64::INFINITY };
 
-    /// Allows any result if the value is not finite.
+    /// Allows any result if the value or its bound is not finite.
     pub(super) const fn of(v: f64, e: f64) -> Self {
         if v.is_finite() && e.is_finite() { Self { v, e } } else { Self::ANYTHING }
     }
@@ -30,19 +31,19 @@ impl Approx {
         Self::of(v, self.e + other.e + U * v.abs())
     }
 
-    /// Times a number that is exact on both sides.
+    /// Multiplies by an exact number.
     pub(super) fn times(self, k: f64) -> Self {
         let v = self.v * k;
         Self::of(v, self.e * k.abs() + U * v.abs())
     }
 
-    /// Linear interpolation. However a kernel writes it, it rounds three times, numbers no larger
-    /// than the difference.
+    /// Linear interpolation. In any formulation, a kernel rounds three times, values no larger than
+    /// the difference.
     pub(super) fn mix(self, to: Self, f: f64) -> Self {
         let v = self.v + (to.v - self.v) * f;
-        let most = self.v.abs().max(to.v.abs());
+        let max = self.v.abs().max(to.v.abs());
         let rounding = if self.v == to.v { 1.0 } else { 6.0 };
-        Self::of(v, self.e.max(to.e) + rounding * U * most)
+        Self::of(v, self.e.max(to.e) + rounding * U * max)
     }
 
     pub(super) fn leaky(self) -> Self {
@@ -70,14 +71,14 @@ impl Element {
         }
     }
 
-    /// Rounded as it is stored. Monotonic.
+    /// Rounds a value to the nearest that can be stored. Monotonic.
     pub(in crate::cuda::tests) fn round(self, v: f64) -> f64 {
-        let whole = |most: f64| {
-            if v.is_nan() { 0.0 } else { v.clamp(0.0, most).round_ties_even() }
+        let integer = |max: f64| {
+            if v.is_nan() { 0.0 } else { v.clamp(0.0, max).round_ties_even() }
         };
         match self {
-            Self::U8 => whole(255.0),
-            Self::U16 => whole(65535.0),
+            Self::U8 => integer(255.0),
+            Self::U16 => integer(65535.0),
             Self::Half => f64::from(half::f16::from_f32(v as f32).to_f32()),
             Self::Float => f64::from(v as f32),
         }
@@ -108,7 +109,7 @@ pub(in crate::cuda::tests) const fn activation(v: &Variant) -> Element {
     if matches!(v.precision, Precision::F16) { Element::Half } else { Element::Float }
 }
 
-/// A number as so many F16 values, see `Terms`. Monotonic.
+/// Rounds a number to a sum of `terms` F16 values, see `Terms`. Monotonic.
 pub(in crate::cuda::tests) fn in_terms(terms: usize, v: f64) -> f64 {
     let first = Element::Half.round(v);
     if terms == 1 || (v as f32).abs() > 65504.0 || v.is_nan() {
@@ -133,52 +134,54 @@ pub(in crate::cuda::tests) enum Format {
     Pixels {
         features: bool,
     },
-    /// Hi/lo splits: the rounded values of `run` numbers, then their residuals.
+    /// Hi/lo splits: the rounded values of `run` numbers, followed by their residuals.
     Pairs {
         run: usize,
     },
-    /// A block's input: channel `c` of a pixel is a hi/lo split if `rest[c]` is the channel of its
-    /// residual; channels are `stride` elements apart.
+    /// The input of a block. Channel `c` of a pixel is a hi/lo split if `residual[c]` is the
+    /// channel of its residual. Channels are `stride` elements apart.
     Inputs {
-        rest: [u8; MOST_INPUTS],
+        residual: [u8; MAX_INPUTS],
         channels: usize,
         stride: usize,
     },
 }
 
 /// The most channels of a block's input.
-const MOST_INPUTS: usize = 32;
+const MAX_INPUTS: usize = 32;
 
-/// A channel without a residual, and one that is the residual of another.
-const ALONE: u8 = 255;
-const BEHIND: u8 = 254;
+/// A channel without a residual.
+const NO_RESIDUAL: u8 = 255;
+/// A channel that is the residual of another.
+const IS_RESIDUAL: u8 = 254;
 
 impl Format {
     /// The layout of a block's input, from the published channel of each of its channels.
     pub(super) fn inputs(order: &[Option<usize>], stride: usize) -> Self {
-        let mut rest = [ALONE; MOST_INPUTS];
+        let mut residual = [NO_RESIDUAL; MAX_INPUTS];
         for (place, channel) in order.iter().enumerate() {
             let first = order.iter().position(|c| channel.is_some() && c == channel);
             if let Some(first) = first.filter(|first| *first < place) {
-                (rest[first], rest[place]) = (place as u8, BEHIND);
+                (residual[first], residual[place]) = (place as u8, IS_RESIDUAL);
             }
         }
-        Self::Inputs { rest, channels: order.len(), stride }
+        Self::Inputs { residual, channels: order.len(), stride }
     }
 
-    /// The elements of number `index`; `None` if it is the residual of another.
-    fn halves(self, index: usize) -> Option<(usize, Option<usize>)> {
+    /// The indices of the rounded value and of the residual of number `index`. `None` if the number
+    /// is itself a residual.
+    fn elements(self, index: usize) -> Option<(usize, Option<usize>)> {
         match self {
             Self::Pairs { run } => {
                 let first = index + index / run * run;
                 Some((first, Some(first + run)))
             }
-            Self::Inputs { rest, channels, stride } => {
+            Self::Inputs { residual, channels, stride } => {
                 let channel = index / stride % channels;
-                match rest[channel] {
-                    BEHIND => None,
-                    ALONE => Some((index, None)),
-                    behind => Some((index, Some(index + (usize::from(behind) - channel) * stride))),
+                match residual[channel] {
+                    IS_RESIDUAL => None,
+                    NO_RESIDUAL => Some((index, None)),
+                    other => Some((index, Some(index + (usize::from(other) - channel) * stride))),
                 }
             }
             _ => Some((index, None)),
@@ -194,7 +197,7 @@ impl Format {
         }
     }
 
-    /// How many numbers fit in so many bytes.
+    /// The count of numbers in `bytes` bytes.
     pub(in crate::cuda::tests) fn count(self, bytes: usize) -> usize {
         let each = if let Self::Pairs { .. } = self { 2 } else { 1 };
         bytes / self.at(0).bytes() / each
@@ -205,7 +208,7 @@ impl Format {
         let size = self.at(0).bytes();
         let known = values.iter().enumerate().filter_map(|(i, v)| Some((i, (*v)?)));
         for (i, v) in known {
-            let Some((first, second)) = self.halves(i) else { continue };
+            let Some((first, second)) = self.elements(i) else { continue };
             self.at(i).write(v, &mut to[first * size..][..size]);
             if let Some(second) = second {
                 let rest = in_terms(2, v) - Element::Half.round(v);
@@ -215,21 +218,21 @@ impl Format {
         }
     }
 
-    /// Every number of a place, and 0 for residuals.
+    /// Reads every number of a place; residuals are read as 0.
     pub(super) fn read(self, from: &[u8]) -> Vec<f64> {
         let size = self.at(0).bytes();
         let at = |i: usize, place: usize| self.at(i).read(&from[place * size..][..size]);
         let number = |i: usize| {
-            let Some((first, second)) = self.halves(i) else { return 0.0 };
+            let Some((first, second)) = self.elements(i) else { return 0.0 };
             let rest = second.map(|second| at(i, second));
             rest.map_or_else(|| at(i, first), |rest| at(i, first) + rest)
         };
         (0..self.count(from.len())).map(number).collect()
     }
 
-    /// A number as it is stored. Monotonic.
+    /// Rounds a number to the nearest that can be stored at `index`. Monotonic.
     fn round(self, index: usize, v: f64) -> f64 {
-        match self.halves(index) {
+        match self.elements(index) {
             Some((_, Some(_))) => in_terms(2, v),
             _ => self.at(index).round(v),
         }
@@ -243,7 +246,8 @@ impl Format {
     }
 }
 
-/// The output of a step: the values of a place from its start, `None` where it is not written.
+/// The output of a step: the values of a place from its start. `None` where the step does not
+/// write.
 #[derive(Clone, Debug)]
 pub(in crate::cuda::tests) struct Output {
     pub(in crate::cuda::tests) place: Place,
@@ -262,11 +266,14 @@ impl Output {
         self.format.write(&values, to);
     }
 
-    /// Compares what a kernel changed `before` to with this output; describes the worst difference.
-    pub(in crate::cuda::tests) fn check(&self, before: &[u8], made: &[u8]) -> Result<(), String> {
+    /// Checks the content of a place after a kernel has run on `before`.
+    ///
+    /// # Errors
+    /// A description of the worst difference.
+    pub(in crate::cuda::tests) fn check(&self, before: &[u8], after: &[u8]) -> Result<(), String> {
         let (mut wrong, mut worst) = (0, (0.0, String::new()));
         let values = self.values.iter().copied().chain(std::iter::repeat(None));
-        let numbers = self.format.read(before).into_iter().zip(self.format.read(made));
+        let numbers = self.format.read(before).into_iter().zip(self.format.read(after));
         for (i, ((before, got), value)) in numbers.zip(values).enumerate() {
             let element = self.format.at(i);
             let by = match value {
@@ -274,9 +281,10 @@ impl Output {
                 None => f64::INFINITY,
                 Some(value) if value.e == f64::INFINITY => continue,
                 Some(Approx { v, e }) => {
-                    // Rounding is monotonic, so every value between is rounded to one between.
-                    let (least, most) = (self.format.round(i, v - e), self.format.round(i, v + e));
-                    if (least..=most).contains(&got) {
+                    // Rounding is monotonic, so every value within the bounds is stored within the
+                    // rounded bounds.
+                    let (min, max) = (self.format.round(i, v - e), self.format.round(i, v + e));
+                    if (min..=max).contains(&got) {
                         continue;
                     }
                     if got.is_nan() { f64::INFINITY } else { (got - v).abs() / e.max(1e-30) }
@@ -284,7 +292,7 @@ impl Output {
             };
             wrong += 1;
             if by >= worst.0 {
-                worst = (by, format!("element {i} ({element:?}) is {got}, not {value:?}"));
+                worst = (by, format!("element {i} ({element:?}) is {got}, expected {value:?}"));
             }
         }
         match wrong {

@@ -1,8 +1,8 @@
-//! Sampling of frames and of the blocks' outputs.
+//! Samples frames and the outputs of blocks.
 
 use super::U;
+use super::simulation::Item;
 use super::value::Approx;
-use super::world::Item;
 use crate::cuda::variant::Variant;
 
 const MAX_FLOW_PX: f64 = crate::MAX_FLOW_PX as f64;
@@ -22,11 +22,11 @@ impl Image {
         pixel.iter().map(|v| Approx { v: *v, e: 2.0 * U * v.abs() }).collect()
     }
 
-    /// The sample at `(x + fx, y + fy)`, with the border repeated. Moving a sample by a pixel
-    /// changes it by at most the image's contrast, which bounds the effect of an error of the flow.
-    /// If the flow is NaN, any value of the image is allowed, but nothing else.
+    /// The sample at `(x + fx, y + fy)`, clamped to the border. Moving a sample by a pixel changes
+    /// it by at most the image's contrast, which bounds the effect of an error of the flow. With a
+    /// non-finite flow, any value within the range of the image is allowed.
     pub(super) fn sample(&self, y: usize, x: usize, fx: Approx, fy: Approx) -> Vec<Approx> {
-        let known = fx.e.is_finite() && fy.e.is_finite();
+        let finite = fx.e.is_finite() && fy.e.is_finite();
         let corner = |flow: f64, position: usize, length: usize| {
             let flow = flow.clamp(-MAX_FLOW_PX, MAX_FLOW_PX);
             let pixel = flow.floor() + position as f64;
@@ -34,26 +34,26 @@ impl Image {
             let first = pixel.clamp(0.0, (length - 1) as f64) as usize;
             (first, (first + 1).min(length - 1), fraction)
         };
-        let (x0, x1, ax) = corner(if known { fx.v } else { 0.0 }, x, self.w);
-        let (y0, y1, ay) = corner(if known { fy.v } else { 0.0 }, y, self.h);
+        let (x0, x1, ax) = corner(if finite { fx.v } else { 0.0 }, x, self.w);
+        let (y0, y1, ay) = corner(if finite { fy.v } else { 0.0 }, y, self.h);
         let at = |y: usize, x: usize, c: usize| {
             Approx::exact(self.values[(y * self.w + x) * self.channels + c])
         };
         (0..self.channels)
             .map(|c| {
-                let (least, most) = self.range[c];
-                let rounding = 4.0 * U * least.abs().max(most.abs());
-                if !known {
-                    let half = (most - least) / 2.0;
-                    return Approx { v: least + half, e: half + rounding };
+                let (min, max) = self.range[c];
+                let rounding = 4.0 * U * min.abs().max(max.abs());
+                if !finite {
+                    let half = (max - min) / 2.0;
+                    return Approx { v: min + half, e: half + rounding };
                 }
                 let above = at(y0, x0, c).mix(at(y0, x1, c), ax);
                 let below = at(y1, x0, c).mix(at(y1, x1, c), ax);
                 let mut v = above.mix(below, ay);
-                // The integer and the fractional part are exact, except for a fraction just below
-                // 1.
+                // Splitting the flow into integer and fraction is exact, except for a fraction just
+                // below 1.
                 let moved = fx.e + fy.e + 4.0 * U;
-                v.e += (most - least) * moved.min(1.0) + rounding;
+                v.e += (max - min) * moved.min(1.0) + rounding;
                 v
             })
             .collect()
@@ -69,16 +69,16 @@ pub(super) struct Level {
     pub(super) feat: Option<Vec<f64>>,
 }
 
-/// The two cells of an axis around a position, and its distance from the first.
-fn between(position: usize, scale: f64, length: usize) -> (usize, usize, f64) {
-    // Exact: scales are powers of two.
+/// The two cells around a position on an axis, and the distance from the first one.
+fn surrounding_cells(position: usize, scale: f64, length: usize) -> (usize, usize, f64) {
+    // Exact, since scales are powers of two.
     let at = ((position as f64 + 0.5) * scale - 0.5).max(0.0);
     let first = (at as usize).min(length - 1);
     (first, (first + 1).min(length - 1), at - first as f64)
 }
 
 impl Level {
-    /// Channel `c` of `n` of a tensor of the level, at a pixel of the frame.
+    /// Channel `c` of `n` of one of the level's tensors, resized to the frame, at a pixel.
     pub(super) fn at(
         &self,
         of: &[f64],
@@ -87,14 +87,14 @@ impl Level {
         y: usize,
         x: usize,
     ) -> Approx {
-        let (y0, y1, ay) = between(y, self.inv, self.h);
-        let (x0, x1, ax) = between(x, self.inv, self.w);
+        let (y0, y1, ay) = surrounding_cells(y, self.inv, self.h);
+        let (x0, x1, ax) = surrounding_cells(x, self.inv, self.w);
         let cell = |y, x| Approx::exact(of[((item * self.h + y) * self.w + x) * n + c]);
         cell(y0, x0).mix(cell(y0, x1), ax).mix(cell(y1, x0).mix(cell(y1, x1), ax), ay)
     }
 }
 
-/// The input of a pixel: frames, and the outputs of the blocks before.
+/// The frames and the outputs of the blocks so far.
 pub(super) struct View {
     pub(super) full: (usize, usize),
     pub(super) variant: Variant,
@@ -120,7 +120,7 @@ impl View {
         (flow, mask)
     }
 
-    /// A pixel of a block's input at the frame's size, with flow not yet divided, in the published
+    /// A pixel of a block's input at the frame's size, before flow is divided, in the published
     /// order: RGB, features, timestep, mask, feature, flow.
     pub(super) fn input_at(&self, of: &Item, item: usize, y: usize, x: usize) -> Vec<Approx> {
         let (image0, image1) = (&self.images[of.image0], &self.images[of.image1]);
@@ -153,8 +153,8 @@ impl View {
         taps: usize,
     ) -> Vec<Approx> {
         assert_eq!(taps, if divisor == 1.0 { 1 } else { 4 });
-        let (y0, y1, ay) = between(by, divisor, self.full.0);
-        let (x0, x1, ax) = between(bx, divisor, self.full.1);
+        let (y0, y1, ay) = surrounding_cells(by, divisor, self.full.0);
+        let (x0, x1, ax) = surrounding_cells(bx, divisor, self.full.1);
         let at = |y, x| self.input_at(of, item, y, x);
         let mut all = if taps == 1 {
             at(by, bx)
@@ -187,8 +187,8 @@ impl View {
             return [Approx::ANYTHING; 3];
         }
         let weight = 1.0 / (1.0 + (-mask.v).exp());
-        // The slope of the sigmoid is at most a quarter; `expf` and the division are off by a few
-        // units.
+        // The slope of the sigmoid is at most 1/4. `expf` and the division have an error of a few
+        // units in the last place.
         let weight_off = (mask.e / 4.0).min(1.0) + 8.0 * U;
         std::array::from_fn(|c| {
             let (p, q) = (first[c], second[c]);

@@ -1,4 +1,4 @@
-//! Published weights as the kernels multiply them, and the error of their sums.
+//! Published weights, rounded as the kernels multiply them, and the errors of their sums.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::cuda::variant::{Products, Variant};
 #[derive(Clone, Debug)]
 pub(in crate::cuda::tests) struct Weights(HashMap<String, Vec<f32>>);
 
-/// A layer's weights as they are multiplied, `[tap][input][output]`, and its bias.
+/// A layer's weights rounded as the kernels multiply them, `[tap][input][output]`, and its bias.
 pub(in crate::cuda::tests) struct Multiplied {
     weights: Vec<f64>,
     bias: Vec<f64>,
@@ -53,7 +53,6 @@ impl Weights {
         let bias = &self.0[&format!("{}.bias", layer.path)];
         let beta = layer.beta.as_ref().map(|path| &self.0[path]);
         let scaled = |v: f32, output: usize| beta.map_or(v, |beta| v * beta[output]);
-        // The index of `(tap, input, output)` in the published tensor.
         let (taps, inputs, outputs, transposed) = match layer.kind {
             LayerKind::Conv { cin, cout, .. } => (9, cin, cout, false),
             LayerKind::Deconv { cin, outputs, .. } => (16, cin, outputs, true),
@@ -83,7 +82,7 @@ impl Weights {
     }
 }
 
-/// A number as an operand of the tensor cores.
+/// Rounds a number to an operand of the tensor cores.
 pub(super) fn operand(products: Products, terms: usize, v: f64) -> f64 {
     match products {
         Products::F16 => in_terms(terms, v),
@@ -100,17 +99,18 @@ pub(super) fn operand(products: Products, terms: usize, v: f64) -> f64 {
     }
 }
 
-/// How far a sum on the tensor cores may be off, relative to the sum of its terms' magnitudes.
+/// A bound on the error of a sum on the tensor cores, relative to the sum of the magnitudes of its
+/// terms.
 ///
-/// One step adds the products of a few channels to the sum so far: all are aligned to the largest
-/// and cut off there, at 24 bits or more. What is cut off is below a few units in the last place
-/// of the largest, and no largest exceeds the sum of all magnitudes, which as a rule is far more
-/// than any; so 2^-22 of it a step is a bound that a correct kernel does not come near, and one
-/// lost product of an average size is still above it.
+/// One step adds the products of a few channels to the running sum. All terms are aligned to the
+/// largest one and truncated to 24 bits or more, an error of a few units in the last place of the
+/// largest term. That term is usually far smaller than the sum of all magnitudes, so a correct
+/// kernel stays well below 2^-22 of the sum per step, while a single lost product of average size
+/// exceeds it.
 ///
-/// F32 sums only a part of one tap's products that way, three steps each, and adds these sums as
-/// floats do; of each product it drops what is below 2^-22. Three of BF16 take two steps and drop
-/// what is below 2^-16.
+/// [`Products::ThreeOfTf32`] sums only a part of one tap's products that way, in three steps each,
+/// and adds the parts in F32. It drops the part of each product below 2^-22.
+/// [`Products::ThreeOfBf16`] takes two steps and drops the part below 2^-16.
 pub(super) fn sum_error(v: &Variant, kernel: &Kernel, cin: usize, taps: usize) -> f64 {
     let step = 4.0 * U;
     let terms = match kernel {
@@ -135,28 +135,28 @@ pub(super) struct Sums<'a> {
     pub(super) x: &'a [f64],
     pub(super) off: Option<&'a [f64]>,
     pub(super) cin: usize,
-    pub(super) of: &'a Multiplied,
+    pub(super) weights: &'a Multiplied,
     pub(super) relative: f64,
     pub(super) errors: bool,
 }
 
 impl Sums<'_> {
-    /// Every output's sum and bias; `terms` returns the taps of an output pixel and the input pixel
-    /// of each.
+    /// The sum and bias of every output. `terms` returns the taps of an output pixel, each with its
+    /// input pixel.
     pub(super) fn all<T: Iterator<Item = (usize, usize)>>(
         &self,
         (oh, ow): (usize, usize),
         terms: impl Fn(usize, usize) -> T + Sync,
     ) -> Vec<Approx> {
-        let (cin, cout) = (self.cin, self.of.bias.len());
+        let (cin, cout) = (self.cin, self.weights.bias.len());
         let pixel = |i: usize| -> Vec<Approx> {
-            let mut sum = self.of.bias.clone();
+            let mut sum = self.weights.bias.clone();
             let mut size: Vec<f64> = sum.iter().map(|v| v.abs()).collect();
             let mut off = vec![0.0; cout];
             for (tap, at) in terms(i / ow, i % ow) {
                 for c in 0..cin {
                     let x = self.x[at * cin + c];
-                    let row = &self.of.weights[(tap * cin + c) * cout..][..cout];
+                    let row = &self.weights.weights[(tap * cin + c) * cout..][..cout];
                     if !self.errors {
                         sum.iter_mut().zip(row).for_each(|(sum, w)| *sum += x * w);
                         continue;

@@ -1,0 +1,196 @@
+//! The size of a frame, the format of its samples, and their layout in a buffer.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::yuv::YuvFormat;
+use crate::{Error, Result};
+
+/// A frame's size in px.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FrameSize {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+impl FrameSize {
+    /// The longest side of a frame, in px.
+    pub const MAX_SIDE: usize = 1 << 15;
+
+    /// A size in px.
+    pub const fn new(width: usize, height: usize) -> Self {
+        Self { width, height }
+    }
+
+    /// Pixels in a frame.
+    pub const fn pixels(self) -> usize {
+        self.width * self.height
+    }
+
+    pub(crate) fn check(self, op: &'static str) -> Result<Self> {
+        let side = 1..=Self::MAX_SIDE;
+        if side.contains(&self.width) && side.contains(&self.height) {
+            return Ok(self);
+        }
+        let expected = format!("sides of 1 to {} px", Self::MAX_SIDE);
+        Err(Error::Frame { op, expected, got: self.to_string() })
+    }
+}
+
+impl fmt::Display for FrameSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl FromStr for FrameSize {
+    type Err = Error;
+
+    /// Parses `1920x1080`.
+    fn from_str(s: &str) -> Result<Self> {
+        let parsed = s
+            .split_once(['x', 'X'])
+            .and_then(|(w, h)| Some(Self::new(w.trim().parse().ok()?, h.trim().parse().ok()?)));
+        match parsed {
+            Some(size) => size.check("frame size"),
+            None => Err(Error::Frame {
+                op: "frame size",
+                expected: "WIDTHxHEIGHT, as 1920x1080".into(),
+                got: format!("{s:?}"),
+            }),
+        }
+    }
+}
+
+/// The format and layout of a frame's samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PixelFormat {
+    /// Interleaved RGB, 8 bit, full range.
+    Rgb8,
+    /// Interleaved RGB, 16 bit in native byte order, full range.
+    Rgb16,
+    /// Three planes of F32 in [0, 1]: red, green, blue.
+    PlanarF32,
+    /// Packed planes of Y, U and V, in this order, with samples of 8 or 16 bits.
+    Yuv(YuvFormat),
+}
+
+impl PixelFormat {
+    /// Samples of a packed frame.
+    pub(crate) const fn samples(self, size: FrameSize) -> usize {
+        match self {
+            Self::Rgb8 | Self::Rgb16 | Self::PlanarF32 => 3 * size.pixels(),
+            Self::Yuv(format) => format.samples(size),
+        }
+    }
+
+    /// Bytes per sample.
+    pub(crate) const fn sample_bytes(self) -> usize {
+        match self {
+            Self::Rgb8 => 1,
+            Self::Rgb16 => 2,
+            Self::PlanarF32 => 4,
+            Self::Yuv(format) => format.sample_bytes(),
+        }
+    }
+
+    /// Checks that the format is supported.
+    pub(crate) fn check(self, op: &'static str) -> Result<()> {
+        match self {
+            Self::Yuv(format) => format.check(op),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The layout of the rows of a frame in its buffer, in samples. YUV frames are always packed, and
+/// their stride is that of luma.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stride {
+    /// From the start of a row to the start of the next.
+    pub row: usize,
+    /// From the start of a plane to the start of the next; only used for planar F32.
+    pub plane: usize,
+}
+
+impl Stride {
+    /// Rows and planes without gaps.
+    pub const fn packed(size: FrameSize, format: PixelFormat) -> Self {
+        match format {
+            PixelFormat::Rgb8 | PixelFormat::Rgb16 => Self { row: 3 * size.width, plane: 0 },
+            PixelFormat::PlanarF32 | PixelFormat::Yuv(_) => {
+                Self { row: size.width, plane: size.pixels() }
+            }
+        }
+    }
+}
+
+/// Checks that a buffer of `len` samples can hold a frame with this stride, and that rows and
+/// planes do not overlap.
+pub(super) fn check_layout(
+    size: FrameSize,
+    format: PixelFormat,
+    stride: Stride,
+    len: usize,
+) -> Result<()> {
+    const OP: &str = "frame view";
+    size.check(OP)?;
+    let packed = Stride::packed(size, format);
+    // The last row needs only its samples, not a whole stride.
+    let plane = (size.height - 1).checked_mul(stride.row).and_then(|n| n.checked_add(packed.row));
+    let (needed, disjoint) = match format {
+        PixelFormat::PlanarF32 => (
+            plane.and_then(|p| stride.plane.checked_mul(2)?.checked_add(p)),
+            plane.is_some_and(|p| stride.plane >= p),
+        ),
+        _ => (plane, true),
+    };
+    match needed {
+        Some(needed) if stride.row >= packed.row && disjoint && needed <= len => Ok(()),
+        Some(needed) if stride.row >= packed.row && disjoint => Err(Error::Frame {
+            op: OP,
+            expected: format!("at least {needed} samples for {size} with {stride:?}"),
+            got: len.to_string(),
+        }),
+        _ => Err(Error::Frame {
+            op: OP,
+            expected: format!("a stride of at least {packed:?} for {size}"),
+            got: format!("{stride:?}"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Frame, FrameView};
+    use super::*;
+
+    #[test]
+    fn frame_size_parses_and_prints() {
+        assert_eq!("1920x1080".parse::<FrameSize>().unwrap(), FrameSize::new(1920, 1080));
+        assert_eq!(FrameSize::new(3, 2).to_string(), "3x2");
+        for bad in ["", "x", "1920", "0x5", "5x0", "-1x4", "1e3x4", "99999x1", "3x4x5"] {
+            assert!(bad.parse::<FrameSize>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn layout_larger_than_its_buffer_is_refused() {
+        let size = FrameSize::new(4, 3);
+        let stride = |row, plane| Stride { row, plane };
+        assert!(FrameView::rgb8(size, &[0; 36], stride(12, 0)).is_ok());
+        assert!(FrameView::rgb8(size, &[0; 35], stride(12, 0)).is_err());
+        assert!(FrameView::rgb8(size, &[0; 36], stride(11, 0)).is_err());
+        // The last row needs no padding.
+        assert!(FrameView::rgb8(size, &[0; 52], stride(20, 0)).is_ok());
+        assert!(FrameView::rgb8(size, &[0; 51], stride(20, 0)).is_err());
+        assert!(FrameView::rgb8(size, &[0; 36], stride(usize::MAX, 0)).is_err());
+        assert!(FrameView::planar_f32(size, &[0.0; 36], stride(4, 12)).is_ok());
+        assert!(FrameView::planar_f32(size, &[0.0; 36], stride(4, 11)).is_err());
+        assert!(FrameView::planar_f32(size, &[0.0; 36], stride(4, usize::MAX)).is_err());
+        assert!(FrameView::rgb8(FrameSize::new(0, 3), &[], stride(0, 0)).is_err());
+        assert!(Frame::rgb16(size, vec![0; 35]).is_err());
+    }
+}
