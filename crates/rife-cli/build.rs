@@ -1,5 +1,5 @@
-//! Detects what this machine has, so that tests which need more are ignored: the test harness can
-//! ignore a test only at build time.
+//! Names the commit, and detects what this machine has, so that tests which need more are ignored:
+//! the test harness can ignore a test only at build time.
 
 use std::env;
 use std::path::PathBuf;
@@ -10,6 +10,26 @@ fn main() {
     detect_ffmpeg();
     detect_clips();
     detect_mounts();
+    name_commit();
+}
+
+/// Sets `RIFE_COMMIT` to the commit of the checkout, if this is one of this repository.
+fn name_commit() {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).stderr(Stdio::null()).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    // A package that was unpacked within another repository is not tracked there.
+    if git(&["ls-files", "build.rs"]).as_deref() != Some("build.rs") {
+        return;
+    }
+    let Some(commit) = git(&["rev-parse", "--short=10", "HEAD"]) else { return };
+    println!("cargo:rustc-env=RIFE_COMMIT={commit}");
+    // The log of HEAD changes with every commit and checkout.
+    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
+        println!("cargo:rerun-if-changed={log}");
+    }
 }
 
 /// Sets `ffmpeg_here` if ffmpeg and ffprobe are on PATH.

@@ -29,6 +29,19 @@ pub(crate) enum Command {
     Weights(WeightsArgs),
     /// Show what this machine can run
     Info(InfoArgs),
+    /// Test every engine, ffmpeg, the weights and the caches, for a bug report
+    Doctor(DoctorArgs),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -239,6 +252,18 @@ pub(crate) enum WeightsAction {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct InfoArgs {
+    #[command(flatten)]
+    pub(crate) weights: WeightsDir,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DoctorArgs {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The ffmpeg program, or the folder that contains ffmpeg and ffprobe [default: search PATH]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ffmpeg: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) weights: WeightsDir,
 }

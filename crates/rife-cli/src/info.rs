@@ -10,7 +10,7 @@ use crate::args::InfoArgs;
 use crate::{print, weights};
 
 pub(crate) fn run(args: &InfoArgs) -> Result<()> {
-    let mut out = format!("rife {}\n\nengines\n", env!("CARGO_PKG_VERSION"));
+    let mut out = format!("rife {}\n\nengines\n", crate::version::version());
     for Availability { engine, device, precisions, state, .. } in engines() {
         let name = format!("{engine} on {device}");
         let precisions = precisions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -4,6 +4,8 @@
 
 mod args;
 mod convert;
+mod doctor;
+mod documentation;
 mod image_file;
 mod image_folder;
 mod info;
@@ -12,6 +14,7 @@ mod interrupt;
 mod pair;
 mod paths;
 mod print;
+mod version;
 mod video;
 mod weights;
 
@@ -43,6 +46,9 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Weights(args) => weights::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions { shell } => documentation::print_completions(shell),
+        Command::Man { folder } => documentation::write_manual(&folder),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

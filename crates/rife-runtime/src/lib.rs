@@ -24,6 +24,7 @@ mod builder;
 mod check;
 mod cpu;
 mod cuda;
+pub mod diagnostics;
 mod engine;
 mod error;
 mod frame;
@@ -39,6 +40,7 @@ mod options;
 mod probe;
 pub mod profile;
 mod published;
+mod self_test;
 mod session;
 
 pub use builder::{EngineInfo, InterpolatorBuilder};
@@ -53,6 +55,7 @@ pub use machine::{Availability, engines};
 pub use optimizations::{Optimization, Optimizations};
 pub use options::{Device, Engine, Precision, UnknownChoice};
 pub use rife_model::{ModelVersion, Scale};
+pub use self_test::{SelfTest, SelfTestOutcome};
 pub use session::Session;
 
 /// The limit that flow is clamped to, in px: larger than any frame, and an integer that F32

@@ -10,6 +10,7 @@ use rife_model::ModelError;
 
 use crate::engine::{EngineImpl, Load};
 use crate::probe::{Probe, Unavailable, count_of_threads};
+use crate::self_test::Verdict;
 use crate::{Device, Engine, Error, Precision, Result};
 use crate::{baseline, cpu, cuda};
 
@@ -103,13 +104,55 @@ impl Resolved {
 /// Resolves a request on this machine.
 pub(crate) fn resolve(request: Request) -> Result<Resolved> {
     static WARNED: Once = Once::new();
-    let resolved = resolve_with(request, &probe)?;
+    let resolved = resolve_with_self_tests(request, &probe, &failed_self_test)?;
     if let Some(reason) = &resolved.warning {
         WARNED.call_once(|| {
             tracing::warn!("running on the CPU, which is slower: no usable GPU ({reason})")
         });
     }
     Ok(resolved)
+}
+
+/// Resolves a request. `failure` returns why the last self-test of an engine failed, if it did:
+/// [`Device::Auto`] does not choose such an engine, an explicit device is used nevertheless.
+fn resolve_with_self_tests(
+    request: Request,
+    probe: &dyn Fn(usize, Device) -> Probe,
+    failure: &dyn Fn(usize, Device, Precision) -> Option<String>,
+) -> Result<Resolved> {
+    resolve_with(request, &|row, device| {
+        let description = probe(row, device)?;
+        if request.device == Device::Auto
+            && let Some(why) = failure(row, device, request.precision_on(device))
+        {
+            return Err(Unavailable::Broken(format!("its self-test failed ({why})")));
+        }
+        Ok(description)
+    })
+}
+
+/// Why the last self-test of an engine failed, if it did.
+fn failed_self_test(row: usize, device: Device, precision: Precision) -> Option<String> {
+    let identity = identity_of(row, device)?;
+    Verdict::new(&identity, FACTORIES[row].engine, precision).failure()
+}
+
+/// What a verdict of an engine depends on: the device and its driver. `None` if the device cannot
+/// be used.
+pub(crate) fn identity(engine: Engine, device: Device) -> Option<String> {
+    let row = rows(device).find(|row| FACTORIES[*row].engine == engine)?;
+    identity_of(row, device)
+}
+
+fn identity_of(row: usize, device: Device) -> Option<String> {
+    let description = probe(row, device).ok()?;
+    match device {
+        Device::Cuda(index) => {
+            let driver = cuda::driver_version(index).unwrap_or_default();
+            Some(format!("{description}, driver {driver}"))
+        }
+        _ => Some(description),
+    }
 }
 
 /// Resolves a request. `probe` is called with a row of the table and a device.

@@ -8,17 +8,22 @@ use clap::error::ErrorKind;
 
 use crate::image_file::ImageFormat;
 use crate::print::one_line;
-use crate::{print, say};
+use crate::{print, say, version};
+
+fn print_and_exit(text: &str) -> ExitCode {
+    match print(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
 
 /// Prints why the arguments were not parsed: help and version in full, errors on one line. Returns
 /// the exit code of the program.
 pub(crate) fn exit_with_usage_error(error: &clap::Error) -> ExitCode {
     let rendered = error.render().to_string();
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match print(&rendered) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
+        ErrorKind::DisplayHelp => print_and_exit(&rendered),
+        ErrorKind::DisplayVersion => print_and_exit(&version::long_version()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             say(&rendered);
             ExitCode::from(2)

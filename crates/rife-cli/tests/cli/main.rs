@@ -1,6 +1,7 @@
 //! The command-line program, except for videos.
 
 mod checkpoints;
+mod doctor;
 mod errors;
 mod images;
 mod info;

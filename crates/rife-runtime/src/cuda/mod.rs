@@ -28,6 +28,11 @@ mod yuv;
 #[cfg(test)]
 mod tests;
 
+/// Files that only the current user can write.
+pub(crate) mod private_cache {
+    pub(crate) use super::nvrtc::{cache_folder, check_folder, open, replace};
+}
+
 use crate::engine::{EngineImpl, Load};
 use crate::probe::{Probe, Unavailable};
 use crate::{Device, Error, Result};
@@ -54,6 +59,29 @@ pub(crate) fn probe(index: usize) -> Probe {
         .and_then(|nvrtc| nvrtc.target(arch(gpu.capability)))
         .map_err(|error| Unavailable::Broken(error.to_string()))?;
     Ok(gpu.name)
+}
+
+/// The version of the driver: that of the kernel module where it can be read, and the newest CUDA
+/// version that it supports.
+pub(crate) fn driver_version(index: usize) -> Option<String> {
+    library::driver_present().ok()?;
+    let cuda = open(index).ok()?.driver;
+    let cuda = format!("CUDA {}.{}", cuda / 1000, cuda % 1000 / 10);
+    Some(match std::fs::read_to_string("/sys/module/nvidia/version") {
+        Ok(version) => format!("{} ({cuda})", version.trim()),
+        Err(_) => cuda,
+    })
+}
+
+/// The version and path of the kernel compiler, NVRTC.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn compiler() -> std::result::Result<String, String> {
+    match nvrtc::Nvrtc::load() {
+        Ok(nvrtc) => Ok(nvrtc.describe()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Classifies a missing driver library: a fault only if there is a GPU.

@@ -125,3 +125,30 @@ fn cpu_is_available_on_this_machine() {
     assert!(matches!(Device::Cuda(250).resolve(), Err(Error::NoDevice { .. })));
     assert!(Device::Cuda(usize::MAX).resolve().is_err());
 }
+
+#[test]
+fn auto_device_avoids_an_engine_whose_self_test_failed() {
+    let resolve_with_failure = |failed: (Engine, Device, Precision), device| {
+        let request = Request { device, ..Request::ANY };
+        let probe = |row: usize, device: Device| match (FACTORIES[row].engine, device) {
+            (Engine::Baseline, Device::Cuda(_)) => Err(Unavailable::NotBuilt("not built".into())),
+            (_, Device::Cuda(1..)) => Err(Unavailable::NoDevice("there is one GPU".into())),
+            _ => Ok("a device".into()),
+        };
+        let resolved = resolve_with_self_tests(request, &probe, &|row, device, precision| {
+            ((FACTORIES[row].engine, device, precision) == failed).then(|| "12.3 dB".into())
+        });
+        let resolved = resolved.unwrap();
+        ((resolved.engine, resolved.device, resolved.precision), resolved.warning)
+    };
+    let gpu = (Engine::Optimized, GPU, Precision::F16);
+    let on_cpu = (Engine::Optimized, CPU, Precision::F32);
+    let (chosen, warning) = resolve_with_failure(gpu, Device::Auto);
+    assert_eq!(chosen, on_cpu);
+    assert_eq!(warning.as_deref(), Some("its self-test failed (12.3 dB)"));
+    // An explicit device, or a failure of another precision.
+    assert_eq!(resolve_with_failure(gpu, GPU), (gpu, None));
+    let other = (Engine::Optimized, GPU, Precision::F32);
+    assert_eq!(resolve_with_failure(other, Device::Auto), (gpu, None));
+    assert_eq!(resolve_with_failure(on_cpu, CPU).0, on_cpu);
+}

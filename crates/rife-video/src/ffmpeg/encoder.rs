@@ -116,6 +116,36 @@ pub fn choose_encoding(programs: &Programs, request: &EncodingRequest<'_>) -> Re
     Ok(Encoding { encoder, pix_fmt, raw, colour, args, segment_ext, container, rate, notes, lost })
 }
 
+/// An encoder that is used for a codec, and whether it works.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EncoderStatus {
+    /// Name of the codec, such as `h264`.
+    pub codec: &'static str,
+    /// Name of the encoder.
+    pub encoder: &'static str,
+    /// The result of encoding a frame.
+    pub result: Result<()>,
+}
+
+/// Encodes a frame with the encoder that is used for each codec. Codecs without an encoder are left
+/// out.
+///
+/// # Errors
+/// [`Error::Program`] if ffmpeg does not list its encoders.
+pub fn check_encoders(programs: &Programs) -> Result<Vec<EncoderStatus>> {
+    let listed = encoders(programs)?;
+    let statuses = CODECS.iter().filter_map(|(codec, encoders)| {
+        let encoder = encoders.iter().find(|name| listed.iter().any(|listed| listed == *name))?;
+        let mut command = programs.ffmpeg();
+        command.args(["-f", "lavfi", "-i", "color=size=256x256:rate=25", "-frames:v", "1"]);
+        command.args(["-c:v", encoder, "-f", "null", "-"]);
+        let result = run_program(command, &format!("encoding with {encoder}")).map(drop);
+        Some(EncoderStatus { codec, encoder, result })
+    });
+    Ok(statuses.collect())
+}
+
 /// Names of ffmpeg's video encoders.
 fn encoders(programs: &Programs) -> Result<Vec<String>> {
     let mut command = programs.ffmpeg();

@@ -31,7 +31,7 @@ pub use colour::{default_colour, effective_colour};
 pub use compare::{differences, expected_losses, losses_without_container};
 pub use complete::{VideoStream, check_complete};
 pub use decode::{ShowInfo, decode_command, parse_showinfo};
-pub use encoder::choose_encoding;
+pub use encoder::{EncoderStatus, check_encoders, choose_encoding};
 pub use encoding::{Encoding, EncodingRequest};
 pub use feature::{Feature, Target};
 pub use hdr::{Hdr, MasteringDisplay};

@@ -89,8 +89,7 @@ impl Nvrtc {
             return Ok(Arc::clone(nvrtc));
         }
         let nvrtc = Arc::new(Self::find(&Environment::of_process())?);
-        let (major, minor) = nvrtc.version;
-        tracing::debug!("compiling kernels with libnvrtc {major}.{minor} of {}", nvrtc.from);
+        tracing::debug!("compiling kernels with {}", nvrtc.describe());
         Ok(Arc::clone(loaded.insert(nvrtc)))
     }
 
@@ -98,6 +97,12 @@ impl Nvrtc {
     #[cfg(test)]
     pub(crate) fn version(&self) -> (i32, i32) {
         self.version
+    }
+
+    /// The version and the path, as `libnvrtc 13.0 of /usr/lib/libnvrtc.so.13`.
+    pub(crate) fn describe(&self) -> String {
+        let (major, minor) = self.version;
+        format!("libnvrtc {major}.{minor} of {}", self.from)
     }
 
     /// The target for a GPU.
