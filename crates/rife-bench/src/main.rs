@@ -18,6 +18,7 @@ use rife_bench::record::{KernelRecord, Record, VideoRecord};
 use rife_bench::report;
 use rife_bench::subject::runtime::RuntimeEngines;
 use rife_model::weights::{Store, WeightsError};
+use rife_runtime::describe;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -38,32 +39,19 @@ fn main() -> ExitCode {
         Some(Command::Video(args)) => video(args),
         // An unreadable record is not a regression, so it has a different exit code.
         Some(Command::Compare(args)) => compare(args).or_else(|error| {
-            eprintln!("error: {}", describe(&error));
+            eprintln!("error: {}", describe(error.as_ref()));
             Ok(ExitCode::from(2))
         }),
         Some(Command::Report(args)) => report(args),
         None => bench(&line.args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {}", describe(&error));
+        eprintln!("error: {}", describe(error.as_ref()));
         if let Some(hint) = WeightsError::hint_in(error.as_ref()) {
             eprintln!("hint: {hint}");
         }
         ExitCode::FAILURE
     })
-}
-
-/// An error and its causes on one line, without causes that an error's text already contains.
-fn describe(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(|c| c.to_string().lines().collect::<Vec<_>>().join(" ")) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 /// Runs the benchmark. Fails if any configuration failed; if all failed, nothing is recorded.
