@@ -2,13 +2,14 @@
 //!
 //! 1. [`args`]: the command line; [`clip`] and [`subject`]: the input frames and the engines;
 //! 2. [`plan`]: validated settings;
-//! 3. [`measure`]: runs a plan and returns data, using [`metrics`] and [`stats`]; prints nothing;
-//! 4. [`record`]: the JSON documents;
+//! 3. [`measure`]: measures and returns data, using [`metrics`] and [`stats`]; prints nothing;
+//! 4. [`record`]: the JSON documents; [`benchmark`]: from a plan to a record;
 //! 5. [`compare`] and [`report`]: text, Markdown and HTML computed from records alone.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod args;
+pub mod benchmark;
 pub mod child;
 pub mod clip;
 pub mod compare;

@@ -10,13 +10,13 @@ use rife_bench::args::{
     Args, Command, CommandLine, CompareArgs, KernelArgs, ReportArgs, VideoArgs,
 };
 use rife_bench::compare::RecordComparison;
+use rife_bench::measure;
 use rife_bench::measure::host::share_one_heap;
-use rife_bench::measure::{self, Watcher, measure_all};
 use rife_bench::plan::{KernelPlan, Plan, VideoPlan};
 use rife_bench::progress::{INTERRUPTED, Progress};
-use rife_bench::record::{KernelRecord, Record, VideoRecord};
-use rife_bench::report;
+use rife_bench::record::{self, KernelRecord, Record, VideoRecord};
 use rife_bench::subject::runtime::RuntimeEngines;
+use rife_bench::{benchmark, report};
 use rife_model::weights::{Store, WeightsError};
 use rife_runtime::describe;
 use tracing_subscriber::EnvFilter;
@@ -62,21 +62,18 @@ fn bench(args: &Args) -> Result<ExitCode> {
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let progress = Progress::new(plan.quiet);
     progress.stop_on_signal()?;
-    let results = measure_all(&plan, &engines, &progress)?;
-    let stopped = progress.stopped();
+    let record = benchmark::run(&plan, &engines, &progress)?;
     drop(progress);
 
-    if results.measurements.iter().all(|m| m.runs.is_empty())
-        && let Some(error) = results.measurements.iter().find_map(|m| m.error.as_deref())
+    if record.measurements.iter().all(|m| m.runs.is_empty())
+        && let Some(error) = record.measurements.iter().find_map(|m| m.error.as_deref())
     {
         bail!("{error}");
     }
-    let failed = results.failed();
-    let record = Record::new(&plan, results)?;
-    record.write(&plan.output, plan.overwrite)?;
+    record::write(&record, &plan.output, plan.overwrite)?;
     let report = report::terminal::render(&record);
     print(&format!("{report}\nrecord: {}\n", plan.output.display()))?;
-    Ok(match (stopped, failed) {
+    Ok(match (record.settings.stopped, record.failed()) {
         (true, _) => ExitCode::from(INTERRUPTED),
         (false, true) => ExitCode::FAILURE,
         (false, false) => ExitCode::SUCCESS,
@@ -91,7 +88,7 @@ fn kernels(args: &KernelArgs) -> Result<ExitCode> {
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let record = KernelRecord::new(&plan, measure::kernels::measure(&plan, &engines)?);
     if let Some(json) = &plan.json {
-        record.write(json, plan.overwrite)?;
+        record::write(&record, json, plan.overwrite)?;
     }
     print(&report::kernels::render(&record, args.each))?;
     Ok(ExitCode::SUCCESS)
@@ -102,7 +99,7 @@ fn video(args: &VideoArgs) -> Result<ExitCode> {
     let plan = VideoPlan::new(args)?;
     let record = VideoRecord::new(measure::video::measure(&plan, &mut |line| eprintln!("{line}"))?);
     if let Some(json) = &plan.json {
-        record.write(json, plan.overwrite)?;
+        record::write(&record, json, plan.overwrite)?;
     }
     print(&report::video::render(&record))?;
     Ok(ExitCode::SUCCESS)

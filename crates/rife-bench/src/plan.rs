@@ -389,6 +389,3 @@ fn default_output() -> PathBuf {
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     format!("rife-bench-{now}.json").into()
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,9 +1,8 @@
 //! The engines under test, reduced to what the benchmark needs.
 //!
-//! [`runtime`] adapts the engines of `rife-runtime`. [`blend`] averages the two frames: the tests
-//! of the benchmark run on it, and it is the quality that interpolation has to beat.
+//! [`runtime`] adapts the engines of `rife-runtime`. The tests of the benchmark implement the traits
+//! with an engine that blends the two frames.
 
-pub mod blend;
 mod internals;
 pub mod runtime;
 

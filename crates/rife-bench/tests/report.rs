@@ -8,7 +8,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use rife_bench::compare::{Change, RecordComparison};
 use rife_bench::metrics::Psnr;
-use rife_bench::record::Record;
+use rife_bench::record::{Record, write};
 use rife_bench::report::pairs::{Pair, pairs};
 use rife_bench::report::readme::rewrite;
 use rife_bench::report::records::NamedRecord;
@@ -313,7 +313,7 @@ fn committed_records_can_be_reported() {
 fn program_writes_checks_and_rejects_reports() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    records::full().write(&at("r.json"), false).expect("written");
+    write(&records::full(), &at("r.json"), false).expect("written");
     let text = format!("# Title\r\n{}no newline at the end", text_of_all());
     std::fs::write(at("README.md"), &text).expect("written");
     let line = ["r.json", "--readme", "README.md", "--html", "p.html"];

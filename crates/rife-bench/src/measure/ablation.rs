@@ -166,7 +166,7 @@ impl Ablation {
         [&self.all].into_iter().chain(without).chain(alone)
     }
 
-    pub(super) fn all_measurements_mut(&mut self) -> impl Iterator<Item = &mut Measurement> {
+    pub(crate) fn all_measurements_mut(&mut self) -> impl Iterator<Item = &mut Measurement> {
         let without = self.without.iter_mut().map(|variant| &mut variant.measurement);
         let alone = self.alone.iter_mut().flat_map(|alone| {
             let with = alone.with.iter_mut().map(|variant| &mut variant.measurement);
@@ -265,7 +265,7 @@ fn gains(with: &Measurement, without: &Measurement) -> (Option<Gain>, Option<Gai
 
 /// Measures all variants of a configuration in turns, and compares their frames. Failures are
 /// recorded.
-pub(super) fn ablate(
+pub(crate) fn ablate(
     plan: &Plan,
     clip: &Clip,
     engines: &dyn Engines,

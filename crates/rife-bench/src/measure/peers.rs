@@ -112,7 +112,7 @@ struct PeerRound {
 ///
 /// # Errors
 /// When the frames cannot be written to a temporary folder.
-pub(super) fn measure(
+pub(crate) fn measure(
     plan: &Plan,
     peers: &PeersPlan,
     clip: &Clip,

@@ -83,7 +83,7 @@ impl GroundTruth {
 ///
 /// # Errors
 /// When the clip has too few frames.
-pub(super) fn measure(
+pub(crate) fn measure(
     plan: &Plan,
     clip: &QualityClip,
     engines: &dyn Engines,

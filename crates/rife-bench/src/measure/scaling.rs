@@ -101,7 +101,7 @@ impl ScalingPoint {
 }
 
 /// Measures every optimized configuration of the plan along each axis. Failures are recorded.
-pub(super) fn measure(
+pub(crate) fn measure(
     plan: &Plan,
     engines: &dyn Engines,
     watcher: &dyn Watcher,

@@ -1,17 +1,20 @@
 //! Complete records, measured on the blending engine and extended with synthetic data.
 
+mod blend;
+
+use blend::{BlendOnGpu, Simulated};
 use clap::Parser;
 use rife_bench::args::Args;
+use rife_bench::benchmark;
 use rife_bench::measure::fidelity::{Comparison, Fidelity};
 use rife_bench::measure::gpu::{GpuFacts, GpuUse};
 use rife_bench::measure::peers::Peer;
 use rife_bench::measure::quality::{GroundTruth, Quality, QualityResult};
 use rife_bench::measure::scaling::{Axis, ScalingPoint};
-use rife_bench::measure::{Measurement, Summary, measure_all};
+use rife_bench::measure::{Measurement, Summary};
 use rife_bench::plan::Plan;
 use rife_bench::record::Record;
 use rife_bench::stats::Spread;
-use rife_bench::subject::blend::{BlendOnGpu, Simulated};
 use rife_bench::subject::{
     Ceilings, Config, Engine, EngineMemory, KernelTime, Optimization, Precision, Size,
 };
@@ -54,8 +57,7 @@ pub fn full() -> Record {
     let line = "rife-bench --model 4.6 --precision f32,f16 --size 96x64 --frames 24 --repeats 2 \
                 --ablate --profile --pictures --quiet";
     let plan = Plan::new(&Args::parse_from(line.split_whitespace()), &engines).expect("a plan");
-    let results = measure_all(&plan, &engines, &()).expect("frames");
-    let mut record = Record::new(&plan, results).expect("a record");
+    let mut record = benchmark::run(&plan, &engines, &()).expect("a record");
     record.header.command = line.into();
     record.header.machine.cpu = "A processor".into();
     record.header.machine.gpus = vec![GpuFacts { name: "A card".into(), memory_mib: 81_920.0 }];

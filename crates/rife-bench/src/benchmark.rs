@@ -1,0 +1,83 @@
+//! Runs a plan from its first clip to the record.
+
+use anyhow::{Context, Result};
+
+use crate::measure::configurations::{measure, profile};
+use crate::measure::{Watcher, ablation, gpu, peers, quality, scaling};
+use crate::plan::Plan;
+use crate::record::{Header, Record, Settings};
+use crate::subject::{Engines, cuda_ordinal};
+
+/// Runs a plan. Only the frames of one size are in memory at a time.
+///
+/// # Errors
+/// When input cannot be read. Failures of an engine are recorded with its results.
+pub fn run(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<Record> {
+    let (mut clips, mut measurements, mut ablations) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut comparisons, mut profiles, mut peers) = (Vec::new(), Vec::new(), Vec::new());
+    let gpu_busy_before_percent = cuda_ordinal(plan.device).and_then(gpu::busy_percent);
+    for source in &plan.sources {
+        let clip = source.load(plan.pairs(plan.frames))?;
+        let size = (plan.sources.len() > 1).then_some(clip.size);
+        let (mut measured, mut pairs) = measure(plan, &clip, engines, watcher);
+        measured.iter_mut().for_each(|m| m.size = size);
+        pairs.iter_mut().for_each(|pair| pair.size = size);
+        comparisons.extend(pairs);
+        if plan.profile && !watcher.stopped() {
+            profiles.extend(profile(plan, &clip, engines, &mut measured, watcher));
+        }
+        measurements.extend(measured);
+        if plan.ablate && !watcher.stopped() {
+            for config in plan.optimized() {
+                let mut ablation = ablation::ablate(plan, &clip, engines, config, watcher);
+                ablation.all_measurements_mut().for_each(|m| m.size = size);
+                ablations.push(ablation);
+            }
+        }
+        if let Some(peers_plan) = &plan.peers
+            && !watcher.stopped()
+        {
+            peers.extend(peers::measure(plan, peers_plan, &clip, engines, watcher)?);
+        }
+        clips.push(clip.facts());
+    }
+    let quality = match &plan.quality {
+        Some(clip) if !watcher.stopped() => Some(quality::measure(plan, clip, engines, watcher)?),
+        _ => None,
+    };
+    let scaling = if plan.scaling && !watcher.stopped() {
+        scaling::measure(plan, engines, watcher)?
+    } else {
+        Vec::new()
+    };
+    let mut clips = clips.into_iter();
+    let clip = clips.next().context("no input frames")?;
+    let settings = Settings {
+        size: clip.size,
+        device: plan.device,
+        frames: plan.frames,
+        repeats: plan.repeats,
+        warmup: plan.warmup,
+        stopped: watcher.stopped(),
+        gpu_busy_before_percent,
+        budget_s: plan.budget.map(|budget| budget.as_secs_f64()),
+        timestep: plan.position(0).timestep,
+        factor: plan.factor,
+        clip: clip.origin,
+        clip_frames: clip.frames,
+        clip_mib: clip.mib,
+        further_clips: clips.collect(),
+        modes: plan.modes.clone(),
+    };
+    Ok(Record {
+        header: Header::now(),
+        settings,
+        measurements,
+        ablations,
+        comparisons,
+        profiles,
+        quality,
+        scaling,
+        peers,
+    })
+}
