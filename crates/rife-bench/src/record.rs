@@ -115,6 +115,11 @@ impl Settings {
 }
 
 impl Record {
+    /// Frame size of a measurement.
+    pub fn size_of(&self, m: &Measurement) -> Size {
+        m.size.unwrap_or(self.settings.size)
+    }
+
     /// Whether any part failed.
     pub fn failed(&self) -> bool {
         let quality = self.quality.iter().flat_map(|quality| &quality.results);

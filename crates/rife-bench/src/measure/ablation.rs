@@ -139,7 +139,7 @@ impl Ablation {
     /// Recomputes all verdicts. Noise is estimated separately over the configurations with almost
     /// all optimizations and over those with almost none, which are bound by the host and noisier.
     pub fn judge(&mut self) {
-        let without: Vec<_> = self.without.iter().map(|v| &v.measurement).collect();
+        let without = self.without.iter().map(|v| &v.measurement);
         let noise = ModeNoise::among([&self.all].into_iter().chain(without));
         for DisabledAlone { measurement, device, end_to_end, .. } in &mut self.without {
             noise.judge(device, end_to_end, &self.all, measurement);
@@ -214,14 +214,6 @@ impl Ablation {
     }
 }
 
-fn device_fps(m: &Measurement) -> Option<&Spread> {
-    Some(&m.device.as_ref()?.run_fps)
-}
-
-fn end_to_end_fps(m: &Measurement) -> Option<&Spread> {
-    Some(&m.end_to_end.as_ref()?.run_fps)
-}
-
 /// Noise between runs in each mode.
 struct ModeNoise {
     device: Noise,
@@ -229,11 +221,10 @@ struct ModeNoise {
 }
 
 impl ModeNoise {
-    fn among<'a>(measurements: impl Iterator<Item = &'a Measurement>) -> Self {
-        let all: Vec<_> = measurements.collect();
+    fn among<'a>(measurements: impl Iterator<Item = &'a Measurement> + Clone) -> Self {
         Self {
-            device: Noise::among(all.iter().filter_map(|m| device_fps(m))),
-            end_to_end: Noise::among(all.iter().filter_map(|m| end_to_end_fps(m))),
+            device: Noise::among(measurements.clone().filter_map(Measurement::device_run_fps)),
+            end_to_end: Noise::among(measurements.filter_map(Measurement::end_to_end_run_fps)),
         }
     }
 
@@ -244,23 +235,24 @@ impl ModeNoise {
         with: &Measurement,
         without: &Measurement,
     ) {
-        let between = |noise: Noise, fps: fn(&Measurement) -> Option<&Spread>| {
+        let between = |noise: Noise, fps: fn(&Measurement) -> Option<Spread>| {
             let runs = |m| fps(m).map_or(0, |fps| fps.samples);
             noise.between(runs(with), runs(without))
         };
         if let Some(gain) = device {
-            gain.judge(between(self.device, device_fps));
+            gain.judge(between(self.device, Measurement::device_run_fps));
         }
         if let Some(gain) = end_to_end {
-            gain.judge(between(self.end_to_end, end_to_end_fps));
+            gain.judge(between(self.end_to_end, Measurement::end_to_end_run_fps));
         }
     }
 }
 
 /// Gains of one measurement over another on the device and end to end.
 fn gains(with: &Measurement, without: &Measurement) -> (Option<Gain>, Option<Gain>) {
-    let gain = |fps: fn(&Measurement) -> Option<&Spread>| Some(Gain::of(fps(with)?, fps(without)?));
-    (gain(device_fps), gain(end_to_end_fps))
+    let gain =
+        |fps: fn(&Measurement) -> Option<Spread>| Some(Gain::of(&fps(with)?, &fps(without)?));
+    (gain(Measurement::device_run_fps), gain(Measurement::end_to_end_run_fps))
 }
 
 /// Measures all variants of a configuration in turns, and compares their frames. Failures are

@@ -63,6 +63,16 @@ impl Measurement {
         self.size.map_or_else(|| config.to_string(), |size| format!("{config} at {size}"))
     }
 
+    /// Device throughput of each run.
+    pub(crate) fn device_run_fps(&self) -> Option<Spread> {
+        Some(self.device.as_ref()?.run_fps)
+    }
+
+    /// End-to-end throughput of each run.
+    pub(crate) fn end_to_end_run_fps(&self) -> Option<Spread> {
+        Some(self.end_to_end.as_ref()?.run_fps)
+    }
+
     /// Highest peak of GPU memory in MiB, see [`Summary::peak_gpu_mib`].
     pub fn peak_gpu_mib(&self) -> Option<f64> {
         peak_gpu_mib(&self.runs)

@@ -26,7 +26,7 @@ pub fn device_fps(m: &Measurement) -> Option<f64> {
 
 /// Device frames per second of the median run, on which gains are based.
 pub fn median_run_fps(m: &Measurement) -> Option<f64> {
-    m.device.as_ref().map(|d| d.run_fps.median)
+    m.device_run_fps().map(|fps| fps.median)
 }
 
 /// Engine memory in MiB.
@@ -54,11 +54,6 @@ pub fn over_runs(m: &Measurement, of: impl Fn(&Run) -> Option<f64>) -> Option<Sp
     Spread::of(&m.runs.iter().filter_map(of).collect::<Vec<_>>())
 }
 
-/// Frame size of a measurement.
-pub fn size_of(record: &Record, m: &Measurement) -> Size {
-    m.size.unwrap_or(record.settings.size)
-}
-
 /// The measurement of a configuration at a size.
 pub fn find(
     record: &Record,
@@ -66,7 +61,7 @@ pub fn find(
     (model, engine, precision): (ModelVersion, Engine, Precision),
 ) -> Option<&Measurement> {
     record.measurements.iter().find(|m| {
-        size_of(record, m) == size
+        record.size_of(m) == size
             && (m.config.model, m.config.engine, m.config.precision) == (model, engine, precision)
     })
 }

@@ -5,7 +5,7 @@ use crate::measure::Measurement;
 use crate::record::Record;
 use crate::report::facts::{
     CONFIG_COLUMNS, device_fps, end_to_end_fps, engine_mib, find, is_gpu, latency_fps, missing,
-    name_cells, over_runs, ram_mib, ratio, size_of,
+    name_cells, over_runs, ram_mib, ratio,
 };
 use crate::report::figures::{NOTHING, known, quartiles, times};
 use crate::report::grid::Grid;
@@ -93,7 +93,7 @@ fn over_baseline(record: &Record, m: &Measurement) -> Option<f64> {
     if !m.config.is_optimized() {
         return None;
     }
-    let size = size_of(record, m);
+    let size = record.size_of(m);
     let baseline = find(record, size, (m.config.model, Engine::Baseline, precision))?;
     ratio(latency_fps(m), latency_fps(baseline))
         .or_else(|| ratio(end_to_end_fps(m), end_to_end_fps(baseline)))
