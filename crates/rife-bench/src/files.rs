@@ -72,6 +72,18 @@ pub(crate) fn write_atomically(
     }
 }
 
+/// Writes a generated file. With `check`, compares it instead and fails if it differs; `fix` is the
+/// command to run then.
+pub(crate) fn update_generated(path: &Path, text: &str, check: bool, fix: &str) -> Result<()> {
+    let name = path.display();
+    if !check {
+        return write_atomically(path, true, |out| Ok(out.write_all(text.as_bytes())?));
+    }
+    let old = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    ensure!(old == text.as_bytes(), "{name} is out of date; run {fix}");
+    Ok(())
+}
+
 /// The target of a symbolic link, else the path itself.
 fn follow_link(file: &Path) -> std::io::Result<PathBuf> {
     let is_link = file.symlink_metadata().is_ok_and(|found| found.is_symlink());

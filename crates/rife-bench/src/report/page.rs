@@ -7,13 +7,13 @@ mod summary;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::figures::NOTHING;
 use super::grid::Grid;
 use super::records::NamedRecord;
-use crate::files::write_atomically;
+use crate::files::update_generated;
 
 const STYLE: &str = include_str!("page/style.css");
 
@@ -66,23 +66,16 @@ pub fn render(records: &[NamedRecord]) -> String {
 /// # Errors
 /// When the file cannot be written or read, or the check fails.
 pub fn update(path: &Path, records: &[NamedRecord], check: bool, fix: &str) -> Result<()> {
-    let page = render(records);
-    let name = path.display();
-    if !check {
-        // Do not replace files of others.
-        if let Ok(old) = std::fs::read(path)
-            && !old.is_empty()
-            && !old.starts_with(b"<!DOCTYPE html>")
-        {
-            bail!("cannot write {name}: it exists and is not an HTML page; choose another file");
-        }
-        return write_atomically(path, true, |out| Ok(out.write_all(page.as_bytes())?));
+    // Do not replace files of others.
+    if !check
+        && let Ok(old) = std::fs::read(path)
+        && !old.is_empty()
+        && !old.starts_with(b"<!DOCTYPE html>")
+    {
+        let name = path.display();
+        bail!("cannot write {name}: it exists and is not an HTML page; choose another file");
     }
-    let old = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    if old != page.as_bytes() {
-        bail!("{name} is out of date; run {fix}");
-    }
-    Ok(())
+    update_generated(path, &render(records), check, fix)
 }
 
 /// A table that scrolls by itself if it is wide, and its notes.
