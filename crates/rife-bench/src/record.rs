@@ -3,6 +3,7 @@
 //! `docs/record.md` describes the format; it is generated from these types. Within schema 1, fields
 //! may be added, but never removed or redefined.
 
+mod checkout;
 mod header;
 
 use std::fs::File;
