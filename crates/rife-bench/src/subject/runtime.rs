@@ -30,9 +30,6 @@ impl RuntimeEngines {
 
     /// Makes the weights of `models` available, downloading them if needed. `notify` receives
     /// progress messages.
-    ///
-    /// # Errors
-    /// When weights are not available.
     pub fn prepare(&mut self, models: &[ModelVersion], notify: &mut dyn FnMut(&str)) -> Result<()> {
         for model in models {
             self.weights.insert(*model, self.store.fetch(*model, notify)?);
