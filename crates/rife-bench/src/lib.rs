@@ -1,6 +1,6 @@
 //! The RIFE benchmark. Data flows in one direction, and each stage imports only earlier ones:
 //!
-//! 1. [`args`]: the command line; [`clip`] and [`subject`]: the input frames and the engines;
+//! 1. [`args`]: the command line; `clip` and [`subject`]: the input frames and the engines;
 //! 2. [`plan`]: validated settings;
 //! 3. [`measure`]: measures and returns data, using [`metrics`] and [`stats`]; prints nothing;
 //! 4. [`record`]: the JSON documents; [`benchmark`]: from a plan to a record;
@@ -10,9 +10,10 @@
 
 pub mod args;
 pub mod benchmark;
-pub mod child;
-pub mod clip;
+mod child;
+mod clip;
 pub mod compare;
+mod distinct;
 mod files;
 mod hash;
 pub mod measure;

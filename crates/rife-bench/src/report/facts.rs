@@ -2,7 +2,8 @@
 
 use rife_model::ModelVersion;
 
-use super::figures::NOTHING;
+use super::figures::{NOTHING, three};
+use crate::distinct::distinct;
 use crate::measure::ablation::Verdict;
 use crate::measure::{Measurement, Run};
 use crate::record::{Header, Record};
@@ -73,13 +74,7 @@ pub fn ratio(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 
 /// The models of the measurements, each once, in order.
 pub fn models(record: &Record) -> Vec<ModelVersion> {
-    let mut models = Vec::new();
-    for m in &record.measurements {
-        if !models.contains(&m.config.model) {
-            models.push(m.config.model);
-        }
-    }
-    models
+    distinct(record.measurements.iter().map(|m| m.config.model))
 }
 
 /// Headings of [`config_cells`] and [`size_cell`].
@@ -120,8 +115,7 @@ pub fn rank(verdict: Verdict) -> usize {
 pub fn cpu(header: &Header) -> String {
     let machine = &header.machine;
     let cpu = if machine.cpu.is_empty() { "unknown" } else { &machine.cpu };
-    let ram =
-        machine.ram_mib.map(|mib| format!(", {} GiB RAM", super::figures::three(mib / 1024.0)));
+    let ram = machine.ram_mib.map(|mib| format!(", {} GiB RAM", three(mib / 1024.0)));
     format!("{cpu}, {} cores{}", machine.cores, ram.unwrap_or_default())
 }
 
@@ -129,7 +123,7 @@ pub fn cpu(header: &Header) -> String {
 pub fn settings(record: &Record) -> String {
     let settings = &record.settings;
     let sizes: Vec<_> = settings.sizes().iter().map(|(size, _)| size.to_string()).collect();
-    let budget = settings.budget_s.map(|s| format!(", budget {} s each", super::figures::three(s)));
+    let budget = settings.budget_s.map(|s| format!(", budget {} s each", three(s)));
     format!(
         "{} on {}, {}, {} x {} frames after {} warm-up frames{}",
         sizes.join(", "),

@@ -15,7 +15,6 @@ const STYLE: TableStyle =
 /// A table with notes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grid {
-    /// Caption.
     pub caption: String,
     /// Columns. The first identifies the row.
     pub columns: Vec<Column>,
@@ -25,10 +24,8 @@ pub struct Grid {
     pub notes: Vec<String>,
 }
 
-/// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    /// Heading.
     pub heading: String,
     /// Whether it contains figures, which are aligned right.
     pub figures: bool,

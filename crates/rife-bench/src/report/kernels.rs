@@ -1,7 +1,7 @@
 //! Report of kernel timings.
 
-pub mod rows;
-pub mod stages;
+pub(super) mod rows;
+pub(super) mod stages;
 
 use super::figures::{known, share, three};
 use super::grid::Grid;

@@ -62,9 +62,6 @@ pub fn render(records: &[NamedRecord]) -> String {
 }
 
 /// Writes the page. With `check`, fails if the file differs; `fix` is the command to run then.
-///
-/// # Errors
-/// When the file cannot be written or read, or the check fails.
 pub fn update(path: &Path, records: &[NamedRecord], check: bool, fix: &str) -> Result<()> {
     // Do not replace files of others.
     if !check

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::distinct::distinct;
 use crate::measure::Measurement;
 use crate::measure::ablation::{Ablation, Gain};
 use crate::measure::kernels::FrameTimes;
@@ -26,10 +27,11 @@ const KERNELS: usize = 12;
 pub fn speed(measurements: &[&Measurement], size: Size) -> Markup {
     let bar = |series, fps, spread| Bar { spread: Some(spread), ..Bar::of(series, fps) };
     let group = |m: &&Measurement| {
-        let (latency, fed, device) = (m.summary.as_ref(), m.end_to_end.as_ref(), m.device.as_ref());
+        let (latency, end_to_end, device) =
+            (m.summary.as_ref(), m.end_to_end.as_ref(), m.device.as_ref());
         let bars = [
             latency.map(|s| bar(0, s.fps, fps_quartiles(&s.frame_ms))),
-            fed.map(|e| bar(1, e.fps, (e.run_fps.p25, e.run_fps.p75))),
+            end_to_end.map(|e| bar(1, e.fps, (e.run_fps.p25, e.run_fps.p75))),
             device.map(|d| bar(2, d.fps, fps_quartiles(&d.frame_ms))),
         ];
         Group { name: m.config.to_string(), bars: bars.into_iter().flatten().collect() }
@@ -66,12 +68,7 @@ fn groups(groups: impl Iterator<Item = Group>) -> Vec<Group> {
 
 /// Other implementations and ours, for each model and size.
 pub fn peers(peers: &[Peer]) -> Markup {
-    let mut kinds = Vec::new();
-    for peer in peers {
-        if !kinds.contains(&(peer.model, peer.size)) {
-            kinds.push((peer.model, peer.size));
-        }
-    }
+    let kinds = distinct(peers.iter().map(|peer| (peer.model, peer.size)));
     let chart = |(model, size)| {
         let of = peers.iter().filter(move |peer| (peer.model, peer.size) == (model, size));
         let mut of: Vec<_> = of.filter_map(|peer| Some((peer, peer.fps?))).collect();
@@ -219,12 +216,8 @@ fn lines(
     axis: Axis,
     place: &dyn Fn(&ScalingPoint) -> Option<(f64, f64)>,
 ) -> Vec<(String, Vec<(f64, f64)>)> {
-    let mut configs: Vec<Config> = Vec::new();
-    for point in points.iter().filter(|point| point.axis == axis) {
-        if !configs.contains(&point.config) {
-            configs.push(point.config);
-        }
-    }
+    let of_axis = points.iter().filter(|point| point.axis == axis);
+    let configs = distinct(of_axis.map(|point| point.config));
     let line = |config: Config| {
         let of = points.iter().filter(|point| (point.axis, point.config) == (axis, config));
         let mut points: Vec<_> = of.filter_map(place).collect();

@@ -1,6 +1,7 @@
 //! Effects of optimizations: disabled alone, and enabled alone.
 
 use super::note_failure;
+use crate::distinct::distinct;
 use crate::measure::Measurement;
 use crate::measure::ablation::{Ablation, DisabledAlone, EnabledAlone, Gain};
 use crate::record::Record;
@@ -86,13 +87,7 @@ pub fn grid(ablation: &Ablation) -> Grid {
 pub fn optimizations(ablation: &Ablation) -> Vec<Optimization> {
     let off = ablation.without.iter().map(|variant| variant.off);
     let on = ablation.alone.iter().flat_map(|alone| alone.with.iter().map(|variant| variant.on));
-    let mut all = Vec::new();
-    for one in off.chain(on) {
-        if !all.contains(&one) {
-            all.push(one);
-        }
-    }
-    all
+    distinct(off.chain(on))
 }
 
 /// The variant with only this optimization disabled.

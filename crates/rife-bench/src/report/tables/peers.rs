@@ -90,20 +90,12 @@ mod tests {
     fn peers_are_compared_with_ours_in_the_same_precision() {
         let size = Size { width: 64, height: 32 };
         let peer = |name: &str, ours, ms: Option<f64>, absent: Option<&str>| Peer {
-            name: name.into(),
-            ours,
-            model: ModelVersion::V4_6,
-            size,
-            version: None,
             absent: absent.map(Into::into),
-            error: None,
-            round_frame_ms: Vec::new(),
             frame_ms: ms.and_then(|ms| Spread::of(&[ms])),
             fps: ms.map(|ms| 1000.0 / ms),
             setup_ms: Some(123_456.0),
             peak_rss_mib: Some(98_765.0),
-            peak_gpu_mib: None,
-            fidelity: None,
+            ..Peer::new(name, ours, ModelVersion::V4_6, size)
         };
         let peers = [
             peer("PyTorch channels_last + cudnn.benchmark f16", false, Some(3000.0), None),

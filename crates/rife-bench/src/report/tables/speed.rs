@@ -16,7 +16,7 @@ use crate::subject::{Engine, Precision};
 /// FP32.
 pub fn grid(record: &Record, precision: Option<Precision>) -> Grid {
     let output = format!("{}x output fps", record.settings.factor);
-    let (caption, wanted): (_, &[Precision]) = match precision {
+    let (caption, precisions): (_, &[Precision]) = match precision {
         None => ("Speed and memory".into(), &[]),
         Some(Precision::F32) => {
             ("Speed and memory in f32".into(), &[Precision::F32, Precision::Tf32])
@@ -40,7 +40,8 @@ pub fn grid(record: &Record, precision: Option<Precision>) -> Grid {
         "CPU %",
         "vs baseline",
     ]);
-    let of_type = |m: &&Measurement| wanted.is_empty() || wanted.contains(&m.config.precision);
+    let of_type =
+        |m: &&Measurement| precisions.is_empty() || precisions.contains(&m.config.precision);
     for m in record.measurements.iter().filter(of_type) {
         grid.row(cells(record, m));
         note_failure(&mut grid, m);
