@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::measure::configurations::{measure, profile};
-use crate::measure::{Watcher, ablation, gpu, peers, quality, scaling};
+use crate::measure::{Setup, Watcher, ablation, gpu, peers, quality, scaling};
 use crate::plan::Plan;
 use crate::record::{Header, Record, Settings};
 use crate::subject::{Engines, cuda_ordinal};
@@ -17,19 +17,20 @@ pub fn run(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<
     let (mut comparisons, mut profiles, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     let gpu_busy_before_percent = cuda_ordinal(plan.device).and_then(gpu::busy_percent);
     for source in &plan.sources {
-        let clip = source.load(plan.pairs(plan.frames))?;
+        let clip = &source.load(plan.pairs(plan.frames))?;
+        let setup = Setup { plan, clip, engines, watcher };
         let size = (plan.sources.len() > 1).then_some(clip.size);
-        let (mut measured, mut pairs) = measure(plan, &clip, engines, watcher);
+        let (mut measured, mut pairs) = measure(setup);
         measured.iter_mut().for_each(|m| m.size = size);
         pairs.iter_mut().for_each(|pair| pair.size = size);
         comparisons.extend(pairs);
         if plan.profile && !watcher.stopped() {
-            profiles.extend(profile(plan, &clip, engines, &mut measured, watcher));
+            profiles.extend(profile(setup, &mut measured));
         }
         measurements.extend(measured);
         if plan.ablate && !watcher.stopped() {
             for config in plan.optimized() {
-                let mut ablation = ablation::ablate(plan, &clip, engines, config, watcher);
+                let mut ablation = ablation::ablate(setup, config);
                 ablation.all_measurements_mut().for_each(|m| m.size = size);
                 ablations.push(ablation);
             }
@@ -37,7 +38,7 @@ pub fn run(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<
         if let Some(peers_plan) = &plan.peers
             && !watcher.stopped()
         {
-            peers.extend(peers::measure(plan, peers_plan, &clip, engines, watcher)?);
+            peers.extend(peers::measure(setup, peers_plan)?);
         }
         clips.push(clip.facts());
     }

@@ -27,9 +27,6 @@ pub(crate) fn check_output(flag: &str, output: &Path, overwrite: bool) -> Result
 }
 
 /// Writes a document as JSON. The file appears only once it is complete.
-///
-/// # Errors
-/// When the file cannot be written, or exists and `overwrite` is not set.
 pub(crate) fn write_json(document: &impl Serialize, path: &Path, overwrite: bool) -> Result<()> {
     write_atomically(path, overwrite, |out| {
         document.serialize(&mut Serializer::with_formatter(&mut *out, Layout::default()))?;
@@ -39,9 +36,6 @@ pub(crate) fn write_json(document: &impl Serialize, path: &Path, overwrite: bool
 
 /// Writes a temporary file next to `path` and renames it, so that the file is never incomplete.
 /// Symbolic links are followed.
-///
-/// # Errors
-/// When the file cannot be written, or exists and `overwrite` is not set.
 pub(crate) fn write_atomically(
     path: &Path,
     overwrite: bool,

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 use rife_bench::args::{
-    Args, Command, CommandLine, CompareArgs, KernelArgs, ReportArgs, VideoArgs,
+    Args, Command, CommandLine, CompareArgs, EngineArgs, KernelArgs, ReportArgs, VideoArgs,
 };
 use rife_bench::compare::RecordComparison;
 use rife_bench::measure;
 use rife_bench::measure::host::share_one_heap;
-use rife_bench::plan::{KernelPlan, Plan, VideoPlan};
+use rife_bench::plan::{KernelPlan, Plan, check_video};
 use rife_bench::progress::{INTERRUPTED, Progress};
 use rife_bench::record::{self, KernelRecord, Record, VideoRecord};
 use rife_bench::subject::runtime::RuntimeEngines;
@@ -54,13 +54,16 @@ fn main() -> ExitCode {
     })
 }
 
+fn engines(args: &EngineArgs) -> Result<RuntimeEngines> {
+    Ok(RuntimeEngines::new(Store::locate(args.weights.as_deref())?, args.threads))
+}
+
 /// Runs the benchmark. Fails if any configuration failed; if all failed, nothing is recorded.
 fn bench(args: &Args) -> Result<ExitCode> {
-    let mut engines =
-        RuntimeEngines::new(Store::locate(args.engine.weights.as_deref())?, args.engine.threads);
+    let mut engines = engines(&args.engine)?;
     let plan = Plan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
-    let progress = Progress::new(plan.quiet);
+    let progress = Progress::new(args.quiet);
     progress.stop_on_signal()?;
     let record = benchmark::run(&plan, &engines, &progress)?;
     drop(progress);
@@ -70,7 +73,7 @@ fn bench(args: &Args) -> Result<ExitCode> {
     {
         bail!("{error}");
     }
-    record::write(&record, &plan.output, plan.overwrite)?;
+    record::write(&record, &plan.output, args.overwrite)?;
     let report = report::terminal::render(&record);
     print(&format!("{report}\nrecord: {}\n", plan.output.display()))?;
     Ok(match (record.settings.stopped, record.failed()) {
@@ -82,13 +85,12 @@ fn bench(args: &Args) -> Result<ExitCode> {
 
 /// Times kernel launches.
 fn kernels(args: &KernelArgs) -> Result<ExitCode> {
-    let mut engines =
-        RuntimeEngines::new(Store::locate(args.engine.weights.as_deref())?, args.engine.threads);
+    let mut engines = engines(&args.engine)?;
     let plan = KernelPlan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let record = KernelRecord::new(&plan, measure::kernels::measure(&plan, &engines)?);
-    if let Some(json) = &plan.json {
-        record::write(&record, json, plan.overwrite)?;
+    if let Some(json) = &args.output.json {
+        record::write(&record, json, args.output.overwrite)?;
     }
     print(&report::kernels::render(&record, args.each))?;
     Ok(ExitCode::SUCCESS)
@@ -96,10 +98,10 @@ fn kernels(args: &KernelArgs) -> Result<ExitCode> {
 
 /// Measures video jobs.
 fn video(args: &VideoArgs) -> Result<ExitCode> {
-    let plan = VideoPlan::new(args)?;
-    let record = VideoRecord::new(measure::video::measure(&plan, &mut |line| eprintln!("{line}"))?);
-    if let Some(json) = &plan.json {
-        record::write(&record, json, plan.overwrite)?;
+    check_video(args)?;
+    let record = VideoRecord::new(measure::video::measure(args, &mut |line| eprintln!("{line}"))?);
+    if let Some(json) = &args.output.json {
+        record::write(&record, json, args.output.overwrite)?;
     }
     print(&report::video::render(&record))?;
     Ok(ExitCode::SUCCESS)

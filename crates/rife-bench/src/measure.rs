@@ -16,9 +16,22 @@ pub mod scaling;
 pub mod throughput;
 mod timing;
 pub mod video;
-pub mod worst_frame;
+pub(crate) mod worst_frame;
+
+use crate::clip::Clip;
+use crate::plan::Plan;
+use crate::subject::Engines;
 
 pub use measurement::{Measurement, Run, Summary};
+
+/// A plan on one of its clips.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup<'a> {
+    pub plan: &'a Plan,
+    pub clip: &'a Clip,
+    pub engines: &'a dyn Engines,
+    pub watcher: &'a dyn Watcher,
+}
 
 /// Time of interpolated frames between their neighbours, unless the factor determines it.
 pub const TIMESTEP: f32 = 0.5;

@@ -52,8 +52,8 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// Estimates the noise from many configurations with a few runs each: few runs of one say
-    /// little, but all together are meaningful. Zero if nothing ran more than once.
+    /// Estimates the noise from many configurations together, as each has only a few runs. Zero if
+    /// nothing ran more than once.
     pub fn among(runs: impl IntoIterator<Item = Spread>) -> Self {
         // Expected range of n samples in standard deviations, from n = 2.
         const RANGES: [f64; 9] = [1.128, 1.693, 2.059, 2.326, 2.534, 2.704, 2.847, 2.970, 3.078];

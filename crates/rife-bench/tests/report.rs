@@ -257,8 +257,8 @@ fn invalid_figures_and_missing_parts_are_dashes() {
     (record.settings.factor, record.header.machine.cpu) = (0, "x".repeat(100_000));
     let page = without_pictures(&page::render(&[named(record.clone())]));
     let text = rewrite(&text_of_all(), "R.md", &[named(record)]).expect("tables").text;
-    for made in [&page, &text] {
-        assert!(!made.contains("NaN") && !made.contains("infx"), "{made}");
+    for output in [&page, &text] {
+        assert!(!output.contains("NaN") && !output.contains("infx"), "{output}");
     }
 
     let mut bare = records::full();

@@ -6,12 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fidelity::Fidelity;
-use super::{Measurement, TIMESTEP, Watcher, timing};
+use super::{Measurement, Setup, TIMESTEP, timing};
 use crate::clip::Clip;
 use crate::metrics::compare;
-use crate::plan::Plan;
 use crate::stats::{Noise, Spread};
-use crate::subject::{Config, Engines, Optimization, Subject};
+use crate::subject::{Config, Optimization, Subject};
 
 /// Number of frames compared with the fully optimized configuration.
 const FRAMES_COMPARED: usize = 4;
@@ -257,13 +256,8 @@ fn gains(with: &Measurement, without: &Measurement) -> (Option<Gain>, Option<Gai
 
 /// Measures all variants of a configuration in turns, and compares their frames. Failures are
 /// recorded.
-pub(crate) fn ablate(
-    plan: &Plan,
-    clip: &Clip,
-    engines: &dyn Engines,
-    config: Config,
-    watcher: &dyn Watcher,
-) -> Ablation {
+pub(crate) fn ablate(setup: Setup<'_>, config: Config) -> Ablation {
+    let Setup { plan, clip, engines, watcher } = setup;
     let mut ablation = Ablation::new(config, &[]);
     let reference = engines.load(config, plan.device).and_then(|subject| {
         ablation = Ablation::new(config, &subject.info().optimizations);
@@ -278,7 +272,7 @@ pub(crate) fn ablate(
             }
             let name = format!("{}, run {repeat} of {}", measurement.config, plan.repeats);
             watcher.step(&name, plan.frames * modes.len());
-            let run = timing::run(plan, clip, engines, measurement.config, &modes, watcher);
+            let run = timing::run(setup, measurement.config, &modes);
             measurement.add(run);
         }
     }

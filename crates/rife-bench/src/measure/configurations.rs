@@ -2,19 +2,13 @@
 
 use super::fidelity::{self, Candidate, Comparison};
 use super::kernels::{self, FrameTimes};
-use super::{Measurement, Run, Watcher, timing};
-use crate::clip::Clip;
-use crate::plan::{Plan, default_kernel_runs};
-use crate::subject::{Config, Engine, Engines, Precision};
+use super::{Measurement, Run, Setup, timing};
+use crate::plan::default_kernel_runs;
+use crate::subject::{Config, Engine, Precision};
 
 /// Profiles every optimized configuration. A failure is recorded with its measurement.
-pub(crate) fn profile(
-    plan: &Plan,
-    clip: &Clip,
-    engines: &dyn Engines,
-    measurements: &mut [Measurement],
-    watcher: &dyn Watcher,
-) -> Vec<FrameTimes> {
+pub(crate) fn profile(setup: Setup<'_>, measurements: &mut [Measurement]) -> Vec<FrameTimes> {
+    let Setup { plan, clip, engines, watcher } = setup;
     let runs = default_kernel_runs(plan.device);
     let optimized =
         measurements.iter_mut().filter(|m| m.config.is_optimized() && m.error.is_none());
@@ -36,12 +30,8 @@ pub(crate) fn profile(
 ///
 /// The configurations take turns, so that a machine that slows down or becomes busy affects all of
 /// them equally.
-pub(crate) fn measure(
-    plan: &Plan,
-    clip: &Clip,
-    engines: &dyn Engines,
-    watcher: &dyn Watcher,
-) -> (Vec<Measurement>, Vec<Comparison>) {
+pub(crate) fn measure(setup: Setup<'_>) -> (Vec<Measurement>, Vec<Comparison>) {
+    let Setup { plan, clip, watcher, .. } = setup;
     let mut comparisons = Vec::new();
     let mut all: Vec<_> = plan.configs.iter().map(|config| Measurement::new(*config)).collect();
     for repeat in 1..=plan.repeats {
@@ -52,7 +42,7 @@ pub(crate) fn measure(
             let config = measurement.config;
             let name = format!("{config}, run {repeat} of {}", plan.repeats);
             watcher.step(&name, plan.frames * plan.modes.len());
-            measurement.add(timing::run(plan, clip, engines, config, &plan.modes, watcher));
+            measurement.add(timing::run(setup, config, &plan.modes));
         }
     }
 
@@ -81,7 +71,7 @@ pub(crate) fn measure(
             .collect();
         let most = candidates.iter().map(|one| one.frames).max().unwrap_or(0);
         watcher.step(&format!("{model}, fidelity"), most);
-        match fidelity::compare_all(plan, clip, engines, reference, &candidates, watcher) {
+        match fidelity::compare_all(setup, reference, &candidates) {
             Ok((fidelities, pairs)) => {
                 comparisons.extend(pairs);
                 for (m, fidelity) in measured.iter_mut().zip(fidelities) {
@@ -108,6 +98,6 @@ fn also_compared_with(config: Config, configs: &[Config]) -> Vec<usize> {
     }
     [(Engine::Baseline, config.precision), (Engine::Optimized, Precision::F32)]
         .into_iter()
-        .filter_map(|wanted| configs.iter().position(|one| (one.engine, one.precision) == wanted))
+        .filter_map(|other| configs.iter().position(|one| (one.engine, one.precision) == other))
         .collect()
 }

@@ -80,9 +80,6 @@ impl GroundTruth {
 
 /// Interpolates the dropped frames of the clip with every configuration. A configuration that is
 /// interrupted is left out; failures are recorded.
-///
-/// # Errors
-/// When the clip has too few frames.
 pub(crate) fn measure(
     plan: &Plan,
     clip: &QualityClip,

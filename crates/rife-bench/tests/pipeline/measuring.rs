@@ -87,13 +87,13 @@ fn gpu_is_measured_in_all_modes() {
     for m in &record.measurements {
         assert_eq!(m.error, None);
         for run in &m.runs {
-            let end_to_end = run.end_to_end.as_ref().expect("fed ahead");
+            let end_to_end = run.end_to_end.as_ref().expect("an end-to-end run");
             assert_eq!((end_to_end.frames, end_to_end.depth), (7, 2));
             assert_eq!(run.device.as_ref().expect("timed").frame_ms.len(), 7);
             assert_eq!(run.frame_ms.len(), 7);
         }
         let (device, end_to_end) = (m.device.as_ref(), m.end_to_end.as_ref());
-        let (device, end_to_end) = (device.expect("timed"), end_to_end.expect("fed ahead"));
+        let (device, end_to_end) = (device.expect("timed"), end_to_end.expect("an end-to-end run"));
         assert_eq!((device.fps, device.frame_ms.samples), (500.0, 21));
         assert_eq!(end_to_end.share_of_device, Some(end_to_end.fps / 500.0));
         assert_eq!(m.memory.expect("known").device_mib, 345.6);

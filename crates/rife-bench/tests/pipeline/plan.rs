@@ -38,7 +38,7 @@ fn options_select_configurations_and_sizes() {
         .expect("a plan");
     let config = |model| Config { precision: Precision::F16, ..Config::reference(model) };
     assert_eq!(plan.configs, [config(ModelVersion::V4_6), config(ModelVersion::V4_26)]);
-    assert_eq!(plan.sources[0].size(), Size { width: 1921, height: 17 });
+    assert_eq!(plan.sources[0].size, Size { width: 1921, height: 17 });
     assert_eq!((plan.frames, plan.budget), (500, None));
 }
 
@@ -85,7 +85,7 @@ fn gpu_plan_covers_every_mode_and_precision() {
     let line = "--mode device,latency,device --precision tf32,f16 --size 64x32,32x32,64x32";
     let some = plan(&format!("{line} --reference optimized-f32")).expect("a plan");
     assert_eq!(some.modes, [Mode::Latency, Mode::Device]);
-    let sizes: Vec<_> = some.sources.iter().map(|s| s.size().to_string()).collect();
+    let sizes: Vec<_> = some.sources.iter().map(|s| s.size.to_string()).collect();
     assert_eq!(sizes, ["64x32", "32x32"]);
     assert_eq!(some.configs.len(), 4);
     assert!(plan("--ablate --mode latency").is_err());
@@ -120,6 +120,6 @@ fn images_determine_size_and_frame_count() {
         image::RgbImage::new(40, 24).save(folder.path().join(format!("{i}.png"))).expect("PNG");
     }
     let plan = plan(&format!("--input {}", folder.path().display())).expect("a plan");
-    assert_eq!(plan.sources[0].size(), Size { width: 40, height: 24 });
+    assert_eq!(plan.sources[0].size, Size { width: 40, height: 24 });
     assert_eq!(plan.frames, 3);
 }

@@ -18,6 +18,7 @@ use rife_bench::stats::Spread;
 use rife_bench::subject::{
     Ceilings, Config, Engine, EngineMemory, KernelTime, Optimization, Precision, Size,
 };
+use rife_model::ModelVersion;
 
 fn gpu() -> BlendOnGpu {
     let launch = |name: String, kernel: &str, ms, flops, bytes| KernelTime {
@@ -120,20 +121,15 @@ fn on_gpu(peak_mib: f64) -> GpuUse {
 
 fn peers() -> Vec<Peer> {
     let peer = |name: &str, ours, ms: Option<f64>| Peer {
-        name: name.into(),
-        ours,
-        model: "4.6".parse().expect("a model"),
-        size: Size { width: 96, height: 64 },
         version: ms.map(|_| "2.11.0".into()),
         absent: ms.is_none().then(|| "not for this device".into()),
-        error: None,
         round_frame_ms: ms.iter().map(|ms| vec![*ms, ms * 1.1]).collect(),
         frame_ms: ms.and_then(|ms| Spread::of(&[ms * 0.95, ms, ms * 1.1])),
         fps: ms.map(|ms| 1000.0 / ms),
         setup_ms: ms.map(|ms| 900.0 * ms),
         peak_rss_mib: ms.map(|_| 2345.0),
         peak_gpu_mib: ms.map(|_| 777.0),
-        fidelity: None,
+        ..Peer::new(name, ours, ModelVersion::V4_6, Size { width: 96, height: 64 })
     };
     vec![
         peer("torch eager f32", false, Some(21.0)),
@@ -164,26 +160,21 @@ fn quality(record: &Record) -> Quality {
 }
 
 fn scaling() -> Vec<ScalingPoint> {
-    let model = "4.6".parse().expect("a model");
+    let model = ModelVersion::V4_6;
     let size = |width: usize| Size { width, height: width * 9 / 16 };
     let mut points = Vec::new();
     let mut point = |axis, precision, size: Size, threads, batch, fps: f64| {
+        let config = Config { engine: Engine::Optimized, precision, ..Config::reference(model) };
+        let device_mib = size.pixels() as f64 / 1e4;
         points.push(ScalingPoint {
-            axis,
-            config: Config { engine: Engine::Optimized, precision, ..Config::reference(model) },
-            size,
             threads,
             batch,
             fps: Some(fps),
             run_fps: Spread::of(&[fps * 0.98, fps, fps * 1.02]),
             device_fps: Some(fps * 1.5),
-            memory: Some(EngineMemory {
-                device_mib: size.pixels() as f64 / 1e4,
-                pinned_host_mib: 0.0,
-            }),
+            memory: Some(EngineMemory { device_mib, pinned_host_mib: 0.0 }),
             peak_rss_mib: Some(500.0),
-            peak_gpu_mib: None,
-            error: None,
+            ..ScalingPoint::new(axis, config, size)
         });
     };
     for (precision, speed) in [(Precision::F32, 2e8), (Precision::F16, 6e8)] {
