@@ -3,6 +3,7 @@
 use rife_model::ModelVersion;
 
 use super::figures::{NOTHING, three};
+use super::grid::{Cell, word};
 use crate::distinct::distinct;
 use crate::measure::ablation::Verdict;
 use crate::measure::{Measurement, Run};
@@ -77,23 +78,19 @@ pub fn models(record: &Record) -> Vec<ModelVersion> {
     distinct(record.measurements.iter().map(|m| m.config.model))
 }
 
-/// Headings of [`config_cells`] and [`size_cell`].
-pub const CONFIG_COLUMNS: [&str; 4] = ["model", "engine", "type", "size"];
-
 /// Cells that identify a configuration: model, engine and precision.
-pub fn config_cells(config: Config) -> Vec<String> {
-    vec![config.model.to_string(), config.engine.to_string(), config.precision.to_string()]
+pub fn config_cells(config: Config) -> Vec<Cell> {
+    vec![
+        word("model", config.model.to_string()),
+        word("engine", config.engine.to_string()),
+        word("type", config.precision.to_string()),
+    ]
 }
 
-/// The frame size if the record has several, else a dash.
-pub fn size_cell(size: Option<Size>) -> String {
-    size.map_or_else(|| NOTHING.into(), |size| size.to_string())
-}
-
-/// Cells that identify a measurement.
-pub fn name_cells(m: &Measurement) -> Vec<String> {
-    let mut cells = config_cells(m.config);
-    cells.push(size_cell(m.size));
+/// Cells that identify a configuration and, if the record has several, the frame size.
+pub fn name_cells(config: Config, size: Option<Size>) -> Vec<Cell> {
+    let mut cells = config_cells(config);
+    cells.push(word("size", size.map_or_else(|| NOTHING.into(), |size| size.to_string())));
     cells
 }
 

@@ -4,7 +4,7 @@ pub(super) mod rows;
 pub(super) mod stages;
 
 use super::figures::{known, share, three};
-use super::grid::Grid;
+use super::grid::{Grid, figure, word};
 use super::text::clean_lines;
 use crate::measure::kernels::FrameTimes;
 use crate::record::KernelRecord;
@@ -40,38 +40,26 @@ fn grid(frame: &FrameTimes, unit: Unit, each: bool) -> Grid {
     let (launches, ceilings) = (&frame.launches, frame.ceilings);
     let rates = ["FLOP/s", "B/s"].map(|rate| format!("{}{rate}", unit.prefix));
     let caption = format!("{} at {} on {}", frame.config, frame.size, frame.subject.device);
-    let mut grid = Grid::new(caption).words(&["layers"]).figures(&[
-        "ms",
-        "share %",
-        &rates[0],
-        &rates[1],
-        "roofline ms",
-        "of roofline %",
-    ]);
-    let rows = if each {
-        grid = grid.words(&["kernel"]);
-        rows::each(launches, ceilings)
-    } else {
-        rows::grouped(launches, ceilings)
-    };
+    let mut grid = Grid::new(caption);
+    let rows =
+        if each { rows::each(launches, ceilings) } else { rows::grouped(launches, ceilings) };
     let total = rows::total(launches, ceilings);
     for row in rows.iter().chain([&total]) {
         // Zero means that there is no such work, or that it is unknown.
         let rate = |v: f64| known(Some(v / unit.factor).filter(|v| *v > 0.0));
-        grid.row(
-            [
-                row.name.clone(),
-                format!("{:.4}", row.ms),
-                share(Some(row.ms / total.ms)),
-                rate(row.flops_per_second()),
-                rate(row.bytes_per_second()),
-                known(row.roofline_ms),
-                share(row.share_of_roofline()),
-                row.kernel.clone(),
-            ]
-            .into_iter()
-            .take(if each { 8 } else { 7 }),
-        );
+        let mut cells = vec![
+            word("layers", &row.name),
+            figure("ms", format!("{:.4}", row.ms)),
+            figure("share %", share(Some(row.ms / total.ms))),
+            figure(&rates[0], rate(row.flops_per_second())),
+            figure(&rates[1], rate(row.bytes_per_second())),
+            figure("roofline ms", known(row.roofline_ms)),
+            figure("of roofline %", share(row.share_of_roofline())),
+        ];
+        if each {
+            cells.push(word("kernel", &row.kernel));
+        }
+        grid.row(cells);
     }
     if let Some(ceilings) = ceilings {
         grid.note(format!(

@@ -131,12 +131,13 @@ fn class(figure: bool, cell: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::grid::{figure, word};
 
     #[test]
     fn tables_classify_cells_and_escape_markup() {
-        let mut grid = Grid::new("a & b").words(&["<i>"]).figures(&["fps"]);
-        grid.row(vec!["<script>".into(), "-".into()]);
-        grid.row(vec!["\"x".into(), "5".into()]);
+        let mut grid = Grid::new("a & b");
+        grid.row(vec![word("<i>", "<script>"), figure("fps", "-")]);
+        grid.row(vec![word("<i>", "\"x"), figure("fps", "5")]);
         grid.note("</table>");
         let text = table(&grid).into_string();
         for part in [

@@ -10,45 +10,34 @@ use crate::measure::fidelity::Fidelity;
 use crate::measure::peers::Peer;
 use crate::record::Record;
 use crate::report::facts::{
-    cpu, device_fps, end_to_end_fps, is_gpu, latency_fps, models, over_runs, peak_mib,
+    config_cells, cpu, device_fps, end_to_end_fps, is_gpu, latency_fps, models, over_runs, peak_mib,
 };
 use crate::report::figures::{NOTHING, db, fidelity, known, of_255, ssim};
-use crate::report::grid::{Grid, escape};
+use crate::report::grid::{Grid, escape, figure};
 use crate::report::tables::{ablation, comparisons, peers};
 
 /// Speed, memory and fidelity of the baseline and of the optimized engine.
 pub fn summary(record: &Record) -> Grid {
-    let mut grid = Grid::new("Summary").words(&["model", "engine", "type"]).figures(&[
-        "fps, one at a time",
-        "fps, pipelined",
-        "fps, device",
-        "MiB",
-        "GPU %",
-        "PSNR dB",
-        "SSIM",
-        "max error /255",
-    ]);
+    let mut grid = Grid::new("Summary");
     for m in record.measurements.iter().filter(|m| m.error.is_none() && !m.runs.is_empty()) {
-        let (model, engine, precision) = (m.config.model, m.config.engine, m.config.precision);
         let gpu = over_runs(m, |run| {
             let gpu = run.gpu.as_ref()?;
             gpu.utilisation_fed_percent.or(gpu.utilisation_mean_percent)
         });
         let compared = m.fidelity.as_ref();
         let [psnr, error] = fidelity(compared);
-        grid.row([
-            model.to_string(),
-            engine.to_string(),
-            precision.to_string(),
-            known(latency_fps(m)),
-            known(end_to_end_fps(m)),
-            known(device_fps(m)),
-            known(peak_mib(record, m)),
-            known(gpu.map(|percent| percent.median)),
-            if compared.is_some() { psnr } else { "reference".into() },
-            compared.map_or_else(|| NOTHING.into(), |f| ssim(f.ssim, 6)),
-            error,
+        let mut cells = config_cells(m.config);
+        cells.extend([
+            figure("fps, one at a time", known(latency_fps(m))),
+            figure("fps, pipelined", known(end_to_end_fps(m))),
+            figure("fps, device", known(device_fps(m))),
+            figure("MiB", known(peak_mib(record, m))),
+            figure("GPU %", known(gpu.map(|percent| percent.median))),
+            figure("PSNR dB", if compared.is_some() { psnr } else { "reference".into() }),
+            figure("SSIM", compared.map_or_else(|| NOTHING.into(), |f| ssim(f.ssim, 6))),
+            figure("max error /255", error),
         ]);
+        grid.row(cells);
     }
     let memory = if is_gpu(record) { "of the GPU, by NVML" } else { "of the process" };
     let frames = record.measurements.iter().filter_map(frames_compared).min();
