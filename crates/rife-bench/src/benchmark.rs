@@ -24,11 +24,11 @@ pub fn run(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<
         measured.iter_mut().for_each(|m| m.size = size);
         pairs.iter_mut().for_each(|pair| pair.size = size);
         comparisons.extend(pairs);
-        if plan.profile && !watcher.stopped() {
+        if plan.args.profile && !watcher.stopped() {
             profiles.extend(profile(setup, &mut measured));
         }
         measurements.extend(measured);
-        if plan.ablate && !watcher.stopped() {
+        if plan.args.ablate && !watcher.stopped() {
             for config in plan.optimized() {
                 let mut ablation = ablation::ablate(setup, config);
                 ablation.all_measurements_mut().for_each(|m| m.size = size);
@@ -46,7 +46,7 @@ pub fn run(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<
         Some(clip) if !watcher.stopped() => Some(quality::measure(plan, clip, engines, watcher)?),
         _ => None,
     };
-    let scaling = if plan.scaling && !watcher.stopped() {
+    let scaling = if plan.args.scaling && !watcher.stopped() {
         scaling::measure(plan, engines, watcher)?
     } else {
         Vec::new()
@@ -57,13 +57,13 @@ pub fn run(plan: &Plan, engines: &dyn Engines, watcher: &dyn Watcher) -> Result<
         size: clip.size,
         device: plan.device,
         frames: plan.frames,
-        repeats: plan.repeats,
+        repeats: plan.args.repeats,
         warmup: plan.warmup,
         stopped: watcher.stopped(),
         gpu_busy_before_percent,
         budget_s: plan.budget.map(|budget| budget.as_secs_f64()),
         timestep: plan.position(0).timestep,
-        factor: plan.factor,
+        factor: plan.args.factor,
         clip: clip.origin,
         clip_frames: clip.frames,
         clip_mib: clip.mib,

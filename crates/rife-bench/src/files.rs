@@ -27,7 +27,7 @@ pub(crate) fn check_output(flag: &str, output: &Path, overwrite: bool) -> Result
 }
 
 /// Writes a document as JSON. The file appears only once it is complete.
-pub(crate) fn write_json(document: &impl Serialize, path: &Path, overwrite: bool) -> Result<()> {
+pub fn write_json(document: &impl Serialize, path: &Path, overwrite: bool) -> Result<()> {
     write_atomically(path, overwrite, |out| {
         document.serialize(&mut Serializer::with_formatter(&mut *out, Layout::default()))?;
         Ok(out.write_all(b"\n")?)

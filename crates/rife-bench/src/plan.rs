@@ -33,6 +33,8 @@ const MAX_BUDGET: Duration = Duration::from_secs(1_000_000_000);
 /// A benchmark that can run.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The options, which are valid. The other fields are derived from them.
+    pub args: Args,
     /// Configurations in report order.
     pub configs: Vec<Config>,
     /// Device.
@@ -41,26 +43,12 @@ pub struct Plan {
     pub sources: Vec<ClipSource>,
     /// Speed modes, each once, in order.
     pub modes: Vec<Mode>,
-    /// Whether to measure the effect of each optimization.
-    pub ablate: bool,
-    /// Whether to profile frames.
-    pub profile: bool,
     /// Clip for quality against ground truth.
     pub quality: Option<QualityClip>,
-    /// Whether to measure scaling.
-    pub scaling: bool,
     /// How to run other implementations.
     pub peers: Option<PeersPlan>,
-    /// Output frames per input frame.
-    pub factor: usize,
-    /// Whether to store thumbnails of the worst frames.
-    pub pictures: bool,
-    /// Reference for fidelity.
-    pub reference: Reference,
     /// Frames to interpolate per run and mode.
     pub frames: usize,
-    /// Runs of each configuration.
-    pub repeats: usize,
     /// Warm-up frames per run.
     pub warmup: usize,
     /// Time budget of a configuration over all its runs and modes.
@@ -177,20 +165,14 @@ impl Plan {
         check_output("--output", &output, args.overwrite)?;
 
         Ok(Self {
+            args: args.clone(),
             configs,
             device,
             sources,
             modes,
-            ablate: args.ablate,
-            profile: args.profile,
             quality,
-            scaling: args.scaling,
             peers,
-            factor: args.factor,
-            pictures: args.pictures,
-            reference: args.reference,
             frames,
-            repeats: args.repeats,
             warmup,
             budget,
             output,
@@ -209,17 +191,17 @@ impl Plan {
 
     /// Position of interpolated frame `index` in the clip.
     pub fn position(&self, index: usize) -> FramePosition {
-        FramePosition::of(index, self.factor)
+        FramePosition::of(index, self.args.factor)
     }
 
     /// Number of pairs of clip frames needed for `frames` interpolated frames.
     pub const fn pairs(&self, frames: usize) -> usize {
-        frames.div_ceil(self.factor - 1)
+        frames.div_ceil(self.args.factor - 1)
     }
 
     /// Time budget of one run in one mode.
     pub fn run_budget(&self) -> Option<Duration> {
-        self.budget.map(|budget| budget.div_f64((self.repeats * self.modes.len()) as f64))
+        self.budget.map(|budget| budget.div_f64((self.args.repeats * self.modes.len()) as f64))
     }
 
     /// Modes in which optimizations are measured.
@@ -229,7 +211,7 @@ impl Plan {
 
     /// Frames that a run measures regardless of the time budget.
     pub fn min_run_frames(&self) -> usize {
-        MIN_FRAMES.div_ceil(self.repeats).min(self.frames)
+        MIN_FRAMES.div_ceil(self.args.repeats).min(self.frames)
     }
 }
 

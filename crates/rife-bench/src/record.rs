@@ -14,7 +14,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clip::{ClipFacts, Origin};
-use crate::files::write_json;
 use crate::measure::Measurement;
 use crate::measure::ablation::Ablation;
 use crate::measure::fidelity::Comparison;
@@ -27,6 +26,7 @@ use crate::mode::Mode;
 use crate::plan::KernelPlan;
 use crate::subject::{Device, Size};
 
+pub use crate::files::write_json as write;
 pub use header::{Build, Git, Header, Machine, SCHEMA};
 
 /// Record of a benchmark.
@@ -196,12 +196,4 @@ impl VideoRecord {
     pub fn new(jobs: Vec<Job>) -> Self {
         Self { header: Header::now(), jobs }
     }
-}
-
-/// Writes a record as JSON. The file appears only once it is complete.
-///
-/// # Errors
-/// When the file cannot be written, or exists and `overwrite` is not set.
-pub fn write(record: &impl Serialize, path: &Path, overwrite: bool) -> Result<()> {
-    write_json(record, path, overwrite)
 }

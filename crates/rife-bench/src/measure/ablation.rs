@@ -265,12 +265,12 @@ pub(crate) fn ablate(setup: Setup<'_>, config: Config) -> Ablation {
     });
 
     let modes = plan.ablation_modes();
-    for repeat in 1..=plan.repeats {
+    for repeat in 1..=plan.args.repeats {
         for measurement in ablation.all_measurements_mut().filter(|m| m.error.is_none()) {
             if watcher.stopped() {
                 break;
             }
-            let name = format!("{}, run {repeat} of {}", measurement.config, plan.repeats);
+            let name = format!("{}, run {repeat} of {}", measurement.config, plan.args.repeats);
             watcher.step(&name, plan.frames * modes.len());
             let run = timing::run(setup, measurement.config, &modes);
             measurement.add(run);
@@ -291,7 +291,7 @@ pub(crate) fn ablate(setup: Setup<'_>, config: Config) -> Ablation {
         }
         Err(error) => ablation.all.error = Some(format!("{error:#}")),
     }
-    ablation.all_measurements_mut().for_each(|m| m.summarize(plan.factor));
+    ablation.all_measurements_mut().for_each(|m| m.summarize(plan.args.factor));
     ablation.compute_gains();
     ablation
 }

@@ -34,13 +34,13 @@ pub(crate) fn measure(setup: Setup<'_>) -> (Vec<Measurement>, Vec<Comparison>) {
     let Setup { plan, clip, watcher, .. } = setup;
     let mut comparisons = Vec::new();
     let mut all: Vec<_> = plan.configs.iter().map(|config| Measurement::new(*config)).collect();
-    for repeat in 1..=plan.repeats {
+    for repeat in 1..=plan.args.repeats {
         for measurement in all.iter_mut().filter(|m| m.error.is_none()) {
             if watcher.stopped() {
                 break;
             }
             let config = measurement.config;
-            let name = format!("{config}, run {repeat} of {}", plan.repeats);
+            let name = format!("{config}, run {repeat} of {}", plan.args.repeats);
             watcher.step(&name, plan.frames * plan.modes.len());
             measurement.add(timing::run(setup, config, &plan.modes));
         }
@@ -50,7 +50,7 @@ pub(crate) fn measure(setup: Setup<'_>) -> (Vec<Measurement>, Vec<Comparison>) {
         if watcher.stopped() {
             break;
         }
-        let reference = plan.reference.config(model);
+        let reference = plan.args.reference.config(model);
         let mut measured: Vec<_> = all
             .iter_mut()
             .filter(|m| m.config.model == model && m.config != reference && m.error.is_none())
@@ -59,7 +59,7 @@ pub(crate) fn measure(setup: Setup<'_>) -> (Vec<Measurement>, Vec<Comparison>) {
             continue;
         }
         // Beyond these the clip repeats, and so would the differences.
-        let distinct = (plan.factor - 1).saturating_mul(clip.distinct_pairs());
+        let distinct = (plan.args.factor - 1).saturating_mul(clip.distinct_pairs());
         let configs: Vec<_> = measured.iter().map(|m| m.config).collect();
         let candidates: Vec<_> = measured
             .iter()
@@ -86,7 +86,7 @@ pub(crate) fn measure(setup: Setup<'_>) -> (Vec<Measurement>, Vec<Comparison>) {
         }
     }
 
-    all.iter_mut().for_each(|m| m.summarize(plan.factor));
+    all.iter_mut().for_each(|m| m.summarize(plan.args.factor));
     (all, comparisons)
 }
 

@@ -113,7 +113,7 @@ pub(super) fn compare_all(
 
     let mut expected = vec![0.0; clip.size.samples()];
     let mut got = vec![expected.clone(); candidates.len()];
-    let mut own: Vec<_> = candidates.iter().map(|_| Differences::new(plan.pictures)).collect();
+    let mut own: Vec<_> = candidates.iter().map(|_| Differences::new(plan.args.pictures)).collect();
     let mut with_others: Vec<Vec<_>> = candidates
         .iter()
         .map(|candidate| candidate.also_with.iter().map(|_| Differences::new(false)).collect())

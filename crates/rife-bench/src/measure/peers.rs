@@ -112,7 +112,7 @@ struct PeerRound {
 pub(crate) fn measure(setup: Setup<'_>, peers: &PeersPlan) -> Result<Vec<Peer>> {
     let plan = setup.plan;
     // Peers are limited in time rather than in frames.
-    let most = Duration::from_secs_f64(SECONDS * (plan.repeats * plan.modes.len()) as f64);
+    let most = Duration::from_secs_f64(SECONDS * (plan.args.repeats * plan.modes.len()) as f64);
     let budget = plan.budget.map_or(most, |budget| budget.min(most));
     let plan = &Plan { budget: Some(budget), ..plan.clone() };
     let mut all = Vec::new();
@@ -149,14 +149,16 @@ impl Rounds<'_> {
             .chain(ours)
             .map(|(config, name)| (config, Peer::new(&name, config.is_some(), self.model, size)))
             .collect();
-        for round in 1..=self.setup.plan.repeats {
+        for round in 1..=self.setup.plan.args.repeats {
             for (config, peer) in all.iter_mut().filter(|(_, peer)| !peer.is_finished()) {
                 if self.setup.watcher.stopped() {
                     break;
                 }
                 let name = &peer.name;
-                let name =
-                    format!("{} {name}, round {round} of {}", self.model, self.setup.plan.repeats);
+                let name = format!(
+                    "{} {name}, round {round} of {}",
+                    self.model, self.setup.plan.args.repeats
+                );
                 self.setup.watcher.step(&name, self.setup.plan.frames);
                 let result = match config {
                     None => self.run_peer(peer, folder.path(), expected.as_deref()),

@@ -165,7 +165,7 @@ fn at(setup: Setup<'_>, mut point: ScalingPoint) -> Option<ScalingPoint> {
         Axis::Batch => format!("{}, batch {}", point.config, point.batch),
         Axis::Pairs => format!("{}, {} pairs", point.config, point.batch),
     };
-    watcher.step(&name, plan.repeats);
+    watcher.step(&name, plan.args.repeats);
     if let Err(error) = fill(setup, &mut point) {
         point.error = Some(format!("{error:#}"));
     }
@@ -197,7 +197,7 @@ fn fill(setup: Setup<'_>, point: &mut ScalingPoint) -> Result<()> {
         }
     }
     let mut runs = Vec::new();
-    for _ in 0..plan.repeats {
+    for _ in 0..plan.args.repeats {
         let clock = Instant::now();
         let mut calls = 0;
         while (calls < MIN_CALLS || clock.elapsed() < RUN) && !watcher.stopped() {

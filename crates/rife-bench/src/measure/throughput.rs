@@ -143,7 +143,7 @@ pub(super) fn end_to_end(
     let distinct = clip.distinct_frames().min(PINNED_FRAMES);
     let frames: Vec<&[u8]> = (0..distinct).map(|index| clip.frame(index)).collect();
     let mut pipeline = subject.pipeline(clip.size, &frames).context("cannot open a pipeline")?;
-    let mut feed = Feed { factor: plan.factor, pipeline: pipeline.as_mut(), distinct };
+    let mut feed = Feed { factor: plan.args.factor, pipeline: pipeline.as_mut(), distinct };
 
     let budget = plan.run_budget();
     let clock = Instant::now();

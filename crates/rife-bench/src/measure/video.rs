@@ -119,10 +119,10 @@ fn job(rife: Interpolator, size: Size, frames: usize) -> Result<Job> {
 
     let pass_through_fps = pass_through(&clip, frames)?;
 
-    let makers = [DeviceWorker { interpolator: rife, smaller: Box::new(|_| None) }];
-    stream(&makers, &clip, DISTINCT.min(frames))?;
-    let (seconds, progress) = stream(&makers, &clip, frames)?;
-    let [DeviceWorker { interpolator: rife, .. }] = &makers;
+    let workers = [DeviceWorker { interpolator: rife, smaller: Box::new(|_| None) }];
+    stream(&workers, &clip, DISTINCT.min(frames))?;
+    let (seconds, progress) = stream(&workers, &clip, frames)?;
+    let [DeviceWorker { interpolator: rife, .. }] = &workers;
     let info = rife.info();
     let job_fps = (frames - 1) as f64 / seconds;
     let stages = progress.stages().named();
@@ -234,7 +234,7 @@ fn pass_through(clip: &[Frame], frames: usize) -> Result<f64> {
 }
 
 /// Runs the job; its duration in seconds, and its progress counters.
-fn stream(makers: &[DeviceWorker], clip: &[Frame], frames: usize) -> Result<(f64, Progress)> {
+fn stream(workers: &[DeviceWorker], clip: &[Frame], frames: usize) -> Result<(f64, Progress)> {
     let first = clip.first().context("no frames")?;
     let (size, format) = (first.size(), first.format());
     let raw = raw_format(size, format).context("unsupported pixel format")?;
@@ -272,7 +272,7 @@ fn stream(makers: &[DeviceWorker], clip: &[Frame], frames: usize) -> Result<(f64
         let from = std::io::BufReader::with_capacity(1 << 13, from);
         let mut source = PipeSource::new(from, "pipe", PipeFormat::Y4m, rate);
         let mut sink = PipeSink::new(std::io::BufWriter::new(to), "pipe", Some(&header))?;
-        let done = run(&mut source, &mut timeline, makers, &mut sink, &settings, &progress);
+        let done = run(&mut source, &mut timeline, workers, &mut sink, &settings, &progress);
         drop(sink.finish()?);
         let seconds = start.elapsed().as_secs_f64();
         done?;

@@ -43,13 +43,9 @@ fn images(named: &NamedRecord) -> Vec<(String, String)> {
             let name = format!("{}: {name}{ours}", peer.model);
             Some(Group { name, bars: vec![bar(peer)?] })
         };
-        Bars {
-            title: format!("{title}, {size}, {}", precision.to_uppercase()),
-            axis: axis.into(),
-            series: Bars::series(&["other implementations", "this project"]),
-            groups: peers.iter().filter_map(group).collect(),
-        }
-        .file()
+        let title = format!("{title}, {size}, {}", precision.to_uppercase());
+        let series = ["other implementations", "this project"];
+        Bars::new(title, axis, &series, peers.iter().filter_map(group)).file()
     };
     let series = |peer: &Peer| usize::from(peer.ours);
     let speed = chart("Speed", "interpolated frames per second", &|peer| {

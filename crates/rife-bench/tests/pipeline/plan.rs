@@ -28,7 +28,7 @@ fn default_plan_measures_everything_within_a_budget() {
     assert!(plan.configs[0].is_reference() && !plan.configs[1].is_reference());
     assert_eq!(plan.device, Device::Cpu);
     assert!(plan.budget.is_some() && plan.run_budget() < plan.budget);
-    assert_eq!(plan.min_run_frames() * plan.repeats, 4);
+    assert_eq!(plan.min_run_frames() * plan.args.repeats, 4);
     assert!(plan.output.extension().is_some_and(|e| e == "json"));
 }
 
@@ -100,7 +100,7 @@ fn cpu_plan_measures_latency_by_default() {
     let ablating = plan("--ablate").expect("a plan");
     assert_eq!(ablating.ablation_modes(), [Mode::EndToEnd, Mode::Device]);
     let plain = plan("--ablate --mode device --reference optimized-f32").expect("a plan");
-    assert_eq!((plain.modes, plain.reference), (vec![Mode::Device], Reference::OptimizedF32));
+    assert_eq!((plain.modes, plain.args.reference), (vec![Mode::Device], Reference::OptimizedF32));
     for line in [
         "--mode device --engine baseline",
         "--ablate --engine baseline",

@@ -62,14 +62,24 @@ impl Bar {
 }
 
 impl Bars {
-    /// Series in the default colours.
-    pub fn series(names: &[&'static str]) -> Vec<(&'static str, &'static str)> {
-        names.iter().copied().zip(CLASSES).collect()
+    /// A chart of series in the default colours. Groups without bars are left out.
+    pub fn new(
+        title: impl Into<String>,
+        axis: &str,
+        series: &[&'static str],
+        groups: impl IntoIterator<Item = Group>,
+    ) -> Self {
+        Self {
+            title: title.into(),
+            axis: axis.into(),
+            series: series.iter().copied().zip(CLASSES).collect(),
+            groups: groups.into_iter().filter(|group| !group.bars.is_empty()).collect(),
+        }
     }
 
     /// As SVG with a legend; nothing without bars.
     pub fn render(&self) -> Markup {
-        if self.groups.iter().all(|group| group.bars.is_empty()) {
+        if self.groups.is_empty() {
             return html! {};
         }
         let height = self.height();
@@ -83,7 +93,7 @@ impl Bars {
 
     /// As a self-contained SVG file with its title and colours; nothing without bars.
     pub fn file(&self) -> Option<String> {
-        if self.groups.iter().all(|group| group.bars.is_empty()) {
+        if self.groups.is_empty() {
             return None;
         }
         let height = self.height();
@@ -218,9 +228,8 @@ mod tests {
             name: format!("<b>{i}"),
             bars: vec![Bar { spread: Some((v * 0.9, v * 1.1)), ..Bar::of(0, *v) }],
         };
-        let groups = values.iter().enumerate().map(bar).collect();
-        let series = Bars::series(&["one"]);
-        Bars { title: "T & <t>".into(), axis: "fps".into(), series, groups }.render().into_string()
+        let groups = values.iter().enumerate().map(bar);
+        Bars::new("T & <t>", "fps", &["one"], groups).render().into_string()
     }
 
     #[test]

@@ -20,6 +20,8 @@ use crate::report::tables::profile;
 use crate::report::tables::speed::fps_quartiles;
 use crate::subject::{Config, Optimization, Size};
 
+/// Label of axes.
+const FPS: &str = "interpolated frames per second";
 /// Number of kernels in a chart.
 const KERNELS: usize = 12;
 
@@ -36,13 +38,8 @@ pub fn speed(measurements: &[&Measurement], size: Size) -> Markup {
         ];
         Group { name: m.config.to_string(), bars: bars.into_iter().flatten().collect() }
     };
-    Bars {
-        title: format!("Speed at {size}"),
-        axis: "interpolated frames per second".into(),
-        series: Bars::series(&["latency", "end to end", "device"]),
-        groups: groups(measurements.iter().map(group)),
-    }
-    .render()
+    let series = ["latency", "end to end", "device"];
+    Bars::new(format!("Speed at {size}"), FPS, &series, measurements.iter().map(group)).render()
 }
 
 /// Memory of each configuration.
@@ -53,17 +50,8 @@ pub fn memory(record: &Record, measurements: &[&Measurement], size: Size) -> Mar
         let bars = memory.filter_map(|(series, mib)| Some(Bar::of(series, mib?))).collect();
         Group { name: m.config.to_string(), bars }
     };
-    Bars {
-        title: format!("Memory at {size}"),
-        axis: "MiB".into(),
-        series: Bars::series(&["engine", peak]),
-        groups: groups(measurements.iter().map(group)),
-    }
-    .render()
-}
-
-fn groups(groups: impl Iterator<Item = Group>) -> Vec<Group> {
-    groups.filter(|group| !group.bars.is_empty()).collect()
+    let groups = measurements.iter().map(group);
+    Bars::new(format!("Memory at {size}"), "MiB", &["engine", peak], groups).render()
 }
 
 /// Other implementations and ours, for each model and size.
@@ -78,13 +66,8 @@ pub fn peers(peers: &[Peer]) -> Markup {
             let bar = Bar { spread, ..Bar::of(usize::from(peer.ours), *fps) };
             Group { name: peer.name.clone(), bars: vec![bar] }
         };
-        Bars {
-            title: format!("{model} at {size}"),
-            axis: "interpolated frames per second".into(),
-            series: Bars::series(&["other implementations", "this project"]),
-            groups: of.iter().map(group).collect(),
-        }
-        .render()
+        let series = ["other implementations", "this project"];
+        Bars::new(format!("{model} at {size}"), FPS, &series, of.iter().map(group)).render()
     };
     html! { @for kind in kinds { (chart(kind)) } }
 }
@@ -102,14 +85,10 @@ pub fn gains(ablation: &Ablation) -> Markup {
             };
             Some(Group { name: format!("{one}: {}", gain.verdict), bars: vec![bar] })
         };
-        let series = ["helped", "neutral", "hurt"].map(|name| (name, name));
-        Bars {
-            title: title.into(),
-            axis: "gain in frames per second, %; whiskers: range of the runs".into(),
-            series: series.into(),
-            groups: optimizations(ablation).into_iter().filter_map(group).collect(),
-        }
-        .render()
+        let series = ["helped", "neutral", "hurt"].map(|name| (name, name)).into();
+        let axis = "gain in frames per second, %; whiskers: range of the runs";
+        let groups = optimizations(ablation).into_iter().filter_map(group);
+        Bars { series, ..Bars::new(title, axis, &[], groups) }.render()
     };
     html! {
         (chart("Disabled alone: gain on top of all others, device", &|one| {
@@ -133,13 +112,7 @@ pub fn profile(frame: &FrameTimes) -> Markup {
             bars.extend(row.roofline_ms.map(|roofline| Bar::of(1, roofline)));
             Group { name: format!("{}: {text}", row.name), bars }
         };
-        Bars {
-            title: title.into(),
-            axis: "ms".into(),
-            series: Bars::series(&["measured", "roofline"]),
-            groups: rows.iter().map(group).collect(),
-        }
-        .render()
+        Bars::new(title, "ms", &["measured", "roofline"], rows.iter().map(group)).render()
     };
     let mut kernels = profile::kernels(frame);
     kernels.truncate(KERNELS);
@@ -157,13 +130,9 @@ pub fn quality(quality: &Quality) -> Markup {
         let bars = vec![bar(1, result.truth.as_ref()?.psnr_db)];
         Some(Group { name: result.config.to_string(), bars })
     });
-    Bars {
-        title: format!("PSNR against ground truth, {}", quality.clip),
-        axis: "dB".into(),
-        series: Bars::series(&["blending", "interpolated"]),
-        groups: [blend].into_iter().chain(results).collect(),
-    }
-    .render()
+    let title = format!("PSNR against ground truth, {}", quality.clip);
+    let groups = [blend].into_iter().chain(results);
+    Bars::new(title, "dB", &["blending", "interpolated"], groups).render()
 }
 
 /// Scaling along each axis.
@@ -187,7 +156,7 @@ pub fn scaling(points: &[ScalingPoint]) -> Markup {
     let counted = |title: &str, x: &str, axis, count: &dyn Fn(&ScalingPoint) -> f64| Lines {
         title: title.into(),
         x: x.into(),
-        y: "interpolated frames per second".into(),
+        y: FPS.into(),
         logarithmic: false,
         names: Vec::new(),
         lines: lines(points, axis, &|point| Some((count(point), fps(point)?))),
