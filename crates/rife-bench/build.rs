@@ -7,11 +7,14 @@ use std::{env, fs};
 // The test harness can ignore a test only at build time.
 #[path = "tests/support/browser.rs"]
 mod browser;
+#[path = "src/record/checkout.rs"]
+mod checkout;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=../../Cargo.lock");
 
+    println!("cargo:rerun-if-changed=src/record/checkout.rs");
     println!("cargo:rerun-if-changed=tests/support/browser.rs");
     println!("cargo:rerun-if-env-changed={}", browser::ENV);
     println!("cargo:rerun-if-env-changed=PATH");
@@ -24,18 +27,15 @@ fn main() {
     // A commit changes one of these files, and with it the recorded commit. Linked worktrees keep
     // them elsewhere.
     for state in ["HEAD", "logs/HEAD", "index"] {
-        if let Some(path) = git(&["rev-parse", "--git-path", state])
+        if let Some(path) = checkout::git(&["rev-parse", "--git-path", state])
             && fs::exists(&path).unwrap_or(false)
         {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    let sources =
-        [":/crates", ":/weights", ":/Cargo.toml", ":/Cargo.lock", ":(top,exclude)crates/*/tests"];
-    let changes =
-        git(&[&["status", "--porcelain", "--untracked-files=no", "--"], &sources[..]].concat());
-    set("RIFE_BENCH_COMMIT", git(&["rev-parse", "HEAD"]).as_deref().unwrap_or_default());
-    set("RIFE_BENCH_DIRTY", if changes.is_some_and(|c| !c.is_empty()) { "true" } else { "false" });
+    let (commit, dirty) = checkout::state().unwrap_or_default();
+    set("RIFE_BENCH_COMMIT", &commit);
+    set("RIFE_BENCH_DIRTY", &dirty.to_string());
 
     let rustc = env::var("RUSTC")
         .ok()
@@ -51,11 +51,6 @@ fn main() {
     set("RIFE_BENCH_CANDLE", candle.as_deref().unwrap_or("unknown"));
     set("RIFE_BENCH_TARGET", &env::var("TARGET").unwrap_or_default());
     set("RIFE_BENCH_RUSTFLAGS", &rustflags);
-}
-
-fn git(args: &[&str]) -> Option<String> {
-    let out = Command::new("git").args(args).output().ok()?;
-    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
 fn set(key: &str, value: &str) {

@@ -14,14 +14,11 @@ use anyhow::{Context, Result, bail, ensure};
 pub const PEERS_SCRIPT: &str = "tools/peers.py";
 
 /// Compiling and tuning a network takes minutes.
-const PATIENCE: Duration = Duration::from_secs(400);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const TIMEOUT: Duration = Duration::from_secs(400);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The script that runs the peers: `given`, else that of the checkout that this program was built
 /// from. A script near the working folder is never used: anyone may have put it there.
-///
-/// # Errors
-/// When the file does not exist.
 pub fn peers_script(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(script) = given {
         // Absolute: a peer may run in another folder.
@@ -46,44 +43,44 @@ pub fn peers_script(given: Option<&Path>) -> Result<PathBuf> {
 /// When it does not start, fails (with the last line of its standard error) or exceeds the time
 /// limit.
 pub fn output(program: &Path, words: &[&OsStr], stopped: &dyn Fn() -> bool) -> Result<String> {
-    output_within(program, words, PATIENCE, stopped)
+    output_within(program, words, TIMEOUT, stopped)
 }
 
 fn output_within(
     program: &Path,
     words: &[&OsStr],
-    patience: Duration,
+    timeout: Duration,
     stopped: &dyn Fn() -> bool,
 ) -> Result<String> {
     // Files instead of pipes: a background process of the program would keep a pipe open.
     let file = || tempfile::tempfile().context("cannot create a temporary file");
-    let (mut out, mut complaint) = (file()?, file()?);
+    let (mut stdout, mut stderr) = (file()?, file()?);
     let mut child = Command::new(program)
         .args(words)
         .stdin(Stdio::null())
-        .stdout(out.try_clone().context("cannot duplicate a file handle")?)
-        .stderr(complaint.try_clone().context("cannot duplicate a file handle")?)
+        .stdout(stdout.try_clone().context("cannot duplicate a file handle")?)
+        .stderr(stderr.try_clone().context("cannot duplicate a file handle")?)
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let start = Instant::now();
     let status = loop {
         match child.try_wait().context("cannot wait for the program")? {
             Some(status) => break status,
-            None if start.elapsed() < patience && !stopped() => thread::sleep(LOOK_EVERY),
+            None if start.elapsed() < timeout && !stopped() => thread::sleep(POLL_INTERVAL),
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
                 ensure!(!stopped(), "interrupted");
-                bail!("timed out after {} s", patience.as_secs());
+                bail!("timed out after {} s", timeout.as_secs());
             }
         }
     };
     if !status.success() {
-        let complaint = read(&mut complaint)?;
-        let last = complaint.lines().map(str::trim).rfind(|line| !line.is_empty());
+        let stderr = read(&mut stderr)?;
+        let last = stderr.lines().map(str::trim).rfind(|line| !line.is_empty());
         bail!("{}", last.unwrap_or("failed without an error message"));
     }
-    read(&mut out)
+    read(&mut stdout)
 }
 
 /// The whole content of a file.
@@ -93,21 +90,20 @@ fn read(file: &mut File) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-#[cfg(unix)]
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
-    fn shell(script: &str, patience: Duration) -> Result<String> {
+    fn shell(script: &str, timeout: Duration) -> Result<String> {
         let words = [OsStr::new("-c"), OsStr::new(script)];
-        output_within(Path::new("sh"), &words, patience, &|| false)
+        output_within(Path::new("sh"), &words, timeout, &|| false)
     }
 
     #[test]
     fn output_failure_and_timeout_are_reported() {
         let long = Duration::from_secs(600);
         assert_eq!(shell("echo one; echo two >&2", long).expect("an answer"), "one\n");
-        let failure = |script, patience| format!("{:#}", shell(script, patience).expect_err("no"));
+        let failure = |script, timeout| format!("{:#}", shell(script, timeout).expect_err("no"));
         assert_eq!(failure("echo a >&2; echo why >&2; exit 3", long), "why");
         assert_eq!(failure("exit 3", long), "failed without an error message");
         assert!(failure("exec sleep 60", Duration::ZERO).contains("timed out"));

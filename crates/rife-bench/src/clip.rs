@@ -34,76 +34,61 @@ pub(crate) fn check_size(size: Size) -> Result<()> {
     Ok(())
 }
 
+/// A clip that is not loaded yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClipSource {
+    pub size: Size,
+    pub frames: FrameSource,
+}
+
 /// Where a clip's frames come from.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ClipSource {
-    /// The rendered scene.
-    Scene {
-        /// Size of the frames.
-        size: Size,
-        /// Seed of the textures.
-        seed: u32,
-    },
-    /// Image files of the same size.
-    Images {
-        /// Size of the frames.
-        size: Size,
-        /// The files, in order.
-        paths: Vec<PathBuf>,
-    },
-    /// A video file.
-    Video {
-        /// Size of the frames.
-        size: Size,
-        /// The file.
-        path: PathBuf,
-    },
+pub enum FrameSource {
+    /// The rendered scene with this seed of its textures.
+    Scene(u32),
+    /// Image files of the same size, in order.
+    Images(Vec<PathBuf>),
+    Video(PathBuf),
 }
 
 impl ClipSource {
-    /// Size of the frames.
-    pub const fn size(&self) -> Size {
-        match self {
-            Self::Scene { size, .. } | Self::Images { size, .. } | Self::Video { size, .. } => {
-                *size
-            }
-        }
+    /// The rendered scene.
+    pub const fn scene(size: Size, seed: u32) -> Self {
+        Self { size, frames: FrameSource::Scene(seed) }
     }
 
     /// Number of frames to load for `generated` interpolated frames.
     pub fn distinct_frames(&self, generated: usize) -> usize {
-        let wanted = generated.saturating_add(1).min((CLIP_BYTES / self.size().samples()).max(3));
-        match self {
-            Self::Scene { .. } | Self::Video { .. } => wanted,
-            Self::Images { paths, .. } => wanted.min(paths.len()),
+        let count = generated.saturating_add(1).min((CLIP_BYTES / self.size.samples()).max(3));
+        match &self.frames {
+            FrameSource::Scene(_) | FrameSource::Video(_) => count,
+            FrameSource::Images(paths) => count.min(paths.len()),
         }
     }
 
     /// Renders or reads the frames.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
     pub fn load(&self, generated: usize) -> Result<Clip> {
         let count = self.distinct_frames(generated);
-        let (origin, frames) = match self {
-            Self::Scene { size, seed } => {
-                let scene = Scene { size: *size, seed: *seed };
+        let size = self.size;
+        let (origin, frames) = match &self.frames {
+            FrameSource::Scene(seed) => {
+                let scene = Scene { size, seed: *seed };
                 let frames = (0..count).map(|i| scene.render(i as f64)).collect();
                 (Origin::Scene { seed: *seed }, frames)
             }
-            Self::Images { size, paths } => {
-                let frames = images::read_all(&paths[..count], *size)?;
+            FrameSource::Images(paths) => {
+                let frames = images::read_all(&paths[..count], size)?;
                 (Origin::Pictures { given: paths.len() }, frames)
             }
-            Self::Video { size, path } => {
+            FrameSource::Video(path) => {
                 let (now, frames) = video::read(path, count)?;
                 let name = path.display();
-                ensure!(now == *size, "cannot use {name}: size changed from {size} to {now}");
+                ensure!(now == size, "cannot use {name}: size changed from {size} to {now}");
                 ensure!(frames.len() >= 2, "cannot use {name}: expected 2 frames or more, got 1");
                 (Origin::Video { name: file_name(path) }, frames)
             }
         };
-        Ok(Clip { size: self.size(), origin, frames })
+        Ok(Clip { size, origin, frames })
     }
 }
 
@@ -163,9 +148,7 @@ pub struct ClipFacts {
 /// frames remain neighbours however many are requested.
 #[derive(Clone, Debug)]
 pub struct Clip {
-    /// Size of the frames.
     pub size: Size,
-    /// Origin of the frames.
     pub origin: Origin,
     frames: Vec<Vec<u8>>,
 }
@@ -203,7 +186,7 @@ mod tests {
 
     #[test]
     fn clips_play_forwards_and_backwards() {
-        let source = ClipSource::Scene { size: Size { width: 16, height: 16 }, seed: 1 };
+        let source = ClipSource::scene(Size { width: 16, height: 16 }, 1);
         let clip = source.load(3).expect("a scene");
         assert_eq!(clip.distinct_frames(), 4);
         for (index, same_as) in [(4, 2), (5, 1), (6, 0), (7, 1), (9, 3), (10, 2)] {
@@ -216,12 +199,12 @@ mod tests {
 
     #[test]
     fn memory_limits_the_number_of_distinct_frames() {
-        let scene = |width, height| ClipSource::Scene { size: Size { width, height }, seed: 1 };
+        let scene = |width, height| ClipSource::scene(Size { width, height }, 1);
         assert_eq!(scene(1920, 1080).distinct_frames(500), 43);
         assert_eq!(scene(8192, 8192).distinct_frames(500), 3);
         assert_eq!(scene(320, 192).distinct_frames(1), 2);
-        let paths = vec![PathBuf::new(); 5];
-        let images = ClipSource::Images { size: Size { width: 64, height: 64 }, paths };
+        let frames = FrameSource::Images(vec![PathBuf::new(); 5]);
+        let images = ClipSource { size: Size { width: 64, height: 64 }, frames };
         assert_eq!(images.distinct_frames(500), 5);
     }
 }

@@ -27,10 +27,7 @@ pub(crate) fn check_output(flag: &str, output: &Path, overwrite: bool) -> Result
 }
 
 /// Writes a document as JSON. The file appears only once it is complete.
-///
-/// # Errors
-/// When the file cannot be written, or exists and `overwrite` is not set.
-pub(crate) fn write_json(document: &impl Serialize, path: &Path, overwrite: bool) -> Result<()> {
+pub fn write_json(document: &impl Serialize, path: &Path, overwrite: bool) -> Result<()> {
     write_atomically(path, overwrite, |out| {
         document.serialize(&mut Serializer::with_formatter(&mut *out, Layout::default()))?;
         Ok(out.write_all(b"\n")?)
@@ -39,9 +36,6 @@ pub(crate) fn write_json(document: &impl Serialize, path: &Path, overwrite: bool
 
 /// Writes a temporary file next to `path` and renames it, so that the file is never incomplete.
 /// Symbolic links are followed.
-///
-/// # Errors
-/// When the file cannot be written, or exists and `overwrite` is not set.
 pub(crate) fn write_atomically(
     path: &Path,
     overwrite: bool,
@@ -70,6 +64,18 @@ pub(crate) fn write_atomically(
         }
         kept => kept.map(drop).map_err(|e| e.error).with_context(failed),
     }
+}
+
+/// Writes a generated file. With `check`, compares it instead and fails if it differs; `fix` is the
+/// command to run then.
+pub(crate) fn update_generated(path: &Path, text: &str, check: bool, fix: &str) -> Result<()> {
+    let name = path.display();
+    if !check {
+        return write_atomically(path, true, |out| Ok(out.write_all(text.as_bytes())?));
+    }
+    let old = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    ensure!(old == text.as_bytes(), "{name} is out of date; run {fix}");
+    Ok(())
 }
 
 /// The target of a symbolic link, else the path itself.

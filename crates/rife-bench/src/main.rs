@@ -7,17 +7,18 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 use rife_bench::args::{
-    Args, Command, CommandLine, CompareArgs, KernelArgs, ReportArgs, VideoArgs,
+    Args, Command, CommandLine, CompareArgs, EngineArgs, KernelArgs, ReportArgs, VideoArgs,
 };
 use rife_bench::compare::RecordComparison;
+use rife_bench::measure;
 use rife_bench::measure::host::share_one_heap;
-use rife_bench::measure::{self, Watcher, measure_all};
-use rife_bench::plan::{KernelPlan, Plan, VideoPlan};
+use rife_bench::plan::{KernelPlan, Plan, check_video};
 use rife_bench::progress::{INTERRUPTED, Progress};
-use rife_bench::record::{KernelRecord, Record, VideoRecord};
-use rife_bench::report;
+use rife_bench::record::{self, KernelRecord, Record, VideoRecord};
 use rife_bench::subject::runtime::RuntimeEngines;
+use rife_bench::{benchmark, report};
 use rife_model::weights::{Store, WeightsError};
+use rife_runtime::describe;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -38,14 +39,14 @@ fn main() -> ExitCode {
         Some(Command::Video(args)) => video(args),
         // An unreadable record is not a regression, so it has a different exit code.
         Some(Command::Compare(args)) => compare(args).or_else(|error| {
-            eprintln!("error: {}", describe(&error));
+            eprintln!("error: {}", describe(error.as_ref()));
             Ok(ExitCode::from(2))
         }),
         Some(Command::Report(args)) => report(args),
         None => bench(&line.args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {}", describe(&error));
+        eprintln!("error: {}", describe(error.as_ref()));
         if let Some(hint) = WeightsError::hint_in(error.as_ref()) {
             eprintln!("hint: {hint}");
         }
@@ -53,42 +54,29 @@ fn main() -> ExitCode {
     })
 }
 
-/// An error and its causes on one line, without causes that an error's text already contains.
-fn describe(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(|c| c.to_string().lines().collect::<Vec<_>>().join(" ")) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
+fn engines(args: &EngineArgs) -> Result<RuntimeEngines> {
+    Ok(RuntimeEngines::new(Store::locate(args.weights.as_deref())?, args.threads))
 }
 
 /// Runs the benchmark. Fails if any configuration failed; if all failed, nothing is recorded.
 fn bench(args: &Args) -> Result<ExitCode> {
-    let mut engines =
-        RuntimeEngines::new(Store::locate(args.engine.weights.as_deref())?, args.engine.threads);
+    let mut engines = engines(&args.engine)?;
     let plan = Plan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
-    let progress = Progress::new(plan.quiet);
+    let progress = Progress::new(args.quiet);
     progress.stop_on_signal()?;
-    let results = measure_all(&plan, &engines, &progress)?;
-    let stopped = progress.stopped();
+    let record = benchmark::run(&plan, &engines, &progress)?;
     drop(progress);
 
-    if results.measurements.iter().all(|m| m.runs.is_empty())
-        && let Some(error) = results.measurements.iter().find_map(|m| m.error.as_deref())
+    if record.measurements.iter().all(|m| m.runs.is_empty())
+        && let Some(error) = record.measurements.iter().find_map(|m| m.error.as_deref())
     {
         bail!("{error}");
     }
-    let failed = results.failed();
-    let record = Record::new(&plan, results)?;
-    record.write(&plan.output, plan.overwrite)?;
+    record::write(&record, &plan.output, args.overwrite)?;
     let report = report::terminal::render(&record);
     print(&format!("{report}\nrecord: {}\n", plan.output.display()))?;
-    Ok(match (stopped, failed) {
+    Ok(match (record.settings.stopped, record.failed()) {
         (true, _) => ExitCode::from(INTERRUPTED),
         (false, true) => ExitCode::FAILURE,
         (false, false) => ExitCode::SUCCESS,
@@ -97,13 +85,12 @@ fn bench(args: &Args) -> Result<ExitCode> {
 
 /// Times kernel launches.
 fn kernels(args: &KernelArgs) -> Result<ExitCode> {
-    let mut engines =
-        RuntimeEngines::new(Store::locate(args.engine.weights.as_deref())?, args.engine.threads);
+    let mut engines = engines(&args.engine)?;
     let plan = KernelPlan::new(args, &engines)?;
     engines.prepare(&plan.models(), &mut |line| eprintln!("{line}"))?;
     let record = KernelRecord::new(&plan, measure::kernels::measure(&plan, &engines)?);
-    if let Some(json) = &plan.json {
-        record.write(json, plan.overwrite)?;
+    if let Some(json) = &args.output.json {
+        record::write(&record, json, args.output.overwrite)?;
     }
     print(&report::kernels::render(&record, args.each))?;
     Ok(ExitCode::SUCCESS)
@@ -111,10 +98,10 @@ fn kernels(args: &KernelArgs) -> Result<ExitCode> {
 
 /// Measures video jobs.
 fn video(args: &VideoArgs) -> Result<ExitCode> {
-    let plan = VideoPlan::new(args)?;
-    let record = VideoRecord::new(measure::video::measure(&plan, &mut |line| eprintln!("{line}"))?);
-    if let Some(json) = &plan.json {
-        record.write(json, plan.overwrite)?;
+    check_video(args)?;
+    let record = VideoRecord::new(measure::video::measure(args, &mut |line| eprintln!("{line}"))?);
+    if let Some(json) = &args.output.json {
+        record::write(&record, json, args.output.overwrite)?;
     }
     print(&report::video::render(&record))?;
     Ok(ExitCode::SUCCESS)

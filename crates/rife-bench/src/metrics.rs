@@ -81,6 +81,22 @@ pub struct Difference {
     pub non_finite: u64,
 }
 
+#[cfg(test)]
+impl Difference {
+    /// A difference with this mean squared error.
+    pub(crate) fn of_mse(mse: f64) -> Self {
+        Self {
+            psnr_db: Psnr::from_mse(mse),
+            ssim: 1.0,
+            mse,
+            max_error: mse.sqrt(),
+            mean_error: mse,
+            differing_8_bit_share: 0.0,
+            non_finite: 0,
+        }
+    }
+}
+
 /// Compares a frame with its reference, in parallel.
 ///
 /// # Panics

@@ -3,7 +3,6 @@
 
 mod kernels;
 mod peers;
-mod video;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,8 +13,9 @@ use jiff::Timestamp;
 use rife_model::ModelVersion;
 use rife_runtime::InterpolatorBuilder;
 
-use crate::args::Args;
-use crate::clip::{ClipSource, check_size, images, video as clip_video};
+use crate::args::{Args, VideoArgs};
+use crate::clip::{ClipSource, FrameSource, check_size, images, video as clip_video};
+use crate::distinct::distinct;
 use crate::files::{check_output, file_name};
 use crate::mode::{Mode, Reference};
 use crate::subject::{Config, Device, Disabled, Engine, Engines, Size, cuda_ordinal};
@@ -23,7 +23,6 @@ use crate::subject::{Config, Device, Disabled, Engine, Engines, Size, cuda_ordin
 pub use kernels::{KernelPlan, default_kernel_runs};
 pub use peers::PeersPlan;
 pub(crate) use peers::peer_device;
-pub use video::VideoPlan;
 
 /// Number of frames read of a quality clip: 29 of them are interpolated.
 const QUALITY_FRAMES: usize = 59;
@@ -34,6 +33,8 @@ const MAX_BUDGET: Duration = Duration::from_secs(1_000_000_000);
 /// A benchmark that can run.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The options, which are valid. The other fields are derived from them.
+    pub args: Args,
     /// Configurations in report order.
     pub configs: Vec<Config>,
     /// Device.
@@ -42,36 +43,18 @@ pub struct Plan {
     pub sources: Vec<ClipSource>,
     /// Speed modes, each once, in order.
     pub modes: Vec<Mode>,
-    /// Whether to measure the effect of each optimization.
-    pub ablate: bool,
-    /// Whether to profile frames.
-    pub profile: bool,
     /// Clip for quality against ground truth.
     pub quality: Option<QualityClip>,
-    /// Whether to measure scaling.
-    pub scaling: bool,
     /// How to run other implementations.
     pub peers: Option<PeersPlan>,
-    /// Output frames per input frame.
-    pub factor: usize,
-    /// Whether to store thumbnails of the worst frames.
-    pub pictures: bool,
-    /// Reference for fidelity.
-    pub reference: Reference,
     /// Frames to interpolate per run and mode.
     pub frames: usize,
-    /// Runs of each configuration.
-    pub repeats: usize,
     /// Warm-up frames per run.
     pub warmup: usize,
     /// Time budget of a configuration over all its runs and modes.
     pub budget: Option<Duration>,
     /// Output file.
     pub output: PathBuf,
-    /// Whether to replace an existing output file.
-    pub overwrite: bool,
-    /// Whether to hide the progress bar.
-    pub quiet: bool,
 }
 
 /// A clip whose every other frame is interpolated and compared with the original.
@@ -109,31 +92,10 @@ impl FramePosition {
     }
 }
 
-/// Defaults with which a device finishes in a few minutes.
-struct Defaults {
-    size: Size,
-    frames: usize,
-    warmup: usize,
-    budget: Duration,
-}
-
-impl Defaults {
-    const fn of(device: Device) -> Self {
-        match cuda_ordinal(device) {
-            None => Self {
-                size: default_size(device),
-                frames: 10,
-                warmup: 1,
-                budget: Duration::from_secs(12),
-            },
-            Some(_) => Self {
-                size: default_size(device),
-                frames: 500,
-                warmup: 20,
-                budget: Duration::from_secs(120),
-            },
-        }
-    }
+/// Default number of frames, of warm-up frames, and seconds of the time budget: a device finishes in
+/// a few minutes.
+const fn defaults(device: Device) -> (usize, usize, u64) {
+    if cuda_ordinal(device).is_some() { (500, 20, 120) } else { (10, 1, 12) }
 }
 
 const fn default_size(device: Device) -> Size {
@@ -151,7 +113,7 @@ impl Plan {
     pub fn new(args: &Args, engines: &dyn Engines) -> Result<Self> {
         check_threads(args.engine.threads)?;
         let device = engines.resolve(args.engine.device)?;
-        let defaults = Defaults::of(device);
+        let (default_frames, default_warmup, default_budget) = defaults(device);
         let configs = configs(args, engines, device)?;
 
         let modes = modes(args, device, &configs)?;
@@ -175,13 +137,13 @@ impl Plan {
             "--reference optimized-f32 is not available on {device}"
         );
 
-        let (sources, gaps) = sources(args, defaults.size)?;
-        sources.iter().try_for_each(|source| check_size(source.size()))?;
+        let (sources, gaps) = sources(args, default_size(device))?;
+        sources.iter().try_for_each(|source| check_size(source.size))?;
         let quality = args.quality.as_deref().map(quality_clip).transpose()?;
         let peers = PeersPlan::new(args, device)?;
 
-        let frames = args.frames.unwrap_or(defaults.frames.min(gaps));
-        let warmup = args.warmup.unwrap_or(defaults.warmup);
+        let frames = args.frames.unwrap_or(default_frames.min(gaps));
+        let warmup = args.warmup.unwrap_or(default_warmup);
         check_range("--frames", frames, 1..=1_000_000)?;
         check_range("--repeats", args.repeats, 1..=1000)?;
         check_range("--warmup", warmup, 0..=10_000)?;
@@ -196,38 +158,30 @@ impl Plan {
                         format!("invalid --budget {seconds:?}: expected 1e-9 to 1e9 seconds")
                     })?,
             ),
-            None => args.frames.is_none().then_some(defaults.budget),
+            None => args.frames.is_none().then_some(Duration::from_secs(default_budget)),
         };
 
         let output = args.output.clone().unwrap_or_else(default_output);
         check_output("--output", &output, args.overwrite)?;
 
         Ok(Self {
+            args: args.clone(),
             configs,
             device,
             sources,
             modes,
-            ablate: args.ablate,
-            profile: args.profile,
             quality,
-            scaling: args.scaling,
             peers,
-            factor: args.factor,
-            pictures: args.pictures,
-            reference: args.reference,
             frames,
-            repeats: args.repeats,
             warmup,
             budget,
             output,
-            overwrite: args.overwrite,
-            quiet: args.quiet,
         })
     }
 
     /// The models of the plan, each once, in order.
     pub fn models(&self) -> Vec<ModelVersion> {
-        models_of(&self.configs)
+        distinct(self.configs.iter().map(|config| config.model))
     }
 
     /// The configurations of the optimized engine.
@@ -237,17 +191,17 @@ impl Plan {
 
     /// Position of interpolated frame `index` in the clip.
     pub fn position(&self, index: usize) -> FramePosition {
-        FramePosition::of(index, self.factor)
+        FramePosition::of(index, self.args.factor)
     }
 
     /// Number of pairs of clip frames needed for `frames` interpolated frames.
     pub const fn pairs(&self, frames: usize) -> usize {
-        frames.div_ceil(self.factor - 1)
+        frames.div_ceil(self.args.factor - 1)
     }
 
     /// Time budget of one run in one mode.
     pub fn run_budget(&self) -> Option<Duration> {
-        self.budget.map(|budget| budget.div_f64((self.repeats * self.modes.len()) as f64))
+        self.budget.map(|budget| budget.div_f64((self.args.repeats * self.modes.len()) as f64))
     }
 
     /// Modes in which optimizations are measured.
@@ -257,19 +211,26 @@ impl Plan {
 
     /// Frames that a run measures regardless of the time budget.
     pub fn min_run_frames(&self) -> usize {
-        MIN_FRAMES.div_ceil(self.repeats).min(self.frames)
+        MIN_FRAMES.div_ceil(self.args.repeats).min(self.frames)
     }
+}
+
+/// Validates the options of `rife-bench video`.
+///
+/// # Errors
+/// The first invalid option, on one line.
+pub fn check_video(args: &VideoArgs) -> Result<()> {
+    check_threads(args.engine.threads)?;
+    if let Some(json) = &args.output.json {
+        check_output("--json", json, args.output.overwrite)?;
+    }
+    args.frames.map_or(Ok(()), |frames| check_range("--frames", frames, 3..=1_000_000))?;
+    args.size.map_or(Ok(()), check_size)
 }
 
 /// Logical cores that the process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn models_of(configs: &[Config]) -> Vec<ModelVersion> {
-    let mut models: Vec<_> = configs.iter().map(|config| config.model).collect();
-    models.dedup();
-    models
 }
 
 /// The given models, sorted; by default the two architectures.
@@ -284,14 +245,8 @@ fn models(given: &[ModelVersion]) -> Vec<ModelVersion> {
 }
 
 /// The given sizes without duplicates, in the given order.
-fn distinct(given: &[Size], default: Size) -> Vec<Size> {
-    let mut sizes: Vec<Size> = Vec::new();
-    for size in given {
-        if !sizes.contains(size) {
-            sizes.push(*size);
-        }
-    }
-    if sizes.is_empty() { vec![default] } else { sizes }
+fn sizes(given: &[Size], default: Size) -> Vec<Size> {
+    if given.is_empty() { vec![default] } else { distinct(given.iter().copied()) }
 }
 
 fn modes(args: &Args, device: Device, configs: &[Config]) -> Result<Vec<Mode>> {
@@ -341,18 +296,20 @@ fn configs(args: &Args, engines: &dyn Engines, device: Device) -> Result<Vec<Con
 fn sources(args: &Args, default_size: Size) -> Result<(Vec<ClipSource>, usize)> {
     match &args.input[..] {
         [] => {
-            let scene = |size| ClipSource::Scene { size, seed: args.seed };
-            let sizes = distinct(&args.sizes, default_size);
-            Ok((sizes.into_iter().map(scene).collect(), usize::MAX))
+            let sizes = sizes(&args.sizes, default_size).into_iter();
+            let scene = |size| ClipSource::scene(size, args.seed);
+            Ok((sizes.map(scene).collect(), usize::MAX))
         }
         [path] if path.is_file() && !images::is_image(path) => {
             let (size, _) = clip_video::read(path, 1)?;
-            Ok((vec![ClipSource::Video { size, path: path.clone() }], usize::MAX))
+            let frames = FrameSource::Video(path.clone());
+            Ok((vec![ClipSource { size, frames }], usize::MAX))
         }
         inputs => {
             let (size, paths) = images::find(inputs)?;
             let gaps = (paths.len() - 1).saturating_mul(args.factor.saturating_sub(1));
-            Ok((vec![ClipSource::Images { size, paths }], gaps.max(1)))
+            let frames = FrameSource::Images(paths);
+            Ok((vec![ClipSource { size, frames }], gaps.max(1)))
         }
     }
 }
@@ -389,6 +346,3 @@ fn default_output() -> PathBuf {
     let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     format!("rife-bench-{now}.json").into()
 }
-
-#[cfg(test)]
-mod tests;

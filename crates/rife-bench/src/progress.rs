@@ -37,9 +37,6 @@ impl Progress {
 
     /// Installs a handler for Ctrl-C and termination. The first signal stops measuring, so that
     /// what was measured so far is recorded; the second ends the program.
-    ///
-    /// # Errors
-    /// When the handler cannot be installed.
     pub fn stop_on_signal(&self) -> Result<()> {
         let stop = Arc::clone(&self.stop);
         ctrlc::set_handler(move || {

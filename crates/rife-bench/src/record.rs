@@ -3,9 +3,8 @@
 //! `docs/record.md` describes the format; it is generated from these types. Within schema 1, fields
 //! may be added, but never removed or redefined.
 
+mod checkout;
 mod header;
-mod kernels;
-mod video;
 
 use std::fs::File;
 use std::path::Path;
@@ -15,21 +14,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clip::{ClipFacts, Origin};
-use crate::files::write_json;
+use crate::measure::Measurement;
 use crate::measure::ablation::Ablation;
 use crate::measure::fidelity::Comparison;
 use crate::measure::kernels::FrameTimes;
 use crate::measure::peers::Peer;
 use crate::measure::quality::Quality;
 use crate::measure::scaling::ScalingPoint;
-use crate::measure::{Measurement, Results};
+use crate::measure::video::Job;
 use crate::mode::Mode;
-use crate::plan::Plan;
+use crate::plan::KernelPlan;
 use crate::subject::{Device, Size};
 
+pub use crate::files::write_json as write;
 pub use header::{Build, Git, Header, Machine, SCHEMA};
-pub use kernels::KernelRecord;
-pub use video::VideoRecord;
 
 /// Record of a benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -118,60 +116,19 @@ impl Settings {
 }
 
 impl Record {
-    /// Combines results with a header for this machine and program.
-    ///
-    /// # Errors
-    /// When the results contain no clip.
-    pub fn new(plan: &Plan, results: Results) -> Result<Self> {
-        let Results {
-            clips,
-            measurements,
-            stopped,
-            gpu_busy_before_percent,
-            ablations,
-            comparisons,
-            profiles,
-            quality,
-            scaling,
-            peers,
-        } = results;
-        let mut clips = clips.into_iter();
-        let clip = clips.next().context("no input frames")?;
-        Ok(Self {
-            header: Header::now(),
-            settings: Settings {
-                size: clip.size,
-                device: plan.device,
-                frames: plan.frames,
-                repeats: plan.repeats,
-                warmup: plan.warmup,
-                stopped,
-                gpu_busy_before_percent,
-                budget_s: plan.budget.map(|budget| budget.as_secs_f64()),
-                timestep: plan.position(0).timestep,
-                factor: plan.factor,
-                clip: clip.origin,
-                clip_frames: clip.frames,
-                clip_mib: clip.mib,
-                further_clips: clips.collect(),
-                modes: plan.modes.clone(),
-            },
-            measurements,
-            ablations,
-            comparisons,
-            profiles,
-            quality,
-            scaling,
-            peers,
-        })
+    /// Frame size of a measurement.
+    pub fn size_of(&self, m: &Measurement) -> Size {
+        m.size.unwrap_or(self.settings.size)
     }
 
-    /// Writes the record. The file appears only once it is complete.
-    ///
-    /// # Errors
-    /// When the file cannot be written, or exists and `overwrite` is not set.
-    pub fn write(&self, path: &Path, overwrite: bool) -> Result<()> {
-        write_json(self, path, overwrite)
+    /// Whether any part failed.
+    pub fn failed(&self) -> bool {
+        let quality = self.quality.iter().flat_map(|quality| &quality.results);
+        let ablated = self.ablations.iter().flat_map(Ablation::all_measurements);
+        self.measurements.iter().chain(ablated).any(|m| m.error.is_some())
+            || quality.into_iter().any(|result| result.error.is_some())
+            || self.scaling.iter().any(|point| point.error.is_some())
+            || self.peers.iter().any(|peer| peer.error.is_some())
     }
 
     /// Reads a record.
@@ -199,5 +156,44 @@ impl Record {
         // The current rule applies to all records, whenever they were written.
         record.ablations.iter_mut().for_each(Ablation::judge);
         Ok(record)
+    }
+}
+
+/// Record of kernel timings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KernelRecord {
+    /// Header.
+    #[serde(flatten)]
+    pub header: Header,
+    /// Device: `"cpu"`, or `{"cuda": N}` with CUDA's ordinal.
+    #[schemars(with = "serde_json::Value")]
+    pub device: Device,
+    /// Runs of each launch and of the whole frame.
+    pub runs: usize,
+    /// Each configuration, size by size.
+    pub frames: Vec<FrameTimes>,
+}
+
+impl KernelRecord {
+    /// Combines results with a header for this machine and program.
+    pub fn new(plan: &KernelPlan, frames: Vec<FrameTimes>) -> Self {
+        Self { header: Header::now(), device: plan.device, runs: plan.runs, frames }
+    }
+}
+
+/// Record of video jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VideoRecord {
+    /// Header.
+    #[serde(flatten)]
+    pub header: Header,
+    /// One job per model.
+    pub jobs: Vec<Job>,
+}
+
+impl VideoRecord {
+    /// Combines results with a header for this machine and program.
+    pub fn new(jobs: Vec<Job>) -> Self {
+        Self { header: Header::now(), jobs }
     }
 }

@@ -52,16 +52,17 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// Estimates the noise from many configurations with a few runs each: few runs of one say
-    /// little, but all together are meaningful. Zero if nothing ran more than once.
-    pub fn among<'a>(runs: impl Iterator<Item = &'a Spread>) -> Self {
+    /// Estimates the noise from many configurations together, as each has only a few runs. Zero if
+    /// nothing ran more than once.
+    pub fn among(runs: impl IntoIterator<Item = Spread>) -> Self {
         // Expected range of n samples in standard deviations, from n = 2.
         const RANGES: [f64; 9] = [1.128, 1.693, 2.059, 2.326, 2.534, 2.704, 2.847, 2.970, 3.078];
-        let deviation = |spread: &Spread| {
+        let deviation = |spread: Spread| {
             let range = RANGES[(spread.samples - 2).min(RANGES.len() - 1)];
             (spread.max / spread.min).ln() / range
         };
-        let repeated = runs.filter(|s| s.samples > 1 && s.min > 0.0 && s.max.is_finite());
+        let repeated =
+            runs.into_iter().filter(|s| s.samples > 1 && s.min > 0.0 && s.max.is_finite());
         // The median is robust against a configuration that varies by itself. It underestimates
         // the deviation, since two runs are close more often than not.
         let middle = Spread::of(&repeated.map(deviation).collect::<Vec<_>>());
@@ -121,14 +122,14 @@ mod tests {
     fn noise_is_estimated_over_many_configurations() {
         let spread = |fps: &[f64]| Spread::of(fps).expect("runs");
         let quiet = [spread(&[100.0, 100.2]), spread(&[50.0, 50.05]), spread(&[7.0])];
-        let quiet = Noise::among(quiet.iter());
+        let quiet = Noise::among(quiet);
         assert!((0.003..0.006).contains(&quiet.between(2, 2)), "{quiet:?}");
         assert!(quiet.between(8, 8) < quiet.between(2, 2) / 1.9);
         // A pair that happens to match does not hide the noise of the others.
         let busy = [spread(&[100.0, 100.0]), spread(&[80.0, 100.0]), spread(&[100.0, 70.0])];
-        assert!(Noise::among(busy.iter()).between(2, 2) > 0.5);
+        assert!(Noise::among(busy).between(2, 2) > 0.5);
         for none in [&[spread(&[5.0])][..], &[], &[spread(&[0.0, 0.0]), spread(&[1.0, f64::NAN])]] {
-            assert_eq!(Noise::among(none.iter()).between(1, 1), 0.0, "{none:?}");
+            assert_eq!(Noise::among(none.iter().copied()).between(1, 1), 0.0, "{none:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use rife_bench::compare::{Change, RecordComparison};
 use rife_bench::metrics::Psnr;
-use rife_bench::record::Record;
+use rife_bench::record::{Record, write};
 use rife_bench::report::pairs::{Pair, pairs};
 use rife_bench::report::readme::rewrite;
 use rife_bench::report::records::NamedRecord;
@@ -257,8 +257,8 @@ fn invalid_figures_and_missing_parts_are_dashes() {
     (record.settings.factor, record.header.machine.cpu) = (0, "x".repeat(100_000));
     let page = without_pictures(&page::render(&[named(record.clone())]));
     let text = rewrite(&text_of_all(), "R.md", &[named(record)]).expect("tables").text;
-    for made in [&page, &text] {
-        assert!(!made.contains("NaN") && !made.contains("infx"), "{made}");
+    for output in [&page, &text] {
+        assert!(!output.contains("NaN") && !output.contains("infx"), "{output}");
     }
 
     let mut bare = records::full();
@@ -313,7 +313,7 @@ fn committed_records_can_be_reported() {
 fn program_writes_checks_and_rejects_reports() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    records::full().write(&at("r.json"), false).expect("written");
+    write(&records::full(), &at("r.json"), false).expect("written");
     let text = format!("# Title\r\n{}no newline at the end", text_of_all());
     std::fs::write(at("README.md"), &text).expect("written");
     let line = ["r.json", "--readme", "README.md", "--html", "p.html"];

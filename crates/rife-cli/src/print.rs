@@ -66,18 +66,9 @@ fn video_hint(error: &anyhow::Error) -> Option<String> {
     }
 }
 
-/// An error and its causes on one line. Some crates repeat the text of a cause in the error that it
-/// caused; the repetition is dropped.
+/// An error and its causes on one line.
 pub(crate) fn describe(error: &anyhow::Error) -> String {
-    let mut description = String::new();
-    for cause in error.chain().map(|cause| one_line(&cause.to_string())) {
-        if description.is_empty() {
-            description = cause;
-        } else if !description.contains(&cause) {
-            description = format!("{description}: {cause}");
-        }
-    }
-    description
+    rife_runtime::describe(error.as_ref())
 }
 
 /// Joins the lines of a text.

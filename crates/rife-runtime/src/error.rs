@@ -170,6 +170,28 @@ fn allocating(bytes: Option<u64>) -> String {
     bytes.map(|bytes| format!(" allocating {} MiB", bytes.div_ceil(1 << 20))).unwrap_or_default()
 }
 
+/// An error and its causes on one line, separated by colons. Some crates repeat the text of a cause in
+/// the error that it caused; the repetition is dropped.
+///
+/// ```
+/// let cause = std::io::Error::other("no such file");
+/// assert_eq!(rife_runtime::describe(&cause), "no such file");
+/// ```
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut description = String::new();
+    for cause in std::iter::successors(Some(error), |error| error.source()) {
+        let text = cause.to_string();
+        let lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+        let line = lines.collect::<Vec<_>>().join(" ");
+        if description.is_empty() {
+            description = line;
+        } else if !description.contains(&line) {
+            description = format!("{description}: {line}");
+        }
+    }
+    description
+}
+
 /// A result with [`Error`] as the default error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -200,5 +222,32 @@ mod tests {
             assert!(!error.to_string().contains("no image"), "{error}");
             assert_eq!(error.source().map(ToString::to_string), Some("no image".to_owned()));
         }
+    }
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Chained {
+        text: &'static str,
+        #[source]
+        cause: Cause,
+    }
+
+    fn described(text: &'static str, cause: impl Into<Cause>) -> String {
+        describe(&Chained { text, cause: cause.into() })
+    }
+
+    #[test]
+    fn description_has_every_cause_on_one_line() {
+        let cause = Chained { text: "cannot read\n\n  the header", cause: "no\r\nfile".into() };
+        assert_eq!(described("cannot open", cause), "cannot open: cannot read the header: no file");
+    }
+
+    #[test]
+    fn description_does_not_repeat_a_cause() {
+        assert_eq!(
+            described("cannot open a.mp4: no file", "no file"),
+            "cannot open a.mp4: no file"
+        );
+        let cause = Chained { text: "no file", cause: "code 2".into() };
+        assert_eq!(described("cannot open: no file", cause), "cannot open: no file: code 2");
     }
 }

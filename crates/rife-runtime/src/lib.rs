@@ -45,7 +45,7 @@ mod session;
 
 pub use builder::{EngineInfo, InterpolatorBuilder};
 pub use engine::{Description, MemoryUse};
-pub use error::{Cause, Error, Result};
+pub use error::{Cause, Error, Result, describe};
 pub use frame::{
     Chroma, Frame, FrameSize, FrameView, FrameViewMut, Matrix, PixelFormat, Siting, Stride,
     YuvFormat,

@@ -72,9 +72,6 @@ fn size_of(path: &Path) -> Result<Size> {
 }
 
 /// Reads images as interleaved 8-bit RGB. Deeper images are rounded; transparency is dropped.
-///
-/// # Errors
-/// When an image cannot be decoded or does not have the given size.
 pub fn read_all(paths: &[PathBuf], size: Size) -> Result<Vec<Vec<u8>>> {
     paths
         .par_iter()

@@ -14,9 +14,6 @@ use crate::subject::Size;
 
 /// Reads up to `limit` frames of a video as interleaved 8-bit RGB. There may be fewer. Frames are
 /// read as stored: a rotation is not applied.
-///
-/// # Errors
-/// When ffmpeg is missing, or the file cannot be decoded or has no frames.
 pub fn read(path: &Path, limit: usize) -> Result<(Size, Vec<Vec<u8>>)> {
     let failed = || format!("cannot read {} as a video", path.display());
     let programs = Programs::find(None).with_context(failed)?;

@@ -6,12 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fidelity::Fidelity;
-use super::{Measurement, TIMESTEP, Watcher, timing};
+use super::{Measurement, Setup, TIMESTEP, timing};
 use crate::clip::Clip;
 use crate::metrics::compare;
-use crate::plan::Plan;
 use crate::stats::{Noise, Spread};
-use crate::subject::{Config, Engines, Optimization, Subject};
+use crate::subject::{Config, Optimization, Subject};
 
 /// Number of frames compared with the fully optimized configuration.
 const FRAMES_COMPARED: usize = 4;
@@ -139,7 +138,7 @@ impl Ablation {
     /// Recomputes all verdicts. Noise is estimated separately over the configurations with almost
     /// all optimizations and over those with almost none, which are bound by the host and noisier.
     pub fn judge(&mut self) {
-        let without: Vec<_> = self.without.iter().map(|v| &v.measurement).collect();
+        let without = self.without.iter().map(|v| &v.measurement);
         let noise = ModeNoise::among([&self.all].into_iter().chain(without));
         for DisabledAlone { measurement, device, end_to_end, .. } in &mut self.without {
             noise.judge(device, end_to_end, &self.all, measurement);
@@ -166,7 +165,7 @@ impl Ablation {
         [&self.all].into_iter().chain(without).chain(alone)
     }
 
-    pub(super) fn all_measurements_mut(&mut self) -> impl Iterator<Item = &mut Measurement> {
+    pub(crate) fn all_measurements_mut(&mut self) -> impl Iterator<Item = &mut Measurement> {
         let without = self.without.iter_mut().map(|variant| &mut variant.measurement);
         let alone = self.alone.iter_mut().flat_map(|alone| {
             let with = alone.with.iter_mut().map(|variant| &mut variant.measurement);
@@ -214,14 +213,6 @@ impl Ablation {
     }
 }
 
-fn device_fps(m: &Measurement) -> Option<&Spread> {
-    Some(&m.device.as_ref()?.run_fps)
-}
-
-fn end_to_end_fps(m: &Measurement) -> Option<&Spread> {
-    Some(&m.end_to_end.as_ref()?.run_fps)
-}
-
 /// Noise between runs in each mode.
 struct ModeNoise {
     device: Noise,
@@ -229,11 +220,10 @@ struct ModeNoise {
 }
 
 impl ModeNoise {
-    fn among<'a>(measurements: impl Iterator<Item = &'a Measurement>) -> Self {
-        let all: Vec<_> = measurements.collect();
+    fn among<'a>(measurements: impl Iterator<Item = &'a Measurement> + Clone) -> Self {
         Self {
-            device: Noise::among(all.iter().filter_map(|m| device_fps(m))),
-            end_to_end: Noise::among(all.iter().filter_map(|m| end_to_end_fps(m))),
+            device: Noise::among(measurements.clone().filter_map(Measurement::device_run_fps)),
+            end_to_end: Noise::among(measurements.filter_map(Measurement::end_to_end_run_fps)),
         }
     }
 
@@ -244,34 +234,30 @@ impl ModeNoise {
         with: &Measurement,
         without: &Measurement,
     ) {
-        let between = |noise: Noise, fps: fn(&Measurement) -> Option<&Spread>| {
+        let between = |noise: Noise, fps: fn(&Measurement) -> Option<Spread>| {
             let runs = |m| fps(m).map_or(0, |fps| fps.samples);
             noise.between(runs(with), runs(without))
         };
         if let Some(gain) = device {
-            gain.judge(between(self.device, device_fps));
+            gain.judge(between(self.device, Measurement::device_run_fps));
         }
         if let Some(gain) = end_to_end {
-            gain.judge(between(self.end_to_end, end_to_end_fps));
+            gain.judge(between(self.end_to_end, Measurement::end_to_end_run_fps));
         }
     }
 }
 
 /// Gains of one measurement over another on the device and end to end.
 fn gains(with: &Measurement, without: &Measurement) -> (Option<Gain>, Option<Gain>) {
-    let gain = |fps: fn(&Measurement) -> Option<&Spread>| Some(Gain::of(fps(with)?, fps(without)?));
-    (gain(device_fps), gain(end_to_end_fps))
+    let gain =
+        |fps: fn(&Measurement) -> Option<Spread>| Some(Gain::of(&fps(with)?, &fps(without)?));
+    (gain(Measurement::device_run_fps), gain(Measurement::end_to_end_run_fps))
 }
 
 /// Measures all variants of a configuration in turns, and compares their frames. Failures are
 /// recorded.
-pub(super) fn ablate(
-    plan: &Plan,
-    clip: &Clip,
-    engines: &dyn Engines,
-    config: Config,
-    watcher: &dyn Watcher,
-) -> Ablation {
+pub(crate) fn ablate(setup: Setup<'_>, config: Config) -> Ablation {
+    let Setup { plan, clip, engines, watcher } = setup;
     let mut ablation = Ablation::new(config, &[]);
     let reference = engines.load(config, plan.device).and_then(|subject| {
         ablation = Ablation::new(config, &subject.info().optimizations);
@@ -279,14 +265,14 @@ pub(super) fn ablate(
     });
 
     let modes = plan.ablation_modes();
-    for repeat in 1..=plan.repeats {
+    for repeat in 1..=plan.args.repeats {
         for measurement in ablation.all_measurements_mut().filter(|m| m.error.is_none()) {
             if watcher.stopped() {
                 break;
             }
-            let name = format!("{}, run {repeat} of {}", measurement.config, plan.repeats);
+            let name = format!("{}, run {repeat} of {}", measurement.config, plan.args.repeats);
             watcher.step(&name, plan.frames * modes.len());
-            let run = timing::run(plan, clip, engines, measurement.config, &modes, watcher);
+            let run = timing::run(setup, measurement.config, &modes);
             measurement.add(run);
         }
     }
@@ -305,7 +291,7 @@ pub(super) fn ablate(
         }
         Err(error) => ablation.all.error = Some(format!("{error:#}")),
     }
-    ablation.all_measurements_mut().for_each(|m| m.summarize(plan.factor));
+    ablation.all_measurements_mut().for_each(|m| m.summarize(plan.args.factor));
     ablation.compute_gains();
     ablation
 }

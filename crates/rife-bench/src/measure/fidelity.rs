@@ -8,12 +8,10 @@ use anyhow::{Context, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Watcher;
+use super::Setup;
 use super::worst_frame::{WorstFrame, WorstFramePictures};
-use crate::clip::Clip;
 use crate::metrics::{Difference, Psnr, compare};
-use crate::plan::Plan;
-use crate::subject::{Config, Device, Engines, Size, Stream};
+use crate::subject::{Config, Device, Size, Stream};
 
 /// Number of frames compared if the reference must run on the CPU, which takes seconds per frame.
 const MAX_FRAMES_ON_CPU: usize = 8;
@@ -96,13 +94,11 @@ pub(super) struct Candidate {
 /// Compares the first frames of each candidate with those of the reference and of its other
 /// candidates. The results are in the candidates' order.
 pub(super) fn compare_all(
-    plan: &Plan,
-    clip: &Clip,
-    engines: &dyn Engines,
+    setup: Setup<'_>,
     reference: Config,
     candidates: &[Candidate],
-    watcher: &dyn Watcher,
 ) -> Result<(Vec<Fidelity>, Vec<Comparison>)> {
+    let Setup { plan, clip, engines, watcher } = setup;
     let available =
         engines.available(plan.device).contains(&(reference.engine, reference.precision));
     let (device, most) =
@@ -117,7 +113,7 @@ pub(super) fn compare_all(
 
     let mut expected = vec![0.0; clip.size.samples()];
     let mut got = vec![expected.clone(); candidates.len()];
-    let mut own: Vec<_> = candidates.iter().map(|_| Differences::new(plan.pictures)).collect();
+    let mut own: Vec<_> = candidates.iter().map(|_| Differences::new(plan.args.pictures)).collect();
     let mut with_others: Vec<Vec<_>> = candidates
         .iter()
         .map(|candidate| candidate.also_with.iter().map(|_| Differences::new(false)).collect())
@@ -175,27 +171,28 @@ pub(super) fn compare_all(
 /// Differences of one configuration so far.
 struct Differences {
     frames: Vec<Difference>,
-    /// The worst frame so far, if thumbnails are wanted.
+    pictures: bool,
     worst: Option<WorstFrame>,
 }
 
 impl Differences {
-    fn new(pictures: bool) -> Self {
-        Self { frames: Vec::new(), worst: pictures.then(WorstFrame::default) }
+    const fn new(pictures: bool) -> Self {
+        Self { frames: Vec::new(), pictures, worst: None }
     }
 
     fn add(&mut self, size: Size, expected: &[f32], got: &[f32]) {
         let difference = compare(size, expected, got);
-        if let Some(worst) = &mut self.worst {
-            worst.update(self.frames.len(), difference.mse, expected, got);
+        if self.pictures {
+            let (index, mse) = (self.frames.len(), difference.mse);
+            WorstFrame::update(&mut self.worst, index, mse, expected, got);
         }
         self.frames.push(difference);
     }
 
     fn finish(self, reference: Config, size: Size) -> Result<Option<Fidelity>> {
-        let Some(fidelity) = Fidelity::of(reference, self.frames) else { return Ok(None) };
-        let pictures = self.worst.map(|worst| worst.pictures(size)).transpose()?.flatten();
-        Ok(Some(Fidelity { pictures, ..fidelity }))
+        let pictures = self.worst.map(|worst| worst.pictures(size)).transpose()?;
+        let fidelity = Fidelity::of(reference, self.frames);
+        Ok(fidelity.map(|fidelity| Fidelity { pictures, ..fidelity }))
     }
 }
 
@@ -207,15 +204,7 @@ mod tests {
 
     #[test]
     fn identical_frames_do_not_hide_the_others() {
-        let frame = |mse: f64| Difference {
-            psnr_db: Psnr::from_mse(mse),
-            ssim: 1.0 - mse,
-            mse,
-            max_error: mse.sqrt(),
-            mean_error: mse,
-            differing_8_bit_share: 0.5,
-            non_finite: 1,
-        };
+        let frame = |mse| Difference { non_finite: 1, ..Difference::of_mse(mse) };
         let reference = Config::reference(ModelVersion::V4_6);
         let f = Fidelity::of(reference, vec![frame(0.0), frame(2e-4)]).expect("frames");
         assert!((f.psnr_db.0 - 40.0).abs() < 1e-9);

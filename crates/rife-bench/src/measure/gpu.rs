@@ -94,7 +94,7 @@ const THROTTLING: [(ThrottleReasons, &str); 4] = [
     (ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN, "power brake"),
 ];
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Samples {
     card_peak_mib: f64,
     process_peak_mib: Option<f64>,
@@ -105,24 +105,8 @@ struct Samples {
     clock_mhz: Vec<f64>,
     power_w: Vec<f64>,
     temperature_c: Vec<f64>,
-    throttled: ThrottleReasons,
-}
-
-impl Default for Samples {
-    fn default() -> Self {
-        Self {
-            card_peak_mib: 0.0,
-            process_peak_mib: None,
-            used_mib: Vec::new(),
-            own_mib: Vec::new(),
-            utilisation_percent: Vec::new(),
-            utilisation_fed_percent: Vec::new(),
-            clock_mhz: Vec::new(),
-            power_w: Vec::new(),
-            temperature_c: Vec::new(),
-            throttled: ThrottleReasons::empty(),
-        }
-    }
+    /// Bits of [`ThrottleReasons`].
+    throttled: u64,
 }
 
 impl GpuSampler {
@@ -147,16 +131,14 @@ impl GpuSampler {
     pub fn finish(self) -> GpuUse {
         self.stop.store(true, Ordering::Relaxed);
         let samples = self.thread.join().unwrap_or_default();
-        let percent = &samples.utilisation_percent;
-        let count = percent.len();
+        let utilisation = Spread::of(&samples.utilisation_percent);
         GpuUse {
             card_before_mib: self.card_before_mib,
             card_peak_mib: samples.card_peak_mib.max(self.card_before_mib),
             process_peak_mib: samples.process_peak_mib,
-            utilisation_mean_percent: (count > 0)
-                .then(|| percent.iter().sum::<f64>() / count as f64),
-            utilisation_max_percent: percent.iter().copied().reduce(f64::max),
-            utilisation_samples: count,
+            utilisation_mean_percent: utilisation.map(|percent| percent.mean),
+            utilisation_max_percent: utilisation.map(|percent| percent.max),
+            utilisation_samples: samples.utilisation_percent.len(),
             utilisation_fed_percent: Spread::of(&samples.utilisation_fed_percent)
                 .map(|percent| percent.mean),
             steady_mib: match samples.process_peak_mib {
@@ -170,7 +152,7 @@ impl GpuSampler {
             temperature_c: Spread::of(&samples.temperature_c),
             throttled: THROTTLING
                 .into_iter()
-                .filter(|(reason, _)| samples.throttled.contains(*reason))
+                .filter(|(reason, _)| samples.throttled & reason.bits() != 0)
                 .map(|(_, name)| name.to_owned())
                 .collect(),
         }
@@ -203,8 +185,7 @@ fn sample(nvml: &Nvml, ordinal: usize, phase: &AtomicU8, stop: &AtomicBool) -> S
             samples.power_w.extend(device.power_usage().ok().map(|mw| f64::from(mw) / 1000.0));
             let temperature = device.temperature(TemperatureSensor::Gpu);
             samples.temperature_c.extend(temperature.ok().map(f64::from));
-            samples.throttled |=
-                device.current_throttle_reasons().unwrap_or(ThrottleReasons::empty());
+            samples.throttled |= device.current_throttle_reasons().map_or(0, |all| all.bits());
         }
         thread::sleep(INTERVAL);
     }

@@ -20,7 +20,7 @@ pub struct PeakMemory {
 impl PeakMemory {
     /// Starts a new measurement, after returning freed memory to the system.
     pub fn start() -> Self {
-        give_back();
+        return_free_memory();
         let is_of_run = system::reset_peak();
         let before_mib = system::resident_mib();
         Self { before_mib, highest_seen_mib: before_mib, is_of_run }
@@ -66,7 +66,7 @@ pub fn share_one_heap() {
 }
 
 /// Returns free memory, which the C library would keep, to the system.
-fn give_back() {
+fn return_free_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: takes its own locks and touches only free memory.
     unsafe {
@@ -170,8 +170,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peak_is_seen_after_the_memory_is_gone() {
-        own_process!(a_peak_is_seen_after_the_memory_is_gone);
+    fn peak_includes_freed_memory() {
+        own_process!(peak_includes_freed_memory);
         let mut peak = PeakMemory::start();
         let block = std::hint::black_box(vec![1u8; 64 << 20]);
         peak.observe();
@@ -182,26 +182,26 @@ mod tests {
         }
     }
 
-    /// What one configuration freed is not the next one's.
+    /// Memory that one configuration freed must not count towards the next one.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
-    fn what_was_freed_is_given_back() {
-        own_process!(what_was_freed_is_given_back);
+    fn freed_memory_is_returned_to_the_system() {
+        own_process!(freed_memory_is_returned_to_the_system);
         // Blocks too small to be mapped by themselves, so that the C library keeps them.
         let blocks: Vec<Vec<u8>> = (0..4096).map(|_| vec![1; 32 << 10]).collect();
-        let held = PeakMemory::start().before_mib();
+        let before = PeakMemory::start().before_mib();
         drop(std::hint::black_box(blocks));
-        assert!(PeakMemory::start().before_mib() < held - 100.0);
+        assert!(PeakMemory::start().before_mib() < before - 100.0);
     }
 
     #[test]
-    fn the_cpu_time_of_a_busy_thread_is_a_share_of_all_cores() {
-        own_process!(the_cpu_time_of_a_busy_thread_is_a_share_of_all_cores);
+    fn cpu_time_of_a_busy_thread_is_relative_to_all_cores() {
+        own_process!(cpu_time_of_a_busy_thread_is_relative_to_all_cores);
         let busy = Duration::from_millis(60);
         let (begun, clock) = (Instant::now(), CpuClock::start());
         let before = cpu_time();
         let mut x = 1u64;
-        // By the process's clock: how long it takes is up to whatever else runs on the machine.
+        // CPU time, as elapsed time depends on what else runs on the machine.
         while cpu_time() - before < busy {
             x = std::hint::black_box(x.wrapping_mul(3));
         }

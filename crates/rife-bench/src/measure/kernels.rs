@@ -29,14 +29,11 @@ pub struct FrameTimes {
 }
 
 /// Times the launches of every configuration and size of a plan.
-///
-/// # Errors
-/// The first configuration that cannot be timed.
 pub fn measure(plan: &KernelPlan, engines: &dyn Engines) -> Result<Vec<FrameTimes>> {
     let mut frames = Vec::new();
     for size in &plan.sizes {
         for config in &plan.configs {
-            let clip = ClipSource::Scene { size: *size, seed: 1 }.load(1)?;
+            let clip = ClipSource::scene(*size, 1).load(1)?;
             let times = frame_times(engines, *config, plan.device, &clip, plan.runs);
             frames.push(times.with_context(|| format!("{config} at {size}"))?);
         }
@@ -45,9 +42,6 @@ pub fn measure(plan: &KernelPlan, engines: &dyn Engines) -> Result<Vec<FrameTime
 }
 
 /// Times every launch of a frame, over `runs` of each.
-///
-/// # Errors
-/// When the engine fails or does not report kernel times.
 pub(super) fn frame_times(
     engines: &dyn Engines,
     config: Config,

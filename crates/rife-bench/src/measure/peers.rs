@@ -11,14 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::fidelity::Fidelity;
-use super::{TIMESTEP, Watcher, timing};
+use super::{Setup, TIMESTEP, timing};
 use crate::child;
-use crate::clip::Clip;
 use crate::metrics::compare;
 use crate::mode::Mode;
 use crate::plan::{PeersPlan, Plan, peer_device};
 use crate::stats::Spread;
-use crate::subject::{Config, Device, Engine, Engines, Precision, Size, cuda_ordinal};
+use crate::subject::{Config, Device, Engine, Precision, Size, cuda_ordinal};
 
 /// Time limit of a peer's measurement per round, in seconds.
 const SECONDS: f64 = 4.0;
@@ -61,7 +60,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    fn new(name: &str, ours: bool, model: ModelVersion, size: Size) -> Self {
+    /// An implementation without results yet.
+    pub fn new(name: &str, ours: bool, model: ModelVersion, size: Size) -> Self {
         Self {
             name: name.to_owned(),
             ours,
@@ -109,23 +109,15 @@ struct PeerRound {
 }
 
 /// Measures the peers and the plan's engines for every model, in turns. Failures are recorded.
-///
-/// # Errors
-/// When the frames cannot be written to a temporary folder.
-pub(super) fn measure(
-    plan: &Plan,
-    peers: &PeersPlan,
-    clip: &Clip,
-    engines: &dyn Engines,
-    watcher: &dyn Watcher,
-) -> Result<Vec<Peer>> {
+pub(crate) fn measure(setup: Setup<'_>, peers: &PeersPlan) -> Result<Vec<Peer>> {
+    let plan = setup.plan;
     // Peers are limited in time rather than in frames.
-    let most = Duration::from_secs_f64(SECONDS * (plan.repeats * plan.modes.len()) as f64);
+    let most = Duration::from_secs_f64(SECONDS * (plan.args.repeats * plan.modes.len()) as f64);
     let budget = plan.budget.map_or(most, |budget| budget.min(most));
     let plan = &Plan { budget: Some(budget), ..plan.clone() };
     let mut all = Vec::new();
     for model in plan.models() {
-        let rounds = Rounds { plan, peers, clip, engines, watcher, model };
+        let rounds = Rounds { setup: Setup { plan, ..setup }, peers, model };
         all.extend(rounds.measure()?);
     }
     Ok(all)
@@ -133,106 +125,95 @@ pub(super) fn measure(
 
 /// The rounds of one model.
 struct Rounds<'a> {
-    plan: &'a Plan,
+    setup: Setup<'a>,
     peers: &'a PeersPlan,
-    clip: &'a Clip,
-    engines: &'a dyn Engines,
-    watcher: &'a dyn Watcher,
     model: ModelVersion,
 }
 
 impl Rounds<'_> {
     fn measure(&self) -> Result<Vec<Peer>> {
-        let size = self.clip.size;
+        let size = self.setup.clip.size;
         let folder = tempfile::tempdir().context("cannot create a folder for the peers")?;
         for (name, index) in [("a.rgb", 0), ("b.rgb", 1)] {
-            std::fs::write(folder.path().join(name), self.clip.frame(index))
+            std::fs::write(folder.path().join(name), self.setup.clip.frame(index))
                 .context("cannot write frames for the peers")?;
         }
         let expected = self.expected();
-        let mut theirs: Vec<Peer> =
-            self.peers.names.iter().map(|name| Peer::new(name, false, self.model, size)).collect();
-        let mut ours: Vec<(Config, Peer)> = self
-            .plan
-            .configs
-            .iter()
-            .filter(|config| config.model == self.model)
-            .map(|config| {
-                let name = format!("rife-bench {} {}", config.engine, config.precision);
-                (*config, Peer::new(&name, true, self.model, size))
-            })
+        let theirs = self.peers.names.iter().map(|name| (None, name.clone()));
+        let configs = self.setup.plan.configs.iter().filter(|config| config.model == self.model);
+        let ours = configs.map(|config| {
+            (Some(*config), format!("rife-bench {} {}", config.engine, config.precision))
+        });
+        // An engine of this project has a configuration.
+        let mut all: Vec<(Option<Config>, Peer)> = theirs
+            .chain(ours)
+            .map(|(config, name)| (config, Peer::new(&name, config.is_some(), self.model, size)))
             .collect();
-        for round in 1..=self.plan.repeats {
-            let step = |name: &str| {
-                let name = format!("{} {name}, round {round} of {}", self.model, self.plan.repeats);
-                self.watcher.step(&name, self.plan.frames);
-            };
-            for peer in theirs.iter_mut().filter(|peer| !peer.is_finished()) {
-                if self.watcher.stopped() {
+        for round in 1..=self.setup.plan.args.repeats {
+            for (config, peer) in all.iter_mut().filter(|(_, peer)| !peer.is_finished()) {
+                if self.setup.watcher.stopped() {
                     break;
                 }
-                step(&peer.name);
-                if let Err(error) = self.run_peer(peer, folder.path(), expected.as_deref())
-                    && !self.watcher.stopped()
-                {
-                    peer.error = Some(format!("{error:#}"));
-                }
-            }
-            for (config, peer) in ours.iter_mut().filter(|(_, peer)| !peer.is_finished()) {
-                if self.watcher.stopped() {
-                    break;
-                }
-                step(&peer.name);
-                if let Err(error) = self.run_own(*config, peer, expected.as_deref())
-                    && !self.watcher.stopped()
+                let name = &peer.name;
+                let name = format!(
+                    "{} {name}, round {round} of {}",
+                    self.model, self.setup.plan.args.repeats
+                );
+                self.setup.watcher.step(&name, self.setup.plan.frames);
+                let result = match config {
+                    None => self.run_peer(peer, folder.path(), expected.as_deref()),
+                    Some(config) => self.run_own(*config, peer, expected.as_deref()),
+                };
+                if let Err(error) = result
+                    && !self.setup.watcher.stopped()
                 {
                     peer.error = Some(format!("{error:#}"));
                 }
             }
         }
-        theirs.extend(ours.into_iter().map(|(_, peer)| peer));
-        theirs.iter_mut().for_each(Peer::summarize);
-        Ok(theirs)
+        let mut peers: Vec<Peer> = all.into_iter().map(|(_, peer)| peer).collect();
+        peers.iter_mut().for_each(Peer::summarize);
+        Ok(peers)
     }
 
     /// The baseline's frame in F32, from the device or else the CPU.
     fn expected(&self) -> Option<Vec<f32>> {
         let reference = Config::reference(self.model);
-        let available = self.engines.available(self.plan.device);
+        let available = self.setup.engines.available(self.setup.plan.device);
         let available = available.contains(&(Engine::Baseline, Precision::F32));
-        let device = if available { self.plan.device } else { Device::Cpu };
+        let device = if available { self.setup.plan.device } else { Device::Cpu };
         self.frame(reference, device).ok()
     }
 
     fn frame(&self, config: Config, device: Device) -> Result<Vec<f32>> {
-        let subject = self.engines.load(config, device)?;
-        let mut stream = subject.session(self.clip.size)?;
-        let mut out = vec![0.0; self.clip.size.samples()];
-        stream.push(self.clip.frame(0))?;
-        stream.push(self.clip.frame(1))?;
+        let subject = self.setup.engines.load(config, device)?;
+        let mut stream = subject.session(self.setup.clip.size)?;
+        let mut out = vec![0.0; self.setup.clip.size.samples()];
+        stream.push(self.setup.clip.frame(0))?;
+        stream.push(self.setup.clip.frame(1))?;
         stream.at_planar(TIMESTEP, &mut out)?;
         Ok(out)
     }
 
     fn fidelity(&self, expected: Option<&[f32]>, got: &[f32]) -> Option<Fidelity> {
-        let difference = compare(self.clip.size, expected?, got);
+        let difference = compare(self.setup.clip.size, expected?, got);
         Fidelity::of(Config::reference(self.model), vec![difference])
     }
 
     /// One round of a peer, in its own process.
     fn run_peer(&self, peer: &mut Peer, folder: &Path, expected: Option<&[f32]>) -> Result<()> {
-        let size = self.clip.size;
-        let seconds = self.plan.run_budget().map_or(SECONDS, |budget| budget.as_secs_f64());
+        let size = self.setup.clip.size;
+        let seconds = self.setup.plan.run_budget().map_or(SECONDS, |budget| budget.as_secs_f64());
         let arguments = json!({
             "folder": folder,
             "model": self.model.to_string(),
             "weights": self.peers.weights_of(self.model),
             "width": size.width,
             "height": size.height,
-            "device": peer_device(self.plan.device),
-            "ordinal": cuda_ordinal(self.plan.device).unwrap_or(0),
+            "device": peer_device(self.setup.plan.device),
+            "ordinal": cuda_ordinal(self.setup.plan.device).unwrap_or(0),
             "threads": self.peers.threads,
-            "frames": self.plan.frames,
+            "frames": self.setup.plan.frames,
             "seconds": seconds.min(SECONDS),
         });
         let frame = folder.join("frame.f32");
@@ -240,7 +221,7 @@ impl Rounds<'_> {
         let _ = std::fs::remove_file(&frame);
         let arguments = arguments.to_string();
         let words = [self.peers.script.as_os_str(), peer.name.as_ref(), arguments.as_ref()];
-        let output = child::output(&self.peers.python, &words, &|| self.watcher.stopped())?;
+        let output = child::output(&self.peers.python, &words, &|| self.setup.watcher.stopped())?;
         let line = output.lines().last().unwrap_or_default();
         let round = match serde_json::from_str(line).context("cannot parse its output")? {
             PeerOutput::Absent { absent } => {
@@ -272,8 +253,8 @@ impl Rounds<'_> {
     /// One round of an engine of this project, in device time if the engine reports it.
     fn run_own(&self, config: Config, peer: &mut Peer, expected: Option<&[f32]>) -> Result<()> {
         let mode = if config.is_optimized() { Mode::Device } else { Mode::Latency };
-        let (plan, clip) = (self.plan, self.clip);
-        let (subject, run) = timing::run(plan, clip, self.engines, config, &[mode], self.watcher)?;
+        let plan = self.setup.plan;
+        let (subject, run) = timing::run(self.setup, config, &[mode])?;
         if peer.fidelity.is_none() && !config.is_reference() {
             peer.fidelity = self.fidelity(expected, &self.frame(config, plan.device)?);
         }

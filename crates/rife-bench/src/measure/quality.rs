@@ -80,10 +80,7 @@ impl GroundTruth {
 
 /// Interpolates the dropped frames of the clip with every configuration. A configuration that is
 /// interrupted is left out; failures are recorded.
-///
-/// # Errors
-/// When the clip has too few frames.
-pub(super) fn measure(
+pub(crate) fn measure(
     plan: &Plan,
     clip: &QualityClip,
     engines: &dyn Engines,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gpu::GpuSampler;
 use super::host::PeakMemory;
-use super::{TIMESTEP, Watcher};
+use super::{Setup, TIMESTEP, Watcher};
 use crate::clip::{Clip, ClipSource};
 use crate::plan::{Plan, cores};
 use crate::stats::Spread;
@@ -82,7 +82,8 @@ pub struct ScalingPoint {
 }
 
 impl ScalingPoint {
-    fn new(axis: Axis, config: Config, size: Size) -> Self {
+    /// A point without results yet.
+    pub fn new(axis: Axis, config: Config, size: Size) -> Self {
         Self {
             axis,
             config,
@@ -101,7 +102,7 @@ impl ScalingPoint {
 }
 
 /// Measures every optimized configuration of the plan along each axis. Failures are recorded.
-pub(super) fn measure(
+pub(crate) fn measure(
     plan: &Plan,
     engines: &dyn Engines,
     watcher: &dyn Watcher,
@@ -109,29 +110,31 @@ pub(super) fn measure(
     let optimized: Vec<Config> = plan.optimized().collect();
     let mut points = Vec::new();
     for size in SIZES {
-        let clip = clip(size)?;
+        let clip = &clip(size)?;
+        let setup = Setup { plan, clip, engines, watcher };
         for &config in &optimized {
             let point = ScalingPoint::new(Axis::Size, config, size);
-            points.extend(at(plan, &clip, engines, point, watcher));
+            points.extend(at(setup, point));
             if watcher.stopped() {
                 return Ok(points);
             }
         }
     }
-    let Some(size) = plan.sources.first().map(ClipSource::size) else { return Ok(points) };
-    let clip = clip(size)?;
+    let Some(size) = plan.sources.first().map(|source| source.size) else { return Ok(points) };
+    let clip = &clip(size)?;
+    let setup = Setup { plan, clip, engines, watcher };
     for &config in &optimized {
         let on_gpu = cuda_ordinal(plan.device).is_some();
         let threads = if on_gpu { Vec::new() } else { thread_counts(cores()) };
         for threads in threads {
             let point = ScalingPoint::new(Axis::Threads, config, size);
             let point = ScalingPoint { threads: Some(threads), ..point };
-            points.extend(at(plan, &clip, engines, point, watcher));
+            points.extend(at(setup, point));
         }
         for axis in [Axis::Batch, Axis::Pairs] {
             for batch in BATCHES {
                 let point = ScalingPoint { batch, ..ScalingPoint::new(axis, config, size) };
-                points.extend(at(plan, &clip, engines, point, watcher));
+                points.extend(at(setup, point));
             }
         }
     }
@@ -139,7 +142,7 @@ pub(super) fn measure(
 }
 
 fn clip(size: Size) -> Result<Clip> {
-    ClipSource::Scene { size, seed: 1 }.load(FRAMES - 1)
+    ClipSource::scene(size, 1).load(FRAMES - 1)
 }
 
 /// Powers of two below the number of cores, and all cores.
@@ -151,13 +154,8 @@ fn thread_counts(cores: usize) -> Vec<usize> {
 }
 
 /// Measures one point; `None` if interrupted.
-fn at(
-    plan: &Plan,
-    clip: &Clip,
-    engines: &dyn Engines,
-    mut point: ScalingPoint,
-    watcher: &dyn Watcher,
-) -> Option<ScalingPoint> {
+fn at(setup: Setup<'_>, mut point: ScalingPoint) -> Option<ScalingPoint> {
+    let Setup { plan, watcher, .. } = setup;
     if watcher.stopped() {
         return None;
     }
@@ -167,20 +165,15 @@ fn at(
         Axis::Batch => format!("{}, batch {}", point.config, point.batch),
         Axis::Pairs => format!("{}, {} pairs", point.config, point.batch),
     };
-    watcher.step(&name, plan.repeats);
-    if let Err(error) = fill(plan, clip, engines, &mut point, watcher) {
+    watcher.step(&name, plan.args.repeats);
+    if let Err(error) = fill(setup, &mut point) {
         point.error = Some(format!("{error:#}"));
     }
     (!watcher.stopped()).then_some(point)
 }
 
-fn fill(
-    plan: &Plan,
-    clip: &Clip,
-    engines: &dyn Engines,
-    point: &mut ScalingPoint,
-    watcher: &dyn Watcher,
-) -> Result<()> {
+fn fill(setup: Setup<'_>, point: &mut ScalingPoint) -> Result<()> {
+    let Setup { plan, clip, engines, watcher } = setup;
     let memory = PeakMemory::start();
     let gpu = cuda_ordinal(plan.device).and_then(GpuSampler::start);
     let options = LoadOptions { threads: point.threads, batch: point.batch };
@@ -204,7 +197,7 @@ fn fill(
         }
     }
     let mut runs = Vec::new();
-    for _ in 0..plan.repeats {
+    for _ in 0..plan.args.repeats {
         let clock = Instant::now();
         let mut calls = 0;
         while (calls < MIN_CALLS || clock.elapsed() < RUN) && !watcher.stopped() {

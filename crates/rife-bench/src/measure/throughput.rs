@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gpu::Phase;
-use super::{Run, TIMESTEP, Watcher, round_ms};
-use crate::clip::{Clip, ping_pong};
-use crate::plan::{FramePosition, Plan};
+use super::{Run, Setup, TIMESTEP, Watcher, round_ms};
+use crate::clip::ping_pong;
+use crate::plan::FramePosition;
 use crate::stats::Spread;
 use crate::subject::{EngineMemory, Pipeline, Stream, Subject, cuda_ordinal};
 
@@ -100,11 +100,11 @@ impl EndToEnd {
 
 /// Measures device times; `None` if the engine has no device clock. The stream has two frames.
 pub(super) fn on_device(
-    plan: &Plan,
+    setup: Setup<'_>,
     stream: &mut dyn Stream,
     enter: &dyn Fn(Phase),
-    watcher: &dyn Watcher,
 ) -> Result<Option<DeviceRun>> {
+    let Setup { plan, watcher, .. } = setup;
     if plan.warmup > 0 && stream.time_on_device(TIMESTEP, plan.warmup)?.is_none() {
         return Ok(None);
     }
@@ -135,16 +135,15 @@ pub(super) fn on_device(
 
 /// Measures end-to-end throughput, with pinned frames unless that is disabled.
 pub(super) fn end_to_end(
-    plan: &Plan,
-    clip: &Clip,
+    setup: Setup<'_>,
     subject: &dyn Subject,
     enter: &dyn Fn(Phase),
-    watcher: &dyn Watcher,
 ) -> Result<(EndToEndRun, Option<EngineMemory>)> {
+    let Setup { plan, clip, watcher, .. } = setup;
     let distinct = clip.distinct_frames().min(PINNED_FRAMES);
     let frames: Vec<&[u8]> = (0..distinct).map(|index| clip.frame(index)).collect();
     let mut pipeline = subject.pipeline(clip.size, &frames).context("cannot open a pipeline")?;
-    let mut feed = Feed { factor: plan.factor, pipeline: pipeline.as_mut(), distinct };
+    let mut feed = Feed { factor: plan.args.factor, pipeline: pipeline.as_mut(), distinct };
 
     let budget = plan.run_budget();
     let clock = Instant::now();
@@ -208,7 +207,7 @@ impl Feed<'_> {
         }
     }
 
-    /// Pushes frame `index` of the endless clip, see [`Clip::frame`].
+    /// Pushes frame `index` of the endless clip, see [`Clip::frame`](crate::clip::Clip::frame).
     fn push(&mut self, index: usize) -> Result<()> {
         self.pipeline.push(ping_pong(index, self.distinct))
     }

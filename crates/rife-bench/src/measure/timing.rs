@@ -6,21 +6,13 @@ use anyhow::{Context, Result};
 
 use super::gpu::{GpuSampler, Phase};
 use super::host::{CpuClock, PeakMemory};
-use super::{Run, Watcher, round_ms, throughput};
-use crate::clip::Clip;
+use super::{Run, Setup, round_ms, throughput};
 use crate::mode::Mode;
-use crate::plan::Plan;
-use crate::subject::{Config, Engines, Stream, SubjectInfo, cuda_ordinal};
+use crate::subject::{Config, Stream, SubjectInfo, cuda_ordinal};
 
 /// Loads an engine, warms it up, measures it in each mode and drops it.
-pub(super) fn run(
-    plan: &Plan,
-    clip: &Clip,
-    engines: &dyn Engines,
-    config: Config,
-    modes: &[Mode],
-    watcher: &dyn Watcher,
-) -> Result<(SubjectInfo, Run)> {
+pub(super) fn run(setup: Setup<'_>, config: Config, modes: &[Mode]) -> Result<(SubjectInfo, Run)> {
+    let Setup { plan, clip, engines, .. } = setup;
     let mut out = vec![0; clip.size.samples()];
     let mut memory = PeakMemory::start();
     let gpu = cuda_ordinal(plan.device).and_then(GpuSampler::start);
@@ -32,34 +24,32 @@ pub(super) fn run(
     let clock = Instant::now();
     let mut stream = subject.session(clip.size).context("cannot open a session")?;
     stream.push(clip.frame(0))?;
-    generate(plan, clip, stream.as_mut(), 0, 0, &mut out)?;
+    generate(setup, stream.as_mut(), 0, 0, &mut out)?;
     let first_frame_ms = round_ms(clock.elapsed());
 
     let enter = |phase| gpu.as_slice().iter().for_each(|gpu| gpu.enter(phase));
     let latency = if modes.contains(&Mode::Latency) {
-        latency(plan, clip, stream.as_mut(), &mut out, &mut memory, &enter, watcher)?
+        latency(setup, stream.as_mut(), &mut out, &mut memory, &enter)?
     } else {
         Latency::default()
     };
     // Before the pinned frames, which belong to the benchmark.
     let (peak_rss_mib, steady_rss_mib) = (memory.peak_mib(), memory.now_mib());
 
-    let device = match modes.contains(&Mode::Device) {
-        true => {
-            throughput::on_device(plan, stream.as_mut(), &enter, watcher).context("device mode")?
-        }
-        false => None,
+    let device = if modes.contains(&Mode::Device) {
+        throughput::on_device(setup, stream.as_mut(), &enter).context("device mode")?
+    } else {
+        None
     };
     let mut engine_memory = stream.memory();
     drop(stream);
-    let end_to_end = match modes.contains(&Mode::EndToEnd) {
-        true => {
-            let result = throughput::end_to_end(plan, clip, subject.as_ref(), &enter, watcher);
-            let (run, memory) = result.context("end-to-end mode")?;
-            engine_memory = memory.or(engine_memory);
-            Some(run)
-        }
-        false => None,
+    let end_to_end = if modes.contains(&Mode::EndToEnd) {
+        let result = throughput::end_to_end(setup, subject.as_ref(), &enter);
+        let (run, memory) = result.context("end-to-end mode")?;
+        engine_memory = memory.or(engine_memory);
+        Some(run)
+    } else {
+        None
     };
 
     let run = Run {
@@ -92,14 +82,13 @@ struct Latency {
 }
 
 fn latency(
-    plan: &Plan,
-    clip: &Clip,
+    setup: Setup<'_>,
     stream: &mut dyn Stream,
     out: &mut [u8],
     memory: &mut PeakMemory,
     enter: &dyn Fn(Phase),
-    watcher: &dyn Watcher,
 ) -> Result<Latency> {
+    let Setup { plan, clip, watcher, .. } = setup;
     let budget = plan.run_budget();
     let spent = |clock: Instant| budget.is_some_and(|budget| clock.elapsed() >= budget);
 
@@ -107,7 +96,7 @@ fn latency(
     let mut warmup_ms = Vec::with_capacity(plan.warmup);
     while warmup_ms.len() < plan.warmup && !spent(clock) {
         let frame = Instant::now();
-        generate(plan, clip, stream, warmup_ms.len(), 1, out)?;
+        generate(setup, stream, warmup_ms.len(), 1, out)?;
         warmup_ms.push(round_ms(frame.elapsed()));
     }
 
@@ -123,7 +112,7 @@ fn latency(
         && (frame_ms.len() < plan.min_run_frames() || !spent(clock))
     {
         let frame = Instant::now();
-        generate(plan, clip, stream, frame_ms.len(), 0, out)?;
+        generate(setup, stream, frame_ms.len(), 0, out)?;
         frame_ms.push(round_ms(frame.elapsed()));
         memory.observe();
         watcher.frame();
@@ -136,16 +125,15 @@ fn latency(
 /// Interpolates frame `index` on a stream that was given frame `first` of the clip, pushing the next
 /// clip frame if this is the first frame of its pair.
 fn generate(
-    plan: &Plan,
-    clip: &Clip,
+    setup: Setup<'_>,
     stream: &mut dyn Stream,
     index: usize,
     first: usize,
     out: &mut [u8],
 ) -> Result<()> {
-    let position = plan.position(index);
+    let position = setup.plan.position(index);
     if position.first_of_pair {
-        stream.push(clip.frame(first + position.pair + 1))?;
+        stream.push(setup.clip.frame(first + position.pair + 1))?;
     }
     stream.at_rgb8(position.timestep, out)
 }

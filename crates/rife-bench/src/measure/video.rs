@@ -16,9 +16,9 @@ use rife_video::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::args::VideoArgs;
 use crate::clip::ping_pong;
 use crate::clip::scene::Scene;
-use crate::plan::VideoPlan;
 use crate::subject::Size;
 
 /// Number of distinct input frames, played forwards and backwards.
@@ -72,19 +72,19 @@ pub struct Job {
 ///
 /// # Errors
 /// When weights are missing or a job fails. `notify` receives progress messages.
-pub fn measure(plan: &VideoPlan, notify: &mut dyn FnMut(&str)) -> Result<Vec<Job>> {
-    let store = Store::locate(plan.weights.as_deref())?;
-    plan.models.iter().map(|model| measure_model(plan, *model, &store, notify)).collect()
+pub fn measure(args: &VideoArgs, notify: &mut dyn FnMut(&str)) -> Result<Vec<Job>> {
+    let store = Store::locate(args.engine.weights.as_deref())?;
+    args.models.iter().map(|model| measure_model(args, *model, &store, notify)).collect()
 }
 
 fn measure_model(
-    plan: &VideoPlan,
+    args: &VideoArgs,
     model: ModelVersion,
     store: &Store,
     notify: &mut dyn FnMut(&str),
 ) -> Result<Job> {
-    let builder = Interpolator::builder(model).device(plan.device).precision(plan.precision);
-    let builder = match plan.threads {
+    let builder = Interpolator::builder(model).device(args.engine.device).precision(args.precision);
+    let builder = match args.engine.threads {
         Some(threads) => builder.threads(threads),
         None => builder,
     };
@@ -93,8 +93,8 @@ fn measure_model(
     let rife = builder.load_weights(&weights)?;
     let gpu = rife.info().device != "cpu";
     let (width, height) = if gpu { (1920, 1080) } else { (640, 360) };
-    let size = plan.size.unwrap_or(Size { width, height });
-    let frames = plan.frames.unwrap_or(if gpu { 1500 } else { 60 });
+    let size = args.size.unwrap_or(Size { width, height });
+    let frames = args.frames.unwrap_or(if gpu { 1500 } else { 60 });
     job(rife, size, frames)
 }
 
@@ -119,10 +119,10 @@ fn job(rife: Interpolator, size: Size, frames: usize) -> Result<Job> {
 
     let pass_through_fps = pass_through(&clip, frames)?;
 
-    let makers = [DeviceWorker { interpolator: rife, smaller: Box::new(|_| None) }];
-    stream(&makers, &clip, DISTINCT.min(frames))?;
-    let (seconds, progress) = stream(&makers, &clip, frames)?;
-    let [DeviceWorker { interpolator: rife, .. }] = &makers;
+    let workers = [DeviceWorker { interpolator: rife, smaller: Box::new(|_| None) }];
+    stream(&workers, &clip, DISTINCT.min(frames))?;
+    let (seconds, progress) = stream(&workers, &clip, frames)?;
+    let [DeviceWorker { interpolator: rife, .. }] = &workers;
     let info = rife.info();
     let job_fps = (frames - 1) as f64 / seconds;
     let stages = progress.stages().named();
@@ -234,7 +234,7 @@ fn pass_through(clip: &[Frame], frames: usize) -> Result<f64> {
 }
 
 /// Runs the job; its duration in seconds, and its progress counters.
-fn stream(makers: &[DeviceWorker], clip: &[Frame], frames: usize) -> Result<(f64, Progress)> {
+fn stream(workers: &[DeviceWorker], clip: &[Frame], frames: usize) -> Result<(f64, Progress)> {
     let first = clip.first().context("no frames")?;
     let (size, format) = (first.size(), first.format());
     let raw = raw_format(size, format).context("unsupported pixel format")?;
@@ -272,7 +272,7 @@ fn stream(makers: &[DeviceWorker], clip: &[Frame], frames: usize) -> Result<(f64
         let from = std::io::BufReader::with_capacity(1 << 13, from);
         let mut source = PipeSource::new(from, "pipe", PipeFormat::Y4m, rate);
         let mut sink = PipeSink::new(std::io::BufWriter::new(to), "pipe", Some(&header))?;
-        let done = run(&mut source, &mut timeline, makers, &mut sink, &settings, &progress);
+        let done = run(&mut source, &mut timeline, workers, &mut sink, &settings, &progress);
         drop(sink.finish()?);
         let seconds = start.elapsed().as_secs_f64();
         done?;

@@ -39,12 +39,7 @@ pub struct WorstFramePictures {
 }
 
 /// The worst frame so far.
-#[derive(Default)]
 pub(super) struct WorstFrame {
-    worst: Option<Frames>,
-}
-
-struct Frames {
     index: usize,
     mse: f64,
     expected: Vec<f32>,
@@ -53,8 +48,14 @@ struct Frames {
 
 impl WorstFrame {
     /// Keeps a frame if it is worse than all before it.
-    pub(super) fn update(&mut self, index: usize, mse: f64, expected: &[f32], got: &[f32]) {
-        match &mut self.worst {
+    pub(super) fn update(
+        worst: &mut Option<Self>,
+        index: usize,
+        mse: f64,
+        expected: &[f32],
+        got: &[f32],
+    ) {
+        match worst {
             Some(worst) if worst.mse >= mse => {}
             Some(worst) => {
                 (worst.index, worst.mse) = (index, mse);
@@ -63,19 +64,13 @@ impl WorstFrame {
             }
             None => {
                 let (expected, got) = (expected.to_vec(), got.to_vec());
-                self.worst = Some(Frames { index, mse, expected, got });
+                *worst = Some(Self { index, mse, expected, got });
             }
         }
     }
 
-    /// Encodes the thumbnails; `None` if there was no frame.
-    pub(super) fn pictures(self, size: Size) -> Result<Option<WorstFramePictures>> {
-        self.worst.map(|frames| frames.pictures(size)).transpose()
-    }
-}
-
-impl Frames {
-    fn pictures(&self, size: Size) -> Result<WorstFramePictures> {
+    /// Encodes the thumbnails.
+    pub(super) fn pictures(&self, size: Size) -> Result<WorstFramePictures> {
         let longest = size.width.max(size.height);
         let side = |px: usize| (px * LONGEST_PX.min(longest) / longest).max(1);
         let small = Size { width: side(size.width), height: side(size.height) };
@@ -139,13 +134,13 @@ mod tests {
             frame[at] = value;
             frame
         };
-        let mut worst = WorstFrame::default();
+        let mut worst = None;
         // The last error is in the blue channel of the last pixel.
         let errors = [(0.01, 0), (0.5, size.samples() - 1), (0.02, 5)];
         for (index, (value, at)) in errors.into_iter().enumerate() {
-            worst.update(index, f64::from(value), &black, &with(at, value));
+            WorstFrame::update(&mut worst, index, f64::from(value), &black, &with(at, value));
         }
-        let pictures = worst.pictures(size).expect("pictures").expect("a frame");
+        let pictures = worst.expect("a frame").pictures(size).expect("pictures");
         assert_eq!((pictures.frame, pictures.size), (1, Size { width: 480, height: 16 }));
         assert_eq!(pictures.error_white, ERROR_WHITE);
         let decoded = |text: &str| {
@@ -159,7 +154,6 @@ mod tests {
         for picture in [&pictures.interpolated, &pictures.reference] {
             assert_eq!(decoded(picture).width(), 480);
         }
-        assert!(WorstFrame::default().pictures(size).expect("nothing").is_none());
     }
 
     #[test]
@@ -168,9 +162,9 @@ mod tests {
         let grey = vec![0.5; size.samples()];
         let mut got = grey.clone();
         got[0] = f32::NAN;
-        let mut worst = WorstFrame::default();
-        worst.update(0, 1.0, &grey, &got);
-        let pictures = worst.pictures(size).expect("pictures").expect("a frame");
+        let mut worst = None;
+        WorstFrame::update(&mut worst, 0, 1.0, &grey, &got);
+        let pictures = worst.expect("a frame").pictures(size).expect("pictures");
         assert_eq!(pictures.size, size);
         assert_eq!(cells(size, size, &grey, &got)[0], 1.0);
     }

@@ -1,13 +1,12 @@
 //! Validated settings of `rife-bench kernels`.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, ensure};
 use rife_model::ModelVersion;
 
-use super::{check_range, check_threads, default_size, distinct, models_of};
+use super::{check_range, check_threads, default_size};
 use crate::args::{JsonArgs, KernelArgs, SelectionArgs};
 use crate::clip::check_size;
+use crate::distinct::distinct;
 use crate::files::check_output;
 use crate::subject::{Config, Device, Disabled, Engine, Engines, Size, cuda_ordinal};
 
@@ -22,10 +21,6 @@ pub struct KernelPlan {
     pub sizes: Vec<Size>,
     /// Runs of each launch.
     pub runs: usize,
-    /// Output file, if any.
-    pub json: Option<PathBuf>,
-    /// Whether to replace an existing output file.
-    pub overwrite: bool,
 }
 
 /// Default runs of each launch: a device finishes in seconds.
@@ -58,7 +53,7 @@ impl KernelPlan {
         });
         let runs = args.runs.unwrap_or(default_kernel_runs(device));
         check_range("--runs", runs, 1..=10_000)?;
-        let sizes = distinct(&args.sizes, default_size(device));
+        let sizes = super::sizes(&args.sizes, default_size(device));
         sizes.iter().try_for_each(|size| check_size(*size))?;
         if let Some(json) = json {
             check_output("--json", json, *overwrite)?;
@@ -68,11 +63,11 @@ impl KernelPlan {
             |model, precision| Config { model, engine: Engine::Optimized, precision, without };
         let of_model = |model| precisions.iter().map(move |p| config(model, *p));
         let configs = super::models(models).into_iter().flat_map(of_model).collect();
-        Ok(Self { configs, device, sizes, runs, json: json.clone(), overwrite: *overwrite })
+        Ok(Self { configs, device, sizes, runs })
     }
 
     /// The models of the plan, each once, in order.
     pub fn models(&self) -> Vec<ModelVersion> {
-        models_of(&self.configs)
+        distinct(self.configs.iter().map(|config| config.model))
     }
 }

@@ -65,9 +65,6 @@ pub(crate) const fn peer_device(device: Device) -> &'static str {
 }
 
 /// The peers of a device whose name contains one of the words.
-///
-/// # Errors
-/// When the interpreter or the script does not run, or no name matches.
 fn names(python: &Path, script: &Path, device: Device, words: &[String]) -> Result<Vec<String>> {
     let list = [script.as_os_str(), "--list".as_ref(), peer_device(device).as_ref()];
     let output = child::output(python, &list, &|| false)

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
+use super::checkout;
 use crate::files::redact_paths;
 use crate::measure::gpu::{self, GpuFacts};
 use crate::plan::cores;
@@ -161,10 +161,10 @@ impl Git {
     /// same commit also mark the build as dirty.
     pub fn of_project() -> Option<Self> {
         match (Self::of_build(), Self::of_checkout()) {
-            (Some(build), Some(here)) if here.commit == build.commit => {
-                Some(Self { dirty: build.dirty || here.dirty, ..build })
+            (Some(build), Some(checkout)) if checkout.commit == build.commit => {
+                Some(Self { dirty: build.dirty || checkout.dirty, ..build })
             }
-            (build, here) => build.or(here),
+            (build, checkout) => build.or(checkout),
         }
     }
 
@@ -175,30 +175,13 @@ impl Git {
     }
 
     fn of_checkout() -> Option<Self> {
-        let root = git(&["rev-parse", "--show-toplevel"])?;
+        let root = checkout::git(&["rev-parse", "--show-toplevel"])?;
         if !Path::new(&root).join("crates/rife-bench/Cargo.toml").is_file() {
             return None;
         }
-        // Relative to the root. Changed records, documentation and test files do not affect builds.
-        let sources = [
-            ":/crates",
-            ":/weights",
-            ":/Cargo.toml",
-            ":/Cargo.lock",
-            ":(top,exclude)crates/*/tests",
-        ];
-        let changes = git(&[
-            &["status", "--porcelain", "--untracked-files=no", "--"],
-            &sources[..],
-        ]
-        .concat())?;
-        Some(Self { commit: git(&["rev-parse", "HEAD"])?, dirty: !changes.is_empty() })
+        let (commit, dirty) = checkout::state()?;
+        Some(Self { commit, dirty })
     }
-}
-
-fn git(args: &[&str]) -> Option<String> {
-    let out = Command::new("git").args(args).stderr(Stdio::null()).output().ok()?;
-    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
 /// The command line, without local folders.

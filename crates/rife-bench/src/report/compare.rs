@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::figures::{change, three};
-use super::grid::Grid;
+use super::grid::{Grid, figure, word};
 use super::text::{clean_lines, wrap};
 use crate::compare::{Change, RecordComparison, Row};
 
@@ -11,18 +11,15 @@ use crate::compare::{Change, RecordComparison, Row};
 pub fn render(compared: &RecordComparison) -> String {
     let changed: Vec<&Row> =
         compared.rows.iter().filter(|row| row.change != Change::Same).collect();
-    let mut grid = Grid::new("Changes beyond noise")
-        .words(&["configuration", "figure"])
-        .figures(&["before", "after", "change"])
-        .words(&["verdict"]);
+    let mut grid = Grid::new("Changes beyond noise");
     for row in &changed {
-        grid.row([
-            row.name.clone(),
-            row.what.to_owned(),
-            three(row.before),
-            three(row.after),
-            change(row.after / row.before - 1.0),
-            verdict(row).to_owned(),
+        grid.row(vec![
+            word("configuration", &row.name),
+            word("figure", row.what),
+            figure("before", three(row.before)),
+            figure("after", three(row.after)),
+            figure("change", change(row.after / row.before - 1.0)),
+            word("verdict", verdict(row)),
         ]);
     }
     let mut text = grid.terminal();

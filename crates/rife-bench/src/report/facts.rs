@@ -2,7 +2,9 @@
 
 use rife_model::ModelVersion;
 
-use super::figures::NOTHING;
+use super::figures::{NOTHING, three};
+use super::grid::{Cell, word};
+use crate::distinct::distinct;
 use crate::measure::ablation::Verdict;
 use crate::measure::{Measurement, Run};
 use crate::record::{Header, Record};
@@ -26,7 +28,7 @@ pub fn device_fps(m: &Measurement) -> Option<f64> {
 
 /// Device frames per second of the median run, on which gains are based.
 pub fn median_run_fps(m: &Measurement) -> Option<f64> {
-    m.device.as_ref().map(|d| d.run_fps.median)
+    m.device_run_fps().map(|fps| fps.median)
 }
 
 /// Engine memory in MiB.
@@ -54,11 +56,6 @@ pub fn over_runs(m: &Measurement, of: impl Fn(&Run) -> Option<f64>) -> Option<Sp
     Spread::of(&m.runs.iter().filter_map(of).collect::<Vec<_>>())
 }
 
-/// Frame size of a measurement.
-pub fn size_of(record: &Record, m: &Measurement) -> Size {
-    m.size.unwrap_or(record.settings.size)
-}
-
 /// The measurement of a configuration at a size.
 pub fn find(
     record: &Record,
@@ -66,7 +63,7 @@ pub fn find(
     (model, engine, precision): (ModelVersion, Engine, Precision),
 ) -> Option<&Measurement> {
     record.measurements.iter().find(|m| {
-        size_of(record, m) == size
+        record.size_of(m) == size
             && (m.config.model, m.config.engine, m.config.precision) == (model, engine, precision)
     })
 }
@@ -78,32 +75,22 @@ pub fn ratio(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 
 /// The models of the measurements, each once, in order.
 pub fn models(record: &Record) -> Vec<ModelVersion> {
-    let mut models = Vec::new();
-    for m in &record.measurements {
-        if !models.contains(&m.config.model) {
-            models.push(m.config.model);
-        }
-    }
-    models
+    distinct(record.measurements.iter().map(|m| m.config.model))
 }
-
-/// Headings of [`config_cells`] and [`size_cell`].
-pub const CONFIG_COLUMNS: [&str; 4] = ["model", "engine", "type", "size"];
 
 /// Cells that identify a configuration: model, engine and precision.
-pub fn config_cells(config: Config) -> Vec<String> {
-    vec![config.model.to_string(), config.engine.to_string(), config.precision.to_string()]
+pub fn config_cells(config: Config) -> Vec<Cell> {
+    vec![
+        word("model", config.model.to_string()),
+        word("engine", config.engine.to_string()),
+        word("type", config.precision.to_string()),
+    ]
 }
 
-/// The frame size if the record has several, else a dash.
-pub fn size_cell(size: Option<Size>) -> String {
-    size.map_or_else(|| NOTHING.into(), |size| size.to_string())
-}
-
-/// Cells that identify a measurement.
-pub fn name_cells(m: &Measurement) -> Vec<String> {
-    let mut cells = config_cells(m.config);
-    cells.push(size_cell(m.size));
+/// Cells that identify a configuration and, if the record has several, the frame size.
+pub fn name_cells(config: Config, size: Option<Size>) -> Vec<Cell> {
+    let mut cells = config_cells(config);
+    cells.push(word("size", size.map_or_else(|| NOTHING.into(), |size| size.to_string())));
     cells
 }
 
@@ -125,8 +112,7 @@ pub fn rank(verdict: Verdict) -> usize {
 pub fn cpu(header: &Header) -> String {
     let machine = &header.machine;
     let cpu = if machine.cpu.is_empty() { "unknown" } else { &machine.cpu };
-    let ram =
-        machine.ram_mib.map(|mib| format!(", {} GiB RAM", super::figures::three(mib / 1024.0)));
+    let ram = machine.ram_mib.map(|mib| format!(", {} GiB RAM", three(mib / 1024.0)));
     format!("{cpu}, {} cores{}", machine.cores, ram.unwrap_or_default())
 }
 
@@ -134,7 +120,7 @@ pub fn cpu(header: &Header) -> String {
 pub fn settings(record: &Record) -> String {
     let settings = &record.settings;
     let sizes: Vec<_> = settings.sizes().iter().map(|(size, _)| size.to_string()).collect();
-    let budget = settings.budget_s.map(|s| format!(", budget {} s each", super::figures::three(s)));
+    let budget = settings.budget_s.map(|s| format!(", budget {} s each", three(s)));
     format!(
         "{} on {}, {}, {} x {} frames after {} warm-up frames{}",
         sizes.join(", "),

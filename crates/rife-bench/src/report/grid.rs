@@ -15,7 +15,6 @@ const STYLE: TableStyle =
 /// A table with notes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grid {
-    /// Caption.
     pub caption: String,
     /// Columns. The first identifies the row.
     pub columns: Vec<Column>,
@@ -25,44 +24,51 @@ pub struct Grid {
     pub notes: Vec<String>,
 }
 
-/// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    /// Heading.
     pub heading: String,
     /// Whether it contains figures, which are aligned right.
     pub figures: bool,
 }
 
+/// A cell and its column.
+pub struct Cell {
+    column: Column,
+    text: String,
+}
+
+/// A cell of a column of text.
+pub fn word(heading: &str, text: impl Into<String>) -> Cell {
+    Cell { column: Column { heading: heading.into(), figures: false }, text: text.into() }
+}
+
+/// A cell of a column of figures.
+pub fn figure(heading: &str, text: impl Into<String>) -> Cell {
+    Cell { column: Column { heading: heading.into(), figures: true }, text: text.into() }
+}
+
+/// Replaces the first figure of a row without results by the reason, and the others by dashes.
+pub fn without_figures(mut cells: Vec<Cell>, reason: &str) -> Vec<Cell> {
+    let mut reason = Some(reason);
+    for cell in cells.iter_mut().filter(|cell| cell.column.figures) {
+        cell.text = reason.take().unwrap_or(NOTHING).into();
+    }
+    cells
+}
+
 impl Grid {
-    /// A table without columns.
+    /// A table without rows.
     pub fn new(caption: impl Into<String>) -> Self {
         Self { caption: caption.into(), ..Self::default() }
     }
 
-    /// Adds columns of text.
-    #[must_use]
-    pub fn words(self, headings: &[&str]) -> Self {
-        self.columns(headings, false)
-    }
-
-    /// Adds columns of figures.
-    #[must_use]
-    pub fn figures(self, headings: &[&str]) -> Self {
-        self.columns(headings, true)
-    }
-
-    fn columns(mut self, headings: &[&str], figures: bool) -> Self {
-        let column = |heading: &&str| Column { heading: (*heading).into(), figures };
-        self.columns.extend(headings.iter().map(column));
-        self
-    }
-
-    /// Adds a row. Missing cells are filled with dashes.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let mut cells: Vec<String> = cells.into_iter().collect();
-        cells.resize(self.columns.len(), NOTHING.into());
-        self.rows.push(cells);
+    /// Adds a row. The first row defines the columns.
+    pub fn row(&mut self, cells: Vec<Cell>) {
+        let (columns, texts) = cells.into_iter().map(|cell| (cell.column, cell.text)).unzip();
+        if self.rows.is_empty() {
+            self.columns = columns;
+        }
+        self.rows.push(texts);
     }
 
     /// Adds a note, unless it exists.
@@ -247,10 +253,14 @@ mod tests {
 
     #[test]
     fn markdown_is_padded_and_empty_columns_are_removed() {
-        let mut grid =
-            Grid::new("").words(&["engine", "gone"]).figures(&["fps"]).words(&["verdict"]);
-        grid.row(vec!["a|b".into(), "-".into(), "1.50".into()]);
-        grid.row(vec!["\u{221e}".into(), String::new(), "1234".into(), "x".into()]);
+        let mut grid = Grid::new("");
+        let mut row = |engine: &str, gone: &str, fps: &str, verdict: &str| {
+            let text = [word("engine", engine), word("gone", gone)];
+            let rest = [figure("fps", fps), word("verdict", verdict)];
+            grid.row(text.into_iter().chain(rest).collect());
+        };
+        row("a|b", "-", "1.50", "-");
+        row("\u{221e}", "", "1234", "x");
         grid.note("mind *this*");
         let text = grid.without_empty_columns().markdown();
         let expected = "\
@@ -273,10 +283,9 @@ mind \\*this\\*
 
     #[test]
     fn wide_tables_are_split_on_a_terminal() {
-        let headings: Vec<String> = (0..30).map(|i| format!("figure {i}")).collect();
-        let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
-        let mut grid = Grid::new("Caption").words(&["name"]).figures(&headings);
-        grid.row(["a".to_owned()].into_iter().chain((0..30).map(|i| (1000 * i).to_string())));
+        let mut grid = Grid::new("Caption");
+        let figures = (0..30).map(|i| figure(&format!("figure {i}"), (1000 * i).to_string()));
+        grid.row([word("name", "a")].into_iter().chain(figures).collect());
         grid.note("word ".repeat(50));
         let text = grid.terminal();
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");

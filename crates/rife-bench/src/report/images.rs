@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::chart::{Bar, Bars, Group};
 use super::facts::is_gpu;
 use super::figures::{db, three};
 use super::records::NamedRecord;
-use crate::files::write_atomically;
+use crate::files::update_generated;
 use crate::measure::peers::Peer;
 
 /// Writes `speed-NAME.svg` and `fidelity-NAME.svg` into a folder for each record `NAME.json` with
@@ -23,19 +23,7 @@ pub fn update(folder: &Path, records: &[NamedRecord], check: bool, fix: &str) ->
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     }
-    for (name, svg) in images {
-        let path = folder.join(name);
-        let shown = path.display();
-        if !check {
-            write_atomically(&path, true, |out| Ok(out.write_all(svg.as_bytes())?))?;
-            continue;
-        }
-        let old = std::fs::read(&path).with_context(|| format!("cannot read {shown}"))?;
-        if old != svg.as_bytes() {
-            bail!("{shown} is out of date; run {fix}");
-        }
-    }
-    Ok(())
+    images.iter().try_for_each(|(name, svg)| update_generated(&folder.join(name), svg, check, fix))
 }
 
 fn images(named: &NamedRecord) -> Vec<(String, String)> {
@@ -55,13 +43,9 @@ fn images(named: &NamedRecord) -> Vec<(String, String)> {
             let name = format!("{}: {name}{ours}", peer.model);
             Some(Group { name, bars: vec![bar(peer)?] })
         };
-        Bars {
-            title: format!("{title}, {size}, {}", precision.to_uppercase()),
-            axis: axis.into(),
-            series: Bars::series(&["other implementations", "this project"]),
-            groups: peers.iter().filter_map(group).collect(),
-        }
-        .file()
+        let title = format!("{title}, {size}, {}", precision.to_uppercase());
+        let series = ["other implementations", "this project"];
+        Bars::new(title, axis, &series, peers.iter().filter_map(group)).file()
     };
     let series = |peer: &Peer| usize::from(peer.ours);
     let speed = chart("Speed", "interpolated frames per second", &|peer| {

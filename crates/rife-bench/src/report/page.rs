@@ -7,13 +7,13 @@ mod summary;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::figures::NOTHING;
 use super::grid::Grid;
 use super::records::NamedRecord;
-use crate::files::write_atomically;
+use crate::files::update_generated;
 
 const STYLE: &str = include_str!("page/style.css");
 
@@ -62,27 +62,17 @@ pub fn render(records: &[NamedRecord]) -> String {
 }
 
 /// Writes the page. With `check`, fails if the file differs; `fix` is the command to run then.
-///
-/// # Errors
-/// When the file cannot be written or read, or the check fails.
 pub fn update(path: &Path, records: &[NamedRecord], check: bool, fix: &str) -> Result<()> {
-    let page = render(records);
-    let name = path.display();
-    if !check {
-        // Do not replace files of others.
-        if let Ok(old) = std::fs::read(path)
-            && !old.is_empty()
-            && !old.starts_with(b"<!DOCTYPE html>")
-        {
-            bail!("cannot write {name}: it exists and is not an HTML page; choose another file");
-        }
-        return write_atomically(path, true, |out| Ok(out.write_all(page.as_bytes())?));
+    // Do not replace files of others.
+    if !check
+        && let Ok(old) = std::fs::read(path)
+        && !old.is_empty()
+        && !old.starts_with(b"<!DOCTYPE html>")
+    {
+        let name = path.display();
+        bail!("cannot write {name}: it exists and is not an HTML page; choose another file");
     }
-    let old = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    if old != page.as_bytes() {
-        bail!("{name} is out of date; run {fix}");
-    }
-    Ok(())
+    update_generated(path, &render(records), check, fix)
 }
 
 /// A table that scrolls by itself if it is wide, and its notes.
@@ -141,12 +131,13 @@ fn class(figure: bool, cell: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::grid::{figure, word};
 
     #[test]
     fn tables_classify_cells_and_escape_markup() {
-        let mut grid = Grid::new("a & b").words(&["<i>"]).figures(&["fps"]);
-        grid.row(vec!["<script>".into(), "-".into()]);
-        grid.row(vec!["\"x".into(), "5".into()]);
+        let mut grid = Grid::new("a & b");
+        grid.row(vec![word("<i>", "<script>"), figure("fps", "-")]);
+        grid.row(vec![word("<i>", "\"x"), figure("fps", "5")]);
         grid.note("</table>");
         let text = table(&grid).into_string();
         for part in [

@@ -124,7 +124,7 @@ mod tests {
     use rife_model::ModelVersion;
 
     use super::*;
-    use crate::metrics::{Difference, Psnr};
+    use crate::metrics::Difference;
     use crate::subject::Config;
 
     #[test]
@@ -132,15 +132,7 @@ mod tests {
         let config = Config::reference(ModelVersion::V4_6);
         let measurement = Measurement::new(config);
         let of = |mse: f64, max_error: f64, speed| {
-            let frame = Difference {
-                psnr_db: Psnr::from_mse(mse),
-                ssim: 1.0,
-                mse,
-                max_error,
-                mean_error: mse,
-                differing_8_bit_share: 0.0,
-                non_finite: 0,
-            };
+            let frame = Difference { max_error, ..Difference::of_mse(mse) };
             let size = Size { width: 16, height: 16 };
             let fidelity = Fidelity::of(config, vec![frame]);
             let (from, to, fidelity) = (&measurement, &measurement, fidelity.as_ref());

@@ -1,6 +1,7 @@
 //! Warnings about a record, each with a remedy, and notes of the engines.
 
 use super::facts::is_gpu;
+use crate::distinct::distinct;
 use crate::measure::ablation::Ablation;
 use crate::measure::gpu::GpuUse;
 use crate::measure::{Measurement, Run};
@@ -31,6 +32,12 @@ pub struct Warning {
 }
 
 impl Warning {
+    /// A problem of these configurations; `None` if there are none.
+    fn about(what: &str, remedy: &'static str, names: &[String]) -> Option<Self> {
+        let what = || format!("{what}: {}", names.join(", "));
+        (!names.is_empty()).then(|| Self { what: what(), remedy })
+    }
+
     /// The warning and its remedy as one sentence.
     pub fn text(&self) -> String {
         format!("{}; {}", self.what, self.remedy)
@@ -45,7 +52,7 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
         let concerned = record.measurements.iter().filter(|m| concerns(m));
         let cases: Vec<_> = concerned.map(Measurement::name).collect();
         let all_of_them = cases.len() > 1 && cases.len() == record.measurements.len();
-        let mut whom = match cases.len() {
+        let mut names = match cases.len() {
             0 => Vec::new(),
             _ if all_of_them => vec!["every configuration".into()],
             _ => cases,
@@ -53,11 +60,9 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
         // There can be dozens; the record has the details.
         let further = ablated.iter().filter(|m| concerns(m)).count();
         if further > 0 {
-            whom.push(format!("{further} of {} ablation variants", ablated.len()));
+            names.push(format!("{further} of {} ablation variants", ablated.len()));
         }
-        if !whom.is_empty() {
-            all.push(Warning { what: format!("{what}: {}", whom.join(", ")), remedy });
-        }
+        all.extend(Warning::about(what, remedy, &names));
     };
     about(
         "results are wrong: some samples are not finite",
@@ -109,8 +114,8 @@ pub fn warnings(record: &Record) -> Vec<Warning> {
         &|m| {
             let mut runs = m.runs.iter().filter_map(|run| run.end_to_end.as_ref());
             let pinned = m.config.without.enabled().has(Optimization::PinnedMemory);
-            let wanted = on_gpu && m.config.is_optimized() && pinned;
-            wanted && runs.any(|run| !run.page_locked)
+            let expected = on_gpu && m.config.is_optimized() && pinned;
+            expected && runs.any(|run| !run.page_locked)
         },
     );
     about(
@@ -142,16 +147,10 @@ fn general(record: &Record) -> Vec<Warning> {
 
 /// Notes of the engines about their results, each once.
 pub fn engine_notes(record: &Record) -> Vec<String> {
-    let mut notes = Vec::new();
-    for m in &record.measurements {
-        if let Some(note) = m.subject.as_ref().and_then(|subject| subject.note.as_ref()) {
-            let note = format!("{}: {note}", m.config.model);
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
-        }
-    }
-    notes
+    distinct(record.measurements.iter().filter_map(|m| {
+        let note = m.subject.as_ref()?.note.as_ref()?;
+        Some(format!("{}: {note}", m.config.model))
+    }))
 }
 
 /// Notes for readers of a single table: warnings about the whole record, and notes of the engines.
@@ -162,30 +161,14 @@ pub fn notes(record: &Record) -> Vec<String> {
 
 /// Warnings about quality, peers and ablations.
 fn further(record: &Record) -> Vec<Warning> {
-    let mut all = Vec::new();
-    let mut about = |what: &str, remedy, whom: Vec<String>| {
-        if !whom.is_empty() {
-            all.push(Warning { what: format!("{what}: {}", whom.join(", ")), remedy });
-        }
-    };
     let results = record.quality.iter().flat_map(|quality| &quality.results);
     let broken = results.filter(|result| {
         let frames = result.truth.iter().flat_map(|truth| &truth.frames);
         frames.map(|frame| frame.non_finite).sum::<u64>() > 0
     });
-    about(
-        "results are wrong: some interpolated samples are not finite",
-        "do not use this configuration; please report it with the record",
-        broken.map(|result| result.config.to_string()).collect(),
-    );
     let wide = record.peers.iter().filter(|peer| {
         peer.frame_ms.is_some_and(|ms| ms.samples > 1 && ms.relative_iqr() > WIDE_IQR)
     });
-    about(
-        "frame times of peers vary widely",
-        "close other programs, or use more --repeats",
-        wide.map(|peer| format!("{}, {}", peer.name, peer.model)).collect(),
-    );
     // The same configuration measured twice: any difference is due to the machine.
     let differing = record.ablations.iter().filter(|ablation| {
         let same =
@@ -198,12 +181,26 @@ fn further(record: &Record) -> Vec<Warning> {
             apart && (a.median / b.median - 1.0).abs() > WIDE_RUNS
         })
     });
-    about(
-        "ablations differ from the measurements of the same configuration before them",
-        "the machine was busy or throttled; repeat when it is idle",
-        differing.map(|ablation| ablation.all.name()).collect(),
-    );
-    all
+    [
+        Warning::about(
+            "results are wrong: some interpolated samples are not finite",
+            "do not use this configuration; please report it with the record",
+            &broken.map(|result| result.config.to_string()).collect::<Vec<_>>(),
+        ),
+        Warning::about(
+            "frame times of peers vary widely",
+            "close other programs, or use more --repeats",
+            &wide.map(|peer| format!("{}, {}", peer.name, peer.model)).collect::<Vec<_>>(),
+        ),
+        Warning::about(
+            "ablations differ from the measurements of the same configuration before them",
+            "the machine was busy or throttled; repeat when it is idle",
+            &differing.map(|ablation| ablation.all.name()).collect::<Vec<_>>(),
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn gpus(m: &Measurement) -> impl Iterator<Item = &GpuUse> {

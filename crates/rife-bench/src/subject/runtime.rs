@@ -30,9 +30,6 @@ impl RuntimeEngines {
 
     /// Makes the weights of `models` available, downloading them if needed. `notify` receives
     /// progress messages.
-    ///
-    /// # Errors
-    /// When weights are not available.
     pub fn prepare(&mut self, models: &[ModelVersion], notify: &mut dyn FnMut(&str)) -> Result<()> {
         for model in models {
             self.weights.insert(*model, self.store.fetch(*model, notify)?);
@@ -106,12 +103,12 @@ impl Subject for RuntimeSubject {
     }
 
     fn session(&self, size: Size) -> Result<Box<dyn Stream + '_>> {
-        let size = rt::FrameSize::new(size.width, size.height);
+        let size = frame_size(size);
         Ok(Box::new(RuntimeStream { size, session: self.0.session(size)? }))
     }
 
     fn pipeline(&self, size: Size, frames: &[&[u8]]) -> Result<Box<dyn Pipeline + '_>> {
-        let size = rt::FrameSize::new(size.width, size.height);
+        let size = frame_size(size);
         let session = self.0.session(size)?;
         // An application that opts out of pinned memory does not pin its own frames either.
         let pinned = self.0.info().description.optimizations.has(Optimization::PinnedMemory);
@@ -130,15 +127,12 @@ impl Subject for RuntimeSubject {
         t: f32,
         outs: &mut [Vec<u8>],
     ) -> Result<()> {
-        let size = rt::FrameSize::new(size.width, size.height);
-        let stride = rt::Stride::packed(size, rt::PixelFormat::Rgb8);
-        let view = |rgb8| -> Result<_> { Ok(rt::FrameView::rgb8(size, rgb8, stride)?) };
+        let size = frame_size(size);
         let pairs = pairs
             .iter()
-            .map(|(earlier, later)| Ok((view(earlier)?, view(later)?, t)))
+            .map(|(earlier, later)| Ok((view(size, earlier)?, view(size, later)?, t)))
             .collect::<Result<Vec<_>>>()?;
-        let out = |out| Ok(rt::FrameViewMut::rgb8(size, out, stride)?);
-        let mut outs = outs.iter_mut().map(|to| out(to)).collect::<Result<Vec<_>>>()?;
+        let mut outs = views_mut(size, outs)?;
         Ok(self.0.interpolate_many_into(&pairs, &mut outs)?)
     }
 
@@ -151,38 +145,43 @@ impl Subject for RuntimeSubject {
     }
 }
 
+const fn frame_size(size: Size) -> rt::FrameSize {
+    rt::FrameSize::new(size.width, size.height)
+}
+
+/// Interleaved 8-bit RGB without padding.
+fn view(size: rt::FrameSize, rgb8: &[u8]) -> Result<rt::FrameView<'_>> {
+    Ok(rt::FrameView::rgb8(size, rgb8, rt::Stride::packed(size, rt::PixelFormat::Rgb8))?)
+}
+
+fn view_mut(size: rt::FrameSize, rgb8: &mut [u8]) -> Result<rt::FrameViewMut<'_>> {
+    Ok(rt::FrameViewMut::rgb8(size, rgb8, rt::Stride::packed(size, rt::PixelFormat::Rgb8))?)
+}
+
+fn views_mut(size: rt::FrameSize, frames: &mut [Vec<u8>]) -> Result<Vec<rt::FrameViewMut<'_>>> {
+    frames.iter_mut().map(|rgb8| view_mut(size, rgb8)).collect()
+}
+
 struct RuntimeStream {
     size: rt::FrameSize,
     session: rt::Session,
 }
 
-impl RuntimeStream {
-    fn packed(&self, format: rt::PixelFormat) -> rt::Stride {
-        rt::Stride::packed(self.size, format)
-    }
-}
-
 impl Stream for RuntimeStream {
     fn push(&mut self, rgb8: &[u8]) -> Result<()> {
-        let stride = self.packed(rt::PixelFormat::Rgb8);
-        Ok(self.session.push(&rt::FrameView::rgb8(self.size, rgb8, stride)?)?)
+        Ok(self.session.push(&view(self.size, rgb8)?)?)
     }
 
     fn at_rgb8(&mut self, t: f32, out: &mut [u8]) -> Result<()> {
-        let stride = self.packed(rt::PixelFormat::Rgb8);
-        let mut out = rt::FrameViewMut::rgb8(self.size, out, stride)?;
-        Ok(self.session.at_into(t, &mut out)?)
+        Ok(self.session.at_into(t, &mut view_mut(self.size, out)?)?)
     }
 
     fn at_many_rgb8(&mut self, ts: &[f32], outs: &mut [Vec<u8>]) -> Result<()> {
-        let stride = self.packed(rt::PixelFormat::Rgb8);
-        let view = |out| Ok(rt::FrameViewMut::rgb8(self.size, out, stride)?);
-        let mut outs = outs.iter_mut().map(|out| view(out)).collect::<Result<Vec<_>>>()?;
-        Ok(self.session.at_many_into(ts, &mut outs)?)
+        Ok(self.session.at_many_into(ts, &mut views_mut(self.size, outs)?)?)
     }
 
     fn at_planar(&mut self, t: f32, out: &mut [f32]) -> Result<()> {
-        let stride = self.packed(rt::PixelFormat::PlanarF32);
+        let stride = rt::Stride::packed(self.size, rt::PixelFormat::PlanarF32);
         let mut out = rt::FrameViewMut::planar_f32(self.size, out, stride)?;
         Ok(self.session.at_into(t, &mut out)?)
     }

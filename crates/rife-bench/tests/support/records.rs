@@ -1,20 +1,24 @@
 //! Complete records, measured on the blending engine and extended with synthetic data.
 
+mod blend;
+
+use blend::{BlendOnGpu, Simulated};
 use clap::Parser;
 use rife_bench::args::Args;
+use rife_bench::benchmark;
 use rife_bench::measure::fidelity::{Comparison, Fidelity};
 use rife_bench::measure::gpu::{GpuFacts, GpuUse};
 use rife_bench::measure::peers::Peer;
 use rife_bench::measure::quality::{GroundTruth, Quality, QualityResult};
 use rife_bench::measure::scaling::{Axis, ScalingPoint};
-use rife_bench::measure::{Measurement, Summary, measure_all};
+use rife_bench::measure::{Measurement, Summary};
 use rife_bench::plan::Plan;
 use rife_bench::record::Record;
 use rife_bench::stats::Spread;
-use rife_bench::subject::blend::{BlendOnGpu, Simulated};
 use rife_bench::subject::{
     Ceilings, Config, Engine, EngineMemory, KernelTime, Optimization, Precision, Size,
 };
+use rife_model::ModelVersion;
 
 fn gpu() -> BlendOnGpu {
     let launch = |name: String, kernel: &str, ms, flops, bytes| KernelTime {
@@ -54,8 +58,7 @@ pub fn full() -> Record {
     let line = "rife-bench --model 4.6 --precision f32,f16 --size 96x64 --frames 24 --repeats 2 \
                 --ablate --profile --pictures --quiet";
     let plan = Plan::new(&Args::parse_from(line.split_whitespace()), &engines).expect("a plan");
-    let results = measure_all(&plan, &engines, &()).expect("frames");
-    let mut record = Record::new(&plan, results).expect("a record");
+    let mut record = benchmark::run(&plan, &engines, &()).expect("a record");
     record.header.command = line.into();
     record.header.machine.cpu = "A processor".into();
     record.header.machine.gpus = vec![GpuFacts { name: "A card".into(), memory_mib: 81_920.0 }];
@@ -118,20 +121,15 @@ fn on_gpu(peak_mib: f64) -> GpuUse {
 
 fn peers() -> Vec<Peer> {
     let peer = |name: &str, ours, ms: Option<f64>| Peer {
-        name: name.into(),
-        ours,
-        model: "4.6".parse().expect("a model"),
-        size: Size { width: 96, height: 64 },
         version: ms.map(|_| "2.11.0".into()),
         absent: ms.is_none().then(|| "not for this device".into()),
-        error: None,
         round_frame_ms: ms.iter().map(|ms| vec![*ms, ms * 1.1]).collect(),
         frame_ms: ms.and_then(|ms| Spread::of(&[ms * 0.95, ms, ms * 1.1])),
         fps: ms.map(|ms| 1000.0 / ms),
         setup_ms: ms.map(|ms| 900.0 * ms),
         peak_rss_mib: ms.map(|_| 2345.0),
         peak_gpu_mib: ms.map(|_| 777.0),
-        fidelity: None,
+        ..Peer::new(name, ours, ModelVersion::V4_6, Size { width: 96, height: 64 })
     };
     vec![
         peer("torch eager f32", false, Some(21.0)),
@@ -162,26 +160,21 @@ fn quality(record: &Record) -> Quality {
 }
 
 fn scaling() -> Vec<ScalingPoint> {
-    let model = "4.6".parse().expect("a model");
+    let model = ModelVersion::V4_6;
     let size = |width: usize| Size { width, height: width * 9 / 16 };
     let mut points = Vec::new();
     let mut point = |axis, precision, size: Size, threads, batch, fps: f64| {
+        let config = Config { engine: Engine::Optimized, precision, ..Config::reference(model) };
+        let device_mib = size.pixels() as f64 / 1e4;
         points.push(ScalingPoint {
-            axis,
-            config: Config { engine: Engine::Optimized, precision, ..Config::reference(model) },
-            size,
             threads,
             batch,
             fps: Some(fps),
             run_fps: Spread::of(&[fps * 0.98, fps, fps * 1.02]),
             device_fps: Some(fps * 1.5),
-            memory: Some(EngineMemory {
-                device_mib: size.pixels() as f64 / 1e4,
-                pinned_host_mib: 0.0,
-            }),
+            memory: Some(EngineMemory { device_mib, pinned_host_mib: 0.0 }),
             peak_rss_mib: Some(500.0),
-            peak_gpu_mib: None,
-            error: None,
+            ..ScalingPoint::new(axis, config, size)
         });
     };
     for (precision, speed) in [(Precision::F32, 2e8), (Precision::F16, 6e8)] {

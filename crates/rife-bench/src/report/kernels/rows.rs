@@ -7,13 +7,9 @@ use crate::subject::{Ceilings, KernelTime};
 pub struct Row {
     /// Name of the layers.
     pub name: String,
-    /// Kernel.
     pub kernel: String,
-    /// Number of launches.
     pub launches: usize,
-    /// Total time in ms.
     pub ms: f64,
-    /// Total floating-point operations.
     pub flops: f64,
     /// Total bytes read and written.
     pub bytes: f64,
@@ -27,12 +23,10 @@ impl Row {
         self.roofline_ms.map(|floor| floor / self.ms)
     }
 
-    /// FLOP/s.
     pub fn flops_per_second(&self) -> f64 {
         1000.0 * self.flops / self.ms
     }
 
-    /// B/s.
     pub fn bytes_per_second(&self) -> f64 {
         1000.0 * self.bytes / self.ms
     }

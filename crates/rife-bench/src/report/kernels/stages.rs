@@ -1,40 +1,30 @@
 //! Time of a frame by stage, and its bottleneck.
 
 use super::rows::{self, Row};
+use crate::distinct::distinct;
 use crate::measure::kernels::FrameTimes;
-use crate::subject::Ceilings;
+use crate::subject::{Ceilings, KernelTime};
 
 /// Share of the peak throughput from which a launch counts as bound by it.
 const BOUND: f64 = 0.6;
 
 /// The launches of each stage of the network: the encoder, each block, blending.
 pub fn stages(frame: &FrameTimes) -> Vec<Row> {
-    let mut names: Vec<&str> = Vec::new();
-    let stage = |name: &'_ str| name.split_once('.').map_or(name.len(), |(stage, _)| stage.len());
-    for launch in &frame.launches {
-        let name = &launch.name[..stage(&launch.name)];
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let of = |name: &str| {
-        let launches: Vec<_> = frame
-            .launches
-            .iter()
-            .filter(|launch| &launch.name[..stage(&launch.name)] == name)
-            .cloned()
-            .collect();
-        Row { name: name.to_owned(), ..rows::total(&launches, frame.ceilings) }
+    let stage = |launch: &KernelTime| {
+        launch.name.split_once('.').map_or(launch.name.as_str(), |(stage, _)| stage).to_owned()
     };
-    names.into_iter().map(of).collect()
+    let of = |name: String| {
+        let launches: Vec<_> =
+            frame.launches.iter().filter(|launch| stage(launch) == name).cloned().collect();
+        Row { name, ..rows::total(&launches, frame.ceilings) }
+    };
+    distinct(frame.launches.iter().map(stage)).into_iter().map(of).collect()
 }
 
 /// What limits the speed of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Arithmetic throughput.
     Compute,
-    /// Memory bandwidth.
     Memory,
     /// Neither is near its peak: latency, other instructions, or too little work for the device.
     Neither,
@@ -43,7 +33,6 @@ pub enum Limit {
 /// The group of launches with the largest share of a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bottleneck {
-    /// The launches.
     pub row: Row,
     /// Share of the sum of all launches, 0 to 1.
     pub share: f64,
@@ -51,7 +40,6 @@ pub struct Bottleneck {
     pub compute: f64,
     /// Memory bandwidth relative to the peak.
     pub memory: f64,
-    /// What limits them.
     pub limit: Limit,
 }
 
@@ -107,7 +95,7 @@ mod tests {
     use rife_model::ModelVersion;
 
     use super::*;
-    use crate::subject::{Config, KernelTime, Size, SubjectInfo};
+    use crate::subject::{Config, Size, SubjectInfo};
 
     fn frame() -> FrameTimes {
         let launch = |name: &str, ms, flops, bytes| KernelTime {

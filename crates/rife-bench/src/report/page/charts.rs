@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::distinct::distinct;
 use crate::measure::Measurement;
 use crate::measure::ablation::{Ablation, Gain};
 use crate::measure::kernels::FrameTimes;
@@ -19,6 +20,8 @@ use crate::report::tables::profile;
 use crate::report::tables::speed::fps_quartiles;
 use crate::subject::{Config, Optimization, Size};
 
+/// Label of axes.
+const FPS: &str = "interpolated frames per second";
 /// Number of kernels in a chart.
 const KERNELS: usize = 12;
 
@@ -26,21 +29,17 @@ const KERNELS: usize = 12;
 pub fn speed(measurements: &[&Measurement], size: Size) -> Markup {
     let bar = |series, fps, spread| Bar { spread: Some(spread), ..Bar::of(series, fps) };
     let group = |m: &&Measurement| {
-        let (latency, fed, device) = (m.summary.as_ref(), m.end_to_end.as_ref(), m.device.as_ref());
+        let (latency, end_to_end, device) =
+            (m.summary.as_ref(), m.end_to_end.as_ref(), m.device.as_ref());
         let bars = [
             latency.map(|s| bar(0, s.fps, fps_quartiles(&s.frame_ms))),
-            fed.map(|e| bar(1, e.fps, (e.run_fps.p25, e.run_fps.p75))),
+            end_to_end.map(|e| bar(1, e.fps, (e.run_fps.p25, e.run_fps.p75))),
             device.map(|d| bar(2, d.fps, fps_quartiles(&d.frame_ms))),
         ];
         Group { name: m.config.to_string(), bars: bars.into_iter().flatten().collect() }
     };
-    Bars {
-        title: format!("Speed at {size}"),
-        axis: "interpolated frames per second".into(),
-        series: Bars::series(&["latency", "end to end", "device"]),
-        groups: groups(measurements.iter().map(group)),
-    }
-    .render()
+    let series = ["latency", "end to end", "device"];
+    Bars::new(format!("Speed at {size}"), FPS, &series, measurements.iter().map(group)).render()
 }
 
 /// Memory of each configuration.
@@ -51,27 +50,13 @@ pub fn memory(record: &Record, measurements: &[&Measurement], size: Size) -> Mar
         let bars = memory.filter_map(|(series, mib)| Some(Bar::of(series, mib?))).collect();
         Group { name: m.config.to_string(), bars }
     };
-    Bars {
-        title: format!("Memory at {size}"),
-        axis: "MiB".into(),
-        series: Bars::series(&["engine", peak]),
-        groups: groups(measurements.iter().map(group)),
-    }
-    .render()
-}
-
-fn groups(groups: impl Iterator<Item = Group>) -> Vec<Group> {
-    groups.filter(|group| !group.bars.is_empty()).collect()
+    let groups = measurements.iter().map(group);
+    Bars::new(format!("Memory at {size}"), "MiB", &["engine", peak], groups).render()
 }
 
 /// Other implementations and ours, for each model and size.
 pub fn peers(peers: &[Peer]) -> Markup {
-    let mut kinds = Vec::new();
-    for peer in peers {
-        if !kinds.contains(&(peer.model, peer.size)) {
-            kinds.push((peer.model, peer.size));
-        }
-    }
+    let kinds = distinct(peers.iter().map(|peer| (peer.model, peer.size)));
     let chart = |(model, size)| {
         let of = peers.iter().filter(move |peer| (peer.model, peer.size) == (model, size));
         let mut of: Vec<_> = of.filter_map(|peer| Some((peer, peer.fps?))).collect();
@@ -81,13 +66,8 @@ pub fn peers(peers: &[Peer]) -> Markup {
             let bar = Bar { spread, ..Bar::of(usize::from(peer.ours), *fps) };
             Group { name: peer.name.clone(), bars: vec![bar] }
         };
-        Bars {
-            title: format!("{model} at {size}"),
-            axis: "interpolated frames per second".into(),
-            series: Bars::series(&["other implementations", "this project"]),
-            groups: of.iter().map(group).collect(),
-        }
-        .render()
+        let series = ["other implementations", "this project"];
+        Bars::new(format!("{model} at {size}"), FPS, &series, of.iter().map(group)).render()
     };
     html! { @for kind in kinds { (chart(kind)) } }
 }
@@ -105,14 +85,10 @@ pub fn gains(ablation: &Ablation) -> Markup {
             };
             Some(Group { name: format!("{one}: {}", gain.verdict), bars: vec![bar] })
         };
-        let series = ["helped", "neutral", "hurt"].map(|name| (name, name));
-        Bars {
-            title: title.into(),
-            axis: "gain in frames per second, %; whiskers: range of the runs".into(),
-            series: series.into(),
-            groups: optimizations(ablation).into_iter().filter_map(group).collect(),
-        }
-        .render()
+        let series = ["helped", "neutral", "hurt"].map(|name| (name, name)).into();
+        let axis = "gain in frames per second, %; whiskers: range of the runs";
+        let groups = optimizations(ablation).into_iter().filter_map(group);
+        Bars { series, ..Bars::new(title, axis, &[], groups) }.render()
     };
     html! {
         (chart("Disabled alone: gain on top of all others, device", &|one| {
@@ -136,13 +112,7 @@ pub fn profile(frame: &FrameTimes) -> Markup {
             bars.extend(row.roofline_ms.map(|roofline| Bar::of(1, roofline)));
             Group { name: format!("{}: {text}", row.name), bars }
         };
-        Bars {
-            title: title.into(),
-            axis: "ms".into(),
-            series: Bars::series(&["measured", "roofline"]),
-            groups: rows.iter().map(group).collect(),
-        }
-        .render()
+        Bars::new(title, "ms", &["measured", "roofline"], rows.iter().map(group)).render()
     };
     let mut kernels = profile::kernels(frame);
     kernels.truncate(KERNELS);
@@ -160,13 +130,9 @@ pub fn quality(quality: &Quality) -> Markup {
         let bars = vec![bar(1, result.truth.as_ref()?.psnr_db)];
         Some(Group { name: result.config.to_string(), bars })
     });
-    Bars {
-        title: format!("PSNR against ground truth, {}", quality.clip),
-        axis: "dB".into(),
-        series: Bars::series(&["blending", "interpolated"]),
-        groups: [blend].into_iter().chain(results).collect(),
-    }
-    .render()
+    let title = format!("PSNR against ground truth, {}", quality.clip);
+    let groups = [blend].into_iter().chain(results);
+    Bars::new(title, "dB", &["blending", "interpolated"], groups).render()
 }
 
 /// Scaling along each axis.
@@ -190,7 +156,7 @@ pub fn scaling(points: &[ScalingPoint]) -> Markup {
     let counted = |title: &str, x: &str, axis, count: &dyn Fn(&ScalingPoint) -> f64| Lines {
         title: title.into(),
         x: x.into(),
-        y: "interpolated frames per second".into(),
+        y: FPS.into(),
         logarithmic: false,
         names: Vec::new(),
         lines: lines(points, axis, &|point| Some((count(point), fps(point)?))),
@@ -219,12 +185,8 @@ fn lines(
     axis: Axis,
     place: &dyn Fn(&ScalingPoint) -> Option<(f64, f64)>,
 ) -> Vec<(String, Vec<(f64, f64)>)> {
-    let mut configs: Vec<Config> = Vec::new();
-    for point in points.iter().filter(|point| point.axis == axis) {
-        if !configs.contains(&point.config) {
-            configs.push(point.config);
-        }
-    }
+    let of_axis = points.iter().filter(|point| point.axis == axis);
+    let configs = distinct(of_axis.map(|point| point.config));
     let line = |config: Config| {
         let of = points.iter().filter(|point| (point.axis, point.config) == (axis, config));
         let mut points: Vec<_> = of.filter_map(place).collect();

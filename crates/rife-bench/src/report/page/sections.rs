@@ -5,7 +5,6 @@ use maud::{Markup, html};
 use super::{charts, pictures, summary, table};
 use crate::measure::ablation::Ablation;
 use crate::record::Record;
-use crate::report::facts::size_of;
 use crate::report::pairs::pairs;
 use crate::report::records::NamedRecord;
 use crate::report::tables::{
@@ -63,7 +62,7 @@ fn speed_and_memory(record: &Record) -> Markup {
             h3 { "Speed and memory" }
             @for (size, _) in record.settings.sizes() {
                 @let of_size: Vec<_> =
-                    record.measurements.iter().filter(|m| size_of(record, m) == size).collect();
+                    record.measurements.iter().filter(|m| record.size_of(m) == size).collect();
                 @if !of_size.is_empty() {
                     div.charts {
                         (charts::speed(&of_size, size))

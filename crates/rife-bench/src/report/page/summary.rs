@@ -4,9 +4,7 @@ use maud::{Markup, html};
 
 use crate::measure::Measurement;
 use crate::record::Record;
-use crate::report::facts::{
-    device_fps, end_to_end_fps, engine_mib, latency_fps, models, peak_mib, size_of,
-};
+use crate::report::facts::{device_fps, end_to_end_fps, engine_mib, latency_fps, models, peak_mib};
 use crate::report::figures::three;
 use crate::report::pairs::pairs;
 
@@ -52,7 +50,7 @@ fn headlines(record: &Record) -> Vec<Headline> {
     for (size, _) in record.settings.sizes() {
         for model in models(record) {
             let of = record.measurements.iter();
-            let of = of.filter(|m| m.config.model == model && size_of(record, m) == size);
+            let of = of.filter(|m| m.config.model == model && record.size_of(m) == size);
             let timed = of.filter_map(|m| Some((m, best_fps(m)?)));
             let fastest = timed.max_by(|a, b| a.1.0.total_cmp(&b.1.0));
             let Some((m, (fps, how))) = fastest else { continue };

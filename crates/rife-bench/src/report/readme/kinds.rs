@@ -1,13 +1,13 @@
 //! The kinds of generated tables.
 
 use std::fmt::Display;
-use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rife_model::ModelVersion;
 
 use crate::args::parse_precision;
 use crate::measure::kernels::FrameTimes;
+use crate::measure::peers::Peer;
 use crate::record::Record;
 use crate::report::grid::{Grid, escape};
 use crate::report::records::NamedRecord;
@@ -19,152 +19,154 @@ use crate::report::terminal;
 use crate::report::warnings::notes;
 use crate::subject::{Config, Precision, Size};
 
-const KINDS: &str = "machine, speed, start, gpu, fidelity, comparisons, ablation, optimizations, \
-                     profile, quality, scaling, peers, printed, headline, summary, comparisons-brief, \
-                     peers-brief, optimizations-brief or sample";
 /// Number of kernel rows in a profile.
 const KERNELS: usize = 10;
 
-/// Renders the table of a marker as Markdown.
-pub fn render(spec: &[&str], records: &[NamedRecord]) -> Result<String> {
-    let [kind, args @ ..] = spec else { bail!("table: expected {KINDS}") };
-    let record = |names: &str, count: std::ops::RangeInclusive<usize>| {
-        ensure!(count.contains(&args.len()), "table {kind}: expected {kind} {names}");
-        let name = args.first().copied().unwrap_or_default();
-        find(name, records).with_context(|| format!("table {kind}"))
-    };
-    let model = |at| argument(kind, args, at, ModelVersion::from_str);
-    let precision = |at| argument(kind, args, at, parse_precision);
-    match *kind {
-        "machine" => Ok(machine::markdown(record("RECORD", 1..=1)?)),
-        "speed" => {
-            let record = record("RECORD PRECISION", 2..=2)?;
-            let precision = precision(1)?;
-            let grid = speed::grid(record, Some(precision));
-            not_empty(grid.rows.is_empty(), args, || format!("no results in {precision}"))?;
-            Ok(with_notes(grid, record))
+/// A kind of table.
+struct Kind {
+    name: &'static str,
+    /// The words after the name; those in brackets are optional.
+    usage: &'static str,
+    /// What a record lacks if it has no such table.
+    content: &'static str,
+    render: fn(&Request<'_>) -> Option<String>,
+}
+
+const KINDS: [Kind; 19] = [
+    kind("machine", "RECORD", "machine", |r| Some(machine::markdown(r.record()))),
+    kind("speed", "RECORD PRECISION", "results", |r| {
+        with_notes(speed::grid(r.record(), r.precision), r.record())
+    }),
+    kind("start", "RECORD", "results", |r| markdown(&start::grid(r.record()))),
+    kind("gpu", "RECORD", "GPU", |r| markdown(&gpu::grid(r.record()))),
+    kind("fidelity", "RECORD", "fidelity", |r| with_notes(fidelity::grid(r.record()), r.record())),
+    kind("comparisons", "RECORD", "configurations to compare", |r| {
+        with_notes(comparisons::grid(r.record()), r.record())
+    }),
+    kind("ablation", "RECORD MODEL PRECISION", "ablation", |r| {
+        let of = r.record().ablations.iter().filter(|one| r.selects(one.all.config));
+        let tables: Vec<_> = of.map(|one| with_size(one.all.size, &ablation::grid(one))).collect();
+        let legend = || format!("{}\n{}\n", tables.join("\n"), escape(ablation::LEGEND));
+        (!tables.is_empty()).then(legend)
+    }),
+    kind("optimizations", "RECORD [RECORD]", "ablation", |r| {
+        markdown(&ablation::overview(&r.records))
+    }),
+    kind("profile", "RECORD MODEL PRECISION", "profile", |r| {
+        let of = r.record().profiles.iter().filter(|frame| r.selects(frame.config));
+        let tables: Vec<_> = of.map(profile).collect();
+        (!tables.is_empty()).then(|| tables.join("\n"))
+    }),
+    kind("quality", "RECORD", "quality", |r| {
+        r.record().quality.as_ref().map(|quality| quality::grid(quality).markdown())
+    }),
+    kind("scaling", "RECORD", "scaling", |r| markdown(&scaling::grid(&r.record().scaling))),
+    kind("peers", "RECORD [MODEL]", "peers", |r| {
+        let selected = |peer: &&Peer| r.model.is_none_or(|model| peer.model == model);
+        let peers: Vec<_> = r.record().peers.iter().filter(selected).cloned().collect();
+        markdown(&peers::grid(&peers))
+    }),
+    kind("printed", "RECORD", "results", |r| Some(printed(r.record()))),
+    kind("headline", "RECORD [RECORD]", "peers", |r| {
+        Some(brief::headline(&r.records)).filter(|text| !text.is_empty())
+    }),
+    kind("summary", "RECORD", "results", |r| markdown(&brief::summary(r.record()))),
+    kind("comparisons-brief", "RECORD", "configurations to compare", |r| {
+        markdown(&brief::comparisons(r.record()))
+    }),
+    kind("peers-brief", "RECORD", "peers", |r| markdown(&brief::peers(r.record()))),
+    kind("optimizations-brief", "RECORD [RECORD]", "ablation", |r| {
+        markdown(&brief::optimizations(&r.records))
+    }),
+    kind("sample", "RECORD", "results", |r| Some(code_block(&terminal::sample(r.record())))),
+];
+
+const fn kind(
+    name: &'static str,
+    usage: &'static str,
+    content: &'static str,
+    render: fn(&Request<'_>) -> Option<String>,
+) -> Kind {
+    Kind { name, usage, content, render }
+}
+
+/// The words of a marker after its kind.
+#[derive(Default)]
+struct Request<'a> {
+    records: Vec<&'a Record>,
+    model: Option<ModelVersion>,
+    precision: Option<Precision>,
+}
+
+impl<'a> Request<'a> {
+    fn parse(kind: &Kind, args: &[&str], records: &'a [NamedRecord]) -> Result<Self> {
+        let Kind { name, usage, .. } = kind;
+        let words: Vec<&str> = usage.split(' ').collect();
+        let required = words.iter().filter(|word| !word.starts_with('[')).count();
+        let allowed = required..=words.len();
+        ensure!(allowed.contains(&args.len()), "table {name}: expected {name} {usage}");
+        let mut request = Self::default();
+        for (word, arg) in words.iter().zip(args) {
+            let context = || format!("table {name}");
+            match word.trim_matches(['[', ']']) {
+                "MODEL" => request.model = Some(argument(name, arg, arg.parse())?),
+                "PRECISION" => request.precision = Some(argument(name, arg, parse_precision(arg))?),
+                _ => request.records.push(find(arg, records).with_context(context)?),
+            }
         }
-        "gpu" => {
-            let grid = gpu::grid(record("RECORD", 1..=1)?);
-            not_empty(grid.rows.is_empty(), args, || "no GPU".into())?;
-            Ok(grid.markdown())
-        }
-        "start" => {
-            let grid = start::grid(record("RECORD", 1..=1)?);
-            not_empty(grid.rows.is_empty(), args, || "no results".into())?;
-            Ok(grid.markdown())
-        }
-        "fidelity" => {
-            let record = record("RECORD", 1..=1)?;
-            let grid = fidelity::grid(record);
-            not_empty(grid.rows.is_empty(), args, || "no fidelity".into())?;
-            Ok(with_notes(grid, record))
-        }
-        "comparisons" => {
-            let record = record("RECORD", 1..=1)?;
-            let grid = comparisons::grid(record);
-            not_empty(grid.rows.is_empty(), args, || "no configurations to compare".into())?;
-            Ok(with_notes(grid, record))
-        }
-        "ablation" => {
-            let record = record("RECORD MODEL PRECISION", 3..=3)?;
-            let (model, precision) = (model(1)?, precision(2)?);
-            let of = record.ablations.iter().filter(|a| optimized(a.all.config, model, precision));
-            let tables: Vec<_> =
-                of.map(|one| with_size(one.all.size, &ablation::grid(one))).collect();
-            not_empty(tables.is_empty(), args, || {
-                format!("no ablation of {model} in {precision}")
-            })?;
-            Ok(format!("{}\n{}\n", tables.join("\n"), escape(ablation::LEGEND)))
-        }
-        "optimizations" => {
-            record("RECORD [RECORD]", 1..=2)?;
-            let records = args.iter().map(|name| find(name, records));
-            let grid = ablation::overview(&records.collect::<Result<Vec<_>>>()?);
-            not_empty(grid.rows.is_empty(), args, || "no ablation".into())?;
-            Ok(grid.markdown())
-        }
-        "profile" => {
-            let record = record("RECORD MODEL PRECISION", 3..=3)?;
-            let (model, precision) = (model(1)?, precision(2)?);
-            let of = record.profiles.iter().filter(|f| optimized(f.config, model, precision));
-            let tables: Vec<_> = of.map(profile).collect();
-            not_empty(tables.is_empty(), args, || format!("no profile of {model} in {precision}"))?;
-            Ok(tables.join("\n"))
-        }
-        "quality" => {
-            let quality = record("RECORD", 1..=1)?.quality.as_ref();
-            not_empty(quality.is_none(), args, || "no quality".into())?;
-            Ok(quality.map(|quality| quality::grid(quality).markdown()).unwrap_or_default())
-        }
-        "scaling" => {
-            let record = record("RECORD", 1..=1)?;
-            not_empty(record.scaling.is_empty(), args, || "no scaling".into())?;
-            Ok(scaling::grid(&record.scaling).markdown())
-        }
-        "peers" => {
-            let record = record("RECORD [MODEL]", 1..=2)?;
-            let model = args.get(1).map(|_| model(1)).transpose()?;
-            let peers = record.peers.iter().filter(|peer| model.is_none_or(|m| peer.model == m));
-            let peers: Vec<_> = peers.cloned().collect();
-            not_empty(peers.is_empty(), args, || match model {
-                Some(model) => format!("no peers of {model}"),
-                None => "no peers".into(),
-            })?;
-            Ok(peers::grid(&peers).markdown())
-        }
-        "headline" => {
-            record("RECORD [RECORD]", 1..=2)?;
-            let records = args.iter().map(|name| find(name, records));
-            let text = brief::headline(&records.collect::<Result<Vec<_>>>()?);
-            not_empty(text.is_empty(), args, || "no peers".into())?;
-            Ok(text)
-        }
-        "summary" => {
-            let record = record("RECORD", 1..=1)?;
-            let grid = brief::summary(record);
-            not_empty(grid.rows.is_empty(), args, || "no results".into())?;
-            Ok(grid.markdown())
-        }
-        "comparisons-brief" => {
-            let grid = brief::comparisons(record("RECORD", 1..=1)?);
-            not_empty(grid.rows.is_empty(), args, || "no configurations to compare".into())?;
-            Ok(grid.markdown())
-        }
-        "peers-brief" => {
-            let grid = brief::peers(record("RECORD", 1..=1)?);
-            not_empty(grid.rows.is_empty(), args, || "no peers".into())?;
-            Ok(grid.markdown())
-        }
-        "optimizations-brief" => {
-            record("RECORD [RECORD]", 1..=2)?;
-            let records = args.iter().map(|name| find(name, records));
-            let grid = brief::optimizations(&records.collect::<Result<Vec<_>>>()?);
-            not_empty(grid.rows.is_empty(), args, || "no ablation".into())?;
-            Ok(grid.markdown())
-        }
-        "sample" => {
-            let record = record("RECORD", 1..=1)?;
-            Ok(format!("```text\n{}\n```\n", terminal::sample(record).trim_end()))
-        }
-        "printed" => {
-            // Profiles are long, and have their own tables.
-            let record = Record { profiles: Vec::new(), ..record("RECORD", 1..=1)?.clone() };
-            // Nothing in the text may end the code block or the table.
-            let text = terminal::render(&record)
-                .replace('`', "'")
-                .replace('<', "\u{2039}")
-                .replace("NaN", "  -");
-            Ok(format!("```text\n{}\n```\n", text.trim_end()))
-        }
-        _ => bail!("table {kind}: expected {KINDS}"),
+        Ok(request)
+    }
+
+    /// The first record, which every kind requires.
+    fn record(&self) -> &'a Record {
+        self.records[0]
+    }
+
+    /// Whether a configuration is of the optimized engine and of the requested model and precision.
+    fn selects(&self, config: Config) -> bool {
+        config.is_optimized()
+            && (Some(config.model), Some(config.precision)) == (self.model, self.precision)
     }
 }
 
+/// Renders the table of a marker as Markdown.
+pub fn render(spec: &[&str], records: &[NamedRecord]) -> Result<String> {
+    let expected = || {
+        let [names @ .., last] = KINDS.each_ref().map(|kind| kind.name);
+        format!("expected {} or {last}", names.join(", "))
+    };
+    let [name, args @ ..] = spec else { bail!("table: {}", expected()) };
+    let kind = KINDS.iter().find(|kind| kind.name == *name);
+    let kind = kind.with_context(|| format!("table {name}: {}", expected()))?;
+    let request = Request::parse(kind, args, records)?;
+    (kind.render)(&request).with_context(|| {
+        let model = request.model.map(|model| format!(" of {model}")).unwrap_or_default();
+        let precision = request.precision.map(|one| format!(" in {one}")).unwrap_or_default();
+        format!("{} has no {}{model}{precision}", args[0], kind.content)
+    })
+}
+
+/// A table; `None` if it has no rows.
+fn markdown(grid: &Grid) -> Option<String> {
+    (!grid.rows.is_empty()).then(|| grid.markdown())
+}
+
 /// A table with the notes that apply to all its figures.
-fn with_notes(mut grid: Grid, record: &Record) -> String {
+fn with_notes(mut grid: Grid, record: &Record) -> Option<String> {
     notes(record).into_iter().for_each(|note| grid.note(note));
-    grid.markdown()
+    markdown(&grid)
+}
+
+/// The report on a terminal without profiles, which are long and have their own tables.
+fn printed(record: &Record) -> String {
+    let record = Record { profiles: Vec::new(), ..record.clone() };
+    // Nothing in the text may end the code block or the table.
+    let text = terminal::render(&record).replace('`', "'").replace('<', "\u{2039}");
+    code_block(&text.replace("NaN", "  -"))
+}
+
+fn code_block(text: &str) -> String {
+    format!("```text\n{}\n```\n", text.trim_end())
 }
 
 fn profile(frame: &FrameTimes) -> String {
@@ -183,10 +185,6 @@ fn with_size(size: Option<Size>, grid: &Grid) -> String {
     size + &grid.markdown()
 }
 
-fn optimized(config: Config, model: ModelVersion, precision: Precision) -> bool {
-    config.is_optimized() && (config.model, config.precision) == (model, precision)
-}
-
 fn find<'a>(name: &str, records: &'a [NamedRecord]) -> Result<&'a Record> {
     let record = records.iter().find(|record| record.name == name).ok_or_else(|| {
         let names: Vec<_> = records.iter().map(|record| record.name.as_str()).collect();
@@ -195,17 +193,6 @@ fn find<'a>(name: &str, records: &'a [NamedRecord]) -> Result<&'a Record> {
     Ok(&record.record)
 }
 
-fn argument<T, E: Display>(
-    kind: &str,
-    args: &[&str],
-    at: usize,
-    parse: fn(&str) -> Result<T, E>,
-) -> Result<T> {
-    let word = args.get(at).copied().unwrap_or_default();
-    parse(word).map_err(|error| anyhow!("table {kind}: invalid {word:?}: {error}"))
-}
-
-fn not_empty(empty: bool, args: &[&str], what: impl Fn() -> String) -> Result<()> {
-    ensure!(!empty, "{} has {}", args.first().copied().unwrap_or_default(), what());
-    Ok(())
+fn argument<T, E: Display>(kind: &str, word: &str, parsed: Result<T, E>) -> Result<T> {
+    parsed.map_err(|error| anyhow!("table {kind}: invalid {word:?}: {error}"))
 }

@@ -1,12 +1,13 @@
 //! Effects of optimizations: disabled alone, and enabled alone.
 
 use super::note_failure;
+use crate::distinct::distinct;
 use crate::measure::Measurement;
 use crate::measure::ablation::{Ablation, DisabledAlone, EnabledAlone, Gain};
 use crate::record::Record;
 use crate::report::facts::{end_to_end_fps, engine_mib, median_run_fps, rank};
 use crate::report::figures::{NOTHING, change, fidelity, gain, known, mib_more};
-use crate::report::grid::Grid;
+use crate::report::grid::{Grid, figure, word};
 use crate::report::optimizations::explain;
 use crate::subject::Optimization;
 
@@ -23,50 +24,40 @@ const SINGLE_RUN: &str = "Some verdicts are based on single runs, whose spread i
 
 /// A configuration with all optimizations, and the effect of each one.
 pub fn grid(ablation: &Ablation) -> Grid {
-    let mut grid = Grid::new(format!("Effect of each optimization: {}", ablation.all.name()))
-        .words(&["optimization"])
-        .figures(&[
-            "device fps without",
-            "gain, disabled alone",
-            "end-to-end fps without",
-            "gain, disabled alone",
-            "device gain, enabled alone",
-            "end-to-end gain, enabled alone",
-            "memory MiB",
-            "PSNR without dB",
-            "max error without /255",
-        ])
-        .words(&["verdict"]);
+    let mut grid = Grid::new(format!("Effect of each optimization: {}", ablation.all.name()));
     let all = &ablation.all;
     let memory_due_to = |without: Option<&Measurement>| {
         let memory = engine_mib(all).zip(without.and_then(engine_mib));
         mib_more(memory.map(|(with, without)| with - without))
     };
-    let row = |name: &str, m: &Measurement, memory: String| {
-        let nothing = || NOTHING.to_owned();
-        let fps = [name.into(), known(median_run_fps(m)), nothing(), known(end_to_end_fps(m))];
-        let gains = [nothing(), nothing(), nothing(), memory];
-        fps.into_iter().chain(gains).chain(fidelity(m.fidelity.as_ref())).collect::<Vec<_>>()
+    let mut row = |name: &str,
+                   m: Option<&Measurement>,
+                   memory: String,
+                   off: Option<&DisabledAlone>,
+                   on: Option<&EnabledAlone>| {
+        let [psnr, error] = fidelity(m.and_then(|m| m.fidelity.as_ref()));
+        grid.row(vec![
+            word("optimization", name),
+            figure("device fps without", known(m.and_then(median_run_fps))),
+            figure("gain, disabled alone", gain(off.and_then(|v| v.device.as_ref()))),
+            figure("end-to-end fps without", known(m.and_then(end_to_end_fps))),
+            figure("gain, disabled alone", gain(off.and_then(|v| v.end_to_end.as_ref()))),
+            figure("device gain, enabled alone", gain(on.and_then(|v| v.device.as_ref()))),
+            figure("end-to-end gain, enabled alone", gain(on.and_then(|v| v.end_to_end.as_ref()))),
+            figure("memory MiB", memory),
+            figure("PSNR without dB", psnr),
+            figure("max error without /255", error),
+            word("verdict", verdict(off, on)),
+        ]);
     };
-    grid.row(row("(all on)", all, known(engine_mib(all))));
+    row("(all on)", Some(all), known(engine_mib(all)), None, None);
     for one in optimizations(ablation) {
         let (off, on) = (disabled_alone(ablation, one), enabled_alone(ablation, one));
         let without = off.map(|variant| &variant.measurement);
-        let cells = [
-            one.to_string(),
-            known(without.and_then(median_run_fps)),
-            gain(off.and_then(|v| v.device.as_ref())),
-            known(without.and_then(end_to_end_fps)),
-            gain(off.and_then(|v| v.end_to_end.as_ref())),
-            gain(on.and_then(|v| v.device.as_ref())),
-            gain(on.and_then(|v| v.end_to_end.as_ref())),
-            memory_due_to(without),
-        ];
-        let fidelity = fidelity(without.and_then(|m| m.fidelity.as_ref()));
-        grid.row(cells.into_iter().chain(fidelity).chain([verdict(off, on)]));
+        row(one.as_str(), without, memory_due_to(without), off, on);
     }
     if let Some(alone) = &ablation.alone {
-        grid.row(row("(all off)", &alone.none, memory_due_to(Some(&alone.none))));
+        row("(all off)", Some(&alone.none), memory_due_to(Some(&alone.none)), None, None);
     }
     let compared =
         ablation.all_measurements().filter_map(|m| Some(m.fidelity.as_ref()?.frames.len()));
@@ -86,13 +77,7 @@ pub fn grid(ablation: &Ablation) -> Grid {
 pub fn optimizations(ablation: &Ablation) -> Vec<Optimization> {
     let off = ablation.without.iter().map(|variant| variant.off);
     let on = ablation.alone.iter().flat_map(|alone| alone.with.iter().map(|variant| variant.on));
-    let mut all = Vec::new();
-    for one in off.chain(on) {
-        if !all.contains(&one) {
-            all.push(one);
-        }
-    }
-    all
+    distinct(off.chain(on))
 }
 
 /// The variant with only this optimization disabled.
@@ -122,17 +107,7 @@ fn verdict(off: Option<&DisabledAlone>, on: Option<&EnabledAlone>) -> String {
 
 /// Each optimization over all configurations of some records.
 pub fn overview(records: &[&Record]) -> Grid {
-    let mut grid = Grid::new("Every optimization")
-        .words(&["optimization", "what it does", "in PyTorch"])
-        .figures(&[
-            "disabled alone, device",
-            "disabled alone, end to end",
-            "enabled alone, device",
-            "enabled alone, end to end",
-            "helped",
-            "neutral",
-            "hurt",
-        ]);
+    let mut grid = Grid::new("Every optimization");
     let ablations: Vec<&Ablation> = records.iter().flat_map(|record| &record.ablations).collect();
     for one in Optimization::ALL {
         let off = || ablations.iter().filter_map(|ablation| disabled_alone(ablation, one));
@@ -153,10 +128,21 @@ pub fn overview(records: &[&Record]) -> Grid {
             continue;
         }
         let (what, pytorch) = explain(one);
-        let mut cells = vec![one.to_string(), what.into(), pytorch.into()];
-        cells.extend(gains.iter().map(|gains| range(gains)));
-        cells.extend(counts.map(|count| count.to_string()));
-        grid.row(cells);
+        let [off_device, off_end_to_end, on_device, on_end_to_end] =
+            gains.each_ref().map(|gains| range(gains));
+        let [helped, neutral, hurt] = counts.map(|count| count.to_string());
+        grid.row(vec![
+            word("optimization", one.as_str()),
+            word("what it does", what),
+            word("in PyTorch", pytorch),
+            figure("disabled alone, device", off_device),
+            figure("disabled alone, end to end", off_end_to_end),
+            figure("enabled alone, device", on_device),
+            figure("enabled alone, end to end", on_end_to_end),
+            figure("helped", helped),
+            figure("neutral", neutral),
+            figure("hurt", hurt),
+        ]);
     }
     grid.note(
         "Gains in frames per second, from the smallest to the largest over all models and \

@@ -2,49 +2,42 @@
 
 use std::fmt::Write;
 
+use rife_model::ModelVersion;
+
+use crate::distinct::distinct;
 use crate::measure::Measurement;
+use crate::measure::fidelity::Fidelity;
 use crate::measure::peers::Peer;
 use crate::record::Record;
 use crate::report::facts::{
-    cpu, device_fps, end_to_end_fps, is_gpu, latency_fps, models, over_runs, peak_mib,
+    config_cells, cpu, device_fps, end_to_end_fps, is_gpu, latency_fps, models, over_runs, peak_mib,
 };
-use crate::report::figures::{NOTHING, db, fidelity, known, of_255, ssim, three};
-use crate::report::grid::{Grid, escape};
+use crate::report::figures::{NOTHING, db, fidelity, known, of_255, ssim};
+use crate::report::grid::{Grid, escape, figure};
 use crate::report::tables::{ablation, comparisons, peers};
 
 /// Speed, memory and fidelity of the baseline and of the optimized engine.
 pub fn summary(record: &Record) -> Grid {
-    let mut grid = Grid::new("Summary").words(&["model", "engine", "type"]).figures(&[
-        "fps, one at a time",
-        "fps, pipelined",
-        "fps, device",
-        "MiB",
-        "GPU %",
-        "PSNR dB",
-        "SSIM",
-        "max error /255",
-    ]);
+    let mut grid = Grid::new("Summary");
     for m in record.measurements.iter().filter(|m| m.error.is_none() && !m.runs.is_empty()) {
-        let (model, engine, precision) = (m.config.model, m.config.engine, m.config.precision);
         let gpu = over_runs(m, |run| {
             let gpu = run.gpu.as_ref()?;
             gpu.utilisation_fed_percent.or(gpu.utilisation_mean_percent)
         });
         let compared = m.fidelity.as_ref();
         let [psnr, error] = fidelity(compared);
-        grid.row([
-            model.to_string(),
-            engine.to_string(),
-            precision.to_string(),
-            known(latency_fps(m)),
-            known(end_to_end_fps(m)),
-            known(device_fps(m)),
-            known(peak_mib(record, m)),
-            known(gpu.map(|percent| percent.median)),
-            if compared.is_some() { psnr } else { "reference".into() },
-            compared.map_or_else(|| NOTHING.into(), |f| ssim(f.ssim, 6)),
-            error,
+        let mut cells = config_cells(m.config);
+        cells.extend([
+            figure("fps, one at a time", known(latency_fps(m))),
+            figure("fps, pipelined", known(end_to_end_fps(m))),
+            figure("fps, device", known(device_fps(m))),
+            figure("MiB", known(peak_mib(record, m))),
+            figure("GPU %", known(gpu.map(|percent| percent.median))),
+            figure("PSNR dB", if compared.is_some() { psnr } else { "reference".into() }),
+            figure("SSIM", compared.map_or_else(|| NOTHING.into(), |f| ssim(f.ssim, 6))),
+            figure("max error /255", error),
         ]);
+        grid.row(cells);
     }
     let memory = if is_gpu(record) { "of the GPU, by NVML" } else { "of the process" };
     let frames = record.measurements.iter().filter_map(frames_compared).min();
@@ -91,38 +84,37 @@ pub fn optimizations(records: &[&Record]) -> Grid {
 /// A sentence on speed and one on fidelity for each record with other implementations.
 pub fn headline(records: &[&Record]) -> String {
     let mut text = String::new();
+    let mut accurate = Vec::new();
     for record in records {
-        let facts: Vec<_> =
-            peer_models(record).into_iter().filter_map(|model| fact(record, model)).collect();
-        let (Some(first), machine) = (facts.first(), machine(record)) else { continue };
+        let models = peer_models(record);
+        let facts: Vec<_> = models.into_iter().filter_map(|model| fact(record, model)).collect();
+        let Some(first) = facts.first() else { continue };
         let speeds = facts.iter().map(|fact| {
             let Fact { model, ours, ratio, best, .. } = fact;
-            let fps = ours.fps.map_or(NOTHING.into(), three);
-            format!("{fps} fps with {model}, {ratio:.1}x {best}")
+            format!("{} fps with {model}, {ratio:.1}x {best}", known(ours.fps))
         });
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "- **{machine}**, {}, {}: {}.",
+            "- **{}**, {}, {}: {}.",
+            machine(record),
             first.ours.size,
             first.precision.to_uppercase(),
             speeds.collect::<Vec<_>>().join("; ")
         );
-    }
-    for fact in records.iter().flat_map(|record| {
-        peer_models(record).into_iter().filter_map(|model| fact(record, model)).take(1)
-    }) {
-        if fact.precision != "f16" {
-            continue;
+        if first.precision == "f16"
+            && let (Some(ours), Some(best)) = (&first.ours.fidelity, first.most_faithful)
+        {
+            accurate.push((first.model, ours, best));
         }
-        let (Some(ours), Some(best)) = (&fact.ours.fidelity, &fact.most_faithful) else { continue };
+    }
+    for (model, ours, best) in accurate {
         let _ = writeln!(
             text,
-            "- **Accurate**: F16 is within {}/255 of F32 ({} dB) in the frame compared with {}; the \
+            "- **Accurate**: F16 is within {}/255 of F32 ({} dB) in the frame compared with {model}; the \
              most accurate other F16 implementation within {}/255 ({} dB).",
             of_255(ours.max_error),
             db(ours.psnr_db),
-            fact.model,
             of_255(best.max_error),
             db(best.psnr_db),
         );
@@ -132,17 +124,17 @@ pub fn headline(records: &[&Record]) -> String {
 
 /// What a record shows about one model.
 struct Fact<'a> {
-    model: rife_model::ModelVersion,
+    model: ModelVersion,
     precision: &'a str,
     ours: &'a Peer,
     ratio: f64,
     best: String,
-    most_faithful: Option<&'a crate::measure::fidelity::Fidelity>,
+    most_faithful: Option<&'a Fidelity>,
 }
 
 /// Our fastest engine of the precision that a device is used in by default, and the fastest other
 /// implementation in the same precision.
-fn fact(record: &Record, model: rife_model::ModelVersion) -> Option<Fact<'_>> {
+fn fact(record: &Record, model: ModelVersion) -> Option<Fact<'_>> {
     let precision = if is_gpu(record) { "f16" } else { "f32" };
     let of = || {
         record
@@ -164,13 +156,8 @@ fn fact(record: &Record, model: rife_model::ModelVersion) -> Option<Fact<'_>> {
     Some(Fact { model, precision, ours, ratio, best, most_faithful })
 }
 
-fn peer_models(record: &Record) -> Vec<rife_model::ModelVersion> {
-    let mut all = Vec::new();
-    for peer in &record.peers {
-        if !all.contains(&peer.model) {
-            all.push(peer.model);
-        }
-    }
+fn peer_models(record: &Record) -> Vec<ModelVersion> {
+    let all = distinct(record.peers.iter().map(|peer| peer.model));
     if all.is_empty() { models(record) } else { all }
 }
 

@@ -3,25 +3,14 @@
 use super::note_failure;
 use crate::measure::fidelity::Fidelity;
 use crate::record::Record;
-use crate::report::facts::{CONFIG_COLUMNS, config_cells, size_cell};
+use crate::report::facts::name_cells;
 use crate::report::figures::{db, of_255, share, ssim};
-use crate::report::grid::Grid;
+use crate::report::grid::{Cell, Grid, figure, word};
 use crate::subject::{Config, Size};
 
 /// Every configuration against its reference, then the other comparisons.
 pub fn grid(record: &Record) -> Grid {
-    let mut grid = Grid::new("Fidelity to the reference")
-        .words(&CONFIG_COLUMNS)
-        .words(&["reference"])
-        .figures(&[
-            "frames",
-            "PSNR dB",
-            "worst dB",
-            "SSIM",
-            "max error /255",
-            "mean error /255",
-            "differing 8-bit pixels %",
-        ]);
+    let mut grid = Grid::new("Fidelity to the reference");
     let add = |grid: &mut Grid, config: Config, size: Option<Size>, f: &Fidelity| {
         grid.row(cells(config, size, f));
         if f.non_finite > 0 {
@@ -40,18 +29,17 @@ pub fn grid(record: &Record) -> Grid {
     grid.without_empty_columns()
 }
 
-fn cells(config: Config, size: Option<Size>, f: &Fidelity) -> Vec<String> {
-    let mut cells = config_cells(config);
+fn cells(config: Config, size: Option<Size>, f: &Fidelity) -> Vec<Cell> {
+    let mut cells = name_cells(config, size);
     cells.extend([
-        size_cell(size),
-        format!("{} {}", f.reference.engine, f.reference.precision),
-        f.frames.len().to_string(),
-        db(f.psnr_db),
-        db(f.worst_frame_psnr_db),
-        ssim(f.ssim, 6),
-        of_255(f.max_error),
-        of_255(f.mean_error),
-        share(Some(f.differing_8_bit_share)),
+        word("reference", format!("{} {}", f.reference.engine, f.reference.precision)),
+        figure("frames", f.frames.len().to_string()),
+        figure("PSNR dB", db(f.psnr_db)),
+        figure("worst dB", db(f.worst_frame_psnr_db)),
+        figure("SSIM", ssim(f.ssim, 6)),
+        figure("max error /255", of_255(f.max_error)),
+        figure("mean error /255", of_255(f.mean_error)),
+        figure("differing 8-bit pixels %", share(Some(f.differing_8_bit_share))),
     ]);
     cells
 }

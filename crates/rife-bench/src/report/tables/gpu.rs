@@ -3,41 +3,35 @@
 use crate::measure::Measurement;
 use crate::measure::gpu::GpuUse;
 use crate::record::Record;
-use crate::report::facts::{CONFIG_COLUMNS, name_cells};
+use crate::report::facts::name_cells;
 use crate::report::figures::{NOTHING, known, three};
-use crate::report::grid::Grid;
+use crate::report::grid::{Grid, figure};
 use crate::stats::Spread;
 
 /// Every configuration that ran on a GPU.
 pub fn grid(record: &Record) -> Grid {
-    let mut grid = Grid::new("GPU usage").words(&CONFIG_COLUMNS).figures(&[
-        "mean load %, latency",
-        "max load %, latency",
-        "mean load %, end to end",
-        "clock MHz",
-        "mean power W",
-        "max power W",
-        "\u{b0}C",
-        "steady MiB",
-        "peak MiB",
-    ]);
+    let mut grid = Grid::new("GPU usage");
     for m in &record.measurements {
         let gpus = gpus(m);
         if gpus.is_empty() {
             continue;
         }
-        let cells = [
-            known(mean(&gpus, |gpu| gpu.utilisation_mean_percent)),
-            known(max(&gpus, |gpu| gpu.utilisation_max_percent)),
-            known(mean(&gpus, |gpu| gpu.utilisation_fed_percent)),
-            clock(&gpus),
-            known(mean(&gpus, |gpu| Some(gpu.power_w?.mean))),
-            known(max(&gpus, |gpu| Some(gpu.power_w?.max))),
-            known(max(&gpus, |gpu| Some(gpu.temperature_c?.max))),
-            known(max(&gpus, |gpu| gpu.steady_mib)),
-            known(m.peak_gpu_mib()),
-        ];
-        grid.row(name_cells(m).into_iter().chain(cells));
+        let mut cells = name_cells(m.config, m.size);
+        cells.extend([
+            figure("mean load %, latency", known(mean(&gpus, |gpu| gpu.utilisation_mean_percent))),
+            figure("max load %, latency", known(max(&gpus, |gpu| gpu.utilisation_max_percent))),
+            figure(
+                "mean load %, end to end",
+                known(mean(&gpus, |gpu| gpu.utilisation_fed_percent)),
+            ),
+            figure("clock MHz", clock(&gpus)),
+            figure("mean power W", known(mean(&gpus, |gpu| Some(gpu.power_w?.mean)))),
+            figure("max power W", known(max(&gpus, |gpu| Some(gpu.power_w?.max)))),
+            figure("\u{b0}C", known(max(&gpus, |gpu| Some(gpu.temperature_c?.max)))),
+            figure("steady MiB", known(max(&gpus, |gpu| gpu.steady_mib))),
+            figure("peak MiB", known(m.peak_gpu_mib())),
+        ]);
+        grid.row(cells);
     }
     grid.without_empty_columns()
 }

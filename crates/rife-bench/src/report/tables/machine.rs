@@ -10,9 +10,7 @@ use crate::report::grid::{code, escape};
 
 /// A fact about a record.
 pub struct Fact {
-    /// Name.
     pub what: &'static str,
-    /// Value.
     pub value: String,
     /// Whether the value is code.
     pub code: bool,

@@ -3,49 +3,36 @@
 use crate::measure::peers::Peer;
 use crate::report::facts::ratio;
 use crate::report::figures::{NOTHING, fidelity, known, quartiles, times};
-use crate::report::grid::Grid;
+use crate::report::grid::{Grid, figure, without_figures, word};
 
 /// Every implementation.
 pub fn grid(peers: &[Peer]) -> Grid {
     let mut grid =
-        Grid::new("Other implementations, measured in turns with this project's engines")
-            .words(&["model", "size", "implementation", "version"])
-            .figures(&[
-                "fps",
-                "ms",
-                "p25-p75 ms",
-                "vs ours",
-                "setup s",
-                "RAM MiB",
-                "GPU MiB",
-                "PSNR dB",
-                "max error /255",
-            ]);
+        Grid::new("Other implementations, measured in turns with this project's engines");
     for peer in peers {
         let ms = peer.frame_ms.map(|ms| ms.median);
-        let mut row = vec![
-            peer.model.to_string(),
-            peer.size.to_string(),
-            if peer.ours { format!("{} (ours)", peer.name) } else { peer.name.clone() },
-            peer.version.clone().unwrap_or_else(|| NOTHING.into()),
+        let [psnr, error] = fidelity(peer.fidelity.as_ref());
+        let name = if peer.ours { format!("{} (ours)", peer.name) } else { peer.name.clone() };
+        let cells = vec![
+            word("model", peer.model.to_string()),
+            word("size", peer.size.to_string()),
+            word("implementation", name),
+            word("version", peer.version.as_deref().unwrap_or(NOTHING)),
+            figure("fps", known(peer.fps)),
+            figure("ms", known(ms)),
+            figure("p25-p75 ms", quartiles(peer.frame_ms.as_ref())),
+            figure("vs ours", times(ratio(our_ms(peers, peer), ms))),
+            figure("setup s", known(peer.setup_ms.map(|ms| ms / 1000.0))),
+            figure("RAM MiB", known(peer.peak_rss_mib)),
+            figure("GPU MiB", known(peer.peak_gpu_mib)),
+            figure("PSNR dB", psnr),
+            figure("max error /255", error),
         ];
-        match (&peer.absent, &peer.error, peer.fps) {
-            (Some(_), ..) => row.push("absent".into()),
-            (None, Some(_), None) => row.push("failed".into()),
-            _ => {
-                row.extend([
-                    known(peer.fps),
-                    known(ms),
-                    quartiles(peer.frame_ms.as_ref()),
-                    times(ratio(our_ms(peers, peer), ms)),
-                    known(peer.setup_ms.map(|ms| ms / 1000.0)),
-                    known(peer.peak_rss_mib),
-                    known(peer.peak_gpu_mib),
-                ]);
-                row.extend(fidelity(peer.fidelity.as_ref()));
-            }
-        }
-        grid.row(row);
+        grid.row(match (&peer.absent, &peer.error, peer.fps) {
+            (Some(_), ..) => without_figures(cells, "absent"),
+            (None, Some(_), None) => without_figures(cells, "failed"),
+            _ => cells,
+        });
         if let Some(why) = &peer.absent {
             grid.note(format!("Absent: {}, {}: {why}", peer.name, peer.model));
         }
@@ -90,20 +77,12 @@ mod tests {
     fn peers_are_compared_with_ours_in_the_same_precision() {
         let size = Size { width: 64, height: 32 };
         let peer = |name: &str, ours, ms: Option<f64>, absent: Option<&str>| Peer {
-            name: name.into(),
-            ours,
-            model: ModelVersion::V4_6,
-            size,
-            version: None,
             absent: absent.map(Into::into),
-            error: None,
-            round_frame_ms: Vec::new(),
             frame_ms: ms.and_then(|ms| Spread::of(&[ms])),
             fps: ms.map(|ms| 1000.0 / ms),
             setup_ms: Some(123_456.0),
             peak_rss_mib: Some(98_765.0),
-            peak_gpu_mib: None,
-            fidelity: None,
+            ..Peer::new(name, ours, ModelVersion::V4_6, size)
         };
         let peers = [
             peer("PyTorch channels_last + cudnn.benchmark f16", false, Some(3000.0), None),

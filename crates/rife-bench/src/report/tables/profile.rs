@@ -2,7 +2,7 @@
 
 use crate::measure::kernels::FrameTimes;
 use crate::report::figures::{NOTHING, known, share, three};
-use crate::report::grid::Grid;
+use crate::report::grid::{Grid, figure, word};
 use crate::report::kernels::rows::{Row, grouped, total};
 use crate::report::kernels::stages::{Bottleneck, stages, transfer_ms};
 use crate::subject::Ceilings;
@@ -22,16 +22,14 @@ pub fn sum_ms(frame: &FrameTimes) -> f64 {
 /// The stages.
 pub fn by_stage(frame: &FrameTimes) -> Grid {
     let caption = format!("By stage: {} at {}", frame.config, frame.size);
-    let grid = Grid::new(caption).words(&["stage"]);
-    fill(grid, frame, &stages(frame), false)
+    fill(Grid::new(caption), frame, &stages(frame), false)
 }
 
 /// The slowest kernels, at most this many.
 pub fn by_kernel(frame: &FrameTimes, most: usize) -> Grid {
     let caption = format!("By kernel: {} at {}", frame.config, frame.size);
-    let grid = Grid::new(caption).words(&["layers", "kernel"]);
     let rows = kernels(frame);
-    let mut grid = fill(grid, frame, rows.get(..most).unwrap_or(&rows), true);
+    let mut grid = fill(Grid::new(caption), frame, rows.get(..most).unwrap_or(&rows), true);
     if let Some(rest) = rows.get(most..).filter(|rest| !rest.is_empty()) {
         let ms: f64 = rest.iter().map(|row| row.ms).sum();
         grid.note(format!("{} more rows take {} ms in total.", rest.len(), three(ms)));
@@ -39,23 +37,20 @@ pub fn by_kernel(frame: &FrameTimes, most: usize) -> Grid {
     grid
 }
 
-fn fill(grid: Grid, frame: &FrameTimes, rows: &[Row], kernel: bool) -> Grid {
-    let mut grid = grid
-        .figures(&["launches", "ms", "share %", "roofline ms", "of roofline %"])
-        .words(&["bound by"]);
+fn fill(mut grid: Grid, frame: &FrameTimes, rows: &[Row], kernel: bool) -> Grid {
     let all = sum_ms(frame);
     for row in rows {
-        let mut cells = vec![row.name.clone()];
+        let mut cells = vec![word(if kernel { "layers" } else { "stage" }, &row.name)];
         if kernel {
-            cells.push(row.kernel.clone());
+            cells.push(word("kernel", &row.kernel));
         }
         cells.extend([
-            row.launches.to_string(),
-            three(row.ms),
-            share(Some(row.ms / all)),
-            known(row.roofline_ms),
-            share(row.share_of_roofline()),
-            bound(row, frame.ceilings).unwrap_or(NOTHING).into(),
+            figure("launches", row.launches.to_string()),
+            figure("ms", three(row.ms)),
+            figure("share %", share(Some(row.ms / all))),
+            figure("roofline ms", known(row.roofline_ms)),
+            figure("of roofline %", share(row.share_of_roofline())),
+            word("bound by", bound(row, frame.ceilings).unwrap_or(NOTHING)),
         ]);
         grid.row(cells);
     }

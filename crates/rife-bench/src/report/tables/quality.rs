@@ -3,27 +3,23 @@
 use crate::measure::quality::{GroundTruth, Quality};
 use crate::report::facts::{config_cells, missing};
 use crate::report::figures::{NOTHING, db, ssim};
-use crate::report::grid::Grid;
+use crate::report::grid::{Cell, Grid, figure, without_figures, word};
 
 /// Blending, then every configuration.
 pub fn grid(quality: &Quality) -> Grid {
     let caption = format!("Quality against ground truth: {} at {}", quality.clip, quality.size);
-    let mut grid = Grid::new(caption).words(&["model", "engine", "type"]).figures(&[
-        "frames",
-        "PSNR dB",
-        "vs blending dB",
-        "worst dB",
-        "SSIM",
-    ]);
-    let blend = [NOTHING.into(), "blending".into(), NOTHING.into()];
-    grid.row(blend.into_iter().chain(cells(&quality.blend, None)));
+    let mut grid = Grid::new(caption);
+    let mut cells = vec![word("model", NOTHING), word("engine", "blending"), word("type", NOTHING)];
+    cells.extend(figures(&quality.blend, None));
+    grid.row(cells);
     for result in &quality.results {
-        let mut row = config_cells(result.config);
-        match &result.truth {
-            Some(truth) => row.extend(cells(truth, Some(&quality.blend))),
-            None => row.push(missing(result.error.as_ref()).into()),
+        let mut cells = config_cells(result.config);
+        cells
+            .extend(figures(result.truth.as_ref().unwrap_or(&quality.blend), Some(&quality.blend)));
+        if result.truth.is_none() {
+            cells = without_figures(cells, missing(result.error.as_ref()));
         }
-        grid.row(row);
+        grid.row(cells);
         if let Some(error) = &result.error {
             grid.note(format!("Failed: {}: {error}", result.config));
         }
@@ -44,13 +40,13 @@ pub fn grid(quality: &Quality) -> Grid {
     grid.without_empty_columns()
 }
 
-fn cells(truth: &GroundTruth, blend: Option<&GroundTruth>) -> [String; 5] {
+fn figures(truth: &GroundTruth, blend: Option<&GroundTruth>) -> [Cell; 5] {
     let gain = blend.map(|blend| truth.psnr_db.0 - blend.psnr_db.0).filter(|v| v.is_finite());
     [
-        truth.frames.len().to_string(),
-        db(truth.psnr_db),
-        gain.map_or_else(|| NOTHING.into(), |v| format!("{v:+.2}")),
-        db(truth.worst_frame_psnr_db),
-        ssim(truth.ssim, 3),
+        figure("frames", truth.frames.len().to_string()),
+        figure("PSNR dB", db(truth.psnr_db)),
+        figure("vs blending dB", gain.map_or_else(|| NOTHING.into(), |v| format!("{v:+.2}"))),
+        figure("worst dB", db(truth.worst_frame_psnr_db)),
+        figure("SSIM", ssim(truth.ssim, 3)),
     ]
 }

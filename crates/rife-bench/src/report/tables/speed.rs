@@ -4,43 +4,27 @@ use super::note_failure;
 use crate::measure::Measurement;
 use crate::record::Record;
 use crate::report::facts::{
-    CONFIG_COLUMNS, device_fps, end_to_end_fps, engine_mib, find, is_gpu, latency_fps, missing,
-    name_cells, over_runs, ram_mib, ratio, size_of,
+    device_fps, end_to_end_fps, engine_mib, find, is_gpu, latency_fps, missing, name_cells,
+    over_runs, ram_mib, ratio,
 };
-use crate::report::figures::{NOTHING, known, quartiles, times};
-use crate::report::grid::Grid;
+use crate::report::figures::{known, quartiles, times};
+use crate::report::grid::{Cell, Grid, figure, without_figures};
 use crate::stats::Spread;
 use crate::subject::{Engine, Precision};
 
 /// Every configuration in one precision, or in all. F32 includes TF32, which PyTorch users also call
 /// FP32.
 pub fn grid(record: &Record, precision: Option<Precision>) -> Grid {
-    let output = format!("{}x output fps", record.settings.factor);
-    let (caption, wanted): (_, &[Precision]) = match precision {
+    let (caption, precisions): (_, &[Precision]) = match precision {
         None => ("Speed and memory".into(), &[]),
         Some(Precision::F32) => {
             ("Speed and memory in f32".into(), &[Precision::F32, Precision::Tf32])
         }
         Some(ref one) => (format!("Speed and memory in {one}"), std::slice::from_ref(one)),
     };
-    let mut grid = Grid::new(caption).words(&CONFIG_COLUMNS).figures(&[
-        "fps",
-        &output,
-        "ms",
-        "p25-p75 ms",
-        "1% low fps",
-        "end-to-end fps",
-        "device fps",
-        "device ms",
-        "engine MiB",
-        "GPU MiB",
-        "RAM MiB",
-        "GPU %",
-        "GPU %, end to end",
-        "CPU %",
-        "vs baseline",
-    ]);
-    let of_type = |m: &&Measurement| wanted.is_empty() || wanted.contains(&m.config.precision);
+    let mut grid = Grid::new(caption);
+    let of_type =
+        |m: &&Measurement| precisions.is_empty() || precisions.contains(&m.config.precision);
     for m in record.measurements.iter().filter(of_type) {
         grid.row(cells(record, m));
         note_failure(&mut grid, m);
@@ -48,35 +32,33 @@ pub fn grid(record: &Record, precision: Option<Precision>) -> Grid {
     grid.without_empty_columns()
 }
 
-fn cells(record: &Record, m: &Measurement) -> Vec<String> {
-    let mut cells = name_cells(m);
-    if m.runs.is_empty() {
-        cells.push(missing(m.error.as_ref()).into());
-        return cells;
-    }
+fn cells(record: &Record, m: &Measurement) -> Vec<Cell> {
+    let factor = record.settings.factor;
     let (summary, device) = (m.summary.as_ref(), m.device.as_ref());
     let fps = latency_fps(m);
-    let output = end_to_end_fps(m).or(fps).and_then(|fps| output_fps(fps, record.settings.factor));
+    let output = end_to_end_fps(m).or(fps).and_then(|fps| output_fps(fps, factor));
     let gpu_end_to_end = over_runs(m, |run| run.gpu.as_ref()?.utilisation_fed_percent);
+    // On a GPU it is mostly the clip and libraries.
+    let ram = ram_mib(m).filter(|_| !is_gpu(record));
+    let mut cells = name_cells(m.config, m.size);
     cells.extend([
-        known(fps),
-        known(output),
-        known(summary.map(|s| s.frame_ms.median)),
-        quartiles(summary.map(|s| &s.frame_ms)),
-        known(summary.map(|s| s.low_1_percent_fps)),
-        known(end_to_end_fps(m)),
-        known(device_fps(m)),
-        known(device.map(|d| d.frame_ms.median)),
-        known(engine_mib(m)),
-        known(m.peak_gpu_mib()),
-        // On a GPU it is mostly the clip and libraries.
-        if is_gpu(record) { NOTHING.into() } else { known(ram_mib(m)) },
-        known(summary.and_then(|s| s.gpu_percent)),
-        known(gpu_end_to_end.map(|percent| percent.mean)),
-        known(summary.map(|s| s.cpu_percent)),
-        times(over_baseline(record, m)),
+        figure("fps", known(fps)),
+        figure(&format!("{factor}x output fps"), known(output)),
+        figure("ms", known(summary.map(|s| s.frame_ms.median))),
+        figure("p25-p75 ms", quartiles(summary.map(|s| &s.frame_ms))),
+        figure("1% low fps", known(summary.map(|s| s.low_1_percent_fps))),
+        figure("end-to-end fps", known(end_to_end_fps(m))),
+        figure("device fps", known(device_fps(m))),
+        figure("device ms", known(device.map(|d| d.frame_ms.median))),
+        figure("engine MiB", known(engine_mib(m))),
+        figure("GPU MiB", known(m.peak_gpu_mib())),
+        figure("RAM MiB", known(ram)),
+        figure("GPU %", known(summary.and_then(|s| s.gpu_percent))),
+        figure("GPU %, end to end", known(gpu_end_to_end.map(|percent| percent.mean))),
+        figure("CPU %", known(summary.map(|s| s.cpu_percent))),
+        figure("vs baseline", times(over_baseline(record, m))),
     ]);
-    cells
+    if m.runs.is_empty() { without_figures(cells, missing(m.error.as_ref())) } else { cells }
 }
 
 /// Output frames per second of a job, which include the input frames.
@@ -93,7 +75,7 @@ fn over_baseline(record: &Record, m: &Measurement) -> Option<f64> {
     if !m.config.is_optimized() {
         return None;
     }
-    let size = size_of(record, m);
+    let size = record.size_of(m);
     let baseline = find(record, size, (m.config.model, Engine::Baseline, precision))?;
     ratio(latency_fps(m), latency_fps(baseline))
         .or_else(|| ratio(end_to_end_fps(m), end_to_end_fps(baseline)))

@@ -1,15 +1,15 @@
-//! Blending of the two frames, without a network or weights. It runs the whole benchmark in
-//! milliseconds, and is the quality that interpolation has to beat.
+//! An engine that blends the two frames, without a network or weights. It runs the whole benchmark in
+//! milliseconds.
 
 use std::collections::VecDeque;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{
+use rife_bench::metrics::to_8_bit;
+use rife_bench::subject::{
     Ceilings, Config, Device, Engine, EngineMemory, Engines, KernelTime, Optimization, Pipeline,
     Precision, Size, Stream, Subject, SubjectInfo,
 };
-use crate::metrics::to_8_bit;
 
 /// Blending as the baseline engine of a CPU.
 #[derive(Debug, Default)]
