@@ -137,10 +137,12 @@ fn check_devices(report: &mut Report, engines: &[Availability]) -> Result<()> {
         }
         None => report.add(Check::new("GPU driver", Status::Absent, "no NVIDIA GPU is usable"))?,
     }
-    for Availability { engine, device, state, .. } in engines {
+    for Availability { engine, device, state, broken, .. } in engines {
         let name = format!("{engine} engine on {device}");
         report.add(match state {
             Ok(details) => Check::new(name, Status::Ok, details),
+            Err(reason) if *broken => Check::new(name, Status::Failed, reason)
+                .hint("see docs/troubleshooting.md: drivers and the kernel compiler"),
             Err(reason) => Check::new(name, Status::Absent, reason),
         })?;
     }

@@ -303,6 +303,8 @@ pub struct Availability {
     pub precisions: Vec<Precision>,
     /// What it would run on, or why it cannot.
     pub state: Result<String, String>,
+    /// Whether the device or its driver is present but does not work.
+    pub broken: bool,
 }
 
 /// Every engine, and whether it can run on this machine: on the CPU, and on the GPU that
@@ -315,6 +317,7 @@ pub fn engines() -> Vec<Availability> {
             engine: factory.engine,
             device,
             precisions: (factory.precisions)().to_vec(),
+            broken: matches!(probe(row, device), Err(Unavailable::Broken(_))),
             state: probe(row, device).map_err(Unavailable::reason),
         }
     });
