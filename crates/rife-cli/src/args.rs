@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Test every engine, ffmpeg, the weights and the caches, for a bug report
     Doctor(DoctorArgs),
-    /// Print the completions of a shell
+    /// Print shell completions
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -56,7 +56,7 @@ pub(crate) struct InterpolateArgs {
     pub(crate) second_image: Option<PathBuf>,
     /// The video to write (.mp4, .mkv, .mov, .webm, .avi, .y4m, .yuv), - or a device for Y4M, or a
     /// folder for images (also as out/%04d.png); for an image pair the image, or with --factor the
-    /// folder. Pipes and devices are written through
+    /// folder. Pipes and devices are written to directly
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// Position of the interpolated image between the pair, 0 < T < 1 [default: 0.5]
@@ -201,7 +201,7 @@ pub(crate) struct EngineArgs {
     /// Average with the reversed pair (2x slower, 4.6 only)
     #[arg(long)]
     pub(crate) ensemble: bool,
-    /// CPU threads, 1 to 1024 [default: one per core]
+    /// CPU threads, 1 to 1024 [default: one per logical core]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
     #[command(flatten)]
@@ -210,8 +210,8 @@ pub(crate) struct EngineArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct WeightsDir {
-    /// Weights folder [default: RIFE_WEIGHTS, else weights/ of the checkout, else the user's cache
-    /// folder]
+    /// Weights folder [default: RIFE_WEIGHTS, else weights/ of the rife source tree that contains the
+    /// working directory or the program, else rife/weights in the user's cache folder]
     #[arg(long = "weights", value_name = "DIR", global = true)]
     pub(crate) dir: Option<PathBuf>,
 }

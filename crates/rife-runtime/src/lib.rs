@@ -1,20 +1,3 @@
-//! Runs RIFE video frame interpolation: an [`Interpolator`] for pairs of frames, and a [`Session`]
-//! for streams, on the CPU or an NVIDIA GPU.
-//!
-//! ```no_run
-//! use rife_runtime::{Frame, FrameSize, Interpolator, ModelVersion, PixelFormat};
-//!
-//! # fn main() -> rife_runtime::Result<()> {
-//! let rife = Interpolator::builder(ModelVersion::V4_6).load("weights")?;
-//! let size = FrameSize::new(1920, 1080);
-//! let (a, b) = (Frame::black(size, PixelFormat::Rgb8)?, Frame::black(size, PixelFormat::Rgb8)?);
-//! let middle = rife.interpolate(&a.view(), &b.view(), 0.5)?;
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! Frames are buffers: the crate does not read or write files or containers.
-
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 #![doc = include_str!("../README.md")]
 

@@ -47,7 +47,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Another process holds the job folder.
-    #[error("another rife process writes to {}", path.display())]
+    #[error("another rife process is writing to {}", path.display())]
     Busy {
         /// Path of the folder.
         path: PathBuf,

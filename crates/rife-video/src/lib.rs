@@ -1,6 +1,3 @@
-//! Video input and output for RIFE: ffmpeg, Y4M and raw pipes, timelines, scene-cut detection, and
-//! segmented jobs that can resume. The networks are in [`rife_runtime`].
-
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 #![doc = include_str!("../README.md")]
 

@@ -45,13 +45,13 @@ fn hint(kind: ErrorKind, words: &[OsString]) -> Option<String> {
     let mut options = words.iter().take_while(|word| *word != "--");
     if let Some(name) = options.find(|word| is_file_with_hyphen(word)) {
         let name = name.to_string_lossy();
-        return Some(format!("for a file of that name write ./{name}, or put it after --"));
+        return Some(format!("if {name} is a file, write ./{name}, or put it after --"));
     }
     let is_output = |i: usize| i > 0 && (words[i - 1] == "-o" || words[i - 1] == "--output");
     let is_image = |word: &OsString| ImageFormat::from_path(Path::new(word)).is_ok();
     let images = words.iter().enumerate().filter(|(i, word)| is_image(word) && !is_output(*i));
     let too_many = kind == ErrorKind::UnknownArgument && images.count() > 2;
-    too_many.then(|| "for more than two images name their folder".to_owned())
+    too_many.then(|| "for more than two images, name their folder".to_owned())
 }
 
 /// Whether a word is probably the name of a file that starts with a hyphen.

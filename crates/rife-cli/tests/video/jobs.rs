@@ -103,7 +103,7 @@ fn interrupted_job_keeps_finished_segments_only() {
         let output = interpolate(dir, &format!("in.mp4 -o out.mp4 {option}")).output().unwrap();
         let stderr = stderr_of(&output);
         assert!(
-            !output.status.success() && stderr.contains("another rife process writes"),
+            !output.status.success() && stderr.contains("another rife process is writing"),
             "{stderr}"
         );
     }

@@ -233,7 +233,7 @@ fn second_job_for_the_same_output_fails_at_once() {
         let mut second = interpolate(dir, &format!("{input} -o {output} --overwrite"));
         second.env("RIFE_WEIGHTS", dir.join("none"));
         let stderr = stderr_of(&second.output().unwrap());
-        assert!(stderr.contains("another rife process writes"), "{output}: {stderr}");
+        assert!(stderr.contains("another rife process is writing"), "{output}: {stderr}");
         assert!(first.try_wait().unwrap().is_none(), "the first job has ended already");
         first.kill().unwrap();
         first.wait().unwrap();

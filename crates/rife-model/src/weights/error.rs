@@ -93,7 +93,7 @@ impl WeightsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Fetch { file, upstream, folder, .. } => Some(format!(
-                "download {file} by hand from {upstream} and put it in {}",
+                "download the checkpoint by hand from {upstream} and save it as {file} in {}",
                 folder.display()
             )),
             Self::Hash { path, .. } | Self::Damaged { path, .. } => {
@@ -224,7 +224,7 @@ mod tests {
             folder: "w".into(),
             source: Box::new(FetchError::NotPackaged),
         };
-        let expected = "download rife46.pth by hand from https://example.com and put it in w";
+        let expected = "download the checkpoint by hand from https://example.com and save it as rife46.pth in w";
         let hint = WeightsError::hint_in;
         assert_eq!(hint(&failed()).as_deref(), Some(expected));
         assert_eq!(hint(&Outer(Outer(failed()))).as_deref(), Some(expected));

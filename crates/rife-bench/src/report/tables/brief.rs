@@ -111,8 +111,8 @@ pub fn headline(records: &[&Record]) -> String {
     for (model, ours, best) in accurate {
         let _ = writeln!(
             text,
-            "- **Accurate**: F16 is within {}/255 of F32 ({} dB) in the frame compared with {model}; the \
-             most accurate other F16 implementation within {}/255 ({} dB).",
+            "- **Accurate**: with {model}, F16 differs from F32 by at most {}/255 ({} dB) in the one \
+             frame compared; the most accurate other F16 implementation differs by up to {}/255 ({} dB).",
             of_255(ours.max_error),
             db(ours.psnr_db),
             of_255(best.max_error),
