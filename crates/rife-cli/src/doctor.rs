@@ -8,6 +8,7 @@ use rife_video::Programs;
 use serde_json::{Value, json};
 
 use crate::args::DoctorArgs;
+use crate::print::one_line;
 use crate::version;
 use crate::{describe, print};
 
@@ -41,7 +42,7 @@ struct Check {
     status: Status,
     detail: String,
     /// What the user can do.
-    hint: Option<&'static str>,
+    hint: Option<String>,
     /// Further values for JSON.
     values: Value,
 }
@@ -52,14 +53,15 @@ impl Check {
         Self { name, status, detail, hint: None, values: Value::Null }
     }
 
-    fn hint(self, hint: &'static str) -> Self {
-        Self { hint: Some(hint), ..self }
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 
     fn line(&self) -> String {
-        let mut line = format!("{:<7} {:<34} {}\n", self.status.name(), self.name, self.detail);
-        if let Some(hint) = self.hint {
-            line += &format!("{:<7} hint: {hint}\n", "");
+        let detail = one_line(&self.detail);
+        let mut line = format!("{:<7} {:<34} {detail}\n", self.status.name(), self.name);
+        if let Some(hint) = &self.hint {
+            line += &format!("{:<7} hint: {}\n", "", one_line(hint));
         }
         line
     }
@@ -150,12 +152,11 @@ fn check_devices(report: &mut Report, engines: &[Availability]) -> Result<()> {
 }
 
 fn check_caches(report: &mut Report) -> Result<()> {
-    for (folder, refused) in diagnostics::cache_folders() {
+    for (folder, result) in diagnostics::check_cache_folders() {
         let detail = folder.display().to_string();
-        report.add(match refused {
-            None if folder.exists() => Check::new("cache", Status::Ok, detail),
-            None => Check::new("cache", Status::Absent, format!("{detail} (created when needed)")),
-            Some(why) => Check::new("cache", Status::Failed, format!("{detail}: {why}"))
+        report.add(match result {
+            Ok(()) => Check::new("cache", Status::Ok, detail),
+            Err(why) => Check::new("cache", Status::Failed, format!("{detail}: {why}"))
                 .hint("delete the folder, or choose another one with RIFE_CACHE_DIR"),
         })?;
     }
@@ -167,7 +168,9 @@ fn check_ffmpeg(report: &mut Report, args: &DoctorArgs) -> Result<()> {
     let programs = match Programs::find(args.ffmpeg.as_deref()) {
         Ok(programs) => programs,
         Err(error) => {
-            let missing = matches!(error, rife_video::Error::NoProgram { .. });
+            // A program that was named should be there.
+            let missing =
+                args.ffmpeg.is_none() && matches!(error, rife_video::Error::NoProgram { .. });
             let status = if missing { Status::Absent } else { Status::Failed };
             return report.add(Check::new("ffmpeg", status, error.to_string()).hint(HINT));
         }
@@ -199,13 +202,22 @@ fn check_weights_and_engines(
     engines: &[Availability],
 ) -> Result<()> {
     let store = Store::locate(args.weights.dir.as_deref())?;
+    if let Err(error) = std::fs::read_dir(store.dir())
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        let detail = format!("{}: {error}", store.dir().display());
+        report.add(Check::new("weights folder", Status::Failed, detail))?;
+    }
     for version in ModelVersion::ALL {
         for (path, verified) in store.verify(version) {
             let name = format!("weights of RIFE {version}");
             report.add(match verified {
                 Ok(()) => Check::new(name, Status::Ok, path.display().to_string()),
-                Err(error) => Check::new(name, Status::Failed, describe(&error.into()))
-                    .hint("delete the file; the next run fetches it again"),
+                Err(error) => {
+                    let hint = error.hint();
+                    let check = Check::new(name, Status::Failed, describe(&error.into()));
+                    Check { hint, ..check }
+                }
             })?;
         }
     }

@@ -35,12 +35,34 @@ pub(crate) fn install() -> Result<()> {
     if INSTALLED.swap(true, Ordering::SeqCst) {
         return Ok(());
     }
+    #[cfg(unix)]
+    let ignored = ignored_signals();
     ctrlc::set_handler(|| {
         IS_INTERRUPTED.store(true, Ordering::SeqCst);
         remove_all(true);
         std::process::exit(INTERRUPTED);
     })
-    .context("cannot install the Ctrl-C handler")
+    .context("cannot install the Ctrl-C handler")?;
+    #[cfg(unix)]
+    for signal in ignored {
+        // SAFETY: ignoring a signal installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    Ok(())
+}
+
+/// The signals that the parent process wants this one to ignore: `nohup` ignores SIGHUP, and shells
+/// ignore SIGINT in background jobs of scripts. They stay ignored.
+#[cfg(unix)]
+fn ignored_signals() -> Vec<libc::c_int> {
+    let is_ignored = |signal: &libc::c_int| {
+        // SAFETY: all-zero bytes are a valid `sigaction`.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: the pointer is to a live struct; without a new action, the call only reads.
+        let queried = unsafe { libc::sigaction(*signal, std::ptr::null(), &raw mut action) };
+        queried == 0 && action.sa_sigaction == libc::SIG_IGN
+    };
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter().filter(is_ignored).collect()
 }
 
 /// Returns immediately unless the program was interrupted, and then never: an error caused by the

@@ -104,8 +104,13 @@ pub(crate) fn parent_folder(file: &Path) -> &Path {
     file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Refuses a file whose folder does not exist.
+/// Refuses a file whose folder does not exist, or whose name is too long for the file system.
 pub(crate) fn check_parent_folder(file: &Path) -> Result<()> {
+    if let Err(error) = file.symlink_metadata()
+        && error.kind() == io::ErrorKind::InvalidFilename
+    {
+        return Err(error).with_context(|| format!("cannot write {}", file.display()));
+    }
     let folder = parent_folder(file);
     ensure!(
         folder.is_dir(),

@@ -25,6 +25,7 @@ pub(crate) fn loss_or_note(line: &str) -> String {
 /// Prints a result on standard output. A closed pipe is not an error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
+    let text = escape_control_characters(text);
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
         _ => Ok(()),
@@ -44,7 +45,7 @@ pub(crate) fn print_error(error: &anyhow::Error) {
     say(&format!("error: {}", describe(error)));
     let hint = WeightsError::hint_in(error.as_ref()).or_else(|| video_hint(error));
     if let Some(hint) = hint {
-        say(&format!("hint: {hint}"));
+        say(&format!("hint: {}", one_line(&hint)));
     }
 }
 

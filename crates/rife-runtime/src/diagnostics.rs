@@ -17,17 +17,15 @@ pub fn kernel_compiler() -> Result<String, String> {
     cuda::compiler()
 }
 
-/// The folders with the caches of compiled kernels and of failed self-tests, and for each why it is
-/// not used, if so. Folders that do not exist yet are created when they are needed.
-pub fn cache_folders() -> Vec<(PathBuf, Option<String>)> {
+/// The folders with the caches of compiled kernels and of failed self-tests, and for each why it
+/// cannot be used, if so. Creates them, and writes a temporary file.
+pub fn check_cache_folders() -> Vec<(PathBuf, Result<(), String>)> {
     let folders = ["kernels", crate::self_test::FOLDER];
     let folders = folders.into_iter().filter_map(cuda::private_cache::cache_folder);
     let check = |folder: PathBuf| {
-        let refused = match folder.exists() {
-            true => cuda::private_cache::check_folder(&folder).err(),
-            false => None,
-        };
-        (folder, refused.map(|refused| refused.to_string()))
+        let result =
+            cuda::private_cache::check_writable(&folder).map_err(|error| error.to_string());
+        (folder, result)
     };
     folders.map(check).collect()
 }

@@ -7,13 +7,16 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use crate::image_file::ImageFormat;
-use crate::print::one_line;
+use crate::print::{one_line, print_error};
 use crate::{print, say, version};
 
 fn print_and_exit(text: &str) -> ExitCode {
     match print(text) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            print_error(&error);
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -70,6 +70,7 @@ fn warn_about_memory(settings: &Settings, devices: usize, buffered: usize) {
     let needed = Queues::new(settings, devices, buffered).bytes;
     if needed > settings.memory {
         let limit = match settings.memory {
+            bytes if bytes < 1 << 10 => bytes.to_string(),
             bytes if bytes < 1 << 20 => format!("{}K", bytes >> 10),
             bytes => format!("{}M", bytes >> 20),
         };

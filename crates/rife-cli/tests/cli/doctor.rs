@@ -54,9 +54,10 @@ fn doctor_reports_damaged_weights_and_a_broken_ffmpeg_with_hints() {
     let (folder, ffmpeg) = (folder.path().to_str().unwrap(), ffmpeg.to_str().unwrap());
     let (succeeded, report) = doctor(&["--weights", folder, "--ffmpeg", ffmpeg]);
     assert!(!succeeded);
+    let programs = checks(&report, "ffmpeg");
+    assert_eq!(programs[0]["status"], "failed", "{report:#}");
     let weights = checks(&report, "weights of RIFE 4.6");
     assert!(weights[0]["status"] == "failed" && weights[0]["hint"].is_string(), "{report:#}");
-    assert_ne!(checks(&report, "ffmpeg")[0]["status"], "ok", "{report:#}");
     // The text form has the same checks, and ends with the number of failures.
     let args = ["doctor", "--weights", folder, "--ffmpeg", ffmpeg];
     let output = rife().args(args).output().unwrap();
@@ -84,6 +85,39 @@ fn doctor_reports_a_cache_that_others_can_write() {
     assert!(!output.status.success());
     assert!(text.contains("FAILED  cache") && text.contains("RIFE_CACHE_DIR"), "{text}");
     assert!(text.contains("skipped: the weights are missing"), "{text}");
+}
+
+#[test]
+fn doctor_fails_if_a_cache_folder_cannot_be_created() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    for cache in [file.clone(), folder.path().join("x".repeat(300))] {
+        let mut command = rife();
+        command.env("RIFE_CACHE_DIR", &cache).args(["doctor", "--weights"]).arg(folder.path());
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!output.status.success() && text.contains("FAILED  cache"), "{text}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn doctor_refuses_a_program_that_is_not_ffmpeg_and_escapes_file_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("w\x1b[31m\nname");
+    fs::create_dir(&weights).unwrap();
+    fs::write(weights.join("rife46.safetensors"), "").unwrap();
+    let output = rife()
+        .args(["doctor", "--ffmpeg", "/bin/true", "--weights"])
+        .arg(&weights)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("FAILED  ffmpeg") && text.contains("is not ffmpeg"), "{text}");
+    assert!(!text.contains('\x1b'), "{text}");
+    let known = ["ok ", "absent ", "FAILED ", "        hint: "];
+    assert!(text.lines().all(|line| known.iter().any(|start| line.starts_with(start))), "{text}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn assert_fetch_fails(script: Option<&str>, text: &str) {
     let [.., error, hint] = stderr.lines().collect::<Vec<_>>()[..] else { panic!("{stderr}") };
     assert!(error.starts_with("error: cannot fetch RIFE 4.6: "), "{stderr}");
     assert!(error.contains(text), "{stderr}");
-    assert!(hint.starts_with("hint: ") && hint.contains("rife46.pth by hand"), "{stderr}");
+    assert!(hint.starts_with("hint: ") && hint.contains("save it as rife46.pth"), "{stderr}");
     assert_eq!(names(&folder.path().join("w")), [".lock"]);
 }
 

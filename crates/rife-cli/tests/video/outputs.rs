@@ -113,6 +113,13 @@ fn names_of_up_to_255_bytes_are_written() {
         fs::remove_file(out).unwrap();
         assert_eq!(names(dir), ["f1.png", "f2.png", "in.mp4", "in.y4m"]);
     }
+    // Refused before any work, for which the weights would be missing.
+    for extension in [".mkv", ".y4m"] {
+        let name = name("a", 256, extension);
+        let mut command = interpolate(dir, &format!("in.y4m -o {name}"));
+        command.env("RIFE_WEIGHTS", dir.join("none"));
+        fail_with(command, dir, "cannot write");
+    }
     let pattern = name("映", 256, "%03d.png");
     succeed(interpolate(dir, &format!("in.y4m -o long --pattern {pattern}")));
     assert!(names(&dir.join("long")).iter().all(|name| name.len() == 255), "{pattern}");

@@ -30,7 +30,7 @@ mod tests;
 
 /// Files that only the current user can write.
 pub(crate) mod private_cache {
-    pub(crate) use super::nvrtc::{cache_folder, check_folder, open, replace};
+    pub(crate) use super::nvrtc::{cache_folder, check_writable, open, replace};
 }
 
 use crate::engine::{EngineImpl, Load};

@@ -56,6 +56,13 @@ impl Programs {
         command.arg("-version");
         let output = run_program(command, "querying the version of ffmpeg")?;
         let text = String::from_utf8_lossy(&output);
+        if !text.starts_with("ffmpeg version") {
+            let what = "querying the version of ffmpeg".to_owned();
+            return Err(Error::Program {
+                what,
+                why: format!("{} is not ffmpeg", ffmpeg.display()),
+            });
+        }
         let (version, build) = (version(&text), build(&text));
         Ok(Self { ffmpeg, ffprobe, version, build })
     }

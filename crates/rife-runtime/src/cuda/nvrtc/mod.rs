@@ -19,7 +19,7 @@ use rayon::prelude::*;
 pub(crate) use binding::Nvrtc;
 pub(crate) use cache::cache_folder;
 pub(crate) use error::CompileError;
-pub(crate) use private::{Refused, check_folder, open, replace, report};
+pub(crate) use private::{Refused, check_writable, open, replace, report};
 
 use cache::{Cache, Key};
 

@@ -64,6 +64,17 @@ pub(crate) fn check_folder(folder: &Path) -> Result<(), Refused> {
     check(&metadata, FOLDER_MODE)
 }
 
+/// Creates a folder if it is missing, and writes a temporary file into it.
+///
+/// # Errors
+/// [`Refused`] if the folder cannot be created or written, or another user could have changed its
+/// contents.
+pub(crate) fn check_writable(folder: &Path) -> Result<(), Refused> {
+    create_folder(folder)?;
+    tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
+    Ok(())
+}
+
 /// Opens a file for reading, after checking that no other user could have written it or its folder.
 ///
 /// # Errors
