@@ -210,7 +210,7 @@ impl Media {
     /// The streams that a specifier selects: `v`, `a` or `s`, or one of these as in `a:1`.
     ///
     /// # Panics
-    /// When the specifier is none of these.
+    /// When the specifier has another form.
     pub fn streams(&self, specifier: &str) -> Vec<&Value> {
         let (kind, index) = match specifier.split_once(':') {
             Some((kind, index)) => (kind, index.parse::<usize>().ok()),
@@ -242,7 +242,7 @@ impl Media {
     /// The value of a key of a stream that has it.
     ///
     /// # Panics
-    /// When there is none.
+    /// When it is missing.
     pub fn entry(&self, specifier: &str, key: &str) -> String {
         let first = self.entries(specifier, key).into_iter().next();
         first

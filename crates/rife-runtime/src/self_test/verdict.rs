@@ -57,7 +57,7 @@ impl Verdict {
 
     /// Removes the record of a failure.
     pub(crate) fn clear(&self) {
-        // Usually there is none.
+        // Most engines never failed, so that the file is missing: not an error.
         let _ = self.file.as_ref().map(std::fs::remove_file);
     }
 }

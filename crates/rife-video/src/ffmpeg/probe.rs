@@ -219,7 +219,7 @@ pub(super) fn interpret(
     Ok(probed)
 }
 
-/// The demuxer that matches the content, which is not run; `None` if there is none.
+/// The name of the demuxer that matches the content, without running it; `None` if no demuxer does.
 fn demuxer(programs: &Programs, path: &Path) -> Result<Option<String>> {
     let mut command = Command::new(&programs.ffprobe);
     command.args(["-hide_banner", "-v", "error", "-protocol_whitelist", "file"]);

@@ -59,7 +59,7 @@ impl Journal {
         }
     }
 
-    /// Reads the journal of a folder; `None` if there is none.
+    /// Reads the journal of a folder; `None` if the folder has no journal.
     ///
     /// # Errors
     /// [`Error::Unusable`] if it cannot be read or has another version.

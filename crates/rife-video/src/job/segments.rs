@@ -182,7 +182,7 @@ impl SegmentSink {
         self.record(hash)
     }
 
-    /// Waits at most `timeout` for the hash of the input; empty if there is none.
+    /// Waits at most `timeout` for the hash of the input; empty if the input is not hashed.
     fn input_hash(&self, timeout: Duration) -> Result<Option<String>> {
         match &self.settings.content {
             Some(content) => content.wait_timeout(timeout),

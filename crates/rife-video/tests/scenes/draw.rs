@@ -78,7 +78,7 @@ pub struct Camera {
     pub x: f32,
     pub y: f32,
     pub zoom: f32,
-    /// Horizontal position of the moving object; far outside the picture if there is none.
+    /// Horizontal position of the moving object; far outside the image if nothing moves.
     pub object: f32,
     /// Distance that the camera moves during the exposure.
     pub blur: f32,
