@@ -17,6 +17,12 @@ pub fn kernel_compiler() -> Result<String, String> {
     cuda::compiler()
 }
 
+/// The version of the kernel compiler, as `NVRTC 13.0`; `None` without a usable one. Kernels that
+/// another version compiles may round differently.
+pub fn kernel_compiler_version() -> Option<String> {
+    cuda::compiler_version()
+}
+
 /// The folders with the caches of compiled kernels and of failed self-tests, and for each why it
 /// cannot be used, if so. Creates them, and writes a temporary file.
 pub fn check_cache_folders() -> Vec<(PathBuf, Result<(), String>)> {

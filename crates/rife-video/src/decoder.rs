@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::child::{ChildProcess, strip_log_prefix};
-use crate::ffmpeg::{ShowInfo, VideoStream, parse_showinfo};
+use crate::ffmpeg::{ShowInfo, VideoStream, damaged_tail, parse_showinfo};
 use crate::pool::Pool;
 use crate::stream::{Source, SourceFrame};
 use crate::timing::{ContainerTiming, Times};
@@ -129,6 +129,12 @@ impl Decoder {
             tracing::warn!(
                 "{}",
                 damage_warning(&self.path, self.read, lost, concealed, problem.as_deref())
+            );
+        } else if let Ok(Some(bytes)) = damaged_tail(&self.path) {
+            // How many frames these bytes contained is stated nowhere.
+            tracing::warn!(
+                "frames are missing at the end: {} is damaged: its last {bytes} bytes are no MPEG-TS packets",
+                self.path.display()
             );
         }
         Ok(())

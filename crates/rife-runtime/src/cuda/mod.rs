@@ -84,6 +84,12 @@ pub(crate) fn compiler() -> std::result::Result<String, String> {
     }
 }
 
+/// The version of the kernel compiler, as `NVRTC 13.0`; `None` without a usable one.
+pub(crate) fn compiler_version() -> Option<String> {
+    let (major, minor) = nvrtc::Nvrtc::load().ok()?.version();
+    Some(format!("NVRTC {major}.{minor}"))
+}
+
 /// Classifies a missing driver library: a fault only if there is a GPU.
 fn without_driver(reason: String, card: bool) -> Unavailable {
     if card { Unavailable::Broken(reason) } else { Unavailable::NoDevice(reason) }

@@ -24,6 +24,7 @@ mod report;
 mod segment;
 mod table;
 mod timecode;
+mod transport_stream;
 mod working_format;
 
 pub use access::Playlists;
@@ -41,4 +42,5 @@ pub use mux::{LastFrame, Mux};
 pub use probe::{probe, probe_with};
 pub use programs::{Programs, run_program};
 pub use segment::{check_encoding, concat_list, count_frames, segment_command};
+pub(crate) use transport_stream::damaged_tail;
 pub use working_format::{WorkingFormat, working_format};

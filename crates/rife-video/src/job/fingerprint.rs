@@ -1,6 +1,6 @@
 //! The settings of a run that determine its output, as text.
 
-use rife_runtime::{Engine, Optimization, PixelFormat};
+use rife_runtime::{Engine, Optimization, PixelFormat, diagnostics};
 
 use crate::job::journal::Fingerprint;
 use crate::pipeline::DeviceWorker;
@@ -42,6 +42,10 @@ pub fn fingerprint(workers: &[DeviceWorker], settings: &Settings, rate: Rate) ->
         // The device index does not affect results, the architecture does.
         add(of("device"), description.device.clone());
         add(of("precision"), info.precision.to_string());
+        if info.engine == Engine::Optimized && info.device.starts_with("cuda") {
+            let compiler = diagnostics::kernel_compiler_version();
+            add(of("kernel compiler"), compiler.unwrap_or("cached kernels only".into()));
+        }
         add(of("arithmetic"), arithmetic(&description.arithmetic, info.engine));
         let in_effect = |one: &Optimization| description.optimizations.has(*one);
         let optimizations: Vec<_> =

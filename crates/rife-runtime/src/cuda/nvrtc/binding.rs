@@ -94,7 +94,6 @@ impl Nvrtc {
     }
 
     /// The major and minor version.
-    #[cfg(test)]
     pub(crate) fn version(&self) -> (i32, i32) {
         self.version
     }
