@@ -133,7 +133,8 @@ impl Decoder {
         } else if let Ok(Some(bytes)) = damaged_tail(&self.path) {
             // How many frames these bytes contained is stated nowhere.
             tracing::warn!(
-                "frames are missing at the end: {} is damaged: its last {bytes} bytes are no MPEG-TS packets",
+                "frames may be missing at the end: {} is damaged: {bytes} bytes near its end are not \
+                 MPEG-TS packets",
                 self.path.display()
             );
         }

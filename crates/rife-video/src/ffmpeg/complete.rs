@@ -123,12 +123,12 @@ impl VideoStream {
 /// # Errors
 /// If the file cannot be read.
 fn missing_bytes(path: &Path) -> io::Result<Option<u64>> {
-    let file = File::open(path)?;
-    let found = file.metadata()?;
+    // Opening a pipe waits for a writer.
+    let found = std::fs::metadata(path)?;
     if !found.is_file() {
         return Ok(None);
     }
-    stated_length(&mut BufReader::new(file), found.len())
+    stated_length(&mut BufReader::new(File::open(path)?), found.len())
         .map(|stated| stated.and_then(|stated| stated.checked_sub(found.len())).filter(|n| *n > 0))
 }
 

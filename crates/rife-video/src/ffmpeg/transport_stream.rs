@@ -16,18 +16,18 @@ const RUN: usize = 5;
 /// Largest end of a file that is searched for packets, in bytes.
 const TAIL_BYTES: u64 = 4 << 20;
 
-/// Number of bytes after the last packets of a transport stream; `None` if the file is no transport
-/// stream, or if less than a packet follows.
+/// Number of bytes near the end of a transport stream that belong to no packet; `None` if the file
+/// is no transport stream, or if they are less than a packet.
 ///
 /// # Errors
 /// If the file cannot be read.
 pub(crate) fn damaged_tail(path: &Path) -> io::Result<Option<u64>> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
-    // Pipes and devices have no end to look at.
+    // Pipes and devices have no end to look at, and opening a pipe waits for a writer.
+    let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
         return Ok(None);
     }
+    let mut file = File::open(path)?;
     let mut head = Vec::new();
     (&mut file).take((RUN * PACKET_BYTES[2] * 2) as u64).read_to_end(&mut head)?;
     let Some(packet) = packet_bytes(&head) else { return Ok(None) };
@@ -35,8 +35,8 @@ pub(crate) fn damaged_tail(path: &Path) -> io::Result<Option<u64>> {
     file.seek(SeekFrom::Start(start))?;
     let mut tail = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut tail)?;
-    let after = tail.len() - end_of_packets(&tail, packet).unwrap_or(0);
-    Ok((after >= packet).then_some(after as u64))
+    let outside = bytes_outside_packets(&tail, packet);
+    Ok((outside >= packet).then_some(outside as u64))
 }
 
 /// Distance of the packets at the start of a file.
@@ -49,11 +49,30 @@ fn is_run(bytes: &[u8], first: usize, packet: usize) -> bool {
     (0..RUN).all(|number| bytes.get(first + number * packet) == Some(&SYNC))
 }
 
-/// End of the last run of packets.
-fn end_of_packets(bytes: &[u8], packet: usize) -> Option<usize> {
-    let last = bytes.len().checked_sub(packet * (RUN - 1) + 1)?;
-    let first = (0..=last).rev().find(|first| is_run(bytes, *first, packet))?;
-    Some((first + RUN * packet).min(bytes.len()))
+/// Whether packets start at `first`, and continue for `RUN` packets or to the end.
+fn resumes(bytes: &[u8], first: usize, packet: usize) -> bool {
+    let mut starts = (first..bytes.len()).step_by(packet).take(RUN);
+    starts.all(|at| bytes[at] == SYNC)
+}
+
+/// Number of bytes that belong to no packet. Those before the first packet do not count: the bytes
+/// may begin within one.
+fn bytes_outside_packets(bytes: &[u8], packet: usize) -> usize {
+    let Some(mut at) = (0..bytes.len()).find(|first| is_run(bytes, *first, packet)) else {
+        return bytes.len();
+    };
+    let mut outside = 0;
+    while at < bytes.len() {
+        if bytes[at] == SYNC {
+            at += packet;
+            continue;
+        }
+        let next = (at..bytes.len()).find(|first| resumes(bytes, *first, packet));
+        let next = next.unwrap_or(bytes.len());
+        outside += next - at;
+        at = next;
+    }
+    outside
 }
 
 #[cfg(test)]
@@ -85,9 +104,10 @@ mod tests {
             assert_eq!(tail(&[&whole[4..], &[0; 4]].concat()), None, "{packet}: starts mid-packet");
             let zeros = [&whole[..], &vec![0; 3 * packet]].concat();
             assert_eq!(tail(&zeros), Some(3 * packet as u64), "{packet}");
+            // The damaged packets are not the last ones: packets of another stream follow.
             let mut middle = whole.clone();
-            middle[10 * packet..20 * packet].fill(0);
-            assert_eq!(tail(&middle), None, "{packet}: ffmpeg reports damage in the middle");
+            middle[30 * packet..33 * packet].fill(0);
+            assert_eq!(tail(&middle), Some(3 * packet as u64), "{packet}");
         }
     }
 
