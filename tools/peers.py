@@ -19,7 +19,7 @@ tools/reference.py and the converted weights.
     python tools/peers.py PEER ARGUMENTS      measure one peer; ARGUMENTS is a JSON object, see `main`
 
 Only the network is timed, at its best: padded float planes that are already on the device, with the warp grid and
-the timestep precomputed, and for 4.25 and 4.26 the features of the earlier frame cached, so that one frame is
+the timestep precomputed, and for versions with an encoder the features of the earlier frame cached, so that one frame is
 encoded per interpolated frame. In half precision everything is F16 including warp coordinates, as in common scripts.
 """
 
@@ -88,7 +88,7 @@ def network(args):
     F, nn = torch.nn.functional, torch.nn
 
     class Stream(reference.IFNet):
-        """Takes both frames, and for 4.25 and 4.26 the features of the earlier one."""
+        """Takes both frames, and with an encoder the features of the earlier one."""
 
         def prepare(self, height, width, device, dtype):
             ys, xs = torch.meshgrid(
@@ -104,24 +104,24 @@ def network(args):
             return F.grid_sample(image, places, mode="bilinear", padding_mode="border", align_corners=True)
 
         def forward(self, a, b, fa=None):
-            fb = None if self.is_4_6 else self.encode(b)
+            fb = self.encode(b) if self.has_encoder else None
             flow = None
             for i, divisor in enumerate(self.divisors):
                 block = getattr(self, f"block{i}")
                 if flow is None:
-                    x = (a, b, self.t) if self.is_4_6 else (a, b, fa, fb, self.t)
-                elif self.is_4_6:
+                    x = (a, b, fa, fb, self.t) if self.has_encoder else (a, b, self.t)
+                elif not self.has_encoder:
                     x = (wa, wb, self.t, mask)
                 else:
                     x = (wa, wb, self.warp(fa, flow[:, :2]), self.warp(fb, flow[:, 2:4]), self.t, mask, feature)
                 more, m, feature = block(torch.cat(x, 1), flow, divisor)
                 flow = more if flow is None else flow + more
-                mask = mask + m if self.is_4_6 and i > 0 else m
+                mask = mask + m if self.add_masks and i > 0 else m
                 wa, wb = self.warp(a, flow[:, :2]), self.warp(b, flow[:, 2:4])
             m = torch.sigmoid(mask)
             return wa * m + wb * (1 - m)
 
-    net = Stream("4.6" if args["model"] == "4.6" else "4.26")
+    net = Stream(architecture(args))
     net.load_state_dict(weights(args))
     for layer in net.modules():
         if isinstance(layer, nn.LeakyReLU):
@@ -129,11 +129,17 @@ def network(args):
     return torch, net.eval()
 
 
+def architecture(args):
+    """The version with the architecture of the model: 4.25 has that of 4.26."""
+    return "4.26" if args["model"] == "4.25" else args["model"]
+
+
 def frames(args):
     """Both frames as padded float planes."""
     np = package("numpy")
     width, height = args["width"], args["height"]
-    multiple = 32 if args["model"] == "4.6" else 64
+    # Not from `reference`, which imports PyTorch.
+    multiple = {"4.6": 32, "4.22.lite": 32, "4.25.lite": 128}.get(args["model"], 64)
     planes = []
     for name in ("a.rgb", "b.rgb"):
         rgb = np.fromfile(Path(args["folder"]) / name, np.uint8).reshape(height, width, 3)
@@ -161,7 +167,7 @@ def on_torch(peer, args):
     inputs = [torch.from_numpy(x).to(device, dtype).to(memory_format=layout) for x in frames(args)]
     net.prepare(*inputs[0].shape[2:], device, dtype)
     with torch.inference_mode():
-        if not net.is_4_6:
+        if net.has_encoder:
             inputs.append(net.encode(inputs[0]))
     run_network = torch.compile(net, mode="max-autotune") if "compile" in peer else net
     made = {}
@@ -204,6 +210,11 @@ def onnx_file(args):
     return path
 
 
+def features_file(args):
+    """The features of the earlier frame, which `export` writes for a network with an encoder."""
+    return Path(args["folder"]) / f"{args['model']}.features.f32"
+
+
 def export(args):
     torch, net = network(args)
     package("onnx")
@@ -211,10 +222,10 @@ def export(args):
     net.prepare(*inputs[0].shape[2:], "cpu", torch.float32)
     names = ["a", "b"]
     with torch.no_grad():
-        if not net.is_4_6:
+        if net.has_encoder:
             inputs.append(net.encode(inputs[0]))
             names.append("features")
-            inputs[2].numpy().tofile(Path(args["folder"]) / "features.f32")
+            inputs[2].numpy().tofile(features_file(args))
         path = Path(args["folder"]) / f"{args['model']}.onnx"
         torch.onnx.export(
             net, tuple(inputs), path, opset_version=18, input_names=names, output_names=["middle"], dynamo=False
@@ -226,9 +237,9 @@ def on_onnx(peer, args):
     module = package("onnxruntime" if peer.startswith("ONNX") else "openvino")
     np, path = package("numpy"), onnx_file(args)
     inputs = frames(args)
-    if args["model"] != "4.6":
-        shape = (1, 4, *inputs[0].shape[2:])
-        inputs.append(np.fromfile(Path(args["folder"]) / "features.f32", np.float32).reshape(shape))
+    features = features_file(args)
+    if features.is_file():
+        inputs.append(np.fromfile(features, np.float32).reshape(1, -1, *inputs[0].shape[2:]))
     made = {}
     if peer.startswith("ONNX"):
         options = module.SessionOptions()

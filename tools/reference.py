@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""PyTorch reference implementation: runs RIFE 4.6 and 4.26 and writes the golden files of the tests.
+"""PyTorch reference implementation: runs every version of RIFE and writes the golden files of the tests.
 
     python3 -m venv .venv && .venv/bin/pip install torch==2.11.0 numpy==2.4.6 safetensors==0.8.0 av==18.1.0
     .venv/bin/python tools/reference.py [--weights weights] [--clips FOLDER] [--out crates/rife-model/tests/data]
@@ -12,6 +12,9 @@ crates/rife-testkit generates the same values.
 The golden values are computed in float64 and rounded to float32 at the end, so that rounding errors
 of the reference do not count against the implementation under test. `--report` prints the errors of
 PyTorch's float32.
+
+4.6 and 4.26 run with their published weights and with random ones, the others with random weights only. `--only VERSION` writes
+the file of one version.
 """
 
 import argparse
@@ -29,6 +32,17 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+# Channels and divisor of each block, channels inside the encoder and of its features (or None), outputs of a block after its pixel
+# shuffle, whether masks add up, and the name of the golden file.
+SPECS = {
+    "4.6": ((192, 128, 96, 64), (8, 4, 2, 1), None, 6, True, "rife46"),
+    "4.22.lite": ((192, 128, 64, 32), (8, 4, 2, 1), (16, 4), 13, False, "rife422_lite"),
+    "4.25.lite": ((192, 128, 96, 64, 24), (32, 16, 8, 4, 1), (16, 4), 13, False, "rife425_lite"),
+    "4.25.heavy": ((384, 256, 192, 128, 64), (16, 8, 4, 2, 1), (16, 4), 13, False, "rife425_heavy"),
+    "4.26": ((192, 128, 96, 64, 32), (16, 8, 4, 2, 1), (16, 4), 13, False, "rife426"),
+    "4.26.heavy": ((192, 128, 96, 64, 32), (16, 8, 4, 2, 1), (16, 16), 13, False, "rife426_heavy"),
+}
+PUBLISHED = ("4.6", "4.26")
 FLOW_STEP = 7  # Store every 7th pixel of the flow. Odd, so that it samples every phase of each block's grid.
 
 
@@ -65,12 +79,12 @@ class IFBlock(nn.Module):
 
 
 class Head(nn.Module):
-    def __init__(self):
+    def __init__(self, width, features):
         super().__init__()
-        self.cnn0 = nn.Conv2d(3, 16, 3, 2, 1)
-        self.cnn1 = nn.Conv2d(16, 16, 3, 1, 1)
-        self.cnn2 = nn.Conv2d(16, 16, 3, 1, 1)
-        self.cnn3 = nn.ConvTranspose2d(16, 4, 4, 2, 1)
+        self.cnn0 = nn.Conv2d(3, width, 3, 2, 1)
+        self.cnn1 = nn.Conv2d(width, width, 3, 1, 1)
+        self.cnn2 = nn.Conv2d(width, width, 3, 1, 1)
+        self.cnn3 = nn.ConvTranspose2d(width, features, 4, 2, 1)
         self.relu = nn.LeakyReLU(0.2)
 
     def forward(self, x):
@@ -93,27 +107,28 @@ def swap(flow):
 class IFNet(nn.Module):
     def __init__(self, version):
         super().__init__()
-        self.is_4_6 = version == "4.6"
-        if self.is_4_6:
-            channels, first, rest, outputs, self.divisors = (192, 128, 96, 64), 7, 12, 6, (8, 4, 2, 1)
-        else:
-            channels, first, rest, outputs, self.divisors = (192, 128, 96, 64, 32), 15, 28, 13, (16, 8, 4, 2, 1)
-            self.encode = Head()
+        channels, self.divisors, encoder, outputs, self.add_masks, _ = SPECS[version]
+        self.has_encoder = encoder is not None
+        first = 7
+        if self.has_encoder:
+            self.encode = Head(*encoder)
+            first += 2 * encoder[1]
+        rest = first + 1 + 4 + (outputs - 5 if self.has_encoder else 0)
         for i, c in enumerate(channels):
             setattr(self, f"block{i}", IFBlock(first if i == 0 else rest, c, outputs))
 
     def forward(self, a, b, t, scale=1.0, ensemble=False):
         """Frames (B, 3, H, W) in [0, 1], padded; t a list of B timesteps. Returns the image and each block's flow."""
         t = torch.tensor(t, dtype=a.dtype).view(-1, 1, 1, 1).expand(a.shape[0], 1, *a.shape[2:])
-        if not self.is_4_6:
+        if self.has_encoder:
             fa, fb = self.encode(a), self.encode(b)
         flow, flows = None, []
         for i, divisor in enumerate(self.divisors):
             block, divisor = getattr(self, f"block{i}"), divisor / scale
             if flow is None:
-                x = (a, b, t) if self.is_4_6 else (a, b, fa, fb, t)
+                x = (a, b, fa, fb, t) if self.has_encoder else (a, b, t)
                 reversed_pair = (b, a, 1 - t)
-            elif self.is_4_6:
+            elif not self.has_encoder:
                 x = (wa, wb, t, mask)
                 reversed_pair = (wb, wa, 1 - t, -mask)
             else:
@@ -123,7 +138,7 @@ class IFNet(nn.Module):
                 df2, m2, _ = block(torch.cat(reversed_pair, 1), None if flow is None else swap(flow), divisor)
                 df, m = (df + swap(df2)) / 2, (m - m2) / 2
             flow = df if flow is None else flow + df
-            mask = mask + m if self.is_4_6 and i > 0 else m
+            mask = mask + m if self.add_masks and i > 0 else m
             wa, wb = warp(a, flow[:, :2]), warp(b, flow[:, 2:4])
             flows.append(flow)
         m = torch.sigmoid(mask)
@@ -258,23 +273,28 @@ def main():
     parser.add_argument("--weights", default="weights", type=Path)
     parser.add_argument("--clips")
     parser.add_argument("--out", default="crates/rife-model/tests/data", type=Path)
+    parser.add_argument("--only", choices=SPECS)
     parser.add_argument("--report", action="store_true")
     args = parser.parse_args()
     import safetensors.numpy
 
-    clips = clips_folder(args.clips)
     args.out.mkdir(parents=True, exist_ok=True)
+    clips = None
 
-    for version, file, base in (("4.6", "rife46", 32), ("4.26", "rife426", 64)):
-        tensors, table = {}, []
-        digest = hashlib.sha256((args.weights / f"{file}.pth").read_bytes()).hexdigest()
-        if digest not in Path("weights/manifest.toml").read_text():
-            sys.exit(f"{args.weights / file}.pth is not the published file: unexpected SHA-256 {digest}")
-        state = torch.load(args.weights / f"{file}.pth", map_location="cpu", weights_only=True)
-        state = {k: v for k, v in state.items() if not k.startswith(("teacher.", "caltime."))}
-        real, random = IFNet(version), IFNet(version)
-        real.load_state_dict(state)
-        random.load_state_dict({k: random_tensor(k, tuple(v.shape), 7) for k, v in state.items()})
+    for version in [args.only] if args.only else SPECS:
+        file, base = SPECS[version][-1], 4 * SPECS[version][1][0]
+        published = version in PUBLISHED
+        tensors, table, digest = {}, [], None
+        random = IFNet(version)
+        random.load_state_dict({k: random_tensor(k, tuple(v.shape), 7) for k, v in random.state_dict().items()})
+        if published:
+            clips = clips or clips_folder(args.clips)
+            digest = hashlib.sha256((args.weights / f"{file}.pth").read_bytes()).hexdigest()
+            if digest not in Path("weights/manifest.toml").read_text():
+                sys.exit(f"{args.weights / file}.pth is not the published file: unexpected SHA-256 {digest}")
+            state = torch.load(args.weights / f"{file}.pth", map_location="cpu", weights_only=True)
+            real = IFNet(version)
+            real.load_state_dict({k: v for k, v in state.items() if not k.startswith(("teacher.", "caltime."))})
 
         def case(name, net, weights, frames, timesteps, scale, ensemble, columns, entry):
             with torch.inference_mode():
@@ -288,15 +308,18 @@ def main():
             tensors[f"{name}/flows"] = torch.stack([f[:, :, ::FLOW_STEP, first : first + count : FLOW_STEP] for f in flows]).float().numpy()
             table.append(dict(name=name, weights=weights, timesteps=timesteps, scale=scale, ensemble=ensemble, first_column=first, f16=scale >= 0.5, **entry))
 
-        for name, (frames, timesteps, scale, ensemble) in real_cases(version, clips).items():
+        for name, (frames, timesteps, scale, ensemble) in (real_cases(version, clips) if published else {}).items():
             frames = [np.ascontiguousarray(f) for f in frames]
             tensors[f"{name}/frame0"], tensors[f"{name}/frame1"] = frames
             case(name, real, "real", frames, timesteps, scale, ensemble, (0, frames[0].shape[2]), dict(frames="stored"))
-        for name, ((w, h), (dx, dy), timesteps, scale, columns) in synthetic_cases().items():
+        for name, ((w, h), (dx, dy), timesteps, scale, columns) in (synthetic_cases() if published else {}).items():
             frames = [lines(w, h, 0, 0), lines(w, h, dx, dy)]
             entry = dict(frames="lines", width=w, height=h, pan=[dx, dy])
             case(name, real, "real", frames, timesteps, scale, False, columns, entry)
-        for name, timesteps, scale, ensemble in (("random_half", [0.5], 1.0, False), ("random_third_scale_half", [1 / 3], 0.5, False)):
+        random_cases = [("random_half", [0.5], 1.0, False), ("random_third_scale_half", [1 / 3], 0.5, False)]
+        if not published:
+            random_cases += [("random_scale_2", [0.7], 2.0, False), ("random_two_timesteps", [0.25, 0.75], 1.0, False)]
+        for name, timesteps, scale, ensemble in random_cases:
             w, h, dx, dy = 90, 50, 3, 2
             frames = [lines(w, h, 0, 0), lines(w, h, dx, dy)]
             entry = dict(frames="lines", width=w, height=h, pan=[dx, dy])

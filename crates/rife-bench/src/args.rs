@@ -175,7 +175,8 @@ pub struct Args {
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SelectionArgs {
-    /// Models, comma-separated: 4.6, 4.25, 4.26 [default: 4.6,4.25]
+    /// Models, comma-separated: 4.6, 4.25, 4.26, or their lite and heavy versions, such as 4.25.lite
+    /// [default: 4.6,4.25]
     #[arg(long = "model", value_name = "VERSION", value_delimiter = ',')]
     pub models: Vec<ModelVersion>,
 
@@ -282,7 +283,8 @@ mod tests {
     #[test]
     fn lists_accept_commas_and_repetition() {
         let args = Args::parse_from(["", "--model", "4.6,4.25", "--model", "4.26"]);
-        assert_eq!(args.selection.models, ModelVersion::ALL);
+        let expected = [ModelVersion::V4_6, ModelVersion::V4_25, ModelVersion::V4_26];
+        assert_eq!(args.selection.models, expected);
         let args = Args::parse_from(["", "--size", "64x48,32x32", "--mode", "device,end-to-end"]);
         assert_eq!(args.sizes, [(64, 48), (32, 32)].map(|(width, height)| Size { width, height }));
         assert_eq!(args.modes, [Mode::Device, Mode::EndToEnd]);

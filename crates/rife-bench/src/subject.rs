@@ -115,7 +115,7 @@ impl<'de> Deserialize<'de> for Disabled {
 /// One configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Config {
-    /// Model version: `4.6`, `4.25` or `4.26`.
+    /// Model version, such as `4.6` or `4.25.lite`.
     #[serde(with = "as_text")]
     #[schemars(with = "String")]
     pub model: ModelVersion,

@@ -11,7 +11,7 @@ use rife_video::{Rational, SceneDetector};
 
 pub(crate) use self::usage_error::exit_with_usage_error;
 
-/// Interpolates video frames with RIFE 4.6, 4.25 and 4.26.
+/// Interpolates video frames with RIFE 4.6, 4.25, 4.26 and four lite and heavy versions.
 #[derive(Debug, Parser)]
 #[command(name = "rife", version, about, max_term_width = 100)]
 pub(crate) struct Args {
@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Interpolate(Box<InterpolateArgs>),
     /// Convert a PyTorch checkpoint to safetensors, every tensor bit for bit
     Convert(ConvertArgs),
-    /// List, fetch and verify the published weights
+    /// List, fetch, import and verify weights
     Weights(WeightsArgs),
     /// Show what this machine can run
     Info(InfoArgs),
@@ -182,9 +182,10 @@ impl ScaleChoice {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EngineArgs {
-    /// Model version: 4.6, 4.25 or 4.26
-    #[arg(short, long, value_name = "VERSION", default_value = "4.25")]
-    pub(crate) model: ModelVersion,
+    /// Model version: 4.6, 4.22.lite, 4.25, 4.25.lite, 4.25.heavy, 4.26 or 4.26.heavy [default: the
+    /// version of the weights file; otherwise 4.26, or 4.25 if the folder has 4.25 but not 4.26]
+    #[arg(short, long, value_name = "VERSION")]
+    pub(crate) model: Option<ModelVersion>,
     /// Implementation: auto, baseline or optimized
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub(crate) engine: Engine,
@@ -204,8 +205,11 @@ pub(crate) struct EngineArgs {
     /// CPU threads, 1 to 1024 [default: one per logical core]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) threads: Option<usize>,
-    #[command(flatten)]
-    pub(crate) weights: WeightsDir,
+    /// Weights file (.pth, .pkl, .pt, .ckpt, .safetensors) or folder [default: RIFE_WEIGHTS, else
+    /// weights/ of the rife source tree that contains the working directory or the program, else
+    /// rife/weights in the user's cache folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) weights: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -242,11 +246,22 @@ pub(crate) enum WeightsAction {
     List,
     /// Download missing weights
     Fetch {
-        /// 4.6, 4.25, 4.26 or all
-        #[arg(default_value = "all", value_parser = values::versions)]
+        /// A version, or `all`: every version that can be downloaded
+        #[arg(default_value = "all", value_name = "VERSION", value_parser = values::versions)]
         which: Versions,
     },
-    /// Compare every file with its published hash
+    /// Copy a weights file into the weights folder, and record its hash
+    Import {
+        /// Weights file: .pth, .pkl, .pt, .ckpt or .safetensors
+        file: PathBuf,
+        /// Version of the weights, if the tensors and the file name do not identify it
+        #[arg(long = "as", value_name = "VERSION")]
+        version: Option<ModelVersion>,
+        /// Replace existing weights of this version
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Check every file against its published or recorded hash
     Verify,
 }
 
@@ -269,8 +284,11 @@ pub(crate) struct DoctorArgs {
 }
 
 /// One model version, or all of them.
-#[derive(Clone, Debug)]
-pub(crate) struct Versions(pub(crate) Vec<ModelVersion>);
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Versions {
+    All,
+    One(ModelVersion),
+}
 
 #[cfg(test)]
 mod tests {

@@ -212,7 +212,7 @@ fn check_weights_and_engines(
         for (path, verified) in store.verify(version) {
             let name = format!("weights of RIFE {version}");
             report.add(match verified {
-                Ok(()) => Check::new(name, Status::Ok, path.display().to_string()),
+                Ok(_) => Check::new(name, Status::Ok, path.display().to_string()),
                 Err(error) => {
                     let hint = error.hint();
                     let check = Check::new(name, Status::Failed, describe(&error.into()));

@@ -11,6 +11,7 @@ mod image_folder;
 mod info;
 mod interpolate;
 mod interrupt;
+mod model;
 mod pair;
 mod paths;
 mod print;

@@ -8,8 +8,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rife_runtime::{Frame, PixelFormat};
 use rife_video::{JobFolder, JobHandle, Rational};
 
-use crate::args::{EngineArgs, InterpolateArgs};
+use crate::args::InterpolateArgs;
 use crate::image_file::{self, DecodedImage, ImageFormat};
+use crate::model::Model;
 use crate::paths::{self, OutputFile};
 use crate::video::engines::{self, EngineConfig};
 use crate::{image_folder, interrupt, report};
@@ -34,7 +35,7 @@ struct Job {
     /// The folder that --factor fills.
     folder: Option<PathBuf>,
     overwrite: bool,
-    engine_args: EngineArgs,
+    model: Model,
     engine: EngineConfig,
 }
 
@@ -54,7 +55,8 @@ impl Job {
         let [device] = args.engine.device[..] else {
             bail!("an image pair needs one --device, got {}", args.engine.device.len());
         };
-        engines::check(&args.engine)?;
+        let model = Model::of(&args.engine)?;
+        engines::check(&args.engine, &model)?;
         let (outputs, format, folder) = match args.factor {
             None => {
                 let (output, format) = single_output(&args)?;
@@ -84,8 +86,8 @@ impl Job {
             format,
             folder,
             overwrite: args.overwrite,
-            engine: EngineConfig::new(&args.engine, device, size),
-            engine_args: args.engine,
+            engine: EngineConfig::new(&args.engine, &model, device, size),
+            model,
         })
     }
 
@@ -123,7 +125,7 @@ impl Job {
     /// Interpolates all images, and moves them to their final names when all are complete.
     fn interpolate(&self, folder: Option<&JobFolder>) -> Result<()> {
         let (first, second) = (&self.first, &self.second);
-        let weights = engines::weights(&self.engine_args)?;
+        let weights = self.model.weights()?;
         let rife = self.engine.builder().load_weights(&weights)?;
         let sources = [&first.frame, &second.frame].map(Frame::format);
         let source = sources.into_iter().find(|format| *format != PixelFormat::Rgb8);

@@ -43,9 +43,22 @@ pub(crate) fn print_error(error: &anyhow::Error) {
         return;
     }
     say(&format!("error: {}", describe(error)));
-    let hint = WeightsError::hint_in(error.as_ref()).or_else(|| video_hint(error));
+    let hint = WeightsError::hint_in(error.as_ref());
+    let hint = hint.or_else(|| weights_hint(error)).or_else(|| video_hint(error));
     if let Some(hint) = hint {
         say(&format!("hint: {}", one_line(&hint)));
+    }
+}
+
+/// What the user can do about weights, with the options of this program.
+fn weights_hint(error: &anyhow::Error) -> Option<String> {
+    match error.downcast_ref()? {
+        WeightsError::Ambiguous { versions, .. } => {
+            let options: Vec<_> = versions.iter().map(|v| format!("--model {v}")).collect();
+            Some(format!("pass {} (rife weights import: --as)", options.join(" or ")))
+        }
+        WeightsError::Exists { .. } => Some("replace them with --overwrite".into()),
+        _ => None,
     }
 }
 

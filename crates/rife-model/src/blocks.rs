@@ -5,7 +5,7 @@ use candle_nn::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Mo
 
 use crate::ModelSpec;
 use crate::accumulate::{InF32, conv_transpose2d, conv2d};
-use crate::spec::{ENCODER_WIDTH, LEAKY_SLOPE, RES_CONVS};
+use crate::spec::{LEAKY_SLOPE, RES_CONVS};
 
 const HALVING: Conv2dConfig =
     Conv2dConfig { padding: 1, stride: 2, dilation: 1, groups: 1, cudnn_fwd_algo: None };
@@ -29,7 +29,7 @@ pub(crate) fn resize(x: &Tensor, factor: f64) -> candle_core::Result<Tensor> {
     }
 }
 
-/// The frame encoder of 4.25 and 4.26: `(B, 3, H, W)` to `(B, 4, H, W)`.
+/// The frame encoder: `(B, 3, H, W)` to `(B, encoder_channels, H, W)`.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     cnn0: InF32<Conv2d>,
@@ -40,7 +40,7 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn load(spec: &ModelSpec, vb: VarBuilder) -> candle_core::Result<Self> {
-        let width = ENCODER_WIDTH;
+        let width = spec.encoder_width;
         Ok(Self {
             cnn0: conv2d(3, width, 3, HALVING, vb.pp("cnn0"))?,
             cnn1: conv2d(width, width, 3, SAME, vb.pp("cnn1"))?,

@@ -30,7 +30,7 @@ pub enum ModelError {
         version: ModelVersion,
     },
     /// The version has no encoder, so it neither computes nor takes features.
-    #[error("RIFE {version} has no frame encoder; only RIFE 4.25 and 4.26 have one")]
+    #[error("RIFE {version} has no frame encoder; only later versions have one")]
     NoEncoder {
         /// The version.
         version: ModelVersion,

@@ -72,7 +72,15 @@ impl IfNet {
     /// `VarBuilder` cannot list its tensors, so unexpected tensors are not detected here;
     /// [`IfNet::from_safetensors`] reports those too.
     pub fn load(version: ModelVersion, vb: VarBuilder) -> Result<Self, ModelError> {
-        let spec = version.spec();
+        Self::with_spec(version.spec(), vb)
+    }
+
+    /// As [`IfNet::load`], for an architecture that is not one of [`ModelVersion::ALL`]. Errors name
+    /// [`ModelSpec::version`].
+    ///
+    /// # Errors
+    /// As [`IfNet::load`].
+    pub fn with_spec(spec: &'static ModelSpec, vb: VarBuilder) -> Result<Self, ModelError> {
         check_dtype(vb.dtype(), vb.device())?;
         let mut found = HashMap::new();
         for (name, _) in spec.tensors() {
@@ -163,7 +171,7 @@ impl IfNet {
         &self.device
     }
 
-    /// The features of a frame: `(B, 3, H, W)` to `(B, 4, H, W)`, F32. They depend on that frame
+    /// The features of a frame: `(B, 3, H, W)` to `(B, encoder_channels, H, W)`, F32. They depend on that frame
     /// only, so one call serves every timestep and both pairs that contain the frame.
     ///
     /// # Errors

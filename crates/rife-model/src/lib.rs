@@ -1,4 +1,5 @@
-//! RIFE's IFNet, versions 4.6, 4.25 and 4.26, on [Candle](https://github.com/huggingface/candle).
+//! RIFE's IFNet, versions 4.6, 4.25, 4.26 and four lite and heavy ones, on
+//! [Candle](https://github.com/huggingface/candle).
 //!
 //! This crate is the reference implementation: simple rather than fast, and validated against
 //! PyTorch with the published weights. The optimized engines of `rife-runtime` are validated
@@ -75,7 +76,5 @@ pub mod weights;
 pub use error::{ModelError, ShapeMismatch, StateDictMismatch, UnknownScale};
 pub use ifnet::{IfNet, Input, Trace, check_state_dict};
 pub use scale::{Padding, Scale};
-pub use spec::{
-    ENCODER_WIDTH, LEAKY_SLOPE, MaskUpdate, ModelSpec, ModelVersion, RES_CONVS, UnknownVersion,
-};
+pub use spec::{LEAKY_SLOPE, MaskUpdate, ModelSpec, ModelVersion, RES_CONVS, UnknownVersion};
 pub use warp::{warp, warp_pair};

@@ -88,11 +88,13 @@ fn published_checkpoints_convert_bit_for_bit_and_reproducibly() {
         let models: Vec<_> = published.models.iter().map(|m| format!("{:?}", m.as_str())).collect();
         let expected = format!(
             "{{\"tool\":\"rife-model {}\",\"format\":\"1\",\"source\":\"{}\",\"source_sha256\":\"{}\",\
-             \"source_format\":\"zip\",\"models\":[{}],\"module_prefix_dropped\":false}}",
+             \"source_format\":\"zip\",\"models\":[{}],\"module_prefix_dropped\":false,\
+             \"tensors_sha256\":\"{}\"}}",
             env!("CARGO_PKG_VERSION"),
             input.file_name().expect("a name").to_string_lossy(),
             published.sha256,
             models.join(","),
+            report.tensors_sha256,
         );
         assert_eq!(metadata.get(METADATA_KEY), Some(&expected));
     }

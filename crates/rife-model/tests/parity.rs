@@ -118,6 +118,14 @@ fn assert_f16(file: &str, version: ModelVersion) {
     });
 }
 
+/// Versions whose published weights cannot be downloaded, and the names of their golden files.
+const RELATIVES: [(&str, ModelVersion); 4] = [
+    ("rife422_lite", ModelVersion::V4_22Lite),
+    ("rife425_lite", ModelVersion::V4_25Lite),
+    ("rife425_heavy", ModelVersion::V4_25Heavy),
+    ("rife426_heavy", ModelVersion::V4_26Heavy),
+];
+
 /// A regenerated golden file must contain every case.
 #[test]
 fn golden_files_contain_every_case() {
@@ -140,6 +148,11 @@ fn golden_files_contain_every_case() {
     let names = |file| golden(file).cases.into_iter().map(|c| c.name).collect::<Vec<_>>();
     assert_eq!(names("rife46"), [&common[..], &ensemble, &synthetic].concat());
     assert_eq!(names("rife426"), [&common[..], &synthetic].concat());
+    let random =
+        ["random_half", "random_third_scale_half", "random_scale_2", "random_two_timesteps"];
+    for (file, _) in RELATIVES {
+        assert_eq!(names(file), random);
+    }
     let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let bytes = |file| std::fs::metadata(data.join(file)).unwrap().len();
     let total = bytes("golden_rife46.safetensors") + bytes("golden_rife426.safetensors");
@@ -166,6 +179,13 @@ fn f32_4_6_matches_pytorch_with_random_weights() {
 #[test]
 fn f32_4_25_matches_pytorch_with_random_weights() {
     assert_f32("rife426", ModelVersion::V4_25, true);
+}
+
+#[test]
+fn f32_relatives_match_pytorch_with_random_weights() {
+    for (file, version) in RELATIVES {
+        assert_f32(file, version, true);
+    }
 }
 
 #[test]

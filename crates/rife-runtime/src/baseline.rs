@@ -49,7 +49,7 @@ pub(crate) fn probe_cuda(index: usize) -> Probe {
 
 pub(crate) fn load(load: &Load<'_>, device: Candle) -> Result<Box<dyn EngineImpl>> {
     let dtype = if load.precision == Precision::F16 { DType::F16 } else { DType::F32 };
-    let net = IfNet::from_weights(load.weights, load.version, dtype, &device)?;
+    let net = IfNet::from_weights(load.weights, load.spec.version, dtype, &device)?;
     Ok(Box::new(Baseline::new(load, net)?))
 }
 
@@ -204,7 +204,7 @@ mod tests {
                 let net = IfNet::load(goldens.version, vb).unwrap();
                 for run in goldens.runs() {
                     let load = Load {
-                        version: goldens.version,
+                        spec: goldens.version.spec(),
                         weights: &goldens.published,
                         index: 0,
                         precision,

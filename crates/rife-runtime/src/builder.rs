@@ -142,7 +142,7 @@ impl InterpolatorBuilder {
         let resolved = self.resolve()?;
         let bytes = weights.read().map_err(|cause| Error::Weights { version, cause })?;
         let engine = (resolved.factory().load)(&Load {
-            version,
+            spec: version.spec(),
             weights: &bytes,
             index: resolved.device.index(),
             precision: resolved.precision,

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::ptr::NonNull;
 
 use rife_model::weights::VerifiedBytes;
-use rife_model::{ModelVersion, Scale};
+use rife_model::{ModelSpec, Scale};
 
 use crate::profile::{PeakThroughput, SessionProfiler};
 use crate::{FrameSize, FrameView, FrameViewMut, Optimizations, PixelFormat, Precision, Result};
@@ -12,8 +12,8 @@ use crate::{FrameSize, FrameView, FrameViewMut, Optimizations, PixelFormat, Prec
 /// The arguments to load an engine, with every choice resolved and checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load<'a> {
-    /// The model version.
-    pub(crate) version: ModelVersion,
+    /// The model.
+    pub(crate) spec: &'static ModelSpec,
     /// The verified weights.
     pub(crate) weights: &'a VerifiedBytes,
     /// The index of the device among those of its kind; 0 for the CPU.

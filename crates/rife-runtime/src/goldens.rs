@@ -6,15 +6,21 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use rife_model::weights::{Store, VerifiedBytes};
-use rife_model::{ModelVersion, Padding, Scale};
+use rife_model::{ModelSpec, ModelVersion, Padding, Scale};
 use rife_testkit::{Golden, GoldenCase, random_weights};
 
 use crate::engine::EngineSession;
 use crate::{Frame, FrameSize, PixelFormat};
 
-/// The versions with golden files, and the names of the files.
-const FILES: [(ModelVersion, &str); 2] =
-    [(ModelVersion::V4_6, "rife46"), (ModelVersion::V4_26, "rife426")];
+/// The versions with golden files, and the names of the files. 4.25 has the architecture of 4.26.
+const FILES: [(ModelVersion, &str); 6] = [
+    (ModelVersion::V4_6, "rife46"),
+    (ModelVersion::V4_22Lite, "rife422_lite"),
+    (ModelVersion::V4_25Lite, "rife425_lite"),
+    (ModelVersion::V4_25Heavy, "rife425_heavy"),
+    (ModelVersion::V4_26, "rife426"),
+    (ModelVersion::V4_26Heavy, "rife426_heavy"),
+];
 
 /// The seed of the random weights that the references were computed with.
 const SEED: u64 = 7;
@@ -41,7 +47,7 @@ pub(crate) enum Weights {
 pub(crate) struct Goldens {
     pub(crate) version: ModelVersion,
     pub(crate) weights: Weights,
-    /// The published weights, which [`crate::engine::Load`] requires in any case.
+    /// See [`weights`]. [`crate::engine::Load`] requires them in any case.
     pub(crate) published: VerifiedBytes,
     /// The random weights as a safetensors file.
     random: Vec<u8>,
@@ -52,15 +58,19 @@ impl Goldens {
     /// All goldens with these weights.
     pub(crate) fn all(weights: Weights) -> Vec<Self> {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rife-model/tests/data");
-        let load = |(version, file)| {
+        let load = |(version, file): (ModelVersion, &str)| {
             let golden = Golden::load(data.join(format!("golden_{file}.safetensors")));
             let matches = |case: &GoldenCase| case.random_weights == (weights == Weights::Random);
             let cases: Vec<GoldenCase> = golden.cases.into_iter().filter(matches).collect();
-            assert!(!cases.is_empty(), "RIFE {version} has no goldens with {weights:?} weights");
-            let random = random(version, |_, _| ());
-            Self { version, weights, published: published(version), random, cases }
+            let random = random(version.spec(), |_, _| ());
+            Self { version, weights, published: self::weights(version), random, cases }
         };
-        FILES.map(load).into()
+        let all: Vec<_> = FILES.into_iter().map(load).collect();
+        let all: Vec<_> = all.into_iter().filter(|goldens| !goldens.cases.is_empty()).collect();
+        // Not every version has published weights that can be downloaded.
+        let expected = if weights == Weights::Published { 2 } else { FILES.len() };
+        assert_eq!(all.len(), expected, "versions with goldens for {weights:?} weights");
+        all
     }
 
     /// The weights, as the bytes of a safetensors file.
@@ -81,18 +91,30 @@ impl Goldens {
     }
 }
 
-fn published(version: ModelVersion) -> VerifiedBytes {
-    Store::locate(None)
-        .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
-        .and_then(|weights| weights.read())
-        .unwrap_or_else(|e| panic!("{e}"))
+/// The published weights of a version if they can be downloaded, else random ones.
+pub(crate) fn weights(version: ModelVersion) -> VerifiedBytes {
+    let found = if has_published_weights(version) {
+        let store = Store::locate(None);
+        store.and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
+    } else {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("random.safetensors");
+        rife_testkit::write_random_weights(&path, &version.spec().tensors(), SEED);
+        rife_model::weights::Weights::from_file(&path, Some(version))
+    };
+    found.and_then(|weights| weights.read()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Whether published weights of the version, or others that fit, can be downloaded.
+pub(crate) fn has_published_weights(version: ModelVersion) -> bool {
+    let entry = rife_model::weights::entry(version);
+    entry.pip.is_some() || entry.stand_in.is_some()
 }
 
 /// The random weights as a safetensors file, after `change` has modified the values of each tensor,
 /// which it receives with their name.
-pub(crate) fn random(version: ModelVersion, change: impl Fn(&str, &mut [f32])) -> Vec<u8> {
-    let tensors: HashMap<String, Tensor> = version
-        .spec()
+pub(crate) fn random(spec: &ModelSpec, change: impl Fn(&str, &mut [f32])) -> Vec<u8> {
+    let tensors: HashMap<String, Tensor> = spec
         .tensors()
         .into_iter()
         .map(|(name, shape)| {

@@ -18,6 +18,8 @@ mod goldens;
 pub mod internals;
 mod interpolator;
 mod machine;
+#[cfg(test)]
+mod made_up;
 mod optimizations;
 mod options;
 mod probe;

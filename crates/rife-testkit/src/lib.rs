@@ -20,4 +20,4 @@ mod synthetic;
 pub mod tolerance;
 
 pub use golden::{Golden, GoldenCase};
-pub use synthetic::{lines, random_weights};
+pub use synthetic::{lines, random_weights, write_random_weights};

@@ -1,6 +1,11 @@
 //! Synthetic frames and weights, defined by integer arithmetic. `tools/reference.py` generates the
 //! same values.
 
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
 fn splitmix64(x: u64) -> u64 {
     let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -39,6 +44,23 @@ pub fn lines(width: usize, height: usize, dx: i64, dy: i64) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Writes a safetensors file with [`random_weights`] for tensors with these names and shapes.
+///
+/// # Panics
+/// When the file cannot be written.
+pub fn write_random_weights(path: &Path, tensors: &[(String, Vec<usize>)], seed: u64) {
+    let tensors: HashMap<String, Tensor> = tensors
+        .iter()
+        .map(|(name, shape)| {
+            let values = random_weights(name, shape, seed);
+            let tensor = Tensor::from_vec(values, shape.as_slice(), &Device::Cpu);
+            (name.clone(), tensor.unwrap_or_else(|e| panic!("{name}: {e}")))
+        })
+        .collect();
+    candle_core::safetensors::save(&tensors, path)
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
 }
 
 /// Pseudorandom weights for the tensor at a `state_dict` path. The same path, shape and seed give

@@ -9,7 +9,7 @@ use crate::subject::{Precision, Size};
 /// Measure a 2x video job from pipe to pipe (Y4M).
 #[derive(Clone, Debug, Args)]
 pub struct VideoArgs {
-    /// Models, comma-separated: 4.6, 4.25, 4.26
+    /// Models, comma-separated: 4.6, 4.25, 4.26, or their lite and heavy versions
     #[arg(
         long = "model",
         value_name = "VERSION",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use rife_model::ModelVersion;
-use rife_model::weights::Store;
+use rife_model::weights::{Store, entry};
 
 use super::cores;
 use crate::args::Args;
@@ -48,8 +48,7 @@ impl PeersPlan {
     /// The converted weights of a model. Weights of 4.26 substitute for missing weights of 4.25.
     pub fn weights_of(&self, model: ModelVersion) -> PathBuf {
         let file = |model: ModelVersion| {
-            let digits: String = model.to_string().chars().filter(char::is_ascii_digit).collect();
-            self.weights.join(format!("rife{digits}.safetensors"))
+            self.weights.join(&entry(model).file).with_extension("safetensors")
         };
         let own = file(model);
         if model == ModelVersion::V4_25 && !own.is_file() {

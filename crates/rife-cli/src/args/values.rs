@@ -8,10 +8,13 @@ use super::{ScaleChoice, Versions};
 
 pub(super) fn versions(s: &str) -> Result<Versions, String> {
     match s {
-        "all" => Ok(Versions(ModelVersion::ALL.to_vec())),
-        _ => match s.parse() {
-            Ok(version) => Ok(Versions(vec![version])),
-            Err(_) => Err("expected 4.6, 4.25, 4.26 or all".into()),
+        "all" => Ok(Versions::All),
+        _ => match s.parse::<ModelVersion>() {
+            Ok(version) => Ok(Versions::One(version)),
+            Err(_) => {
+                let names = ModelVersion::ALL.map(ModelVersion::as_str).join(", ");
+                Err(format!("expected {names} or all"))
+            }
         },
     }
 }

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-use rife_model::weights::{Store, Weights, WeightsError};
+use anyhow::Result;
 use rife_runtime::{
     Device, Engine, Frame, FrameSize, Interpolator, InterpolatorBuilder, ModelVersion, PixelFormat,
     Precision, Scale,
@@ -11,6 +10,7 @@ use rife_runtime::{
 use rife_video::DeviceWorker;
 
 use crate::args::EngineArgs;
+use crate::model::Model;
 use crate::say;
 
 /// The settings of an engine on one device.
@@ -26,9 +26,9 @@ pub(crate) struct EngineConfig {
 }
 
 impl EngineConfig {
-    pub(crate) fn new(args: &EngineArgs, device: Device, size: FrameSize) -> Self {
+    pub(crate) fn new(args: &EngineArgs, model: &Model, device: Device, size: FrameSize) -> Self {
         Self {
-            version: args.model,
+            version: model.version,
             engine: args.engine,
             device,
             precision: args.precision,
@@ -72,31 +72,21 @@ impl EngineConfig {
 }
 
 /// Checks that this machine supports the settings, without loading anything.
-pub(crate) fn check(args: &EngineArgs) -> Result<()> {
+pub(crate) fn check(args: &EngineArgs, model: &Model) -> Result<()> {
     // The result does not depend on the size.
     let size = FrameSize::new(1, 1);
     for device in &args.device {
-        EngineConfig::new(args, *device, size).builder().check()?;
+        EngineConfig::new(args, model, *device, size).builder().check()?;
     }
     Ok(())
 }
 
-/// Loads the weights, and downloads them if they are missing.
-pub(crate) fn weights(args: &EngineArgs) -> Result<Weights> {
-    let store = Store::locate(args.weights.dir.as_deref())?;
-    let weights = store.fetch(args.model, &mut |line| say(line))?;
-    if let Some(note) = &weights.note {
-        say(&format!("note: {note}"));
-    }
-    Ok(weights)
-}
-
 /// Loads an engine on each device.
-pub(super) fn load(args: &EngineArgs, size: FrameSize) -> Result<Vec<DeviceWorker>> {
-    let weights = weights(args)?;
+pub(super) fn load(args: &EngineArgs, model: &Model, size: FrameSize) -> Result<Vec<DeviceWorker>> {
+    let weights = model.weights()?;
     let mut engines = Vec::new();
     for device in &args.device {
-        let config = EngineConfig::new(args, *device, size);
+        let config = EngineConfig::new(args, model, *device, size);
         let rife = config.builder().load_weights(&weights)?;
         let on_cpu = rife.info().device == "cpu";
         let fallbacks = if on_cpu { Vec::new() } else { config.fallbacks() };
@@ -130,17 +120,17 @@ const TRIAL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// If the weights are missing (a dry run downloads nothing), or interpolation fails.
-pub(super) fn try_out(args: &EngineArgs, size: FrameSize, format: PixelFormat) -> Result<Trial> {
-    let store = Store::locate(args.weights.dir.as_deref())?;
-    let weights = match store.find(args.model) {
-        Err(WeightsError::Missing { version, .. }) => {
-            bail!("the weights are missing: run `rife weights fetch {version}`")
-        }
-        found => found?,
-    };
+pub(super) fn try_out(
+    args: &EngineArgs,
+    model: &Model,
+    size: FrameSize,
+    format: PixelFormat,
+) -> Result<Trial> {
+    let weights = model.available_weights()?;
     let mut trial = Trial { description: String::new(), fps: 0.0, memory_bytes: Some(0) };
     for device in &args.device {
-        let rife = EngineConfig::new(args, *device, size).builder().load_weights(&weights)?;
+        let rife =
+            EngineConfig::new(args, model, *device, size).builder().load_weights(&weights)?;
         let info = rife.info();
         let separator = if trial.description.is_empty() { "" } else { "; " };
         trial.description += &format!(

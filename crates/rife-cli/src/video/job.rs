@@ -18,11 +18,13 @@ use super::progress::ProgressOutput;
 use super::{engines, side_by_side};
 use crate::args::{InterpolateArgs, Scene};
 use crate::image_file::ColourTags;
+use crate::model::Model;
 use crate::{paths, report};
 
 /// A validated job.
 pub(super) struct Job {
     pub(super) args: InterpolateArgs,
+    pub(super) model: Model,
     pub(super) input: Input,
     pub(super) output: Output,
     pub(super) format: OutputFormat,
@@ -52,7 +54,8 @@ impl Job {
             "--timestep applies to image pairs: for a video use --factor, --fps or --slow"
         );
         pattern::refuse_as_input(&args.input)?;
-        engines::check(&args.engine)?;
+        let model = Model::of(&args.engine)?;
+        engines::check(&args.engine, &model)?;
         let ffmpeg = args.video.ffmpeg.clone();
         let mut programs = ProgramFinder::new(ffmpeg.as_deref());
         if output.is_video() {
@@ -96,6 +99,7 @@ impl Job {
         Ok(Self {
             sample_aspect: input.sample_aspect.map(|aspect| orientation.sample_aspect(aspect)),
             args,
+            model,
             input,
             output,
             format,

@@ -15,7 +15,8 @@ use crate::print::loss_or_note;
 
 /// Prints the plan of a job, with the speed and memory measured in a short trial.
 pub(super) fn print(job: &Job) -> Result<()> {
-    let trial = engines::try_out(&job.args.engine, job.input.raw.size, job.input.pixel_format);
+    let trial =
+        engines::try_out(&job.args.engine, &job.model, job.input.raw.size, job.input.pixel_format);
     let mut lines = vec![input_line(job), output_line(job)];
     if let Some(frames) = job.total_frames {
         let seconds = Rational::from(frames as i64) / job.output_rate;

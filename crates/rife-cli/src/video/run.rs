@@ -19,7 +19,7 @@ pub(super) fn run(job: &mut Job) -> Result<()> {
         say(&warning);
     }
     let encoder_build = check_encoder(job)?;
-    let engines = engines::load(&job.args.engine, job.input.raw.size)?;
+    let engines = engines::load(&job.args.engine, &job.model, job.input.raw.size)?;
     match (job.output.clone(), &folder) {
         (Output::Video(file), Some(folder)) => {
             video_file::write(job, &file, folder, content, encoder_build, &engines)

@@ -129,3 +129,47 @@ fn wheel_with_wrong_content_is_an_error() {
     let copy = format!("{DEST}; /bin/cp {} $dest/x.whl", wheel_path.display());
     assert_fetch_fails(Some(&copy), "SHA-256");
 }
+
+/// pip before 25.1 does not know `--resume-retries`.
+#[test]
+fn older_pip_is_asked_again_without_the_new_option() {
+    let script = "case \"$*\" in *--resume-retries*) echo 'no such option: --resume-retries' >&2; \
+                  exit 2;; *) echo 'ERROR: old pip' >&2; exit 1;; esac";
+    assert_fetch_fails(Some(script), "old pip");
+}
+
+#[test]
+fn read_only_folder_with_a_checkpoint_is_converted_into_the_cache_folder() {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (read_only, cache) = (folder.path().join("w"), folder.path().join("cache"));
+    std::fs::create_dir(&read_only).unwrap();
+    std::fs::create_dir(&cache).unwrap();
+    let published = Store::at(weights())
+        .fetch_checkpoint(ModelVersion::V4_6, &mut |line| eprintln!("{line}"))
+        .unwrap_or_else(|e| panic!("{e}"));
+    std::fs::copy(published, read_only.join("rife46.pkl")).unwrap();
+    // Permissions do not stop the superuser, who therefore runs a copy of the program as another
+    // user.
+    let program = folder.path().join("rife");
+    std::fs::copy(env!("CARGO_BIN_EXE_rife"), &program).unwrap();
+    for (path, mode) in [(folder.path(), 0o755), (&read_only, 0o555), (&cache, 0o777)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let fetch = || {
+        let mut command = std::process::Command::new(&program);
+        command.args(["weights", "fetch", "4.6", "--weights", "w"]).current_dir(folder.path());
+        command.env("XDG_CACHE_HOME", &cache).env("PATH", folder.path());
+        let is_superuser = std::fs::metadata(folder.path()).unwrap().uid() == 0;
+        if is_superuser {
+            command.uid(65534).gid(65534);
+        }
+        assert_cmd::Command::from_std(command).assert().success()
+    };
+    fetch().stderr(predicate::str::contains("w is read-only: using"));
+    assert_eq!(names(&read_only), ["rife46.pkl"]);
+    // The second time, the converted copy is found.
+    fetch().stderr(predicate::str::contains("converting").not());
+    std::fs::set_permissions(&read_only, std::fs::Permissions::from_mode(0o755)).unwrap();
+}

@@ -83,23 +83,36 @@ pub(crate) fn shapes_of_safetensors(
     Ok(file.tensors.into_iter().map(|(name, info)| (name, info.shape)).collect())
 }
 
-/// SHA-256 of the checkpoint that a safetensors file was converted from, if its metadata has it.
+/// What the metadata of a converted file records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub(crate) struct RecordedOrigin {
+    /// SHA-256 of the file that it was converted from.
+    pub(crate) source_sha256: Option<String>,
+    /// [`tensors_sha256`] when it was converted.
+    pub(crate) tensors_sha256: Option<String>,
+    /// The version that the user imported it as.
+    pub(crate) imported_as: Option<String>,
+    /// The name of the file that it was converted from.
+    pub(crate) source: Option<String>,
+}
+
+/// The origin that a safetensors file records; empty if another program wrote the file.
 ///
 /// # Errors
 /// As [`tensors_sha256_of_safetensors`].
-pub(crate) fn source_sha256_of(path: &Path) -> Result<Option<String>, ConvertError> {
+pub(crate) fn origin_of(path: &Path) -> Result<RecordedOrigin, ConvertError> {
     let file = File::open(path).map_err(ConvertError::io("open", path))?;
     let file = StFile::open(file).map_err(|e| e.in_file("read", path))?;
     let origin = file.metadata.as_ref().and_then(|metadata| metadata.get(super::METADATA_KEY));
-    let origin = origin.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
-    Ok(origin.and_then(|origin| Some(origin.get("source_sha256")?.as_str()?.to_owned())))
+    Ok(origin.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
 }
 
 /// An open safetensors file with only its header in memory.
 pub(super) struct StFile<R> {
     reader: R,
     /// Offset of the tensor data in bytes.
-    data_start: u64,
+    pub(super) data_start: u64,
     /// Sorted by the bytes of the names.
     pub(super) tensors: Vec<(String, TensorInfo)>,
     metadata: Option<HashMap<String, String>>,

@@ -53,6 +53,23 @@ impl Dtype {
         }
     }
 
+    /// The type of a tensor in a safetensors file, if it is one of these.
+    pub(super) fn from_safetensors(dtype: safetensors::Dtype) -> Option<Self> {
+        const ALL: [Dtype; 10] = [
+            Dtype::F64,
+            Dtype::F32,
+            Dtype::F16,
+            Dtype::BF16,
+            Dtype::I64,
+            Dtype::I32,
+            Dtype::I16,
+            Dtype::I8,
+            Dtype::U8,
+            Dtype::Bool,
+        ];
+        ALL.into_iter().find(|own| own.to_safetensors() == dtype)
+    }
+
     pub(super) const fn to_safetensors(self) -> safetensors::Dtype {
         match self {
             Self::F64 => safetensors::Dtype::F64,

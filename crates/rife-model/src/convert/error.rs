@@ -44,6 +44,12 @@ pub enum ConvertError {
         /// The largest allowed size in bytes.
         limit: u64,
     },
+    /// The tensors do not fit into memory.
+    #[error("out of memory: {cause}")]
+    OutOfMemory {
+        /// The reason.
+        cause: String,
+    },
     /// The input is not a checkpoint.
     #[error("not a PyTorch checkpoint: {found}")]
     NotACheckpoint {

@@ -16,10 +16,12 @@ mod dtype;
 mod error;
 mod globals;
 mod legacy;
+mod names;
 mod opcode;
 mod pickle;
 mod reduce;
 mod sniff;
+mod st_checkpoint;
 mod state_dict;
 mod tensors;
 mod value;
@@ -33,15 +35,17 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+pub(crate) use self::digest::{RecordedOrigin, origin_of, shapes_of_safetensors};
 pub use self::digest::{
     file_sha256, tensors_sha256, tensors_sha256_of_safetensors, tensors_sha256_of_safetensors_bytes,
 };
-pub(crate) use self::digest::{shapes_of_safetensors, source_sha256_of};
 pub use self::dtype::Dtype;
 pub use self::error::ConvertError;
+pub(crate) use self::names::{Naming, Recognised, recognise};
 pub use self::tensors::Tensor;
 use self::tensors::{StorageLoader, TensorBuilder};
 use self::value::Parsed;
+pub(crate) use self::write::is_temporary;
 use crate::{ModelSpec, ModelVersion};
 
 /// The only key in the output's `__metadata__`. Its value is JSON text, see [`convert_file`].
@@ -116,6 +120,8 @@ pub enum CheckpointFormat {
     Zip,
     /// The sequence of pickles of earlier versions.
     Legacy,
+    /// A safetensors file.
+    Safetensors,
 }
 
 /// A value in the checkpoint that is not part of the result.
@@ -224,6 +230,30 @@ struct Origin<'a> {
     source_format: CheckpointFormat,
     models: Vec<&'static str>,
     module_prefix_dropped: bool,
+    tensors_sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imported_as: Option<&'static str>,
+}
+
+impl<'a> Origin<'a> {
+    fn new(checkpoint: &Checkpoint, source: &'a str, source_sha256: &'a str) -> Self {
+        Self {
+            tool: concat!("rife-model ", env!("CARGO_PKG_VERSION")),
+            format: "1",
+            source,
+            source_sha256,
+            source_format: checkpoint.format(),
+            models: checkpoint.models().iter().map(|m| m.as_str()).collect(),
+            module_prefix_dropped: checkpoint.module_prefixes() > 0,
+            tensors_sha256: tensors_sha256(checkpoint),
+            imported_as: None,
+        }
+    }
+
+    fn to_json(&self) -> Result<String, ConvertError> {
+        serde_json::to_string(self)
+            .map_err(|e| ConvertError::Safetensors { problem: error::shown(&e.to_string()) })
+    }
 }
 
 /// Reads a checkpoint.
@@ -234,6 +264,102 @@ struct Origin<'a> {
 pub fn read_checkpoint(path: &Path, limits: &Limits) -> Result<Checkpoint, ConvertError> {
     let mut file = File::open(path).map_err(ConvertError::io("open", path))?;
     read_file(&mut file, path, limits)
+}
+
+/// Reads a checkpoint or a safetensors file, and its SHA-256.
+///
+/// # Errors
+/// As [`read_checkpoint`].
+pub(crate) fn read_weights(path: &Path, limits: &Limits) -> Result<WeightsFile, ConvertError> {
+    // Opening a pipe waits for a writer.
+    let metadata = std::fs::metadata(path).map_err(ConvertError::io("open", path))?;
+    if !metadata.is_file() {
+        let found = "it is not a regular file".to_owned();
+        return Err(ConvertError::NotACheckpoint { found }.in_file("read", path));
+    }
+    let mut file = File::open(path).map_err(ConvertError::io("open", path))?;
+    let mut head = Vec::new();
+    let len = metadata.len();
+    let read = (&mut file).take(sniff::HEAD as u64).read_to_end(&mut head);
+    read.and_then(|_| file.rewind()).map_err(ConvertError::io("read", path))?;
+    let (checkpoint, origin) = if sniff::is_safetensors(&head, len) && len <= limits.max_file_bytes
+    {
+        let bytes = whole_file(&mut file, len).map_err(ConvertError::io("read", path))?;
+        let checkpoint = st_checkpoint::read(&bytes).map_err(|e| e.in_file("read", path))?;
+        (checkpoint, origin_of(path)?)
+    } else {
+        (read_file(&mut file, path, limits)?, RecordedOrigin::default())
+    };
+    let rewound = file.rewind().and_then(|()| digest::reader_sha256(&mut file));
+    let sha256 = rewound.map_err(ConvertError::io("read", path))?;
+    Ok(WeightsFile { checkpoint, sha256, origin })
+}
+
+/// A checkpoint or a safetensors file.
+pub(crate) struct WeightsFile {
+    pub(crate) checkpoint: Checkpoint,
+    /// SHA-256 of the file.
+    pub(crate) sha256: String,
+    /// What the metadata of a file that this crate wrote records.
+    pub(crate) origin: RecordedOrigin,
+}
+
+/// A network's tensors as a safetensors file with the published names, and how many tensors of the
+/// checkpoint it does not contain.
+pub(crate) struct Selected {
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) left_out: usize,
+}
+
+impl Selected {
+    /// Takes the tensors of a recognised network.
+    pub(crate) fn new(from: Checkpoint, recognised: &Recognised) -> Self {
+        let tensors: BTreeMap<_, _> = recognised
+            .names
+            .iter()
+            .filter_map(|(published, name)| Some((published.clone(), from.get(name)?.clone())))
+            .collect();
+        let left_out = from.len() - tensors.len();
+        Self { checkpoint: Checkpoint { tensors, ..from }, left_out }
+    }
+
+    /// The first tensor that cannot be used by a network, and why.
+    pub(crate) fn unusable(&self, needed: impl Fn(&str) -> bool) -> Option<(&str, String)> {
+        self.checkpoint.tensors().filter(|(name, _)| needed(name)).find_map(|(name, tensor)| {
+            let problem = match tensor.all_finite() {
+                None => format!(
+                    "its dtype is {}, expected F16, BF16, F32 or F64",
+                    tensor.dtype().name()
+                ),
+                Some(false) => "it has values that are infinite or NaN".to_owned(),
+                Some(true) => return None,
+            };
+            Some((name, problem))
+        })
+    }
+
+    /// The safetensors file in memory. Its metadata names the source.
+    pub(crate) fn to_safetensors(
+        &self,
+        source: &str,
+        source_sha256: &str,
+    ) -> Result<Vec<u8>, ConvertError> {
+        let origin = Origin::new(&self.checkpoint, source, source_sha256).to_json()?;
+        write::to_vec(&self.checkpoint, origin)
+    }
+
+    /// Writes it to a file, as [`convert_file`] does, and records that it was imported.
+    pub(crate) fn import(
+        &self,
+        source: &str,
+        source_sha256: &str,
+        version: ModelVersion,
+        output: &Path,
+    ) -> Result<(), ConvertError> {
+        let origin = Origin::new(&self.checkpoint, source, source_sha256);
+        let origin = Origin { imported_as: Some(version.as_str()), ..origin }.to_json()?;
+        write::write(&self.checkpoint, origin, output, true).map(drop)
+    }
 }
 
 fn read_file(file: &mut File, path: &Path, limits: &Limits) -> Result<Checkpoint, ConvertError> {
@@ -354,8 +480,8 @@ fn build(
 /// written under a temporary name in its folder, synced, read back and compared with the source
 /// tensor by tensor, and only then renamed. After an error no file is left. The same input always
 /// gives the same bytes: the only metadata is JSON text under [`METADATA_KEY`] with the name of
-/// this tool, the name and SHA-256 of the source file, its format, the matching models, and whether
-/// `module.` was removed.
+/// this tool, the name and SHA-256 of the source file, its format, the matching models, whether
+/// `module.` was removed, and [`tensors_sha256`].
 ///
 /// # Errors
 /// [`ConvertError`]; among others when `output` exists and `options.overwrite` is not set
@@ -386,17 +512,7 @@ pub fn convert_file(
         };
         return Err(ConvertError::OtherModel { expected, found }.in_file("convert", input));
     }
-    let origin = Origin {
-        tool: concat!("rife-model ", env!("CARGO_PKG_VERSION")),
-        format: "1",
-        source: &source,
-        source_sha256: &source_sha256,
-        source_format: checkpoint.format(),
-        models: models.iter().map(|m| m.as_str()).collect(),
-        module_prefix_dropped: checkpoint.module_prefixes() > 0,
-    };
-    let origin = serde_json::to_string(&origin)
-        .map_err(|e| ConvertError::Safetensors { problem: error::shown(&e.to_string()) })?;
+    let origin = Origin::new(&checkpoint, &source, &source_sha256).to_json()?;
     let output_bytes = write::write(&checkpoint, origin, output, options.overwrite)?;
     Ok(ConvertReport {
         source,

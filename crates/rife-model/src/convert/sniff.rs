@@ -45,10 +45,7 @@ pub(super) fn detect(head: &[u8], len: u64) -> Detected {
              it again",
         );
     }
-    if let Some((count, rest)) = head.split_first_chunk::<8>()
-        && u64::from_le_bytes(*count) <= len
-        && rest.first() == Some(&b'{')
-    {
+    if is_safetensors(head, len) {
         return Detected::Other("it looks like a safetensors file, which needs no conversion");
     }
     let text: Vec<u8> = head
@@ -75,6 +72,13 @@ pub(super) fn detect(head: &[u8], len: u64) -> Detected {
         return Detected::Other("it looks like an ONNX model");
     }
     Detected::Other("it has neither format of torch.save")
+}
+
+/// Whether a file of `len` bytes that starts with `head` looks like a safetensors file.
+pub(super) fn is_safetensors(head: &[u8], len: u64) -> bool {
+    head.split_first_chunk::<8>().is_some_and(|(count, rest)| {
+        u64::from_le_bytes(*count) <= len && rest.first() == Some(&b'{')
+    })
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(super) struct StateDict<'a> {
 
 /// Finds the state dict: the value of the first of [`CONTAINERS`] that contains tensors or another
 /// such container; else the dict itself, if it contains tensors; else its only value that contains
-/// tensors.
+/// tensors, at any depth.
 pub(super) fn find<'a>(parsed: &'a Parsed<'a>) -> Result<StateDict<'a>, ConvertError> {
     let mut at = parsed.root;
     let mut path = Vec::new();
@@ -64,11 +64,13 @@ pub(super) fn find<'a>(parsed: &'a Parsed<'a>) -> Result<StateDict<'a>, ConvertE
     Err(none(&path, "dicts are nested too deeply".to_owned()))
 }
 
-/// Which nodes are dicts that contain tensors, and which are dicts that contain such a dict under
-/// one of [`CONTAINERS`]. Each dict is visited once, even if many others share it.
+/// Which nodes are dicts that contain tensors, which are dicts that contain such a dict under one of
+/// [`CONTAINERS`], and which contain one under any keys. Each dict is visited a few times, even if
+/// many others share it.
 struct Holders {
     tensors: Vec<bool>,
     container: Vec<bool>,
+    nested: Vec<bool>,
 }
 
 impl Holders {
@@ -82,11 +84,21 @@ impl Holders {
         };
         let tensors = any(&|_, v| parsed.tensor(v).is_some());
         let container = any(&|k, v| marked(&tensors, v) && is_container(parsed, k));
-        Self { tensors, container }
+        let mut nested = tensors.clone();
+        for _ in 1..MAX_NESTING {
+            let outer = any(&|_, v| marked(&nested, v));
+            nested.iter_mut().zip(outer).for_each(|(nested, outer)| *nested |= outer);
+        }
+        Self { tensors, container, nested }
     }
 
     fn tensors(&self, value: Value) -> bool {
         marked(&self.tensors, value)
+    }
+
+    /// Whether the value is a state dict or contains one, under any keys.
+    fn nested(&self, value: Value) -> bool {
+        marked(&self.nested, value)
     }
 
     /// Whether the value is a state dict or contains one.
@@ -122,7 +134,7 @@ fn container(
         return Ok(None);
     }
     let mut candidates =
-        entries.iter().filter(|&&(k, v)| holders.tensors(v) && parsed.text(k).is_some());
+        entries.iter().filter(|&&(k, v)| holders.nested(v) && parsed.text(k).is_some());
     match (candidates.next(), candidates.next()) {
         (Some(&only), None) => Ok(Some(only)),
         (Some(&(first, _)), Some(&(second, _))) => {

@@ -20,6 +20,10 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    pub(super) fn new(dtype: Dtype, shape: Vec<usize>, bytes: StorageBytes) -> Self {
+        Self { dtype, shape, bytes }
+    }
+
     /// The element type.
     pub fn dtype(&self) -> Dtype {
         self.dtype
@@ -28,6 +32,25 @@ impl Tensor {
     /// The dimensions; empty for a scalar.
     pub fn shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    /// Whether no element is infinite or NaN; `None` if the elements are not floating-point
+    /// numbers.
+    pub(super) fn all_finite(&self) -> Option<bool> {
+        // A number is finite unless all bits of its exponent are set.
+        fn all<const N: usize>(data: &[u8], exponent: [u8; 2]) -> bool {
+            data.as_chunks::<N>().0.iter().all(|bytes| {
+                let [low, high] = [bytes[N - 2], bytes[N - 1]];
+                [low & exponent[0], high & exponent[1]] != exponent
+            })
+        }
+        match self.dtype {
+            Dtype::F64 => Some(all::<8>(self.data(), [0xf0, 0x7f])),
+            Dtype::F32 => Some(all::<4>(self.data(), [0x80, 0x7f])),
+            Dtype::BF16 => Some(all::<2>(self.data(), [0x80, 0x7f])),
+            Dtype::F16 => Some(all::<2>(self.data(), [0x00, 0x7c])),
+            _ => None,
+        }
     }
 
     /// The elements as little-endian bytes.

@@ -95,9 +95,34 @@ pub(super) fn write(
     Ok(len)
 }
 
+/// The whole file in memory.
+pub(super) fn to_vec(checkpoint: &Checkpoint, metadata: String) -> Result<Vec<u8>, ConvertError> {
+    let header = header(checkpoint, metadata)?;
+    let data: usize = checkpoint.tensors().map(|(_, tensor)| tensor.data().len()).sum();
+    let mut bytes = Vec::new();
+    let out_of_memory =
+        |e: std::collections::TryReserveError| ConvertError::OutOfMemory { cause: e.to_string() };
+    bytes.try_reserve_exact(8 + header.len() + data).map_err(out_of_memory)?;
+    bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&header);
+    for (_, tensor) in file_order(checkpoint) {
+        bytes.extend_from_slice(tensor.data());
+    }
+    Ok(bytes)
+}
+
+/// Prefix and suffix of temporary files.
+const TEMPORARY: (&str, &str) = (".rife-convert-", ".tmp");
+
+/// Whether a file has the name of a temporary file of a conversion.
+pub(crate) fn is_temporary(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1)
+}
+
 fn new_temp(folder: &Path) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".rife-convert-").suffix(".tmp");
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
     // The mode of any new file, less the umask; temporary files default to 0600.
     #[cfg(unix)]
     {

@@ -51,6 +51,71 @@ pub enum WeightsError {
         /// The digest of the file.
         got: String,
     },
+    /// The tensors of an imported file are not those that were imported.
+    #[error(
+        "{} has changed since it was imported: the SHA-256 of its tensors is {got}, expected \
+         {expected}",
+        path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The digest that the file records.
+        expected: String,
+        /// The digest of its tensors.
+        got: String,
+    },
+    /// A file does not contain the tensors of any version.
+    #[error(
+        "{} does not contain the weights of a known RIFE version: {found}",
+        path.display()
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// What it contains instead.
+        found: String,
+    },
+    /// A tensor that the network needs cannot be used.
+    #[error("{} cannot be used: tensor {tensor}: {problem}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// The published name of the tensor.
+        tensor: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The tensors of a file fit several versions.
+    #[error(
+        "{} could be RIFE {}: their tensors have the same names and shapes",
+        path.display(),
+        or(versions)
+    )]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// The versions.
+        versions: Vec<ModelVersion>,
+    },
+    /// A file contains the weights of another version.
+    #[error("{} contains the weights of RIFE {}, not {expected}", path.display(), or(found))]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// The requested version.
+        expected: ModelVersion,
+        /// The versions that the tensors fit.
+        found: Vec<ModelVersion>,
+    },
+    /// The folder already has other weights of the version.
+    #[error("{} already exists with other weights of RIFE {version}", path.display())]
+    Exists {
+        /// The version.
+        version: ModelVersion,
+        /// The file in the folder.
+        path: PathBuf,
+    },
     /// A converted file is not a valid safetensors file.
     #[error("{} is damaged", path.display())]
     Damaged {
@@ -96,8 +161,8 @@ impl WeightsError {
                 "download the checkpoint by hand from {upstream} and save it as {file} in {}",
                 folder.display()
             )),
-            Self::Hash { path, .. } | Self::Damaged { path, .. } => {
-                Some(format!("delete {} and fetch it again", path.display()))
+            Self::Hash { path, .. } | Self::Damaged { path, .. } | Self::Changed { path, .. } => {
+                Some(format!("delete {} and fetch or import it again", path.display()))
             }
             _ => None,
         }
@@ -113,6 +178,13 @@ impl WeightsError {
             .and_then(Self::hint)
     }
 
+    /// Whether the weights folder cannot be written.
+    pub(super) fn is_read_only(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem)
+    }
+
     pub(crate) fn io(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { op, path: path.to_owned(), source }
     }
@@ -124,6 +196,11 @@ impl WeightsError {
             source => Self::Damaged { path: path.to_owned(), source: Box::new(source) },
         }
     }
+}
+
+/// `4.25 or 4.26`
+fn or(versions: &[ModelVersion]) -> String {
+    versions.iter().map(|version| version.as_str()).collect::<Vec<_>>().join(" or ")
 }
 
 fn missing(version: ModelVersion, folder: &Path, checkpoint: Option<&Path>) -> String {

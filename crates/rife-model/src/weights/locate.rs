@@ -14,11 +14,15 @@ pub(super) fn weights_folder(given: Option<&Path>) -> Option<PathBuf> {
         given,
         env: std::env::var_os(ENV).map(PathBuf::from),
         checkout: starts.iter().flatten().find_map(|start| checkout_weights(start)),
-        cache: etcetera::choose_base_strategy()
-            .ok()
-            .map(|user| user.cache_dir().join("rife").join("weights")),
+        cache: cache_folder(),
     };
     candidates.first()
+}
+
+/// The weights folder in the user's cache folder.
+pub(super) fn cache_folder() -> Option<PathBuf> {
+    let user = etcetera::choose_base_strategy().ok()?;
+    Some(user.cache_dir().join("rife").join("weights"))
 }
 
 /// Possible folders, in order of preference.

@@ -24,6 +24,8 @@ pub struct Entry {
     pub tensors: usize,
     /// SHA-256 of its tensors, see [`crate::convert::tensors_sha256`]; where known.
     pub tensors_sha256: Option<String>,
+    /// The same for the tensors that inference needs, where the file has others too.
+    pub inference_sha256: Option<String>,
     /// The licence of the weights.
     pub licence: String,
     /// The version whose weights are used in its place while the file is missing.

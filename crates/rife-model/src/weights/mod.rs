@@ -6,6 +6,8 @@
 //!   published checkpoint, verifies the checkpoint and converts it to safetensors.
 //! - [`Store::find`] uses only what the folder already contains. It starts no process, needs no
 //!   network and writes nothing.
+//! - [`Store::import`] copies weights that the user has into the folder, and
+//!   [`Weights::from_file`] uses them without a folder.
 //!
 //! Downloads are verified before anything parses them, and files appear by rename, so an
 //! interrupted fetch never leaves a partial file. No pip package contains 4.25: until
@@ -13,6 +15,7 @@
 //! [`Weights::note`] says so.
 
 mod error;
+mod file;
 mod locate;
 mod manifest;
 mod pip;
@@ -20,10 +23,11 @@ mod store;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use error::{FetchError, WeightsError};
 pub use manifest::{Entry, PipPackage, entry};
-pub use store::{Store, WeightsStatus};
+pub use store::{Progress, Store, Verified, WeightsStatus};
 
 use crate::ModelVersion;
 use crate::convert;
@@ -42,13 +46,25 @@ pub struct Weights {
     pub requested: ModelVersion,
     /// The version that the weights belong to.
     pub version: ModelVersion,
-    /// The safetensors file.
+    /// The file. After [`Weights::from_file`] it may be a checkpoint.
     pub path: PathBuf,
     /// SHA-256 of the tensors in hexadecimal, see [`convert::tensors_sha256`].
     pub tensors_sha256: String,
     /// What a reader of results computed with these weights should know, such as that another
     /// version's weights are in use.
     pub note: Option<String>,
+    /// The safetensors file, if it is not what is stored at `path`.
+    content: Option<Content>,
+}
+
+/// A safetensors file in memory.
+#[derive(Clone, PartialEq, Eq)]
+struct Content(Arc<Vec<u8>>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
 }
 
 impl Weights {
@@ -70,6 +86,9 @@ impl Weights {
     /// [`WeightsError::Io`] when it cannot be read, [`WeightsError::Damaged`] when it is no longer
     /// a safetensors file.
     pub fn read(&self) -> Result<VerifiedBytes, WeightsError> {
+        if let Some(Content(bytes)) = &self.content {
+            return Ok(VerifiedBytes { path: self.path.clone(), bytes: Arc::clone(bytes) });
+        }
         let bytes = fs::read(&self.path).map_err(WeightsError::io("read", &self.path))?;
         let got = convert::tensors_sha256_of_safetensors_bytes(&bytes)
             .map_err(WeightsError::damaged(&self.path))?;
@@ -82,7 +101,7 @@ impl Weights {
                 got,
             });
         }
-        Ok(VerifiedBytes { path: self.path.clone(), bytes })
+        Ok(VerifiedBytes { path: self.path.clone(), bytes: Arc::new(bytes) })
     }
 }
 
@@ -90,7 +109,7 @@ impl Weights {
 #[derive(Clone, Debug)]
 pub struct VerifiedBytes {
     path: PathBuf,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
 }
 
 impl VerifiedBytes {

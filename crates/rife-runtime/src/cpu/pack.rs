@@ -2,13 +2,13 @@
 //! Winograd's weight transform, which is computed in F64.
 
 use rayon::prelude::*;
-use rife_model::{ENCODER_WIDTH, ModelSpec, RES_CONVS, Scale};
+use rife_model::{ModelSpec, RES_CONVS, Scale};
 
 use super::kernels::group;
-use super::kernels::winograd::transform_weights;
+use super::kernels::winograd::{POINTS, transform_weights};
 use super::lanes::pair_of;
-use super::tensor::{BLOCK, Floats};
-use crate::published::{Published, StateDict};
+use super::tensor::{BLOCK, Floats, segment_len};
+use crate::published::{Published, StateDict, with_capacity};
 use crate::{Error, Result};
 
 /// The weights of a [`super::kernels::direct::Direct`].
@@ -51,7 +51,26 @@ pub(crate) struct BlockWeights {
 pub(crate) struct EncoderWeights {
     pub(crate) first: DirectWeights,
     pub(crate) body: Vec<ResWeights>,
-    pub(crate) last: DirectWeights,
+    pub(crate) last: EncoderOutput,
+}
+
+/// The weights of the encoder's transposed convolution.
+#[derive(Debug)]
+pub(crate) enum EncoderOutput {
+    /// All phases at once: four features of 2×2 pixels in each vector.
+    Quarters(DirectWeights),
+    /// One phase at a time, without products of taps that a phase does not read: for whole vectors
+    /// of features.
+    Phases(Box<[DirectWeights; 4]>),
+}
+
+impl EncoderOutput {
+    fn floats(&self) -> usize {
+        match self {
+            Self::Quarters(weights) => weights.floats(),
+            Self::Phases(phases) => phases.iter().map(DirectWeights::floats).sum(),
+        }
+    }
 }
 
 /// All weights of a version.
@@ -137,6 +156,14 @@ fn floats(values: &[f32]) -> Result<Floats> {
     })
 }
 
+/// The same, filled up with zeros to a multiple of 16.
+fn whole_vectors(values: &[f32]) -> Result<Floats> {
+    zeros(values.len().next_multiple_of(BLOCK)).map(|mut to| {
+        to.as_mut_slice()[..values.len()].copy_from_slice(values);
+        to
+    })
+}
+
 /// Zeroed memory.
 pub(crate) fn zeros(len: usize) -> Result<Floats> {
     let needed = Some(4 * len as u64);
@@ -165,7 +192,7 @@ impl Packing {
         })
     }
 
-    fn block(self, tensors: &StateDict, index: usize) -> Result<BlockWeights> {
+    fn block(self, tensors: &StateDict<'_>, index: usize) -> Result<BlockWeights> {
         let spec = self.spec;
         let c = spec.block_channels[index];
         let read = |path: &str| tensors.layer(&format!("block{index}.{path}"), None);
@@ -188,7 +215,8 @@ impl Packing {
         let last = read("lastconv.0")?;
         // A block's flow is in px of its own resolution; scale it to px of the frame.
         let px = self.scale.block_divisor(spec, index) as f32;
-        let blocks = c / BLOCK;
+        let len = segment_len(c);
+        let per_tap = c / len;
         let phase = |p: usize| {
             let phase = (p / 2, p % 2);
             let lanes = phase_lanes(output_features(spec, index));
@@ -196,9 +224,9 @@ impl Packing {
             let bias: Vec<f32> =
                 lanes.iter().enumerate().map(|(i, o)| last.bias[*o] * scale(i)).collect();
             let taps = phase_taps(phase);
-            self.direct(4 * blocks, BLOCK, &bias, |segment, channel, lane| {
-                let input = segment % blocks * BLOCK + channel;
-                let weight = last.phase((input, lanes[lane]), phase, taps[segment / blocks]);
+            self.direct(4 * per_tap, len, &bias, |segment, channel, lane| {
+                let input = segment % per_tap * len + channel;
+                let weight = last.phase((input, lanes[lane]), phase, taps[segment / per_tap]);
                 weight.map_or(0.0, |w| w * scale(lane))
             })
         };
@@ -206,36 +234,55 @@ impl Packing {
         // Lane 4Y + X is the mask of pixel (Y, X) of 4×4.
         let output = |lane: usize| 4 * 4 + lane / 4 % 2 * 2 + lane % 2;
         let bias: Vec<f32> = (0..BLOCK).map(|lane| last.bias[output(lane)]).collect();
-        let mask = self.direct(9 * blocks, BLOCK, &bias, |segment, channel, lane| {
-            let input = segment % blocks * BLOCK + channel;
+        let mask = self.direct(9 * per_tap, len, &bias, |segment, channel, lane| {
+            let input = segment % per_tap * len + channel;
             let phase = (lane / 8, lane % 4 / 2);
-            last.phase((input, output(lane)), phase, TAPS[segment / blocks]).unwrap_or(0.0)
+            last.phase((input, output(lane)), phase, TAPS[segment / per_tap]).unwrap_or(0.0)
         })?;
         Ok(BlockWeights { stem: [stem0, stem1], body, phases, mask })
     }
 
-    fn encoder(self, tensors: &StateDict) -> Result<EncoderWeights> {
+    fn encoder(self, tensors: &StateDict<'_>) -> Result<EncoderWeights> {
         let read = |i: usize| tensors.layer(&format!("encode.cnn{i}"), None);
         let first = read(0)?;
         let last = read(3)?;
         let features = self.spec.encoder_channels;
-        let bias: Vec<f32> = (0..BLOCK).map(|lane| last.bias[lane % features]).collect();
-        Ok(EncoderWeights {
-            first: self
-                .direct(9, 3, &first.bias, |tap, input, output| first.tap(output, input, tap))?,
-            body: vec![self.res(&read(1)?, false)?, self.res(&read(2)?, false)?],
-            last: self.direct(9 * (ENCODER_WIDTH / BLOCK), BLOCK, &bias, |tap, input, lane| {
-                let phase = (lane / (2 * features), lane / features % 2);
-                last.phase((input, lane % features), phase, TAPS[tap]).unwrap_or(0.0)
-            })?,
-        })
+        let len = segment_len(self.spec.encoder_width);
+        let per_tap = self.spec.encoder_width / len;
+        let body = vec![self.res(&read(1)?, false)?, self.res(&read(2)?, false)?];
+        let first =
+            self.direct(9, 3, &first.bias, |tap, input, output| first.tap(output, input, tap))?;
+        if features.is_multiple_of(BLOCK) {
+            let phase = |p: usize| {
+                let phase = (p / 2, p % 2);
+                let taps = phase_taps(phase);
+                self.direct(4 * per_tap, len, &last.bias, |segment, channel, feature| {
+                    let input = segment % per_tap * len + channel;
+                    last.phase((input, feature), phase, taps[segment / per_tap]).unwrap_or(0.0)
+                })
+            };
+            let phases = Box::new([phase(0)?, phase(1)?, phase(2)?, phase(3)?]);
+            return Ok(EncoderWeights { first, body, last: EncoderOutput::Phases(phases) });
+        }
+        let feature = |lane: usize| Some(lane / BLOCK * 4 + lane % 4).filter(|f| *f < features);
+        let bias: Vec<f32> = (0..features.div_ceil(4) * BLOCK)
+            .map(|lane| feature(lane).map_or(0.0, |feature| last.bias[feature]))
+            .collect();
+        let last = self.direct(9 * per_tap, len, &bias, |segment, channel, lane| {
+            let input = segment % per_tap * len + channel;
+            let phase = (lane % BLOCK / 8, lane % 8 / 4);
+            let weight = |feature| last.phase((input, feature), phase, TAPS[segment / per_tap]);
+            feature(lane).and_then(weight).unwrap_or(0.0)
+        })?;
+        Ok(EncoderWeights { first, body, last: EncoderOutput::Quarters(last) })
     }
 
     /// A 3×3 convolution of maps.
     fn conv(self, layer: &Published) -> Result<DirectWeights> {
-        let blocks = layer.second / BLOCK;
-        self.direct(9 * blocks, BLOCK, &layer.bias, |segment, channel, output| {
-            layer.tap(output, segment % blocks * BLOCK + channel, segment / blocks)
+        let len = segment_len(layer.second);
+        let per_tap = layer.second / len;
+        self.direct(9 * per_tap, len, &layer.bias, |segment, channel, output| {
+            layer.tap(output, segment % per_tap * len + channel, segment / per_tap)
         })
     }
 
@@ -245,19 +292,27 @@ impl Packing {
             return Ok(ResWeights::Direct(self.conv(layer)?));
         }
         let (inputs, outputs) = (layer.second, layer.bias.len());
-        let at_points = transform_weights(&layer.weights);
-        let mut weights = Vec::with_capacity(at_points.len() / if pairs { 2 } else { 1 });
+        let mut at_points = with_capacity(POINTS * layer.weights.len() / 9)?;
+        transform_weights(&layer.weights, &mut at_points);
+        let floats_per_pair = if pairs { 2 } else { 1 };
+        let vectors = outputs.div_ceil(BLOCK);
+        let count = POINTS * inputs.div_ceil(floats_per_pair) * vectors * BLOCK;
+        let mut weights = with_capacity(count)?;
         for of_a_point in at_points.chunks_exact(inputs * outputs) {
-            let of = |input, output| of_a_point[output * inputs + input];
+            let of = |input: usize, output: usize| match input < inputs {
+                true => of_a_point[output * inputs + input],
+                // The second channel of the last pair.
+                false => 0.0,
+            };
             if pairs {
-                self.order(1, inputs / 2, outputs, &mut weights, |_, pair, output| {
+                self.order(1, inputs.div_ceil(2), outputs, &mut weights, |_, pair, output| {
                     pair_of(of(2 * pair, output), of(2 * pair + 1, output))
                 });
             } else {
                 self.order(1, inputs, outputs, &mut weights, |_, input, output| of(input, output));
             }
         }
-        let (weights, bias) = (floats(&weights)?, floats(&layer.bias)?);
+        let (weights, bias) = (floats(&weights)?, whole_vectors(&layer.bias)?);
         Ok(ResWeights::Winograd { weights, bias, pairs })
     }
 
@@ -269,13 +324,14 @@ impl Packing {
         bias: &[f32],
         of: impl Fn(usize, usize, usize) -> f32,
     ) -> Result<DirectWeights> {
-        let mut weights = Vec::with_capacity(segments * len * bias.len());
+        let vectors = bias.len().div_ceil(BLOCK);
+        let mut weights = with_capacity(segments * len * vectors * BLOCK)?;
         self.order(segments, len, bias.len(), &mut weights, of);
-        let vectors = bias.len() / BLOCK;
-        Ok(DirectWeights { weights: floats(&weights)?, bias: floats(bias)?, vectors, len })
+        Ok(DirectWeights { weights: floats(&weights)?, bias: whole_vectors(bias)?, vectors, len })
     }
 
-    /// `[group of vectors][segment][channel][vector of the group][16]`
+    /// `[group of vectors][segment][channel][vector of the group][16]`, with zeros for the outputs
+    /// that fill up the last vector.
     fn order(
         self,
         segments: usize,
@@ -284,10 +340,12 @@ impl Packing {
         to: &mut Vec<f32>,
         of: impl Fn(usize, usize, usize) -> f32,
     ) {
-        let width = group(self.most_vectors, outputs / BLOCK) * BLOCK;
+        let vectors = outputs.div_ceil(BLOCK);
+        let width = group(self.most_vectors, vectors) * BLOCK;
         for first in (0..outputs).step_by(width) {
             for (segment, channel) in (0..segments).flat_map(|s| (0..len).map(move |c| (s, c))) {
-                to.extend((first..first + width).map(|output| of(segment, channel, output)));
+                let of = |output| if output < outputs { of(segment, channel, output) } else { 0.0 };
+                to.extend((first..first + width).map(of));
             }
         }
     }
@@ -298,9 +356,12 @@ pub(crate) fn output_features(spec: &ModelSpec, index: usize) -> usize {
     if index + 1 < spec.block_channels.len() { spec.feature_channels } else { 0 }
 }
 
-/// Floats of a pixel of a frame: RGB and features.
+/// The most encoder features for which [`super::kernels::picture`] has a vector.
+pub(crate) const MAX_FEATURES: usize = 16;
+
+/// Floats of a pixel of a frame: RGB and features, filled up to one less than a vector.
 pub(crate) fn frame_lanes(spec: &ModelSpec) -> usize {
-    3 + spec.encoder_channels
+    3 + spec.encoder_channels.next_multiple_of(4)
 }
 
 /// The published channel of each channel of the engine's block input, see
@@ -312,7 +373,9 @@ pub(crate) fn input_channels(spec: &ModelSpec, index: usize) -> Vec<Option<usize
     let timestep = 6 + 2 * features;
     let side = |side: usize, last: Option<usize>| {
         let colours = (0..3).map(move |c| Some(3 * side + c));
-        colours.chain((0..features).map(move |c| Some(6 + features * side + c))).chain([last])
+        let of_encoder = (0..features).map(move |c| Some(6 + features * side + c));
+        let unused = (3 + features..frame_lanes(spec)).map(|_| None);
+        colours.chain(of_encoder).chain(unused).chain([last])
     };
     let mask = (index > 0).then_some(timestep + 1);
     let mut all: Vec<_> = side(0, Some(timestep)).chain(side(1, mask)).collect();
@@ -338,7 +401,7 @@ mod tests {
 
     #[test]
     fn every_published_channel_is_read_once() {
-        for spec in [&ModelSpec::V4_6, &ModelSpec::V4_25] {
+        for spec in rife_model::ModelVersion::ALL.map(rife_model::ModelVersion::spec) {
             for i in 0..spec.block_channels.len() {
                 let mut all: Vec<_> = input_channels(spec, i).into_iter().flatten().collect();
                 all.sort_unstable();

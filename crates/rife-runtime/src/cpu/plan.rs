@@ -1,10 +1,10 @@
 //! The plan for frames of one size: shapes, and the offsets of buffers. Plain arithmetic.
 
-use rife_model::{ENCODER_WIDTH, ModelSpec, Padding, RES_CONVS, Scale};
+use rife_model::{ModelSpec, Padding, RES_CONVS, Scale};
 
 use super::kernels::picture::{ESTIMATE, Tap, scratch_len, taps};
 use super::kernels::winograd::{POINTS, TILE};
-use super::pack::{TAPS, frame_lanes, input_channels, output_features, phase_taps};
+use super::pack::{MAX_FEATURES, TAPS, frame_lanes, input_channels, output_features, phase_taps};
 use super::tensor::{BLOCK, Grid};
 use crate::arena::{self, Lifetime};
 use crate::{FrameSize, Optimization, Optimizations};
@@ -116,6 +116,7 @@ pub(crate) struct BlockPlan {
 pub(crate) struct EncoderPlan {
     pub(crate) first_segments: Vec<isize>,
     pub(crate) body: Body,
+    pub(crate) phase_segments: [Vec<isize>; 4],
 }
 
 /// The steps of an engine for frames of one size.
@@ -175,6 +176,7 @@ pub(crate) fn point_stride(tiles: usize, channels: usize) -> usize {
 impl Builder<'_> {
     fn build(mut self) -> Plan {
         let Request { spec, size, scale, .. } = *self.request;
+        assert!(spec.encoder_channels <= MAX_FEATURES, "see `frame_lanes`");
         let padding = Padding::new(size.height, size.width, spec, scale);
         let lanes = frame_lanes(spec);
         let encoder = spec.has_encoder().then(|| self.encoder(&padding));
@@ -223,27 +225,29 @@ impl Builder<'_> {
         let schedule = if !self.request.optimizations.has(Optimization::Winograd) {
             Schedule::Direct
         } else if threads > 1 && tiles <= FEW_TILES {
-            let len = POINTS * point_stride(tiles, grid.channels);
+            let len = POINTS * point_stride(tiles, grid.padded_channels());
             let mut points = || self.buffer(base, len, (first + 1, last));
             Schedule::BySteps { points: points(), products: points() }
         } else {
             // At least two tasks per thread, if there are enough tiles.
             let most = TILES * (64 / grid.channels).max(1);
             let tiles = tiles.div_ceil(2 * threads).clamp(6, most).next_multiple_of(6);
-            let points = POINTS * point_stride(tiles, grid.channels);
+            let points = POINTS * point_stride(tiles, grid.padded_channels());
             self.scratch = self.scratch.max(2 * points);
             Schedule::ByTiles { tiles }
         };
-        Body { grid, across, tiles, schedule, maps, segments: segments(&grid, &TAPS) }
+        Body { grid, across, tiles, schedule, maps, segments: grid.segments(&TAPS) }
     }
 
     fn encoder(&mut self, padding: &Padding) -> EncoderPlan {
         let half = (padding.padded_height / 2, padding.padded_width / 2);
         let lanes = frame_lanes(self.request.spec) as isize;
         let row = (padding.padded_width as isize + 1) * lanes;
+        let grid = Grid::new(self.request.spec.encoder_width, half);
         EncoderPlan {
             first_segments: TAPS.map(|(y, x)| y * row + x * lanes).to_vec(),
-            body: self.body(0, Grid::new(ENCODER_WIDTH, half), (0, 1)),
+            body: self.body(0, grid, (0, 1)),
+            phase_segments: phase_segments(&grid),
         }
     }
 
@@ -297,9 +301,8 @@ impl Builder<'_> {
             patch_segments: TAPS
                 .map(|(y, x)| ((y + 1) * patch_columns + x + 1) * pixel as isize)
                 .to_vec(),
-            stem_segments: segments(&stem, &TAPS),
-            phase_segments: [(0, 0), (0, 1), (1, 0), (1, 1)]
-                .map(|phase| segments(&body.grid, &phase_taps(phase))),
+            stem_segments: stem.segments(&TAPS),
+            phase_segments: phase_segments(&body.grid),
             body,
             estimate,
             feature,
@@ -310,21 +313,17 @@ impl Builder<'_> {
     }
 }
 
+/// The segments of each phase of a transposed convolution.
+fn phase_segments(grid: &Grid) -> [Vec<isize>; 4] {
+    [(0, 0), (0, 1), (1, 0), (1, 1)].map(|phase| grid.segments(&phase_taps(phase)))
+}
+
 /// Whether the estimate of a block is blended as soon as it is computed, and not stored: that of
 /// the last block, if it has the frame's resolution.
 fn fused(request: &Request, index: usize) -> bool {
     let last = index + 1 == request.spec.block_channels.len();
     let whole = request.scale.block_divisor(request.spec, index) == 1.0;
     last && whole && !request.ensemble && request.optimizations.has(Optimization::FusedKernels)
-}
-
-/// The segments of a convolution of a map: the blocks of channels of each tap.
-fn segments(grid: &Grid, taps: &[(isize, isize)]) -> Vec<isize> {
-    let (row, plane) = (grid.row() as isize, grid.plane() as isize);
-    let blocks = 0..grid.blocks() as isize;
-    taps.iter()
-        .flat_map(|(y, x)| blocks.clone().map(move |b| y * row + x * BLOCK as isize + b * plane))
-        .collect()
 }
 
 // An even number of residual convolutions leaves the result in the first map.

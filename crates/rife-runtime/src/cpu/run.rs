@@ -131,7 +131,6 @@ impl Run<'_> {
             });
         }
         let map = &maps[body.len() % 2];
-        let source = ConvInput::of(map, &plan.body.segments, 1);
         let to = Pixels { at: frame.at(3), row: self.frame_row(), pixel: lanes, step: 2 };
         let features = self.spec.encoder_channels;
         let work = (pixels * 16 * c * features * 2, pixels * (c + 4 * features));
@@ -140,7 +139,7 @@ impl Run<'_> {
             "direct",
             work,
             || {
-                self.rows(last, &source, 0..grid.height, grid.width, Epilogue::Quarters(to));
+                self.features(plan, last, map, to);
             },
         );
     }

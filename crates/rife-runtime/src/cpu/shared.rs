@@ -33,7 +33,7 @@ pub(super) fn default_threads() -> usize {
 impl Shared {
     /// Packs the weights and starts the threads.
     pub(super) fn load(load: &Load<'_>, weights: &[u8], level: Level) -> Result<Self> {
-        let spec = load.version.spec();
+        let spec = load.spec;
         let bf16 = Bf16Kernels::of(level).filter(|_| load.precision == Precision::Bf16);
         // BF16 is implemented only with Winograd.
         let winograd = load.optimizations.has(Optimization::Winograd) || bf16.is_some();

@@ -5,6 +5,12 @@ use std::fmt;
 /// Channels stored side by side: those of one vector.
 pub(crate) const BLOCK: usize = 16;
 
+/// Channels of a segment of a convolution: the most that divide the channels and do not cross a
+/// block.
+pub(crate) fn segment_len(channels: usize) -> usize {
+    if channels <= BLOCK { channels } else { 1 << channels.trailing_zeros().min(4) }
+}
+
 /// Sixteen floats: one cache line.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
@@ -57,9 +63,11 @@ impl fmt::Debug for Floats {
 }
 
 /// The layout of a feature map: blocks of 16 channels. Each block is a picture whose pixels are 16
-/// channels, with a margin of zeros that 3×3 convolutions and 4×4 tiles read.
+/// channels, with a margin of zeros that 3×3 convolutions and 4×4 tiles read. The last block is
+/// filled up with channels that are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Grid {
+    /// Channels of the published layer.
     pub(crate) channels: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
@@ -67,12 +75,28 @@ pub(crate) struct Grid {
 
 impl Grid {
     pub(crate) fn new(channels: usize, (height, width): (usize, usize)) -> Self {
-        assert!(channels.is_multiple_of(BLOCK), "channels come in blocks of {BLOCK}");
         Self { channels, height, width }
     }
 
     pub(crate) fn blocks(&self) -> usize {
-        self.channels / BLOCK
+        self.channels.div_ceil(BLOCK)
+    }
+
+    /// Channels in memory, with those that fill up the last block.
+    pub(crate) fn padded_channels(&self) -> usize {
+        self.blocks() * BLOCK
+    }
+
+    /// The segments of a convolution of the map, see [`segment_len`]: those of each tap.
+    pub(crate) fn segments(&self, taps: &[(isize, isize)]) -> Vec<isize> {
+        let (row, plane) = (self.row() as isize, self.plane());
+        let len = segment_len(self.channels);
+        let channels = (0..self.channels).step_by(len);
+        let of_a_tap = |(y, x): &(isize, isize)| {
+            let at = y * row + x * BLOCK as isize;
+            channels.clone().map(move |c| at + (c / BLOCK * plane + c % BLOCK) as isize)
+        };
+        taps.iter().flat_map(of_a_tap).collect()
     }
 
     /// Pixels per row, and rows, including the margin.
@@ -161,6 +185,24 @@ impl Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn segments_cover_every_channel_once() {
+        for channels in [3, 12, 16, 18, 24, 32, 40, 96] {
+            let grid = Grid::new(channels, (4, 4));
+            let len = segment_len(channels);
+            let of_a_tap: Vec<_> = grid
+                .segments(&[(0, 0)])
+                .into_iter()
+                .flat_map(|at| at as usize..at as usize + len)
+                .collect();
+            let expected: Vec<_> =
+                (0..channels).map(|c| c / BLOCK * grid.plane() + c % BLOCK).collect();
+            assert_eq!(of_a_tap, expected, "{channels}");
+            assert_eq!(grid.segments(&[(-1, 1)])[0], BLOCK as isize - grid.row() as isize);
+        }
+        assert_eq!([16, 24, 20, 192].map(segment_len), [16, 8, 4, 16]);
+    }
 
     #[test]
     fn clear_margin_clears_only_the_margin() {

@@ -5,8 +5,29 @@ use super::kernel::{ConvInput, DeconvEpilogue, Kernel, Terms};
 use super::tile::{Card, Extent, Tile};
 use super::variant::Variant;
 
+/// Rows and columns of the tiles to consider.
+const PIXELS: [(usize, usize); 9] =
+    [(2, 16), (4, 8), (4, 16), (8, 8), (8, 16), (8, 32), (16, 16), (4, 32), (16, 32)];
+
+/// The smallest tiles, for many channels on a GPU with little shared memory.
+const FEWEST_PIXELS: [(usize, usize); 1] = [(2, 8)];
+
 /// Every tile that a kernel can run with on a GPU, sorted by estimated cost.
 pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) -> Vec<Tile> {
+    let found = tiles_of(&PIXELS, kernel, v, extent, card);
+    match found.is_empty() {
+        true => tiles_of(&FEWEST_PIXELS, kernel, v, extent, card),
+        false => found,
+    }
+}
+
+fn tiles_of(
+    pixels: &[(usize, usize)],
+    kernel: &Kernel,
+    v: &Variant,
+    extent: Extent,
+    card: Card,
+) -> Vec<Tile> {
     let mut found: Vec<(f64, Tile)> = Vec::new();
     let mut consider = |tile: Tile| {
         let candidate = kernel.with_tile(tile);
@@ -14,10 +35,9 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
             found.push((cost, tile));
         }
     };
-    let pixels = [(2, 16), (4, 8), (4, 16), (8, 8), (8, 16), (8, 32), (16, 16), (4, 32), (16, 32)];
     match *kernel {
         Kernel::Conv { cout, source, .. } => {
-            for (rows, columns) in pixels {
+            for (rows, columns) in pixels.iter().copied() {
                 for channels in [16, 32, 48, 64, 96, 128, 192] {
                     if cout % channels != 0 {
                         continue;
@@ -58,7 +78,7 @@ pub(crate) fn tiles(kernel: &Kernel, v: &Variant, extent: Extent, card: Card) ->
             }
         }
         Kernel::Deconv { columns: np, epilogue, .. } => {
-            for (rows, columns) in pixels {
+            for (rows, columns) in pixels.iter().copied() {
                 for phases in [4, 2, 1] {
                     for (warps_m, warps_n) in
                         [(1, 4), (2, 2), (4, 1), (2, 4), (4, 2), (8, 1), (1, 2), (2, 1), (1, 1)]

@@ -43,7 +43,7 @@ fn compile_error(cause: CompileError) -> Error {
 impl Shared {
     /// Packs and uploads the weights.
     pub(super) fn load(gpu: Gpu, load: &Load<'_>, weights: &[u8]) -> Result<Self> {
-        let spec = load.version.spec();
+        let spec = load.spec;
         // The layers do not depend on the size.
         let plan = Plan::new(&Request {
             spec,

@@ -129,32 +129,35 @@ impl Published {
             }
         };
         match kind {
-            LayerKind::Conv { cin, padded, cout, order, .. } => {
+            LayerKind::Conv { cin, padded, outputs, columns, order, .. } => {
                 let published = input_channels(order, cin, padded);
-                for n in 0..cout / 8 {
+                for n in 0..columns / 8 {
                     for tap in 0..9 {
                         for k in 0..padded / step {
-                            fragment(n * 8, k, &|column, at| {
-                                published[at].map_or(0.0, |channel| {
+                            fragment(n * 8, k, &|column, at| match published[at] {
+                                Some(channel) if column < outputs => {
                                     self.weights[(column * self.second + channel) * 9 + tap]
-                                })
+                                }
+                                _ => 0.0,
                             });
                         }
                     }
                 }
             }
-            LayerKind::Deconv { cin, outputs, columns, shuffled } => {
+            LayerKind::Deconv { cin, padded, outputs, columns, shuffled } => {
                 for (phase, tap) in (0..4).flat_map(|p| (0..4).map(move |t| (p, t))) {
                     // Output 2y + p reads input y + p + d - 1 through row p + 3 - 2 (p + d).
                     let row = |p: usize, d: usize| 3 - p - 2 * d;
                     let at = row(phase / 2, tap / 2) * 4 + row(phase % 2, tap % 2);
                     for j in 0..columns / 8 {
-                        for k in 0..cin / step {
+                        for k in 0..padded / step {
                             fragment(j * 8, k, &|column, channel| match output_of(
                                 column, outputs, shuffled,
                             ) {
-                                Some(o) => self.weights[(channel * self.second + o) * 16 + at],
-                                None => 0.0,
+                                Some(o) if channel < cin => {
+                                    self.weights[(channel * self.second + o) * 16 + at]
+                                }
+                                _ => 0.0,
                             });
                         }
                     }
@@ -166,7 +169,11 @@ impl Published {
 
     fn columns_bias(&self, kind: LayerKind) -> Vec<f32> {
         match kind {
-            LayerKind::Conv { .. } => self.bias.clone(),
+            LayerKind::Conv { columns, .. } => {
+                let mut bias = self.bias.clone();
+                bias.resize(columns, 0.0);
+                bias
+            }
             LayerKind::Deconv { outputs, columns, shuffled, .. } => (0..columns)
                 .map(|n| output_of(n, outputs, shuffled).map_or(0.0, |o| self.bias[o]))
                 .collect(),
@@ -182,7 +189,7 @@ impl Published {
 /// kernels' order has one half per frame.
 pub(crate) fn input_channels(order: ChannelOrder, cin: usize, padded: usize) -> Vec<Option<usize>> {
     let mut channels = vec![None; padded];
-    let residuals = match order {
+    let (residuals, features, handed_on) = match order {
         ChannelOrder::Published => {
             channels.iter_mut().zip(0..cin).for_each(|(to, c)| *to = Some(c));
             return channels;
@@ -193,18 +200,14 @@ pub(crate) fn input_channels(order: ChannelOrder, cin: usize, padded: usize) -> 
             channels.iter_mut().zip(all).for_each(|(to, c)| *to = Some(c));
             return channels;
         }
-        ChannelOrder::Block(residuals) => residuals,
+        ChannelOrder::Block { residuals, features, handed_on } => (residuals, features, handed_on),
     };
-    let (features, handed_on) = match cin {
-        7 => (0, None),
-        12 => (0, Some(0)),
-        15 => (4, None),
-        _ => (4, Some(8)),
-    };
+    let stored = features.next_multiple_of(4);
     let timestep = 6 + 2 * features;
     for (side, half) in channels.chunks_exact_mut(padded / 2).enumerate() {
         let mut order: Vec<Option<usize>> = (0..3).map(|c| Some(3 * side + c)).collect();
         order.extend((0..features).map(|c| Some(6 + features * side + c)));
+        order.resize(3 + stored, None);
         order.push(match (side, handed_on) {
             (0, _) => Some(timestep),
             (_, Some(_)) => Some(timestep + 1),
@@ -217,7 +220,7 @@ pub(crate) fn input_channels(order: ChannelOrder, cin: usize, padded: usize) -> 
         }
         match residuals {
             RoundingResiduals::None => {}
-            RoundingResiduals::Flow => order.extend_from_within(4 + features..6 + features),
+            RoundingResiduals::Flow => order.extend_from_within(4 + stored..6 + stored),
             RoundingResiduals::All => order.extend_from_within(..),
         }
         half.iter_mut().zip(order).for_each(|(to, channel)| *to = channel);

@@ -23,10 +23,19 @@ pub(crate) struct Layer {
 /// The shape of a layer, and the order in which its weights are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LayerKind {
-    /// `cin` published input channels, `padded` ones in the kernel.
-    Conv { cin: usize, padded: usize, cout: usize, order: ChannelOrder, stride: usize },
-    /// `columns` of each phase. `shuffled`: column 8j + 2t + e is channel 2j + e of sub-pixel t.
-    Deconv { cin: usize, outputs: usize, columns: usize, shuffled: bool },
+    /// `cin` published input channels, `padded` ones in the kernel; `outputs` published output
+    /// channels, `columns` in the kernel.
+    Conv {
+        cin: usize,
+        padded: usize,
+        outputs: usize,
+        columns: usize,
+        order: ChannelOrder,
+        stride: usize,
+    },
+    /// The same, with `columns` of each phase. `shuffled`: column 8j + 2t + e is channel 2j + e of
+    /// sub-pixel t.
+    Deconv { cin: usize, padded: usize, outputs: usize, columns: usize, shuffled: bool },
 }
 
 /// The order of a convolution's input channels in the kernel, see
@@ -37,16 +46,17 @@ pub(crate) enum ChannelOrder {
     Published,
     /// RGB, then its rounding residuals.
     Image(RoundingResiduals),
-    /// A block's input, as the kernels compute it.
-    Block(RoundingResiduals),
+    /// A block's input, as the kernels compute it, with `features` encoder features of each frame.
+    /// `handed_on`: channels of the feature of the block before; `None` for the first block.
+    Block { residuals: RoundingResiduals, features: usize, handed_on: Option<usize> },
 }
 
 impl LayerKind {
     /// Elements of the packed weights.
     pub(crate) fn weights(&self) -> usize {
         match *self {
-            Self::Conv { padded, cout, .. } => 9 * padded * cout,
-            Self::Deconv { cin, columns, .. } => 16 * cin * columns,
+            Self::Conv { padded, columns, .. } => 9 * padded * columns,
+            Self::Deconv { padded, columns, .. } => 16 * padded * columns,
         }
     }
 
@@ -70,8 +80,7 @@ impl LayerKind {
     /// Elements of the packed bias.
     pub(crate) fn biases(&self) -> usize {
         match *self {
-            Self::Conv { cout, .. } => cout,
-            Self::Deconv { columns, .. } => columns,
+            Self::Conv { columns, .. } | Self::Deconv { columns, .. } => columns,
         }
     }
 }

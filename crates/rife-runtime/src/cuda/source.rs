@@ -154,9 +154,13 @@ impl Kernel {
         let mut defines = Defines(Vec::new());
         defines.shared(&v.products(self));
         defines.shared(&v.layout);
-        defines.flag("FEATURES", v.features);
+        defines.numbers([
+            ("FEATURES", v.stored_features()),
+            ("FEATURES_AT", v.features_at()),
+            ("PIXEL_BYTES", v.pixel()),
+        ]);
         defines.flag("MASK_REPLACED", v.mask_replaced);
-        defines.add("COARSEST", format_args!("({})", v.coarsest));
+        defines.add("LOG2_DIVISORS", v.log2_divisors.map(|n| n.to_string()).join(", "));
         let (name, parts) = self.text(v, &mut defines);
         let source: Vec<&str> = [constants(), PRELUDE].into_iter().chain(parts).collect();
         Unit { name: name.into(), source: Arc::from(source.concat()), defines: defines.0 }

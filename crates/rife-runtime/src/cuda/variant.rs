@@ -2,6 +2,7 @@
 
 use rife_model::{MaskUpdate, ModelSpec, Scale};
 
+use super::abi::MAX_LEVELS;
 use crate::Precision;
 
 /// The memory layout of activations.
@@ -50,12 +51,12 @@ pub(crate) struct Variant {
     /// F16, TF32 or F32.
     pub(crate) precision: Precision,
     pub(crate) layout: Layout,
-    /// Whether pixels carry encoder features and each block passes a feature to the next.
-    pub(crate) features: bool,
+    /// Encoder features of a frame. With features, each block passes a feature to the next.
+    pub(crate) features: usize,
     /// Whether a block's mask replaces that of the block before it.
     pub(crate) mask_replaced: bool,
-    /// Log2 of the first block's divisor; each following block's divisor is half of it.
-    pub(crate) coarsest: i32,
+    /// Log2 of each block's divisor.
+    pub(crate) log2_divisors: [i8; MAX_LEVELS],
     /// Whether `wgmma` is used where possible: in F16 with channels last.
     pub(crate) wgmma: bool,
 }
@@ -72,9 +73,12 @@ impl Variant {
             wgmma: wgmma && precision == Precision::F16 && layout == Layout::ChannelsLast,
             precision,
             layout,
-            features: spec.has_encoder(),
+            features: spec.encoder_channels,
             mask_replaced: spec.mask_update == MaskUpdate::Replace,
-            coarsest: scale.block_divisor(spec, 0).log2() as i32,
+            log2_divisors: std::array::from_fn(|i| match i < spec.block_scales.len() {
+                true => scale.block_divisor(spec, i).log2() as i8,
+                false => 0,
+            }),
         }
     }
 
@@ -88,9 +92,24 @@ impl Variant {
         32 / self.element()
     }
 
+    /// Encoder features of a pixel in memory, filled up to a multiple of 4.
+    pub(crate) const fn stored_features(&self) -> usize {
+        self.features.next_multiple_of(4)
+    }
+
+    /// The offset of a pixel's features, in bytes: after RGB, where all of them can be loaded in
+    /// words of 16 bytes, else of 8.
+    pub(crate) const fn features_at(&self) -> usize {
+        let bytes = self.stored_features() * self.element();
+        if bytes.is_multiple_of(16) { 16 } else { 4 * self.element() }
+    }
+
     /// Bytes of a frame's pixel as the network reads it.
     pub(crate) const fn pixel(&self) -> usize {
-        4 * self.element() * if self.features { 2 } else { 1 }
+        match self.stored_features() {
+            0 => 4 * self.element(),
+            n => (self.features_at() + n * self.element()).next_multiple_of(16),
+        }
     }
 
     /// Input channels of a slab of weights: one tap's products over these channels are summed

@@ -12,7 +12,9 @@ use rife_testkit::tolerance::{
 };
 use rife_testkit::{Golden, GoldenCase};
 
-use super::{Engines, builder, each_engine, engines_on, planar, rgb8, weights};
+use super::{
+    Engines, builder, each_engine, engines_on, has_published_weights, planar, rgb8, weights,
+};
 
 fn values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
@@ -31,15 +33,17 @@ fn network(net: &IfNet, a: &Frame, b: &Frame, t: f32) -> Vec<f32> {
 }
 
 pub(super) fn interpolator_matches_the_network_at_any_size(engines: &Engines) {
-    for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
+    for version in ModelVersion::ALL {
         let bytes = weights(version).read().unwrap();
+        // Random weights amplify the rounding errors of both results.
+        let tolerance = if has_published_weights(version) { F32_IMAGE } else { 2.0 * F32_IMAGE };
         let net = IfNet::from_weights(&bytes, version, DType::F32, &CandleDevice::Cpu).unwrap();
         each_engine(engines, version, |rife| {
             for (w, h) in [(1, 1), (1, 70), (70, 1), (31, 33), (64, 64), (65, 2), (130, 45)] {
                 let (a, b) = (planar(&rgb8(w, h, 0)), planar(&rgb8(w, h, 2)));
                 let got = rife.interpolate(&a.view(), &b.view(), 0.3).unwrap();
                 let off = max_error(got.as_planar_f32().unwrap(), &network(&net, &a, &b, 0.3));
-                assert!(off <= F32_IMAGE, "RIFE {version} at {w}x{h}: off by {off}");
+                assert!(off <= tolerance, "RIFE {version} at {w}x{h}: off by {off}");
             }
             assert!(rife.session(FrameSize::new(0, 4)).is_err());
             assert!(rife.session(FrameSize::new(4, FrameSize::MAX_SIDE + 1)).is_err());

@@ -1,13 +1,16 @@
 //! Streams of frames: caching, optimizations, resets and refused calls.
 
-use rife_runtime::{Error, Frame, ModelVersion, Optimization, Optimizations, PixelFormat};
+use rife_runtime::{
+    Error, Frame, ModelVersion, Optimization, Optimizations, PixelFormat, Precision,
+};
+use rife_testkit::tolerance::psnr_db;
 
-use super::{Engines, each_arithmetic, each_engine, rgb8, weights};
+use super::{Engines, each_arithmetic, each_engine, has_published_weights, rgb8, weights};
 
 /// Engines reuse work between the frames of a stream. The results must equal those of separate
 /// pairs bit for bit, at various rates and in any order.
 pub(super) fn stream_matches_separate_pairs(engines: &Engines) {
-    for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
+    for version in ModelVersion::ALL {
         let weights = weights(version);
         each_arithmetic(engines, version, |builder| {
             let rife = builder.load_weights(&weights).unwrap();
@@ -29,7 +32,7 @@ pub(super) fn stream_matches_separate_pairs(engines: &Engines) {
 
 /// Compares a stream with a reset in the middle, with all optimizations and without caches.
 pub(super) fn caching_does_not_change_the_output(engines: &Engines) {
-    for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
+    for version in ModelVersion::ALL {
         assert_caching_does_not_change_the_output(engines, version);
     }
 }
@@ -66,7 +69,7 @@ fn assert_caching_does_not_change_the_output(engines: &Engines, version: ModelVe
 /// Optimizations that change the order of operations may differ by rounding.
 pub(super) fn optimizations_do_not_change_the_output(engines: &Engines) {
     let reordering = [Optimization::Winograd, Optimization::FusedKernels];
-    for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
+    for version in ModelVersion::ALL {
         let weights = weights(version);
         each_arithmetic(engines, version, |builder| {
             let frames = |optimizations| {
@@ -85,11 +88,17 @@ pub(super) fn optimizations_do_not_change_the_output(engines: &Engines) {
             let effective = info.description.optimizations;
             let all = frames(Optimizations::all());
             let none = frames(Optimizations::none());
+            let exact = info.precision == Precision::F32 || has_published_weights(version);
             let assert_near = |got: &[Frame], what: &str| {
                 for (got, all) in got.iter().zip(&all) {
-                    let pairs = got.as_rgb8().unwrap().iter().zip(all.as_rgb8().unwrap());
-                    let max = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-                    assert!(max <= 2, "RIFE {version}, {what}: {max}/255");
+                    let (got, all) = (got.as_rgb8().unwrap(), all.as_rgb8().unwrap());
+                    let max = got.iter().zip(all).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                    let unit =
+                        |v: &[u8]| v.iter().map(|v| f32::from(*v) / 255.0).collect::<Vec<_>>();
+                    // Random weights amplify the rounding errors of both results.
+                    let near =
+                        if exact { max <= 2 } else { psnr_db(&unit(got), &unit(all)) >= 44.0 };
+                    assert!(near, "RIFE {version}, {what}: {max}/255");
                 }
             };
             assert_near(&none, "none");

@@ -84,7 +84,7 @@ fn middle(rife: &Interpolator, [a, b]: [&Frame; 2]) -> Frame {
 }
 
 pub(super) fn yuv_output_matches_explicit_conversion(engines: &Engines) {
-    for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
+    for version in ModelVersion::ALL {
         each_engine(engines, version, |rife| {
             // Odd, even and tiny sizes, and one with a far edge.
             for (w, h) in [(64, 48), (75, 41), (1, 1), (2, 35), (1283, 33)] {

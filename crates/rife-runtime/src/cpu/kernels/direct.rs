@@ -37,13 +37,15 @@ pub(crate) enum Epilogue {
     /// Adds the same position of another map, then applies LeakyReLU.
     Residual { place: Place, add: *const f32 },
     /// Transposed convolution: four channels for each of 2×2 pixels, stored as interleaved pixels.
-    /// Vector 0 only.
+    /// Each vector has the next four channels.
     Quarters(Pixels),
-    /// The same, and eight channels for each of 2×2 pixels from vectors 1 and 2, a row of two
+    /// The same for vector 0, and eight channels for each of 2×2 pixels from vectors 1 and 2, a row of two
     /// pixels each.
     QuartersAndEights { quarters: Pixels, eights: Pixels },
     /// One channel for each of 4×4 pixels, followed by three zeros.
     Singles(Pixels),
+    /// Sixteen channels of the first pixel for each vector.
+    Whole(Pixels),
 }
 
 /// The memory of blocks of 16 channels.
@@ -100,6 +102,7 @@ pub(crate) unsafe fn direct<I: Isa>(args: &Direct<'_>) {
                 with_groups::<I, _>(args, QuartersAndEights { quarters, eights });
             }
             Epilogue::Singles(to) => with_groups::<I, _>(args, Singles(to)),
+            Epilogue::Whole(to) => with_groups::<I, _>(args, Whole(to)),
         }
     }
 }
@@ -132,6 +135,9 @@ struct QuartersAndEights {
 /// See [`Epilogue::Singles`].
 #[derive(Clone, Copy)]
 struct Singles(Pixels);
+/// See [`Epilogue::Whole`].
+#[derive(Clone, Copy)]
+struct Whole(Pixels);
 
 impl Store for Leaky {
     #[inline(always)]
@@ -155,9 +161,10 @@ impl Store for Residual {
 
 impl Store for Quarters {
     #[inline(always)]
-    unsafe fn store<V: Sixteen>(self, y: usize, x: usize, _vector: usize, sum: V) {
+    unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
+        let at = self.0.at.wrapping_add(4 * vector);
         // SAFETY: guaranteed by the caller.
-        unsafe { store_quarters(self.0, y, x, sum) }
+        unsafe { store_quarters(Pixels { at, ..self.0 }, y, x, sum) }
     }
 }
 
@@ -187,6 +194,14 @@ impl Store for Singles {
                 to.write_unaligned([v, 0.0, 0.0, 0.0]);
             }
         }
+    }
+}
+
+impl Store for Whole {
+    #[inline(always)]
+    unsafe fn store<V: Sixteen>(self, y: usize, x: usize, vector: usize, sum: V) {
+        // SAFETY: guaranteed by the caller.
+        unsafe { sum.store(self.0.of(y, x, 0, 0).wrapping_add(vector * BLOCK)) }
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct Frames {
     pub(crate) at: [*const f32; 2],
     /// Floats from row to row.
     pub(crate) row: usize,
-    /// 3, or 7 with features: one less than the vector that a pixel is loaded as.
+    /// 3, and a multiple of 4 for features: one less than the vector that a pixel is loaded as.
     pub(crate) lanes: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,

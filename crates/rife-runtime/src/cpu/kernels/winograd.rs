@@ -39,7 +39,9 @@ pub(crate) struct InputTransform {
 pub(crate) struct Multiply {
     pub(crate) from: *const f32,
     pub(crate) from_point: usize,
-    /// Channels, or pairs of them.
+    /// Floats from tile to tile.
+    pub(crate) from_tile: usize,
+    /// Channels, or pairs of them, that are multiplied.
     pub(crate) channels: usize,
     /// `[point][group of vectors][channel][vector of the group][16]`.
     pub(crate) weights: *const f32,
@@ -277,8 +279,8 @@ unsafe fn multiply_groups<I: Isa, const O: usize, const PAIRS: bool>(args: &Mult
             // SAFETY: guaranteed by the caller.
             super::strips!(I, O, tile, args.tiles, P => unsafe {
                 let mut sums = [[I::V16::splat(0.0); O]; P];
-                let from = from.add(tile * channels);
-                accumulate::<_, P, O, PAIRS>(&mut sums, from, channels, weights, channels);
+                let from = from.add(tile * args.from_tile);
+                accumulate::<_, P, O, PAIRS>(&mut sums, from, args.from_tile, weights, channels);
                 for (p, sums) in sums.into_iter().enumerate() {
                     for (o, sum) in sums.into_iter().enumerate() {
                         sum.store(to.add((tile + p) * outputs + (group * O + o) * BLOCK));
@@ -334,8 +336,9 @@ pub(crate) unsafe fn output_transform<I: Isa>(args: &OutputTransform) {
     }
 }
 
-/// The weight transform: `weights[output][input][3][3]` to `[point][output][input]`.
-pub(crate) fn transform_weights(weights: &[f32]) -> Vec<f32> {
+/// The weight transform: `weights[output][input][3][3]` to `[point][output][input]`, in an empty
+/// vector.
+pub(crate) fn transform_weights(weights: &[f32], all: &mut Vec<f32>) {
     let (near, far) = (f64::from(NEAR), f64::from(FAR));
     let points = [0.0, near, -near, far, -far];
     // The powers of each point, divided by the product of its distances from the others. The last
@@ -347,7 +350,7 @@ pub(crate) fn transform_weights(weights: &[f32]) -> Vec<f32> {
         *row = [1.0, p, p * p].map(|power| power / distances);
     }
     let pairs = weights.len() / 9;
-    let mut all = vec![0.0; POINTS * pairs];
+    all.resize(POINTS * pairs, 0.0);
     for (pair, taps) in weights.chunks_exact(9).enumerate() {
         for (y, gy) in g.iter().enumerate() {
             for (x, gx) in g.iter().enumerate() {
@@ -357,5 +360,4 @@ pub(crate) fn transform_weights(weights: &[f32]) -> Vec<f32> {
             }
         }
     }
-    all
 }

@@ -7,8 +7,8 @@ use crate::cpu::conv::{ConvInput, Winograd};
 use crate::cpu::kernels::direct::{Epilogue, Pixels, Place};
 use crate::cpu::kernels::picture::{ESTIMATE, Inputs};
 use crate::cpu::kernels::winograd::POINTS;
-use crate::cpu::pack::{BlockWeights, DirectWeights, ResWeights};
-use crate::cpu::plan::{BlockPlan, Body, PATCH, Schedule, point_stride};
+use crate::cpu::pack::{BlockWeights, DirectWeights, EncoderOutput, ResWeights};
+use crate::cpu::plan::{BlockPlan, Body, EncoderPlan, PATCH, Schedule, point_stride};
 use crate::cpu::team::SharedPtr;
 use crate::cpu::tensor::{BLOCK, Map};
 
@@ -140,7 +140,7 @@ impl Run<'_> {
         };
         match body.schedule {
             Schedule::ByTiles { tiles } => {
-                let point = point_stride(tiles, grid.channels);
+                let point = point_stride(tiles, grid.padded_channels());
                 self.team.each(body.tiles.div_ceil(tiles), |task, own| {
                     let range = task * tiles..(task * tiles + tiles).min(body.tiles);
                     let own = SharedPtr::new(own.as_mut_ptr());
@@ -155,7 +155,7 @@ impl Run<'_> {
                 });
             }
             Schedule::BySteps { points, products } => {
-                let point = point_stride(body.tiles, grid.channels);
+                let point = point_stride(body.tiles, grid.padded_channels());
                 let (points, products) = (self.buffer(points), self.buffer(products));
                 let all = 0..body.tiles;
                 self.team.each(grid.blocks(), |block, _| {
@@ -175,6 +175,35 @@ impl Run<'_> {
             }
             Schedule::Direct => {
                 unreachable!("weights are packed for Winograd only if the plan uses it")
+            }
+        }
+    }
+
+    /// The transposed convolution of the encoder.
+    pub(super) fn features(
+        &self,
+        plan: &EncoderPlan,
+        weights: &EncoderOutput,
+        from: &Map,
+        to: Pixels,
+    ) {
+        let grid = plan.body.grid;
+        match weights {
+            EncoderOutput::Quarters(weights) => {
+                let source = ConvInput::of(from, &plan.body.segments, 1);
+                self.rows(weights, &source, 0..grid.height, grid.width, Epilogue::Quarters(to));
+            }
+            EncoderOutput::Phases(phases) => {
+                let at = |p: usize| to.at.wrapping_add(p / 2 * to.row + p % 2 * to.pixel);
+                let to = [0, 1, 2, 3].map(|p| Epilogue::Whole(Pixels { at: at(p), ..to }));
+                self.team.each(grid.height, |y, _| {
+                    for ((p, weights), to) in phases.iter().enumerate().zip(to) {
+                        let source = ConvInput::of(from, &plan.phase_segments[p], 1);
+                        let args = source.direct(weights, y..y + 1, 0..grid.width, to);
+                        // SAFETY: see [`Run`]; the pixels of a row of inputs belong to one task.
+                        unsafe { (self.kernels.direct)(&args) };
+                    }
+                });
             }
         }
     }

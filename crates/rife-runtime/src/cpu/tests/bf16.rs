@@ -94,6 +94,7 @@ fn products_match_bf16_inputs_with_f32_sums() {
             let args = Multiply {
                 from: from.as_ptr(),
                 from_point: tiles * half,
+                from_tile: half,
                 channels: half,
                 weights: weights.as_ptr(),
                 vectors,

@@ -15,6 +15,7 @@ enum To {
     Residual,
     Quarters,
     QuartersAndEights,
+    Whole,
     Singles,
 }
 
@@ -111,8 +112,9 @@ impl Case {
         };
         let add = numbers.floats(self.vectors * place.plane, self.kind);
         let step = if self.to == To::Singles { 4 } else { 2 };
+        let pixel = if self.to == To::Whole { self.vectors * BLOCK + 3 } else { 8 };
         let pixels =
-            Pixels { at: std::ptr::null_mut(), row: (step * columns.end + 1) * 8, pixel: 8, step };
+            Pixels { at: std::ptr::null_mut(), row: (step * columns.end + 1) * pixel, pixel, step };
         let of_pixels = (step * rows.end + 1) * pixels.row;
         let in_maps = matches!(self.to, To::Leaky | To::Residual);
         let mut out = Output::new(if in_maps { self.vectors * place.plane } else { of_pixels });
@@ -140,6 +142,7 @@ impl Case {
                     Epilogue::QuartersAndEights { quarters, eights }
                 }
                 To::Singles => Epilogue::Singles(quarters),
+                To::Whole => Epilogue::Whole(quarters),
             },
         };
         // SAFETY: the source has a margin for every tap, and the output memory has room for every
@@ -178,12 +181,15 @@ impl Case {
                     out.expect(in_map, Expected::new(leaky(sum), tolerance));
                 }
                 (To::Quarters, _) | (To::QuartersAndEights, 0) => {
-                    let at = of_pixel(lane / 8, lane / 4 % 2) + lane % 4;
+                    let at = of_pixel(lane / 8, lane / 4 % 2) + 4 * vector + lane % 4;
                     out.expect(at, Expected::new(sum, tolerance));
                 }
                 (To::QuartersAndEights, _) => {
                     let at = of_pixel(vector - 1, lane / 8) + lane % 8;
                     eights.expect(at, Expected::new(sum, tolerance));
+                }
+                (To::Whole, _) => {
+                    out.expect(of_pixel(0, 0) + output, Expected::new(sum, tolerance));
                 }
                 (To::Singles, _) => {
                     let at = of_pixel(lane / 4, lane % 4);
@@ -218,8 +224,11 @@ fn every_epilogue_matches_for_every_kind_of_numbers() {
         (To::Leaky, 2),
         (To::Residual, 4),
         (To::Quarters, 1),
+        (To::Quarters, 2),
         (To::QuartersAndEights, 3),
         (To::Singles, 1),
+        (To::Whole, 1),
+        (To::Whole, 2),
     ];
     for kernels in each_level() {
         for (to, vectors) in tos {

@@ -149,7 +149,8 @@ fn any_divisor_range_and_source_matches() {
     for kernels in each_level() {
         for divisor in divisors.iter().copied() {
             for divisors in before(divisor).into_iter().take(or_under_miri(3, 2)) {
-                for (lanes, feature) in [(3, false), (7, false), (7, true)] {
+                let lanes = [(3, false), (7, false), (7, true), (11, true), (15, true), (19, true)];
+                for (lanes, feature) in lanes {
                     let case = Case {
                         divisor,
                         lanes,
@@ -180,7 +181,7 @@ fn any_flow_reads_only_within_the_frames() {
             let all = [(1.0, vec![1.0]), (2.0, vec![4.0]), (0.5, vec![2.0, 1.0])];
             for (divisor, divisors) in all.into_iter().take(or_under_miri(3, 1)) {
                 for swapped in [false, true].into_iter().take(or_under_miri(2, 1)) {
-                    let (lanes, feature) = (7, true);
+                    let (lanes, feature) = (if swapped { 19 } else { 7 }, true);
                     let (rows, columns) = if cfg!(miri) { (0..1, -1..3) } else { (9..13, -1..49) };
                     let divisors = divisors.clone();
                     Case { divisor, lanes, divisors, feature, swapped, flow, rows, columns }

@@ -9,6 +9,8 @@ mod direct;
 #[cfg(not(miri))]
 mod golden;
 mod inputs;
+#[cfg(not(miri))]
+mod made_up;
 mod picture;
 #[cfg(not(miri))]
 mod plan;

@@ -6,7 +6,7 @@ use rife_model::{ModelVersion, Scale};
 use super::super::kernels::picture::{ESTIMATE, Tap};
 use super::super::kernels::winograd::{POINTS, TILE};
 use super::super::plan::{BlockPlan, Body, BufferId, PATCH, Plan, Request, Schedule, point_stride};
-use super::super::tensor::{BLOCK, Grid};
+use super::super::tensor::{BLOCK, Grid, segment_len};
 use crate::{FrameSize, Optimization, Optimizations};
 
 fn requests() -> impl Strategy<Value = Request> {
@@ -62,7 +62,7 @@ impl Events {
         let [first, second] = body.maps;
         let mut writes = vec![(second, body.grid.len())];
         if let Schedule::BySteps { points, products } = body.schedule {
-            let len = points_len(body.tiles, body.grid.channels);
+            let len = points_len(body.tiles, body.grid.padded_channels());
             writes.extend([(points, len), (products, len)]);
         }
         let all: Vec<_> = writes.iter().map(|(buffer, _)| *buffer).chain([first]).collect();
@@ -133,7 +133,9 @@ fn check_segments(grid: &Grid, segments: &[isize], stride: usize, outputs: (usiz
         let at = at.checked_add_signed(segment).expect("a segment before the map");
         let (block, row, column) =
             (at / grid.plane(), at % grid.plane() / grid.row(), at % grid.row() / BLOCK);
-        assert!(at.is_multiple_of(BLOCK) && block < grid.blocks(), "{segment} of {grid:?}");
+        // A segment lies within the channels of one block.
+        let end = at % BLOCK + segment_len(grid.channels);
+        assert!(end <= BLOCK && block < grid.blocks(), "{segment} of {grid:?}");
         assert!(row <= grid.height + 1 && column <= grid.width + 1, "{segment} of {grid:?}");
     }
 }
@@ -148,7 +150,7 @@ fn check_body(body: &Body) {
     assert!(TILE * down + 2 <= rows && TILE * across + 2 <= columns, "{grid:?}");
     assert!(grid.len() == grid.blocks() * grid.plane());
     check_segments(&grid, &body.segments, 1, (grid.height, grid.width));
-    assert_eq!(body.segments.len(), 9 * grid.blocks());
+    assert_eq!(body.segments.len() * segment_len(grid.channels), 9 * grid.channels);
 }
 
 fn check_taps(all: &[Tap], from: usize, to: usize) {
@@ -164,9 +166,9 @@ fn tile_scratch(body: &Body) -> usize {
     match body.schedule {
         Schedule::ByTiles { tiles } => {
             assert!(tiles > 0, "a task has no tiles");
-            let stride = point_stride(tiles, body.grid.channels);
-            assert!(stride >= tiles * body.grid.channels, "points overlap");
-            POINTS * stride + points_len(tiles, body.grid.channels)
+            let stride = point_stride(tiles, body.grid.padded_channels());
+            assert!(stride >= tiles * body.grid.padded_channels(), "points overlap");
+            POINTS * stride + points_len(tiles, body.grid.padded_channels())
         }
         Schedule::BySteps { .. } | Schedule::Direct => 0,
     }
@@ -251,8 +253,8 @@ proptest! {
         prop_assert!(height >= request.size.height && width >= request.size.width);
         let row = plan.frame_columns() * plan.lanes;
         let last = plan.frame_origin() + (height - 1) * row + (width - 1) * plan.lanes;
-        // A pixel is loaded as a vector of one float more, of four or eight in all.
-        prop_assert!(last + (plan.lanes + 1).next_power_of_two() <= plan.frame_len());
+        // A pixel is loaded as a vector of one float more.
+        prop_assert!(last + plan.lanes < plan.frame_len());
         prop_assert_eq!(plan.encoder.is_some(), request.spec.has_encoder());
         if let Some(encoder) = &plan.encoder {
             check_body(&encoder.body);

@@ -86,7 +86,7 @@ fn check_input_transform(kernels: &Kernels, size: (usize, usize), tiles: Range<u
     let grid = Grid::new(3 * BLOCK, size);
     let across = size.1.div_ceil(TILE);
     let src = Numbers(7).floats(grid.len(), kind);
-    let (tile, blocks) = (grid.channels + BLOCK, 1..or_under_miri(3, 2));
+    let (tile, blocks) = (grid.padded_channels() + BLOCK, 1..or_under_miri(3, 2));
     let point = tiles.len() * tile + BLOCK;
     let mut out = Output::new(POINTS * point);
     let args = InputTransform {
@@ -153,6 +153,7 @@ fn check_multiply(
     let args = Multiply {
         from: from.as_ptr(),
         from_point,
+        from_tile: channels,
         channels,
         weights: weights.as_ptr(),
         vectors,
@@ -209,10 +210,10 @@ fn check_output_transform(
     let grid = Grid::new(3 * BLOCK, size);
     let across = size.1.div_ceil(TILE);
     let mut numbers = Numbers(size.0 as u64);
-    let (tile, blocks) = (grid.channels + BLOCK, 1..or_under_miri(3, 2));
+    let (tile, blocks) = (grid.padded_channels() + BLOCK, 1..or_under_miri(3, 2));
     let point = tiles.len() * tile + BLOCK;
     let from = numbers.floats(POINTS * point, kind);
-    let bias = numbers.floats(grid.channels, kind);
+    let bias = numbers.floats(grid.padded_channels(), kind);
     let add = numbers.floats(grid.len(), kind);
     let mut out = Output::new(grid.len());
     let first = grid.origin();
@@ -282,7 +283,8 @@ fn output_transform_matches_the_definition() {
 fn weight_transform_matches_the_definition() {
     let (outputs, inputs) = (3, 2);
     let taps: Floats = Numbers(1).floats(outputs * inputs * 9, Kind::Usual);
-    let all = transform_weights(taps.as_slice());
+    let mut all = Vec::new();
+    transform_weights(taps.as_slice(), &mut all);
     assert_eq!(all.len(), POINTS * outputs * inputs);
     let counts = tap_factors();
     for (i, got) in all.iter().enumerate() {

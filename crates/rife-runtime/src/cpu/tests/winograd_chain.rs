@@ -25,7 +25,8 @@ fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
     let bias = numbers.floats(channels, kind);
     let most = kernels.level.most_vectors();
     let mut weights = Floats::zeros(POINTS * channels * channels).unwrap();
-    let at_points = transform_weights(taps.as_slice());
+    let mut at_points = Vec::new();
+    transform_weights(taps.as_slice(), &mut at_points);
     for (to, from) in weights
         .as_mut_slice()
         .chunks_exact_mut(channels * channels)
@@ -54,6 +55,7 @@ fn check(kernels: &Kernels, size: (usize, usize), residual: bool, kind: Kind) {
     let multiply = Multiply {
         from: points.at(),
         from_point: point,
+        from_tile: channels,
         channels,
         weights: weights.as_ptr(),
         vectors: channels / BLOCK,

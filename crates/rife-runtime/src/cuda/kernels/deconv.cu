@@ -158,11 +158,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kernel(const __gri
                     int phase = first_phase + p;
                     int py = phase / 2, px = phase % 2;
 #if DECONV_EPILOGUE == DECONV_EPILOGUE_FEATURES
-                    if (t < 2) {
-                        float2 bias = __ldg((const float2*)(a.bias + 2 * t));
-                        float u = c[i][p][0][2 * half] + bias.x, v = c[i][p][0][2 * half + 1] + bias.y;
-                        char* pixel = (char*)it.image0 + ((long long)(2 * y + py) * a.full_w + 2 * x + px) * PIXEL_BYTES;
-                        store2((elem*)(pixel + PIXEL_BYTES / 2) + 2 * t, u, v);
+                    char* pixel = (char*)it.image0 + ((long long)(2 * y + py) * a.full_w + 2 * x + px) * PIXEL_BYTES;
+#pragma unroll
+                    for (int j = 0; j < NP8; j++) {
+                        int n = 8 * j + 2 * t;
+                        if (n >= FEATURES) continue;
+                        float2 bias = __ldg((const float2*)(a.bias + n));
+                        float u = c[i][p][j][2 * half] + bias.x, v = c[i][p][j][2 * half + 1] + bias.y;
+                        store2((elem*)(pixel + FEATURES_AT) + n, u, v);
                     }
 #else
                     float v[2 * NP8];

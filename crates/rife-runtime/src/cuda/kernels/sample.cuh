@@ -1,17 +1,12 @@
-// Reads frames, warps them, and sums the outputs of earlier blocks. A pixel of a frame has RGB and,
-// if the model has an encoder (`FEATURES`), four features. In F16, RGB is 16-bit integers, which
-// represent 8-bit and 16-bit frames exactly, and features are F16; otherwise all are F32.
+// Reads frames, warps them, and sums the outputs of earlier blocks. A pixel of a frame has RGB and
+// `FEATURES` encoder features, a multiple of 4, at byte `FEATURES_AT` of `PIXEL_BYTES`. In F16, RGB
+// is 16-bit integers, which represent 8-bit and 16-bit frames exactly, and features are F16;
+// otherwise all are F32.
 
-#if FEATURES
-#define PIXEL_CHANNELS 7
-#else
-#define PIXEL_CHANNELS 3
-#endif
+#define PIXEL_CHANNELS (3 + FEATURES)
 #if PRODUCTS == PRODUCTS_F16
-#define PIXEL_BYTES (FEATURES ? 16 : 8)
 #define UNIT (1.0f / 65535.0f)
 #else
-#define PIXEL_BYTES (FEATURES ? 32 : 16)
 #define UNIT 1.0f
 #endif
 
@@ -21,13 +16,22 @@ typedef uint2 Colours;
 #else
 typedef float4 Colours;
 #endif
+// Words that features are loaded in.
+#if PRODUCTS != PRODUCTS_F16
+typedef float4 Word;
+#elif FEATURES % 8 == 0
+typedef uint4 Word;
+#else
+typedef uint2 Word;
+#endif
 #if !FEATURES
 typedef Colours Pixel;
-#elif PRODUCTS == PRODUCTS_F16
-typedef uint4 Pixel;
+#elif PRODUCTS == PRODUCTS_F16 && FEATURES == 4
+typedef uint4 Pixel; // one load
 #else
 struct Pixel {
-    float4 colours, features;
+    Colours colours;
+    Word words[FEATURES * ES / sizeof(Word)];
 };
 #endif
 
@@ -35,11 +39,12 @@ __device__ __forceinline__ void load(Colours& p, const char* at) { p = __ldg((co
 
 #if FEATURES
 __device__ __forceinline__ void load(Pixel& p, const char* at) {
-#if PRODUCTS == PRODUCTS_F16
+#if PRODUCTS == PRODUCTS_F16 && FEATURES == 4
     p = __ldg((const uint4*)at);
 #else
-    p.colours = __ldg((const float4*)at);
-    p.features = __ldg((const float4*)at + 1);
+    load(p.colours, at);
+#pragma unroll
+    for (int i = 0; i < FEATURES * ES / sizeof(Word); i++) p.words[i] = __ldg((const Word*)(at + FEATURES_AT) + i);
 #endif
 }
 #endif
@@ -65,22 +70,41 @@ __device__ __forceinline__ void add_colours(float* v, const Colours& p, float we
 __device__ __forceinline__ void add(float (&v)[3], const Colours& p, float weight) { add_colours(v, p, weight); }
 
 #if FEATURES
-__device__ __forceinline__ void add(float (&v)[7], const Pixel& p, float weight) {
+// Adds `weight` times the features of a word.
 #if PRODUCTS == PRODUCTS_F16
+__device__ __forceinline__ void add_word(float* v, u32 word, float weight) {
+    float a, b;
+    unpack_half2(word, a, b);
+    v[0] = fmaf(weight, a, v[0]);
+    v[1] = fmaf(weight, b, v[1]);
+}
+
+__device__ __forceinline__ void add_word(float* v, const uint2& word, float weight) {
+    add_word(v, word.x, weight);
+    add_word(v + 2, word.y, weight);
+}
+
+__device__ __forceinline__ void add_word(float* v, const uint4& word, float weight) {
+    add_word(v, make_uint2(word.x, word.y), weight);
+    add_word(v + 4, make_uint2(word.z, word.w), weight);
+}
+#else
+__device__ __forceinline__ void add_word(float* v, const float4& word, float weight) {
+    v[0] = fmaf(weight, word.x, v[0]);
+    v[1] = fmaf(weight, word.y, v[1]);
+    v[2] = fmaf(weight, word.z, v[2]);
+    v[3] = fmaf(weight, word.w, v[3]);
+}
+#endif
+
+__device__ __forceinline__ void add(float (&v)[PIXEL_CHANNELS], const Pixel& p, float weight) {
+#if PRODUCTS == PRODUCTS_F16 && FEATURES == 4
     add_colours(v, make_uint2(p.x, p.y), weight);
-    float a, b, c, d;
-    unpack_half2(p.z, a, b);
-    unpack_half2(p.w, c, d);
-    v[3] = fmaf(weight, a, v[3]);
-    v[4] = fmaf(weight, b, v[4]);
-    v[5] = fmaf(weight, c, v[5]);
-    v[6] = fmaf(weight, d, v[6]);
+    add_word(v + 3, make_uint2(p.z, p.w), weight);
 #else
     add_colours(v, p.colours, weight);
-    v[3] = fmaf(weight, p.features.x, v[3]);
-    v[4] = fmaf(weight, p.features.y, v[4]);
-    v[5] = fmaf(weight, p.features.z, v[5]);
-    v[6] = fmaf(weight, p.features.w, v[6]);
+#pragma unroll
+    for (int i = 0; i < FEATURES * ES / sizeof(Word); i++) add_word(v + 3 + i * (int)(sizeof(Word) / ES), p.words[i], weight);
 #endif
 }
 #endif
@@ -183,13 +207,18 @@ __device__ __forceinline__ float mask_at(const Level& level, const Corners& c) {
     return fmaf(c.w00, p, fmaf(c.w01, q, fmaf(c.w10, r, c.w11 * s)));
 }
 
+// Log2 of a level's divisor.
+__device__ constexpr int log2_divisor(int level) {
+    constexpr int all[] = {LOG2_DIVISORS};
+    return all[level];
+}
+
 // The sum of the first `N` levels' flow at a pixel, and the mask: their sum, or that of the last
-// one (`MASK_REPLACED`). `last` are the cells of the last level. The divisor of the first level is
-// 2^COARSEST, and half of it for each next one.
+// one (`MASK_REPLACED`). `last` are the cells of the last level.
 template <int N, int I = 0>
 __device__ __forceinline__ void add_levels(const Args& a, int item, int y, int x, float (&flow)[4], float& mask, Corners& last) {
     if constexpr (I < N) {
-        last = cells<COARSEST - I>(a.level[I], item, y, x);
+        last = cells<log2_divisor(I)>(a.level[I], item, y, x);
         add_flow(a.level[I], last, flow);
 #if MASK_REPLACED
         if (I == N - 1) mask = mask_at(a.level[I], last);
@@ -225,7 +254,7 @@ __device__ __forceinline__ void add_feature(float* v, const void* feat, int inde
     for (int i = 0; i < 4; i++) {
         float a, b;
         unpack_half2(words[i], a, b);
-        int c = i / 2 * HALF + 10 + i % 2 * 2;
+        int c = i / 2 * HALF + AUX + 3 + i % 2 * 2;
         v[c] = fmaf(weight, a, v[c]);
         v[c + 1] = fmaf(weight, b, v[c + 1]);
     }
@@ -233,7 +262,7 @@ __device__ __forceinline__ void add_feature(float* v, const void* feat, int inde
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         float4 q = ((const float4*)feat)[2 * index + i];
-        float* to = v + i * HALF + 10;
+        float* to = v + i * HALF + AUX + 3;
         to[0] = fmaf(weight, q.x, to[0]);
         to[1] = fmaf(weight, q.y, to[1]);
         to[2] = fmaf(weight, q.z, to[2]);
@@ -269,7 +298,7 @@ __device__ __forceinline__ void input_at(const Args& a, const Item& it, int item
             v[F + c] = fmaf(weight, flow[c], v[F + c]);
             v[HALF + F + c] = fmaf(weight, flow[2 + c], v[HALF + F + c]);
         }
-#if FEATURES && CIN > 16
+#if FEATURES && LEVELS > 0
         const void* feat = a.level[N > 0 ? N - 1 : 0].feat;
         add_feature(v, feat, last.i00, weight * last.w00);
         add_feature(v, feat, last.i01, weight * last.w01);

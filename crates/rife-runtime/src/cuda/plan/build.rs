@@ -39,7 +39,7 @@ struct Conv<'a> {
     cin: usize,
     /// Input channels of the kernel.
     padded: usize,
-    /// Output channels.
+    /// Published output channels.
     cout: usize,
     /// Rows and columns of the input.
     input: (usize, usize),
@@ -192,14 +192,16 @@ impl<'a> Builder<'a> {
     fn conv(&mut self, conv: Conv<'_>) -> BufferId {
         let Conv { name, cin, padded, cout, input, stride, source, epilogue, terms, .. } = conv;
         let output = (input.0 / stride, input.1 / stride);
-        let kind = LayerKind::Conv { cin, padded, cout, order: conv.order, stride };
+        let columns = in_memory(cout);
+        let order = conv.order;
+        let kind = LayerKind::Conv { cin, padded, outputs: cout, columns, order, stride };
         let layer = self.layer(conv.path, conv.beta, kind);
         let pixels = conv.batch * output.0 * output.1;
-        let dst = self.buffer(&name, pixels * terms.output * cout * self.variant.element());
+        let dst = self.buffer(&name, pixels * terms.output * columns * self.variant.element());
         let fused = self.fused();
         let kernel = Kernel::Conv {
             cin: padded,
-            cout,
+            cout: columns,
             stride,
             source,
             epilogue: if fused { epilogue } else { Epilogue::Bias },
@@ -214,11 +216,11 @@ impl<'a> Builder<'a> {
             output,
             divisor: conv.divisor,
             flops: 2.0 * (pixels * 9 * cin * cout) as f64,
-            bytes: (9 * padded * cout * self.variant.element()) as f64,
+            bytes: (9 * padded * columns * self.variant.element()) as f64,
             ..Step::new(name.clone(), kernel, input, conv.batch)
         });
         if !fused {
-            let kernel = Kernel::Pointwise { channels: cout, terms: terms.output };
+            let kernel = Kernel::Pointwise { channels: columns, terms: terms.output };
             self.step(Step {
                 dst: Some(dst),
                 residual: conv.src.filter(|_| epilogue == Epilogue::Residual),
@@ -228,6 +230,11 @@ impl<'a> Builder<'a> {
         }
         dst
     }
+}
+
+/// Channels of a tensor in memory: whole steps of the tensor cores, also in F16.
+fn in_memory(channels: usize) -> usize {
+    channels.next_multiple_of(16)
 }
 
 /// Sets the offsets of buffers in the arena, and returns the size of the arena in bytes.

@@ -19,7 +19,7 @@ use crate::{FrameSize, Optimization, Optimizations, Precision};
 fn kinds(precision: Precision, card: Card, thorough: bool) -> Vec<(Kernel, Variant)> {
     let all = Optimizations::all();
     let mut kinds: HashMap<String, (usize, Kernel, Variant)> = HashMap::new();
-    for version in [ModelVersion::V4_6, ModelVersion::V4_25] {
+    for version in [ModelVersion::V4_6, ModelVersion::V4_25, ModelVersion::V4_26Heavy] {
         for (optimizations, scale) in [
             (all, Scale::One),
             (all.without(Optimization::ChannelsLast), Scale::One),

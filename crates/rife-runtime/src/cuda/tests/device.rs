@@ -19,7 +19,7 @@ use super::super::samples::format_code;
 use super::super::tile::{Card, Tile};
 use super::super::variant::Layout;
 use super::reference::{Approx, Element, Output, POISON, Place, Simulation, Weights};
-use super::{H100, PRECISIONS, Random, published, request};
+use super::{H100, PRECISIONS, Random, request, weights};
 use crate::{FrameSize, PixelFormat, Precision};
 use cases::{Case, FORMATS, Filling, cases, fill, new_simulation};
 use gpu::{item_bytes, places};
@@ -172,12 +172,22 @@ steps! {
     each_step_of_4_26_in_f16: V4_26, F16;
     each_step_of_4_26_in_tf32: V4_26, Tf32;
     each_step_of_4_26_in_f32: V4_26, F32;
+    each_step_of_4_22_lite_in_f16: V4_22Lite, F16;
+    each_step_of_4_25_lite_in_f16: V4_25Lite, F16;
+    each_step_of_4_25_lite_in_tf32: V4_25Lite, Tf32;
+    each_step_of_4_25_lite_in_f32: V4_25Lite, F32;
+    each_step_of_4_25_heavy_in_f16: V4_25Heavy, F16;
+    each_step_of_4_25_heavy_in_tf32: V4_25Heavy, Tf32;
+    each_step_of_4_25_heavy_in_f32: V4_25Heavy, F32;
+    each_step_of_4_26_heavy_in_f16: V4_26Heavy, F16;
+    each_step_of_4_26_heavy_in_tf32: V4_26Heavy, Tf32;
+    each_step_of_4_26_heavy_in_f32: V4_26Heavy, F32;
 }
 
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
 fn uploaded_frames_are_converted_exactly() {
-    for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
+    for version in [ModelVersion::V4_6, ModelVersion::V4_26, ModelVersion::V4_26Heavy] {
         for precision in PRECISIONS {
             let gpu = TestGpu::new(version, precision);
             for (w, h) in [(1, 1), (72, 40), (257, 3), (64, 64)] {
@@ -266,8 +276,14 @@ fn items_are_written_exactly() {
 /// the reference passes, and any change to it fails.
 #[test]
 fn reference_accepts_its_own_output_and_rejects_changes() {
-    for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
-        let bytes = published(version);
+    let versions = [
+        ModelVersion::V4_6,
+        ModelVersion::V4_26,
+        ModelVersion::V4_25Lite,
+        ModelVersion::V4_26Heavy,
+    ];
+    for version in versions {
+        let bytes = weights(version);
         let weights = Weights::read(bytes.as_slice());
         let precision = Precision::F16;
         let (plans, cases) = cases(version, precision, H100);

@@ -22,7 +22,7 @@ fn session(
     optimizations: Optimizations,
 ) -> CudaSession {
     let load = Load {
-        version: goldens.version,
+        spec: goldens.version.spec(),
         weights: &goldens.published,
         index: 0,
         precision,

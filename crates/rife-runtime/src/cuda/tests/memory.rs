@@ -5,7 +5,7 @@ use rife_model::{ModelVersion, Scale};
 use super::super::driver::Gpu;
 use super::super::engine::CudaEngine;
 use super::super::plan::{Plan, Request};
-use super::published;
+use super::weights;
 use crate::engine::{EngineImpl, EngineSession, Load};
 use crate::{Error, Frame, FrameSize, Optimization, Optimizations, PixelFormat, Precision};
 
@@ -32,8 +32,8 @@ fn frame_too_large_for_memory_is_an_error_and_other_sessions_continue() {
     let optimizations =
         Optimizations::all().without(Optimization::ReusedBuffers).without(Optimization::Autotune);
     let load = Load {
-        version: ModelVersion::V4_25,
-        weights: &published(ModelVersion::V4_25),
+        spec: ModelVersion::V4_25.spec(),
+        weights: &weights(ModelVersion::V4_25),
         index: 0,
         precision: Precision::F32,
         scale: Scale::One,

@@ -4,6 +4,7 @@
 mod compile;
 mod device;
 mod golden;
+mod made_up;
 mod memory;
 mod network;
 mod pack;
@@ -12,11 +13,11 @@ mod reference;
 mod session;
 mod yuv;
 
-use rife_model::weights::{Store, VerifiedBytes};
 use rife_model::{ModelVersion, Scale};
 
 use super::plan::Request;
 use super::tile::Card;
+use crate::goldens::weights;
 use crate::{FrameSize, Optimizations, Precision};
 
 const H100: Card =
@@ -44,13 +45,6 @@ fn request(version: ModelVersion, precision: Precision, size: FrameSize) -> Requ
 }
 
 const FULL_HD: FrameSize = FrameSize::new(1920, 1080);
-
-fn published(version: ModelVersion) -> VerifiedBytes {
-    let weights = Store::locate(None)
-        .and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
-        .unwrap_or_else(|e| panic!("{e}"));
-    weights.read().unwrap_or_else(|e| panic!("{e}"))
-}
 
 /// Pseudorandom numbers, SplitMix64.
 struct Random(u64);

@@ -2,11 +2,12 @@
 
 use candle_core::{DType, Device, Tensor};
 use rife_model::{IfNet, Input, ModelVersion, Padding, Scale};
-use rife_testkit::tolerance::{F16_IMAGE, TF32_IMAGE, max_error};
+use rife_testkit::tolerance::{F16_IMAGE, TF32_IMAGE, max_error, psnr_db};
 
 use super::super::plan::{Plan, Request};
 use super::reference::{Weights, run_plan};
-use super::{published, request};
+use super::{request, weights};
+use crate::goldens::{RANDOM_PSNR_DB, has_published_weights};
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
 /// A picture of lines, panned by `pan` pixels, as planar F32.
@@ -68,8 +69,18 @@ fn plan_computes_the_network() {
                 (FrameSize::new(1, 1), Scale::One, false, all),
             ][..],
         ),
+        (ModelVersion::V4_22Lite, &[(odd, Scale::One, false, all)][..]),
+        (
+            ModelVersion::V4_25Lite,
+            &[(odd, Scale::Two, false, all), (odd, Scale::One, false, UNFUSED)][..],
+        ),
+        (ModelVersion::V4_25Heavy, &[(small, Scale::One, false, all)][..]),
+        (
+            ModelVersion::V4_26Heavy,
+            &[(odd, Scale::One, false, all), (odd, Scale::Two, false, none)][..],
+        ),
     ] {
-        let bytes = published(version);
+        let bytes = weights(version);
         let net = IfNet::from_weights(&bytes, version, DType::F32, &Device::Cpu).unwrap();
         let weights = Weights::read(bytes.as_slice());
         for (case, &(size, scale, ensemble, optimizations)) in cases.iter().enumerate() {
@@ -104,10 +115,14 @@ fn plan_computes_the_network() {
 fn plan_computes_the_same_in_the_arena() {
     let size = FrameSize::new(70, 33);
     let frames = [frame(size, 0), frame(size, 3), frame(size, -4)];
-    for (version, ensemble) in
-        [(ModelVersion::V4_6, false), (ModelVersion::V4_6, true), (ModelVersion::V4_26, false)]
-    {
-        let bytes = published(version);
+    for (version, ensemble) in [
+        (ModelVersion::V4_6, false),
+        (ModelVersion::V4_6, true),
+        (ModelVersion::V4_26, false),
+        (ModelVersion::V4_25Lite, false),
+        (ModelVersion::V4_26Heavy, false),
+    ] {
+        let bytes = weights(version);
         let weights = Weights::read(bytes.as_slice());
         let mut exact: Option<Vec<Vec<f32>>> = None;
         for (precision, optimizations, tolerance) in [
@@ -132,8 +147,13 @@ fn plan_computes_the_same_in_the_arena() {
             assert!(bits(&separate) == bits(&in_arena), "RIFE {version}, {precision:?}");
             let exact = exact.get_or_insert_with(|| separate.clone());
             for (output, exact) in separate.iter().zip(exact) {
-                let off = max_error(output, exact);
-                assert!(off <= tolerance, "RIFE {version}, {precision:?}: off by {off}");
+                let (off, psnr) = (max_error(output, exact), psnr_db(output, exact));
+                // Random weights amplify rounding errors.
+                let close = match has_published_weights(version) || precision == Precision::F32 {
+                    true => off <= tolerance,
+                    false => psnr >= RANDOM_PSNR_DB,
+                };
+                assert!(close, "RIFE {version}, {precision:?}: off by {off}, {psnr:.1} dB");
             }
         }
     }

@@ -179,7 +179,7 @@ proptest! {
 fn every_kernel_has_valid_tiles_on_every_gpu() {
     let mut empty = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
+    for version in ModelVersion::ALL {
         for precision in PRECISIONS {
             for (optimizations, scale) in [
                 (Optimizations::all(), Scale::One),
@@ -212,14 +212,15 @@ fn every_kernel_has_valid_tiles_on_every_gpu() {
 }
 
 #[test]
-fn full_hd_in_f16_takes_less_than_200_mib() {
+fn full_hd_in_f16_takes_less_than_200_mib_or_twice_that_for_heavy_versions() {
     for version in ModelVersion::ALL {
         let plan = Plan::new(&request(version, Precision::F16, FULL_HD));
         // A session has three images, two uploads and two downloads.
         let frames = 3 * plan.image_bytes() + 4 * 3 * FULL_HD.pixels();
         let bytes = plan.arena + frames + plan.weight_offsets().1;
         println!("RIFE {version}: {:.1} MiB", bytes as f64 / f64::from(1 << 20));
-        assert!(bytes < 200 << 20, "RIFE {version}: {bytes} bytes");
+        let heavy = [ModelVersion::V4_25Heavy, ModelVersion::V4_26Heavy].contains(&version);
+        assert!(bytes < (if heavy { 400 } else { 200 }) << 20, "RIFE {version}: {bytes} bytes");
     }
 }
 

@@ -4,7 +4,7 @@ use rife_model::{ModelVersion, Scale};
 
 use super::super::driver::{Gpu, fault};
 use super::super::engine::CudaEngine;
-use super::published;
+use super::weights;
 use crate::engine::{EngineImpl, EngineSession, Load};
 use crate::{
     Error, Frame, FrameSize, FrameView, FrameViewMut, Optimization, Optimizations, PixelFormat,
@@ -13,8 +13,8 @@ use crate::{
 
 fn engine(version: ModelVersion, scale: Scale, optimizations: Optimizations) -> CudaEngine {
     let load = Load {
-        version,
-        weights: &published(version),
+        spec: version.spec(),
+        weights: &weights(version),
         index: 0,
         precision: Precision::F32,
         scale,

@@ -90,7 +90,7 @@ fn image(plan: &Plan, frame: &Frame, precision: Precision) -> Vec<u8> {
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
 fn yuv_decoding_matches_the_host() {
-    for version in [ModelVersion::V4_6, ModelVersion::V4_26] {
+    for version in [ModelVersion::V4_6, ModelVersion::V4_26, ModelVersion::V4_26Heavy] {
         for precision in PRECISIONS {
             let gpu = TestGpu::new(version, precision);
             let mut random = Random(5);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{
     Corners, ESTIMATE, Estimates, Frames, MAX_SOURCES, Tap, mix_columns, mix_rows, sum_of,
 };
-use crate::cpu::lanes::{Eight, Isa, Lanes};
+use crate::cpu::lanes::{Eight, Isa, Joined, Lanes};
 
 /// Computes a part of the input of a block: both frames, warped if there is flow, with the timestep
 /// in the last lane of the first and the mask in the last lane of the second; then the feature and
@@ -44,10 +44,13 @@ pub(crate) struct Inputs<'a> {
 pub(crate) unsafe fn inputs<I: Isa>(args: &Inputs<'_>) {
     // SAFETY: guaranteed by the caller.
     unsafe {
-        if args.frames.lanes < I::V4::N {
-            inputs_of::<I, I::V4>(args);
-        } else {
-            inputs_of::<I, I::V8>(args);
+        match args.frames.lanes + 1 {
+            4 => inputs_of::<I, I::V4>(args),
+            8 => inputs_of::<I, I::V8>(args),
+            12 => inputs_of::<I, Joined<I::V8, I::V4>>(args),
+            16 => inputs_of::<I, I::V16>(args),
+            20 => inputs_of::<I, Joined<I::V16, I::V4>>(args),
+            lanes => unreachable!("no vector of {lanes} lanes; see `pack::MAX_FEATURES`"),
         }
     }
 }

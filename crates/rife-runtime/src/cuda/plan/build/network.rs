@@ -1,9 +1,9 @@
 //! The steps of the encoder and of the blocks.
 
-use rife_model::{ENCODER_WIDTH, RES_CONVS};
+use rife_model::RES_CONVS;
 
 use super::super::{ChannelOrder, Estimate, LayerKind, Request, Step};
-use super::{Builder, Conv};
+use super::{Builder, Conv, in_memory};
 use crate::Precision;
 use crate::cuda::kernel::{ConvInput, DeconvEpilogue, Epilogue, Kernel, RoundingResiduals, Terms};
 use crate::cuda::tile::Tile;
@@ -30,7 +30,7 @@ impl Builder<'_> {
 
     pub(super) fn encoder(&mut self) {
         let (h, w) = (self.padding.padded_height, self.padding.padded_width);
-        let width = ENCODER_WIDTH;
+        let width = self.request.spec.encoder_width;
         let narrow = self.variant.step();
         let residuals = match self.variant.precision {
             Precision::F16 => RoundingResiduals::All,
@@ -55,23 +55,24 @@ impl Builder<'_> {
                 path: format!("encode.cnn{i}"),
                 src: Some(x),
                 cin: width,
-                padded: width,
+                padded: in_memory(width),
                 cout: width,
                 input: half,
                 ..Conv::default()
             });
         }
-        let (outputs, columns) = (self.request.spec.encoder_channels, 8);
-        let kind = LayerKind::Deconv { cin: width, outputs, columns, shuffled: false };
+        let outputs = self.request.spec.encoder_channels;
+        let (padded, columns) = (in_memory(width), outputs.next_multiple_of(8));
+        let kind = LayerKind::Deconv { cin: width, padded, outputs, columns, shuffled: false };
         let layer = self.layer("encode.cnn3".into(), None, kind);
         let epilogue = DeconvEpilogue::Features;
-        let kernel = Kernel::Deconv { cin: width, columns, epilogue, tile: Tile::UNCHOSEN };
+        let kernel = Kernel::Deconv { cin: padded, columns, epilogue, tile: Tile::UNCHOSEN };
         self.step(Step {
             layer,
             src: Some(x),
             output: (h, w),
             flops: 2.0 * (half.0 * half.1 * 16 * width * outputs) as f64,
-            bytes: (h * w * 4 * self.variant.element()) as f64,
+            bytes: (h * w * outputs * self.variant.element()) as f64,
             ..Step::new("encode.cnn3", kernel, half, 1)
         });
     }
@@ -105,9 +106,15 @@ impl Builder<'_> {
         let (h, w) = (at(self.padding.padded_height), at(self.padding.padded_width));
         let cin = spec.block_inputs(i);
         let residuals = self.residuals(i);
-        // The residuals of flow alone fit into the padding.
-        let terms_per_channel = if residuals == RoundingResiduals::All { 2 } else { 1 };
-        let padded = (terms_per_channel * cin).next_multiple_of(16);
+        let handed_on = (i > 0).then_some(spec.feature_channels);
+        // Each half: RGB, features, timestep or mask, flow, and half of the block before's feature.
+        let used = 3 + self.variant.stored_features() + 1 + handed_on.map_or(0, |f| 2 + f / 2);
+        let residual = match residuals {
+            RoundingResiduals::None => 0,
+            RoundingResiduals::Flow => handed_on.map_or(0, |_| 2),
+            RoundingResiduals::All => used,
+        };
+        let padded = in_memory(2 * (used + residual));
         let taps = if divisor == 1.0 { 1 } else { 4 };
         let path = |rest: &str| format!("block{i}.{rest}");
 
@@ -137,7 +144,7 @@ impl Builder<'_> {
             stride: 2,
             source,
             terms: Terms { output: terms, ..Terms::ONE },
-            order: ChannelOrder::Block(residuals),
+            order: ChannelOrder::Block { residuals, features: spec.encoder_channels, handed_on },
             levels: before,
             divisor,
             batch: items,
@@ -148,7 +155,7 @@ impl Builder<'_> {
             path: path("conv0.1.0"),
             src: Some(x),
             cin: c / 2,
-            padded: c / 2,
+            padded: in_memory(c / 2),
             cout: c,
             input: (h / 2, w / 2),
             stride: 2,
@@ -165,7 +172,7 @@ impl Builder<'_> {
                 beta: Some(path(&format!("convblock.{k}.beta"))),
                 src: Some(x),
                 cin: c,
-                padded: c,
+                padded: in_memory(c),
                 cout: c,
                 input: quarter,
                 epilogue: Epilogue::Residual,
@@ -179,7 +186,8 @@ impl Builder<'_> {
         let channels = if last || spec.feature_channels == 0 { 6 } else { 14 };
         let columns = 4 * channels;
         let outputs = 4 * spec.block_outputs;
-        let kind = LayerKind::Deconv { cin: c, outputs, columns, shuffled: true };
+        let padded = in_memory(c);
+        let kind = LayerKind::Deconv { cin: c, padded, outputs, columns, shuffled: true };
         let layer = self.layer(path("lastconv.0"), None, kind);
         let blended = last && divisor == 1.0 && self.fused() && !ensemble;
         let n = items * h * w;
@@ -194,7 +202,7 @@ impl Builder<'_> {
         });
         let epilogue =
             if blended { DeconvEpilogue::Blend { levels: i } } else { DeconvEpilogue::Estimate };
-        let kernel = Kernel::Deconv { cin: c, columns, epilogue, tile: Tile::UNCHOSEN };
+        let kernel = Kernel::Deconv { cin: padded, columns, epilogue, tile: Tile::UNCHOSEN };
         let step = Step {
             layer,
             src: Some(x),
@@ -203,7 +211,7 @@ impl Builder<'_> {
             output: (h, w),
             divisor,
             flops: 2.0 * (items * quarter.0 * quarter.1 * 16 * c * outputs) as f64,
-            bytes: (16 * c * columns * self.variant.element()) as f64,
+            bytes: (16 * padded * columns * self.variant.element()) as f64,
             ..Step::new(path("lastconv"), kernel, quarter, items)
         };
         self.step(step);

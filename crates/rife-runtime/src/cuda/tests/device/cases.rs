@@ -58,7 +58,7 @@ pub(super) fn fill(
         if extreme { v.signum() * (limit - v.abs() / 1000.0) } else { v }
     };
     let format = Format::image(&variant);
-    let step_of_pixel = if variant.features { 8 } else { 4 };
+    let step_of_pixel = variant.pixel() / variant.element();
     for image in 0..simulation.images.len() {
         let size = format.at(0).bytes();
         for (i, to) in simulation.images[image].chunks_exact_mut(size).enumerate() {

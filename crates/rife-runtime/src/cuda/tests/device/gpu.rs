@@ -11,8 +11,8 @@ use crate::cuda::engine::CudaEngine;
 use crate::cuda::launch::{Addresses, launch};
 use crate::cuda::plan::Step;
 use crate::cuda::samples::format_code;
-use crate::cuda::tests::published;
 use crate::cuda::tests::reference::{Place, Simulation, Weights};
+use crate::cuda::tests::weights;
 use crate::cuda::tile::Card;
 use crate::engine::Load;
 use crate::{Optimizations, Precision};
@@ -28,9 +28,9 @@ impl TestGpu {
     pub(in crate::cuda::tests) fn new(version: ModelVersion, precision: Precision) -> Self {
         let gpu = Gpu::open(0).unwrap();
         let stream = gpu.stream().unwrap();
-        let bytes = published(version);
+        let bytes = weights(version);
         let load = Load {
-            version,
+            spec: version.spec(),
             weights: &bytes,
             index: 0,
             precision,

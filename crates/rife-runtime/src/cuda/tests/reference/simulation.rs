@@ -6,7 +6,7 @@ mod convolution;
 use super::value::{Approx, Element, Format, Output, Place, activation};
 use super::view::{Image, Level, View};
 use super::weights::Weights;
-use crate::cuda::kernel::Kernel;
+use crate::cuda::kernel::{Kernel, RoundingResiduals};
 use crate::cuda::pack::input_channels;
 use crate::cuda::plan::{BufferId, ChannelOrder, Estimate, Layer, LayerKind, Plan, Step};
 use crate::cuda::variant::{Layout, Variant};
@@ -179,13 +179,20 @@ impl<'a> Simulation<'a> {
 
     /// The format of a block's input that a convolution reads.
     fn inputs(&self, step: &Step, padded: usize) -> Option<Format> {
-        let LayerKind::Conv { cin, order: order @ ChannelOrder::Block(_), .. } =
+        let LayerKind::Conv { cin, order: order @ ChannelOrder::Block { .. }, .. } =
             self.layer(step).kind
         else {
             return None;
         };
         (self.variant().precision == Precision::F16)
             .then(|| Format::inputs(&input_channels(order, cin, padded), self.stride(step.input)))
+    }
+
+    /// The order of a block's input that a step computes.
+    fn block_order(&self, step: &Step, residuals: RoundingResiduals) -> ChannelOrder {
+        let features = self.variant().features;
+        let handed_on = step.levels.last().map(|level| if level.feat.is_some() { 8 } else { 0 });
+        ChannelOrder::Block { residuals, features, handed_on }
     }
 
     /// Elements from one channel to the next.
@@ -230,15 +237,15 @@ impl<'a> Simulation<'a> {
         let variant = self.variant();
         let format = Format::image(variant);
         let size = format.at(0).bytes();
-        let (channels, step) = if variant.features { (7, 8) } else { (3, 4) };
+        let (step, first) = (variant.pixel() / size, variant.features_at() / size);
+        let channels = 3 + variant.stored_features();
         let mut values = Vec::new();
         let mut range = vec![(f64::INFINITY, f64::NEG_INFINITY); channels];
         for (i, b) in bytes.chunks_exact(size).enumerate() {
-            // Red, green, blue, padding, features.
             let channel = match i % step {
-                3 => continue,
-                c if c > 3 => c - 1,
-                c => c,
+                c if c < 3 => c,
+                c if (first..first + variant.stored_features()).contains(&c) => c - first + 3,
+                _ => continue,
             };
             let element = format.at(i);
             let v = element.read(b) / if element == Element::U16 { 65535.0 } else { 1.0 };
@@ -260,7 +267,7 @@ impl<'a> Simulation<'a> {
     ) -> Output {
         let variant = self.variant();
         let (h, w) = self.full();
-        let channels = if variant.features { 8 } else { 4 };
+        let channels = variant.pixel() / variant.element();
         let mut values = vec![None; h * w * channels];
         for (i, pixel) in values.chunks_exact_mut(channels).enumerate() {
             let (y, x) = (i / w, i % w);

@@ -131,8 +131,9 @@ pub(in crate::cuda::tests) enum Place {
 pub(in crate::cuda::tests) enum Format {
     All(Element),
     /// Frames as the network reads them in F16: integers, and features in F16.
+    /// `elements` per pixel.
     Pixels {
-        features: bool,
+        elements: usize,
     },
     /// Hi/lo splits: the rounded values of `run` numbers, followed by their residuals.
     Pairs {
@@ -148,7 +149,7 @@ pub(in crate::cuda::tests) enum Format {
 }
 
 /// The most channels of a block's input.
-const MAX_INPUTS: usize = 32;
+const MAX_INPUTS: usize = 96;
 
 /// A channel without a residual.
 const NO_RESIDUAL: u8 = 255;
@@ -192,7 +193,7 @@ impl Format {
         match self {
             Self::All(element) => element,
             Self::Pairs { .. } | Self::Inputs { .. } => Element::Half,
-            Self::Pixels { features: true } if index % 8 >= 4 => Element::Half,
+            Self::Pixels { elements } if index % elements >= 4 => Element::Half,
             Self::Pixels { .. } => Element::U16,
         }
     }
@@ -240,7 +241,7 @@ impl Format {
 
     pub(in crate::cuda::tests) fn image(v: &Variant) -> Self {
         match v.precision {
-            Precision::F16 => Self::Pixels { features: v.features },
+            Precision::F16 => Self::Pixels { elements: v.pixel() / 2 },
             _ => Self::All(Element::Float),
         }
     }

@@ -94,6 +94,16 @@ impl Level {
     }
 }
 
+impl Level {
+    /// The largest magnitude of the cells that [`Level::at`] reads.
+    fn largest(&self, of: &[f64], (c, n): (usize, usize), item: usize, y: usize, x: usize) -> f64 {
+        let (y0, y1, _) = surrounding_cells(y, self.inv, self.h);
+        let (x0, x1, _) = surrounding_cells(x, self.inv, self.w);
+        let cell = |(y, x): (usize, usize)| of[((item * self.h + y) * self.w + x) * n + c].abs();
+        [(y0, x0), (y0, x1), (y1, x0), (y1, x1)].map(cell).into_iter().fold(0.0, f64::max)
+    }
+}
+
 /// The frames and the outputs of the blocks so far.
 pub(super) struct View {
     pub(super) full: (usize, usize),
@@ -125,7 +135,8 @@ impl View {
     pub(super) fn input_at(&self, of: &Item, item: usize, y: usize, x: usize) -> Vec<Approx> {
         let (image0, image1) = (&self.images[of.image0], &self.images[of.image1]);
         let t = Approx::exact(f64::from(of.t));
-        let join = |a: &[Approx], b: &[Approx]| [&a[..3], &b[..3], &a[3..], &b[3..]].concat();
+        let end = 3 + self.variant.features;
+        let join = |a: &[Approx], b: &[Approx]| [&a[..3], &b[..3], &a[3..end], &b[3..end]].concat();
         let Some(last) = self.levels.last() else {
             let mut all = join(&image0.at(y, x), &image1.at(y, x));
             all.push(t);
@@ -137,7 +148,14 @@ impl View {
         let mut all = join(&first, &second);
         all.extend([t, mask]);
         if let Some(feat) = &last.feat {
-            all.extend((0..8).map(|c| last.at(feat, (c, 8), item, y, x)));
+            // The kernel sums the cells of up to four pixels one by one, with a weight of two
+            // factors each.
+            let feature = |c| {
+                let mut v = last.at(feat, (c, 8), item, y, x);
+                v.e += 20.0 * U * last.largest(feat, (c, 8), item, y, x);
+                v
+            };
+            all.extend((0..8).map(feature));
         }
         all.extend(flow);
         all
@@ -164,7 +182,7 @@ impl View {
             };
             mix(mix(at(y0, x0), at(y0, x1), ax), mix(at(y1, x0), at(y1, x1), ax), ay)
         };
-        let timestep = if self.variant.features { 14 } else { 6 };
+        let timestep = 6 + 2 * self.variant.features;
         all[timestep] = Approx::exact(f64::from(of.t));
         if !self.levels.is_empty() {
             let flow = all.len() - 4;

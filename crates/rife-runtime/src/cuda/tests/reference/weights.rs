@@ -29,6 +29,16 @@ impl Multiplied {
         self.weights[(tap * self.inputs + input) * self.bias.len() + output]
     }
 
+    /// The same; 0 for a column that has no published output.
+    pub(in crate::cuda::tests) fn at_or_zero(
+        &self,
+        tap: usize,
+        input: usize,
+        output: usize,
+    ) -> f64 {
+        if output < self.bias.len() { self.at(tap, input, output) } else { 0.0 }
+    }
+
     pub(in crate::cuda::tests) fn bias(&self) -> &[f64] {
         &self.bias
     }
@@ -54,7 +64,7 @@ impl Weights {
         let beta = layer.beta.as_ref().map(|path| &self.0[path]);
         let scaled = |v: f32, output: usize| beta.map_or(v, |beta| v * beta[output]);
         let (taps, inputs, outputs, transposed) = match layer.kind {
-            LayerKind::Conv { cin, cout, .. } => (9, cin, cout, false),
+            LayerKind::Conv { cin, outputs, .. } => (9, cin, outputs, false),
             LayerKind::Deconv { cin, outputs, .. } => (16, cin, outputs, true),
         };
         assert_eq!((published.len(), bias.len()), (taps * inputs * outputs, outputs));

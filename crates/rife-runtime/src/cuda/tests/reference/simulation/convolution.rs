@@ -6,7 +6,7 @@ use super::Simulation;
 use crate::Precision;
 use crate::cuda::kernel::{ConvInput, DeconvEpilogue, Epilogue, Kernel, RoundingResiduals};
 use crate::cuda::pack::input_channels;
-use crate::cuda::plan::{ChannelOrder, LayerKind, Step};
+use crate::cuda::plan::{LayerKind, Step};
 use crate::cuda::tests::reference::U;
 use crate::cuda::tests::reference::value::{
     Approx, Element, Format, Output, Place, activation, in_terms,
@@ -65,7 +65,9 @@ impl Simulation<'_> {
             unreachable!()
         };
         let layer = self.layer(step);
-        let LayerKind::Conv { cin, cout, .. } = layer.kind else { unreachable!() };
+        let LayerKind::Conv { cin, outputs: published, columns, .. } = layer.kind else {
+            unreachable!()
+        };
         let batch = step.batch;
         let layer_weights = self.weights.multiplied(layer, self.variant().precision);
         let (x, off) = self.operands(step, batch);
@@ -78,7 +80,7 @@ impl Simulation<'_> {
                 (y < h && x < w).then_some((tap, y * w + x))
             })
         };
-        let mut outputs = Vec::with_capacity(batch * oh * ow * cout);
+        let mut outputs = Vec::with_capacity(batch * oh * ow * columns);
         for item in 0..batch {
             let within = item * h * w * cin..(item + 1) * h * w * cin;
             let off = off.as_ref().map(|off| &off[within.clone()]);
@@ -90,7 +92,13 @@ impl Simulation<'_> {
                 relative,
                 errors: self.errors,
             };
-            outputs.extend(sums.all((oh, ow), terms));
+            for pixel in sums.all((oh, ow), terms).chunks_exact(published) {
+                outputs.extend_from_slice(pixel);
+                // The weights of unused channels are zero, but zero times infinity is NaN.
+                let finite = pixel.iter().all(|v| v.e.is_finite());
+                let unused = if finite { Approx::exact(0.0) } else { Approx::ANYTHING };
+                outputs.extend(std::iter::repeat_n(unused, columns - published));
+            }
         }
         if epilogue == Epilogue::Residual {
             let residual = self.tensor(step.src.unwrap(), stored.input, [batch, h, w, padded]);
@@ -100,12 +108,12 @@ impl Simulation<'_> {
         if epilogue != Epilogue::Bias {
             outputs.iter_mut().for_each(|v| *v = v.leaky());
         }
-        vec![self.stored(step.dst.unwrap(), stored.output, [batch, oh, ow, cout], outputs)]
+        vec![self.stored(step.dst.unwrap(), stored.output, [batch, oh, ow, columns], outputs)]
     }
 
     pub(super) fn deconv(&self, step: &Step, epilogue: DeconvEpilogue) -> Vec<Output> {
         let layer = self.layer(step);
-        let LayerKind::Deconv { cin, outputs, columns, shuffled } = layer.kind else {
+        let LayerKind::Deconv { cin, padded, outputs, columns, shuffled } = layer.kind else {
             unreachable!()
         };
         assert_eq!(shuffled, epilogue != DeconvEpilogue::Features);
@@ -113,8 +121,9 @@ impl Simulation<'_> {
         let layer_weights = self.weights.multiplied(layer, self.variant().precision);
         let (h, w) = step.input;
         let products = self.variant().products(&step.kernel);
-        let mut x = self.tensor(step.src.unwrap(), 1, [batch, h, w, cin]);
-        x.iter_mut().for_each(|v| *v = operand(products, 1, *v));
+        let x = self.tensor(step.src.unwrap(), 1, [batch, h, w, padded]);
+        let used = x.chunks_exact(padded).flat_map(|pixel| &pixel[..cin]);
+        let x: Vec<f64> = used.map(|v| operand(products, 1, *v)).collect();
         // Input pixel `i` and tap `k` contribute to output pixel `2 i - 1 + k`.
         let terms = |oy: usize, ox: usize| {
             (0..16).filter_map(move |tap| {
@@ -126,7 +135,7 @@ impl Simulation<'_> {
                 (y < h && x < w).then_some((tap, y * w + x))
             })
         };
-        let relative = sum_error(self.variant(), &step.kernel, cin, 4);
+        let relative = sum_error(self.variant(), &step.kernel, padded, 4);
         let each = h * w * cin;
         let mut sums_of_items: Vec<Vec<Approx>> = Vec::new();
         for item in 0..batch {
@@ -136,11 +145,16 @@ impl Simulation<'_> {
             sums_of_items.push(sums.all((2 * h, 2 * w), terms));
         }
         if epilogue == DeconvEpilogue::Features {
-            let mut values = vec![None; h * w * 4 * 8];
+            let variant = self.variant();
+            let element = variant.element();
+            let (per_pixel, first) = (variant.pixel() / element, variant.features_at() / element);
+            let mut values = vec![None; h * w * 4 * per_pixel];
             for (pixel, features) in
-                values.chunks_exact_mut(8).zip(sums_of_items[0].chunks_exact(outputs))
+                values.chunks_exact_mut(per_pixel).zip(sums_of_items[0].chunks_exact(outputs))
             {
-                pixel[4..].iter_mut().zip(features).for_each(|(to, v)| *to = Some(*v));
+                let stored = &mut pixel[first..first + variant.stored_features()];
+                stored.fill(Some(Approx::exact(0.0)));
+                stored.iter_mut().zip(features).for_each(|(to, v)| *to = Some(*v));
             }
             let (place, format) = (Place::Image(self.encoded), Format::image(self.variant()));
             return vec![Output { place, format, values }];
@@ -217,7 +231,8 @@ impl Simulation<'_> {
     ) -> Vec<Output> {
         let view = self.view(&step.levels);
         let pixels = self.block_inputs(&view, step, taps);
-        let order = input_channels(ChannelOrder::Block(residuals), pixels[0].len(), padded);
+        let (cin, order) = (pixels[0].len(), self.block_order(step, residuals));
+        let order = input_channels(order, cin, padded);
         let is_first = |place: usize| order[..place].iter().all(|c| *c != order[place]);
         let of = |pixel: &Vec<Approx>| -> Vec<Approx> {
             let at = |place: usize| order[place].filter(|_| is_first(place)).map(|c| pixel[c]);
