@@ -238,6 +238,16 @@ fn ambiguous_state_dicts_are_refused() {
     );
     assert_eq!(path(t(inner(start(), "model"), "step")), ("model".into(), 1));
     assert_eq!(path(t(inner(start(), "other"), "w")), (String::new(), 1));
+    assert_eq!(path(inner(inner(start(), "model"), "model_ema")), ("model_ema".into(), 1));
+    // The state dict of a network is preferred to other tensors, such as those of an optimizer.
+    let network = |p: Pickle, key: &str| t(p.str(key).raw(b"}"), "a.weight").raw(b"s");
+    let state = |p: Pickle| inner(p.str("optimizer").raw(b"}"), "state").raw(b"s");
+    assert_eq!(path(state(network(start(), "gen"))), ("gen".into(), 1));
+    assert_eq!(path(network(state(start()), "gen")), ("gen".into(), 1));
+    assert_eq!(path(t(network(start(), "weights"), "step")), ("weights".into(), 1));
+    assert_eq!(path(inner(network(start(), "model"), "ema")), ("model".into(), 1));
+    let two = network(network(start(), "gen"), "disc").stop();
+    refused_pickle(&two, &["both \"gen\" and \"disc\""]);
     // The prefix is removed only from the start of a key.
     let names = t(t(start(), "module.x.module.y"), "a.module.b").stop();
     let read = read(&checkpoint(&names, &[0; 16])).expect("reads");

@@ -85,8 +85,9 @@ fn closest(checkpoint: &Checkpoint, names: &BTreeMap<String, &str>) -> String {
     }
     let versions = ModelVersion::ALL.map(ModelVersion::as_str).join(", ");
     let Some((name, tensor)) = checkpoint.tensors().next() else { return String::new() };
+    let plural = if checkpoint.len() == 1 { "" } else { "s" };
     format!(
-        "it has {} tensors, such as {} with shape {:?}; expected those of {versions}",
+        "it has {} tensor{plural}, such as {} with shape {:?}; expected those of {versions}",
         checkpoint.len(),
         shown(name),
         tensor.shape(),

@@ -8,16 +8,23 @@ use super::value::{Node, Parsed, TensorRef, Value};
 
 /// Keys under which checkpoints nest their state dict, in order of preference. Of a model and its
 /// moving average, inference uses the average.
-pub(super) const CONTAINERS: [&str; 8] = [
+pub(super) const CONTAINERS: [&str; 11] = [
+    "state_dict_ema",
     "state_dict",
     "model_state_dict",
     "params_ema",
     "params",
+    "model_ema",
+    "ema",
     "model",
     "net",
     "network",
     "flownet",
 ];
+
+/// The end of the names by which the state dict of a network differs from other dicts of tensors, such
+/// as the state of an optimizer.
+const WEIGHT: &[u8] = b".weight";
 
 /// How deeply containers may be nested, as in `{"model": {"state_dict": {...}}}`.
 const MAX_NESTING: usize = 4;
@@ -39,12 +46,12 @@ pub(super) struct StateDict<'a> {
 
 /// Finds the state dict: the value of the first of [`CONTAINERS`] that contains tensors or another
 /// such container; else the dict itself, if it contains tensors; else its only value that contains
-/// tensors, at any depth.
+/// tensors, at any depth. Dicts with a [`WEIGHT`] are preferred at each of these steps.
 pub(super) fn find<'a>(parsed: &'a Parsed<'a>) -> Result<StateDict<'a>, ConvertError> {
     let mut at = parsed.root;
     let mut path = Vec::new();
     let mut skipped = Vec::new();
-    let holders = Holders::of(parsed);
+    let holders = Holders::preferred(parsed);
     for _ in 0..MAX_NESTING {
         let Some(entries) = parsed.dict(at) else {
             let got = parsed.kind(at);
@@ -64,9 +71,9 @@ pub(super) fn find<'a>(parsed: &'a Parsed<'a>) -> Result<StateDict<'a>, ConvertE
     Err(none(&path, "dicts are nested too deeply".to_owned()))
 }
 
-/// Which nodes are dicts that contain tensors, which are dicts that contain such a dict under one of
-/// [`CONTAINERS`], and which contain one under any keys. Each dict is visited a few times, even if
-/// many others share it.
+/// Which nodes are dicts that contain tensors of one kind, which are dicts that contain such a dict
+/// under one of [`CONTAINERS`], and which contain one under any keys. Each dict is visited a few
+/// times, even if many others share it.
 struct Holders {
     tensors: Vec<bool>,
     container: Vec<bool>,
@@ -74,7 +81,8 @@ struct Holders {
 }
 
 impl Holders {
-    fn of(parsed: &Parsed<'_>) -> Self {
+    /// Marks the dicts with an entry whose value is a tensor and whose key passes the test.
+    fn of(parsed: &Parsed<'_>, is_name: &dyn Fn(Value) -> bool) -> Self {
         let any = |test: &dyn Fn(Value, Value) -> bool| -> Vec<bool> {
             let holds = |node: &Node| match node {
                 Node::Dict(entries) => entries.iter().any(|&(k, v)| test(k, v)),
@@ -82,7 +90,7 @@ impl Holders {
             };
             parsed.nodes.iter().map(holds).collect()
         };
-        let tensors = any(&|_, v| parsed.tensor(v).is_some());
+        let tensors = any(&|k, v| parsed.tensor(v).is_some() && is_name(k));
         let container = any(&|k, v| marked(&tensors, v) && is_container(parsed, k));
         let mut nested = tensors.clone();
         for _ in 1..MAX_NESTING {
@@ -90,6 +98,12 @@ impl Holders {
             nested.iter_mut().zip(outer).for_each(|(nested, outer)| *nested |= outer);
         }
         Self { tensors, container, nested }
+    }
+
+    /// The dicts that contain weights of layers, and those that contain any tensors.
+    fn preferred(parsed: &Parsed<'_>) -> [Self; 2] {
+        let is_weight = |key| parsed.text(key).is_some_and(|key| key.ends_with(WEIGHT));
+        [Self::of(parsed, &is_weight), Self::of(parsed, &|_| true)]
     }
 
     fn tensors(&self, value: Value) -> bool {
@@ -119,32 +133,35 @@ fn container(
     parsed: &Parsed<'_>,
     dict: Value,
     entries: &[(Value, Value)],
-    holders: &Holders,
+    [weights, tensors]: &[Holders; 2],
     path: &[String],
 ) -> Result<Option<(Value, Value)>, ConvertError> {
-    for name in CONTAINERS {
-        let named = |&&(k, v): &&(Value, Value)| {
-            parsed.text(k) == Some(name.as_bytes()) && holders.leads(v)
-        };
-        if let Some(&found) = entries.iter().find(named) {
-            return Ok(Some(found));
+    for holders in [weights, tensors] {
+        for name in CONTAINERS {
+            let named = |&&(k, v): &&(Value, Value)| {
+                parsed.text(k) == Some(name.as_bytes()) && holders.leads(v)
+            };
+            if let Some(&found) = entries.iter().find(named) {
+                return Ok(Some(found));
+            }
+        }
+        if holders.tensors(dict) {
+            return Ok(None);
+        }
+        let mut candidates =
+            entries.iter().filter(|&&(k, v)| holders.nested(v) && parsed.text(k).is_some());
+        match (candidates.next(), candidates.next()) {
+            (Some(&only), None) => return Ok(Some(only)),
+            (Some(&(first, _)), Some(&(second, _))) => {
+                let show = |k| quoted(&shown_bytes(parsed.text(k).unwrap_or_default()));
+                let (first, second) = (show(first), show(second));
+                return Err(none(path, format!("both {first} and {second} contain tensors")));
+            }
+            (None, _) => {}
         }
     }
-    if holders.tensors(dict) {
-        return Ok(None);
-    }
-    let mut candidates =
-        entries.iter().filter(|&&(k, v)| holders.nested(v) && parsed.text(k).is_some());
-    match (candidates.next(), candidates.next()) {
-        (Some(&only), None) => Ok(Some(only)),
-        (Some(&(first, _)), Some(&(second, _))) => {
-            let show = |k| quoted(&shown_bytes(parsed.text(k).unwrap_or_default()));
-            let (first, second) = (show(first), show(second));
-            Err(none(path, format!("both {first} and {second} contain tensors")))
-        }
-        (None, _) if entries.is_empty() => Err(none(path, "the dict is empty".to_owned())),
-        (None, _) => Err(none(path, "the dict contains no tensors".to_owned())),
-    }
+    let problem = if entries.is_empty() { "is empty" } else { "contains no tensors" };
+    Err(none(path, format!("the dict {problem}")))
 }
 
 fn is_container(parsed: &Parsed<'_>, key: Value) -> bool {
