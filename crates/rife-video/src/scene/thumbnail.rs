@@ -31,9 +31,10 @@ pub(super) const PLANES: usize = 3;
 /// Slopes per cell: horizontal and vertical, for each of [`PLANES`].
 pub(super) const SLOPES: usize = 2 * PLANES;
 
-/// A thumbnail. Levels are in 8-bit steps above black; those of chroma are signed.
+/// A frame reduced to a few hundred cells, about 100 KB, which scene detection compares. Levels are
+/// in 8-bit steps above black; those of chroma are signed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Thumbnail {
+pub struct Thumbnail {
     pub(super) width: usize,
     pub(super) height: usize,
     /// Mean of each cell.
@@ -52,7 +53,8 @@ pub(super) struct Thumbnail {
 }
 
 impl Thumbnail {
-    pub(super) fn new(frame: &Frame) -> Self {
+    /// Reduces a frame of any format.
+    pub fn new(frame: &Frame) -> Self {
         let size = frame.size();
         let least = MIN_SIDE_PX.min(size.width.min(size.height) as f64 / MIN_CELLS).max(1.0);
         let side = (size.pixels() as f64 / CELLS).sqrt().max(least);
