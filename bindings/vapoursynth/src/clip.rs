@@ -211,11 +211,8 @@ mod tests {
     #[test]
     fn properties_become_the_engines_colour() {
         let format = |props: &[(&CStr, i64)], height| {
-            let raw = RawFormat {
-                size: FrameSize::new(64, height),
-                planes: Planes::Yuv420,
-                depth: 8,
-            };
+            let raw =
+                RawFormat { size: FrameSize::new(64, height), planes: Planes::Yuv420, depth: 8 };
             let find = |key: &CStr| props.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
             match pixel_format(&raw, &colour(find)) {
                 PixelFormat::Yuv(yuv) => (yuv.matrix, yuv.full_range, yuv.siting),

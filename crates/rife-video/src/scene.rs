@@ -6,6 +6,7 @@
 
 mod difference;
 mod facts;
+mod samples;
 mod structure;
 mod thumbnail;
 

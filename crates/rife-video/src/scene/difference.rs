@@ -2,49 +2,65 @@
 
 use rife_runtime::{Frame, PixelFormat};
 
-/// Mean absolute difference of luma (of all samples for RGB), in percent of the range.
+use super::samples::{Samples, level};
+
+/// Mean absolute difference of luma (of all samples for RGB), in percent of the range; 0 if the
+/// formats differ.
 pub(super) fn difference(a: &Frame, b: &Frame) -> f64 {
-    let luma = a.size().pixels();
-    if let (Some(x), Some(y)) = (a.as_yuv8(), b.as_yuv8()) {
-        let luma = luma.min(x.len()).min(y.len());
-        return mean8(&x[..luma], &y[..luma]);
-    }
-    if let (Some(x), Some(y)) = (a.as_yuv16(), b.as_yuv16()) {
-        let luma = luma.min(x.len()).min(y.len());
-        let depth = match a.format() {
-            PixelFormat::Yuv(format) => format.depth,
-            _ => 16,
-        };
-        return mean16(&x[..luma], &y[..luma], depth);
-    }
-    if let (Some(x), Some(y)) = (a.as_rgb8(), b.as_rgb8()) {
-        return mean8(x, y);
-    }
-    match (a.as_rgb16(), b.as_rgb16()) {
-        (Some(x), Some(y)) => mean16(x, y, 16),
+    let (Some(x), Some(y)) = (Samples::of(a), Samples::of(b)) else { return 0.0 };
+    let count = match a.format() {
+        PixelFormat::Yuv(_) => a.size().pixels(),
+        _ => 3 * a.size().pixels(),
+    };
+    let depth = x.depth(a.format());
+    match (x, y) {
+        (Samples::Eight(x), Samples::Eight(y)) => {
+            mean(x, y, count, depth, |x, y| u32::from(x.abs_diff(y)))
+        }
+        (Samples::Sixteen(x), Samples::Sixteen(y)) => {
+            mean(x, y, count, depth, |x, y| u32::from(x.abs_diff(y)))
+        }
+        (Samples::Half(x), Samples::Half(y)) => mean(x, y, count, depth, |x, y| {
+            u32::from(level(x.to_f32()).abs_diff(level(y.to_f32())))
+        }),
+        (Samples::Single(x), Samples::Single(y)) => {
+            mean(x, y, count, depth, |x, y| u32::from(level(x).abs_diff(level(y))))
+        }
         _ => 0.0,
     }
 }
 
-fn mean8(a: &[u8], b: &[u8]) -> f64 {
+/// Mean of `apart` of the first `count` samples, in percent of the range of `depth` bits.
+fn mean<T: Copy>(
+    a: &[T],
+    b: &[T],
+    count: usize,
+    depth: u8,
+    apart: impl Fn(T, T) -> u32 + Copy,
+) -> f64 {
     // In chunks whose sum fits 32 bits, which vectorizes.
-    let sum: u64 = a
-        .chunks(1 << 16)
-        .zip(b.chunks(1 << 16))
-        .map(|(a, b)| {
-            u64::from(a.iter().zip(b).map(|(x, y)| u32::from(x.abs_diff(*y))).sum::<u32>())
-        })
-        .sum();
-    100.0 * sum as f64 / (a.len().max(1) as f64 * 255.0)
+    const CHUNK: usize = 1 << 15;
+    let count = count.min(a.len()).min(b.len());
+    let (a, b) = (a[..count].chunks(CHUNK), b[..count].chunks(CHUNK));
+    let chunks = a.zip(b).map(|(a, b)| a.iter().zip(b).map(|(x, y)| apart(*x, *y)).sum::<u32>());
+    let sum: u64 = chunks.map(u64::from).sum();
+    100.0 * sum as f64 / (count.max(1) as f64 * f64::from((1u32 << depth) - 1))
 }
 
-fn mean16(a: &[u16], b: &[u16], depth: u8) -> f64 {
-    let sum: u64 = a
-        .chunks(1 << 15)
-        .zip(b.chunks(1 << 15))
-        .map(|(a, b)| {
-            u64::from(a.iter().zip(b).map(|(x, y)| u32::from(x.abs_diff(*y))).sum::<u32>())
-        })
-        .sum();
-    100.0 * sum as f64 / (a.len().max(1) as f64 * f64::from((1u32 << depth.min(16)) - 1))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rife_runtime::FrameSize;
+
+    #[test]
+    fn difference_is_the_same_in_every_rgb_format() {
+        let size = FrameSize::new(4, 3);
+        let frame = |first: u8| Frame::rgb8(size, (first..first + 36).collect()).unwrap();
+        let (a, b) = (frame(10), frame(61));
+        for format in PixelFormat::RGB {
+            let got = difference(&a.converted(format).unwrap(), &b.converted(format).unwrap());
+            assert!((got - 20.0).abs() < 0.01, "{format:?}: {got}");
+        }
+        assert_eq!(difference(&a, &b.converted(PixelFormat::Rgb16).unwrap()), 0.0);
+    }
 }
