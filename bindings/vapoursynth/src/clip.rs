@@ -80,7 +80,9 @@ fn name(format: &VideoFormat) -> String {
 
 /// The colour description in the properties of a YUV frame, in ffmpeg's terms.
 fn colour(prop: impl Fn(&CStr) -> Option<i64>) -> Colour {
-    let matrix = prop(c"_Matrix").and_then(|matrix| match matrix {
+    // mpv still sets the former name.
+    let matrix = prop(c"_Matrix").or_else(|| prop(c"_ColorSpace"));
+    let matrix = matrix.and_then(|matrix| match matrix {
         1 => Some("bt709"),
         4 => Some("fcc"),
         5 => Some("bt470bg"),

@@ -82,8 +82,8 @@ impl Timeline {
     }
 }
 
-/// Output frames per source frame, and the rate of the output, as numerator and denominator; 0/1 if
-/// the clip has none.
+/// Output frames per source frame, and the rate of the output, as numerator and denominator; that of
+/// the source if it has no constant rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct OutputRate {
     pub(crate) multiple: Wide,
@@ -107,7 +107,8 @@ impl OutputRate {
             return Err(invalid());
         }
         let fps = match rate(source) {
-            None => (0, 1),
+            // However VapourSynth expresses that.
+            None => source,
             Some(source) => narrow(source * multiple).ok_or_else(|| {
                 format!(
                     "the frame rate {}/{} * {multiple} is too large",
@@ -227,7 +228,7 @@ mod tests {
         assert_eq!(factor(5, 2, (24, 1)), (60, 1));
         assert_eq!(factor(1001, 1000, (24000, 1001)), (24, 1));
         assert_eq!(factor(2, 1, (0, 1)), (0, 1), "a clip without a rate stays without");
-        assert_eq!(factor(2, 1, (0, 0)), (0, 1));
+        assert_eq!(factor(2, 1, (0, 0)), (0, 0));
         let fps = OutputRate::by_fps(120, 2, (24000, 1001)).unwrap();
         assert_eq!((fps.fps, fps.multiple), ((60, 1), Wide::new(1001, 400)));
     }

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use rife_model::weights::{Store, Weights, WeightsError};
 use rife_runtime::{Device, Interpolator, ModelVersion, Precision, Scale, describe};
 
+use crate::cache::lock;
 use crate::ffi::{Core, LogLevel};
 
 /// What to run, and on what.
@@ -66,7 +67,7 @@ pub(crate) fn message(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-/// A loaded model that lives as long as a filter uses it.
+/// A loaded model.
 struct Loaded {
     sha256: String,
     version: ModelVersion,
@@ -74,7 +75,14 @@ struct Loaded {
     interpolator: Weak<Interpolator>,
 }
 
-static LOADED: Mutex<Vec<Loaded>> = Mutex::new(Vec::new());
+/// The models that filters use, and the one that was used last: mpv ends all filters at a seek and
+/// creates them again.
+struct Models {
+    all: Vec<Loaded>,
+    latest: Option<Arc<Interpolator>>,
+}
+
+static MODELS: Mutex<Models> = Mutex::new(Models { all: Vec::new(), latest: None });
 
 /// Loads a model, or returns the one that another filter has loaded.
 ///
@@ -85,20 +93,21 @@ pub(crate) fn load(
     settings: ModelSettings,
 ) -> Result<Arc<Interpolator>, String> {
     let version = weights.requested;
-    // Held while loading, so that two clips of a script do not load the same model twice. Poison is
-    // harmless: the list is changed only after a model was loaded.
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    loaded.retain(|model| model.interpolator.strong_count() > 0);
+    // Held while loading, so that two clips of a script do not load the same model twice.
+    let mut models = lock(&MODELS);
     let same = |model: &&Loaded| {
         model.sha256 == weights.tensors_sha256
             && model.version == version
             && model.settings == settings
     };
-    if let Some(interpolator) =
-        loaded.iter().find(same).and_then(|model| model.interpolator.upgrade())
-    {
+    let known = models.all.iter().find(same).and_then(|model| model.interpolator.upgrade());
+    if let Some(interpolator) = known {
+        models.latest = Some(Arc::clone(&interpolator));
         return Ok(interpolator);
     }
+    // Frees its memory before the new model needs some.
+    models.latest = None;
+    models.all.retain(|model| model.interpolator.strong_count() > 0);
     let interpolator = Interpolator::builder(version)
         .device(settings.device)
         .precision(settings.precision)
@@ -107,11 +116,12 @@ pub(crate) fn load(
         .load_weights(weights)
         .map_err(|error| message(&error))?;
     let interpolator = Arc::new(interpolator);
-    loaded.push(Loaded {
+    models.all.push(Loaded {
         sha256: weights.tensors_sha256.clone(),
         version,
         settings,
         interpolator: Arc::downgrade(&interpolator),
     });
+    models.latest = Some(Arc::clone(&interpolator));
     Ok(interpolator)
 }
