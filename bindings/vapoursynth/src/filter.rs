@@ -15,7 +15,7 @@ use crate::ffi::{
 };
 use crate::scenes::{AtHand, Scenes, Verdict};
 use crate::timeline::{OutputRate, Place, Timeline};
-use crate::{props, weights};
+use crate::{nvrtc, props, weights};
 
 /// Interpolates the frames of a clip.
 pub(crate) struct Interpolate {
@@ -44,6 +44,7 @@ impl Function for Interpolate {
             RateArg::Fps(num, den) => OutputRate::by_fps(num, den, source_rate)?,
         };
         let timeline = Timeline::new(rate.multiple, info.numFrames)?;
+        nvrtc::provide(core);
         let found = weights::find(args.model, args.weights.as_deref(), core)?;
         let interpolator = weights::load(&found, args.settings)?;
         let threads = core.threads();

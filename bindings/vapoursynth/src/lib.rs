@@ -9,6 +9,7 @@
 //! props     frame properties of the output
 //! scenes    cuts and still pairs, for any order of requests
 //! cache     source frames that several outputs share
+//! nvrtc     NVIDIA's compiler beside the plugin
 //! weights   where the weights are, and loaded models that clips share
 //! engine    sessions: frames in, interpolated frames out
 //! filter    the filter: requests, and one output frame
@@ -20,13 +21,19 @@ mod clip;
 mod engine;
 mod ffi;
 mod filter;
+mod nvrtc;
 mod props;
 mod scenes;
 mod timeline;
 mod version;
 mod weights;
 
+use std::ffi::CStr;
+
 use vapoursynth_sys::{VSPLUGINAPI, VSPlugin};
+
+/// Where scripts find the plugin in the core.
+const NAMESPACE: &CStr = c"rifers";
 
 /// Called by VapourSynth when it loads the plugin.
 ///
@@ -36,7 +43,7 @@ use vapoursynth_sys::{VSPLUGINAPI, VSPlugin};
 pub unsafe extern "C" fn VapourSynthPluginInit2(plugin: *mut VSPlugin, api: *const VSPLUGINAPI) {
     // SAFETY: the caller passes what VapourSynth passed.
     let Some(registry) = (unsafe { ffi::Registry::new(plugin, api) }) else { return };
-    registry.plugin(c"io.github.rife.rifers", c"rifers", c"RIFE frame interpolation");
+    registry.plugin(c"io.github.rife.rifers", NAMESPACE, c"RIFE frame interpolation");
     registry.function::<filter::Interpolate>();
     registry.function::<version::Version>();
 }

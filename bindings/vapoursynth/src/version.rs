@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use rife_runtime::{ModelVersion, engines};
 
 use crate::ffi::{Core, Function, Map, MapMut};
+use crate::nvrtc;
 
 /// Returns the version of the plugin, the models that it knows, and what this machine can run.
 pub(crate) struct Version;
@@ -14,7 +15,8 @@ impl Function for Version {
     const PARAMETERS: &CStr = c"";
     const RESULT: &CStr = c"version:data;models:data[];devices:data[];engines:data[];";
 
-    fn call(_: Map<'_>, result: &mut MapMut<'_>, _: Core) -> Result<(), String> {
+    fn call(_: Map<'_>, result: &mut MapMut<'_>, core: Core) -> Result<(), String> {
+        nvrtc::provide(core);
         result.append_text(c"version", env!("CARGO_PKG_VERSION"));
         for model in ModelVersion::ALL {
             result.append_text(c"models", &model.to_string());
