@@ -5,9 +5,8 @@
 //! lets others do the same before it waits for its result. Results do not depend on the order.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rife_runtime::{Frame, FrameSize, Interpolator, PixelFormat, Session};
 
@@ -18,7 +17,10 @@ use crate::weights::message;
 const SIZES: usize = 2;
 
 /// A thread that waits for another one to submit looks again after this time.
-const PATIENCE: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_millis(100);
+
+/// [`Lane::patience`] for a GPU: less than most frames take.
+const GPU_PATIENCE: Duration = Duration::from_micros(500);
 
 /// A frame to interpolate.
 #[derive(Clone, Copy)]
@@ -69,7 +71,10 @@ impl Engine {
                 // Frees device memory before the next session needs it, unless it is in use.
                 lanes.pop_front();
             }
-            (size, Arc::default())
+            // A CPU computes when a frame is submitted, and waits for nothing.
+            let cpu = self.interpolator.info().device == "cpu";
+            let patience = if cpu { Duration::ZERO } else { GPU_PATIENCE };
+            (size, Arc::new(Lane::new(patience)))
         });
         let lane = Arc::clone(&entry.1);
         lanes.push_back(entry);
@@ -78,13 +83,15 @@ impl Engine {
 }
 
 /// A session that several threads use.
-#[derive(Default)]
 struct Lane {
     state: Mutex<State>,
     /// Signals that frames were submitted or finished.
     changed: Condvar,
-    /// Threads that are about to submit.
-    submitting: AtomicUsize,
+    /// Numbers of the pairs that threads are about to submit.
+    waiting: Mutex<Vec<i32>>,
+    /// How long a thread waits for others to submit before it waits for the device. Zero if the
+    /// device does nothing in the meantime.
+    patience: Duration,
 }
 
 #[derive(Default)]
@@ -99,34 +106,94 @@ struct State {
     finished: Vec<(u64, Result<Frame, String>)>,
 }
 
+/// A pair that a thread is about to submit.
+struct Turn<'a> {
+    lane: &'a Lane,
+    number: i32,
+}
+
+impl<'a> Turn<'a> {
+    fn new(lane: &'a Lane, number: i32) -> Self {
+        lock(&lane.waiting).push(number);
+        Self { lane, number }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.lane.waiting);
+        if let Some(at) = waiting.iter().position(|number| *number == self.number) {
+            waiting.swap_remove(at);
+        }
+    }
+}
+
 impl Lane {
+    fn new(patience: Duration) -> Self {
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            waiting: Mutex::default(),
+            patience,
+        }
+    }
+
     fn interpolate(
         &self,
         job: Job<'_>,
         interpolator: &Interpolator,
         memory: &FramePool,
     ) -> Result<Frame, String> {
-        self.submitting.fetch_add(1, Ordering::SeqCst);
-        let mut state = self.lock();
-        self.submitting.fetch_sub(1, Ordering::SeqCst);
+        let mut state = self.take_turn(job.number);
         let ticket = state.submit(job, interpolator, memory);
         self.changed.notify_all();
         let ticket = ticket?;
+        let until = Instant::now() + self.patience;
         loop {
             if let Some(at) = state.finished.iter().position(|(of, _)| *of == ticket) {
                 return state.finished.swap_remove(at).1;
             }
             // Another frame in the queue of the device is worth more than an early result.
-            if state.has_room() && self.submitting.load(Ordering::SeqCst) > 0 {
-                let waited = self.changed.wait_timeout(state, PATIENCE);
-                state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                continue;
+            if state.has_room() {
+                let submitting = !lock(&self.waiting).is_empty();
+                let rest = until.saturating_duration_since(Instant::now());
+                if submitting || !rest.is_zero() {
+                    state = self.wait(state, if submitting { LONG } else { rest });
+                    continue;
+                }
             }
             if !state.finish_oldest(memory) {
                 return Err("the device lost the frame".to_owned());
             }
             self.changed.notify_all();
         }
+    }
+
+    /// Waits for the turn of a pair: in the order of the clip, so that the session needs each
+    /// source frame once.
+    fn take_turn(&self, number: i32) -> MutexGuard<'_, State> {
+        let turn = Turn::new(self, number);
+        let mut state = self.lock();
+        let until = Instant::now() + self.patience;
+        loop {
+            if lock(&self.waiting).iter().any(|other| *other < number) {
+                state = self.wait(state, LONG);
+                continue;
+            }
+            // The pair that continues the session may be on its way. While the device is busy,
+            // waiting costs nothing.
+            let rest = until.saturating_duration_since(Instant::now());
+            if state.continues(number) || state.submitted.is_empty() || rest.is_zero() {
+                drop(turn);
+                return state;
+            }
+            state = self.wait(state, rest);
+        }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, most: Duration) -> MutexGuard<'a, State> {
+        let waited = self.changed.wait_timeout(state, most);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Locks the state. After a panic, it starts again without a session.
@@ -141,6 +208,11 @@ impl Lane {
 }
 
 impl State {
+    /// Whether the session contains the earlier frame of a pair.
+    fn continues(&self, number: i32) -> bool {
+        self.pushed[1] == Some(number) || self.pushed == [Some(number), Some(number + 1)]
+    }
+
     fn has_room(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.pending() < session.depth())
     }
