@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--format", default="YUV420P8")
     parser.add_argument("--factor", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=5.0, help="time per measurement")
-    parser.add_argument("--repeat", type=int, default=3, help="measurements, of which the best counts")
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="measurements, of which the best counts"
+    )
     parser.add_argument("--threads", type=int, default=None, help="threads of VapourSynth")
     parser.add_argument("--requests", type=int, default=None, help="frames in flight")
     parser.add_argument("--seeks", type=int, default=40)

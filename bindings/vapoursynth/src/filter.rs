@@ -96,32 +96,32 @@ impl Filter for Interpolate {
             frames.insert(number, self.source.packed(number, &frame)?);
         }
         let marked = marked(earlier.props(), later.props());
-        match self.scenes.classify(place.frame, marked, &frames, &self.source)? {
-            Verdict::Kind(PairKind::Motion) => {
-                let pair = (frames.remove(&place.frame), frames.remove(&(place.frame + 1)));
-                let (Some(a), Some(b)) = pair else {
-                    return Err("a source frame is missing".to_owned());
-                };
-                self.interpolated(&earlier, [&a, &b], timestep, &place, core).map(Step::Done)
+        let have = |number: &i32| pair.contains(number) || requested.contains(number);
+        // Usually, most of the window is remembered from other requests. What is forgotten while
+        // frames are requested is not waited for again: the whole window is enough in any case.
+        let mut whole = !requested.is_empty();
+        let kind = loop {
+            let needed = match self.scenes.classify(place.frame, marked, &frames, &self.source)? {
+                Verdict::Kind(kind) => break kind,
+                Verdict::Needs(_) if whole => self.scenes.window(place.frame),
+                Verdict::Needs(needed) => needed,
+            };
+            let missing: Vec<i32> = needed.clone().filter(|number| !have(number)).collect();
+            if !missing.is_empty() {
+                missing.into_iter().for_each(|number| context.request(&self.clip, number));
+                context.remember(memory(&needed, place.frame));
+                return Ok(Step::Wait);
             }
-            Verdict::Kind(PairKind::Still | PairKind::Cut) => {
-                self.shown(&earlier, &place, core).map(Step::Done)
+            // Another request has just established what was missing.
+            if std::mem::replace(&mut whole, true) {
+                return Err("scene detection is incomplete".to_owned());
             }
-            Verdict::Needs(range) => {
-                // Usually what other requests have established is remembered. If it was forgotten
-                // in the meantime, the whole window is enough in any case.
-                let window = self.scenes.window(place.frame);
-                let range = if requested.is_empty() { range } else { window.clone() };
-                if requested == window {
-                    return Err("scene detection is incomplete".to_owned());
-                }
-                let have = |number: &i32| pair.contains(number) || requested.contains(number);
-                range.clone().filter(|number| !have(number)).for_each(|number| {
-                    context.request(&self.clip, number);
-                });
-                context.remember(memory(&range, place.frame));
-                Ok(Step::Wait)
+        };
+        match (kind, frames.get(&place.frame), frames.get(&(place.frame + 1))) {
+            (PairKind::Motion, Some(a), Some(b)) => {
+                self.interpolated(&earlier, [a, b], timestep, &place, core).map(Step::Done)
             }
+            _ => self.shown(&earlier, &place, core).map(Step::Done),
         }
     }
 }

@@ -111,13 +111,19 @@ class Cli:
         subprocess.run([self.command, "interpolate", *map(str, arguments)], check=True)
 
     def y4m(
-        self, frames: list[Planes], format: vs.VideoFormat, *options: object, fps: str = "24000:1001"
+        self,
+        frames: list[Planes],
+        format: vs.VideoFormat,
+        *options: object,
+        fps: str = "24000:1001",
     ) -> list[Planes]:
         """Interpolates a Y4M file of these samples."""
         depth = format.bits_per_sample
-        layout = "mono" if format.color_family == vs.GRAY else LAYOUTS[
-            (format.subsampling_w, format.subsampling_h)
-        ]
+        layout = (
+            "mono"
+            if format.color_family == vs.GRAY
+            else LAYOUTS[(format.subsampling_w, format.subsampling_h)]
+        )
         if depth > 8:
             layout += str(depth) if layout == "mono" else f"p{depth}"
         height, width = frames[0][0].shape
@@ -129,14 +135,23 @@ class Cli:
         self.run(source, "-o", target, "--overwrite", *self.engine(options))
         return read_y4m(target.read_bytes(), frames[0])
 
-    def raw_rgb(self, frames: list[Planes], format: vs.VideoFormat, *options: object) -> list[Planes]:
+    def raw_rgb(
+        self, frames: list[Planes], format: vs.VideoFormat, *options: object
+    ) -> list[Planes]:
         """Interpolates a raw file of interleaved RGB."""
         source, target = self.folder / "in.rgb", self.folder / "out.yuv"
         source.write_bytes(b"".join(np.stack(planes, -1).tobytes() for planes in frames))
         name = "rgb24" if format.bits_per_sample == 8 else "rgb48le"
         height, width = frames[0][0].shape
         self.run(
-            source, "-o", target, "--overwrite", "--pix-fmt", name, "--size", f"{width}x{height}",
+            source,
+            "-o",
+            target,
+            "--overwrite",
+            "--pix-fmt",
+            name,
+            "--size",
+            f"{width}x{height}",
             *self.engine(options),
         )
         pixels = np.frombuffer(target.read_bytes(), frames[0][0].dtype)

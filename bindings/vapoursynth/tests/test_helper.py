@@ -55,9 +55,7 @@ def clip(frames):
 
 
 def held(output, frames) -> list[int]:
-    return [
-        n for n in range(FRAMES - 1) if same(planes_of(output.get_frame(2 * n + 1)), frames[n])
-    ]
+    return [n for n in range(FRAMES - 1) if same(planes_of(output.get_frame(2 * n + 1)), frames[n])]
 
 
 def test_signature_is_that_of_vs_rife(rife):

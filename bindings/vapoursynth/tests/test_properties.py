@@ -38,7 +38,9 @@ def test_durations_are_divided_and_reduced(interpolate, frames, factor):
 
 
 def test_variable_durations_are_those_of_the_earlier_frame(interpolate, frames):
-    clip = numbered(clip_of(frames, FORMAT), _DurationNum=lambda n: n + 1, _DurationDen=lambda n: 25)
+    clip = numbered(
+        clip_of(frames, FORMAT), _DurationNum=lambda n: n + 1, _DurationDen=lambda n: 25
+    )
     for n, frame in enumerate(interpolate(clip).frames()):
         assert frame.props["_DurationNum"] / frame.props["_DurationDen"] == (n // 2 + 1) / 50
 

@@ -78,3 +78,18 @@ def test_an_abandoned_clip_ends_quietly(interpolate, frames):
         del output
         for frame in pending:
             frame.result()
+
+
+def test_many_threads_judge_the_same_pairs(interpolate, rifers):
+    """With a threshold of 0, every pair may be a cut, and every one is."""
+    clip = clip_of(samples(FORMAT), FORMAT)
+    clip.std.SetVideoCache(mode=1, fixedsize=1, maxsize=64)
+    many = clip.std.Loop(60)
+    output = interpolate(many, sc_threshold=0.0, factor_num=4)
+    core.num_threads = 8
+    try:
+        for n, frame in enumerate(output.frames(prefetch=16)):
+            if n % 97 == 0:
+                assert same(planes_of(frame), planes_of(many.get_frame(n // 4))), n
+    finally:
+        core.num_threads = 4

@@ -52,7 +52,9 @@ def test_integer_rgb(interpolate, cli, format):
         check(interpolate(clip_of(frames, format)), expected, requests)
 
 
-@pytest.mark.parametrize("format,step", [(vs.RGBS, 2**-16), (vs.RGBH, 2**-11)], ids=["RGBS", "RGBH"])
+@pytest.mark.parametrize(
+    "format,step", [(vs.RGBS, 2**-16), (vs.RGBH, 2**-11)], ids=["RGBS", "RGBH"]
+)
 def test_float_rgb_is_that_of_16_bits_but_for_rounding(interpolate, format, step):
     words = samples(core.get_video_format(vs.RGB48))
     kind = np.float32 if format == vs.RGBS else np.float16
@@ -73,9 +75,7 @@ def test_the_clip_has_a_cut_and_a_still_pair(interpolate):
     format = core.get_video_format(vs.YUV420P8)
     frames = samples(format)
     output = interpolate(clip_of(frames, format))
-    held = [
-        n for n in range(FRAMES) if same(planes_of(output.get_frame(2 * n + 1)), frames[n])
-    ]
+    held = [n for n in range(FRAMES) if same(planes_of(output.get_frame(2 * n + 1)), frames[n])]
     assert held == [STILL, CUT, FRAMES - 1]
 
 

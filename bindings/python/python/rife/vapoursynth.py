@@ -74,9 +74,7 @@ def rife(
     """
     core = vs.core
     if not hasattr(core, "rifers"):
-        raise vs.Error(
-            "rife: the plugin is not installed\nhint: pip install vapoursynth-rife-rs"
-        )
+        raise vs.Error("rife: the plugin is not installed\nhint: pip install vapoursynth-rife-rs")
     if sc and sc_threshold is not None:
         if not 0 <= sc_threshold <= 1:
             raise vs.Error(f"rife: sc_threshold must be in [0, 1], got {sc_threshold}")

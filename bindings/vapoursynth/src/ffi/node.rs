@@ -93,6 +93,8 @@ pub(crate) struct FrameContext<'a> {
     api: Api,
     raw: *mut vs::VSFrameContext,
     state: &'a mut [*mut c_void; 4],
+    /// Whether a frame was requested in this call.
+    requested: bool,
     life: PhantomData<&'a ()>,
 }
 
@@ -101,6 +103,7 @@ impl FrameContext<'_> {
     pub(crate) fn request(&mut self, node: &Node, n: i32) {
         // SAFETY: the node and the context are valid; the frame number is checked by VapourSynth.
         unsafe { call!(self.api, requestFrameFilter(n, node.raw.as_ptr(), self.raw)) };
+        self.requested = true;
     }
 
     /// A frame that was requested before and is ready; `None` for others.
@@ -181,10 +184,16 @@ unsafe extern "C" fn get_frame<F: Filter>(
         return std::ptr::null();
     };
     let core = Core { api, raw: core };
-    let mut frame_context = FrameContext { api, raw: context, state, life: PhantomData };
+    let mut frame_context =
+        FrameContext { api, raw: context, state, requested: false, life: PhantomData };
     let step =
         catch_unwind(AssertUnwindSafe(|| filter.frame(n, activation, &mut frame_context, core)))
             .unwrap_or_else(|panic| Err(panic_message(&*panic)));
+    // VapourSynth ends the process if a filter waits for nothing.
+    let step = match step {
+        Ok(Step::Wait) if !frame_context.requested => Err("no frame was requested".to_owned()),
+        step => step,
+    };
     match step {
         Ok(Step::Wait) => std::ptr::null(),
         Ok(Step::Done(frame)) => frame.into_raw(),
