@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -20,6 +21,11 @@ class PluginHook(BuildHookInterface):
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict) -> None:
+        if sys.platform != "linux":
+            raise SystemExit(
+                "wheels of the plugin are built on Linux only\n"
+                "hint: cargo build --release -p rife-vapoursynth, then core.std.LoadPlugin"
+            )
         named = os.environ.get("RIFERS_LIBRARY")
         library = Path(named) if named else self.build()
         build_data["pure_python"] = False

@@ -89,8 +89,8 @@ struct Lane {
     changed: Condvar,
     /// Numbers of the pairs that threads are about to submit.
     waiting: Mutex<Vec<i32>>,
-    /// How long a thread waits for others to submit before it waits for the device. Zero if the
-    /// device does nothing in the meantime.
+    /// How long a thread waits for others to submit before it waits for the device. Zero if frames
+    /// are finished when they are submitted.
     patience: Duration,
 }
 
@@ -154,7 +154,7 @@ impl Lane {
                 return state.finished.swap_remove(at).1;
             }
             // Another frame in the queue of the device is worth more than an early result.
-            if state.has_room() {
+            if state.has_room() && !self.patience.is_zero() {
                 let submitting = !lock(&self.waiting).is_empty();
                 let rest = until.saturating_duration_since(Instant::now());
                 if submitting || !rest.is_zero() {
