@@ -69,6 +69,7 @@ def main() -> None:
         "requests": requests,
         "source_fps": round(throughput(source, 1.0, requests), 1),
     }
+    result["cuts"] = cuts(core.rifers.Interpolate(source, **settings), args.factor)
     runs = range(args.repeat)
     clip, off = (core.rifers.Interpolate(source, sc=sc, **settings) for sc in (True, False))
     # The best of several, since other work on the machine only slows down.
@@ -101,12 +102,17 @@ def moving(format: int, width: int, height: int) -> vs.VideoNode:
         out = f.copy()
         to, stride = out.get_write_ptr(0), out.get_stride(0)
         for y in range(height):
-            start = n * 7 + round(40 * math.sin(y / 23)) + 64
+            start = sway[n] + round(height / 9 * math.sin(9 * y / height)) + height // 8
             ctypes.memmove(to.value + y * stride, wave[start : start + width], width)
         return out
 
-    steps = range(width + 64 + 40 + 7 * PICTURES)
-    wave = bytes(int(127 + 60 * math.sin(x / 9) + 50 * math.cos(x / 31)) for x in steps)
+    # Back and forth, so that no frame differs much from the next.
+    sway = [round(6 + 6 * math.sin(2 * math.pi * n / PICTURES)) for n in range(PICTURES)]
+    size = height / 40
+    wave = bytes(
+        int(127 + 60 * math.sin(x / size) + 50 * math.cos(x / size / 3.7))
+        for x in range(width + height)
+    )
     clip = core.std.ModifyFrame(gray, gray, fill)
     clip = clip.resize.Point(format=vs.YUV444P8, matrix=vs.MATRIX_BT709)
     if core.get_video_format(format).color_family == vs.RGB:
@@ -120,6 +126,15 @@ def moving(format: int, width: int, height: int) -> vs.VideoNode:
     held = held.std.ModifyFrame(held, lambda n, f: frames[n])
     held.std.SetVideoCache(mode=1, fixedsize=1, maxsize=PICTURES)
     return held.std.Loop(times=100_000)
+
+
+def cuts(clip: vs.VideoNode, factor: int) -> int:
+    """Pairs of the repeated pictures that are not interpolated; they would be too fast."""
+    held = 0
+    for n in range(PICTURES):
+        pair = [clip.get_frame(n * factor), clip.get_frame(n * factor + 1)]
+        held += bytes(pair[0][0]) == bytes(pair[1][0])
+    return held
 
 
 def throughput(clip: vs.VideoNode, seconds: float, requests: int) -> float:
