@@ -10,11 +10,6 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", escape_control_characters(line));
 }
 
-/// Prints a loss, a change or a note about a job on standard error.
-pub(crate) fn report(line: &str) {
-    say(&loss_or_note(line));
-}
-
 /// Keeps a line that starts with a loss (`lost: `) or a change (`changed: `), and marks any other
 /// as a note.
 pub(crate) fn loss_or_note(line: &str) -> String {
