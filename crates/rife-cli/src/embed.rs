@@ -1,16 +1,19 @@
 //! Jobs in a program that embeds this crate.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{ArgAction, CommandFactory, Parser};
 use rife_model::weights::{Store, Weights, WeightsError};
-use rife_runtime::ModelVersion;
+use rife_runtime::{Device, Engine, FrameSize, Interpolator, ModelVersion, Precision, Scale};
 
-use crate::args::{self, Args, Command};
+use crate::args::{self, Args, Command, EngineArgs, ScaleChoice};
 use crate::host::Host;
-use crate::video;
+use crate::model::Model;
+use crate::print::hint_for;
+use crate::video::engines::{self, EngineConfig};
+use crate::{describe, video};
 
 /// An option of a video job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,4 +94,57 @@ pub fn fetch_weights(
     version: ModelVersion,
 ) -> Result<Weights, WeightsError> {
     crate::weights::fetch(host, &Store::locate(folder)?, version)
+}
+
+/// The options of [`load`].
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// The version; `None` for that of the weights file, else the default of the command.
+    pub model: Option<ModelVersion>,
+    /// The device.
+    pub device: Device,
+    /// The precision of convolutions.
+    pub precision: Precision,
+    /// The scale of motion estimation.
+    pub scale: Scale,
+    /// Whether to average with the reversed pair.
+    pub ensemble: bool,
+    /// CPU threads; `None` for one per logical core.
+    pub threads: Option<usize>,
+    /// A weights file or folder; `None` for the default folder.
+    pub weights: Option<PathBuf>,
+    /// The implementation.
+    pub engine: Engine,
+    /// Frames per launch.
+    pub batch: usize,
+}
+
+/// Loads a model, whose weights are found, downloaded or converted as by the command. Reports to
+/// `host`.
+///
+/// # Errors
+/// If this machine does not support the options, or the weights are not available.
+pub fn load(options: &EngineOptions, host: &Host) -> Result<Interpolator> {
+    let args = EngineArgs {
+        model: options.model,
+        engine: options.engine,
+        device: vec![options.device],
+        precision: options.precision,
+        scale: ScaleChoice::Fixed(options.scale),
+        ensemble: options.ensemble,
+        threads: options.threads,
+        weights: options.weights.clone(),
+    };
+    let model = Model::of(&args, host)?;
+    engines::check(&args, &model)?;
+    // The scale does not depend on the size.
+    let config = EngineConfig::new(&args, &model, options.device, FrameSize::new(1, 1));
+    let builder = config.builder().batch(options.batch);
+    builder.check()?;
+    Ok(builder.load_weights(&model.weights(host)?)?)
+}
+
+/// An error with its causes on one line, and what the user can do about it.
+pub fn describe_with_hint(error: &anyhow::Error) -> (String, Option<String>) {
+    (describe(error), hint_for(error))
 }

@@ -31,7 +31,10 @@ use clap::Parser;
 
 use crate::args::{Args, Command};
 #[doc(hidden)]
-pub use crate::embed::{JobOption, UsageError, fetch_weights, interpolate_video, job_options};
+pub use crate::embed::{
+    EngineOptions, JobOption, UsageError, describe_with_hint, fetch_weights, interpolate_video,
+    job_options, load,
+};
 #[doc(hidden)]
 pub use crate::host::{Host, Observer, Snapshot, Summary};
 pub(crate) use crate::print::{describe, print, say};

@@ -38,11 +38,16 @@ pub(crate) fn print_error(error: &anyhow::Error) {
         return;
     }
     say(&format!("error: {}", describe(error)));
+    if let Some(hint) = hint_for(error) {
+        say(&format!("hint: {hint}"));
+    }
+}
+
+/// What the user can do about an error, on one line.
+pub(crate) fn hint_for(error: &anyhow::Error) -> Option<String> {
     let hint = WeightsError::hint_in(error.as_ref());
     let hint = hint.or_else(|| weights_hint(error)).or_else(|| video_hint(error));
-    if let Some(hint) = hint {
-        say(&format!("hint: {}", one_line(&hint)));
-    }
+    hint.map(|hint| one_line(&hint))
 }
 
 /// What the user can do about weights, with the options of this program.
