@@ -74,6 +74,12 @@ pub(crate) trait EngineImpl: Send + Sync {
     /// Describes the engine.
     fn info(&self) -> Description;
 
+    /// The index of the GPU whose memory it can use directly; `None` if it takes only frames in
+    /// host memory.
+    fn cuda_device(&self) -> Option<usize> {
+        None
+    }
+
     /// Starts a stream of frames of one size. It may outlive the engine.
     fn session(&self, size: FrameSize) -> Result<Box<dyn EngineSession>>;
 
@@ -93,12 +99,13 @@ pub(crate) trait EngineImpl: Send + Sync {
     }
 }
 
-/// A stream of frames of one size. The caller checks sizes, formats, order, counts, timesteps and
-/// the depth of the queue. After an error, a session holds the same frames as before and can be
+/// A stream of frames of one size. The caller checks sizes, formats, memory, order, counts, timesteps
+/// and the depth of the queue. After an error, a session holds the same frames as before and can be
 /// used again.
 pub(crate) trait EngineSession: Send {
     /// Adds the next frame. The previous one becomes the earlier frame of the pair. The view is not
-    /// used after the call returns. Submitted frames are not affected.
+    /// used after the call returns, except a frame in device memory, in the order of its stream.
+    /// Submitted frames are not affected.
     fn push(&mut self, frame: &FrameView<'_>) -> Result<()>;
 
     /// Drops all frames, their features, and what was submitted.
@@ -112,7 +119,8 @@ pub(crate) trait EngineSession: Send {
     fn submit(&mut self, timestep: f32, format: PixelFormat) -> Result<()>;
 
     /// Waits for the pending frame that was submitted first, and writes it in the format that it
-    /// was submitted in. Must be called with a frame pending, which is removed even after an error.
+    /// was submitted in, to host memory. Must be called with a frame pending, which is removed even
+    /// after an error.
     fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()>;
 
     /// Interpolates at `timestep` between the last two frames pushed. Must be called with

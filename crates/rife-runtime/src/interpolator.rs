@@ -70,12 +70,14 @@ impl Interpolator {
         Ok(out)
     }
 
-    /// Like [`Interpolator::interpolate`], into a caller-provided buffer.
+    /// Like [`Interpolator::interpolate`], into a caller-provided buffer. With frames in device
+    /// memory, see [`crate::DeviceSamples`], the call returns when all work is queued.
     ///
     /// # Errors
     /// [`Error::Size`](crate::Error::Size) if the frames differ in size,
-    /// [`Error::Timestep`](crate::Error::Timestep) if `timestep` is not in (0, 1), and the errors
-    /// of the device, see [`Error`](crate::Error).
+    /// [`Error::Timestep`](crate::Error::Timestep) if `timestep` is not in (0, 1),
+    /// [`Error::Frame`](crate::Error::Frame) for a frame in device memory that the engine cannot
+    /// use, and the errors of the device, see [`Error`](crate::Error).
     pub fn interpolate_into(
         &self,
         earlier: &FrameView<'_>,
@@ -135,6 +137,10 @@ impl Interpolator {
             for got in [pair.earlier.size(), pair.later.size(), out.size()] {
                 check::size(op, size, got)?;
             }
+            let memory = [&pair.earlier, &pair.later].map(|view| view.device_samples());
+            for samples in memory.into_iter().chain([out.device_samples()]) {
+                check::place(op, self.engine.cuda_device(), samples)?;
+            }
             check::timestep(pair.timestep)?;
         }
         // A poisoned lock is harmless: the session is taken out during use, so a panic leaves
@@ -177,6 +183,7 @@ impl Interpolator {
     /// [`Error::Frame`](crate::Error::Frame) if the size is out of range, and the errors of the
     /// device, see [`Error`](crate::Error).
     pub fn session(&self, size: FrameSize) -> Result<Session> {
-        Ok(Session::new(size, self.engine.session(size.check("session")?)?))
+        let session = self.engine.session(size.check("session")?)?;
+        Ok(Session::new(size, self.engine.cuda_device(), session))
     }
 }

@@ -32,9 +32,10 @@ pub use builder::{EngineInfo, InterpolatorBuilder};
 pub use engine::{Description, MemoryUse};
 pub use error::{Cause, Error, Result, describe};
 pub use frame::{
-    Chroma, Frame, FrameSize, FrameView, FrameViewMut, Matrix, PixelFormat, Siting, Stride,
-    YuvFormat,
+    Chroma, DeviceSamples, Frame, FrameSize, FrameView, FrameViewMut, Matrix, PixelFormat,
+    SampleType, Siting, Stride, YuvFormat,
 };
+pub use half::f16;
 pub use interpolator::Interpolator;
 pub use machine::{Availability, engines};
 pub use optimizations::{Optimization, Optimizations};

@@ -11,6 +11,8 @@ use crate::{
 /// A stream of frames of one size, with the engine's state between frames.
 pub struct Session {
     size: FrameSize,
+    /// The GPU whose memory the engine can use, see [`crate::engine::EngineImpl::cuda_device`].
+    cuda: Option<usize>,
     /// Frames pushed since the start or the last reset, at most 2.
     pushed: usize,
     /// The format of the last frame pushed.
@@ -31,8 +33,9 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    pub(crate) fn new(size: FrameSize, inner: Box<dyn EngineSession>) -> Self {
-        Self { size, pushed: 0, format: PixelFormat::Rgb8, pending: VecDeque::new(), inner }
+    pub(crate) fn new(size: FrameSize, cuda: Option<usize>, inner: Box<dyn EngineSession>) -> Self {
+        let (format, pending) = (PixelFormat::Rgb8, VecDeque::new());
+        Self { size, cuda, pushed: 0, format, pending, inner }
     }
 
     /// The size of the stream's frames.
@@ -43,10 +46,12 @@ impl Session {
     /// Adds the next frame of the stream. Submitted frames are not affected.
     ///
     /// # Errors
-    /// [`Error::Size`] if the frame's size is not the session's, and the errors of the device, see
-    /// [`Error`]. The session then holds the same frames as before.
+    /// [`Error::Size`] if the frame's size is not the session's, [`Error::Frame`] if it is in device
+    /// memory that the engine cannot use, and the errors of the device, see [`Error`]. The session
+    /// then holds the same frames as before.
     pub fn push(&mut self, frame: &FrameView<'_>) -> Result<()> {
         check::size("Session::push", self.size, frame.size())?;
+        check::place("Session::push", self.cuda, frame.device_samples())?;
         self.inner.push(frame)?;
         self.pushed = (self.pushed + 1).min(2);
         self.format = frame.format();
@@ -72,15 +77,18 @@ impl Session {
         self.at_as(timestep, self.format)
     }
 
-    /// Like [`Session::at_as`], into a caller-provided buffer and in its format.
+    /// Like [`Session::at_as`], into a caller-provided buffer and in its format. With a frame in
+    /// device memory, see [`crate::DeviceSamples`], the call returns when the work is queued.
     ///
     /// # Errors
     /// [`Error::NotReady`] before two frames were pushed, [`Error::Timestep`] if `timestep` is not
-    /// in (0, 1), [`Error::Size`] if the buffer's size is not the session's, [`Error::Pending`]
-    /// while submitted frames are pending, and the errors of the device, see [`Error`]. The
+    /// in (0, 1), [`Error::Size`] if the buffer's size is not the session's, [`Error::Frame`] if it
+    /// is device memory that the engine cannot use, [`Error::Pending`] while submitted frames are
+    /// pending, and the errors of the device, see [`Error`]. The
     /// session remains usable after each of them except [`Error::DeviceLost`].
     pub fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
         check::size("Session::at", self.size, out.size())?;
+        check::place("Session::at", self.cuda, out.device_samples())?;
         self.check_ready(timestep)?;
         self.check_idle()?;
         self.inner.at_into(timestep, out)
@@ -109,6 +117,7 @@ impl Session {
         const OP: &str = "Session::at_many";
         check::count(OP, timesteps.len(), outs.len())?;
         outs.iter().try_for_each(|out| check::size(OP, self.size, out.size()))?;
+        outs.iter().try_for_each(|out| check::place(OP, self.cuda, out.device_samples()))?;
         timesteps.iter().try_for_each(|t| self.check_ready(*t))?;
         self.check_idle()?;
         self.inner.at_many_into(timesteps, outs)
@@ -157,11 +166,17 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::NothingPending`] if no frame was submitted, [`Error::Format`] if the buffer's
-    /// format is not the submitted one, [`Error::Size`] if its size is not the session's; the frame
-    /// then remains pending. Errors of the device, see [`Error`], lose the frame.
+    /// format is not the submitted one, [`Error::Size`] if its size is not the session's,
+    /// [`Error::Frame`] if it is in device memory (use [`Session::at_into`], which does not wait
+    /// for the result); the frame then remains pending. Errors of the device, see [`Error`], lose the frame.
     pub fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()> {
         let (expected, got) = (*self.pending.front().ok_or(Error::NothingPending)?, out.format());
         check::size("Session::finish", self.size, out.size())?;
+        if let Some(samples) = out.device_samples() {
+            let expected = "a frame in host memory (Session::at writes to device memory)".into();
+            let got = format!("a frame on cuda:{}", samples.device);
+            return Err(Error::Frame { op: "Session::finish", expected, got });
+        }
         if expected != got {
             return Err(Error::Format { expected, got });
         }

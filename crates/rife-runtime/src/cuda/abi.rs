@@ -19,10 +19,11 @@ pub(crate) struct Item {
     pub(crate) image1: u64,
     pub(crate) out: u64,
     pub(crate) t: f32,
-    /// See [`super::samples::format_code`].
-    pub(crate) format: i32,
-    pub(crate) pitch: i64,
-    pub(crate) plane: i64,
+    /// The type of the samples of `out` and their strides, see [`super::samples::SampleLayout`].
+    pub(crate) sample: i32,
+    pub(crate) row: i64,
+    pub(crate) pixel: i64,
+    pub(crate) channel: i64,
 }
 
 /// The most items of a run, including the ensemble's reversed pairs.
@@ -68,11 +69,14 @@ pub(crate) struct Args {
     pub(crate) full_w: i32,
     pub(crate) frame_h: i32,
     pub(crate) frame_w: i32,
-    pub(crate) source: i32,
+    /// The type of the samples of an uploaded frame, see [`super::samples::SampleLayout`].
+    pub(crate) sample: i32,
     /// Items per frame: 2 with the ensemble.
     pub(crate) step: i32,
-    pub(crate) pitch: i64,
-    pub(crate) plane: i64,
+    /// The strides of an uploaded frame, in bytes.
+    pub(crate) row: i64,
+    pub(crate) pixel: i64,
+    pub(crate) channel: i64,
 }
 
 /// The parameters of the kernels `yuv_decode` and `yuv_encode`, mirrored in `kernels/yuv.cuh`.
@@ -103,5 +107,5 @@ pub(crate) struct Yuv {
 }
 
 const _: () = assert!(size_of::<Yuv>() == 4 * 8 + 15 * 4 + 15 * 4);
-const _: () = assert!(size_of::<Level>() == 32 && size_of::<Item>() == 48);
-const _: () = assert!(size_of::<Args>() == 9 * 8 + MAX_LEVELS * 32 + 14 * 4 + 2 * 8);
+const _: () = assert!(size_of::<Level>() == 32 && size_of::<Item>() == 56);
+const _: () = assert!(size_of::<Args>() == 9 * 8 + MAX_LEVELS * 32 + 14 * 4 + 3 * 8);

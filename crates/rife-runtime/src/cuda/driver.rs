@@ -1,5 +1,6 @@
 //! A safe, owning interface to the parts of the CUDA driver that the engine uses.
 
+mod caller;
 mod memory;
 mod module;
 mod stream;
@@ -11,6 +12,7 @@ use cudarc::driver::{CudaContext, DriverError, result, sys};
 use super::tile::Card;
 use crate::{Error, Result};
 
+pub(crate) use caller::CallerStream;
 pub(crate) use memory::{HostMemory, Memory, Pinned};
 pub(crate) use module::{Function, Module};
 pub(crate) use stream::{Event, Graph, Stream};
@@ -108,6 +110,11 @@ impl Gpu {
         // SAFETY: the pointer is to a live integer that the call fills in.
         unsafe { sys::cuDriverGetVersion(&raw mut driver) }.result()?;
         Ok(Self { name: context.name()?, context, capability, card, driver })
+    }
+
+    /// The index of the GPU.
+    pub(crate) fn index(&self) -> usize {
+        self.context.ordinal()
     }
 
     /// Makes the context current on the calling thread. Required before every driver call.

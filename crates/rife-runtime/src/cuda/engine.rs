@@ -57,6 +57,10 @@ impl EngineImpl for CudaEngine {
         }
     }
 
+    fn cuda_device(&self) -> Option<usize> {
+        Some(self.shared.gpu.index())
+    }
+
     fn session(&self, size: FrameSize) -> Result<Box<dyn EngineSession>> {
         Ok(Box::new(CudaSession::new(&self.plans, size)?))
     }

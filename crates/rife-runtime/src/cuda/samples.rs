@@ -1,7 +1,7 @@
-//! Frames as packed bytes, as copied to and from the GPU.
+//! Frames as packed bytes, as copied to and from the GPU, and where kernels read and write them.
 
-use super::source::Shared as _;
-use crate::{FrameSize, FrameView, FrameViewMut, PixelFormat, Stride};
+use crate::frame::FormatKind;
+use crate::{DeviceSamples, FrameSize, FrameView, FrameViewMut, PixelFormat, SampleType, Stride};
 
 /// The format in which the network writes a frame. YUV is converted from planar F32 afterwards.
 pub(crate) fn network_format(format: PixelFormat) -> PixelFormat {
@@ -11,21 +11,49 @@ pub(crate) fn network_format(format: PixelFormat) -> PixelFormat {
     }
 }
 
-/// The code of a format in the kernels, see [`network_format`].
-pub(crate) fn format_code(format: PixelFormat) -> i32 {
-    network_format(format).code()
+/// The type of samples and their strides in bytes, as kernels take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SampleLayout {
+    pub(crate) sample: SampleType,
+    /// Bytes from a row to the next.
+    pub(crate) row: i64,
+    /// Bytes from a pixel to the next.
+    pub(crate) pixel: i64,
+    /// Bytes from a channel to the next.
+    pub(crate) channel: i64,
+}
+
+impl SampleLayout {
+    /// The layout of a packed frame, see [`network_format`].
+    pub(crate) fn packed(size: FrameSize, format: PixelFormat) -> Self {
+        let format = network_format(format);
+        Self::of(format, Stride::packed(size, format))
+    }
+
+    /// The layout of an RGB frame with a stride.
+    pub(crate) fn of(format: PixelFormat, stride: Stride) -> Self {
+        let sample = match format.kind() {
+            FormatKind::Rgb(sample, _) => sample,
+            FormatKind::Yuv(_) => SampleType::F32,
+        };
+        let bytes = sample.bytes() as i64;
+        let (pixel, channel) = match format.is_planar_rgb() {
+            true => (bytes, bytes * stride.plane as i64),
+            false => (3 * bytes, bytes),
+        };
+        Self { sample, row: bytes * stride.row as i64, pixel, channel }
+    }
+
+    /// The layout of a frame in device memory.
+    pub(crate) fn device(samples: &DeviceSamples) -> Self {
+        let DeviceSamples { sample, row, pixel, channel, .. } = *samples;
+        Self { sample, row, pixel, channel }
+    }
 }
 
 /// Bytes of a packed frame.
 pub(crate) fn frame_bytes(size: FrameSize, format: PixelFormat) -> usize {
     format.samples(size) * format.sample_bytes()
-}
-
-/// Bytes from a row of a packed frame to the next, and from a plane to the next.
-pub(crate) fn pitch_and_plane(size: FrameSize, format: PixelFormat) -> (i64, i64) {
-    let Stride { row, plane } = Stride::packed(size, format);
-    let sample = format.sample_bytes();
-    ((row * sample) as i64, (plane * sample) as i64)
 }
 
 /// The offset and the length of each row of a frame, in bytes.
@@ -35,10 +63,10 @@ fn rows(
     stride: Stride,
 ) -> impl Iterator<Item = (usize, usize)> {
     let (planes, rows, length) = match format {
-        PixelFormat::PlanarF32 => (3, size.height, size.width),
-        PixelFormat::Rgb8 | PixelFormat::Rgb16 => (1, size.height, 3 * size.width),
         // YUV frames have no gaps.
         PixelFormat::Yuv(format) => (1, 1, format.samples(size)),
+        _ if format.is_planar_rgb() => (3, size.height, size.width),
+        _ => (1, size.height, 3 * size.width),
     };
     let bytes = format.sample_bytes();
     (0..planes).flat_map(move |p| {
@@ -48,27 +76,31 @@ fn rows(
 
 fn is_packed(size: FrameSize, format: PixelFormat, stride: Stride) -> bool {
     let packed = Stride::packed(size, format);
-    stride.row == packed.row && (format != PixelFormat::PlanarF32 || stride.plane == packed.plane)
+    stride.row == packed.row && (!format.is_planar_rgb() || stride.plane == packed.plane)
 }
 
 /// The bytes of a frame, if it is packed.
 pub(crate) fn packed<'a>(view: &'a FrameView<'_>) -> Option<&'a [u8]> {
     let whole = frame_bytes(view.size(), view.format());
-    let bytes = view.samples().into_bytes();
-    is_packed(view.size(), view.format(), view.stride()).then(|| bytes.get(..whole)).flatten()
+    let (samples, stride) = view.host();
+    let bytes = samples.into_bytes();
+    is_packed(view.size(), view.format(), stride).then(|| bytes.get(..whole)).flatten()
 }
 
 /// Like [`packed`], mutable.
 pub(crate) fn packed_mut<'a>(view: &'a mut FrameViewMut<'_>) -> Option<&'a mut [u8]> {
     let whole = frame_bytes(view.size(), view.format());
-    let packed = is_packed(view.size(), view.format(), view.stride());
-    view.samples_mut().as_bytes_mut().get_mut(..whole).filter(|_| packed)
+    let (size, format) = (view.size(), view.format());
+    let (samples, stride) = view.host_mut();
+    let packed = is_packed(size, format, stride);
+    samples.as_bytes_mut().get_mut(..whole).filter(|_| packed)
 }
 
 /// Copies the rows of a frame to a packed buffer.
 pub(crate) fn write_packed(view: &FrameView<'_>, mut to: &mut [u8]) {
-    let from = view.samples().into_bytes();
-    for (at, length) in rows(view.size(), view.format(), view.stride()) {
+    let (samples, stride) = view.host();
+    let from = samples.into_bytes();
+    for (at, length) in rows(view.size(), view.format(), stride) {
         let (head, tail) = to.split_at_mut(length);
         head.copy_from_slice(&from[at..at + length]);
         to = tail;
@@ -77,9 +109,10 @@ pub(crate) fn write_packed(view: &FrameView<'_>, mut to: &mut [u8]) {
 
 /// Copies the rows of a packed buffer to a frame.
 pub(crate) fn read_packed(view: &mut FrameViewMut<'_>, mut from: &[u8]) {
-    let rows = rows(view.size(), view.format(), view.stride());
-    let to = view.samples_mut().as_bytes_mut();
-    for (at, length) in rows {
+    let (size, format) = (view.size(), view.format());
+    let (samples, stride) = view.host_mut();
+    let to = samples.as_bytes_mut();
+    for (at, length) in rows(size, format, stride) {
         let (head, tail) = from.split_at(length);
         to[at..at + length].copy_from_slice(head);
         from = tail;

@@ -2,6 +2,7 @@
 //! ordered by events. A frame is uploaded and encoded once for both of its pairs. An interpolated
 //! frame is downloaded while the next one is computed.
 
+mod caller;
 mod profile;
 mod upload;
 
@@ -10,12 +11,13 @@ use std::sync::Arc;
 
 use super::abi::{Item, Items, MAX_ITEMS};
 use super::context::Shared;
-use super::driver::{Function, Memory, Stream};
+use super::driver::{Event, Function, Memory, Stream};
 use super::kernel::Kernel;
 use super::launch::Compiled;
 use super::plans::Plans;
 use super::program::{Part, Program};
-use super::samples::{format_code, frame_bytes, network_format, pitch_and_plane, write_packed};
+use super::samples::{SampleLayout, frame_bytes, network_format, write_packed};
+use super::source::Shared as _;
 use super::transfer::{DownloadSlot, Upload, UploadSlot, reserve};
 use super::yuv::Converters;
 use crate::engine::{EngineSession, MemoryUse, Pair};
@@ -35,6 +37,14 @@ struct Target {
     earlier: usize,
     later: usize,
     timestep: f32,
+}
+
+/// Where a frame is written.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The address of the first sample.
+    address: u64,
+    layout: SampleLayout,
 }
 
 /// The program to run: for one frame or for a whole batch.
@@ -73,6 +83,8 @@ pub(crate) struct CudaSession {
     /// The item of the encoder, then those of the network.
     items: Memory,
     arena: Option<Memory>,
+    /// Orders the work of this session with that of a caller's stream.
+    order: Event,
     size: FrameSize,
     shared: Arc<Shared>,
 }
@@ -133,6 +145,7 @@ impl CudaSession {
             download,
             items,
             arena,
+            order: gpu.event(false)?,
             size,
             shared,
         })
@@ -173,10 +186,7 @@ impl CudaSession {
     ) -> Result<()> {
         let gpu = &self.shared.gpu;
         let bytes = frame_bytes(self.size, format);
-        let item_step = self.single.compiled.plan.item_step;
-        let batch = self.batch.as_ref().filter(|_| batching == Batching::Batch);
-        let program = batch.unwrap_or(&self.single);
-        let room = program.compiled.plan.items / item_step;
+        let room = self.room(batching);
         let samples = self.downloads[slot].reserve(gpu, bytes * room)?;
         let written = network_format(format);
         // The network writes the result, or planes that are then converted to YUV.
@@ -186,20 +196,53 @@ impl CudaSession {
             let step = frame_bytes(self.size, written);
             (reserve(&mut self.planes, gpu, step * room)?, step)
         };
-        let (pitch, plane) = pitch_and_plane(self.size, written);
+        let layout = SampleLayout::packed(self.size, written);
+        let place = |i: usize| Place { address: to + (frame_step * i) as u64, layout };
+        let outs: Vec<_> = (0..targets.len()).map(place).collect();
+        self.run_network(batching, targets, &outs)?;
+        if let PixelFormat::Yuv(yuv) = format {
+            let out = (to, samples, targets.len().min(room));
+            let (variant, frame) = (&self.single.compiled.plan.variant, (self.size, yuv));
+            // SAFETY: both addresses are memory of this session, with room for a whole batch.
+            unsafe { self.yuv.encode(&self.shared, &self.compute, variant, frame, out) }?;
+        }
+        self.downloads[slot].commit(&self.compute)
+    }
+
+    fn program(&self, batching: Batching) -> &Program {
+        let batch = self.batch.as_ref().filter(|_| batching == Batching::Batch);
+        batch.unwrap_or(&self.single)
+    }
+
+    /// The frames of a run.
+    fn room(&self, batching: Batching) -> usize {
+        let plan = &self.program(batching).compiled.plan;
+        plan.items / plan.item_step
+    }
+
+    /// Queues the network, which writes each frame to its place. A run always computes a whole
+    /// batch: if there are fewer frames, the last one repeats.
+    fn run_network(
+        &mut self,
+        batching: Batching,
+        targets: &[Target],
+        outs: &[Place],
+    ) -> Result<()> {
+        let item_step = self.single.compiled.plan.item_step;
         let mut items = Vec::with_capacity(MAX_ITEMS);
-        // A run always computes a whole batch. If there are fewer frames, the last one repeats.
-        let last = targets.last().into_iter().cycle();
-        for (i, target) in targets.iter().chain(last).take(room).enumerate() {
+        let last = targets.last().zip(outs.last()).into_iter().cycle();
+        for (target, out) in targets.iter().zip(outs).chain(last).take(self.room(batching)) {
             let t = target.timestep;
+            let SampleLayout { sample, row, pixel, channel } = out.layout;
             let item = Item {
                 image0: self.images[target.earlier].address(),
                 image1: self.images[target.later].address(),
-                out: to + (frame_step * i) as u64,
+                out: out.address,
                 t,
-                format: format_code(written),
-                pitch,
-                plane,
+                sample: sample.code(),
+                row,
+                pixel,
+                channel,
             };
             items.push(item);
             if item_step == 2 {
@@ -209,14 +252,7 @@ impl CudaSession {
         }
         let at = self.items.address() + size_of::<Item>() as u64;
         self.write_items(at, &items)?;
-        program.run(Part::Network, &self.shared, &self.items, &self.compute)?;
-        if let PixelFormat::Yuv(yuv) = format {
-            let out = (to, samples, targets.len().min(room));
-            let (variant, frame) = (&self.single.compiled.plan.variant, (self.size, yuv));
-            // SAFETY: both addresses are memory of this session, with room for a whole batch.
-            unsafe { self.yuv.encode(&self.shared, &self.compute, variant, frame, out) }?;
-        }
-        self.downloads[slot].commit(&self.compute)
+        self.program(batching).run(Part::Network, &self.shared, &self.items, &self.compute)
     }
 
     /// A frame between the last two frames pushed.
@@ -230,7 +266,18 @@ impl CudaSession {
         self.downloads[slot].download(&self.shared.gpu, &self.download, index, out, pinned)
     }
 
-    /// Interpolates frames in batches, and downloads them.
+    /// Interpolates a frame, and downloads it unless it stays on the device.
+    fn interpolate_one(&mut self, target: Target, out: &mut FrameViewMut<'_>) -> Result<()> {
+        if out.device_samples().is_some() {
+            let outs = std::slice::from_mut(out);
+            return self.interpolate_to_caller(Batching::Single, &[target], outs);
+        }
+        let slot = self.next_download;
+        self.interpolate(Batching::Single, slot, out.format(), &[target])?;
+        self.fetch(slot, 0, out)
+    }
+
+    /// Interpolates frames in batches, and downloads those that do not stay on the device.
     fn interpolate_in_batches(
         &mut self,
         targets: &[Target],
@@ -238,14 +285,19 @@ impl CudaSession {
     ) -> Result<()> {
         let room = self.shared.batch;
         for (targets, outs) in targets.chunks(room).zip(outs.chunks_mut(room)) {
-            // All frames of a batch must have the same format.
+            // Downloaded frames of a batch must have the same format.
             let format = outs.first().map(|o| o.format());
-            let same_format = outs.iter().all(|o| Some(o.format()) == format);
+            let on_device = outs.iter().all(|o| o.device_samples().is_some());
+            let same_format =
+                outs.iter().all(|o| o.device_samples().is_none() && Some(o.format()) == format);
             let slot = self.next_download;
-            match format {
-                // A partial batch takes as long as a full one, so use it only if it is more than
-                // half full.
-                Some(format) if same_format && room > 1 && 2 * targets.len() > room => {
+            // A partial batch takes as long as a full one, so use it only if it is more than half
+            // full.
+            match format.filter(|_| room > 1 && 2 * targets.len() > room) {
+                Some(_) if on_device => {
+                    self.interpolate_to_caller(Batching::Batch, targets, outs)?;
+                }
+                Some(format) if same_format => {
                     self.interpolate(Batching::Batch, slot, format, targets)?;
                     for (i, out) in outs.iter_mut().enumerate() {
                         self.fetch(slot, i, out)?;
@@ -253,8 +305,7 @@ impl CudaSession {
                 }
                 _ => {
                     for (target, out) in targets.iter().zip(outs) {
-                        self.interpolate(Batching::Single, slot, out.format(), &[*target])?;
-                        self.fetch(slot, 0, out)?;
+                        self.interpolate_one(*target, out)?;
                     }
                 }
             }
@@ -266,7 +317,14 @@ impl CudaSession {
 impl EngineSession for CudaSession {
     fn push(&mut self, frame: &FrameView<'_>) -> Result<()> {
         let to = self.spare;
-        if self.has(Optimization::CachedFrames) {
+        if let Some(samples) = frame.device_samples() {
+            // No copy of the samples is kept, so the image is, whatever the optimizations.
+            self.originals[to] = None;
+            self.convert_from_caller(samples, to)?;
+            if self.has(Optimization::CachedFeatures) {
+                self.encode(to)?;
+            }
+        } else if self.has(Optimization::CachedFrames) {
             self.upload_frame(frame.format(), Upload::View(frame), to)?;
             if self.has(Optimization::CachedFeatures) {
                 self.encode(to)?;
@@ -282,7 +340,9 @@ impl EngineSession for CudaSession {
 
     fn reset(&mut self) {
         // Wait for submitted frames before dropping them, so that their slots can be reused.
-        let _ = self.compute.synchronize();
+        if !self.pending.is_empty() {
+            let _ = self.compute.synchronize();
+        }
         self.pending.clear();
         self.originals = [None, None, None];
     }
@@ -309,6 +369,11 @@ impl EngineSession for CudaSession {
         }
     }
 
+    fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
+        self.refresh()?;
+        self.interpolate_one(self.target(timestep), out)
+    }
+
     fn at_many_into(&mut self, timesteps: &[f32], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
         let targets: Vec<_> = timesteps.iter().map(|t| self.target(*t)).collect();
         self.refresh()?;
@@ -330,7 +395,10 @@ impl EngineSession for CudaSession {
             for (i, pair) in pairs.iter().enumerate() {
                 let (earlier, later) = (2 * i, 2 * i + 1);
                 for (view, image) in [(&pair.earlier, earlier), (&pair.later, later)] {
-                    self.upload_frame(view.format(), Upload::View(view), image)?;
+                    match view.device_samples() {
+                        Some(samples) => self.convert_from_caller(samples, image)?,
+                        None => self.upload_frame(view.format(), Upload::View(view), image)?,
+                    }
                     self.encode(image)?;
                 }
                 targets.push(Target { earlier, later, timestep: pair.timestep });

@@ -11,7 +11,7 @@ use super::kernel::{ConvInput, DeconvEpilogue, Epilogue, Kernel, RoundingResidua
 use super::nvrtc::Unit;
 use super::tile::Tile;
 use super::variant::{Layout, Products, Variant};
-use crate::PixelFormat;
+use crate::SampleType;
 use crate::frame::yuv::axis::AxisSiting;
 
 /// An enumeration that Rust and CUDA share. Its values are macros in the source of the kernels,
@@ -71,8 +71,8 @@ shared! {
         Self::Bias => "BIAS";
     DeconvEpilogue, "DECONV_EPILOGUE": Self::Estimate => "ESTIMATE",
         Self::Blend { .. } => "BLEND", Self::Features => "FEATURES";
-    PixelFormat, "FORMAT": Self::Rgb8 => "RGB8", Self::Rgb16 => "RGB16",
-        Self::PlanarF32 => "PLANAR_F32", Self::Yuv(_) => "YUV";
+    SampleType, "SAMPLE": Self::U8 => "U8", Self::U16 => "U16", Self::F16 => "F16",
+        Self::F32 => "F32";
     AxisSiting, "SITING": Self::Every => "EVERY", Self::Even => "EVEN",
         Self::Between => "BETWEEN", Self::Odd => "ODD";
 }

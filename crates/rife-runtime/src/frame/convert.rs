@@ -1,14 +1,89 @@
 //! Conversion between frames and the F32 planes or pixels that the networks use.
 
-use super::rounding::unit;
+use half::f16;
+
+use super::rounding::{quantize, unit};
 use super::samples::OwnedSamples;
 use super::yuv::Sample;
 use super::yuv::decode::Decoder;
-use super::{Frame, FrameView, FrameViewMut, Samples, SamplesMut};
+use super::{Frame, FrameSize, FrameView, FrameViewMut, RgbLayout, Samples, SamplesMut, Stride};
 
 /// The largest 8- and 16-bit samples, which represent 1.
 pub(super) const MAX_8: f32 = 255.0;
 pub(super) const MAX_16: f32 = 65535.0;
+
+/// A sample of an RGB frame.
+pub(super) trait RgbSample: Copy {
+    /// The sample in [0, 1]; NaN is 0.
+    fn to_unit(self) -> f32;
+
+    /// The nearest sample to a number, which is clamped to [0, 1]. Floats keep NaN, so that a caller
+    /// can see that the network failed.
+    fn nearest(v: f32) -> Self;
+}
+
+impl RgbSample for u8 {
+    #[inline]
+    fn to_unit(self) -> f32 {
+        f32::from(self) / MAX_8
+    }
+
+    #[inline]
+    fn nearest(v: f32) -> Self {
+        quantize(v, MAX_8) as Self
+    }
+}
+
+impl RgbSample for u16 {
+    #[inline]
+    fn to_unit(self) -> f32 {
+        f32::from(self) / MAX_16
+    }
+
+    #[inline]
+    fn nearest(v: f32) -> Self {
+        quantize(v, MAX_16) as Self
+    }
+}
+
+impl RgbSample for f16 {
+    #[inline]
+    fn to_unit(self) -> f32 {
+        unit(self.to_f32())
+    }
+
+    #[inline]
+    fn nearest(v: f32) -> Self {
+        Self::from_f32(v.clamp(0.0, 1.0))
+    }
+}
+
+impl RgbSample for f32 {
+    #[inline]
+    fn to_unit(self) -> f32 {
+        unit(self)
+    }
+
+    #[inline]
+    fn nearest(v: f32) -> Self {
+        v.clamp(0.0, 1.0)
+    }
+}
+
+/// Calls `$f` with the samples, the layout and the further arguments of an RGB frame; evaluates
+/// `$yuv` for YUV.
+macro_rules! with_rgb {
+    ($samples:expr, $of:ident, $f:ident($($argument:expr),*), $format:ident, $data:ident => $yuv:expr) => {
+        match $samples {
+            $of::U8(layout, data) => $f(data, layout, $($argument),*),
+            $of::U16(layout, data) => $f(data, layout, $($argument),*),
+            $of::F16(layout, data) => $f(data, layout, $($argument),*),
+            $of::F32(layout, data) => $f(data, layout, $($argument),*),
+            $of::Yuv8($format, $data) => $yuv,
+            $of::Yuv16($format, $data) => $yuv,
+        }
+    };
+}
 
 impl FrameView<'_> {
     /// Writes the frame as three planes of `plane_width` × `plane_height` F32 in [0, 1]. Planes
@@ -25,38 +100,50 @@ impl FrameView<'_> {
             3 * plane_width * plane_height,
             "three planes of {plane_width}x{plane_height} expected"
         );
-        match self.samples {
-            Samples::Yuv8(format, data) => {
-                let frame = Decoder::new(self.size, format, data);
-                return write_yuv(&frame, h, planes, plane_width, w);
+        let (samples, stride) = self.host();
+        let extent = PlaneExtent { w, h, plane_width };
+        with_rgb!(
+            samples, Samples, planes_of_rgb(stride, planes, extent),
+            format, data => {
+                write_yuv(&Decoder::new(self.size, format, data), h, planes, plane_width, w);
             }
-            Samples::Yuv16(format, data) => {
-                let frame = Decoder::new(self.size, format, data);
-                return write_yuv(&frame, h, planes, plane_width, w);
-            }
-            _ => {}
-        }
-        for (c, plane) in planes.chunks_exact_mut(plane_width * plane_height).enumerate() {
-            let (rows, below) = plane.split_at_mut(h * plane_width);
-            below.fill(0.0);
-            for (y, row) in rows.chunks_exact_mut(plane_width).enumerate() {
-                let (row, right) = row.split_at_mut(w);
-                right.fill(0.0);
-                let from = y * self.stride.row;
-                match self.samples {
-                    Samples::Rgb8(data) => {
-                        let pixels = data[from..from + 3 * w].chunks_exact(3);
-                        row.iter_mut().zip(pixels).for_each(|(o, p)| *o = f32::from(p[c]) / MAX_8);
-                    }
-                    Samples::Rgb16(data) => {
-                        let pixels = data[from..from + 3 * w].chunks_exact(3);
-                        row.iter_mut().zip(pixels).for_each(|(o, p)| *o = f32::from(p[c]) / MAX_16);
-                    }
-                    Samples::PlanarF32(data) => {
-                        let from = from + c * self.stride.plane;
-                        row.iter_mut().zip(&data[from..from + w]).for_each(|(o, v)| *o = unit(*v));
-                    }
-                    Samples::Yuv8(..) | Samples::Yuv16(..) => {}
+        );
+    }
+}
+
+/// The columns and rows of a frame, and the width of the planes that hold it.
+#[derive(Clone, Copy)]
+struct PlaneExtent {
+    w: usize,
+    h: usize,
+    plane_width: usize,
+}
+
+/// Writes an RGB frame into the top left of three planes, and fills the rest with zeros.
+fn planes_of_rgb<T: RgbSample>(
+    data: &[T],
+    layout: RgbLayout,
+    stride: Stride,
+    planes: &mut [f32],
+    PlaneExtent { w, h, plane_width }: PlaneExtent,
+) {
+    let plane_len = planes.len() / 3;
+    for (c, plane) in planes.chunks_exact_mut(plane_len).enumerate() {
+        let (rows, below) = plane.split_at_mut(h * plane_width);
+        below.fill(0.0);
+        for (y, row) in rows.chunks_exact_mut(plane_width).enumerate() {
+            let (row, right) = row.split_at_mut(w);
+            right.fill(0.0);
+            let from = y * stride.row;
+            match layout {
+                RgbLayout::Interleaved => {
+                    let pixels = data[from..from + 3 * w].chunks_exact(3);
+                    row.iter_mut().zip(pixels).for_each(|(o, p)| *o = p[c].to_unit());
+                }
+                RgbLayout::Planar => {
+                    let from = from + c * stride.plane;
+                    let samples = &data[from..from + w];
+                    row.iter_mut().zip(samples).for_each(|(o, v)| *o = v.to_unit());
                 }
             }
         }
@@ -99,40 +186,39 @@ impl FrameView<'_> {
             y < self.size.height && pixels.len() == w * lanes,
             "the row does not fit the frame"
         );
-        let from = y * self.stride.row;
-        match self.samples {
-            Samples::Yuv8(format, data) => {
-                return Decoder::new(self.size, format, data).pixels(y, pixels, lanes);
+        let (samples, stride) = self.host();
+        with_rgb!(
+            samples, Samples, pixels_of_rgb(stride, y, pixels, lanes),
+            format, data => Decoder::new(self.size, format, data).pixels(y, pixels, lanes)
+        );
+    }
+}
+
+/// Writes row `y` of an RGB frame as pixels of `lanes` floats.
+fn pixels_of_rgb<T: RgbSample>(
+    data: &[T],
+    layout: RgbLayout,
+    stride: Stride,
+    y: usize,
+    pixels: &mut [f32],
+    lanes: usize,
+) {
+    let (from, w) = (y * stride.row, pixels.len() / lanes);
+    let pixels = pixels.chunks_exact_mut(lanes);
+    match layout {
+        RgbLayout::Interleaved => {
+            for (to, p) in pixels.zip(data[from..from + 3 * w].chunks_exact(3)) {
+                to[0] = p[0].to_unit();
+                to[1] = p[1].to_unit();
+                to[2] = p[2].to_unit();
             }
-            Samples::Yuv16(format, data) => {
-                return Decoder::new(self.size, format, data).pixels(y, pixels, lanes);
-            }
-            _ => {}
         }
-        let pixels = pixels.chunks_exact_mut(lanes);
-        match self.samples {
-            Samples::Rgb8(data) => {
-                for (to, p) in pixels.zip(data[from..from + 3 * w].chunks_exact(3)) {
-                    to[0] = f32::from(p[0]) / MAX_8;
-                    to[1] = f32::from(p[1]) / MAX_8;
-                    to[2] = f32::from(p[2]) / MAX_8;
-                }
+        RgbLayout::Planar => {
+            let plane = |c: usize| &data[from + c * stride.plane..][..w];
+            let (r, g, b) = (plane(0), plane(1), plane(2));
+            for (to, ((r, g), b)) in pixels.zip(r.iter().zip(g).zip(b)) {
+                (to[0], to[1], to[2]) = (r.to_unit(), g.to_unit(), b.to_unit());
             }
-            Samples::Rgb16(data) => {
-                for (to, p) in pixels.zip(data[from..from + 3 * w].chunks_exact(3)) {
-                    to[0] = f32::from(p[0]) / MAX_16;
-                    to[1] = f32::from(p[1]) / MAX_16;
-                    to[2] = f32::from(p[2]) / MAX_16;
-                }
-            }
-            Samples::PlanarF32(data) => {
-                let plane = |c: usize| &data[from + c * self.stride.plane..][..w];
-                let (r, g, b) = (plane(0), plane(1), plane(2));
-                for (to, ((r, g), b)) in pixels.zip(r.iter().zip(g).zip(b)) {
-                    (to[0], to[1], to[2]) = (unit(*r), unit(*g), unit(*b));
-                }
-            }
-            Samples::Yuv8(..) | Samples::Yuv16(..) => {}
         }
     }
 }
@@ -144,18 +230,28 @@ impl FrameViewMut<'_> {
     /// If the size or the format differs.
     pub(crate) fn copy_from(&mut self, frame: &Frame) {
         assert_eq!(self.size, frame.size, "frames of different sizes");
-        let (w, h, stride) = (self.size.width, self.size.height, self.stride);
-        match (&mut self.samples, &frame.samples) {
-            (SamplesMut::Rgb8(to), OwnedSamples::Rgb8(from)) => {
-                copy_rows(to, stride.row, from, 3 * w)
+        let size = self.size;
+        let (samples, stride) = self.host_mut();
+        match (samples, &frame.samples) {
+            (SamplesMut::U8(to_layout, to), OwnedSamples::U8(layout, from))
+                if to_layout == layout =>
+            {
+                copy_rgb(to, *layout, stride, from, size)
             }
-            (SamplesMut::Rgb16(to), OwnedSamples::Rgb16(from)) => {
-                copy_rows(to, stride.row, from, 3 * w)
+            (SamplesMut::U16(to_layout, to), OwnedSamples::U16(layout, from))
+                if to_layout == layout =>
+            {
+                copy_rgb(to, *layout, stride, from, size)
             }
-            (SamplesMut::PlanarF32(to), OwnedSamples::PlanarF32(from)) => {
-                for (c, from) in from.chunks_exact(w * h).enumerate() {
-                    copy_rows(&mut to[c * stride.plane..], stride.row, from, w);
-                }
+            (SamplesMut::F16(to_layout, to), OwnedSamples::F16(layout, from))
+                if to_layout == layout =>
+            {
+                copy_rgb(to, *layout, stride, from, size)
+            }
+            (SamplesMut::F32(to_layout, to), OwnedSamples::F32(layout, from))
+                if to_layout == layout =>
+            {
+                copy_rgb(to, *layout, stride, from, size)
             }
             (SamplesMut::Yuv8(to, to_data), OwnedSamples::Yuv8(from, data)) if *to == *from => {
                 to_data[..data.len()].copy_from_slice(data);
@@ -197,6 +293,24 @@ impl FrameViewMut<'_> {
     }
 }
 
+/// Copies a packed RGB frame to one with a stride.
+fn copy_rgb<T: Copy>(
+    to: &mut [T],
+    layout: RgbLayout,
+    stride: Stride,
+    from: &[T],
+    FrameSize { width: w, height: h }: FrameSize,
+) {
+    match layout {
+        RgbLayout::Interleaved => copy_rows(to, stride.row, from, 3 * w),
+        RgbLayout::Planar => {
+            for (c, from) in from.chunks_exact(w * h).enumerate() {
+                copy_rows(&mut to[c * stride.plane..], stride.row, from, w);
+            }
+        }
+    }
+}
+
 /// Copies packed rows of `len` samples to rows that are `stride` apart.
 fn copy_rows<T: Copy>(to: &mut [T], stride: usize, from: &[T], len: usize) {
     for (to, from) in to.chunks_mut(stride).zip(from.chunks_exact(len)) {
@@ -211,7 +325,7 @@ impl Frame {
     /// If the sizes differ, or this frame is not planar F32.
     pub(crate) fn copy_from(&mut self, frame: &FrameView<'_>) {
         assert_eq!(self.size, frame.size, "frames of different sizes");
-        let OwnedSamples::PlanarF32(planes) = &mut self.samples else {
+        let OwnedSamples::F32(RgbLayout::Planar, planes) = &mut self.samples else {
             panic!("the frame is not planar F32");
         };
         frame.write_planes(planes, self.size.width, self.size.height);
@@ -222,7 +336,7 @@ impl Frame {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{FrameSize, PixelFormat, Stride};
+    use super::super::PixelFormat;
     use super::*;
 
     #[test]

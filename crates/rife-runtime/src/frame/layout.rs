@@ -64,6 +64,46 @@ impl FromStr for FrameSize {
     }
 }
 
+/// The number format of an RGB sample. Integers are full range; floats are in [0, 1].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SampleType {
+    /// 8-bit integers.
+    U8,
+    /// 16-bit integers in native byte order.
+    U16,
+    /// IEEE half precision.
+    F16,
+    /// IEEE single precision.
+    F32,
+}
+
+impl SampleType {
+    /// Bytes per sample.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::U16 | Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
+}
+
+/// The order of RGB samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum RgbLayout {
+    /// The samples of a pixel follow each other.
+    Interleaved,
+    /// A plane of red, one of green, one of blue.
+    Planar,
+}
+
+/// What a format is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FormatKind {
+    Rgb(SampleType, RgbLayout),
+    Yuv(YuvFormat),
+}
+
 /// The format and layout of a frame's samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PixelFormat {
@@ -71,6 +111,16 @@ pub enum PixelFormat {
     Rgb8,
     /// Interleaved RGB, 16 bit in native byte order, full range.
     Rgb16,
+    /// Interleaved RGB, F16 in [0, 1].
+    RgbF16,
+    /// Interleaved RGB, F32 in [0, 1].
+    RgbF32,
+    /// Three planes of 8 bit, full range: red, green, blue.
+    Planar8,
+    /// Three planes of 16 bit in native byte order, full range: red, green, blue.
+    Planar16,
+    /// Three planes of F16 in [0, 1]: red, green, blue.
+    PlanarF16,
     /// Three planes of F32 in [0, 1]: red, green, blue.
     PlanarF32,
     /// Packed planes of Y, U and V, in this order, with samples of 8 or 16 bits.
@@ -78,21 +128,66 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
+    /// Every RGB format.
+    pub const RGB: [Self; 8] = [
+        Self::Rgb8,
+        Self::Rgb16,
+        Self::RgbF16,
+        Self::RgbF32,
+        Self::Planar8,
+        Self::Planar16,
+        Self::PlanarF16,
+        Self::PlanarF32,
+    ];
+
+    /// The RGB format with these samples.
+    pub(crate) const fn of_rgb(sample: SampleType, layout: RgbLayout) -> Self {
+        match (layout, sample) {
+            (RgbLayout::Interleaved, SampleType::U8) => Self::Rgb8,
+            (RgbLayout::Interleaved, SampleType::U16) => Self::Rgb16,
+            (RgbLayout::Interleaved, SampleType::F16) => Self::RgbF16,
+            (RgbLayout::Interleaved, SampleType::F32) => Self::RgbF32,
+            (RgbLayout::Planar, SampleType::U8) => Self::Planar8,
+            (RgbLayout::Planar, SampleType::U16) => Self::Planar16,
+            (RgbLayout::Planar, SampleType::F16) => Self::PlanarF16,
+            (RgbLayout::Planar, SampleType::F32) => Self::PlanarF32,
+        }
+    }
+
+    /// What the format is made of.
+    pub(crate) const fn kind(self) -> FormatKind {
+        use FormatKind::{Rgb, Yuv};
+        match self {
+            Self::Rgb8 => Rgb(SampleType::U8, RgbLayout::Interleaved),
+            Self::Rgb16 => Rgb(SampleType::U16, RgbLayout::Interleaved),
+            Self::RgbF16 => Rgb(SampleType::F16, RgbLayout::Interleaved),
+            Self::RgbF32 => Rgb(SampleType::F32, RgbLayout::Interleaved),
+            Self::Planar8 => Rgb(SampleType::U8, RgbLayout::Planar),
+            Self::Planar16 => Rgb(SampleType::U16, RgbLayout::Planar),
+            Self::PlanarF16 => Rgb(SampleType::F16, RgbLayout::Planar),
+            Self::PlanarF32 => Rgb(SampleType::F32, RgbLayout::Planar),
+            Self::Yuv(format) => Yuv(format),
+        }
+    }
+
+    /// Whether it is RGB in planes.
+    pub(crate) const fn is_planar_rgb(self) -> bool {
+        matches!(self.kind(), FormatKind::Rgb(_, RgbLayout::Planar))
+    }
+
     /// Samples of a packed frame.
     pub(crate) const fn samples(self, size: FrameSize) -> usize {
         match self {
-            Self::Rgb8 | Self::Rgb16 | Self::PlanarF32 => 3 * size.pixels(),
             Self::Yuv(format) => format.samples(size),
+            _ => 3 * size.pixels(),
         }
     }
 
     /// Bytes per sample.
     pub(crate) const fn sample_bytes(self) -> usize {
-        match self {
-            Self::Rgb8 => 1,
-            Self::Rgb16 => 2,
-            Self::PlanarF32 => 4,
-            Self::Yuv(format) => format.sample_bytes(),
+        match self.kind() {
+            FormatKind::Rgb(sample, _) => sample.bytes(),
+            FormatKind::Yuv(format) => format.sample_bytes(),
         }
     }
 
@@ -111,18 +206,16 @@ impl PixelFormat {
 pub struct Stride {
     /// From the start of a row to the start of the next.
     pub row: usize,
-    /// From the start of a plane to the start of the next; only used for planar F32.
+    /// From the start of a plane to the start of the next; only used for planar RGB.
     pub plane: usize,
 }
 
 impl Stride {
     /// Rows and planes without gaps.
     pub const fn packed(size: FrameSize, format: PixelFormat) -> Self {
-        match format {
-            PixelFormat::Rgb8 | PixelFormat::Rgb16 => Self { row: 3 * size.width, plane: 0 },
-            PixelFormat::PlanarF32 | PixelFormat::Yuv(_) => {
-                Self { row: size.width, plane: size.pixels() }
-            }
+        match format.kind() {
+            FormatKind::Rgb(_, RgbLayout::Interleaved) => Self { row: 3 * size.width, plane: 0 },
+            _ => Self { row: size.width, plane: size.pixels() },
         }
     }
 }
@@ -140,12 +233,12 @@ pub(super) fn check_layout(
     let packed = Stride::packed(size, format);
     // The last row needs only its samples, not a whole stride.
     let plane = (size.height - 1).checked_mul(stride.row).and_then(|n| n.checked_add(packed.row));
-    let (needed, disjoint) = match format {
-        PixelFormat::PlanarF32 => (
+    let (needed, disjoint) = match format.is_planar_rgb() {
+        true => (
             plane.and_then(|p| stride.plane.checked_mul(2)?.checked_add(p)),
             plane.is_some_and(|p| stride.plane >= p),
         ),
-        _ => (plane, true),
+        false => (plane, true),
     };
     match needed {
         Some(needed) if stride.row >= packed.row && disjoint && needed <= len => Ok(()),

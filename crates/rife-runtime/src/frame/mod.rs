@@ -1,7 +1,10 @@
-//! Frames: interleaved 8- or 16-bit RGB, planar F32 RGB, or YUV.
+//! Frames: interleaved or planar RGB of 8 or 16 bits, F16 or F32, or YUV, in host memory or (RGB) in
+//! the memory of a CUDA device.
 
 mod convert;
+mod device;
 mod layout;
+mod rgb;
 mod rounding;
 mod rows;
 mod samples;
@@ -9,12 +12,15 @@ pub(crate) mod yuv;
 
 use std::ptr::NonNull;
 
+use half::f16;
+
+use crate::Result;
 use crate::engine::HostPin;
-use crate::{Error, Result};
-use layout::check_layout;
 use samples::OwnedSamples;
 
-pub use layout::{FrameSize, PixelFormat, Stride};
+pub use device::DeviceSamples;
+pub(crate) use layout::{FormatKind, RgbLayout};
+pub use layout::{FrameSize, PixelFormat, SampleType, Stride};
 pub(crate) use samples::{Samples, SamplesMut};
 pub use yuv::{Chroma, Matrix, Siting, YuvFormat};
 
@@ -22,128 +28,95 @@ pub use yuv::{Chroma, Matrix, Siting, YuvFormat};
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
     size: FrameSize,
-    stride: Stride,
-    samples: Samples<'a>,
-    pinned: bool,
+    memory: Memory<Samples<'a>>,
 }
 
 /// A frame in a mutably borrowed buffer.
 #[derive(Debug)]
 pub struct FrameViewMut<'a> {
     size: FrameSize,
-    stride: Stride,
-    samples: SamplesMut<'a>,
-    pinned: bool,
+    memory: Memory<SamplesMut<'a>>,
 }
 
-macro_rules! rgb_constructors {
-    ($($name:ident: $variant:ident, $sample:ty, $doc:literal;)*) => {
-        impl<'a> FrameView<'a> {
-            $(
-                #[doc = $doc]
-                ///
-                /// # Errors
-                /// [`Error::Frame`] if the size is out of range, rows or planes overlap, or the
-                /// buffer is too short.
-                pub fn $name(size: FrameSize, data: &'a [$sample], stride: Stride) -> Result<Self> {
-                    check_layout(size, PixelFormat::$variant, stride, data.len())?;
-                    Ok(Self { size, stride, samples: Samples::$variant(data), pinned: false })
-                }
-            )*
-        }
+/// The memory that holds a frame.
+#[derive(Clone, Copy, Debug)]
+enum Memory<S> {
+    Host { samples: S, stride: Stride, pinned: bool },
+    Device(DeviceSamples),
+}
 
-        impl<'a> FrameViewMut<'a> {
-            $(
-                #[doc = $doc]
-                ///
-                /// # Errors
-                /// Same as for [`FrameView`].
-                pub fn $name(size: FrameSize, data: &'a mut [$sample], stride: Stride) -> Result<Self> {
-                    check_layout(size, PixelFormat::$variant, stride, data.len())?;
-                    let samples = SamplesMut::$variant(data);
-                    Ok(Self { size, stride, samples, pinned: false })
+macro_rules! view_accessors {
+    ($($type:ident),*) => {
+        $(
+            impl $type<'_> {
+                /// The size of the frame.
+                pub fn size(&self) -> FrameSize {
+                    self.size
                 }
-            )*
-        }
 
-        impl Frame {
-            $(
-                #[doc = $doc]
-                ///
-                /// # Errors
-                /// [`Error::Frame`] if the size is out of range, or `data` is not exactly one
-                /// packed frame.
-                pub fn $name(size: FrameSize, data: Vec<$sample>) -> Result<Self> {
-                    size.check("frame")?;
-                    if data.len() != 3 * size.pixels() {
-                        return Err(Error::Frame {
-                            op: "frame",
-                            expected: format!("{} samples for {size}", 3 * size.pixels()),
-                            got: data.len().to_string(),
-                        });
+                /// The layout of the rows; `None` for a frame in device memory, see
+                /// [`DeviceSamples`].
+                pub fn stride(&self) -> Option<Stride> {
+                    match &self.memory {
+                        Memory::Host { stride, .. } => Some(*stride),
+                        Memory::Device(_) => None,
                     }
-                    Ok(Self { size, pin: None, samples: OwnedSamples::$variant(data) })
                 }
-            )*
-        }
+
+                /// The format of its samples. A frame in device memory is interleaved if the
+                /// samples of a pixel follow each other, otherwise planar.
+                pub fn format(&self) -> PixelFormat {
+                    match &self.memory {
+                        Memory::Host { samples, .. } => samples.format(),
+                        Memory::Device(samples) => samples.format(),
+                    }
+                }
+
+                /// Whether its memory is pinned (page-locked), see [`crate::Interpolator::pin`].
+                pub fn is_pinned(&self) -> bool {
+                    matches!(self.memory, Memory::Host { pinned: true, .. })
+                }
+
+                /// The samples in device memory; `None` for a frame in host memory.
+                pub fn device_samples(&self) -> Option<&DeviceSamples> {
+                    match &self.memory {
+                        Memory::Host { .. } => None,
+                        Memory::Device(samples) => Some(samples),
+                    }
+                }
+            }
+        )*
     };
 }
 
-rgb_constructors! {
-    rgb8: Rgb8, u8, "8-bit interleaved RGB.";
-    rgb16: Rgb16, u16, "16-bit interleaved RGB.";
-    planar_f32: PlanarF32, f32, "Planar F32 RGB in [0, 1]. Values outside of that range are clamped, and NaN is read as 0.";
-}
+view_accessors!(FrameView, FrameViewMut);
 
-impl FrameView<'_> {
-    /// The size of the frame.
-    pub fn size(&self) -> FrameSize {
-        self.size
-    }
+/// The message of a panic that the checks of the public types rule out.
+const NOT_ON_HOST: &str = "the frame is in device memory";
 
-    /// The layout of the rows.
-    pub fn stride(&self) -> Stride {
-        self.stride
-    }
-
-    /// The format of its samples.
-    pub fn format(&self) -> PixelFormat {
-        self.samples.format()
-    }
-
-    /// Whether its memory is pinned (page-locked), see [`crate::Interpolator::pin`].
-    pub fn is_pinned(&self) -> bool {
-        self.pinned
-    }
-
-    pub(crate) fn samples(&self) -> Samples<'_> {
-        self.samples
+impl<'a> FrameView<'a> {
+    /// The samples and their layout.
+    ///
+    /// # Panics
+    /// If the frame is in device memory.
+    pub(crate) fn host(&self) -> (Samples<'a>, Stride) {
+        match self.memory {
+            Memory::Host { samples, stride, .. } => (samples, stride),
+            Memory::Device(_) => panic!("{NOT_ON_HOST}"),
+        }
     }
 }
 
 impl<'a> FrameViewMut<'a> {
-    /// The size of the frame.
-    pub fn size(&self) -> FrameSize {
-        self.size
-    }
-
-    /// The layout of the rows.
-    pub fn stride(&self) -> Stride {
-        self.stride
-    }
-
-    /// The format of its samples.
-    pub fn format(&self) -> PixelFormat {
-        self.samples.format()
-    }
-
-    /// Whether its memory is pinned (page-locked), see [`crate::Interpolator::pin`].
-    pub fn is_pinned(&self) -> bool {
-        self.pinned
-    }
-
-    pub(crate) fn samples_mut(&mut self) -> &mut SamplesMut<'a> {
-        &mut self.samples
+    /// Like [`FrameView::host`], mutable.
+    ///
+    /// # Panics
+    /// If the frame is in device memory.
+    pub(crate) fn host_mut(&mut self) -> (&mut SamplesMut<'a>, Stride) {
+        match &mut self.memory {
+            Memory::Host { samples, stride, .. } => (samples, *stride),
+            Memory::Device(_) => panic!("{NOT_ON_HOST}"),
+        }
     }
 }
 
@@ -174,15 +147,21 @@ impl Frame {
     /// A black frame.
     ///
     /// # Errors
-    /// [`Error::Frame`] if the size, or the depth of a YUV format, is out of range.
+    /// [`crate::Error::Frame`] if the size, or the depth of a YUV format, is out of range.
     pub fn black(size: FrameSize, format: PixelFormat) -> Result<Self> {
         let samples = 3 * size.check("frame")?.pixels();
-        match format {
-            PixelFormat::Rgb8 => Self::rgb8(size, vec![0; samples]),
-            PixelFormat::Rgb16 => Self::rgb16(size, vec![0; samples]),
-            PixelFormat::PlanarF32 => Self::planar_f32(size, vec![0.0; samples]),
-            PixelFormat::Yuv(format) => Self::black_yuv(size, format),
-        }
+        let samples = match format.kind() {
+            FormatKind::Rgb(SampleType::U8, layout) => OwnedSamples::U8(layout, vec![0; samples]),
+            FormatKind::Rgb(SampleType::U16, layout) => OwnedSamples::U16(layout, vec![0; samples]),
+            FormatKind::Rgb(SampleType::F16, layout) => {
+                OwnedSamples::F16(layout, vec![f16::ZERO; samples])
+            }
+            FormatKind::Rgb(SampleType::F32, layout) => {
+                OwnedSamples::F32(layout, vec![0.0; samples])
+            }
+            FormatKind::Yuv(format) => return Self::black_yuv(size, format),
+        };
+        Ok(Self { size, pin: None, samples })
     }
 
     /// The size of the frame.
@@ -198,14 +177,15 @@ impl Frame {
     /// A view to read the frame.
     pub fn view(&self) -> FrameView<'_> {
         let stride = Stride::packed(self.size, self.format());
-        let samples = self.samples.borrow();
-        FrameView { size: self.size, stride, samples, pinned: self.is_pinned() }
+        let (samples, pinned) = (self.samples.borrow(), self.is_pinned());
+        FrameView { size: self.size, memory: Memory::Host { samples, stride, pinned } }
     }
 
     /// A view to write the frame.
     pub fn view_mut(&mut self) -> FrameViewMut<'_> {
         let (stride, pinned) = (Stride::packed(self.size, self.format()), self.is_pinned());
-        FrameViewMut { size: self.size, stride, samples: self.samples.borrow_mut(), pinned }
+        let samples = self.samples.borrow_mut();
+        FrameViewMut { size: self.size, memory: Memory::Host { samples, stride, pinned } }
     }
 
     /// Whether its memory is pinned (page-locked), see [`crate::Interpolator::pin`].
@@ -226,33 +206,6 @@ impl Frame {
         self
     }
 
-    /// The samples of an 8-bit RGB frame.
-    pub fn as_rgb8(&self) -> Option<&[u8]> {
-        if let OwnedSamples::Rgb8(data) = &self.samples { Some(data) } else { None }
-    }
-
-    /// The samples of a 16-bit RGB frame.
-    pub fn as_rgb16(&self) -> Option<&[u16]> {
-        if let OwnedSamples::Rgb16(data) = &self.samples { Some(data) } else { None }
-    }
-
-    /// The samples of a planar F32 frame.
-    pub fn as_planar_f32(&self) -> Option<&[f32]> {
-        if let OwnedSamples::PlanarF32(data) = &self.samples { Some(data) } else { None }
-    }
-
-    /// Takes the samples out of an 8-bit RGB frame.
-    pub fn into_rgb8(mut self) -> Option<Vec<u8>> {
-        self.pin = None;
-        if let OwnedSamples::Rgb8(data) = self.samples { Some(data) } else { None }
-    }
-
-    /// Takes the samples out of a 16-bit RGB frame.
-    pub fn into_rgb16(mut self) -> Option<Vec<u16>> {
-        self.pin = None;
-        if let OwnedSamples::Rgb16(data) = self.samples { Some(data) } else { None }
-    }
-
     /// The samples as bytes in native byte order. On little-endian machines this is the content of
     /// a raw video file.
     pub fn as_bytes(&self) -> &[u8] {
@@ -268,7 +221,7 @@ impl Frame {
     /// that already has the format is cloned.
     ///
     /// # Errors
-    /// [`Error::Frame`] if the format is not supported, see [`Frame::black`].
+    /// [`crate::Error::Frame`] if the format is not supported, see [`Frame::black`].
     pub fn converted(&self, format: PixelFormat) -> Result<Self> {
         if self.format() == format {
             return Ok(self.clone());

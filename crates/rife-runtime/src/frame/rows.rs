@@ -2,11 +2,12 @@
 
 use std::marker::PhantomData;
 
-use super::convert::{MAX_8, MAX_16};
-use super::rounding::quantize;
+use half::f16;
+
+use super::convert::RgbSample;
 use super::yuv::encode::Encoder;
 use super::yuv::{Sample, YuvFormat};
-use super::{FrameSize, FrameViewMut, SamplesMut, Stride};
+use super::{FrameSize, FrameViewMut, RgbLayout, SamplesMut, Stride};
 
 /// The rows of a frame, for several threads to write.
 #[derive(Clone, Copy)]
@@ -21,9 +22,10 @@ pub(crate) struct Rows<'a> {
 
 #[derive(Clone, Copy)]
 enum RowData {
-    Rgb8(*mut u8),
-    Rgb16(*mut u16),
-    PlanarF32(*mut f32),
+    U8(RgbLayout, *mut u8),
+    U16(RgbLayout, *mut u16),
+    F16(RgbLayout, *mut f16),
+    F32(RgbLayout, *mut f32),
     Yuv8(Encoder, *mut u8),
     Yuv16(Encoder, *mut u16),
 }
@@ -46,32 +48,50 @@ impl Rows<'_> {
         let w = self.size.width;
         assert!(y < self.size.height, "the frame has no such row");
         let planes = planes.map(|p| &p[..w]);
-        let at = y * self.stride.row;
         match self.data {
-            RowData::Rgb8(data) => {
+            // SAFETY: guaranteed by the caller; the row is within the frame.
+            RowData::U8(layout, data) => unsafe { self.write_rgb(layout, data, y, planes) },
+            // SAFETY: as above.
+            RowData::U16(layout, data) => unsafe { self.write_rgb(layout, data, y, planes) },
+            // SAFETY: as above.
+            RowData::F16(layout, data) => unsafe { self.write_rgb(layout, data, y, planes) },
+            // SAFETY: as above.
+            RowData::F32(layout, data) => unsafe { self.write_rgb(layout, data, y, planes) },
+            // SAFETY: as above.
+            RowData::Yuv8(encoder, data) => unsafe { self.write_yuv(&encoder, data, y, planes) },
+            // SAFETY: as above.
+            RowData::Yuv16(encoder, data) => unsafe { self.write_yuv(&encoder, data, y, planes) },
+        }
+    }
+
+    /// Writes row `y` of an RGB frame.
+    ///
+    /// # Safety
+    /// Same as for [`Rows::write`]; `data` points to the samples of the frame, which has this row,
+    /// and `planes` are as wide as the frame.
+    unsafe fn write_rgb<T: RgbSample>(
+        &self,
+        layout: RgbLayout,
+        data: *mut T,
+        y: usize,
+        planes: [&[f32]; 3],
+    ) {
+        let (w, at) = (self.size.width, y * self.stride.row);
+        match layout {
+            RgbLayout::Interleaved => {
                 // SAFETY: the row is within the frame, and the caller has exclusive access to it.
                 let row = unsafe { std::slice::from_raw_parts_mut(data.add(at), 3 * w) };
-                write_interleaved(planes, row, |v| quantize(v, MAX_8) as u8);
+                write_interleaved(planes, row);
             }
-            RowData::Rgb16(data) => {
-                // SAFETY: as above.
-                let row = unsafe { std::slice::from_raw_parts_mut(data.add(at), 3 * w) };
-                write_interleaved(planes, row, |v| quantize(v, MAX_16) as u16);
-            }
-            RowData::PlanarF32(data) => {
+            RgbLayout::Planar => {
                 for (c, plane) in planes.into_iter().enumerate() {
                     // SAFETY: as above, in each plane.
                     let row = unsafe {
                         std::slice::from_raw_parts_mut(data.add(at + c * self.stride.plane), w)
                     };
-                    // `clamp` keeps NaN, so that a caller can see that the network failed.
-                    row.iter_mut().zip(plane).for_each(|(o, v)| *o = v.clamp(0.0, 1.0));
+                    row.iter_mut().zip(plane).for_each(|(o, v)| *o = T::nearest(*v));
                 }
             }
-            // SAFETY: as above.
-            RowData::Yuv8(encoder, data) => unsafe { self.write_yuv(&encoder, data, y, planes) },
-            // SAFETY: as above.
-            RowData::Yuv16(encoder, data) => unsafe { self.write_yuv(&encoder, data, y, planes) },
         }
     }
 
@@ -166,33 +186,39 @@ impl Rows<'_> {
     }
 }
 
-fn write_interleaved<T>(planes: [&[f32]; 3], row: &mut [T], sample: impl Fn(f32) -> T) {
+fn write_interleaved<T: RgbSample>(planes: [&[f32]; 3], row: &mut [T]) {
     let [r, g, b] = planes;
     for (p, ((r, g), b)) in row.chunks_exact_mut(3).zip(r.iter().zip(g).zip(b)) {
-        p[0] = sample(*r);
-        p[1] = sample(*g);
-        p[2] = sample(*b);
+        p[0] = T::nearest(*r);
+        p[1] = T::nearest(*g);
+        p[2] = T::nearest(*b);
     }
 }
 
 impl FrameViewMut<'_> {
     /// Borrows the rows of the frame. `chroma` is resized as needed to hold chroma until it is
     /// subsampled vertically.
+    ///
+    /// # Panics
+    /// If the frame is in device memory.
     pub(crate) fn rows<'a>(&'a mut self, chroma: &'a mut Vec<f32>) -> Rows<'a> {
-        let encoder = |format: YuvFormat| Encoder::new(self.size, format);
-        let data = match &mut self.samples {
-            SamplesMut::Rgb8(data) => RowData::Rgb8(data.as_mut_ptr()),
-            SamplesMut::Rgb16(data) => RowData::Rgb16(data.as_mut_ptr()),
-            SamplesMut::PlanarF32(data) => RowData::PlanarF32(data.as_mut_ptr()),
+        let size = self.size;
+        let encoder = |format: YuvFormat| Encoder::new(size, format);
+        let (samples, stride) = self.host_mut();
+        let data = match samples {
+            SamplesMut::U8(layout, data) => RowData::U8(*layout, data.as_mut_ptr()),
+            SamplesMut::U16(layout, data) => RowData::U16(*layout, data.as_mut_ptr()),
+            SamplesMut::F16(layout, data) => RowData::F16(*layout, data.as_mut_ptr()),
+            SamplesMut::F32(layout, data) => RowData::F32(*layout, data.as_mut_ptr()),
             SamplesMut::Yuv8(format, data) => RowData::Yuv8(encoder(*format), data.as_mut_ptr()),
             SamplesMut::Yuv16(format, data) => RowData::Yuv16(encoder(*format), data.as_mut_ptr()),
         };
         if let RowData::Yuv8(encoder, _) | RowData::Yuv16(encoder, _) = &data
             && encoder.is_subsampled_vertically()
         {
-            chroma.resize(2 * encoder.across.chroma() * self.size.height, 0.0);
+            chroma.resize(2 * encoder.across.chroma() * size.height, 0.0);
         }
         let chroma = chroma.as_mut_ptr();
-        Rows { size: self.size, stride: self.stride, data, chroma, _frame: PhantomData }
+        Rows { size, stride, data, chroma, _frame: PhantomData }
     }
 }

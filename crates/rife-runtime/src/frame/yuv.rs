@@ -12,7 +12,7 @@ mod reference;
 mod tests;
 
 use super::samples::OwnedSamples;
-use super::{Frame, FrameSize, FrameView, FrameViewMut, PixelFormat, Samples, SamplesMut};
+use super::{Frame, FrameSize, FrameView, FrameViewMut, Memory, PixelFormat, Samples, SamplesMut};
 use crate::{Error, Result};
 use axis::{Axis, AxisSiting};
 
@@ -258,7 +258,8 @@ macro_rules! yuv {
                 pub fn $name(size: FrameSize, format: YuvFormat, data: &'a [$sample]) -> Result<Self> {
                     check(size, format, size_of::<$sample>(), data.len(), false)?;
                     let stride = super::Stride::packed(size, PixelFormat::Yuv(format));
-                    Ok(Self { size, stride, samples: Samples::$variant(format, data), pinned: false })
+                    let samples = Samples::$variant(format, data);
+                    Ok(Self { size, memory: Memory::Host { samples, stride, pinned: false } })
                 }
             )*
         }
@@ -277,7 +278,7 @@ macro_rules! yuv {
                     check(size, format, size_of::<$sample>(), data.len(), false)?;
                     let stride = super::Stride::packed(size, PixelFormat::Yuv(format));
                     let samples = SamplesMut::$variant(format, data);
-                    Ok(Self { size, stride, samples, pinned: false })
+                    Ok(Self { size, memory: Memory::Host { samples, stride, pinned: false } })
                 }
             )*
         }

@@ -1,8 +1,8 @@
 //! Pixel formats, strides and pinned memory.
 
 use rife_runtime::{
-    Engine, Frame, FrameView, FrameViewMut, Interpolator, ModelVersion, Optimization,
-    Optimizations, PixelFormat, Precision, Stride,
+    DeviceSamples, Engine, Error, Frame, FrameView, FrameViewMut, Interpolator, ModelVersion,
+    Optimization, Optimizations, PixelFormat, Precision, Stride, f16,
 };
 
 use super::{Engines, builder, each_engine, planar, rgb8, weights};
@@ -28,6 +28,84 @@ pub(super) fn formats_agree_within_rounding(engines: &Engines) {
             assert!((f32::from(from8[i]) - exact * 255.0).abs() <= 0.501);
             assert!((f32::from(from16[i]) - exact * 65535.0).abs() <= 1.0);
         }
+    });
+}
+
+/// Formats that represent the same colours give the same bits, and an output of each format is the
+/// planar F32 output, rounded.
+pub(super) fn every_rgb_format_gives_the_same_frame(engines: &Engines) {
+    each_engine(engines, ModelVersion::V4_26, |rife| {
+        let (a, b) = (rgb8(50, 40, 0), rgb8(50, 40, 3));
+        let interpolated = |input: PixelFormat, output: PixelFormat| {
+            let mut session = rife.session(a.size()).unwrap();
+            session.push(&a.converted(input).unwrap().view()).unwrap();
+            session.push(&b.converted(input).unwrap().view()).unwrap();
+            session.at_as(0.5, output).unwrap()
+        };
+        let exact = interpolated(PixelFormat::Rgb8, PixelFormat::PlanarF32);
+        let half = interpolated(PixelFormat::RgbF16, PixelFormat::PlanarF32);
+        assert_ne!(exact, half, "F16 has fewer bits than an 8-bit colour");
+        for format in PixelFormat::RGB {
+            let expected = match format {
+                PixelFormat::RgbF16 | PixelFormat::PlanarF16 => &half,
+                _ => &exact,
+            };
+            let got = interpolated(format, PixelFormat::PlanarF32);
+            assert!(got == *expected, "{format:?} in, on {}", rife.info().device);
+            let got = interpolated(PixelFormat::Rgb8, format);
+            let expected = exact.converted(format).unwrap();
+            assert!(got == expected, "{format:?} out, on {}", rife.info().device);
+        }
+
+        // With gaps, which are not written.
+        let stride = Stride { row: 57, plane: 57 * 40 + 9 };
+        let strided = |frame: &Frame| {
+            let mut data = vec![f16::NAN; 3 * stride.plane];
+            let packed = frame.converted(PixelFormat::PlanarF16).unwrap();
+            let planes = packed.as_planar_f16().unwrap().chunks_exact(50 * 40);
+            for (to, plane) in data.chunks_exact_mut(stride.plane).zip(planes) {
+                let rows = to.chunks_exact_mut(stride.row).zip(plane.chunks_exact(50));
+                rows.for_each(|(to, row)| to[..50].copy_from_slice(row));
+            }
+            data
+        };
+        let [data_a, data_b] = [&a, &b].map(strided);
+        let view = |data| FrameView::planar_f16(a.size(), data, stride).unwrap();
+        let mut got = vec![f16::NAN; 3 * stride.plane];
+        let mut out = FrameViewMut::planar_f16(a.size(), &mut got, stride).unwrap();
+        rife.interpolate_into(&view(&data_a), &view(&data_b), 0.5, &mut out).unwrap();
+        let bits = |data: &[f16]| data.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert!(bits(&got) == bits(&strided(&half)));
+    });
+}
+
+pub(super) fn device_frames_of_another_device_are_refused(engines: &Engines) {
+    each_engine(engines, ModelVersion::V4_6, |rife| {
+        let a = rgb8(50, 40, 0);
+        let format = PixelFormat::Rgb8;
+        let samples = DeviceSamples::packed(4096, a.size(), format, 31).unwrap();
+        // SAFETY: no engine runs on cuda:31, so each one refuses the frame.
+        let (view, mut view_mut) = unsafe {
+            let view = FrameView::device(a.size(), samples).unwrap();
+            (view, FrameViewMut::device(a.size(), samples).unwrap())
+        };
+        let refused = |result: rife_runtime::Result<()>| match result {
+            Err(Error::Frame { got, .. }) => assert_eq!(got, "a frame on cuda:31"),
+            other => panic!("{other:?}"),
+        };
+        let mut own = Frame::black(a.size(), format).unwrap();
+        refused(rife.interpolate_into(&view, &a.view(), 0.5, &mut own.view_mut()));
+        refused(rife.interpolate_into(&a.view(), &view, 0.5, &mut own.view_mut()));
+        refused(rife.interpolate_into(&a.view(), &a.view(), 0.5, &mut view_mut));
+        let mut session = rife.session(a.size()).unwrap();
+        refused(session.push(&view));
+        session.push(&a.view()).unwrap();
+        session.push(&a.view()).unwrap();
+        refused(session.at_into(0.5, &mut view_mut));
+        refused(session.at_many_into(&[0.5], std::slice::from_mut(&mut view_mut)));
+        session.submit(0.5).unwrap();
+        refused(session.finish_into(&mut view_mut));
+        assert_eq!(session.finish().unwrap(), rife.interpolate(&a.view(), &a.view(), 0.5).unwrap());
     });
 }
 

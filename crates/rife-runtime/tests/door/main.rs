@@ -56,6 +56,8 @@ behaviours! {
     accuracy::f16_is_within_two_8_bit_steps_and_70_db
     frames::formats_agree_within_rounding
     frames::strides_do_not_change_the_output
+    frames::every_rgb_format_gives_the_same_frame
+    frames::device_frames_of_another_device_are_refused
     stream::stream_matches_separate_pairs
     stream::caching_does_not_change_the_output
     stream::optimizations_do_not_change_the_output

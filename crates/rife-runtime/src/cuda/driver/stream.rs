@@ -34,6 +34,12 @@ impl Drop for Stream {
 }
 
 impl Stream {
+    /// The handle, as a caller would pass it.
+    #[cfg(test)]
+    pub(crate) fn handle(&self) -> u64 {
+        self.raw as usize as u64
+    }
+
     pub(crate) fn synchronize(&self) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: the stream is valid.

@@ -8,19 +8,19 @@ extern "C" __global__ void kernel(const __grid_constant__ Args a) {
     float rgb[3] = {0.0f, 0.0f, 0.0f};
     u32 whole[3] = {0, 0, 0};
     if (x < a.frame_w && y < a.frame_h) {
-        const char* row = (const char*)a.src + (long long)y * a.pitch;
+        const char* from = (const char*)a.src + y * a.row + x * a.pixel;
 #pragma unroll
-        for (int c = 0; c < 3; c++) {
-            if (a.source == FORMAT_RGB8) {
-                u32 v = ((const u8*)row)[3 * x + c];
+        for (int c = 0; c < 3; c++, from += a.channel) {
+            if (a.sample == SAMPLE_U8) {
+                u32 v = *(const u8*)from;
                 whole[c] = v * 257u;
                 rgb[c] = (float)v / 255.0f;
-            } else if (a.source == FORMAT_RGB16) {
-                u32 v = ((const u16*)row)[3 * x + c];
+            } else if (a.sample == SAMPLE_U16) {
+                u32 v = *(const u16*)from;
                 whole[c] = v;
                 rgb[c] = (float)v / 65535.0f;
             } else {
-                float v = ((const float*)(row + c * a.plane))[x];
+                float v = a.sample == SAMPLE_F16 ? half_to_float(*(const u16*)from) : *(const float*)from;
                 rgb[c] = fminf(fmaxf(v, 0.0f), 1.0f);
                 whole[c] = __float2uint_rn(rgb[c] * 65535.0f);
             }

@@ -43,9 +43,10 @@ struct Item {
     const char* image1;
     char* out;
     float t;
-    int format;        // FORMAT_*
-    long long pitch;   // bytes from one row of `out` to the next
-    long long plane;   // bytes from one plane of `out` to the next
+    int sample;         // SAMPLE_*, the type of the samples of `out`
+    long long row;      // bytes from one row of `out` to the next
+    long long pixel;    // bytes from one pixel of `out` to the next
+    long long channel;  // bytes from one channel of `out` to the next
 };
 
 struct Items {
@@ -73,10 +74,11 @@ struct Args {
     float divisor;        // of the block
     int full_h, full_w;   // of the padded frame
     int frame_h, frame_w; // of the frame itself
-    int source;           // FORMAT_* of an uploaded frame
+    int sample;           // SAMPLE_*, the type of the samples of an uploaded frame
     int step;             // items per frame: 2 with the ensemble
-    long long pitch;      // bytes, of an uploaded frame
-    long long plane;
+    long long row;        // bytes, of an uploaded frame, as in `Item`
+    long long pixel;
+    long long channel;
 };
 
 // Programmatic dependent launch: a kernel may start while the previous one runs. It waits here for

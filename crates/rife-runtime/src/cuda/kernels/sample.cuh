@@ -353,18 +353,20 @@ __device__ __forceinline__ void block_input(const Args& a, const Item& it, int i
 }
 #endif
 
-// Stores a pixel: as 8 or 16 bits, rounded, with NaN as 0; or as floats, which keep NaN.
+// Stores a pixel: as integers, rounded, with NaN as 0; or as floats, which keep NaN.
 __device__ __forceinline__ void store_rgb(const Item& it, int y, int x, const float (&rgb)[3]) {
-    char* row = it.out + (long long)y * it.pitch;
+    char* to = it.out + y * it.row + x * it.pixel;
 #pragma unroll
-    for (int c = 0; c < 3; c++) {
-        float v = fminf(fmaxf(rgb[c], 0.0f), 1.0f);
-        if (it.format == FORMAT_RGB8)
-            ((u8*)row)[3 * x + c] = (u8)__float2uint_rn(v * 255.0f);
-        else if (it.format == FORMAT_RGB16)
-            ((u16*)row)[3 * x + c] = (u16)__float2uint_rn(v * 65535.0f);
+    for (int c = 0; c < 3; c++, to += it.channel) {
+        float v = fminf(fmaxf(rgb[c], 0.0f), 1.0f), f = rgb[c] < 0.0f ? 0.0f : rgb[c] > 1.0f ? 1.0f : rgb[c];
+        if (it.sample == SAMPLE_U8)
+            *(u8*)to = (u8)__float2uint_rn(v * 255.0f);
+        else if (it.sample == SAMPLE_U16)
+            *(u16*)to = (u16)__float2uint_rn(v * 65535.0f);
+        else if (it.sample == SAMPLE_F16)
+            *(u16*)to = float_to_half(f);
         else
-            ((float*)(row + c * it.plane))[x] = rgb[c] < 0.0f ? 0.0f : rgb[c] > 1.0f ? 1.0f : rgb[c];
+            *(float*)to = f;
     }
 }
 

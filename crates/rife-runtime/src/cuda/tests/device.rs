@@ -15,13 +15,13 @@ use rife_model::ModelVersion;
 use super::super::abi::{self, Args, Items, MAX_ITEMS};
 use super::super::kernel::{Kernel, PLAIN_THREADS};
 use super::super::plan::{Plan, Step};
-use super::super::samples::format_code;
+use super::super::source::Shared as _;
 use super::super::tile::{Card, Tile};
 use super::super::variant::Layout;
 use super::reference::{Approx, Element, Output, POISON, Place, Simulation, Weights};
-use super::{H100, PRECISIONS, Random, request, weights};
-use crate::{FrameSize, PixelFormat, Precision};
-use cases::{Case, FORMATS, Filling, cases, fill, new_simulation};
+use super::{H100, PRECISIONS, Random, layouts, request, weights};
+use crate::{FrameSize, Precision, SampleType};
+use cases::{Case, Filling, cases, fill, new_simulation};
 use gpu::{item_bytes, places};
 
 pub(super) use gpu::TestGpu;
@@ -193,26 +193,25 @@ fn uploaded_frames_are_converted_exactly() {
             for (w, h) in [(1, 1), (72, 40), (257, 3), (64, 64)] {
                 let size = FrameSize::new(w, h);
                 let plan = Plan::new(&request(version, precision, size));
-                for format in FORMATS {
+                for (layout, bytes) in layouts(size) {
                     let mut random = Random(w as u64);
-                    let sample = [1, 2, 4][format_code(format) as usize];
-                    let planar = format == PixelFormat::PlanarF32;
-                    let pitch = sample * (if planar { w } else { 3 * w } + 3);
-                    let plane = if planar { pitch * h + 4 * sample } else { 0 };
-                    let bytes = if planar { 3 * plane } else { pitch * h };
                     let special =
                         [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 1e-40, 1.5, -2.0];
-                    let samples: Vec<u8> = if planar {
-                        let value = |_| match random.below(4) {
-                            0 => special[random.below(special.len())],
-                            _ => random.unit() as f32,
-                        };
-                        (0..bytes / 4).map(value).flat_map(f32::to_le_bytes).collect()
-                    } else {
-                        (0..bytes).map(|_| random.bits() as u8).collect()
+                    let mut value = || match random.below(4) {
+                        0 => special[random.below(special.len())],
+                        _ => random.unit() as f32,
+                    };
+                    let samples: Vec<u8> = match layout.sample {
+                        SampleType::F32 => {
+                            (0..bytes / 4).flat_map(|_| value().to_le_bytes()).collect()
+                        }
+                        SampleType::F16 => (0..bytes / 2)
+                            .flat_map(|_| crate::f16::from_f32(value()).to_le_bytes())
+                            .collect(),
+                        _ => (0..bytes).map(|_| random.bits() as u8).collect(),
                     };
                     let simulation = Simulation::new(&plan, size, &gpu.weights, 1, false);
-                    let expected = simulation.convert_frame(&samples, format, (pitch, plane), 0);
+                    let expected = simulation.convert_frame(&samples, layout, 0);
                     let src = gpu.upload(&samples);
                     let image = gpu.upload(&simulation.images[0]);
                     let kernel = Kernel::Frame;
@@ -225,9 +224,10 @@ fn uploaded_frames_are_converted_exactly() {
                         full_w: full_w as i32,
                         frame_h: h as i32,
                         frame_w: w as i32,
-                        source: format_code(format),
-                        pitch: pitch as i64,
-                        plane: plane as i64,
+                        sample: layout.sample.code(),
+                        row: layout.row,
+                        pixel: layout.pixel,
+                        channel: layout.channel,
                         ..Args::default()
                     };
                     let grid = (full_w.div_ceil(PLAIN_THREADS) as u32, full_h as u32, 1);
@@ -235,7 +235,7 @@ fn uploaded_frames_are_converted_exactly() {
                     unsafe { gpu.stream.launch(&function, grid, &args) }.unwrap();
                     let actual = gpu.read(&image);
                     expected.check(&simulation.images[0], &actual).unwrap_or_else(|e| {
-                        panic!("RIFE {version}, {precision:?}, {format:?} at {size}: {e}")
+                        panic!("RIFE {version}, {precision:?}, {layout:?} at {size}: {e}")
                     });
                 }
             }
@@ -256,9 +256,10 @@ fn items_are_written_exactly() {
             image1: random.bits(),
             out: random.bits(),
             t: random.unit() as f32,
-            format: random.bits() as i32,
-            pitch: random.bits() as i64,
-            plane: random.bits() as i64,
+            sample: random.bits() as i32,
+            row: random.bits() as i64,
+            pixel: random.bits() as i64,
+            channel: random.bits() as i64,
         });
         let size = size_of::<abi::Item>();
         let memory = gpu.upload(&vec![POISON; MAX_ITEMS * size]);

@@ -1,6 +1,7 @@
 //! Tests of the CUDA engine. On any machine: kernels compile, and plans compute the network. With a
 //! GPU: every kernel matches its reference implementation.
 
+mod caller;
 mod compile;
 mod device;
 mod golden;
@@ -16,9 +17,10 @@ mod yuv;
 use rife_model::{ModelVersion, Scale};
 
 use super::plan::Request;
+use super::samples::SampleLayout;
 use super::tile::Card;
 use crate::goldens::weights;
-use crate::{FrameSize, Optimizations, Precision};
+use crate::{FrameSize, Optimizations, PixelFormat, Precision, Stride};
 
 const H100: Card =
     Card { sms: 132, shared_per_block: 232_448, shared_per_sm: 233_472, wgmma: true };
@@ -45,6 +47,27 @@ fn request(version: ModelVersion, precision: Precision, size: FrameSize) -> Requ
 }
 
 const FULL_HD: FrameSize = FrameSize::new(1920, 1080);
+
+/// Every RGB format with gaps between rows and planes, which must not be written, and pixels of four
+/// samples, of which one is not used. With the bytes of a frame.
+fn layouts(size: FrameSize) -> Vec<(SampleLayout, usize)> {
+    let mut layouts = Vec::new();
+    for format in PixelFormat::RGB {
+        let packed = Stride::packed(size, format);
+        let row = packed.row + 5;
+        let plane = if format.is_planar_rgb() { row * size.height + 7 } else { 0 };
+        let layout = SampleLayout::of(format, Stride { row, plane });
+        let samples = if plane > 0 { 3 * plane } else { row * size.height };
+        layouts.push((layout, samples * format.sample_bytes()));
+        if plane == 0 {
+            let bytes = layout.sample.bytes() as i64;
+            let row = 4 * bytes * size.width as i64;
+            let four = SampleLayout { row, pixel: 4 * bytes, ..layout };
+            layouts.push((four, row as usize * size.height));
+        }
+    }
+    layouts
+}
 
 /// Pseudorandom numbers, SplitMix64.
 struct Random(u64);

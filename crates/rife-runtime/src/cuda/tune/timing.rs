@@ -7,8 +7,9 @@ use super::super::context::Shared;
 use super::super::driver::{Event, Memory, Stream};
 use super::super::launch::{Addresses, launch};
 use super::super::plan::{Plan, Step};
+use super::super::source::Shared as _;
 use super::super::tile::Tile;
-use crate::{FrameSize, Result};
+use crate::{FrameSize, Result, SampleType};
 
 /// Launches that one timing averages over.
 const LAUNCHES: usize = 10;
@@ -41,9 +42,10 @@ impl Timer {
             image1: images.address() + plan.image_bytes() as u64,
             out: out.address(),
             t: 0.5,
-            format: 0,
-            pitch: (3 * plan.padding.padded_width) as i64,
-            plane: 0,
+            sample: SampleType::U8.code(),
+            row: (3 * plan.padding.padded_width) as i64,
+            pixel: 3,
+            channel: 1,
         };
         let items = gpu.memory(size_of::<Item>() * plan.items)?;
         // SAFETY: `Item` consists of plain numbers without padding (its size is asserted in `abi`).

@@ -10,16 +10,13 @@ use crate::cuda::plan::{Plan, Request, Step};
 use crate::cuda::tests::reference::{
     Element, Format, Item, POISON, Place, Simulation, Weights, reads, writes,
 };
-use crate::cuda::tests::{Random, request};
+use crate::cuda::tests::{Random, layouts, request};
 use crate::cuda::tile::{Card, Tile};
 use crate::cuda::variant::Variant;
-use crate::{FrameSize, Optimization, Optimizations, PixelFormat, Precision};
+use crate::{FrameSize, Optimization, Optimizations, Precision};
 
 /// The number of tiles per kernel and instruction (`mma.sync` and `wgmma`).
 const TILES: usize = 6;
-
-pub(super) const FORMATS: [PixelFormat; 3] =
-    [PixelFormat::Rgb8, PixelFormat::Rgb16, PixelFormat::PlanarF32];
 
 /// The content of a step's inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,20 +129,11 @@ pub(super) fn new_simulation<'a>(
     let mut simulation = Simulation::new(plan, size, weights, 3, false);
     simulation.encoded = 1;
     for out in 0..plan.items / plan.item_step {
-        let format = FORMATS[(out + plan.items) % 3];
-        // Gaps between rows and planes, which must not be written.
-        let (pitch, plane) = match format {
-            PixelFormat::Rgb8 => (3 * size.width + 5, 0),
-            PixelFormat::Rgb16 => (6 * size.width + 10, 0),
-            PixelFormat::PlanarF32 => {
-                (4 * size.width + 12, (4 * size.width + 12) * size.height + 20)
-            }
-            PixelFormat::Yuv(_) => panic!("no kernel of a plan writes YUV"),
-        };
-        let bytes = if plane > 0 { 3 * plane } else { pitch * size.height };
+        let layouts = layouts(size);
+        let (layout, bytes) = layouts[(3 * out + plan.items) % layouts.len()];
         let (image0, image1) = (out % 2, 2);
         let t = 0.3 + 0.25 * out as f32;
-        let item = Item { image0, image1, out, t, format, pitch, plane };
+        let item = Item { image0, image1, out, t, layout };
         simulation.items.push(item);
         if plan.item_step == 2 {
             simulation.items.push(Item { image0: image1, image1: image0, t: 1.0 - t, ..item });

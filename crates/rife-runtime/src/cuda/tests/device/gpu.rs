@@ -10,7 +10,7 @@ use crate::cuda::driver::{Gpu, Memory, Stream};
 use crate::cuda::engine::CudaEngine;
 use crate::cuda::launch::{Addresses, launch};
 use crate::cuda::plan::Step;
-use crate::cuda::samples::format_code;
+use crate::cuda::source::Shared as _;
 use crate::cuda::tests::reference::{Place, Simulation, Weights};
 use crate::cuda::tests::weights;
 use crate::cuda::tile::Card;
@@ -93,9 +93,10 @@ impl TestGpu {
             image1: address(Place::Image(item.image1)),
             out: address(Place::Out(item.out)),
             t: item.t,
-            format: format_code(item.format),
-            pitch: item.pitch as i64,
-            plane: item.plane as i64,
+            sample: item.layout.sample.code(),
+            row: item.layout.row,
+            pixel: item.layout.pixel,
+            channel: item.layout.channel,
         }));
         let items = self.upload(&items.iter().flat_map(item_bytes).collect::<Vec<u8>>());
         let addresses = Addresses {
@@ -123,9 +124,10 @@ pub(super) fn item_bytes(item: &abi::Item) -> Vec<u8> {
         bytes.extend(address.to_le_bytes());
     }
     bytes.extend(item.t.to_le_bytes());
-    bytes.extend(item.format.to_le_bytes());
-    bytes.extend(item.pitch.to_le_bytes());
-    bytes.extend(item.plane.to_le_bytes());
+    bytes.extend(item.sample.to_le_bytes());
+    for stride in [item.row, item.pixel, item.channel] {
+        bytes.extend(stride.to_le_bytes());
+    }
     bytes
 }
 

@@ -12,6 +12,7 @@ mod weights;
 
 use crate::cuda::kernel::Kernel;
 use crate::cuda::plan::{BufferId, Estimate, Plan, Step};
+use crate::cuda::samples::SampleLayout;
 use crate::{FrameSize, PixelFormat};
 
 pub(in crate::cuda::tests) use simulation::{Item, POISON, Simulation};
@@ -52,10 +53,10 @@ pub(super) fn run_plan(
 ) -> Vec<Vec<f32>> {
     let mut simulation = Simulation::new(plan, size, weights, frames.len(), arena);
     simulation.errors = false;
-    let (pitch, plane) = (4 * size.width, 4 * size.pixels());
+    let layout = SampleLayout::packed(size, PixelFormat::PlanarF32);
     for (i, frame) in frames.iter().enumerate() {
         let samples: Vec<u8> = frame.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let image = simulation.convert_frame(&samples, PixelFormat::PlanarF32, (pitch, plane), i);
+        let image = simulation.convert_frame(&samples, layout, i);
         simulation.commit(&[image]);
         simulation.encoded = i;
         for step in &plan.encoder {
@@ -65,13 +66,12 @@ pub(super) fn run_plan(
     }
     assert_eq!(requests.len() * plan.item_step, plan.items);
     for (out, (image0, image1, t)) in requests.iter().copied().enumerate() {
-        let format = PixelFormat::PlanarF32;
-        let item = Item { image0, image1, out, t, format, pitch, plane };
+        let item = Item { image0, image1, out, t, layout };
         simulation.items.push(item);
         if plan.item_step == 2 {
             simulation.items.push(Item { image0: image1, image1: image0, t: 1.0 - t, ..item });
         }
-        simulation.outs.push(vec![POISON; 3 * plane]);
+        simulation.outs.push(vec![POISON; 12 * size.pixels()]);
     }
     for step in &plan.network {
         let outputs = simulation.run(step);

@@ -9,8 +9,9 @@ use super::weights::Weights;
 use crate::cuda::kernel::{Kernel, RoundingResiduals};
 use crate::cuda::pack::input_channels;
 use crate::cuda::plan::{BufferId, ChannelOrder, Estimate, Layer, LayerKind, Plan, Step};
+use crate::cuda::samples::SampleLayout;
 use crate::cuda::variant::{Layout, Variant};
-use crate::{FrameSize, PixelFormat, Precision};
+use crate::{FrameSize, Precision, SampleType};
 
 /// One frame to interpolate.
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +20,28 @@ pub(in crate::cuda::tests) struct Item {
     pub(in crate::cuda::tests) image1: usize,
     pub(in crate::cuda::tests) out: usize,
     pub(in crate::cuda::tests) t: f32,
-    pub(in crate::cuda::tests) format: PixelFormat,
-    /// Bytes from one row to the next.
-    pub(in crate::cuda::tests) pitch: usize,
-    /// Bytes from one plane to the next.
-    pub(in crate::cuda::tests) plane: usize,
+    /// The type and the strides of the samples of `out`.
+    pub(in crate::cuda::tests) layout: SampleLayout,
+}
+
+/// The stored element of a sample.
+pub(in crate::cuda::tests) fn element(sample: SampleType) -> Element {
+    match sample {
+        SampleType::U8 => Element::U8,
+        SampleType::U16 => Element::U16,
+        SampleType::F16 => Element::Half,
+        SampleType::F32 => Element::Float,
+    }
+}
+
+/// The offset of a sample in a frame, in bytes.
+pub(in crate::cuda::tests) fn sample_offset(
+    layout: &SampleLayout,
+    y: usize,
+    x: usize,
+    c: usize,
+) -> usize {
+    (layout.row * y as i64 + layout.pixel * x as i64 + layout.channel * c as i64) as usize
 }
 
 /// The memory of a plan's buffers.
@@ -257,12 +275,11 @@ impl<'a> Simulation<'a> {
         Image { h, w, channels, values, range }
     }
 
-    /// Converts a frame to the image `to`. Rows are `pitch` bytes apart, planes `plane` bytes.
+    /// Converts a frame to the image `to`.
     pub(in crate::cuda::tests) fn convert_frame(
         &self,
         samples: &[u8],
-        format: PixelFormat,
-        (pitch, plane): (usize, usize),
+        layout: SampleLayout,
         to: usize,
     ) -> Output {
         let variant = self.variant();
@@ -274,19 +291,13 @@ impl<'a> Simulation<'a> {
             for (c, to) in pixel[..4].iter_mut().enumerate() {
                 let inside = y < self.size.height && x < self.size.width && c < 3;
                 let v = if inside {
-                    let row = y * pitch;
-                    match format {
-                        PixelFormat::Rgb8 => f32::from(samples[row + 3 * x + c]) / 255.0,
-                        PixelFormat::Rgb16 => {
-                            let at = row + 2 * (3 * x + c);
-                            f32::from(u16::from_le_bytes([samples[at], samples[at + 1]])) / 65535.0
-                        }
-                        PixelFormat::PlanarF32 => {
-                            let at = row + c * plane + 4 * x;
-                            let v = Element::Float.read(&samples[at..at + 4]) as f32;
-                            if v.is_nan() { 0.0 } else { v.clamp(0.0, 1.0) }
-                        }
-                        PixelFormat::Yuv(_) => panic!("YUV frames are converted by YuvDecode"),
+                    let at = sample_offset(&layout, y, x, c);
+                    let v = element(layout.sample).read(&samples[at..]) as f32;
+                    match layout.sample {
+                        SampleType::U8 => v / 255.0,
+                        SampleType::U16 => v / 65535.0,
+                        _ if v.is_nan() => 0.0,
+                        _ => v.clamp(0.0, 1.0),
                     }
                 } else {
                     0.0

@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::Simulation;
+use super::{Simulation, element, sample_offset};
+use crate::FrameSize;
 use crate::cuda::plan::Step;
 use crate::cuda::tests::reference::value::{Approx, Element, Format, Output, Place};
 use crate::cuda::tests::reference::view::View;
-use crate::{FrameSize, PixelFormat};
 
 impl Simulation<'_> {
     pub(super) fn blend(&self, step: &Step) -> Vec<Output> {
@@ -27,11 +27,11 @@ impl Simulation<'_> {
     ) -> Output {
         let of = &self.items[item];
         let FrameSize { width: w, height: h, .. } = self.size;
-        let (element, max) = match of.format {
-            PixelFormat::Rgb8 => (Element::U8, 255.0),
-            PixelFormat::Rgb16 => (Element::U16, 65535.0),
-            PixelFormat::PlanarF32 => (Element::Float, 1.0),
-            PixelFormat::Yuv(_) => panic!("YUV frames are converted by YuvEncode"),
+        let element = element(of.layout.sample);
+        let max = match element {
+            Element::U8 => 255.0,
+            Element::U16 => 65535.0,
+            Element::Half | Element::Float => 1.0,
         };
         let size = element.bytes();
         let mut values = vec![None; self.outs[of.out].len() / size];
@@ -47,17 +47,14 @@ impl Simulation<'_> {
         for (i, rgb) in pixels.into_iter().enumerate() {
             let (y, x) = (i / w, i % w);
             for (c, colour) in rgb.into_iter().enumerate() {
-                let at = match of.format {
-                    PixelFormat::PlanarF32 => (c * of.plane + y * of.pitch) / size + x,
-                    _ => y * of.pitch / size + 3 * x + c,
-                };
+                let at = sample_offset(&of.layout, y, x, c) / size;
                 let clamped = if colour.v.is_nan() { colour.v } else { colour.v.clamp(0.0, 1.0) };
                 let clamped = Approx { v: clamped, e: colour.e };
                 values[at] = Some(if max == 1.0 { clamped } else { clamped.times(max) });
             }
         }
         // Kernels clamp to [0, 1], which reduces the error bound.
-        if element == Element::Float {
+        if matches!(element, Element::Half | Element::Float) {
             for value in values.iter_mut().flatten().filter(|v| v.e.is_finite()) {
                 let (min, max) = ((value.v - value.e).max(0.0), (value.v + value.e).min(1.0));
                 *value = Approx { v: value.v, e: (value.v - min).max(max - value.v) };

@@ -1,0 +1,61 @@
+//! Memory and streams of the program that uses this library.
+
+use std::ffi::c_void;
+
+use cudarc::driver::{result, sys};
+
+use super::{DuringCall, Event, Gpu};
+use crate::Result;
+
+/// A stream of the program that uses this library.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallerStream(sys::CUstream);
+
+impl CallerStream {
+    /// A stream from its handle; 0 is the default stream.
+    pub(crate) fn new(handle: u64) -> Self {
+        Self(handle as usize as sys::CUstream)
+    }
+}
+
+impl Event {
+    /// Records the event on a stream of the caller.
+    ///
+    /// # Safety
+    /// The stream is a valid handle.
+    pub(crate) unsafe fn record_on_caller(&self, stream: CallerStream) -> Result<()> {
+        self.gpu.bind()?;
+        // SAFETY: the event is valid, and the caller guarantees the stream.
+        unsafe { result::event::record(self.raw, stream.0) }.during("cuEventRecord")
+    }
+
+    /// Makes later work of a stream of the caller wait for the event.
+    ///
+    /// # Safety
+    /// The stream is a valid handle.
+    pub(crate) unsafe fn hold_caller(&self, stream: CallerStream) -> Result<()> {
+        self.gpu.bind()?;
+        let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+        // SAFETY: the event is valid, and the caller guarantees the stream.
+        unsafe { result::stream::wait_event(stream.0, self.raw, flags) }.during("cuStreamWaitEvent")
+    }
+}
+
+impl Gpu {
+    /// Whether an address is that of memory that kernels of this GPU can use: its own, or managed
+    /// or pinned memory.
+    pub(crate) fn owns(&self, address: u64) -> Result<bool> {
+        self.bind()?;
+        let mut ordinal = -1i32;
+        let attribute = sys::CUpointer_attribute::CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL;
+        let to = (&raw mut ordinal).cast::<c_void>();
+        // SAFETY: the attribute is an `int`; the driver looks the address up without reading it.
+        match unsafe { sys::cuPointerGetAttribute(to, attribute, address) } {
+            sys::CUresult::CUDA_SUCCESS => {
+                Ok(usize::try_from(ordinal) == Ok(self.context.ordinal()))
+            }
+            sys::CUresult::CUDA_ERROR_INVALID_VALUE => Ok(false),
+            error => error.result().during("cuPointerGetAttribute").map(|()| false),
+        }
+    }
+}
