@@ -72,7 +72,7 @@ impl Engine {
         let (events, waiter) = wait::events();
         let host = Host::embedded(FetchObserver(events));
         let work = move || rife_cli::load(&options, &host);
-        let on_event = |event| match event {
+        let on_event = |event, _| match event {
             FetchEvent::Message(line) => logging::log_line(py, &line),
             FetchEvent::Download(..) => Ok(()),
         };

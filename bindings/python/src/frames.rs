@@ -4,42 +4,25 @@ use numpy::npyffi::flags::NPY_ARRAY_WRITEABLE;
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyAnyMethods;
-use rife_runtime::FrameSize;
+use rife_runtime::{FrameSize, SampleType};
 
 use crate::error::{type_error, value_error};
 
-/// The type of samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sample {
-    U8,
-    U16,
-    F16,
-    F32,
+/// The types of samples, with their names in numpy.
+const SAMPLES: [(&str, SampleType); 4] = [
+    ("uint8", SampleType::U8),
+    ("uint16", SampleType::U16),
+    ("float16", SampleType::F16),
+    ("float32", SampleType::F32),
+];
+
+fn wrong_samples(what: &str, got: &str) -> PyErr {
+    let expected = "uint8, uint16, float16 or float32";
+    type_error(format!("{what}: expected samples of {expected}, got {got}"))
 }
 
-impl Sample {
-    const ALL: [(&'static str, Self); 4] = [
-        ("uint8", Self::U8),
-        ("uint16", Self::U16),
-        ("float16", Self::F16),
-        ("float32", Self::F32),
-    ];
-
-    fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, sample)| *sample)
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, sample)| *sample == self).map_or("", |(name, _)| name)
-    }
-
-    pub(crate) const fn bytes(self) -> i64 {
-        match self {
-            Self::U8 => 1,
-            Self::U16 | Self::F16 => 2,
-            Self::F32 => 4,
-        }
-    }
+fn name_of(sample: SampleType) -> &'static str {
+    SAMPLES.iter().find(|(_, known)| *known == sample).map_or("", |(name, _)| name)
 }
 
 /// The order of the axes of a frame.
@@ -99,7 +82,7 @@ pub(crate) enum Memory {
 /// One frame, or several of one size, in the memory of an array.
 pub(crate) struct Frames {
     pub(crate) address: u64,
-    pub(crate) sample: Sample,
+    pub(crate) sample: SampleType,
     pub(crate) layout: Layout,
     pub(crate) size: FrameSize,
     /// Number of frames.
@@ -135,9 +118,11 @@ impl Frames {
             let got = array.get_type().name()?;
             return Err(type_error(format!("{what}: expected an array, got {got}")));
         };
+        let known = SAMPLES.iter().find(|(name, _)| *name == sample);
+        let (_, sample) = *known.ok_or_else(|| wrong_samples(what, &sample))?;
         let memory = Memory::Cuda { device, stream };
         let owner = array.clone().unbind();
-        let described = Self::new(what, address, &shape, &strides, &sample, layout, memory, owner)?;
+        let described = Self::new(what, address, &shape, &strides, sample, layout, memory, owner)?;
         Ok(Self { writable: true, ..described })
     }
 
@@ -156,8 +141,17 @@ impl Frames {
     fn of_numpy(what: &str, array: &Bound<'_, PyUntypedArray>, layout: Layout) -> PyResult<Self> {
         let dtype = array.dtype();
         let native = dtype.is_native_byteorder().unwrap_or(true);
-        let name = dtype.getattr("name")?.extract::<String>()?;
-        let name = if native { name } else { format!("byte-swapped {name}") };
+        let sample = match (dtype.kind(), dtype.itemsize()) {
+            (b'u', 1) => SampleType::U8,
+            (b'u', 2) if native => SampleType::U16,
+            (b'f', 2) if native => SampleType::F16,
+            (b'f', 4) if native => SampleType::F32,
+            _ => {
+                let name = dtype.getattr("name")?.extract::<String>()?;
+                let swapped = if native { "" } else { "byte-swapped " };
+                return Err(wrong_samples(what, &format!("{swapped}{name}")));
+            }
+        };
         let strides: Vec<i64> = array.strides().iter().map(|stride| *stride as i64).collect();
         // SAFETY: the pointer is that of a live array, whose fields numpy keeps valid.
         let (data, flags) = unsafe {
@@ -166,7 +160,7 @@ impl Frames {
         };
         let owner = array.clone().into_any().unbind();
         let shape = array.shape();
-        let frames = Self::new(what, data, shape, &strides, &name, layout, Memory::Host, owner)?;
+        let frames = Self::new(what, data, shape, &strides, sample, layout, Memory::Host, owner)?;
         Ok(Self { writable: flags & NPY_ARRAY_WRITEABLE != 0, ..frames })
     }
 
@@ -176,15 +170,11 @@ impl Frames {
         address: u64,
         shape: &[usize],
         strides: &[i64],
-        sample: &str,
+        sample: SampleType,
         layout: Layout,
         memory: Memory,
         owner: Py<PyAny>,
     ) -> PyResult<Self> {
-        let sample = Sample::parse(sample).ok_or_else(|| {
-            let expected = "uint8, uint16, float16 or float32";
-            type_error(format!("{what}: expected samples of {expected}, got {sample}"))
-        })?;
         let wrong_shape = || {
             let got = shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ");
             let got = if got.is_empty() { "a scalar".to_owned() } else { got };
@@ -224,7 +214,7 @@ impl Frames {
 
     /// Replaces the strides of axes of length 1, which are arbitrary, by those of a packed array.
     fn with_plain_strides(mut self) -> Self {
-        let (bytes, FrameSize { width, height }) = (self.sample.bytes(), self.size);
+        let (bytes, FrameSize { width, height }) = (self.sample_bytes(), self.size);
         let (pixel, row) = match self.layout {
             Layout::Hwc => (3 * bytes, 3 * bytes * width as i64),
             Layout::Chw => (bytes, bytes * width as i64),
@@ -240,10 +230,10 @@ impl Frames {
 
     /// Whether a view of the runtime can describe the strides. All strides of devices can be.
     fn is_viewable(&self) -> bool {
-        if self.memory != Memory::Host {
+        if self.memory != Memory::Host || self.count == 0 {
             return true;
         }
-        let (bytes, FrameSize { width, height }) = (self.sample.bytes(), self.size);
+        let (bytes, FrameSize { width, height }) = (self.sample_bytes(), self.size);
         let (width, height) = (width as i64, height as i64);
         let Strides { item, row, pixel, channel } = self.strides;
         let aligned = [item, row, channel].iter().all(|stride| stride % bytes == 0)
@@ -262,7 +252,11 @@ impl Frames {
     pub(crate) fn extent(&self) -> i64 {
         let FrameSize { width, height } = self.size;
         let Strides { row, pixel, channel, .. } = self.strides;
-        row * (height as i64 - 1) + pixel * (width as i64 - 1) + channel * 2 + self.sample.bytes()
+        row * (height as i64 - 1) + pixel * (width as i64 - 1) + channel * 2 + self.sample_bytes()
+    }
+
+    pub(crate) const fn sample_bytes(&self) -> i64 {
+        self.sample.bytes() as i64
     }
 
     /// Whether the memory of two arrays may overlap.
@@ -280,17 +274,18 @@ impl Frames {
     /// name them in errors.
     pub(crate) fn check_like(&self, what: &str, other: &Self, like: &str) -> PyResult<()> {
         if self.sample != other.sample {
-            let (expected, got) = (other.sample.name(), self.sample.name());
+            let (expected, got) = (name_of(other.sample), name_of(self.sample));
             return Err(type_error(format!(
                 "{what}: expected samples of {expected} like {like}, got {got}"
             )));
         }
-        if self.memory != other.memory {
-            let name = |memory| match memory {
-                Memory::Host => "the host".to_owned(),
-                Memory::Cuda { device, .. } => format!("cuda:{device}"),
-            };
-            let (expected, got) = (name(other.memory), name(self.memory));
+        // The caller may use several streams of one device.
+        let place = |frames: &Self| match frames.memory {
+            Memory::Host => "the host".to_owned(),
+            Memory::Cuda { device, .. } => format!("cuda:{device}"),
+        };
+        let (expected, got) = (place(other), place(self));
+        if expected != got {
             return Err(value_error(format!(
                 "{what}: expected an array on {expected} like {like}, got one on {got}"
             )));

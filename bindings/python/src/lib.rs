@@ -7,12 +7,12 @@ mod command;
 mod engine;
 mod error;
 mod frames;
-mod host_view;
 mod logging;
 mod machine;
 mod probe;
 mod stream;
 mod video;
+mod views;
 mod wait;
 
 use pyo3::prelude::*;

@@ -81,12 +81,12 @@ pub(crate) fn fetch_weights(
     let (events, waiter) = wait::events();
     let host = Host::embedded(FetchObserver(events));
     let work = move || rife_cli::fetch_weights(&host, folder.as_deref(), version);
-    let on_event = |event| match (event, &progress) {
+    let on_event = |event, cancelled: bool| match (event, &progress) {
         (FetchEvent::Message(line), _) => logging::log_line(py, &line),
-        (FetchEvent::Download(done, total), Some(progress)) => {
+        (FetchEvent::Download(done, total), Some(progress)) if !cancelled => {
             progress.call1(py, (done, total)).map(drop)
         }
-        (FetchEvent::Download(..), None) => Ok(()),
+        (FetchEvent::Download(..), _) => Ok(()),
     };
     match waiter.run(py, work, on_event, || ())? {
         Ok(weights) => Ok((weights.path, weights.note)),

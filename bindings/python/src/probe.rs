@@ -1,9 +1,8 @@
 //! Copies of frames for scene detection, which needs interleaved RGB of 8 or 16 bits.
 
-use half::f16;
-use rife_runtime::{Error, Frame, Result};
+use rife_runtime::{Error, Frame, Result, SampleType, f16};
 
-use crate::frames::{Frames, Layout, Memory, Sample, Strides};
+use crate::frames::{Frames, Layout, Memory, Strides};
 
 impl Frames {
     /// A copy of the frame for scene detection. Samples that are not 8-bit become 16-bit.
@@ -20,14 +19,14 @@ impl Frames {
         }
         let count = 3 * self.size.pixels();
         match self.sample {
-            Sample::U8 => {
+            SampleType::U8 => {
                 let mut out = Vec::with_capacity(count);
                 self.gather(&mut out, |v: u8| v);
                 Frame::rgb8(self.size, out)
             }
-            Sample::U16 => self.probe16(|v: u16| v),
-            Sample::F16 => self.probe16(|v: f16| to_u16(v.to_f32())),
-            Sample::F32 => self.probe16(to_u16),
+            SampleType::U16 => self.probe16(|v: u16| v),
+            SampleType::F16 => self.probe16(|v: f16| to_u16(v.to_f32())),
+            SampleType::F32 => self.probe16(to_u16),
         }
     }
 

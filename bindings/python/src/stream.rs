@@ -84,6 +84,11 @@ struct State {
     submitted: Option<Arc<Source>>,
     /// Interpolated frames that are finished.
     ready: VecDeque<Py<PyAny>>,
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counts {
     cuts: u64,
     stills: u64,
     interpolated: u64,
@@ -229,13 +234,15 @@ impl Stream {
     /// Frees everything.
     fn close(&mut self, py: Python<'_>) {
         let session = self.session.take();
-        self.state = State { ended: true, last_laid_out: true, ..State::default() };
+        let counts = self.state.counts;
+        self.state = State { ended: true, last_laid_out: true, counts, ..State::default() };
         py.detach(|| drop(session));
     }
 
     /// Cuts, still pairs and interpolated frames so far.
     fn counts(&self) -> (u64, u64, u64) {
-        (self.state.cuts, self.state.stills, self.state.interpolated)
+        let Counts { cuts, stills, interpolated } = self.state.counts;
+        (cuts, stills, interpolated)
     }
 }
 
@@ -277,8 +284,8 @@ impl Stream {
             kind => kind,
         };
         match kind {
-            PairKind::Cut => state.cuts += 1,
-            PairKind::Still => state.stills += 1,
+            PairKind::Cut => state.counts.cuts += 1,
+            PairKind::Still => state.counts.stills += 1,
             PairKind::Motion => {}
         }
         let mut timesteps = VecDeque::new();
@@ -360,7 +367,7 @@ impl Stream {
         if work.timesteps.is_empty() {
             self.state.work.pop_front();
         }
-        self.state.interpolated += count as u64;
+        self.state.counts.interpolated += count as u64;
         self.state.ready.extend(outputs.into_iter().map(|(object, _)| object));
         Ok(())
     }
@@ -372,7 +379,7 @@ impl Stream {
         let (session, last_pushed) = (&mut self.session, &mut self.last_pushed);
         py.detach(|| {
             let session = pushed(session, last_pushed, loaded, work)?;
-            session.submit_as(t, work.earlier.frames.format()?)
+            session.submit_as(t, work.earlier.frames.format())
         })
         .map_err(|error| error::of_runtime(&error))?;
         self.state.submitted = Some(work.earlier.clone());
@@ -393,7 +400,7 @@ impl Stream {
             _ => Err(rife_runtime::Error::NothingPending),
         })
         .map_err(|error| error::of_runtime(&error))?;
-        self.state.interpolated += 1;
+        self.state.counts.interpolated += 1;
         self.state.ready.push_back(object);
         Ok(())
     }

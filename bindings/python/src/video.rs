@@ -59,15 +59,15 @@ pub(crate) fn interpolate_video(
     let of_job = host.clone();
     let work = move || rife_cli::interpolate_video(&input, &output, options, &of_job);
     let mut done = None;
-    let on_event = |event| match event {
+    let on_event = |event, cancelled: bool| match event {
         Event::Message(line) => message.call1(py, (line,)).map(drop),
         Event::Progress(at) => match &progress {
-            Some(progress) => {
+            Some(progress) if !cancelled => {
                 let left = at.left.map(|left| left.as_secs_f64());
                 let slowest = at.stages.slowest();
                 progress.call1(py, (at.frames, at.total, at.fps, left, slowest)).map(drop)
             }
-            None => Ok(()),
+            _ => Ok(()),
         },
         Event::Done(summary) => {
             done = Some(summary);

@@ -54,7 +54,7 @@ impl<E> Drop for AtEnd<E> {
 
 impl<E: Send + 'static> Waiter<E> {
     /// Runs `work` in a thread of its own. In the meantime this thread handles signals, and passes
-    /// events to `on_event`.
+    /// events to `on_event`, with whether the work is being cancelled.
     ///
     /// After a signal or an error of `on_event`, `cancel` is called once; when `work` has returned,
     /// the exception is raised. A second signal raises it at once, and leaves the thread behind.
@@ -65,7 +65,7 @@ impl<E: Send + 'static> Waiter<E> {
         self,
         py: Python<'_>,
         work: impl FnOnce() -> T + Send + 'static,
-        mut on_event: impl FnMut(E) -> PyResult<()>,
+        mut on_event: impl FnMut(E, bool) -> PyResult<()>,
         cancel: impl Fn(),
     ) -> PyResult<T> {
         let at_end = AtEnd(self.ended);
@@ -82,13 +82,14 @@ impl<E: Send + 'static> Waiter<E> {
             let message;
             (message, messages) = py.detach(move || (messages.recv_timeout(INTERVAL), messages));
             match message {
-                Ok(Message::Event(event)) if failed.is_none() => {
-                    if let Err(error) = on_event(event) {
+                Ok(Message::Event(event)) => {
+                    let handled = on_event(event, failed.is_some());
+                    if let (Err(error), None) = (handled, &failed) {
                         cancel();
                         failed = Some(error);
                     }
                 }
-                Ok(Message::Event(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => {}
                 Ok(Message::Ended) | Err(RecvTimeoutError::Disconnected) => break,
             }
             if let Err(error) = py.check_signals() {
