@@ -144,6 +144,7 @@ impl Engine {
 
     /// Repeats [`Self::interpolate`] for one pair of frames through the API of Rust, and returns
     /// the time of each run in ms. For the benchmark of overhead.
+    #[allow(clippy::too_many_arguments)] // Those of a call, and the number of runs.
     fn time_in_rust(
         &self,
         py: Python<'_>,

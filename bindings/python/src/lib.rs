@@ -2,6 +2,8 @@
 //! to be called directly.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
+// Errors of the runtime are returned a few times per frame at most.
+#![allow(clippy::result_large_err)]
 
 mod command;
 mod engine;

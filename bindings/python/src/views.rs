@@ -69,10 +69,11 @@ impl Frames {
         let (address, len, stride) = (self.address_of(index) as usize, self.len(), self.stride());
         macro_rules! view {
             ($name:ident, $sample:ty) => {{
+                let first = address as *const $sample;
                 // SAFETY: the array is alive, and all samples from the first of the frame to its
                 // last belong to it: `Frames::read` has checked strides and alignment. As in numpy
                 // itself, the caller keeps other threads from writing it in the meantime.
-                let samples = unsafe { std::slice::from_raw_parts(address as *const $sample, len) };
+                let samples = unsafe { std::slice::from_raw_parts(first, len) };
                 FrameView::$name(self.size, samples, stride)
             }};
         }
@@ -89,10 +90,10 @@ impl Frames {
         let (address, len, stride) = (self.address_of(index) as usize, self.len(), self.stride());
         macro_rules! view {
             ($name:ident, $sample:ty) => {{
+                let first = address as *mut $sample;
                 // SAFETY: as in `view`. The array is an output that `Frames::read_output` found
                 // writable, no input overlaps it, and its frames do not overlap each other.
-                let samples =
-                    unsafe { std::slice::from_raw_parts_mut(address as *mut $sample, len) };
+                let samples = unsafe { std::slice::from_raw_parts_mut(first, len) };
                 FrameViewMut::$name(self.size, samples, stride)
             }};
         }
