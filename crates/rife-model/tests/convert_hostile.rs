@@ -246,6 +246,7 @@ fn ambiguous_state_dicts_are_refused() {
     assert_eq!(path(network(state(start()), "gen")), ("gen".into(), 1));
     assert_eq!(path(t(network(start(), "weights"), "step")), ("weights".into(), 1));
     assert_eq!(path(inner(network(start(), "model"), "ema")), ("model".into(), 1));
+    assert_eq!(path(network(network(start(), "g"), "g_ema")), ("g_ema".into(), 1));
     let two = network(network(start(), "gen"), "disc").stop();
     refused_pickle(&two, &["both \"gen\" and \"disc\""]);
     // The prefix is removed only from the start of a key.

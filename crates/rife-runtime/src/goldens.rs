@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use rife_model::weights::{Store, VerifiedBytes};
+use rife_model::weights::VerifiedBytes;
 use rife_model::{ModelSpec, ModelVersion, Padding, Scale};
 use rife_testkit::{Golden, GoldenCase, random_weights};
 
 use crate::engine::EngineSession;
+use crate::test_weights::{self, SEED};
 use crate::{Frame, FrameSize, PixelFormat};
 
 /// The versions with golden files, and the names of the files. 4.25 has the architecture of 4.26.
@@ -21,9 +22,6 @@ const FILES: [(ModelVersion, &str); 6] = [
     (ModelVersion::V4_26, "rife426"),
     (ModelVersion::V4_26Heavy, "rife426_heavy"),
 ];
-
-/// The seed of the random weights that the references were computed with.
-const SEED: u64 = 7;
 
 /// The lowest PSNR of the image with random weights in F16 or TF32. All layers have weights of the
 /// same magnitude, so rounding errors grow from layer to layer, where the published weights damp
@@ -91,24 +89,9 @@ impl Goldens {
     }
 }
 
-/// The published weights of a version if they can be downloaded, else random ones.
+/// The bytes of [`test_weights::weights`].
 pub(crate) fn weights(version: ModelVersion) -> VerifiedBytes {
-    let found = if has_published_weights(version) {
-        let store = Store::locate(None);
-        store.and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
-    } else {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("random.safetensors");
-        rife_testkit::write_random_weights(&path, &version.spec().tensors(), SEED);
-        rife_model::weights::Weights::from_file(&path, Some(version))
-    };
-    found.and_then(|weights| weights.read()).unwrap_or_else(|e| panic!("{e}"))
-}
-
-/// Whether published weights of the version, or others that fit, can be downloaded.
-pub(crate) fn has_published_weights(version: ModelVersion) -> bool {
-    let entry = rife_model::weights::entry(version);
-    entry.pip.is_some() || entry.stand_in.is_some()
+    test_weights::weights(version).read().unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// The random weights as a safetensors file, after `change` has modified the values of each tensor,

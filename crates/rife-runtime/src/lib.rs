@@ -27,6 +27,8 @@ pub mod profile;
 mod published;
 mod self_test;
 mod session;
+#[cfg(test)]
+mod test_weights;
 
 pub use builder::{EngineInfo, InterpolatorBuilder};
 pub use engine::{Description, MemoryUse};

@@ -126,9 +126,9 @@ impl Checkpoint {
 
     /// The keys that lead to the state dict, outermost first, escaped. Empty when the pickled object
     /// is the state dict. Of several candidates, the first of `state_dict_ema`, `state_dict`,
-    /// `model_state_dict`, `params_ema`, `params`, `model_ema`, `ema`, `model`, `net`, `network` and
-    /// `flownet` is used; else the object itself if it contains tensors; else the only value that
-    /// contains tensors. Dicts with a tensor whose name ends in `.weight` are preferred to others, such
+    /// `model_state_dict`, `params_ema`, `params`, `model_ema`, `g_ema`, `ema`, `model`, `net`,
+    /// `network` and `flownet` is used; else the object itself if it contains tensors; else the only
+    /// value that contains tensors. Dicts with a tensor whose name ends in `.weight` are preferred to others, such
     /// as the state of an optimizer.
     pub fn state_dict_path(&self) -> &[String] {
         &self.state_dict_path

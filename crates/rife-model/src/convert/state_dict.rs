@@ -8,13 +8,14 @@ use super::value::{Node, Parsed, TensorRef, Value};
 
 /// Keys under which checkpoints nest their state dict, in order of preference. Of a model and its
 /// moving average, inference uses the average.
-pub(super) const CONTAINERS: [&str; 11] = [
+pub(super) const CONTAINERS: [&str; 12] = [
     "state_dict_ema",
     "state_dict",
     "model_state_dict",
     "params_ema",
     "params",
     "model_ema",
+    "g_ema",
     "ema",
     "model",
     "net",

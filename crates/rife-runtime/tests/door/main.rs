@@ -5,14 +5,17 @@ mod frames;
 mod loading;
 mod queue;
 mod stream;
+#[path = "../../src/test_weights.rs"]
+mod test_weights;
 mod yuv;
 
-use rife_model::weights::{Store, Weights, entry};
 use rife_runtime::{
     Availability, Device, Frame, FrameSize, Interpolator, InterpolatorBuilder, ModelVersion,
     Precision,
 };
-use rife_testkit::{lines, write_random_weights};
+use rife_testkit::lines;
+
+use test_weights::{has_published_weights, weights};
 
 /// Engines, each with its device and the precisions that it supports there.
 type Engines = [Availability];
@@ -74,26 +77,6 @@ behaviours! {
     yuv::yuv_output_matches_explicit_conversion
     yuv::input_and_output_formats_can_be_mixed
     yuv::yuv_stream_matches_separate_pairs
-}
-
-/// The published weights of a version if they can be downloaded, else random ones.
-fn weights(version: ModelVersion) -> Weights {
-    let weights = if has_published_weights(version) {
-        let store = Store::locate(None);
-        store.and_then(|store| store.fetch(version, &mut |line| eprintln!("{line}")))
-    } else {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("random.safetensors");
-        write_random_weights(&path, &version.spec().tensors(), 7);
-        Weights::from_file(&path, Some(version))
-    };
-    weights.unwrap_or_else(|e| panic!("{e}"))
-}
-
-/// Whether published weights of the version, or others that fit, can be downloaded.
-fn has_published_weights(version: ModelVersion) -> bool {
-    let entry = entry(version);
-    entry.pip.is_some() || entry.stand_in.is_some()
 }
 
 fn builder(

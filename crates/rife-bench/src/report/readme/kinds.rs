@@ -78,7 +78,11 @@ const KINDS: [Kind; 19] = [
     kind("optimizations-brief", "RECORD [RECORD]", "ablation", |r| {
         markdown(&brief::optimizations(&r.records))
     }),
-    kind("sample", "RECORD", "results", |r| Some(code_block(&terminal::sample(r.record())))),
+    kind("sample", "RECORD [MODEL]", "results", |r| {
+        let mut record = r.record().clone();
+        record.measurements.retain(|m| r.model.is_none_or(|model| m.config.model == model));
+        (!record.measurements.is_empty()).then(|| code_block(&terminal::sample(&record)))
+    }),
 ];
 
 const fn kind(

@@ -128,7 +128,9 @@ fn bf16_is_close_to_pytorch_with_random_weights() {
 #[test]
 fn exchanged_channels_of_random_weights_exceed_the_f32_tolerance() {
     let all = Goldens::all(Weights::Random);
-    for goldens in all.iter().filter(|goldens| goldens::has_published_weights(goldens.version)) {
+    for goldens in
+        all.iter().filter(|goldens| crate::test_weights::has_published_weights(goldens.version))
+    {
         let run = goldens.runs().next().unwrap();
         let (all, level) = (Optimizations::all(), Level::detected());
         for (tensor, shape) in goldens.version.spec().tensors() {

@@ -7,7 +7,8 @@ use rife_testkit::tolerance::{F16_IMAGE, TF32_IMAGE, max_error, psnr_db};
 use super::super::plan::{Plan, Request};
 use super::reference::{Weights, run_plan};
 use super::{request, weights};
-use crate::goldens::{RANDOM_PSNR_DB, has_published_weights};
+use crate::goldens::RANDOM_PSNR_DB;
+use crate::test_weights::has_published_weights;
 use crate::{FrameSize, Optimization, Optimizations, Precision};
 
 /// A picture of lines, panned by `pan` pixels, as planar F32.
