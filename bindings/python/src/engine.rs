@@ -73,11 +73,16 @@ impl Engine {
         let host = Host::embedded(FetchObserver(events));
         let work = move || rife_cli::load(&options, &host);
         let on_event = |event, _| match event {
+            // Notes on the weights follow as warnings.
+            FetchEvent::Message(line) if line.starts_with("note: ") => Ok(()),
             FetchEvent::Message(line) => logging::log_line(py, &line),
             FetchEvent::Download(..) => Ok(()),
         };
         let loaded = waiter.run(py, work, on_event, || ())?;
         let loaded = loaded.map_err(|error| error::of_any(&error))?;
+        if let Some(note) = &loaded.info().weights.note {
+            logging::log(py, "warning", note)?;
+        }
         Ok(Self { loaded: Mutex::new(Some(Arc::new(loaded))), session: Mutex::new(None) })
     }
 

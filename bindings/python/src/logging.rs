@@ -23,7 +23,8 @@ pub(crate) fn log_line(py: Python<'_>, line: &str) -> PyResult<()> {
     log(py, level, line)
 }
 
-fn log(py: Python<'_>, level: &str, line: &str) -> PyResult<()> {
+/// Logs a line at a level of Python's loggers, such as `warning`.
+pub(crate) fn log(py: Python<'_>, level: &str, line: &str) -> PyResult<()> {
     let logger = py.import("logging")?.call_method1("getLogger", ("rife",))?;
     // The line is an argument: it may contain percent signs.
     logger.call_method1(level, ("%s", line)).map(drop)

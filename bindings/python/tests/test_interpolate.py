@@ -103,6 +103,9 @@ def test_several_positions_match_single_ones(net: rife.Interpolator) -> None:
         for t, result in zip(positions, results, strict=True):
             assert np.array_equal(result, net.interpolate(a, b, float(t)))
     assert net.interpolate(a, b, []) == []
+    half = net.interpolate(a, b)
+    for t in (np.float32(0.5), np.float64(0.5)):
+        assert np.array_equal(net.interpolate(a, b, t), half)  # type: ignore[call-overload]
 
 
 def test_floats_outside_of_the_range_are_clamped(net: rife.Interpolator) -> None:

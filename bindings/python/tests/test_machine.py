@@ -46,6 +46,18 @@ def test_fetch_returns_the_file_of_the_weights(weights: Path) -> None:
         rife.fetch_weights("9")
 
 
+def test_replaced_weights_are_reported(
+    weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rife.fetch_weights("4.26")
+    shutil.copy(weights / "rife426.safetensors", tmp_path)
+    with rife.Interpolator("4.25", device="cpu", weights=tmp_path) as net:
+        assert net.info.note is not None and "4.26" in net.info.note
+    warnings = [record for record in caplog.records if record.name == "rife"]
+    assert [record.message for record in warnings] == [net.info.note]
+    assert warnings[0].levelname == "WARNING"
+
+
 def test_damaged_weights_are_refused(weights: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "rife46.safetensors"
     content = bytearray((weights / "rife46.safetensors").read_bytes())

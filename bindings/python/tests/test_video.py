@@ -194,6 +194,15 @@ def test_exception_in_progress_ends_the_job(ffmpeg: str, tmp_path: Path) -> None
         assert names(tmp_path) == ["in.mkv"]
 
 
+def test_error_of_progress_is_passed_on_as_it_is(clip: Path) -> None:
+    def progress(at: rife.Progress) -> None:
+        raise ValueError("--factor is not translated here")
+
+    with pytest.raises(ValueError, match="--factor is not translated") as caught:
+        rife.interpolate_video(clip, clip.with_name("out.y4m"), progress=progress, **OPTIONS)
+    assert caught.traceback[-1].name == "progress"
+
+
 def test_cancelled_job_can_be_resumed(
     ffmpeg: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -199,7 +199,7 @@ class _TorchAdapter:
                 return array.detach().numpy()
             except TypeError as error:
                 raise TypeError(
-                    f"expected samples of {', '.join(SAMPLES)}, got {array.dtype}"
+                    f"expected samples of {', '.join(SAMPLES)}, got {array.dtype}: {error}"
                 ) from error
         size = array.element_size()
         index = array.device.index

@@ -186,8 +186,9 @@ class Interpolator:
                 f"b: expected {type(a).__module__}.{type(a).__qualname__} like a, got "
                 f"{type(b).__module__}.{type(b).__qualname__}"
             )
-        single = isinstance(t, (int, float))
-        timesteps = [cast(float, t)] if single else [float(at) for at in cast(Any, t)]
+        # Scalars of numpy have no iterator.
+        single = isinstance(t, (int, float)) or not hasattr(t, "__iter__")
+        timesteps = [float(cast(Any, t))] if single else [float(at) for at in cast(Any, t)]
         allocated = [adapter.empty(a) for _ in timesteps]
         outputs = [array for _, array in allocated]
         self._engine.interpolate(

@@ -84,6 +84,9 @@ def interpolate_video(
             fspath(input), fspath(output), words, report, _log
         )
     except (ValueError, _rife.RifeError) as error:
+        # Errors of `progress` have more frames.
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise
         # Messages name the options of the command.
         raise type(error)(_in_python(str(error))) from None
     return VideoResult(*result)
