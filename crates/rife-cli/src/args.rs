@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rife_runtime::{Device, Engine, FrameSize, ModelVersion, Precision, Scale};
 use rife_video::{Rational, SceneDetector};
 
-pub(crate) use self::usage_error::exit_with_usage_error;
+pub(crate) use self::usage_error::{exit_with_usage_error, message as usage_message};
 
 /// Interpolates video frames with RIFE 4.6, 4.25, 4.26 and four lite and heavy versions.
 #[derive(Debug, Parser)]
@@ -104,6 +104,9 @@ pub(crate) struct VideoArgs {
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = values::percent,
         allow_negative_numbers = true)]
     pub(crate) static_threshold: f64,
+    /// End with the last source frame, instead of repeating it until the input ends
+    #[arg(long)]
+    pub(crate) no_hold_last: bool,
     /// Video codec: h264, h265, av1, vp9, prores, ffv1 (lossless), or the name of an ffmpeg
     /// encoder such as hevc_nvenc [default: depends on the container]
     #[arg(long, value_name = "CODEC")]

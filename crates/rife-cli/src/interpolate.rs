@@ -3,11 +3,16 @@
 use anyhow::Result;
 
 use crate::args::InterpolateArgs;
+use crate::host::Host;
+use crate::terminal::Terminal;
 use crate::{pair, video};
 
 pub(crate) fn run(mut args: InterpolateArgs) -> Result<()> {
     match args.second_image.take() {
         Some(second) => pair::run(args, &second),
-        None => video::run(args),
+        None => {
+            let host = Host::command(Terminal::from_args(&args));
+            video::run(args, &host)
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Removes unfinished files when the program is interrupted.
 
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use rife_video::JobHandle;
+
+use crate::host::Host;
 
 /// Exit code of a program ended by Ctrl-C, by shell convention: 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
@@ -16,11 +18,9 @@ static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Whether the signal handler is installed.
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// What to remove on interruption, in the order of creation.
-static UNFINISHED: Mutex<Vec<Unfinished>> = Mutex::new(Vec::new());
-
+/// What a job removes when it ends early.
 #[derive(Debug)]
-enum Unfinished {
+pub(crate) enum Unfinished {
     /// A folder that this run created; removed if empty.
     Folder(PathBuf),
     /// A temporary file.
@@ -30,16 +30,17 @@ enum Unfinished {
 }
 
 /// Makes Ctrl-C and termination remove everything unfinished and exit immediately. Later calls do
-/// nothing.
-pub(crate) fn install() -> Result<()> {
-    if INSTALLED.swap(true, Ordering::SeqCst) {
+/// nothing, and neither does a call in a program that embeds the job.
+pub(crate) fn install(host: &Host) -> Result<()> {
+    if !host.handles_signals() || INSTALLED.swap(true, Ordering::SeqCst) {
         return Ok(());
     }
     #[cfg(unix)]
     let ignored = ignored_signals();
-    ctrlc::set_handler(|| {
+    let host = host.clone();
+    ctrlc::set_handler(move || {
         IS_INTERRUPTED.store(true, Ordering::SeqCst);
-        remove_all(true);
+        remove_all(&host, true);
         std::process::exit(INTERRUPTED);
     })
     .context("cannot install the Ctrl-C handler")?;
@@ -74,32 +75,32 @@ pub(crate) fn wait_for_exit_if_interrupted() {
 }
 
 /// Registers a folder that this run created; it is removed if empty.
-pub(crate) fn register_folder(path: &Path) {
-    register(Unfinished::Folder(path.to_owned()));
+pub(crate) fn register_folder(host: &Host, path: &Path) {
+    register(host, Unfinished::Folder(path.to_owned()));
 }
 
 /// Registers a temporary file.
-pub(crate) fn register_file(path: &Path) {
-    register(Unfinished::File(path.to_owned()));
+pub(crate) fn register_file(host: &Host, path: &Path) {
+    register(host, Unfinished::File(path.to_owned()));
 }
 
 /// Registers a job folder; it is kept if it has finished segments.
-pub(crate) fn register_job(handle: JobHandle) {
-    register(Unfinished::Job(handle));
+pub(crate) fn register_job(host: &Host, handle: JobHandle) {
+    register(host, Unfinished::Job(handle));
 }
 
-fn register(unfinished: Unfinished) {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(unfinished);
+fn register(host: &Host, unfinished: Unfinished) {
+    host.unfinished().lock().unwrap_or_else(PoisonError::into_inner).push(unfinished);
 }
 
 /// Removes everything unfinished at the end of a job, whether it succeeded or not.
-pub(crate) fn remove_unfinished() {
-    remove_all(false);
+pub(crate) fn remove_unfinished(host: &Host) {
+    remove_all(host, false);
 }
 
 /// Removes everything unfinished. Errors are ignored: nothing more can be done.
-fn remove_all(interrupted: bool) {
-    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+fn remove_all(host: &Host, interrupted: bool) {
+    let mut unfinished = host.unfinished().lock().unwrap_or_else(PoisonError::into_inner);
     for item in unfinished.drain(..).rev() {
         match item {
             Unfinished::File(path) => _ = std::fs::remove_file(path),
@@ -107,7 +108,7 @@ fn remove_all(interrupted: bool) {
             Unfinished::Job(handle) => {
                 let kept = handle.abandon();
                 if let Some(frames) = kept.filter(|_| interrupted) {
-                    crate::say(&format!(
+                    host.say(&format!(
                         "interrupted: {frames} finished frames are kept in {}; --resume continues \
                          after them",
                         handle.folder().path().display()

@@ -7,6 +7,7 @@ use rife_model::weights::{Store, Weights, WeightsError, WeightsStatus};
 use rife_runtime::ModelVersion;
 
 use crate::args::EngineArgs;
+use crate::host::Host;
 use crate::weights::say_note;
 
 /// The version to run, and where its weights are.
@@ -25,10 +26,10 @@ enum Source {
 
 impl Model {
     /// Reads a weights file if one is named, and chooses the version.
-    pub(crate) fn of(args: &EngineArgs) -> Result<Self> {
+    pub(crate) fn of(args: &EngineArgs, host: &Host) -> Result<Self> {
         if let Some(file) = args.weights.as_deref().filter(|path| is_file(path)) {
             let weights = Weights::from_file(file, args.model)?;
-            say_note(&weights);
+            say_note(host, &weights);
             return Ok(Self {
                 version: weights.requested,
                 source: Source::File(Box::new(weights)),
@@ -40,12 +41,12 @@ impl Model {
     }
 
     /// The weights, which are downloaded or converted if they are missing.
-    pub(crate) fn weights(&self) -> Result<Weights> {
+    pub(crate) fn weights(&self, host: &Host) -> Result<Weights> {
         match &self.source {
             Source::File(weights) => Ok(Weights::clone(weights)),
             Source::Store(store) => {
-                let weights = crate::weights::fetch(store, self.version)?;
-                say_note(&weights);
+                let weights = crate::weights::fetch(host, store, self.version)?;
+                say_note(host, &weights);
                 Ok(weights)
             }
         }

@@ -9,11 +9,13 @@ use rife_runtime::{Frame, PixelFormat};
 use rife_video::{JobFolder, JobHandle, Rational};
 
 use crate::args::InterpolateArgs;
+use crate::host::Host;
 use crate::image_file::{self, DecodedImage, ImageFormat};
 use crate::model::Model;
 use crate::paths::{self, OutputFile};
+use crate::terminal::Terminal;
 use crate::video::engines::{self, EngineConfig};
-use crate::{image_folder, interrupt, report};
+use crate::{image_folder, interrupt};
 
 /// The largest --factor.
 const MAX_FACTOR: i64 = 10_000;
@@ -35,27 +37,28 @@ struct Job {
     /// The folder that --factor fills.
     folder: Option<PathBuf>,
     overwrite: bool,
+    host: Host,
     model: Model,
     engine: EngineConfig,
 }
 
 pub(crate) fn run(args: InterpolateArgs, second: &Path) -> Result<()> {
-    let job = Job::new(args, second)?;
+    let job = Job::new(args, second, Host::command(Terminal::text()))?;
     job.report_losses();
-    interrupt::install()?;
+    interrupt::install(&job.host)?;
     let result = job.claim_folder().and_then(|folder| job.interpolate(folder.as_deref()));
-    interrupt::remove_unfinished();
+    interrupt::remove_unfinished(&job.host);
     result
 }
 
 impl Job {
     /// Checks everything that can be checked before weights are loaded, and reads the images.
-    fn new(args: InterpolateArgs, second_path: &Path) -> Result<Self> {
+    fn new(args: InterpolateArgs, second_path: &Path, host: Host) -> Result<Self> {
         refuse_video_options(&args)?;
         let [device] = args.engine.device[..] else {
             bail!("an image pair needs one --device, got {}", args.engine.device.len());
         };
-        let model = Model::of(&args.engine)?;
+        let model = Model::of(&args.engine, &host)?;
         engines::check(&args.engine, &model)?;
         let (outputs, format, folder) = match args.factor {
             None => {
@@ -86,6 +89,7 @@ impl Job {
             format,
             folder,
             overwrite: args.overwrite,
+            host,
             engine: EngineConfig::new(&args.engine, &model, device, size),
             model,
         })
@@ -94,12 +98,12 @@ impl Job {
     /// Reports what is lost from the images, whatever the output format.
     fn report_losses(&self) {
         let (first, second) = (&self.first.losses, &self.second.losses);
-        first.iter().for_each(|loss| report(loss));
-        second.iter().filter(|loss| !first.contains(loss)).for_each(|loss| report(loss));
+        first.iter().for_each(|loss| self.host.report(loss));
+        second.iter().filter(|loss| !first.contains(loss)).for_each(|loss| self.host.report(loss));
         let conflict =
             self.first.colour_tags.conflict_with(&self.second.colour_tags, &self.second_path);
         if let Some(line) = conflict {
-            report(&line);
+            self.host.report(&line);
         }
     }
 
@@ -108,7 +112,7 @@ impl Job {
     fn claim_folder(&self) -> Result<Option<Arc<JobFolder>>> {
         let path = match (&self.folder, self.outputs.as_slice()) {
             (Some(folder), _) => {
-                paths::create_folders(folder)?;
+                paths::create_folders(&self.host, folder)?;
                 folder.join(image_folder::JOB_FOLDER)
             }
             (None, [Output { file: OutputFile { path, write_through: false }, .. }]) => {
@@ -117,7 +121,7 @@ impl Job {
             _ => return Ok(None),
         };
         let folder = Arc::new(JobFolder::open(&path)?);
-        interrupt::register_job(JobHandle::new(&folder));
+        interrupt::register_job(&self.host, JobHandle::new(&folder));
         folder.clear(|_| true).with_context(|| format!("cannot empty {}", path.display()))?;
         Ok(Some(folder))
     }
@@ -125,7 +129,7 @@ impl Job {
     /// Interpolates all images, and moves them to their final names when all are complete.
     fn interpolate(&self, folder: Option<&JobFolder>) -> Result<()> {
         let (first, second) = (&self.first, &self.second);
-        let weights = self.model.weights()?;
+        let weights = self.model.weights(&self.host)?;
         let rife = self.engine.builder().load_weights(&weights)?;
         let sources = [&first.frame, &second.frame].map(Frame::format);
         let source = sources.into_iter().find(|format| *format != PixelFormat::Rgb8);
@@ -136,7 +140,7 @@ impl Job {
 
         let tags = &first.colour_tags;
         if let Some(line) = tags.losses(self.format) {
-            report(&line);
+            self.host.report(&line);
         }
         let bar = progress_bar(self.outputs.len());
         let temporary_name = |i: usize| format!("{i}.picture");
@@ -161,7 +165,9 @@ impl Job {
             }
         }
         if let Some(folder) = self.folder.as_ref().filter(|_| self.overwrite) {
-            image_folder::remove_stale(folder, |name| is_stale(name, self.outputs.len()))?;
+            image_folder::remove_stale(&self.host, folder, |name| {
+                is_stale(name, self.outputs.len())
+            })?;
         }
         bar.finish_and_clear();
         Ok(())
@@ -175,6 +181,7 @@ fn refuse_video_options(args: &InterpolateArgs) -> Result<()> {
         ("--fps", args.fps.is_some()),
         ("--slow", args.slow.is_some()),
         ("--resume", video.resume),
+        ("--no-hold-last", video.no_hold_last),
         ("--codec", video.codec.is_some()),
         ("--crf", video.crf.is_some()),
         ("--preset", video.preset.is_some()),

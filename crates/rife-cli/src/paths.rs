@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::host::Host;
 use crate::interrupt;
 
 /// The most symbolic links to follow, as in Linux.
@@ -127,13 +128,13 @@ pub(crate) fn exists_error(path: &Path) -> anyhow::Error {
 }
 
 /// Creates a folder and its missing parents.
-pub(crate) fn create_folders(folder: &Path) -> Result<()> {
+pub(crate) fn create_folders(host: &Host, folder: &Path) -> Result<()> {
     let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
     let missing: Vec<_> = folder.ancestors().take_while(is_missing).collect();
     for dir in missing.into_iter().rev() {
         std::fs::create_dir(dir)
             .with_context(|| format!("cannot create the folder {}", dir.display()))?;
-        interrupt::register_folder(dir);
+        interrupt::register_folder(host, dir);
     }
     Ok(())
 }

@@ -10,11 +10,6 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", escape_control_characters(line));
 }
 
-/// Prints a loss, a change or a note about a job on standard error.
-pub(crate) fn report(line: &str) {
-    say(&loss_or_note(line));
-}
-
 /// Keeps a line that starts with a loss (`lost: `) or a change (`changed: `), and marks any other
 /// as a note.
 pub(crate) fn loss_or_note(line: &str) -> String {
@@ -43,11 +38,16 @@ pub(crate) fn print_error(error: &anyhow::Error) {
         return;
     }
     say(&format!("error: {}", describe(error)));
+    if let Some(hint) = hint_for(error) {
+        say(&format!("hint: {hint}"));
+    }
+}
+
+/// What the user can do about an error, on one line.
+pub(crate) fn hint_for(error: &anyhow::Error) -> Option<String> {
     let hint = WeightsError::hint_in(error.as_ref());
     let hint = hint.or_else(|| weights_hint(error)).or_else(|| video_hint(error));
-    if let Some(hint) = hint {
-        say(&format!("hint: {}", one_line(&hint)));
-    }
+    hint.map(|hint| one_line(&hint))
 }
 
 /// What the user can do about weights, with the options of this program.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use rife_runtime::{Availability, Device, Engine, engines};
 
 /// Version and commit, as in `0.1.0 (cc46e24)`.
-pub(crate) fn version() -> String {
+pub fn version() -> String {
     let commit = option_env!("RIFE_COMMIT").map(|commit| format!(" ({commit})"));
     format!("{}{}", env!("CARGO_PKG_VERSION"), commit.unwrap_or_default())
 }

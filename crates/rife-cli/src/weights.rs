@@ -3,13 +3,14 @@
 use std::fmt::Write;
 
 use anyhow::{Error, Result, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use rife_model::ModelVersion;
 use rife_model::weights::{Store, Verified, Weights, WeightsError, WeightsStatus, entry};
 
 use crate::args::{Versions, WeightsAction, WeightsArgs};
+use crate::host::Host;
+use crate::print;
 use crate::print::{one_line, print_error};
-use crate::{print, say};
+use crate::terminal::Terminal;
 
 pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
     let store = Store::locate(args.weights.dir.as_deref())?;
@@ -18,6 +19,7 @@ pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
         "{} is a file: --weights of this command needs a folder",
         store.dir().display()
     );
+    let host = &Host::command(Terminal::text());
     match &args.action {
         WeightsAction::List => print(&list(&store)?),
         WeightsAction::Fetch { which } => {
@@ -30,9 +32,9 @@ pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
                 if !wanted {
                     continue;
                 }
-                match fetch(&store, version) {
+                match fetch(host, &store, version) {
                     Ok(weights) => {
-                        say_note(&weights);
+                        say_note(host, &weights);
                         print(&format!("{version:<10} {} verified\n", weights.path.display()))?;
                     }
                     Err(error) => keep_first(&mut failed, error.into()),
@@ -41,8 +43,8 @@ pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
             failed.map_or(Ok(()), Err)
         }
         WeightsAction::Import { file, version, overwrite } => {
-            let weights = store.import(file, *version, *overwrite, &mut |line| say(line))?;
-            say_note(&weights);
+            let weights = store.import(file, *version, *overwrite, &mut |line| host.say(line))?;
+            say_note(host, &weights);
             let (version, path) = (weights.requested, weights.path.display());
             print(&format!("{version:<10} {path} imported\n"))
         }
@@ -73,9 +75,9 @@ pub(crate) fn run(args: &WeightsArgs) -> Result<()> {
 }
 
 /// Prints the note of weights, if there is one.
-pub(crate) fn say_note(weights: &Weights) {
+pub(crate) fn say_note(host: &Host, weights: &Weights) {
     if let Some(note) = &weights.note {
-        say(&format!("note: {}", one_line(note)));
+        host.say(&format!("note: {}", one_line(note)));
     }
 }
 
@@ -86,24 +88,18 @@ fn is_available(store: &Store, version: ModelVersion) -> bool {
     packaged || store.status(version) != WeightsStatus::Missing
 }
 
-/// Fetches a version, with a progress bar during a download.
-pub(crate) fn fetch(store: &Store, version: ModelVersion) -> Result<Weights, WeightsError> {
-    let bar = ProgressBar::new(0).with_style(style());
-    let weights = store.fetch_with_progress(
-        version,
-        &mut |line| bar.suspend(|| say(line)),
-        &mut |done, total| {
-            bar.set_length(total);
-            bar.set_position(done);
-        },
-    );
-    bar.finish_and_clear();
+/// Fetches a version, and reports the progress of a download.
+pub(crate) fn fetch(
+    host: &Host,
+    store: &Store,
+    version: ModelVersion,
+) -> Result<Weights, WeightsError> {
+    let weights =
+        store.fetch_with_progress(version, &mut |line| host.say(line), &mut |done, total| {
+            host.observer().download(done, total)
+        });
+    host.observer().progress_ended();
     weights
-}
-
-fn style() -> ProgressStyle {
-    let template = "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// Keeps the first error for the exit of the program, and prints the others.

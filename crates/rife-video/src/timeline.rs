@@ -46,6 +46,8 @@ pub struct Timeline {
     shortest: Option<i64>,
     /// Rounding error of the source's end, in s.
     rounding: Wide,
+    /// Whether the last source frame repeats until the source ends.
+    hold_last: bool,
 }
 
 /// Maximum ticks per second; containers store 32 bits.
@@ -102,6 +104,7 @@ impl Timeline {
             previous: None,
             shortest: None,
             rounding: Wide::from(0),
+            hold_last: true,
         })
     }
 
@@ -114,6 +117,28 @@ impl Timeline {
             Rate::Factor(_) | Rate::Slow(_) => Wide::from(0),
         };
         self
+    }
+
+    /// Declares whether the last source frame repeats until the source ends, which is the default.
+    /// Otherwise the output ends with the last source frame, or just before it: N source frames
+    /// become ⌊(N - 1)·k⌋ + 1.
+    #[must_use]
+    pub fn with_hold_last(mut self, hold_last: bool) -> Self {
+        self.hold_last = hold_last;
+        self
+    }
+
+    /// Number of output frames of `frames` source frames, of which the output has `multiple` times
+    /// as many, see [`Rate::multiple`].
+    pub fn count(&self, frames: u64, multiple: Rational) -> u64 {
+        let of = |frames: i64| wide(multiple) * i128::from(frames);
+        let frames = i64::try_from(frames).unwrap_or(i64::MAX);
+        let count = match self.hold_last {
+            true => of(frames).ceil(),
+            false if frames == 0 => Wide::from(0),
+            false => of(frames - 1).floor() + 1,
+        };
+        u64::try_from(count.to_integer()).unwrap_or(0)
     }
 
     /// Length of an output tick, in s; always 1/n.
@@ -142,10 +167,13 @@ impl Timeline {
             Rate::Fps(fps) => Rational::from(self.frame_count) / fps,
         };
         // With a fractional factor, the last frame may start just before the source ends.
-        self.last = outputs.last().map(|last| {
+        // Without repeats, the output may end before the last source frame.
+        let before = self.previous.filter(|_| !self.hold_last);
+        let last = outputs.last().map(|last| last.ticks).or(before);
+        self.last = last.map(|last| {
             let usual = spacing.into_iter().chain(self.spacing).min().unwrap_or(1).max(1);
             let end = (end / self.tick).round().to_integer();
-            (last.ticks, end.max(last.ticks + usual))
+            (last, end.max(last + usual))
         });
         outputs
     }
@@ -194,6 +222,9 @@ impl Timeline {
             let near = t.max(Wide::from(0));
             let near = *near.numer() as f64 / *near.denom() as f64;
             let at_frame = near < Self::NEAR;
+            if last && !at_frame && !self.hold_last {
+                break;
+            }
             let ticks = in_ticks(at, self.tick);
             outputs.push(OutputFrame {
                 position: match () {

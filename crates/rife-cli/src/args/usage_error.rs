@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
@@ -10,36 +9,41 @@ use crate::image_file::ImageFormat;
 use crate::print::{one_line, print_error};
 use crate::{print, say, version};
 
-fn print_and_exit(text: &str) -> ExitCode {
+fn print_and_exit(text: &str) -> u8 {
     match print(text) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             print_error(&error);
-            ExitCode::FAILURE
+            1
         }
     }
 }
 
 /// Prints why the arguments were not parsed: help and version in full, errors on one line. Returns
-/// the exit code of the program.
-pub(crate) fn exit_with_usage_error(error: &clap::Error) -> ExitCode {
+/// the exit code of the program. `words` are the arguments.
+pub(crate) fn exit_with_usage_error(error: &clap::Error, words: &[OsString]) -> u8 {
     let rendered = error.render().to_string();
     match error.kind() {
         ErrorKind::DisplayHelp => print_and_exit(&rendered),
         ErrorKind::DisplayVersion => print_and_exit(&version::long_version()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             say(&rendered);
-            ExitCode::from(2)
+            2
         }
         _ => {
-            // The first paragraph is the error; usage follows.
-            let message = rendered.split("\n\n").next().unwrap_or(&rendered);
-            let words: Vec<_> = std::env::args_os().skip(1).collect();
-            let hint = hint(error.kind(), &words).map(|hint| format!("; {hint}"));
-            say(&format!("{}{} (see --help)", one_line(message), hint.unwrap_or_default()));
-            ExitCode::from(2)
+            let message = message(error);
+            let hint = hint(error.kind(), words).map(|hint| format!("; {hint}"));
+            say(&format!("{}{} (see --help)", message, hint.unwrap_or_default()));
+            2
         }
     }
+}
+
+/// What is wrong with the arguments, on one line.
+pub(crate) fn message(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    // The first paragraph is the error; usage follows.
+    one_line(rendered.split("\n\n").next().unwrap_or(&rendered))
 }
 
 /// A hint for arguments that were meant as files: names that start with a hyphen, which are parsed

@@ -10,8 +10,8 @@ use rife_runtime::{
 use rife_video::DeviceWorker;
 
 use crate::args::EngineArgs;
+use crate::host::Host;
 use crate::model::Model;
-use crate::say;
 
 /// The settings of an engine on one device.
 #[derive(Clone, Copy)]
@@ -82,20 +82,25 @@ pub(crate) fn check(args: &EngineArgs, model: &Model) -> Result<()> {
 }
 
 /// Loads an engine on each device.
-pub(super) fn load(args: &EngineArgs, model: &Model, size: FrameSize) -> Result<Vec<DeviceWorker>> {
-    let weights = model.weights()?;
+pub(super) fn load(
+    args: &EngineArgs,
+    model: &Model,
+    size: FrameSize,
+    host: &Host,
+) -> Result<Vec<DeviceWorker>> {
+    let weights = model.weights(host)?;
     let mut engines = Vec::new();
     for device in &args.device {
         let config = EngineConfig::new(args, model, *device, size);
         let rife = config.builder().load_weights(&weights)?;
         let on_cpu = rife.info().device == "cpu";
         let fallbacks = if on_cpu { Vec::new() } else { config.fallbacks() };
-        let weights = weights.clone();
+        let (weights, host) = (weights.clone(), host.clone());
         engines.push(DeviceWorker {
             interpolator: rife,
             smaller: Box::new(move |step| {
                 let (config, how) = fallbacks.get(step)?;
-                say(&format!("note: out of GPU memory: continuing {how}"));
+                host.say(&format!("note: out of GPU memory: continuing {how}"));
                 Some(config.builder().load_weights(&weights).map_err(Into::into))
             }),
         });

@@ -11,8 +11,9 @@ use super::input::{Input, InputKind};
 use super::output::Output;
 use super::side_by_side;
 use crate::args::InterpolateArgs;
+use crate::host::Host;
 use crate::image_file::ImageFormat;
-use crate::{paths, report};
+use crate::paths;
 
 /// The format of output frames.
 pub(super) struct OutputFormat {
@@ -30,6 +31,7 @@ impl OutputFormat {
     /// Chooses the format, and for a video the encoder. `rate` is the frame rate of the output.
     pub(super) fn choose(
         args: &InterpolateArgs,
+        host: &Host,
         output: &Output,
         input: &Input,
         programs: Option<&Programs>,
@@ -48,10 +50,10 @@ impl OutputFormat {
             Output::Video(_) => {
                 let programs = programs.context("ffmpeg was not located")?;
                 let encoding = choose_encoding(args, input, programs, &raw, rate)?;
-                format.use_encoding(encoding, input);
+                format.use_encoding(encoding, input, host);
             }
             Output::Y4m(_) | Output::Y4mToStdout if raw.planes == Planes::Gbr => {
-                report_conversion(input, "Y4M");
+                report_conversion(host, input, "Y4M");
                 format.raw.planes = Planes::Yuv444;
                 format.colour = rife_video::default_colour(raw.size);
                 format.pixel_format = rife_video::pixel_format(&format.raw, &format.colour);
@@ -65,12 +67,12 @@ impl OutputFormat {
     }
 
     /// Adopts the layout that the encoder expects.
-    fn use_encoding(&mut self, encoding: Encoding, input: &Input) {
+    fn use_encoding(&mut self, encoding: Encoding, input: &Input, host: &Host) {
         self.raw = RawFormat { size: self.raw.size, ..encoding.raw };
         if self.raw.planes == Planes::Gbr {
             // The encoder stores RGB.
         } else if input.raw.planes == Planes::Gbr {
-            report_conversion(input, &encoding.encoder);
+            report_conversion(host, input, &encoding.encoder);
             self.colour = encoding.colour.clone();
             self.pixel_format = rife_video::pixel_format(&self.raw, &self.colour);
         } else {
@@ -115,9 +117,9 @@ fn choose_encoding(
 }
 
 /// Reports that the frames of an RGB video are converted. For images, this is expected.
-fn report_conversion(input: &Input, output: &str) {
+fn report_conversion(host: &Host, input: &Input, output: &str) {
     if let InputKind::File { .. } = input.kind {
-        report(&format!(
+        host.report(&format!(
             "changed: source frames, by rounding - {output} stores YUV and the input is RGB; \
              --codec ffv1 in .mkv is lossless"
         ));

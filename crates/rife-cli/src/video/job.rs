@@ -14,12 +14,12 @@ use super::input::{self, Input, InputKind};
 use super::output::Output;
 use super::pattern::{self, NamePattern};
 use super::programs::ProgramFinder;
-use super::progress::ProgressOutput;
 use super::{engines, side_by_side};
 use crate::args::{InterpolateArgs, Scene};
+use crate::host::Host;
 use crate::image_file::ColourTags;
 use crate::model::Model;
-use crate::{paths, report};
+use crate::paths;
 
 /// A validated job.
 pub(super) struct Job {
@@ -42,28 +42,28 @@ pub(super) struct Job {
     pub(super) reported: Vec<Feature>,
     /// ffmpeg and ffprobe, if the job needs them.
     programs: Option<Programs>,
-    pub(super) progress_output: ProgressOutput,
+    pub(super) host: Host,
 }
 
 impl Job {
     /// Opens the input, and makes all checks that need neither weights nor a job folder.
-    pub(super) fn new(args: InterpolateArgs, progress_output: ProgressOutput) -> Result<Self> {
+    pub(super) fn new(args: InterpolateArgs, host: Host) -> Result<Self> {
         let output = Output::from_args(&args)?;
         ensure!(
             args.timestep.is_none(),
             "--timestep applies to image pairs: for a video use --factor, --fps or --slow"
         );
         pattern::refuse_as_input(&args.input)?;
-        let model = Model::of(&args.engine)?;
+        let model = Model::of(&args.engine, &host)?;
         engines::check(&args.engine, &model)?;
         let ffmpeg = args.video.ffmpeg.clone();
         let mut programs = ProgramFinder::new(ffmpeg.as_deref());
         if output.is_video() {
             programs.find()?;
         }
-        let input = input::open(&args, &mut programs)?;
+        let input = input::open(&args, &host, &mut programs)?;
         let programs = programs.into_found();
-        check_video_options(&args, &input, &output)?;
+        check_video_options(&args, &host, &input, &output)?;
 
         let rate = match (args.factor, args.fps, args.slow) {
             (_, Some(fps), _) => Rate::Fps(fps),
@@ -72,8 +72,6 @@ impl Job {
             _ => Rate::Factor(Rational::from(2)),
         };
         let multiple = rate.multiple(input.rate);
-        let total_frames =
-            input.frames.map(|frames| (multiple * frames as i64).ceil().to_integer().max(0) as u64);
         let output_rate = rate.output_rate(input.rate);
         let orientation = match (&input.kind, output.target()) {
             (InputKind::File { source, .. }, Some(target)) => {
@@ -84,13 +82,17 @@ impl Job {
         let orientation = orientation.unwrap_or(Orientation::IDENTITY);
         let format = OutputFormat::choose(
             &args,
+            &host,
             &output,
             &input,
             programs.as_ref(),
             orientation,
             output_rate,
         )?;
-        let timeline = Timeline::new(rate, input.time_base)?.with_end_rounding(input.time_rounding);
+        let timeline = Timeline::new(rate, input.time_base)?
+            .with_end_rounding(input.time_rounding)
+            .with_hold_last(!args.video.no_hold_last);
+        let total_frames = input.frames.map(|frames| timeline.count(frames, multiple));
         if !args.video.dry_run {
             check_output(&args, &output)?;
         }
@@ -110,7 +112,7 @@ impl Job {
             orientation,
             reported,
             programs,
-            progress_output,
+            host,
         })
     }
 
@@ -227,7 +229,12 @@ pub(super) fn coarse_timestamps_warning(container: &str, interval: Rational) -> 
 }
 
 /// Checks options that depend on the kinds of the input and the output.
-fn check_video_options(args: &InterpolateArgs, input: &Input, output: &Output) -> Result<()> {
+fn check_video_options(
+    args: &InterpolateArgs,
+    host: &Host,
+    input: &Input,
+    output: &Output,
+) -> Result<()> {
     let size = input.raw.size;
     ensure!(
         !args.video.compare || size.width > 1,
@@ -242,7 +249,7 @@ fn check_video_options(args: &InterpolateArgs, input: &Input, output: &Output) -
         ensure!(output.is_video(), "--resume applies to video files only");
     }
     if input.variable_rate && !output.is_video() && args.fps.is_none() {
-        report(
+        host.report(
             "changed: frame timing - the input has a variable frame rate and the output stores no \
              timestamps; --fps makes the rate constant",
         );

@@ -1,6 +1,7 @@
 //! `rife interpolate` for a video: arguments become a validated [`job::Job`], which is planned
 //! (--dry-run) or run.
 
+mod cancel;
 pub(crate) mod engines;
 mod format;
 mod image_sink;
@@ -19,19 +20,18 @@ mod video_file;
 mod writers;
 
 use anyhow::Result;
-use serde_json::json;
 
 use self::job::Job;
-use self::progress::ProgressOutput;
+pub(crate) use self::output::is_stdout;
 use crate::args::InterpolateArgs;
+use crate::host::Host;
 use crate::interrupt;
 
-pub(crate) fn run(args: InterpolateArgs) -> Result<()> {
-    let progress_output = ProgressOutput::from_args(&args);
-    let result = Job::new(args, progress_output).and_then(plan_or_run);
+pub(crate) fn run(args: InterpolateArgs, host: &Host) -> Result<()> {
+    let result = Job::new(args, host.clone()).and_then(plan_or_run);
+    interrupt::remove_unfinished(host);
     if let Err(error) = &result {
-        let message = crate::describe(error);
-        progress_output.json_line(&json!({ "event": "error", "message": message }));
+        host.observer().failed(&crate::describe(error));
     }
     result
 }
@@ -40,10 +40,8 @@ fn plan_or_run(mut job: Job) -> Result<()> {
     if job.args.video.dry_run {
         return plan::print(&job);
     }
-    interrupt::install()?;
-    let result = run::run(&mut job);
-    interrupt::remove_unfinished();
-    result.map_err(add_resume_options)
+    interrupt::install(&job.host)?;
+    run::run(&mut job).map_err(add_resume_options)
 }
 
 /// Adds the options for an unfinished job to the library's error.

@@ -101,6 +101,6 @@ impl Output {
 }
 
 /// Whether --output names standard output.
-pub(super) fn is_stdout(path: &Path) -> bool {
+pub(crate) fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == "-" || paths::is_standard_output(path)
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use rife_video::{DeviceWorker, Orientation, Progress, Queues, RotatingSink, Settings, Sink};
 
+use super::cancel::CancellableSink;
 use super::job::Job;
 use super::progress;
 use super::side_by_side::SideBySide;
-use crate::say;
+use crate::host::Host;
 
 /// Interpolates all frames after the first `skip` output frames, and reports progress.
 pub(super) fn interpolate(
@@ -23,7 +24,7 @@ pub(super) fn interpolate(
         true => SideBySide::buffered_with(sink.buffered()),
         false => sink.buffered(),
     };
-    warn_about_memory(&settings, engines.len(), buffered);
+    warn_about_memory(&job.host, &settings, engines.len(), buffered);
     let programs = job.programs().ok().cloned();
     let mut source = job.input.start(programs.as_ref())?;
     let mut timeline = job.timeline.clone();
@@ -31,14 +32,16 @@ pub(super) fn interpolate(
     let finished = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
         let reporter = scope.spawn(|| {
-            progress::show_until_finished(
-                job.progress_output,
+            progress::report_until_finished(
+                &job.host,
                 &progress,
                 job.total_frames,
                 skip.max(0) as u64,
                 &finished,
             );
         });
+        let mut cancellable = CancellableSink { inner: sink, host: &job.host };
+        let sink: &mut dyn Sink = &mut cancellable;
         let mut side_by_side;
         let sink: &mut dyn Sink = match compare {
             true => {
@@ -66,7 +69,7 @@ pub(super) fn interpolate(
 }
 
 /// Reports that the frames need more memory than --max-memory.
-fn warn_about_memory(settings: &Settings, devices: usize, buffered: usize) {
+fn warn_about_memory(host: &Host, settings: &Settings, devices: usize, buffered: usize) {
     let needed = Queues::new(settings, devices, buffered).bytes;
     if needed > settings.memory {
         let limit = match settings.memory {
@@ -74,7 +77,7 @@ fn warn_about_memory(settings: &Settings, devices: usize, buffered: usize) {
             bytes if bytes < 1 << 20 => format!("{}K", bytes >> 10),
             bytes => format!("{}M", bytes >> 20),
         };
-        say(&format!(
+        host.say(&format!(
             "note: --max-memory {limit} is too small for frames of {}: using {}M, the minimum",
             settings.size,
             needed.div_ceil(1 << 20)

@@ -8,18 +8,19 @@ use rife_video::{ContentHash, JobFolder, JobHandle};
 use super::job::Job;
 use super::output::Output;
 use super::{engines, video_file, writers};
-use crate::{image_folder, interrupt, paths, report, say};
+use crate::{image_folder, interrupt, paths};
 
 /// Locks the output, reports losses, loads the engines, and writes the output.
 pub(super) fn run(job: &mut Job) -> Result<()> {
     let folder = claim_folder(job)?;
     let content = start_hashing(job)?;
-    job.losses()?.iter().for_each(|line| report(line));
+    job.losses()?.iter().for_each(|line| job.host.report(line));
     if let Some(warning) = job.coarse_timestamps_warning() {
-        say(&warning);
+        job.host.say(&warning);
     }
     let encoder_build = check_encoder(job)?;
-    let engines = engines::load(&job.args.engine, &job.model, job.input.raw.size)?;
+    let engines = engines::load(&job.args.engine, &job.model, job.input.raw.size, &job.host)?;
+    job.host.check()?;
     match (job.output.clone(), &folder) {
         (Output::Video(file), Some(folder)) => {
             video_file::write(job, &file, folder, content, encoder_build, &engines)
@@ -47,12 +48,12 @@ fn claim_folder(job: &Job) -> Result<Option<Arc<JobFolder>>> {
             JobFolder::beside(&file.path)
         }
         Output::Images { folder, .. } => {
-            paths::create_folders(folder)?;
+            paths::create_folders(&job.host, folder)?;
             folder.join(image_folder::JOB_FOLDER)
         }
     };
     let folder = Arc::new(JobFolder::open(&path)?);
-    interrupt::register_job(JobHandle::new(&folder));
+    interrupt::register_job(&job.host, JobHandle::new(&folder));
     Ok(Some(folder))
 }
 
@@ -67,6 +68,6 @@ fn start_hashing(job: &Job) -> Result<Option<ContentHash>> {
 /// Encodes a test frame, and returns the build of the encoder; empty without an encoder.
 fn check_encoder(job: &Job) -> Result<String> {
     let Some(encoding) = &job.format.encoding else { return Ok(String::new()) };
-    encoding.notes.iter().for_each(|note| report(note));
+    encoding.notes.iter().for_each(|note| job.host.report(note));
     Ok(rife_video::check_encoding(job.programs()?, encoding)?)
 }

@@ -14,7 +14,6 @@ use super::job::{self, Job};
 use super::pipeline::interpolate;
 use super::progress;
 use crate::paths::OutputFile;
-use crate::{report, say};
 
 /// Writes the video. `content` hashes the input if the job can be resumed; `encoder_build`
 /// identifies the encoder.
@@ -31,11 +30,13 @@ pub(super) fn write(
     settings.fingerprint = rife_video::fingerprint(engines, &job.pipeline_settings(0), job.rate);
     let layout = if job.args.video.compare { "side by side" } else { "single" };
     settings.fingerprint.insert("layout".into(), layout.into());
+    let end = if job.args.video.no_hold_last { "ends" } else { "repeats" };
+    settings.fingerprint.insert("last frame".into(), end.into());
     settings.fingerprint.insert("encoder build".into(), encoder_build);
     let mut segments = rife_video::Job::begin(folder.clone(), content, settings)?;
     let finished = segments.finished_frames();
     if finished > 0 {
-        say(&format!("resuming after {finished} frames"));
+        job.host.say(&format!("resuming after {finished} frames"));
     }
     let result = interpolate(job, engines, segments.sink(), finished)
         .and_then(|progress| Ok((segments.finish(&progress)?, progress)));
@@ -43,7 +44,7 @@ pub(super) fn write(
         Ok(result) => result,
         Err(error) => {
             if let Some(frames) = JobHandle::new(folder).abandon() {
-                say(&format!(
+                job.host.say(&format!(
                     "{frames} finished frames are kept in {}; --resume continues after them",
                     folder.path().display()
                 ));
@@ -51,19 +52,18 @@ pub(super) fn write(
             return Err(error);
         }
     };
-    notes.iter().for_each(|line| report(line));
+    notes.iter().for_each(|line| job.host.report(line));
     if drops_audio_of_slow_motion(job) {
-        say("hint: --audio keeps the audio, at its original speed");
+        job.host.say("hint: --audio keeps the audio, at its original speed");
     }
     if let Some(interval) = progress.shortest_interval()
         && job.coarse_timestamps_warning().is_none()
         && let Some(warning) = job::coarse_timestamps_warning(&job.container(), interval)
     {
-        say(&warning);
+        job.host.say(&warning);
     }
     let name = file.path.display().to_string();
-    let devices = job.args.engine.device.len();
-    progress::print_summary(job.progress_output, &name, &progress, start, devices);
+    progress::report_summary(job, &name, &progress, start);
     Ok(())
 }
 

@@ -41,7 +41,7 @@ pub(super) fn write_through(
     };
     rife_video::enlarge_pipe(&file);
     let (_, progress) = write_frames(job, &name, file, engines)?;
-    print_summary(job, &name, &progress, start);
+    progress::report_summary(job, &name, &progress, start);
     Ok(())
 }
 
@@ -61,7 +61,7 @@ pub(super) fn write_stream_file(
     file.sync_all().with_context(error)?;
     folder.publish(INCOMPLETE_STREAM, path, job.args.overwrite).with_context(error)?;
     let _ = folder.remove();
-    print_summary(job, &name, &progress, start);
+    progress::report_summary(job, &name, &progress, start);
     Ok(())
 }
 
@@ -110,14 +110,9 @@ pub(super) fn write_images(
     }
     if job.args.overwrite {
         let is_stale = |name: &str| pattern.index(name).is_some_and(|index| index >= written);
-        image_folder::remove_stale(to, is_stale)?;
+        image_folder::remove_stale(&job.host, to, is_stale)?;
     }
     let _ = folder.remove();
-    print_summary(job, &to.display().to_string(), &progress, start);
+    progress::report_summary(job, &to.display().to_string(), &progress, start);
     Ok(())
-}
-
-fn print_summary(job: &Job, name: &str, progress: &Progress, start: Instant) {
-    let devices = job.args.engine.device.len();
-    progress::print_summary(job.progress_output, name, progress, start, devices);
 }

@@ -156,6 +156,27 @@ fn fps_output_is_as_long_as_the_source() {
 
 #[test]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn output_without_a_held_frame_ends_with_the_last_source_frame() {
+    let folder = clips(&["-f lavfi -i testsrc2=s=64x48:r=25:d=0.4 -c:v ffv1 in.mkv"]);
+    let dir = folder.path();
+    for (rate, held, ended) in [
+        ("--factor 2", 20, 19),
+        ("--factor 5/2", 25, 23),
+        ("--fps 60", 24, 22),
+        ("--slow 3", 30, 28),
+    ] {
+        succeed(interpolate(dir, &format!("in.mkv -o held.mkv --codec ffv1 --overwrite {rate}")));
+        let args = format!("in.mkv -o ended.mkv --codec ffv1 --overwrite --no-hold-last {rate}");
+        succeed(interpolate(dir, &args));
+        let frames = frame_hashes(dir, "ended.mkv");
+        assert_eq!(frames.len(), ended, "{rate}");
+        let all = frame_hashes(dir, "held.mkv");
+        assert_eq!((all.len(), &all[..ended]), (held, &frames[..]), "{rate}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn fps_keeps_the_start_of_the_video() {
     let folder = clips(&["-f lavfi -i testsrc2=s=64x48:r=25:d=2 -f lavfi -i sine=d=2 \
                           -c:v libx264 -bf 0 -c:a aac whole.mp4"]);

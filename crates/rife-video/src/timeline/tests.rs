@@ -35,6 +35,30 @@ fn factor_outputs_n_times_k_frames_and_repeats_the_last() {
 }
 
 #[test]
+fn output_without_repeats_ends_at_the_last_source_frame() {
+    let base = r(1, 25);
+    for (rate, multiple, frames, expected) in [
+        (Rate::Factor(r(2, 1)), r(2, 1), 4, 7),
+        (Rate::Factor(r(5, 2)), r(5, 2), 4, 8),
+        (Rate::Slow(r(3, 1)), r(3, 1), 1, 1),
+        (Rate::Fps(r(60, 1)), r(60, 25), 4, 8),
+        (Rate::Fps(r(10, 1)), r(10, 25), 4, 2),
+    ] {
+        let mut line = Timeline::new(rate, base).unwrap().with_hold_last(false);
+        let mut all = Vec::new();
+        for i in 0..frames - 1 {
+            all.extend(line.pair(base * i, base * (i + 1)));
+        }
+        all.extend(line.last(base * (frames - 1), base));
+        assert_eq!(all.len(), expected, "{rate}");
+        assert_eq!(line.count(frames as u64, multiple), expected as u64, "{rate}");
+        assert!(all.iter().all(|o| o.position != Position::Repeat), "{rate}");
+        let (start, end) = line.last_frame().unwrap();
+        assert!(start == all.last().unwrap().ticks && end > start, "{rate}");
+    }
+}
+
+#[test]
 fn factor_keeps_a_variable_timeline() {
     let times = [r(5, 1000), r(38, 1000), r(138, 1000)];
     let all = run(Rate::Factor(r(2, 1)), &times, r(40, 1000), r(1, 1000));

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use rife_runtime::{Frame, FrameSize, PixelFormat};
 use rife_video::{Error, Pool, Rational, Source, SourceFrame};
 
+use crate::host::Host;
 use crate::image_file::{self, ColourTags, ImageFormat};
-use crate::report;
 
 /// The images of a folder, in natural order.
 #[derive(Clone)]
@@ -18,11 +18,12 @@ pub(in crate::video) struct ImageFolder {
     pub(in crate::video) colour_tags: ColourTags,
     /// Losses that were reported already.
     reported: Vec<&'static str>,
+    host: Host,
 }
 
 impl ImageFolder {
     /// Lists the images of a folder, and reads the first.
-    pub(super) fn open(folder: &Path) -> Result<(Self, Frame)> {
+    pub(super) fn open(folder: &Path, host: &Host) -> Result<(Self, Frame)> {
         let name = folder.display();
         let error = || format!("cannot read {name}");
         let mut files = Vec::new();
@@ -39,8 +40,13 @@ impl ImageFolder {
             bail!("cannot read {name}: no images in this folder (PNG, JPEG, WebP, TIFF)");
         };
         let first = image_file::read(first)?;
-        first.losses.iter().for_each(|loss| report(loss));
-        let folder = Self { files, colour_tags: first.colour_tags, reported: first.losses };
+        first.losses.iter().for_each(|loss| host.report(loss));
+        let folder = Self {
+            files,
+            colour_tags: first.colour_tags,
+            reported: first.losses,
+            host: host.clone(),
+        };
         Ok((folder, first.frame))
     }
 
@@ -60,6 +66,7 @@ impl ImageFolder {
             files: folder.files.into_iter(),
             colour_tags: folder.colour_tags,
             reported: folder.reported,
+            host: folder.host,
             conflict_reported: false,
             size,
             format,
@@ -74,6 +81,7 @@ pub(super) struct ImageSource {
     files: std::vec::IntoIter<PathBuf>,
     colour_tags: ColourTags,
     reported: Vec<&'static str>,
+    host: Host,
     /// Whether an image with other colour tags than the first was reported.
     conflict_reported: bool,
     size: FrameSize,
@@ -98,14 +106,14 @@ impl Source for ImageSource {
         }
         for loss in image.losses {
             if !self.reported.contains(&loss) {
-                report(loss);
+                self.host.report(loss);
                 self.reported.push(loss);
             }
         }
         if !self.conflict_reported
             && let Some(line) = self.colour_tags.conflict_with(&image.colour_tags, &path)
         {
-            report(&line);
+            self.host.report(&line);
             self.conflict_reported = true;
         }
         let frame = match image.frame.format() == self.format {

@@ -14,13 +14,15 @@ use super::pipe::{self, PipeInput};
 use super::stream;
 use super::webp::WebpSource;
 use crate::args::InterpolateArgs;
+use crate::host::Host;
 use crate::image_file::{ImageFormat, TRANSPARENCY_LOST};
+use crate::paths;
 use crate::video::programs::ProgramFinder;
-use crate::{paths, report, say};
 
 /// Opens the input, and checks everything that can be checked before decoding.
 pub(in crate::video) fn open(
     args: &InterpolateArgs,
+    host: &Host,
     programs: &mut ProgramFinder<'_>,
 ) -> Result<Input> {
     let path = &args.input;
@@ -31,20 +33,20 @@ pub(in crate::video) fn open(
     }
     ensure!(args.video.size.is_none(), "--size is for raw video: it needs --pix-fmt");
     if is_stdin {
-        return stream::open_y4m(args, "standard input", stream::stdin_reader()?);
+        return stream::open_y4m(args, host, "standard input", stream::stdin_reader()?);
     }
     let error = || format!("cannot read {}", path.display());
     let metadata = path.metadata().with_context(error)?;
     if metadata.is_dir() {
-        return open_images(args, path);
+        return open_images(args, host, path);
     }
     if !metadata.is_file() {
-        match pipe::open(args, path, &metadata)? {
+        match pipe::open(args, host, path, &metadata)? {
             PipeInput::Y4m(reader) => {
-                return stream::open_y4m(args, &path.display().to_string(), reader);
+                return stream::open_y4m(args, host, &path.display().to_string(), reader);
             }
             PipeInput::Copied(copy) => {
-                let input = open_file(args, &copy, programs)
+                let input = open_file(args, host, &copy, programs)
                     .map_err(|error| rename_in_error(error, &copy, path))?;
                 let name = path.display().to_string();
                 return Ok(Input { name, _temporary_copy: Some(copy), ..input });
@@ -54,14 +56,20 @@ pub(in crate::video) fn open(
     }
     if paths::extension(path) == "y4m" {
         let file = File::open(path).with_context(error)?;
-        return stream::open_y4m(args, &path.display().to_string(), stream::file_reader(file));
+        return stream::open_y4m(
+            args,
+            host,
+            &path.display().to_string(),
+            stream::file_reader(file),
+        );
     }
-    open_file(args, path, programs)
+    open_file(args, host, path, programs)
 }
 
 /// Opens a file that is neither Y4M nor raw video.
 fn open_file(
     args: &InterpolateArgs,
+    host: &Host,
     path: &Path,
     programs: &mut ProgramFinder<'_>,
 ) -> Result<Input> {
@@ -77,25 +85,32 @@ fn open_file(
         path.display()
     );
     if animation == Some(Animation::WebP) {
-        return open_webp(path);
+        return open_webp(host, path);
     }
     let playlists = match args.video.allow_playlists {
         true => Playlists::Allow,
         false => Playlists::Refuse,
     };
-    open_with_ffmpeg(path, programs.find()?, playlists)
+    open_with_ffmpeg(host, path, programs.find()?, playlists)
 }
 
-fn open_with_ffmpeg(path: &Path, programs: &Programs, playlists: Playlists) -> Result<Input> {
+fn open_with_ffmpeg(
+    host: &Host,
+    path: &Path,
+    programs: &Programs,
+    playlists: Playlists,
+) -> Result<Input> {
     let source = rife_video::probe_with(programs, path, playlists)?;
     let video = &source.video;
     let working = rife_video::working_format(video);
     if let Some(note) = &working.note {
-        report(note);
+        host.report(note);
     }
     if video.interlaced {
-        say("note: expect combing: the video is interlaced and its fields are not separated; \
-             deinterlace it first (ffmpeg -vf bwdif)");
+        host.say(
+            "note: expect combing: the video is interlaced and its fields are not separated; \
+             deinterlace it first (ffmpeg -vf bwdif)",
+        );
     }
     let colour = rife_video::effective_colour(video, &working);
     let pixel_format = rife_video::pixel_format(&working.raw, &colour);
@@ -119,10 +134,10 @@ fn open_with_ffmpeg(path: &Path, programs: &Programs, playlists: Playlists) -> R
     })
 }
 
-fn open_webp(path: &Path) -> Result<Input> {
+fn open_webp(host: &Host, path: &Path) -> Result<Input> {
     let (source, info) = WebpSource::open(path)?;
     if info.has_alpha {
-        report(TRANSPARENCY_LOST);
+        host.report(TRANSPARENCY_LOST);
     }
     Ok(Input {
         name: path.display().to_string(),
@@ -141,8 +156,8 @@ fn open_webp(path: &Path) -> Result<Input> {
     })
 }
 
-fn open_images(args: &InterpolateArgs, path: &Path) -> Result<Input> {
-    let (folder, first) = ImageFolder::open(path)?;
+fn open_images(args: &InterpolateArgs, host: &Host, path: &Path) -> Result<Input> {
+    let (folder, first) = ImageFolder::open(path, host)?;
     let depth = if first.format() == PixelFormat::Rgb8 { 8 } else { 16 };
     let rate = args.video.input_fps.unwrap_or_else(|| Rational::from(DEFAULT_RATE));
     Ok(Input {

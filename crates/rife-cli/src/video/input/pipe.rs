@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempPath;
 
 use crate::args::InterpolateArgs;
-use crate::{interrupt, paths, say};
+use crate::host::Host;
+use crate::{interrupt, paths};
 
 /// The first bytes of every Y4M stream.
 const Y4M_MAGIC: &[u8] = b"YUV4MPEG2";
@@ -27,7 +28,12 @@ pub(super) enum PipeInput {
 }
 
 /// Opens a FIFO, a process substitution or a device.
-pub(super) fn open(args: &InterpolateArgs, path: &Path, metadata: &Metadata) -> Result<PipeInput> {
+pub(super) fn open(
+    args: &InterpolateArgs,
+    host: &Host,
+    path: &Path,
+    metadata: &Metadata,
+) -> Result<PipeInput> {
     let name = path.display();
     match file_type(metadata) {
         "a pipe" => {}
@@ -59,9 +65,9 @@ pub(super) fn open(args: &InterpolateArgs, path: &Path, metadata: &Metadata) -> 
     let cannot_copy = || format!("cannot copy {name} to {}", folder.display());
     let copy = tempfile::Builder::new().prefix(".rife-").tempfile_in(&folder);
     let mut copy = copy.with_context(cannot_copy)?;
-    interrupt::install()?;
-    interrupt::register_file(copy.path());
-    say(&format!(
+    interrupt::install(host)?;
+    interrupt::register_file(host, copy.path());
+    host.say(&format!(
         "note: copying {name} to a temporary file in {}, because a pipe cannot be read twice",
         folder.display()
     ));

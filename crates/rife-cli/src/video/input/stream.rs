@@ -10,7 +10,7 @@ use rife_video::{Colour, PipeFormat, Planes, Rational, RawFormat, Y4mHeader};
 
 use super::opened::{DEFAULT_RATE, Input, InputKind};
 use crate::args::InterpolateArgs;
-use crate::say;
+use crate::host::Host;
 use crate::video::stdio;
 
 /// Read buffer in bytes for the header lines between frames; frames are read directly.
@@ -19,12 +19,13 @@ const BUFFER_BYTES: usize = 1 << 13;
 /// Opens a Y4M stream.
 pub(super) fn open_y4m(
     args: &InterpolateArgs,
+    host: &Host,
     name: &str,
     mut reader: Box<dyn BufRead + Send>,
 ) -> Result<Input> {
     let header = Y4mHeader::read(&mut reader).with_context(|| format!("cannot read {name}"))?;
     if header.interlaced {
-        say("note: expect combing: the stream is interlaced and its fields are not separated");
+        host.say("note: expect combing: the stream is interlaced and its fields are not separated");
     }
     let rate = args.video.input_fps.or(header.rate).unwrap_or_else(|| Rational::from(DEFAULT_RATE));
     Ok(Input {

@@ -1,0 +1,40 @@
+"""Video frame interpolation with RIFE, on NVIDIA GPUs and CPUs.
+
+>>> import rife
+>>> net = rife.Interpolator("4.25")
+>>> middle = net.interpolate(a, b)  # numpy, torch, CuPy or JAX; H x W x 3
+>>> rife.interpolate_video("in.mp4", "out.mkv", factor=2)
+"""
+
+from ._interpolator import Info, Interpolator, Stream
+from ._machine import Conversion, DeviceInfo, convert, devices, fetch_weights, versions
+from ._rife import (
+    DeviceError,
+    OutOfMemoryError,
+    RifeError,
+    VideoError,
+    WeightsError,
+    __version__,
+)
+from ._video import Progress, VideoResult, interpolate_video
+
+__all__ = [
+    "Conversion",
+    "DeviceError",
+    "DeviceInfo",
+    "Info",
+    "Interpolator",
+    "OutOfMemoryError",
+    "Progress",
+    "RifeError",
+    "Stream",
+    "VideoError",
+    "VideoResult",
+    "WeightsError",
+    "__version__",
+    "convert",
+    "devices",
+    "fetch_weights",
+    "interpolate_video",
+    "versions",
+]

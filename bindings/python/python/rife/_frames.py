@@ -1,0 +1,279 @@
+"""Arrays of numpy, torch, CuPy, and of any library with DLPack.
+
+An adapter turns an array into what the extension reads, and allocates arrays of the same kind.
+Arrays in host memory are read through numpy. CUDA arrays stay on their device: the extension gets
+the address, and the stream that the library uses.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+SAMPLES = ("uint8", "uint16", "float16", "float32")
+
+# A small copy of a CUDA frame for scene detection has about this many rows and columns.
+_PROBE_SIDE = 270
+
+
+class DeviceArray(NamedTuple):
+    """An array on a CUDA device, as the extension reads it."""
+
+    address: int
+    shape: list[int]
+    strides: list[int]
+    """In bytes."""
+    dtype: str
+    device: int
+    stream: int
+    """The caller's stream (`CUstream`); 0 is the default stream."""
+
+
+class Adapter(Protocol):
+    """What one library's arrays need."""
+
+    def read(self, array: Any) -> Any:
+        """The array as a numpy array, or as a `DeviceArray`. Nothing is copied."""
+
+    def empty(self, array: Any) -> tuple[Any, Any]:
+        """A new array like `array`, and the same as `read` returns it."""
+
+    def probe(self, array: Any, layout: str) -> Any:
+        """A small copy in host memory for scene detection; `None` if `array` is there itself."""
+
+    def equal(self, a: Any, b: Any) -> bool:
+        """Whether two arrays have the same content."""
+
+    def blend(self, a: Any, b: Any, t: float) -> Any:
+        """`a * (1 - t) + b * t`, rounded for integers."""
+
+
+def adapter_of(array: Any) -> Adapter:
+    """The adapter of an array.
+
+    Raises:
+        TypeError: if it is no array, or one of a library that cannot be supported.
+    """
+    kind = type(array)
+    found = _ADAPTERS.get(kind)
+    if found is None:
+        found = _ADAPTERS[kind] = _find_adapter(array)
+    return found
+
+
+def _find_adapter(array: Any) -> Adapter:
+    if isinstance(array, np.ndarray):
+        return _NUMPY
+    library = type(array).__module__.partition(".")[0]
+    if library == "torch" or _is_torch(array):
+        return _TORCH
+    if library == "cupy":
+        return _CUPY
+    if hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__"):
+        return _DlpackAdapter()
+    if hasattr(array, "__cuda_array_interface__"):
+        raise TypeError(_unsupported_on_device(array))
+    raise TypeError(
+        "expected a numpy array, or an array with DLPack (torch, CuPy, JAX), got "
+        f"{_name(type(array))}"
+    )
+
+
+def _is_torch(array: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def _name(kind: type) -> str:
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def _unsupported_on_device(array: Any) -> str:
+    return (
+        "expected a CUDA array of torch or CuPy, got "
+        f"{_name(type(array))}; convert it without a copy: torch.from_dlpack(x) or "
+        "cupy.from_dlpack(x), or cupy.asarray(x) for __cuda_array_interface__"
+    )
+
+
+def _probe_step(shape: Any, layout: str) -> tuple[Any, ...]:
+    """The index of every n-th pixel of a frame."""
+    height, width = (shape[-3], shape[-2]) if layout == "hwc" else (shape[-2], shape[-1])
+    step = slice(None, None, max(1, min(height, width) // _PROBE_SIDE))
+    return (step, step) if layout == "hwc" else (slice(None), step, step)
+
+
+class _NumpyAdapter:
+    def read(self, array: Any) -> Any:
+        return array
+
+    def empty(self, array: Any) -> tuple[Any, Any]:
+        out = np.empty(array.shape, array.dtype)
+        return out, out
+
+    def probe(self, array: Any, layout: str) -> None:
+        return None
+
+    def equal(self, a: Any, b: Any) -> bool:
+        return bool(np.array_equal(a, b))
+
+    def blend(self, a: Any, b: Any, t: float) -> Any:
+        mixed = a.astype(np.float32)
+        mixed += (b.astype(np.float32) - mixed) * np.float32(t)
+        if a.dtype.kind == "u":
+            mixed = np.floor(mixed + np.float32(0.5))
+        return mixed.astype(a.dtype)
+
+
+class _DlpackAdapter(_NumpyAdapter):
+    """Any library whose arrays support DLPack, in host memory."""
+
+    _HOST = (1, 3, 11)  # CPU, and host memory pinned by CUDA or ROCm
+
+    def read(self, array: Any) -> Any:
+        if int(array.__dlpack_device__()[0]) not in self._HOST:
+            raise TypeError(_unsupported_on_device(array))
+        try:
+            return np.from_dlpack(array)
+        except (BufferError, RuntimeError) as error:
+            dtype = getattr(array, "dtype", "unknown")
+            raise TypeError(
+                f"expected samples of {', '.join(SAMPLES)}, got {dtype}: {error}"
+            ) from error
+
+    def empty(self, array: Any) -> tuple[Any, Any]:
+        # The library's own array is made of the memory when it has been written.
+        view = self.read(array)
+        out = np.empty(view.shape, view.dtype)
+        return _Later(_from_dlpack_of(array), out), out
+
+    def blend(self, a: Any, b: Any, t: float) -> Any:
+        mixed = super().blend(self.read(a), self.read(b), t)
+        return _from_dlpack_of(a)(mixed)
+
+    def equal(self, a: Any, b: Any) -> bool:
+        return super().equal(self.read(a), self.read(b))
+
+
+class _Later:
+    """An array to be made when its memory has been written: those of JAX are immutable."""
+
+    def __init__(self, convert: Any, memory: Any) -> None:
+        self._convert = convert
+        self._memory = memory
+
+    def __call__(self) -> Any:
+        return self._convert(self._memory)
+
+
+def finished(array: Any) -> Any:
+    """The array that `empty` allocated, after its memory was written."""
+    return array() if type(array) is _Later else array
+
+
+def _from_dlpack_of(array: Any) -> Any:
+    """The function `from_dlpack` of an array's library."""
+    if hasattr(array, "__array_namespace__"):
+        namespace = array.__array_namespace__()
+        if hasattr(namespace, "from_dlpack"):
+            return namespace.from_dlpack
+    module = sys.modules.get(type(array).__module__.partition(".")[0])
+    if module is not None and hasattr(module, "from_dlpack"):
+        return module.from_dlpack
+    raise TypeError(
+        f"expected an array of a library with from_dlpack, got {_name(type(array))}; pass "
+        "numpy.from_dlpack(x)"
+    )
+
+
+class _TorchAdapter:
+    def read(self, array: Any) -> Any:
+        if not array.is_cuda:
+            if array.device.type != "cpu":
+                raise TypeError(
+                    f"expected a tensor on cpu or cuda, got one on {array.device}"
+                )
+            try:
+                return array.detach().numpy()
+            except TypeError as error:
+                raise TypeError(
+                    f"expected samples of {', '.join(SAMPLES)}, got {array.dtype}: {error}"
+                ) from error
+        size = array.element_size()
+        index = array.device.index
+        return DeviceArray(
+            array.data_ptr(),
+            array.shape,
+            [stride * size for stride in array.stride()],
+            str(array.dtype)[6:],  # without "torch."
+            index,
+            _torch().cuda.current_stream(index).cuda_stream,
+        )
+
+    def empty(self, array: Any) -> tuple[Any, Any]:
+        out = _torch().empty(array.shape, dtype=array.dtype, device=array.device)
+        return out, self.read(out)
+
+    def probe(self, array: Any, layout: str) -> Any:
+        if not array.is_cuda:
+            return None
+        return array.detach()[_probe_step(array.shape, layout)].cpu().numpy()
+
+    def equal(self, a: Any, b: Any) -> bool:
+        return bool((a == b).all())
+
+    def blend(self, a: Any, b: Any, t: float) -> Any:
+        torch = _torch()
+        mixed = torch.lerp(a.detach().float(), b.detach().float(), t)
+        if not a.dtype.is_floating_point:
+            mixed = torch.floor(mixed + 0.5)
+        return mixed.to(a.dtype)
+
+
+def _torch() -> Any:
+    return sys.modules["torch"]
+
+
+class _CupyAdapter:
+    def read(self, array: Any) -> Any:
+        cupy = sys.modules["cupy"]
+        device = int(array.device.id)
+        with cupy.cuda.Device(device):
+            stream = int(cupy.cuda.get_current_stream().ptr)
+        return DeviceArray(
+            int(array.data.ptr),
+            list(array.shape),
+            list(array.strides),
+            str(array.dtype),
+            device,
+            stream,
+        )
+
+    def empty(self, array: Any) -> tuple[Any, Any]:
+        cupy = sys.modules["cupy"]
+        with array.device:
+            out = cupy.empty(array.shape, array.dtype)
+        return out, self.read(out)
+
+    def probe(self, array: Any, layout: str) -> Any:
+        return sys.modules["cupy"].asnumpy(array[_probe_step(array.shape, layout)])
+
+    def equal(self, a: Any, b: Any) -> bool:
+        return bool((a == b).all())
+
+    def blend(self, a: Any, b: Any, t: float) -> Any:
+        cupy = sys.modules["cupy"]
+        mixed = a.astype(cupy.float32)
+        mixed += (b.astype(cupy.float32) - mixed) * cupy.float32(t)
+        if a.dtype.kind == "u":
+            mixed = cupy.floor(mixed + cupy.float32(0.5))
+        return mixed.astype(a.dtype)
+
+
+_NUMPY = _NumpyAdapter()
+_TORCH = _TorchAdapter()
+_CUPY = _CupyAdapter()
+
+_ADAPTERS: dict[type, Adapter] = {np.ndarray: _NUMPY}

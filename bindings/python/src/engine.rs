@@ -1,0 +1,269 @@
+//! A loaded model.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use pyo3::prelude::*;
+use rife_cli::{EngineOptions, Host};
+use rife_runtime::{FrameView, Interpolator, Precision, Scale, Session};
+
+use crate::error::{self, RifeError};
+use crate::frames::{Frames, Layout};
+use crate::logging;
+use crate::machine::{FetchEvent, FetchObserver, parse_device, parse_engine, parse_version};
+use crate::wait;
+
+/// A loaded model, until it is closed.
+#[pyclass(frozen, module = "rife._rife")]
+pub(crate) struct Engine {
+    loaded: Mutex<Option<Arc<Interpolator>>>,
+    /// For several frames between the same pair.
+    session: Mutex<Option<Session>>,
+}
+
+/// Model, weights file, note on the weights, engine, device, precision, name of the device,
+/// arithmetic, scale, ensemble, batch, threads.
+type Info = (
+    &'static str,
+    PathBuf,
+    Option<String>,
+    String,
+    String,
+    String,
+    String,
+    String,
+    f64,
+    bool,
+    usize,
+    Option<usize>,
+);
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[allow(clippy::too_many_arguments)] // The options of a model.
+    fn new(
+        py: Python<'_>,
+        model: Option<&str>,
+        device: &str,
+        precision: &str,
+        scale: f64,
+        ensemble: bool,
+        threads: Option<usize>,
+        weights: Option<PathBuf>,
+        engine: &str,
+        batch: usize,
+    ) -> PyResult<Self> {
+        logging::install();
+        let options = EngineOptions {
+            model: model.map(parse_version).transpose()?,
+            device: parse_device(device)?,
+            precision: precision
+                .parse::<Precision>()
+                .map_err(|error| error::value_error(error.to_string()))?,
+            scale: parse_scale(scale)?,
+            ensemble,
+            threads,
+            weights,
+            engine: parse_engine(engine)?,
+            batch,
+        };
+        let (events, waiter) = wait::events();
+        let host = Host::embedded(FetchObserver(events));
+        let work = move || rife_cli::load(&options, &host);
+        let on_event = |event, _| match event {
+            // Notes on the weights follow as warnings.
+            FetchEvent::Message(line) if line.starts_with("note: ") => Ok(()),
+            FetchEvent::Message(line) => logging::log_line(py, &line),
+            FetchEvent::Download(..) => Ok(()),
+        };
+        let loaded = waiter.run(py, work, on_event, || ())?;
+        let loaded = loaded.map_err(|error| error::of_any(&error))?;
+        if let Some(note) = &loaded.info().weights.note {
+            logging::log(py, "warning", note)?;
+        }
+        Ok(Self { loaded: Mutex::new(Some(Arc::new(loaded))), session: Mutex::new(None) })
+    }
+
+    fn info(&self) -> PyResult<Info> {
+        let loaded = self.loaded()?;
+        let info = loaded.info();
+        Ok((
+            info.model.as_str(),
+            info.weights.path.clone(),
+            info.weights.note.clone(),
+            info.engine.to_string(),
+            info.device.clone(),
+            info.precision.to_string(),
+            info.description.device.clone(),
+            info.description.arithmetic.clone(),
+            info.scale.factor(),
+            info.ensemble,
+            info.batch,
+            info.description.threads,
+        ))
+    }
+
+    /// Writes the frames at each timestep between `a` and `b` into one output per timestep.
+    fn interpolate(
+        &self,
+        py: Python<'_>,
+        a: &Bound<'_, PyAny>,
+        b: &Bound<'_, PyAny>,
+        timesteps: Vec<f32>,
+        layout: &str,
+        outputs: Vec<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let loaded = self.loaded()?;
+        let call = Call::new(a, b, layout, &outputs)?;
+        let [a, b] = [&call.a, &call.b];
+        call.check_device(&loaded)?;
+        if let ([output], [t]) = (call.outputs.as_slice(), timesteps.as_slice()) {
+            // In groups, between which signals are handled.
+            let group = loaded.info().batch.max(1);
+            for start in (0..a.count).step_by(group) {
+                py.check_signals()?;
+                let items = start..(start + group).min(a.count);
+                py.detach(|| {
+                    let pairs = items.clone().map(|i| Ok((a.view(i)?, b.view(i)?, *t)));
+                    let pairs = pairs.collect::<rife_runtime::Result<Vec<_>>>()?;
+                    let mut outs =
+                        items.map(|i| output.view_mut(i)).collect::<Result<Vec<_>, _>>()?;
+                    loaded.interpolate_many_into(&pairs, &mut outs)
+                })
+                .map_err(|error| error::of_runtime(&error))?;
+            }
+            return Ok(());
+        }
+        for item in 0..a.count {
+            py.check_signals()?;
+            py.detach(|| {
+                let views = (a.view(item)?, b.view(item)?);
+                self.between(&loaded, views, &timesteps, &call.outputs, item)
+            })
+            .map_err(|error| error::of_runtime(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Repeats [`Self::interpolate`] for one pair of frames through the API of Rust, and returns
+    /// the time of each run in ms. For the benchmark of overhead.
+    #[allow(clippy::too_many_arguments)] // Those of a call, and the number of runs.
+    fn time_in_rust(
+        &self,
+        py: Python<'_>,
+        a: &Bound<'_, PyAny>,
+        b: &Bound<'_, PyAny>,
+        timestep: f32,
+        layout: &str,
+        output: &Bound<'_, PyAny>,
+        runs: usize,
+    ) -> PyResult<Vec<f64>> {
+        let loaded = self.loaded()?;
+        let call = Call::new(a, b, layout, std::slice::from_ref(output))?;
+        call.check_device(&loaded)?;
+        py.detach(|| {
+            let (a, b) = (call.a.view(0)?, call.b.view(0)?);
+            let mut times = Vec::with_capacity(runs);
+            for _ in 0..runs {
+                let start = Instant::now();
+                let Some(output) = call.outputs.first() else { break };
+                loaded.interpolate_into(&a, &b, timestep, &mut output.view_mut(0)?)?;
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+            Ok(times)
+        })
+        .map_err(|error: rife_runtime::Error| error::of_runtime(&error))
+    }
+
+    fn close(&self, py: Python<'_>) {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| {
+            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            drop(loaded);
+        });
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+}
+
+impl Engine {
+    /// The model.
+    pub(crate) fn loaded(&self) -> PyResult<Arc<Interpolator>> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        loaded.ok_or_else(|| RifeError::new_err("the interpolator is closed"))
+    }
+
+    /// Interpolates at several timesteps between one pair, whose frames are uploaded once.
+    fn between(
+        &self,
+        loaded: &Interpolator,
+        (a, b): (FrameView<'_>, FrameView<'_>),
+        timesteps: &[f32],
+        outputs: &[Frames],
+        item: usize,
+    ) -> rife_runtime::Result<()> {
+        let mut cached = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = match cached.take().filter(|session| session.size() == a.size()) {
+            Some(session) => session,
+            None => loaded.session(a.size())?,
+        };
+        session.push(&a)?;
+        session.push(&b)?;
+        let mut outs: Vec<_> =
+            outputs.iter().map(|output| output.view_mut(item)).collect::<Result<_, _>>()?;
+        session.at_many_into(timesteps, &mut outs)?;
+        session.reset();
+        // Not after an error, nor if another thread has closed the interpolator.
+        if !self.closed() {
+            *cached = Some(session);
+        }
+        Ok(())
+    }
+}
+
+/// The arrays of a call, checked.
+struct Call {
+    a: Frames,
+    b: Frames,
+    outputs: Vec<Frames>,
+}
+
+impl Call {
+    fn new(
+        a: &Bound<'_, PyAny>,
+        b: &Bound<'_, PyAny>,
+        layout: &str,
+        outputs: &[Bound<'_, PyAny>],
+    ) -> PyResult<Self> {
+        let layout = Layout::parse(layout)?;
+        let (a, b) = (Frames::read("a", a, layout)?, Frames::read("b", b, layout)?);
+        b.check_like("b", &a, "a")?;
+        let outputs: Vec<Frames> = outputs
+            .iter()
+            .map(|output| Frames::read_output(output, layout))
+            .collect::<PyResult<_>>()?;
+        for (index, output) in outputs.iter().enumerate() {
+            output.check_like("output", &a, "a")?;
+            let others = outputs.iter().skip(index + 1).chain([&a, &b]);
+            if { others }.any(|other| output.overlaps(other)) {
+                return Err(error::value_error("output: expected memory of its own"));
+            }
+        }
+        Ok(Self { a, b, outputs })
+    }
+
+    fn check_device(&self, loaded: &Interpolator) -> PyResult<()> {
+        self.a.check_device("a", &loaded.info().device)
+    }
+}
+
+fn parse_scale(factor: f64) -> PyResult<Scale> {
+    Scale::ALL.into_iter().find(|scale| scale.factor() == factor).ok_or_else(|| {
+        error::value_error(format!("scale: expected 0.25, 0.5, 1, 2 or 4, got {factor}"))
+    })
+}

@@ -1,0 +1,37 @@
+//! The extension module of the Python package `rife`. The package wraps it: nothing here is meant
+//! to be called directly.
+
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+// Errors of the runtime are returned a few times per frame at most.
+#![allow(clippy::result_large_err)]
+
+mod command;
+mod engine;
+mod error;
+mod frames;
+mod logging;
+mod machine;
+mod probe;
+mod stream;
+mod video;
+mod views;
+mod wait;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _rife(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    error::add_to(module)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("BUILD", rife_cli::build_version())?;
+    module.add("DEFAULT_CUT", rife_video::SceneDetector::DEFAULT_CUT)?;
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<stream::Stream>()?;
+    module.add_function(wrap_pyfunction!(command::cli, module)?)?;
+    module.add_function(wrap_pyfunction!(machine::convert, module)?)?;
+    module.add_function(wrap_pyfunction!(machine::devices, module)?)?;
+    module.add_function(wrap_pyfunction!(machine::fetch_weights, module)?)?;
+    module.add_function(wrap_pyfunction!(machine::versions, module)?)?;
+    module.add_function(wrap_pyfunction!(video::interpolate_video, module)?)?;
+    module.add_function(wrap_pyfunction!(video::job_options, module)?)
+}

@@ -1,0 +1,88 @@
+//! Video jobs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use rife_cli::{Host, Observer, Snapshot, Summary};
+
+use crate::wait::{self, Events};
+use crate::{error, logging};
+
+/// What happens while a job runs.
+enum Event {
+    Message(String),
+    Progress(Snapshot),
+    Done(Summary),
+}
+
+/// Sends the events of a job to the thread that called.
+struct Reporter(Events<Event>);
+
+impl Observer for Reporter {
+    fn message(&self, line: &str) {
+        self.0.send(Event::Message(line.to_owned()));
+    }
+
+    fn progress(&self, progress: &Snapshot) {
+        self.0.send(Event::Progress(progress.clone()));
+    }
+
+    fn done(&self, summary: &Summary) {
+        self.0.send(Event::Done(summary.clone()));
+    }
+}
+
+/// The options of a job: their names, and whether they are flags.
+#[pyfunction]
+pub(crate) fn job_options() -> Vec<(String, bool)> {
+    rife_cli::job_options().into_iter().map(|option| (option.name, option.flag)).collect()
+}
+
+/// Frames, interpolated frames, source frames, cuts, still pairs and seconds of a finished job.
+type Result = (u64, u64, u64, u64, u64, f64);
+
+/// Runs a job with the options of the command. `progress` is called with frames, total, frames per
+/// second, seconds left and the slowest stage; `message` with each message.
+#[pyfunction]
+pub(crate) fn interpolate_video(
+    py: Python<'_>,
+    input: PathBuf,
+    output: PathBuf,
+    options: Vec<OsString>,
+    progress: Option<Py<PyAny>>,
+    message: Py<PyAny>,
+) -> PyResult<Result> {
+    logging::install();
+    let (events, waiter) = wait::events();
+    let host = Host::embedded(Reporter(events));
+    let of_job = host.clone();
+    let work = move || rife_cli::interpolate_video(&input, &output, options, &of_job);
+    let mut done = None;
+    let on_event = |event, cancelled: bool| match event {
+        Event::Message(line) => message.call1(py, (line,)).map(drop),
+        Event::Progress(at) => match &progress {
+            Some(progress) if !cancelled => {
+                let left = at.left.map(|left| left.as_secs_f64());
+                let slowest = at.stages.slowest();
+                progress.call1(py, (at.frames, at.total, at.fps, left, slowest)).map(drop)
+            }
+            _ => Ok(()),
+        },
+        Event::Done(summary) => {
+            done = Some(summary);
+            Ok(())
+        }
+    };
+    let result = waiter.run(py, work, on_event, || host.cancel())?;
+    result.map_err(|error| error::of_any(&error))?;
+    let summary = done.ok_or_else(|| error::VideoError::new_err("the job has no summary"))?;
+    Ok((
+        summary.frames,
+        summary.interpolated,
+        summary.read,
+        summary.cuts,
+        summary.stills,
+        summary.elapsed.as_secs_f64(),
+    ))
+}

@@ -1,0 +1,109 @@
+//! Long work in another thread, while this one handles signals and events.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use crate::error::RifeError;
+
+/// How often signals are handled.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+enum Message<E> {
+    Event(E),
+    Ended,
+}
+
+/// Sends events to the thread that waits.
+pub(crate) struct Events<E>(Sender<Message<E>>);
+
+impl<E> Clone for Events<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<E> Events<E> {
+    /// Sends an event. The thread that waited may have left.
+    pub(crate) fn send(&self, event: E) {
+        let _ = self.0.send(Message::Event(event));
+    }
+}
+
+/// Receives events.
+pub(crate) struct Waiter<E> {
+    messages: Receiver<Message<E>>,
+    ended: Sender<Message<E>>,
+}
+
+/// A channel for the events of one piece of work.
+pub(crate) fn events<E>() -> (Events<E>, Waiter<E>) {
+    let (sender, messages) = channel();
+    (Events(sender.clone()), Waiter { messages, ended: sender })
+}
+
+/// Sends the end of the work when it is dropped, also after a panic.
+struct AtEnd<E>(Sender<Message<E>>);
+
+impl<E> Drop for AtEnd<E> {
+    fn drop(&mut self) {
+        let _ = self.0.send(Message::Ended);
+    }
+}
+
+impl<E: Send + 'static> Waiter<E> {
+    /// Runs `work` in a thread of its own. In the meantime this thread handles signals, and passes
+    /// events to `on_event`, with whether the work is being cancelled.
+    ///
+    /// After a signal or an error of `on_event`, `cancel` is called once; when `work` has returned,
+    /// the exception is raised. A second signal raises it at once, and leaves the thread behind.
+    ///
+    /// # Errors
+    /// The exception of a signal handler or of `on_event`.
+    pub(crate) fn run<T: Send + 'static>(
+        self,
+        py: Python<'_>,
+        work: impl FnOnce() -> T + Send + 'static,
+        mut on_event: impl FnMut(E, bool) -> PyResult<()>,
+        cancel: impl Fn(),
+    ) -> PyResult<T> {
+        let at_end = AtEnd(self.ended);
+        let thread = std::thread::Builder::new()
+            .name("rife".into())
+            .spawn(move || {
+                let _at_end = at_end;
+                work()
+            })
+            .map_err(|error| RifeError::new_err(format!("cannot start a thread: {error}")))?;
+        let mut failed: Option<PyErr> = None;
+        let mut messages = self.messages;
+        loop {
+            let message;
+            (message, messages) = py.detach(move || (messages.recv_timeout(INTERVAL), messages));
+            match message {
+                Ok(Message::Event(event)) => {
+                    let handled = on_event(event, failed.is_some());
+                    if let (Err(error), None) = (handled, &failed) {
+                        cancel();
+                        failed = Some(error);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Ended) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if let Err(error) = py.check_signals() {
+                if failed.is_some() {
+                    return Err(error);
+                }
+                cancel();
+                failed = Some(error);
+            }
+        }
+        match (failed, py.detach(|| thread.join())) {
+            (Some(error), _) => Err(error),
+            (None, Ok(value)) => Ok(value),
+            (None, Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+}

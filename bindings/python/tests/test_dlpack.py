@@ -1,0 +1,116 @@
+"""Arrays of other libraries in host memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import as_dtype, picture
+
+import rife
+
+
+@pytest.mark.parametrize("layout", ["hwc", "chw"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])
+def test_torch_tensors_come_back_as_torch_tensors(
+    net: rife.Interpolator, dtype: str, layout: Any
+) -> None:
+    torch = pytest.importorskip("torch")
+    arrays = [as_dtype(picture(40, 64, pan), dtype) for pan in (0, 3)]
+    if layout == "chw":
+        arrays = [np.ascontiguousarray(array.transpose(2, 0, 1)) for array in arrays]
+    expected = net.interpolate(*arrays, layout=layout)
+    tensors = [torch.from_numpy(array) for array in arrays]
+    result = net.interpolate(*tensors, layout=layout)
+    assert type(result) is torch.Tensor
+    assert (result.dtype, result.shape) == (tensors[0].dtype, tensors[0].shape)
+    assert result.device.type == "cpu"
+    assert np.array_equal(result.numpy(), expected)
+    outputs = list(net.stream(tensors, layout=layout))
+    assert [type(output) for output in outputs] == [torch.Tensor] * 4
+    assert outputs[0] is tensors[0]
+    assert np.array_equal(outputs[1].numpy(), expected)
+
+
+def test_torch_views_and_gradients_are_accepted(net: rife.Interpolator) -> None:
+    torch = pytest.importorskip("torch")
+    a, b = (torch.from_numpy(as_dtype(picture(40, 64, pan), "float32")) for pan in (0, 3))
+    expected = net.interpolate(a, b)
+    planes = a.permute(2, 0, 1), b.permute(2, 0, 1)
+    assert torch.equal(net.interpolate(*planes, layout="chw").permute(1, 2, 0), expected)
+    result = net.interpolate(a.clone().requires_grad_(), b)
+    assert torch.equal(result, expected)
+    assert not result.requires_grad
+
+
+def test_wrong_torch_tensors_are_refused(net: rife.Interpolator) -> None:
+    torch = pytest.importorskip("torch")
+    frame = torch.zeros((16, 24, 3))
+    for tensor in (frame.bfloat16(), frame.double(), frame.bool()):
+        with pytest.raises(TypeError, match="expected samples of uint8, uint16"):
+            net.interpolate(tensor, tensor)
+    with pytest.raises(TypeError, match="expected torch.Tensor like a, got numpy.ndarray"):
+        net.interpolate(frame, frame.numpy())
+    with pytest.raises(TypeError, match="like the frames before it"):
+        list(net.stream([frame, frame.numpy()]))
+    with pytest.raises(TypeError, match="on cpu or cuda, got one on meta"):
+        net.interpolate(frame.to("meta"), frame.to("meta"))
+
+
+def test_jax_arrays_come_back_as_jax_arrays(net: rife.Interpolator) -> None:
+    jax = pytest.importorskip("jax")
+    arrays = [as_dtype(picture(40, 64, pan), "float32") for pan in (0, 3)]
+    expected = net.interpolate(*arrays)
+    result = net.interpolate(*(jax.numpy.asarray(array) for array in arrays))
+    assert isinstance(result, jax.Array)
+    assert np.array_equal(np.asarray(result), expected)
+
+
+class Library:
+    """An array of a library that supports DLPack and nothing else."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+    def __array_namespace__(self) -> Any:
+        class Namespace:
+            @staticmethod
+            def from_dlpack(array: Any) -> Library:
+                return Library(np.from_dlpack(array))
+
+        return Namespace
+
+
+class OnDevice(Library):
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (2, 0)
+
+
+def test_arrays_with_dlpack_round_trip_without_a_copy(net: rife.Interpolator) -> None:
+    arrays = [picture(32, 48, pan) for pan in (0, 2)]
+    expected = net.interpolate(*arrays)
+    result = net.interpolate(*(Library(array) for array in arrays))
+    assert type(result) is Library
+    assert np.array_equal(result.array, expected)
+    outputs = list(net.stream(Library(array) for array in arrays))
+    assert np.array_equal(outputs[1].array, expected)
+    assert outputs[2].array is arrays[1]
+
+
+def test_unsupported_device_arrays_are_refused_rather_than_copied(net: rife.Interpolator) -> None:
+    frame = OnDevice(picture(16, 24))
+    with pytest.raises(TypeError, match="expected a CUDA array of torch or CuPy"):
+        net.interpolate(frame, frame)
+
+    class Other:
+        __cuda_array_interface__: dict[str, Any] = {}
+
+    with pytest.raises(TypeError, match="expected a CUDA array of torch or CuPy"):
+        net.interpolate(Other(), Other())
