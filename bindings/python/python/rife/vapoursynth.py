@@ -13,6 +13,8 @@ The plugin itself, `core.rifers.Interpolate`, has more choices: it takes YUV cli
 runs on CPUs, and finds scene changes by structure instead of brightness.
 """
 
+# VapourSynth, which has the types, is not a dependency of the package.
+# mypy: disable-error-code="import-not-found,import-untyped"
 from __future__ import annotations
 
 from collections.abc import Sequence
