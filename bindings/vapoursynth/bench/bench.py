@@ -10,7 +10,8 @@ weights (`RIFE_WEIGHTS`) and both binaries:
 
 `sequential.share` is the rate of interpolated frames of the plugin divided by that of the engine,
 which does nothing else. `seek.runs` is the time of a seek to an interpolated frame divided by the
-time that the engine takes for one such frame.
+time that the engine takes for one pair, from two frames in memory to the result. A seek runs the
+network once; the rest is scene detection and copies.
 """
 
 import argparse

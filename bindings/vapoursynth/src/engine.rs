@@ -5,6 +5,7 @@
 //! lets others do the same before it waits for its result. Results do not depend on the order.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,13 +41,15 @@ pub(crate) struct Engine {
     memory: FramePool,
     /// Sessions by frame size, the latest used last.
     lanes: Mutex<VecDeque<(FrameSize, Arc<Lane>)>>,
+    /// Output frames that are being worked on, including those that wait for source frames.
+    requests: Arc<AtomicUsize>,
 }
 
 impl Engine {
     /// `threads` is the number of frames that are asked for at once.
     pub(crate) fn new(interpolator: Arc<Interpolator>, threads: usize) -> Self {
         let memory = FramePool::new(threads + 2, &interpolator);
-        Self { interpolator, memory, lanes: Mutex::default() }
+        Self { interpolator, memory, lanes: Mutex::default(), requests: Arc::default() }
     }
 
     /// Interpolates a frame, in the format of the earlier source frame. [`Engine::reuse`] takes the
@@ -56,6 +59,16 @@ impl Engine {
     /// Those of the device.
     pub(crate) fn interpolate(&self, job: Job<'_>) -> Result<Frame, String> {
         self.lane(job.earlier.size()).interpolate(job, &self.interpolator, &self.memory)
+    }
+
+    /// A request for an output frame begins.
+    pub(crate) fn begun(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request for an output frame ends.
+    pub(crate) fn ended(&self) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Keeps the memory of a result.
@@ -74,7 +87,7 @@ impl Engine {
             // A CPU computes when a frame is submitted, and waits for nothing.
             let cpu = self.interpolator.info().device == "cpu";
             let patience = if cpu { Duration::ZERO } else { GPU_PATIENCE };
-            (size, Arc::new(Lane::new(patience)))
+            (size, Arc::new(Lane::new(patience, Arc::clone(&self.requests))))
         });
         let lane = Arc::clone(&entry.1);
         lanes.push_back(entry);
@@ -92,6 +105,8 @@ struct Lane {
     /// How long a thread waits for others to submit before it waits for the device. Zero if frames
     /// are finished when they are submitted.
     patience: Duration,
+    /// See [`Engine::requests`].
+    requests: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -129,8 +144,9 @@ impl Drop for Turn<'_> {
 }
 
 impl Lane {
-    fn new(patience: Duration) -> Self {
+    fn new(patience: Duration, requests: Arc<AtomicUsize>) -> Self {
         Self {
+            requests,
             state: Mutex::default(),
             changed: Condvar::new(),
             waiting: Mutex::default(),
@@ -153,8 +169,10 @@ impl Lane {
             if let Some(at) = state.finished.iter().position(|(of, _)| *of == ticket) {
                 return state.finished.swap_remove(at).1;
             }
-            // Another frame in the queue of the device is worth more than an early result.
-            if state.has_room() && !self.patience.is_zero() {
+            // Another frame in the queue of the device is worth more than an early result, if there
+            // is another request: a player that seeks waits for one frame only.
+            let alone = self.requests.load(Ordering::Relaxed) < 2;
+            if state.has_room() && !self.patience.is_zero() && !alone {
                 let submitting = !lock(&self.waiting).is_empty();
                 let rest = until.saturating_duration_since(Instant::now());
                 if submitting || !rest.is_zero() {

@@ -69,6 +69,14 @@ impl Filter for Interpolate {
         &self.clip
     }
 
+    fn begun(&self) {
+        self.engine.begun();
+    }
+
+    fn ended(&self) {
+        self.engine.ended();
+    }
+
     fn frame(
         &self,
         n: i32,

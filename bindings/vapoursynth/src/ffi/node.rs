@@ -73,6 +73,12 @@ pub(crate) trait Filter: Send + Sync + 'static {
     /// The clip that it reads.
     fn source(&self) -> &Node;
 
+    /// A request for an output frame begins.
+    fn begun(&self) {}
+
+    /// A request for an output frame ends, with or without a frame.
+    fn ended(&self) {}
+
     /// Works on output frame `n`. Called from any thread, for several frames at once. For each
     /// frame, it is called with [`Activation::Initial`], then with [`Activation::Ready`] each time
     /// the requested frames are ready, until it returns [`Step::Done`].
@@ -170,12 +176,6 @@ unsafe extern "C" fn get_frame<F: Filter>(
     core: *mut vs::VSCore,
     api: *const vs::VSAPI,
 ) -> *const vs::VSFrame {
-    let activation = match reason {
-        vs::VSActivationReason_arInitial => Activation::Initial,
-        vs::VSActivationReason_arAllFramesReady => Activation::Ready,
-        // A source frame failed. Nothing has to be freed.
-        _ => return std::ptr::null(),
-    };
     // SAFETY: VapourSynth passes its table, the box of `create`, four pointers of state that no
     // other call uses at the same time, and the core.
     let (Some(api), Some(filter), Some(state)) = (unsafe {
@@ -183,6 +183,18 @@ unsafe extern "C" fn get_frame<F: Filter>(
     }) else {
         return std::ptr::null();
     };
+    let activation = match reason {
+        vs::VSActivationReason_arInitial => Activation::Initial,
+        vs::VSActivationReason_arAllFramesReady => Activation::Ready,
+        // A source frame failed. Nothing has to be freed.
+        _ => {
+            filter.ended();
+            return std::ptr::null();
+        }
+    };
+    if activation == Activation::Initial {
+        filter.begun();
+    }
     let core = Core { api, raw: core };
     let mut frame_context =
         FrameContext { api, raw: context, state, requested: false, life: PhantomData };
@@ -194,6 +206,9 @@ unsafe extern "C" fn get_frame<F: Filter>(
         Ok(Step::Wait) if !frame_context.requested => Err("no frame was requested".to_owned()),
         step => step,
     };
+    if !matches!(step, Ok(Step::Wait)) {
+        filter.ended();
+    }
     match step {
         Ok(Step::Wait) => std::ptr::null(),
         Ok(Step::Done(frame)) => frame.into_raw(),

@@ -1,7 +1,7 @@
 //! Copies frames between host and device, through pinned staging memory where that is faster.
 
 use super::driver::{Event, Gpu, HostMemory, Memory, Stream};
-use super::samples::{frame_bytes, packed, packed_mut, read_packed, write_packed};
+use super::samples::{copy, frame_bytes, packed, packed_mut, read_packed, write_packed};
 use crate::{Error, FrameView, FrameViewMut, Result};
 
 /// The memory of a frame that is being uploaded.
@@ -71,10 +71,21 @@ impl UploadSlot {
             Err(view) => {
                 self.uploaded.synchronize()?;
                 let host = staging(&mut self.host, gpu, bytes)?;
-                write_packed(view, host.bytes_mut());
-                // SAFETY: both are at least `bytes` long and belong to the slot; the host memory
-                // is not written again before `uploaded` has happened.
-                unsafe { upload.upload(device.address(), host.bytes().as_ptr(), bytes) }?;
+                let in_one_piece = packed(view);
+                if in_one_piece.is_none() {
+                    write_packed(view, host.bytes_mut());
+                }
+                // The copy to the device starts while the rest is copied to staging memory.
+                for part in parts(bytes) {
+                    if let Some(from) = in_one_piece {
+                        copy(&mut host.bytes_mut()[part.clone()], &from[part.clone()]);
+                    }
+                    let to = device.address() + part.start as u64;
+                    let from = host.bytes()[part.clone()].as_ptr();
+                    // SAFETY: both are at least `bytes` long and belong to the slot; the host
+                    // memory is not written again before `uploaded` has happened.
+                    unsafe { upload.upload(to, from, part.len()) }?;
+                }
                 self.uploaded.record(upload)?;
             }
         }
@@ -99,11 +110,15 @@ pub(super) struct DownloadSlot {
     host: Option<HostMemory>,
     /// Recorded when the frames have been written.
     ready: Event,
+    /// Recorded when each part of a frame has arrived in staging memory.
+    arrived: [Event; PARTS],
 }
 
 impl DownloadSlot {
     pub(super) fn new(gpu: &Gpu) -> Result<Self> {
-        Ok(Self { device: None, host: None, ready: gpu.event(false)? })
+        let event = || gpu.event(false);
+        let arrived = [event()?, event()?, event()?, event()?];
+        Ok(Self { device: None, host: None, ready: event()?, arrived })
     }
 
     /// Reserves at least `bytes` of device memory, and returns its address.
@@ -146,10 +161,25 @@ impl DownloadSlot {
             return Ok(());
         }
         let host = staging(&mut self.host, gpu, bytes)?;
-        // SAFETY: both are at least `bytes` long and belong to the slot; read after the wait.
-        unsafe { stream.download(host.bytes_mut().as_mut_ptr(), from, bytes) }?;
-        stream.synchronize()?;
-        read_packed(out, host.bytes());
+        for (part, arrived) in parts(bytes).zip(&self.arrived) {
+            let (from, to) = (from + part.start as u64, &mut host.bytes_mut()[part]);
+            // SAFETY: both are valid for this part and belong to the slot; read after the wait.
+            unsafe { stream.download(to.as_mut_ptr(), from, to.len()) }?;
+            arrived.record(stream)?;
+        }
+        let Some(to) = packed_mut(out) else {
+            stream.synchronize()?;
+            read_packed(out, host.bytes());
+            return Ok(());
+        };
+        // The first parts are copied while the others arrive.
+        for (part, arrived) in parts(bytes).zip(&self.arrived) {
+            if let Err(error) = arrived.synchronize() {
+                let _ = stream.synchronize();
+                return Err(error);
+            }
+            copy(&mut to[part.clone()], &host.bytes()[part]);
+        }
         Ok(())
     }
 
@@ -157,6 +187,17 @@ impl DownloadSlot {
     pub(super) fn bytes(&self) -> (usize, usize) {
         bytes_of(self.device.as_ref(), self.host.as_ref())
     }
+}
+
+/// The parts of a frame that are copied one after the other, so that the copies between the
+/// caller's memory and staging memory overlap those to or from the device.
+const PARTS: usize = 4;
+
+/// The bytes of each part; small frames have one.
+fn parts(bytes: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    const LEAST: usize = 1 << 20;
+    let part = bytes.div_ceil(PARTS).max(LEAST);
+    (0..bytes).step_by(part).map(move |start| start..(start + part).min(bytes))
 }
 
 /// Reserves at least `bytes` of device memory, which is reused for later frames, and returns its
