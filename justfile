@@ -29,6 +29,11 @@ test *ARGS:
 test-crate CRATE *ARGS:
     cargo test --release -p {{CRATE}} {{ARGS}}
 
+# Test the Python package, the ComfyUI node and the VapourSynth plugin
+test-bindings:
+    bindings/python/test.sh
+    bindings/vapoursynth/test.sh
+
 # Build the documentation with warnings as errors
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace

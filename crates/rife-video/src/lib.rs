@@ -43,7 +43,7 @@ pub use progress::{Progress, StageTimes};
 pub use queues::Queues;
 pub use rate::{Rate, parse_frame_rate};
 pub use rotate::RotatingSink;
-pub use scene::{Classification, PairKind, SceneDetector};
+pub use scene::{Classification, PairFacts, PairKind, SceneDetector, Thumbnail};
 pub use settings::{CutMode, SceneSettings, Settings};
 pub use stream::{Sink, Source, SourceFrame};
 pub use timeline::{OutputFrame, Position, Timeline};

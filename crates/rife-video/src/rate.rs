@@ -17,13 +17,16 @@ pub enum Rate {
     Slow(Rational),
 }
 
-/// Largest factor.
-const MAX_FACTOR: i64 = 10_000;
-
-/// Highest frame rate.
-const MAX_FPS: i64 = 10_000;
+const MAX_FACTOR: i64 = Rate::MAX_FACTOR;
+const MAX_FPS: i64 = Rate::MAX_FPS;
 
 impl Rate {
+    /// Largest factor.
+    pub const MAX_FACTOR: i64 = 10_000;
+
+    /// Highest frame rate, per second.
+    pub const MAX_FPS: i64 = 10_000;
+
     /// Parses a factor: an integer, a fraction (`5/2`) or a decimal (`2.5`), above 1 and up to
     /// 10000.
     ///

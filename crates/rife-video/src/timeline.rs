@@ -70,6 +70,10 @@ fn in_ticks(time: Wide, tick: Rational) -> i64 {
 }
 
 impl Timeline {
+    /// A timestep below this counts as 0: containers round times, and a source frame is better than
+    /// an interpolated one.
+    pub const NEAR: f64 = 1.0 / 512.0;
+
     /// Creates the timeline for a source whose times are multiples of `time_base`, in s. For a
     /// source of constant rate, that is the frame duration.
     ///
@@ -217,7 +221,7 @@ impl Timeline {
             }
             let near = t.max(Wide::from(0));
             let near = *near.numer() as f64 / *near.denom() as f64;
-            let at_frame = near < NEAR;
+            let at_frame = near < Self::NEAR;
             if last && !at_frame && !self.hold_last {
                 break;
             }
@@ -257,10 +261,6 @@ fn fps_tick(fps: Rational, time_base: Rational) -> Rational {
 pub(crate) fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
-
-/// A timestep below this counts as 0: containers round times, and a source frame is better than an
-/// interpolated one.
-const NEAR: f64 = 1.0 / 512.0;
 
 #[cfg(test)]
 mod tests;

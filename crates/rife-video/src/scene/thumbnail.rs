@@ -2,6 +2,8 @@
 
 use rife_runtime::{Chroma, Frame, FrameSize, PixelFormat};
 
+use super::samples::{Plane, Samples, level, rgb_planes};
+
 /// Approximate number of cells of a large frame: 48x27 at 16:9.
 const CELLS: f64 = 1296.0;
 
@@ -31,9 +33,10 @@ pub(super) const PLANES: usize = 3;
 /// Slopes per cell: horizontal and vertical, for each of [`PLANES`].
 pub(super) const SLOPES: usize = 2 * PLANES;
 
-/// A thumbnail. Levels are in 8-bit steps above black; those of chroma are signed.
+/// A frame reduced to a few hundred cells, about 100 KB, which scene detection compares. Levels are
+/// in 8-bit steps above black; those of chroma are signed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Thumbnail {
+pub struct Thumbnail {
     pub(super) width: usize,
     pub(super) height: usize,
     /// Mean of each cell.
@@ -52,7 +55,8 @@ pub(super) struct Thumbnail {
 }
 
 impl Thumbnail {
-    pub(super) fn new(frame: &Frame) -> Self {
+    /// Reduces a frame of any format.
+    pub fn new(frame: &Frame) -> Self {
         let size = frame.size();
         let least = MIN_SIDE_PX.min(size.width.min(size.height) as f64 / MIN_CELLS).max(1.0);
         let side = (size.pixels() as f64 / CELLS).sqrt().max(least);
@@ -141,71 +145,47 @@ fn mean(values: &[f32]) -> f32 {
     values.iter().sum::<f32>() / values.len().max(1) as f32
 }
 
-/// Samples of a frame, planar or interleaved.
-enum Samples<'a> {
-    Eight(&'a [u8]),
-    Sixteen(&'a [u16]),
-}
-
-/// A plane within the samples.
-#[derive(Clone, Copy)]
-struct Plane {
-    /// Index of the first sample.
-    start: usize,
-    size: FrameSize,
-    /// Distance between samples of a row.
-    step: usize,
-}
-
-impl Samples<'_> {
-    /// Mean of each cell of `grid`, in sample units.
-    fn cells(&self, plane: Plane, grid: FrameSize) -> Vec<f32> {
-        match self {
-            Self::Eight(samples) => cells(samples, plane, grid),
-            Self::Sixteen(samples) => cells(samples, plane, grid),
-        }
+/// Mean of each cell of a plane, in integer samples.
+fn cells_of(samples: Samples<'_>, plane: Plane, grid: FrameSize) -> Vec<f32> {
+    match samples {
+        Samples::Eight(samples) => cells(samples, plane, grid, u32::from),
+        Samples::Sixteen(samples) => cells(samples, plane, grid, u32::from),
+        Samples::Half(samples) => cells(samples, plane, grid, |v| u32::from(level(v.to_f32()))),
+        Samples::Single(samples) => cells(samples, plane, grid, |v| u32::from(level(v))),
     }
 }
 
 /// Mean of each cell of luma and chroma.
 fn levels(frame: &Frame, grid: FrameSize) -> [Vec<f32>; PLANES] {
     let size = frame.size();
-    let samples = match (frame.as_yuv8(), frame.as_yuv16(), frame.as_rgb8(), frame.as_rgb16()) {
-        (Some(samples), ..) | (_, _, Some(samples), _) => Samples::Eight(samples),
-        (_, Some(samples), ..) | (.., Some(samples)) => Samples::Sixteen(samples),
-        // Planar floats, which no file contains.
-        _ => match frame.converted(PixelFormat::Rgb16) {
-            Ok(frame) => return levels(&frame, grid),
-            Err(_) => return Default::default(),
-        },
-    };
+    let Some(samples) = Samples::of(frame) else { return Default::default() };
     let count = grid.pixels();
     match frame.format() {
         PixelFormat::Yuv(format) => {
-            let unit = f32::from(1u16 << (format.depth.clamp(8, 16) - 8)).recip();
+            let unit = f32::from(1u16 << (samples.depth(frame.format()) - 8)).recip();
             let (black, range) = if format.full_range { (0.0, 255.0) } else { (16.0, 219.0) };
-            let luma = Plane { start: 0, size, step: 1 };
-            let mut luma = samples.cells(luma, grid);
+            let mut luma = cells_of(samples, Plane { start: 0, size, step: 1 }, grid);
             luma.iter_mut().for_each(|v| *v = (*v * unit - black) * (255.0 / range));
             let chroma = format.chroma_size(size);
             let chroma = |number: usize| match format.chroma {
                 Chroma::Gray => vec![0.0; count],
                 _ => {
                     let start = size.pixels() + number * chroma.pixels();
-                    let mut cells = samples.cells(Plane { start, size: chroma, step: 1 }, grid);
+                    let plane = Plane { start, size: chroma, step: 1 };
+                    let mut cells = cells_of(samples, plane, grid);
                     cells.iter_mut().for_each(|v| *v = *v * unit - 128.0);
                     cells
                 }
             };
             [luma, chroma(0), chroma(1)]
         }
-        _ => {
+        format => {
             let unit = match samples {
                 Samples::Eight(_) => 1.0,
-                Samples::Sixteen(_) => 255.0 / 65535.0,
+                _ => 255.0 / 65535.0,
             };
-            let [r, g, b] =
-                [0, 1, 2].map(|start| samples.cells(Plane { start, size, step: 3 }, grid));
+            let planes = rgb_planes(size, format);
+            let [r, g, b] = planes.map(|plane| cells_of(samples, plane, grid));
             let mut planes = [vec![0.0; count], vec![0.0; count], vec![0.0; count]];
             for cell in 0..count.min(b.len()) {
                 let (r, g, b) = (r[cell] * unit, g[cell] * unit, b[cell] * unit);
@@ -219,7 +199,12 @@ fn levels(frame: &Frame, grid: FrameSize) -> [Vec<f32>; PLANES] {
     }
 }
 
-fn cells<T: Copy + Into<u32>>(samples: &[T], plane: Plane, grid: FrameSize) -> Vec<f32> {
+fn cells<T: Copy>(
+    samples: &[T],
+    plane: Plane,
+    grid: FrameSize,
+    value: impl Fn(T) -> u32 + Copy,
+) -> Vec<f32> {
     let Plane { start, size: FrameSize { width, height }, step } = plane;
     let mut out = Vec::with_capacity(grid.pixels());
     let mut sums = vec![0u64; grid.width];
@@ -236,8 +221,8 @@ fn cells<T: Copy + Into<u32>>(samples: &[T], plane: Plane, grid: FrameSize) -> V
                 let cell = row.get(a * step..(b * step).min(row.len())).unwrap_or_default();
                 // The sum over a row of a cell fits 32 bits: at most 2^15 samples of 16 bits.
                 let cell: u32 = match step {
-                    1 => cell.iter().map(|v| (*v).into()).sum(),
-                    _ => cell.iter().step_by(step).map(|v| (*v).into()).sum(),
+                    1 => cell.iter().map(|v| value(*v)).sum(),
+                    _ => cell.iter().step_by(step).map(|v| value(*v)).sum(),
                 };
                 *sum += u64::from(cell);
             }

@@ -1,6 +1,6 @@
 //! Renders pictures of seeded random scenes, seen by a moving camera.
 
-use rife_runtime::{Chroma, Frame, FrameSize, Matrix, Siting, YuvFormat};
+use rife_runtime::{Chroma, Frame, FrameSize, Matrix, PixelFormat, Siting, YuvFormat};
 
 pub const SIZE: FrameSize = FrameSize::new(160, 90);
 
@@ -270,10 +270,24 @@ pub enum Format {
     Gray8,
     Rgb8,
     Rgb16,
+    /// Another format of RGB.
+    Rgb(PixelFormat),
 }
 
 impl Format {
-    pub const ALL: [Self; 5] = [Self::Yuv8, Self::Yuv10, Self::Gray8, Self::Rgb8, Self::Rgb16];
+    pub const ALL: [Self; 11] = [
+        Self::Yuv8,
+        Self::Yuv10,
+        Self::Gray8,
+        Self::Rgb8,
+        Self::Rgb16,
+        Self::Rgb(PixelFormat::RgbF16),
+        Self::Rgb(PixelFormat::RgbF32),
+        Self::Rgb(PixelFormat::Planar8),
+        Self::Rgb(PixelFormat::Planar16),
+        Self::Rgb(PixelFormat::PlanarF16),
+        Self::Rgb(PixelFormat::PlanarF32),
+    ];
 
     pub fn frame(self, picture: &Picture) -> Frame {
         let yuv = |chroma, depth| YuvFormat {
@@ -287,6 +301,7 @@ impl Format {
         match self {
             Self::Rgb8 => Frame::rgb8(SIZE, samples(1.0).map(|v| v as u8).collect()),
             Self::Rgb16 => Frame::rgb16(SIZE, samples(257.0).map(|v| v as u16).collect()),
+            Self::Rgb(format) => Self::Rgb16.frame(picture).converted(format),
             Self::Yuv8 => {
                 let data = planes(picture, 1.0).map(|v| v as u8).collect();
                 Frame::yuv8(SIZE, yuv(Chroma::Yuv420, 8), data)

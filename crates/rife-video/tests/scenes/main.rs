@@ -7,6 +7,8 @@ mod real;
 
 use std::collections::BTreeMap;
 
+use rife_video::SceneDetector;
+
 use clips::Clip;
 use detect::{Detection, by_luma_difference, by_structure};
 use draw::Format;
@@ -187,6 +189,26 @@ fn judgements_are_reproducible() {
     let clip = clips::all(8).remove(0);
     let frames: Vec<_> = clip.frames.iter().map(|frame| Format::Yuv8.frame(frame)).collect();
     assert_eq!(by_structure(&frames), by_structure(&frames));
+}
+
+/// A player that seeks knows only the frames around a pair, and must get the same kind.
+#[test]
+fn kind_of_a_pair_depends_on_the_frames_around_it_only() {
+    let (history, beside) = (SceneDetector::HISTORY, SceneDetector::LOOK_AHEAD);
+    for clip in clips::all(9) {
+        let frames: Vec<_> = clip.frames.iter().map(|frame| Format::Yuv8.frame(frame)).collect();
+        let all = by_structure(&frames);
+        for pair in 0..frames.len() - 1 {
+            let first = pair.saturating_sub(history + beside);
+            let last = (pair + 1 + beside).min(frames.len() - 1);
+            let part = by_structure(&frames[first..=last]);
+            // A pair near the start of the part lacks frames that it has in the clip. Such pairs
+            // must not be judged, only those that the last one depends on.
+            let cut = part.cuts.contains(&(pair - first));
+            assert_eq!(cut, all.cuts.contains(&pair), "{}: pair {pair}", clip.kind);
+            assert_eq!(part.scores[pair - first], all.scores[pair], "{}: {pair}", clip.kind);
+        }
+    }
 }
 
 /// Frames may be too small to have structure.

@@ -1,0 +1,127 @@
+//! Where the weights are, and loaded models that filters with the same settings share.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::{Arc, Mutex, Weak};
+
+use rife_model::weights::{Store, Weights, WeightsError};
+use rife_runtime::{Device, Interpolator, ModelVersion, Precision, Scale, describe};
+
+use crate::cache::lock;
+use crate::ffi::{Core, LogLevel};
+
+/// What to run, and on what.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ModelSettings {
+    pub(crate) device: Device,
+    pub(crate) precision: Precision,
+    pub(crate) scale: Scale,
+    pub(crate) ensemble: bool,
+}
+
+/// The version that runs if the script names none and the weights do not decide.
+pub(crate) const DEFAULT_MODEL: ModelVersion = ModelVersion::V4_25;
+
+/// Finds the weights as the `rife` command does: `path` is a weights file or a folder; without it,
+/// the folder is the default one. Missing weights are downloaded or converted, and the core is told
+/// so.
+///
+/// # Errors
+/// If there are none, or they cannot be read.
+pub(crate) fn find(
+    version: Option<ModelVersion>,
+    path: Option<&str>,
+    core: Core,
+) -> Result<Weights, String> {
+    let path = path.map(Path::new);
+    let found = match path.filter(|path| is_file(path)) {
+        Some(file) => Weights::from_file(file, version),
+        None => Store::locate(path).and_then(|store| {
+            let version = version.unwrap_or(DEFAULT_MODEL);
+            store.fetch(version, &mut |line| core.log(LogLevel::Warning, line))
+        }),
+    };
+    let weights = found.map_err(|error| message(&error))?;
+    if let Some(note) = &weights.note {
+        core.log(LogLevel::Information, note);
+    }
+    Ok(weights)
+}
+
+/// Whether a path names a weights file, which may not exist.
+fn is_file(path: &Path) -> bool {
+    const EXTENSIONS: [&str; 6] = ["pth", "pkl", "pt", "ckpt", "bin", "safetensors"];
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    match path.metadata() {
+        Ok(found) => !found.is_dir(),
+        Err(_) => EXTENSIONS.iter().any(|known| extension == *known),
+    }
+}
+
+/// An error of the library with its causes, and what the user can do.
+pub(crate) fn message(error: &(dyn Error + 'static)) -> String {
+    let text = describe(error);
+    match WeightsError::hint_in(error) {
+        Some(hint) => format!("{text}\nhint: {hint}"),
+        None => text,
+    }
+}
+
+/// A loaded model.
+struct Loaded {
+    sha256: String,
+    version: ModelVersion,
+    settings: ModelSettings,
+    interpolator: Weak<Interpolator>,
+}
+
+/// The models that filters use, and the one that was used last: mpv ends all filters at a seek and
+/// creates them again.
+struct Models {
+    all: Vec<Loaded>,
+    latest: Option<Arc<Interpolator>>,
+}
+
+static MODELS: Mutex<Models> = Mutex::new(Models { all: Vec::new(), latest: None });
+
+/// Loads a model, or returns the one that another filter has loaded.
+///
+/// # Errors
+/// If this machine does not support the settings, or loading fails.
+pub(crate) fn load(
+    weights: &Weights,
+    settings: ModelSettings,
+) -> Result<Arc<Interpolator>, String> {
+    let version = weights.requested;
+    // Held while loading, so that two clips of a script do not load the same model twice.
+    let mut models = lock(&MODELS);
+    let same = |model: &&Loaded| {
+        model.sha256 == weights.tensors_sha256
+            && model.version == version
+            && model.settings == settings
+    };
+    let known = models.all.iter().find(same).and_then(|model| model.interpolator.upgrade());
+    if let Some(interpolator) = known {
+        models.latest = Some(Arc::clone(&interpolator));
+        return Ok(interpolator);
+    }
+    // Frees its memory before the new model needs some.
+    models.latest = None;
+    models.all.retain(|model| model.interpolator.strong_count() > 0);
+    let interpolator = Interpolator::builder(version)
+        .device(settings.device)
+        .precision(settings.precision)
+        .scale(settings.scale)
+        .ensemble(settings.ensemble)
+        .load_weights(weights)
+        .map_err(|error| message(&error))?;
+    let interpolator = Arc::new(interpolator);
+    models.all.push(Loaded {
+        sha256: weights.tensors_sha256.clone(),
+        version,
+        settings,
+        interpolator: Arc::downgrade(&interpolator),
+    });
+    models.latest = Some(Arc::clone(&interpolator));
+    Ok(interpolator)
+}
