@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import resource
 import sys
 import types
 from pathlib import Path
@@ -179,6 +178,8 @@ def test_progress_and_cancelling_use_comfyui(pack: Any, monkeypatch: pytest.Monk
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in KiB on Linux only")
 def test_memory_is_that_of_the_result_and_a_constant(pack: Any) -> None:
+    import resource
+
     def peak() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use rife_cli::{Host, Observer, Snapshot, Summary};
@@ -12,24 +13,34 @@ use crate::{error, logging};
 /// What happens while a job runs.
 enum Event {
     Message(String),
-    Progress(Snapshot),
+    /// There is a new snapshot.
+    Progress,
     Done(Summary),
 }
 
+/// The newest snapshot that the callback has not seen. A slow callback misses the others.
+type Newest = Arc<Mutex<Option<Snapshot>>>;
+
 /// Sends the events of a job to the thread that called.
-struct Reporter(Events<Event>);
+struct Reporter {
+    events: Events<Event>,
+    newest: Newest,
+}
 
 impl Observer for Reporter {
     fn message(&self, line: &str) {
-        self.0.send(Event::Message(line.to_owned()));
+        self.events.send(Event::Message(line.to_owned()));
     }
 
     fn progress(&self, progress: &Snapshot) {
-        self.0.send(Event::Progress(progress.clone()));
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.replace(progress.clone()).is_none() {
+            self.events.send(Event::Progress);
+        }
     }
 
     fn done(&self, summary: &Summary) {
-        self.0.send(Event::Done(summary.clone()));
+        self.events.send(Event::Done(summary.clone()));
     }
 }
 
@@ -37,6 +48,10 @@ impl Observer for Reporter {
 #[pyfunction]
 pub(crate) fn job_options() -> Vec<(String, bool)> {
     rife_cli::job_options().into_iter().map(|option| (option.name, option.flag)).collect()
+}
+
+fn take(newest: &Newest) -> Option<Snapshot> {
+    newest.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Frames, interpolated frames, source frames, cuts, still pairs and seconds of a finished job.
@@ -55,14 +70,15 @@ pub(crate) fn interpolate_video(
 ) -> PyResult<Result> {
     logging::install();
     let (events, waiter) = wait::events();
-    let host = Host::embedded(Reporter(events));
+    let newest = Newest::default();
+    let host = Host::embedded(Reporter { events, newest: newest.clone() });
     let of_job = host.clone();
     let work = move || rife_cli::interpolate_video(&input, &output, options, &of_job);
     let mut done = None;
     let on_event = |event, cancelled: bool| match event {
         Event::Message(line) => message.call1(py, (line,)).map(drop),
-        Event::Progress(at) => match &progress {
-            Some(progress) if !cancelled => {
+        Event::Progress => match (&progress, take(&newest)) {
+            (Some(progress), Some(at)) if !cancelled => {
                 let left = at.left.map(|left| left.as_secs_f64());
                 let slowest = at.stages.slowest();
                 progress.call1(py, (at.frames, at.total, at.fps, left, slowest)).map(drop)

@@ -114,3 +114,21 @@ def test_unsupported_device_arrays_are_refused_rather_than_copied(net: rife.Inte
 
     with pytest.raises(TypeError, match="expected a CUDA array of torch or CuPy"):
         net.interpolate(Other(), Other())
+
+
+def test_device_arrays_do_not_fit_an_interpolator_on_the_cpu(net: rife.Interpolator) -> None:
+    from rife._frames import DeviceArray
+
+    # What the adapters of torch and CuPy describe. It is refused before it is read.
+    frame = DeviceArray(4096, [8, 16, 3], [48, 3, 1], "uint8", 1, 0)
+    output = DeviceArray(8192, [8, 16, 3], [48, 3, 1], "uint8", 1, 0)
+    with pytest.raises(ValueError, match='host memory or on cpu, .* device="cuda:1"'):
+        net._engine.interpolate(frame, frame, [0.5], "hwc", [output])
+    other = frame._replace(device=0)
+    with pytest.raises(ValueError, match="b: expected an array on cuda:1 like a, got one on cuda:0"):
+        net._engine.interpolate(frame, other, [0.5], "hwc", [output])
+    wrong = frame._replace(dtype="bfloat16")
+    with pytest.raises(TypeError, match="a: expected samples of .*, got bfloat16"):
+        net._engine.interpolate(wrong, wrong, [0.5], "hwc", [output])
+    with pytest.raises(ValueError, match="output: expected memory of its own"):
+        net._engine.interpolate(frame, frame, [0.5], "hwc", [frame])

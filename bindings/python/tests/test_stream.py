@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import resource
+import os
 import subprocess
 import sys
 import threading
@@ -276,12 +276,11 @@ print(peak() - before)
 def test_a_thousand_frames_need_no_more_memory_than_a_hundred(
     weights: Path, tmp_path: Path, scene: str
 ) -> None:
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
     command = [sys.executable, "-c", MEMORY, scene]
     result = subprocess.run(
         command,
         cwd=tmp_path,
-        env={**__import__("os").environ, "RIFE_WEIGHTS": str(weights)},
+        env={**os.environ, "RIFE_WEIGHTS": str(weights)},
         capture_output=True,
         text=True,
     )

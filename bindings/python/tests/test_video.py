@@ -181,6 +181,21 @@ def test_progress_is_reported_in_the_calling_thread(ffmpeg: str, tmp_path: Path)
     assert seen[-1].slowest in ("decode", "scenes", "network", "encode")
 
 
+def test_slow_callback_sees_the_newest_progress(ffmpeg: str, tmp_path: Path) -> None:
+    clip = tmp_path / "in.mkv"
+    make_clip(ffmpeg, clip, 100)
+    seen: list[int] = []
+
+    def progress(at: rife.Progress) -> None:
+        seen.append(at.frames)
+        time.sleep(0.6)
+
+    start = time.monotonic()
+    rife.interpolate_video(clip, tmp_path / "out.y4m", progress=progress, factor=4, **OPTIONS)
+    assert len(seen) <= (time.monotonic() - start) / 0.6 + 1
+    assert seen[-1] == 400
+
+
 def test_exception_in_progress_ends_the_job(ffmpeg: str, tmp_path: Path) -> None:
     clip = tmp_path / "in.mkv"
     make_clip(ffmpeg, clip, 250)
