@@ -142,6 +142,25 @@ def test_cupy_arrays_come_back_as_cupy_arrays(gpu: rife.Interpolator) -> None:
     assert np.array_equal(cupy.asnumpy(outputs[1]), expected)
 
 
+def test_jax_arrays_on_the_device_come_back_as_jax_arrays(gpu: rife.Interpolator) -> None:
+    jax = pytest.importorskip("jax")
+    if jax.default_backend() != "gpu":
+        pytest.skip("JAX has no GPU")
+    for dtype, layout in (("uint8", "hwc"), ("float32", "chw")):
+        arrays, _ = tensors(dtype, layout, 4)
+        arrays.insert(2, arrays[1])
+        on_gpu = [jax.device_put(array) for array in arrays]
+        for a, b, x, y in zip(arrays, arrays[1:], on_gpu, on_gpu[1:], strict=False):
+            expected = gpu.interpolate(a, b, 0.25, layout=layout)  # type: ignore[arg-type]
+            result = gpu.interpolate(x, y, 0.25, layout=layout)  # type: ignore[arg-type]
+            assert isinstance(result, jax.Array) and result.device == x.device
+            assert np.array_equal(np.asarray(result), expected)
+        expected = list(gpu.stream(arrays, layout=layout))  # type: ignore[arg-type]
+        got = list(gpu.stream(on_gpu, layout=layout))  # type: ignore[arg-type]
+        for want, have in zip(expected, got, strict=True):
+            assert np.array_equal(np.asarray(have), want)
+
+
 def test_memory_of_the_device_does_not_grow(gpu: rife.Interpolator) -> None:
     import torch
 

@@ -7,10 +7,13 @@ the address, and the stream that the library uses.
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
+from . import _rife
 
 SAMPLES = ("uint8", "uint16", "float16", "float32")
 
@@ -71,6 +74,8 @@ def _find_adapter(array: Any) -> Adapter:
         return _TORCH
     if library == "cupy":
         return _CUPY
+    if library in ("jax", "jaxlib"):
+        return _JAX
     if hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__"):
         return _DlpackAdapter()
     if hasattr(array, "__cuda_array_interface__"):
@@ -92,7 +97,7 @@ def _name(kind: type) -> str:
 
 def _unsupported_on_device(array: Any) -> str:
     return (
-        "expected a CUDA array of torch or CuPy, got "
+        "expected a CUDA array of torch, CuPy or JAX, got "
         f"{_name(type(array))}; convert it without a copy: torch.from_dlpack(x) or "
         "cupy.from_dlpack(x), or cupy.asarray(x) for __cuda_array_interface__"
     )
@@ -155,6 +160,71 @@ class _DlpackAdapter(_NumpyAdapter):
 
     def equal(self, a: Any, b: Any) -> bool:
         return super().equal(self.read(a), self.read(b))
+
+
+class _JaxAdapter(_DlpackAdapter):
+    """JAX, whose arrays are immutable and computed on streams that it does not name.
+
+    On a GPU, the host waits before and after the engine: JAX frees and reuses memory in its own
+    order. Results are written into the memory of a new array that nothing else refers to yet.
+    """
+
+    @staticmethod
+    def _device(array: Any) -> Any:
+        devices = list(array.devices())
+        if len(devices) != 1:
+            raise TypeError(f"expected a JAX array on one device, got one on {len(devices)}")
+        return devices[0]
+
+    def _on_gpu(self, array: Any) -> bool:
+        return bool(self._device(array).platform in ("gpu", "cuda"))
+
+    def read(self, array: Any) -> Any:
+        if not self._on_gpu(array):
+            return super().read(array)
+        array.block_until_ready()
+        strides = [array.dtype.itemsize] * array.ndim
+        for axis in reversed(range(array.ndim - 1)):
+            strides[axis] = strides[axis + 1] * array.shape[axis + 1]
+        return DeviceArray(
+            array.unsafe_buffer_pointer(),
+            list(array.shape),
+            strides,
+            str(array.dtype),
+            int(self._device(array).local_hardware_id),
+            0,
+        )
+
+    def empty(self, array: Any) -> tuple[Any, Any]:
+        if not self._on_gpu(array):
+            return super().empty(array)
+        numpy = sys.modules["jax"].numpy
+        out = numpy.zeros(array.shape, array.dtype, device=self._device(array))
+        return _Later(_after_default_stream, out), self.read(out)
+
+    def probe(self, array: Any, layout: str) -> Any:
+        if not self._on_gpu(array):
+            return None
+        return np.asarray(array[_probe_step(array.shape, layout)])
+
+    def equal(self, a: Any, b: Any) -> bool:
+        return bool((a == b).all())
+
+    def blend(self, a: Any, b: Any, t: float) -> Any:
+        numpy = sys.modules["jax"].numpy
+        mixed = a.astype(numpy.float32)
+        mixed += (b.astype(numpy.float32) - mixed) * numpy.float32(t)
+        if a.dtype.kind == "u":
+            mixed = numpy.floor(mixed + numpy.float32(0.5))
+        return mixed.astype(a.dtype)
+
+
+def _after_default_stream(array: Any) -> Any:
+    """Wait for the default stream of the context that the engine has made current."""
+    status = ctypes.CDLL("libcuda.so.1").cuStreamSynchronize(None)
+    if status != 0:
+        raise _rife.DeviceError(f"cannot wait for the GPU: cuStreamSynchronize returned {status}")
+    return array
 
 
 class _Later:
@@ -275,5 +345,6 @@ class _CupyAdapter:
 _NUMPY = _NumpyAdapter()
 _TORCH = _TorchAdapter()
 _CUPY = _CupyAdapter()
+_JAX = _JaxAdapter()
 
 _ADAPTERS: dict[type, Adapter] = {np.ndarray: _NUMPY}

@@ -61,7 +61,8 @@ class Interpolator:
       `N x 3 x H x W`. The channels are red, green and blue.
     - `uint8` or `uint16` of full range, or `float16` or `float32` in [0, 1]. Floats outside of that
       range are clamped, and NaN is read as 0.
-    - In host memory, or on the CUDA device of the interpolator (torch and CuPy), where they stay.
+    - In host memory, or on the CUDA device of the interpolator (torch, CuPy and JAX),
+      where they stay.
       The work is ordered with the current stream of the library.
 
     Results have the kind, type, layout and device of the input.
