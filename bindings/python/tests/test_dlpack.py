@@ -107,13 +107,13 @@ def test_arrays_with_dlpack_round_trip_without_a_copy(net: rife.Interpolator) ->
 
 def test_unsupported_device_arrays_are_refused_rather_than_copied(net: rife.Interpolator) -> None:
     frame = OnDevice(picture(16, 24))
-    with pytest.raises(TypeError, match="expected a CUDA array of torch or CuPy"):
+    with pytest.raises(TypeError, match="expected a CUDA array of torch, CuPy or JAX"):
         net.interpolate(frame, frame)
 
     class Other:
         __cuda_array_interface__: dict[str, Any] = {}
 
-    with pytest.raises(TypeError, match="expected a CUDA array of torch or CuPy"):
+    with pytest.raises(TypeError, match="expected a CUDA array of torch, CuPy or JAX"):
         net.interpolate(Other(), Other())
 
 
