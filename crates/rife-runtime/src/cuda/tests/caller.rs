@@ -192,6 +192,43 @@ fn device_frames_give_the_same_bits_as_host_frames() {
     }
 }
 
+/// Large frames go through staging memory in several parts.
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
+fn large_frames_of_the_host_give_the_same_bits_as_device_frames() {
+    let caller = Caller::new();
+    let engine = caller.engine(ModelVersion::V4_6, Precision::F16, Optimizations::all());
+    for (width, height) in [(1300, 700), (1920, 1080)] {
+        let size = FrameSize::new(width, height);
+        let mut session = engine.session(size).unwrap();
+        for format in [PixelFormat::Rgb8, PixelFormat::RgbF32] {
+            let frames = [0, 3].map(|pan| {
+                let planes = rife_testkit::lines(width, height, pan, 0);
+                let planes = planes.into_iter().map(|v| f32::from(v) / 255.0).collect();
+                Frame::planar_f32(size, planes).unwrap().converted(format).unwrap()
+            });
+            let layout = SampleLayout::packed(size, format);
+            let memory = frames.each_ref().map(|frame| caller.upload(frame.as_bytes()));
+            let out = caller.upload(&vec![POISON; memory[0].bytes()]);
+            let samples = |memory: &Memory| caller.samples(memory.address(), &layout);
+            for memory in &memory {
+                // SAFETY: the memory holds a frame of this layout, and outlives the session.
+                let view = unsafe { FrameView::device(size, samples(memory)) };
+                session.push(&view.unwrap()).unwrap();
+            }
+            // SAFETY: as above.
+            let mut view = unsafe { FrameViewMut::device(size, samples(&out)) }.unwrap();
+            session.at_into(0.5, &mut view).unwrap();
+            let expected = caller.read(&out);
+
+            frames.iter().for_each(|frame| session.push(&frame.view()).unwrap());
+            let mut got = Frame::black(size, format).unwrap();
+            session.at_into(0.5, &mut got.view_mut()).unwrap();
+            assert!(got.as_bytes() == expected, "{format:?} at {size}");
+        }
+    }
+}
+
 /// The rows of a frame from the last to the first.
 #[test]
 #[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
