@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
 import subprocess
 import sys
@@ -95,3 +96,10 @@ def test_import_does_not_touch_signals_or_devices() -> None:
     code = "import signal; a = signal.getsignal(signal.SIGINT); import rife; "
     code += "assert signal.getsignal(signal.SIGINT) is a"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_environment_is_searched_for_the_compiler_without_activation() -> None:
+    code = "import os, sys, rife; print(os.environ['RIFE_PYTHON_PREFIX'] == sys.prefix)"
+    env = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "RIFE_PYTHON_PREFIX")}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr

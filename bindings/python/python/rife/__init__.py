@@ -6,6 +6,9 @@
 >>> rife.interpolate_video("in.mp4", "out.mkv", factor=2)
 """
 
+import os as _os
+import sys as _sys
+
 from ._interpolator import Info, Interpolator, Stream
 from ._machine import Conversion, DeviceInfo, convert, devices, fetch_weights, versions
 from ._rife import (
@@ -17,6 +20,9 @@ from ._rife import (
     __version__,
 )
 from ._video import Progress, VideoResult, interpolate_video
+
+# NVIDIA's run-time compiler may be a package of this environment, which need not be activated.
+_os.environ.setdefault("RIFE_PYTHON_PREFIX", _sys.prefix)
 
 __all__ = [
     "Conversion",

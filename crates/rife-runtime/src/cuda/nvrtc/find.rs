@@ -13,8 +13,9 @@ pub(crate) const ENV: &str = "RIFE_NVRTC";
 /// The environment variables with the folder of a CUDA toolkit.
 pub(crate) const TOOLKIT_ENVS: [&str; 2] = ["CUDA_HOME", "CUDA_PATH"];
 
-/// The environment variables with the folder of a Python environment.
-pub(crate) const PYTHON_ENVS: [&str; 2] = ["VIRTUAL_ENV", "CONDA_PREFIX"];
+/// The environment variables with the folder of a Python environment. The Python package sets the last
+/// one: its environment need not be activated.
+pub(crate) const PYTHON_ENVS: [&str; 3] = ["VIRTUAL_ENV", "CONDA_PREFIX", "RIFE_PYTHON_PREFIX"];
 
 /// The file names of the library that the system's loader is tried with, newest first.
 pub(crate) const NAMES: [&str; 3] = if cfg!(windows) {

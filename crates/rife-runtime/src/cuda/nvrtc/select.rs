@@ -41,19 +41,19 @@ pub(super) fn choose<T>(
 
 /// The places that were searched, for the error message.
 pub(super) fn searched(environment: &Environment) -> Vec<String> {
-    let folders = |names: [&str; 2], set: &[PathBuf]| match set {
-        [] => format!("{} (not set)", names.join(" and ")),
+    let folders = |names: &[&str], set: &[PathBuf]| match set {
+        [] => format!("{} (not set)", names.join(" or ")),
         set => {
             let set: Vec<_> = set.iter().map(|folder| folder.display().to_string()).collect();
-            format!("{} ({})", names.join(" and "), set.join(", "))
+            format!("{} ({})", names.join(" or "), set.join(", "))
         }
     };
     vec![
         format!("{} (not set)", find::ENV),
         format!("the loader's path ({})", find::NAMES.join(", ")),
-        folders(find::TOOLKIT_ENVS, &environment.toolkits),
+        folders(&find::TOOLKIT_ENVS, &environment.toolkits),
         environment.installs.join("cuda*").display().to_string(),
-        folders(find::PYTHON_ENVS, &environment.pythons),
+        folders(&find::PYTHON_ENVS, &environment.pythons),
         "the Python package nvidia".to_owned(),
     ]
 }
