@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the VapourSynth plugin and tests it with VapourSynth from pip.
 #
-# Needs Python 3.12 or later; without it, prints a message and skips the tests. All files are created
-# below target/vapoursynth. Arguments are passed to pytest.
+# Needs Python 3.12 or later; without it, prints a message and skips the tests. All files are
+# created below target/vapoursynth. Arguments are passed to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

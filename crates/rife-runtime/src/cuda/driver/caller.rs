@@ -42,7 +42,8 @@ impl Event {
 }
 
 impl Gpu {
-    /// Whether an address is in memory of this GPU, or in managed or pinned memory that belongs to it.
+    /// Whether an address is in memory of this GPU, or in managed or pinned memory that belongs to
+    /// it.
     pub(crate) fn owns(&self, address: u64) -> Result<bool> {
         self.bind()?;
         let mut ordinal = -1i32;
