@@ -1,9 +1,9 @@
-"""ComfyUI nodes: frame interpolation with RIFE, without PyTorch models."""
+"""ComfyUI node pack for frame interpolation with RIFE."""
 
 try:
     from .nodes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 except ImportError:
-    # A test runner imports this file on its own.
+    # Test runners import this file outside of a package.
     if __package__:
         raise
 else:

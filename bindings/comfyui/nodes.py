@@ -10,24 +10,24 @@ import torch
 
 import rife
 
-# Interpolators by their settings. ComfyUI runs one prompt at a time, but may do so in any thread.
+# Loaded interpolators by their settings. ComfyUI runs one prompt at a time, but in any thread.
 _CACHE: dict[tuple[Any, ...], rife.Interpolator] = {}
 _LOCK = threading.Lock()
 
-# More would keep the memory of a GPU from other models.
-_MOST_CACHED = 2
+# Few, to leave GPU memory to other models.
+_MAX_CACHED = 2
 
 
 def _cached(settings: dict[str, Any]) -> rife.Interpolator:
-    """The interpolator with these settings, loaded unless it is in the cache."""
+    """The interpolator with these settings, from the cache or newly loaded."""
     key = tuple(sorted(settings.items()))
     with _LOCK:
         net = _CACHE.pop(key, None)
-        while net is None and len(_CACHE) >= _MOST_CACHED:
+        while net is None and len(_CACHE) >= _MAX_CACHED:
             _CACHE.pop(next(iter(_CACHE))).close()
         if net is None:
             net = rife.Interpolator(**settings)
-        # The last one was used most recently.
+        # The dict is in order of use, the most recently used last.
         _CACHE[key] = net
         return net
 
@@ -39,14 +39,14 @@ def _clear_cache() -> None:
 
 
 def _device_of(images: torch.Tensor, device: str) -> str:
-    """The device to run on: that of a CUDA tensor, which then stays there."""
+    """The device to run on. `auto` selects the device of CUDA images, which then stay there."""
     if device == "auto" and images.is_cuda:
         return f"cuda:{images.device.index}"
     return device
 
 
 def _progress_bar(total: int) -> Callable[[], None]:
-    """Reports one more of `total` frames to ComfyUI, and raises if the user cancels the prompt."""
+    """A function that reports one of `total` frames, and raises if the prompt is interrupted."""
     try:
         from comfy.model_management import throw_exception_if_processing_interrupted
         from comfy.utils import ProgressBar
@@ -91,7 +91,7 @@ class RifeRust:
                 ),
                 "scale": (
                     [0.25, 0.5, 1.0, 2.0, 4.0],
-                    {"default": 1.0, "tooltip": "Scale of motion estimation: 0.5 for 4K."},
+                    {"default": 1.0, "tooltip": "Resolution of motion estimation. Use 0.5 for 4K."},
                 ),
                 "scene_detection": (
                     ["hold", "blend", "off"],
@@ -103,12 +103,12 @@ class RifeRust:
                         "default": 1,
                         "min": 1,
                         "max": 16,
-                        "tooltip": "Frames per launch on a GPU; more are faster for small frames.",
+                        "tooltip": "Frames per GPU launch. Larger batches suit small frames.",
                     },
                 ),
                 "clear_cache": (
                     "BOOLEAN",
-                    {"default": False, "tooltip": "Free the model's memory afterwards."},
+                    {"default": False, "tooltip": "Unload all models after the run."},
                 ),
             },
             "optional": {
@@ -162,7 +162,7 @@ class RifeRust:
 def _interpolate(
     net: rife.Interpolator, images: torch.Tensor, multiplier: int, scene: Any
 ) -> torch.Tensor:
-    """Interpolates into one tensor, which is all that is allocated for the whole batch."""
+    """Interpolates into one tensor, the only allocation for the whole batch."""
     total = (len(images) - 1) * multiplier + 1
     out = torch.empty((total, *images.shape[1:]), dtype=images.dtype, device=images.device)
     step = _progress_bar(total)

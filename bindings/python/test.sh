@@ -2,9 +2,9 @@
 # Builds the Python package in a virtual environment under target/, and runs its tests, those of the
 # ComfyUI node, and the type checker. Prints what it skips.
 #
-# Needs Python 3.10 or later and Rust. Downloads maturin, numpy, pytest and mypy into the
-# environment at the first run; without a network and without them, everything is skipped.
-# PYTHON names the interpreter, and PYTHON_TEST_ARGS has arguments for pytest.
+# Needs Python 3.10 or later and Rust. The first run downloads maturin, numpy, pytest and mypy into
+# the environment; if that fails, everything is skipped. PYTHON selects the interpreter, and
+# PYTHON_TEST_ARGS contains arguments for pytest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -40,7 +40,7 @@ VIRTUAL_ENV=$venv "$venv/bin/maturin" develop --release --quiet \
     --manifest-path bindings/python/Cargo.toml
 cd bindings/python
 "$venv/bin/mypy" python
-# The examples of the README run as they are.
+# The first Python example of the README must run.
 "$venv/bin/python" -c '
 import re, pathlib
 readme = pathlib.Path("README.md").read_text()

@@ -1,7 +1,8 @@
 """Builds the plugin with cargo and adds it to the wheel.
 
-`RIFERS_LIBRARY` names a plugin that is built already, for example with `cargo build --release -p
-rife-vapoursynth`. Unless it happens to need only an old glibc, its wheel is for this machine.
+`RIFERS_LIBRARY` is the path of a plugin that has already been built, for example with
+`cargo build --release -p rife-vapoursynth`. If it needs a newer glibc than `GLIBC`, the wheel is
+tagged `linux_ARCH` instead of `manylinux_2_28_ARCH`.
 """
 
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-#: The oldest glibc that the plugin is built for, and its manylinux tag.
+#: The oldest supported glibc, which is also the version in the manylinux tag.
 GLIBC = (2, 28)
 
 
@@ -23,7 +24,7 @@ class PluginHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict) -> None:
         if sys.platform != "linux":
             raise SystemExit(
-                "wheels of the plugin are built on Linux only\n"
+                "cannot build the wheel: expected Linux, got " + sys.platform + "\n"
                 "hint: cargo build --release -p rife-vapoursynth, then core.std.LoadPlugin"
             )
         named = os.environ.get("RIFERS_LIBRARY")
@@ -48,7 +49,7 @@ class PluginHook(BuildHookInterface):
 
 
 def platform_tag(library: Path) -> str:
-    """The tag of systems that can load the library."""
+    """The platform tag of systems that can load the library."""
     symbols = re.findall(rb"GLIBC_(\d+)\.(\d+)", library.read_bytes())
     needed = max(((int(a), int(b)) for a, b in symbols), default=(0, 0))
     if needed <= GLIBC:

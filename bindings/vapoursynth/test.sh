@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Builds the VapourSynth plugin and tests it with the real VapourSynth, from pip.
+# Builds the VapourSynth plugin and tests it with VapourSynth from pip.
 #
-# Needs Python 3.12 or later; without it, says so and tests nothing. Everything is created below
-# target/vapoursynth. Arguments are passed to pytest.
+# Needs Python 3.12 or later; without it, prints a message and skips the tests. All files are
+# created below target/vapoursynth. Arguments are passed to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 skip() {
     echo "skipped: the tests of the VapourSynth plugin: $1"
-    # A continuous integration that tests nothing must not pass.
+    # In CI, skipped tests are an error.
     [ "${CI:-}" = true ] && exit 1
     exit 0
 }
@@ -31,7 +31,7 @@ if ! "$venv/bin/python" -c 'import hatchling, numpy, pytest, vapoursynth' 2>/dev
     "$venv/bin/pip" install --quiet 'vapoursynth>=75' numpy pytest hatchling ||
         skip "pip cannot install VapourSynth"
 fi
-# vspipe finds Python through a file in the user's configuration.
+# vspipe reads the location of Python from a file in the user's configuration.
 export XDG_CONFIG_HOME=$folder/config
 mkdir -p "$XDG_CONFIG_HOME"
 "$venv/bin/vapoursynth" config >/dev/null
@@ -46,19 +46,19 @@ for model in 4.6 4.26; do
 done
 
 if readelf -d "$RIFERS_PLUGIN" 2>/dev/null | grep -qi 'needed.*vapoursynth'; then
-    echo "error: the plugin links VapourSynth" >&2
+    echo "error: the plugin must not link to VapourSynth" >&2
     exit 1
 fi
 (cd bindings/vapoursynth && "$venv/bin/python" -m pytest "$@")
 
-# The wheel, in an environment that has nothing but VapourSynth. VapourSynth must find the plugin.
+# Test the wheel in an environment with only VapourSynth, which must find the plugin automatically.
 fresh=$folder/fresh
 rm -rf "$fresh" "$folder/wheels"
 RIFERS_LIBRARY=$RIFERS_PLUGIN "$venv/bin/pip" wheel --quiet --no-deps --no-build-isolation \
     --wheel-dir "$folder/wheels" bindings/vapoursynth
 "$python" -m venv "$fresh"
 "$fresh/bin/pip" install --quiet vapoursynth "$folder"/wheels/*.whl
-# Outside of the checkout, as a user.
+# Run outside of the checkout, as a user does.
 (cd "$fresh" && bin/python - <<'END'
 from vapoursynth import YUV420P8, core
 

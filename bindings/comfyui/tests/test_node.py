@@ -1,4 +1,4 @@
-"""The node against ComfyUI's contract. Needs torch."""
+"""Tests of the node as ComfyUI calls it. Needs torch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def images(count: int, channels: int = 3, height: int = 48, width: int = 64) -> 
 
 
 def run(pack: Any, batch: Any, **inputs: Any) -> Any:
-    """Calls the node as ComfyUI does: with defaults for what is not given."""
+    """Calls the node as ComfyUI does, with the default values of other inputs."""
     node = pack.NODE_CLASS_MAPPINGS["RIFE (Rust)"]
     types_ = node.INPUT_TYPES()
     arguments = {}
@@ -114,7 +114,7 @@ def test_alpha_is_blended_and_does_not_change_the_colours(pack: Any) -> None:
     assert torch.allclose(result[:, 0, 0, 3], expected)
 
 
-def test_few_or_wrong_images(pack: Any) -> None:
+def test_single_image_is_returned_and_wrong_shapes_are_refused(pack: Any) -> None:
     single = images(1)
     assert torch.equal(run(pack, single), single)
     for wrong in (images(3)[0], images(3, channels=1)):
@@ -134,7 +134,7 @@ def test_models_are_cached_by_their_settings_until_cleared(pack: Any) -> None:
     assert len(cache) == 2 and first.closed
     run(pack, images(2), clear_cache=True)
     assert not cache
-    # Also after an error.
+    # The cache is also cleared after an error.
     with pytest.raises(rife.DeviceError):
         run(pack, images(2), device="cuda:63", clear_cache=True)
     assert not cache
@@ -177,7 +177,7 @@ def test_progress_and_cancelling_use_comfyui(pack: Any, monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in KiB on Linux only")
-def test_memory_is_that_of_the_result_and_a_constant(pack: Any) -> None:
+def test_memory_is_bounded_by_the_result_and_a_constant(pack: Any) -> None:
     import resource
 
     def peak() -> int:

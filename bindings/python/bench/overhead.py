@@ -1,8 +1,8 @@
-"""Overhead of a call from Python against the same call from Rust, as JSON.
+"""Measures the overhead of a call from Python over the same call from Rust. Prints JSON.
 
-The call interpolates one frame between two others, into memory that is allocated before, so that
-only the binding differs. `python` is the whole of `Interpolator.interpolate`; `binding` is without
-the allocation of the result. Runs of each kind alternate, because clocks drift.
+The call interpolates one frame between two others. `rust` and `binding` write into memory that is
+allocated beforehand; `python` is the complete `Interpolator.interpolate`, with the allocation of
+the result. The three kinds alternate, because clock rates drift.
 
     python bench/overhead.py --device cuda:0 --frames torch
 """
@@ -37,7 +37,7 @@ def frames(kind: str, dtype: str, width: int, height: int) -> list[Any]:
 
 
 def synchronize(kind: str) -> None:
-    """Wait for the GPU, if the frames are there: calls return when their work is queued."""
+    """Wait for the GPU if the frames are on it: calls return before their work is finished."""
     if kind == "torch":
         import torch
 
@@ -82,7 +82,7 @@ def main() -> None:
             start = time.perf_counter()
             run()
             synchronize(args.frames)
-            # The first repetition warms up.
+            # The first repetition is a warm-up.
             if repetition >= 0:
                 times[name].append((time.perf_counter() - start) * 1e3 / args.runs)
     median = {name: statistics.median(values) for name, values in times.items()}

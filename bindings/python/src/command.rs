@@ -4,8 +4,7 @@ use std::ffi::OsString;
 
 use pyo3::prelude::*;
 
-/// Runs the command with its arguments, of which the first is the name of the program. Returns the
-/// exit code.
+/// Runs the command. `args` starts with the program name. Returns the exit code.
 #[pyfunction]
 pub(crate) fn cli(py: Python<'_>, args: Vec<OsString>) -> u8 {
     py.detach(|| rife_cli::run(args))

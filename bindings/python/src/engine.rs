@@ -14,16 +14,16 @@ use crate::logging;
 use crate::machine::{FetchEvent, FetchObserver, parse_device, parse_engine, parse_version};
 use crate::wait;
 
-/// A loaded model, until it is closed.
+/// A model that is loaded until it is closed.
 #[pyclass(frozen, module = "rife._rife")]
 pub(crate) struct Engine {
     loaded: Mutex<Option<Arc<Interpolator>>>,
-    /// For several frames between the same pair.
+    /// Reused by calls with several timesteps.
     session: Mutex<Option<Session>>,
 }
 
-/// Model, weights file, note on the weights, engine, device, precision, name of the device,
-/// arithmetic, scale, ensemble, batch, threads.
+/// The fields of `rife.Info`: model, weights file, note on the weights, engine, device, precision,
+/// name of the device, arithmetic, scale, ensemble, batch, threads.
 type Info = (
     &'static str,
     PathBuf,
@@ -73,13 +73,13 @@ impl Engine {
         let host = Host::embedded(FetchObserver(events));
         let work = move || rife_cli::load(&options, &host);
         let on_event = |event, _| match event {
-            // Notes on the weights follow as warnings.
+            // Notes on the weights are logged as warnings below.
             FetchEvent::Message(line) if line.starts_with("note: ") => Ok(()),
             FetchEvent::Message(line) => logging::log_line(py, &line),
             FetchEvent::Download(..) => Ok(()),
         };
         let loaded = waiter.run(py, work, on_event, || ())?;
-        let loaded = loaded.map_err(|error| error::of_any(&error))?;
+        let loaded = loaded.map_err(|error| error::from_any(&error))?;
         if let Some(note) = &loaded.info().weights.note {
             logging::log(py, "warning", note)?;
         }
@@ -105,7 +105,7 @@ impl Engine {
         ))
     }
 
-    /// Writes the frames at each timestep between `a` and `b` into one output per timestep.
+    /// Interpolates between `a` and `b` at each timestep, into one output per timestep.
     fn interpolate(
         &self,
         py: Python<'_>,
@@ -120,7 +120,7 @@ impl Engine {
         let [a, b] = [&call.a, &call.b];
         call.check_device(&loaded)?;
         if let ([output], [t]) = (call.outputs.as_slice(), timesteps.as_slice()) {
-            // In groups, between which signals are handled.
+            // Handle signals between groups of frames.
             let group = loaded.info().batch.max(1);
             for start in (0..a.count).step_by(group) {
                 py.check_signals()?;
@@ -132,7 +132,7 @@ impl Engine {
                         items.map(|i| output.view_mut(i)).collect::<Result<Vec<_>, _>>()?;
                     loaded.interpolate_many_into(&pairs, &mut outs)
                 })
-                .map_err(|error| error::of_runtime(&error))?;
+                .map_err(|error| error::from_runtime(&error))?;
             }
             return Ok(());
         }
@@ -140,16 +140,16 @@ impl Engine {
             py.check_signals()?;
             py.detach(|| {
                 let views = (a.view(item)?, b.view(item)?);
-                self.between(&loaded, views, &timesteps, &call.outputs, item)
+                self.interpolate_pair(&loaded, views, &timesteps, &call.outputs, item)
             })
-            .map_err(|error| error::of_runtime(&error))?;
+            .map_err(|error| error::from_runtime(&error))?;
         }
         Ok(())
     }
 
-    /// Repeats [`Self::interpolate`] for one pair of frames through the API of Rust, and returns
-    /// the time of each run in ms. For the benchmark of overhead.
-    #[allow(clippy::too_many_arguments)] // Those of a call, and the number of runs.
+    /// Repeats the equivalent of [`Self::interpolate`] for one pair with the Rust API, and returns
+    /// the time of each run in ms. For `bench/overhead.py`.
+    #[allow(clippy::too_many_arguments)] // The arguments of a call, and the number of runs.
     fn time_in_rust(
         &self,
         py: Python<'_>,
@@ -174,7 +174,7 @@ impl Engine {
             }
             Ok(times)
         })
-        .map_err(|error: rife_runtime::Error| error::of_runtime(&error))
+        .map_err(|error: rife_runtime::Error| error::from_runtime(&error))
     }
 
     fn close(&self, py: Python<'_>) {
@@ -192,14 +192,14 @@ impl Engine {
 }
 
 impl Engine {
-    /// The model.
+    /// The model, unless it was closed.
     pub(crate) fn loaded(&self) -> PyResult<Arc<Interpolator>> {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
         loaded.ok_or_else(|| RifeError::new_err("the interpolator is closed"))
     }
 
     /// Interpolates at several timesteps between one pair, whose frames are uploaded once.
-    fn between(
+    fn interpolate_pair(
         &self,
         loaded: &Interpolator,
         (a, b): (FrameView<'_>, FrameView<'_>),
@@ -218,7 +218,8 @@ impl Engine {
             outputs.iter().map(|output| output.view_mut(item)).collect::<Result<_, _>>()?;
         session.at_many_into(timesteps, &mut outs)?;
         session.reset();
-        // Not after an error, nor if another thread has closed the interpolator.
+        // Not reached after an error. Do not keep the session if another thread closed the
+        // interpolator.
         if !self.closed() {
             *cached = Some(session);
         }
@@ -226,7 +227,7 @@ impl Engine {
     }
 }
 
-/// The arrays of a call, checked.
+/// The checked arrays of a call.
 struct Call {
     a: Frames,
     b: Frames,
@@ -251,7 +252,9 @@ impl Call {
             output.check_like("output", &a, "a")?;
             let others = outputs.iter().skip(index + 1).chain([&a, &b]);
             if { others }.any(|other| output.overlaps(other)) {
-                return Err(error::value_error("output: expected memory of its own"));
+                return Err(error::value_error(
+                    "output: expected memory that does not overlap other frames",
+                ));
             }
         }
         Ok(Self { a, b, outputs })

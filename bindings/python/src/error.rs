@@ -1,4 +1,4 @@
-//! Exceptions, and which error of the libraries becomes which.
+//! Exceptions, and the conversion of errors of the crates to exceptions.
 
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
@@ -23,23 +23,23 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VideoError", py.get_type::<VideoError>())
 }
 
-/// A wrong type of an argument.
+/// The exception for an argument of a wrong type.
 pub(crate) fn type_error(message: impl Into<String>) -> PyErr {
     PyTypeError::new_err(message.into())
 }
 
-/// A wrong value of an argument.
+/// The exception for an argument with an invalid value.
 pub(crate) fn value_error(message: impl Into<String>) -> PyErr {
     PyValueError::new_err(message.into())
 }
 
-/// The exception of an error of the runtime.
-pub(crate) fn of_runtime(error: &Error) -> PyErr {
+/// The exception for an error of `rife-runtime`.
+pub(crate) fn from_runtime(error: &Error) -> PyErr {
     new(kind_of_runtime(error), rife_runtime::describe(error))
 }
 
-/// The exception of any error, with its causes, and what the user can do about it on a second line.
-pub(crate) fn of_any(error: &anyhow::Error) -> PyErr {
+/// The exception for any error, with its causes, and a hint on a second line if there is one.
+pub(crate) fn from_any(error: &anyhow::Error) -> PyErr {
     let (mut message, hint) = rife_cli::describe_with_hint(error);
     if let Some(hint) = hint {
         message += &format!("\nhint: {hint}");

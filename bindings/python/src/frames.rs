@@ -1,4 +1,4 @@
-//! Arrays of Python as frames: type, shape and strides are checked here, and nowhere else.
+//! Python arrays as frames. All checks of type, shape and strides are here.
 
 use numpy::npyffi::flags::NPY_ARRAY_WRITEABLE;
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
@@ -8,7 +8,7 @@ use rife_runtime::{FrameSize, SampleType};
 
 use crate::error::{type_error, value_error};
 
-/// The types of samples, with their names in numpy.
+/// The sample types, with their names in numpy.
 const SAMPLES: [(&str, SampleType); 4] = [
     ("uint8", SampleType::U8),
     ("uint16", SampleType::U16),
@@ -59,7 +59,7 @@ impl Layout {
     }
 }
 
-/// Distances in bytes.
+/// Strides in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Strides {
     pub(crate) item: i64,
@@ -87,7 +87,7 @@ pub(crate) struct Frames {
     pub(crate) size: FrameSize,
     /// Number of frames.
     pub(crate) count: usize,
-    /// Whether the array has an axis for the number of frames.
+    /// Whether the array has a batch axis.
     pub(crate) batched: bool,
     pub(crate) strides: Strides,
     pub(crate) memory: Memory,
@@ -101,8 +101,8 @@ pub(crate) struct Frames {
 type DeviceArray = (u64, Vec<usize>, Vec<i64>, String, usize, u64);
 
 impl Frames {
-    /// Reads the description of an array of numpy, or of a device array. `what` names it in errors.
-    /// An array whose strides no frame can have is copied.
+    /// Reads a numpy array or the description of a device array. `what` is its name in errors. An
+    /// array whose strides a frame view cannot represent is copied.
     pub(crate) fn read(what: &str, array: &Bound<'_, PyAny>, layout: Layout) -> PyResult<Self> {
         if let Ok(array) = array.cast::<PyUntypedArray>() {
             let frames = Self::of_numpy(what, array, layout)?;
@@ -126,7 +126,7 @@ impl Frames {
         Ok(Self { writable: true, ..described })
     }
 
-    /// Reads the description of an array to write into, which is never copied.
+    /// Reads an output array, which is never copied.
     pub(crate) fn read_output(array: &Bound<'_, PyAny>, layout: Layout) -> PyResult<Self> {
         let frames = match array.cast::<PyUntypedArray>() {
             Ok(array) => Self::of_numpy("output", array, layout)?,
@@ -209,11 +209,11 @@ impl Frames {
             writable: false,
             _owner: owner,
         };
-        Ok(frames.with_plain_strides())
+        Ok(frames.with_packed_unit_axes())
     }
 
-    /// Replaces the strides of axes of length 1, which are arbitrary, by those of a packed array.
-    fn with_plain_strides(mut self) -> Self {
+    /// Replaces the strides of axes of length 1, which are arbitrary, with those of a packed array.
+    fn with_packed_unit_axes(mut self) -> Self {
         let (bytes, FrameSize { width, height }) = (self.sample_bytes(), self.size);
         let (pixel, row) = match self.layout {
             Layout::Hwc => (3 * bytes, 3 * bytes * width as i64),
@@ -228,7 +228,7 @@ impl Frames {
         self
     }
 
-    /// Whether a view of the runtime can describe the strides. All strides of devices can be.
+    /// Whether a frame view can represent the strides. Always true for device arrays.
     fn is_viewable(&self) -> bool {
         if self.memory != Memory::Host || self.count == 0 {
             return true;
@@ -270,8 +270,8 @@ impl Frames {
         a < d && c < b
     }
 
-    /// Checks that an array has the type, the size and the memory of another one. `what` and `like`
-    /// name them in errors.
+    /// Checks that an array has the type, size and device of another one. `what` and `like` are
+    /// their names in errors.
     pub(crate) fn check_like(&self, what: &str, other: &Self, like: &str) -> PyResult<()> {
         if self.sample != other.sample {
             let (expected, got) = (name_of(other.sample), name_of(self.sample));
@@ -279,7 +279,7 @@ impl Frames {
                 "{what}: expected samples of {expected} like {like}, got {got}"
             )));
         }
-        // The caller may use several streams of one device.
+        // Streams may differ: the caller may use several streams of one device.
         let place = |frames: &Self| match frames.memory {
             Memory::Host => "the host".to_owned(),
             Memory::Cuda { device, .. } => format!("cuda:{device}"),
@@ -304,8 +304,8 @@ impl Frames {
         Ok(())
     }
 
-    /// Checks that an interpolator on `device`, such as `cuda:0`, can use the memory. `what` names
-    /// the array in errors.
+    /// Checks that an interpolator on `device`, such as `cuda:0`, can access the memory. `what` is
+    /// the name of the array in errors.
     pub(crate) fn check_device(&self, what: &str, device: &str) -> PyResult<()> {
         let Memory::Cuda { device: index, .. } = self.memory else { return Ok(()) };
         let of_array = format!("cuda:{index}");

@@ -1,8 +1,7 @@
-//! The extension module of the Python package `rife`. The package wraps it: nothing here is meant
-//! to be called directly.
+//! The private extension module of the Python package `rife`, which wraps it.
 
 #![warn(clippy::unwrap_used, clippy::expect_used)]
-// Errors of the runtime are returned a few times per frame at most.
+// Results with runtime errors are returned at most a few times per frame.
 #![allow(clippy::result_large_err)]
 
 mod command;

@@ -1,4 +1,4 @@
-//! Passes the log messages of the libraries to the logger `rife` of Python.
+//! Forwards log messages of the crates to the Python logger `rife`.
 
 use std::fmt::{Debug, Write};
 use std::sync::Once;
@@ -8,13 +8,13 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Installs the bridge, unless the process has a subscriber.
+/// Installs the bridge, unless the process already has a subscriber.
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| _ = tracing::subscriber::set_global_default(Bridge));
 }
 
-/// Passes a line that a job reports to Python.
+/// Logs a message of a job, at a level that depends on its prefix.
 pub(crate) fn log_line(py: Python<'_>, line: &str) -> PyResult<()> {
     let level = match line.split_once(": ") {
         Some(("warning" | "lost" | "changed", _)) => "warning",
@@ -23,7 +23,7 @@ pub(crate) fn log_line(py: Python<'_>, line: &str) -> PyResult<()> {
     log(py, level, line)
 }
 
-/// Logs a line at a level of Python's loggers, such as `warning`.
+/// Logs a line with a method of Python's loggers, such as `warning`.
 pub(crate) fn log(py: Python<'_>, level: &str, line: &str) -> PyResult<()> {
     let logger = py.import("logging")?.call_method1("getLogger", ("rife",))?;
     // The line is an argument: it may contain percent signs.

@@ -12,8 +12,8 @@ use rife_runtime::{Availability, Device, Engine};
 use crate::wait::{self, Events};
 use crate::{error, logging};
 
-/// The engines, with the device that each runs on: name of the engine, device, precisions, whether
-/// it can run, and details or the reason why not.
+/// The engines of this machine: engine, device, precisions, whether it is available, and its
+/// details or the reason why it is not.
 #[pyfunction]
 pub(crate) fn devices(py: Python<'_>) -> Vec<(String, String, Vec<String>, bool, String)> {
     logging::install();
@@ -49,13 +49,13 @@ pub(crate) fn parse_engine(name: &str) -> PyResult<Engine> {
     name.parse::<Engine>().map_err(|error| error::value_error(error.to_string()))
 }
 
-/// What happens while weights are fetched.
+/// An event while weights are fetched.
 pub(crate) enum FetchEvent {
     Message(String),
     Download(u64, u64),
 }
 
-/// Sends the events of a fetch to the thread that called.
+/// Sends the events of a fetch to the calling thread.
 pub(crate) struct FetchObserver(pub(crate) Events<FetchEvent>);
 
 impl Observer for FetchObserver {
@@ -68,7 +68,8 @@ impl Observer for FetchObserver {
     }
 }
 
-/// Makes the weights of a version available, and returns the path of the file and a note, if any.
+/// Downloads the weights of a version if they are missing. Returns the path of the file, and a note
+/// if there is one.
 #[pyfunction]
 pub(crate) fn fetch_weights(
     py: Python<'_>,
@@ -90,7 +91,7 @@ pub(crate) fn fetch_weights(
     };
     match waiter.run(py, work, on_event, || ())? {
         Ok(weights) => Ok((weights.path, weights.note)),
-        Err(error) => Err(error::of_any(&error.into())),
+        Err(error) => Err(error::from_any(&error.into())),
     }
 }
 
@@ -109,7 +110,7 @@ pub(crate) fn convert<'py>(
             let message = format!("{path} exists: pass overwrite=True to replace it");
             return Err(error::WeightsError::new_err(message));
         }
-        Err(error) => return Err(error::of_any(&error.into())),
+        Err(error) => return Err(error::from_any(&error.into())),
     };
     let out = PyDict::new(py);
     let models: Vec<_> = report.models.iter().map(|model| model.as_str()).collect();

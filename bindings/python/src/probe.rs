@@ -1,11 +1,11 @@
-//! Copies of frames for scene detection, which needs interleaved RGB of 8 or 16 bits.
+//! Copies frames for scene detection, which needs interleaved 8-bit or 16-bit RGB.
 
 use rife_runtime::{Error, Frame, Result, SampleType, f16};
 
 use crate::frames::{Frames, Layout, Memory, Strides};
 
 impl Frames {
-    /// A copy of the frame for scene detection. Samples that are not 8-bit become 16-bit.
+    /// A copy of the frame for scene detection, with 8 bits for 8-bit input and 16 bits otherwise.
     ///
     /// # Errors
     /// If the array is not in host memory.
@@ -14,7 +14,7 @@ impl Frames {
             return Err(Error::Frame {
                 op: "scene detection",
                 expected: "an array in host memory".into(),
-                got: "one on a device".into(),
+                got: "an array on a CUDA device".into(),
             });
         }
         let count = 3 * self.size.pixels();
@@ -36,7 +36,7 @@ impl Frames {
         Frame::rgb16(self.size, out)
     }
 
-    /// Appends all samples, interleaved. `T` is the type of the samples.
+    /// Appends all samples in interleaved order. `T` must be the sample type.
     fn gather<T: Copy, U>(&self, out: &mut Vec<U>, convert: impl Fn(T) -> U) {
         let Strides { row, channel, .. } = self.strides;
         let (width, height) = (self.size.width, self.size.height);
@@ -61,7 +61,7 @@ impl Frames {
     }
 }
 
-/// A float in [0, 1] as 16 bits. Values outside of that range are clamped; NaN is 0.
+/// Converts a float in [0, 1] to 16 bits. Values outside this range are clamped; NaN becomes 0.
 fn to_u16(value: f32) -> u16 {
     (value.clamp(0.0, 1.0) * 65535.0 + 0.5) as u16
 }

@@ -1,4 +1,4 @@
-//! A stream of frames: when each output frame is computed.
+//! Schedules the computation of a stream's output frames.
 
 mod plan;
 
@@ -13,7 +13,8 @@ use crate::engine::Engine;
 use crate::error::{self, RifeError};
 use crate::frames::{Frames, Layout, Memory};
 
-/// The core of `Interpolator.stream`: frames are pushed, and output frames taken, in turns.
+/// The implementation of `Interpolator.stream`. The caller pushes source frames and takes output
+/// frames in turns.
 #[pyclass(module = "rife._rife")]
 pub(crate) struct Stream {
     engine: Py<Engine>,
@@ -66,9 +67,8 @@ impl Stream {
         })
     }
 
-    /// Adds a source frame. `array` describes `object`. For a frame that is not in host memory,
-    /// `probe` is a small copy that is, and `differs` states whether the frame differs from the one
-    /// before it.
+    /// Adds a source frame. `array` describes `object`. For a device frame, `probe` is a subsampled
+    /// copy in host memory, and `differs` states whether the frame differs from the one before it.
     #[pyo3(signature = (object, array, probe=None, differs=false))]
     fn push(
         &mut self,
@@ -81,7 +81,8 @@ impl Stream {
         let what = format!("frame {}", self.plan.index + self.plan.sources.len() as i64);
         let frames = Frames::read(&what, array, self.layout)?;
         if frames.batched {
-            let message = format!("{what}: expected one frame, got {} of them", frames.count);
+            let message =
+                format!("{what}: expected a single frame, got a batch of {}", frames.count);
             return Err(error::value_error(message));
         }
         match self.plan.sources.back() {
@@ -99,12 +100,12 @@ impl Stream {
                 Some(py.detach(|| small.probe()))
             }
         };
-        let probe = probe.transpose().map_err(|error| error::of_runtime(&error))?.map(Arc::new);
+        let probe = probe.transpose().map_err(|error| error::from_runtime(&error))?.map(Arc::new);
         self.plan.sources.push_back(Arc::new(Source { object, frames, probe, differs }));
         Ok(())
     }
 
-    /// States that no more frames follow.
+    /// Signals the end of the source frames.
     fn end(&mut self) {
         self.plan.ended = true;
     }
@@ -115,7 +116,7 @@ impl Stream {
         loop {
             py.check_signals()?;
             let progress = match self.plan.items.front() {
-                None => self.plan.lay_out(py)?,
+                None => self.plan.plan_pair(py)?,
                 Some(Item::Interpolated) if self.ready.is_empty() => self.advance(py, &loaded)?,
                 Some(_) => break,
             };
@@ -133,7 +134,7 @@ impl Stream {
         }
     }
 
-    /// Frees everything.
+    /// Frees all frames and the session.
     fn close(&mut self, py: Python<'_>) {
         let session = self.session.take();
         self.plan.clear();
@@ -149,12 +150,13 @@ impl Stream {
 }
 
 impl Stream {
-    /// Brings the next interpolated frame closer. False if that needs more source frames.
+    /// Does the next step towards the next interpolated frame. False if that needs more source
+    /// frames.
     fn advance(&mut self, py: Python<'_>, loaded: &Interpolator) -> PyResult<bool> {
         let pending = self.pending();
         let Some(work) = self.plan.work.front() else {
-            // All is submitted. Submit frames of later pairs too, before waiting for the first.
-            if pending < self.depth(loaded) && self.plan.lay_out(py)? {
+            // Everything planned is submitted. Plan and submit further pairs before waiting.
+            if pending < self.depth(loaded) && self.plan.plan_pair(py)? {
                 return Ok(true);
             }
             if pending < self.depth(loaded) && !self.plan.ended {
@@ -180,7 +182,7 @@ impl Stream {
         }
     }
 
-    /// The most frames in flight.
+    /// The maximum number of frames in flight.
     fn depth(&mut self, loaded: &Interpolator) -> usize {
         match self.session.as_mut().map(Mutex::get_mut) {
             Some(Ok(session)) if loaded.info().device != "cpu" => session.depth(),
@@ -199,12 +201,12 @@ impl Stream {
         }
         let (session, last_pushed) = (&mut self.session, &mut self.last_pushed);
         py.detach(|| {
-            let session = pushed(session, last_pushed, loaded, work)?;
+            let session = session_with_pair(session, last_pushed, loaded, work)?;
             let views = outputs.iter().map(|(_, frames)| frames.view_mut(0));
             let mut views = views.collect::<rife_runtime::Result<Vec<_>>>()?;
             session.at_many_into(&timesteps, &mut views)
         })
-        .map_err(|error| error::of_runtime(&error))?;
+        .map_err(|error| error::from_runtime(&error))?;
         if work.timesteps.is_empty() {
             self.plan.work.pop_front();
         }
@@ -213,16 +215,16 @@ impl Stream {
         Ok(())
     }
 
-    /// Starts to interpolate the next frame.
+    /// Submits the next frame to the device.
     fn submit(&mut self, py: Python<'_>, loaded: &Interpolator) -> PyResult<()> {
         let Some(work) = self.plan.work.front_mut() else { return Ok(()) };
         let Some(t) = work.timesteps.pop_front() else { return Ok(()) };
         let (session, last_pushed) = (&mut self.session, &mut self.last_pushed);
         py.detach(|| {
-            let session = pushed(session, last_pushed, loaded, work)?;
+            let session = session_with_pair(session, last_pushed, loaded, work)?;
             session.submit_as(t, work.earlier.frames.format())
         })
-        .map_err(|error| error::of_runtime(&error))?;
+        .map_err(|error| error::from_runtime(&error))?;
         self.submitted = Some(work.earlier.clone());
         if work.timesteps.is_empty() {
             self.plan.work.pop_front();
@@ -240,15 +242,15 @@ impl Stream {
             Some(Ok(session)) => session.finish_into(&mut frames.view_mut(0)?),
             _ => Err(rife_runtime::Error::NothingPending),
         })
-        .map_err(|error| error::of_runtime(&error))?;
+        .map_err(|error| error::from_runtime(&error))?;
         self.interpolated += 1;
         self.ready.push_back(object);
         Ok(())
     }
 }
 
-/// The session, to which the frames of a pair have been pushed.
-fn pushed<'a>(
+/// The session, after pushing the frames of a pair that it does not contain yet.
+fn session_with_pair<'a>(
     session: &'a mut Option<Mutex<Session>>,
     last_pushed: &mut Option<i64>,
     loaded: &Interpolator,

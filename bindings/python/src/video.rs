@@ -10,7 +10,7 @@ use rife_cli::{Host, Observer, Snapshot, Summary};
 use crate::wait::{self, Events};
 use crate::{error, logging};
 
-/// What happens while a job runs.
+/// An event while a job runs.
 enum Event {
     Message(String),
     /// There is a new snapshot.
@@ -18,10 +18,10 @@ enum Event {
     Done(Summary),
 }
 
-/// The newest snapshot that the callback has not seen. A slow callback misses the others.
+/// The newest snapshot that was not passed to the callback yet. A slow callback skips older ones.
 type Newest = Arc<Mutex<Option<Snapshot>>>;
 
-/// Sends the events of a job to the thread that called.
+/// Sends the events of a job to the calling thread.
 struct Reporter {
     events: Events<Event>,
     newest: Newest,
@@ -78,10 +78,10 @@ pub(crate) fn interpolate_video(
     let on_event = |event, cancelled: bool| match event {
         Event::Message(line) => message.call1(py, (line,)).map(drop),
         Event::Progress => match (&progress, take(&newest)) {
-            (Some(progress), Some(at)) if !cancelled => {
-                let left = at.left.map(|left| left.as_secs_f64());
-                let slowest = at.stages.slowest();
-                progress.call1(py, (at.frames, at.total, at.fps, left, slowest)).map(drop)
+            (Some(progress), Some(now)) if !cancelled => {
+                let left = now.left.map(|left| left.as_secs_f64());
+                let slowest = now.stages.slowest();
+                progress.call1(py, (now.frames, now.total, now.fps, left, slowest)).map(drop)
             }
             _ => Ok(()),
         },
@@ -91,8 +91,10 @@ pub(crate) fn interpolate_video(
         }
     };
     let result = waiter.run(py, work, on_event, || host.cancel())?;
-    result.map_err(|error| error::of_any(&error))?;
-    let summary = done.ok_or_else(|| error::VideoError::new_err("the job has no summary"))?;
+    result.map_err(|error| error::from_any(&error))?;
+    let summary = done.ok_or_else(|| {
+        error::VideoError::new_err("internal error: the job ended without a summary")
+    })?;
     Ok((
         summary.frames,
         summary.interpolated,

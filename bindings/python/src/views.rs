@@ -1,4 +1,4 @@
-//! Views of the runtime on arrays.
+//! Frame views of arrays.
 
 use rife_runtime::{
     DeviceSamples, FrameView, FrameViewMut, PixelFormat, Result, SampleType, Stride, f16,
@@ -6,7 +6,7 @@ use rife_runtime::{
 
 use crate::frames::{Frames, Layout, Memory};
 
-/// Calls a constructor of a view for the layout and the type of samples.
+/// Calls the view constructor for the layout and sample type.
 macro_rules! by_format {
     ($frames:ident, $view:ident) => {
         match ($frames.layout, $frames.sample) {
@@ -23,7 +23,7 @@ macro_rules! by_format {
 }
 
 impl Frames {
-    /// The format of the runtime.
+    /// The corresponding format of `rife-runtime`.
     pub(crate) const fn format(&self) -> PixelFormat {
         match (self.layout, self.sample) {
             (Layout::Hwc, SampleType::U8) => PixelFormat::Rgb8,

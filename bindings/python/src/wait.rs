@@ -1,4 +1,4 @@
-//! Long work in another thread, while this one handles signals and events.
+//! Runs long work in another thread while this thread handles signals and events.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::error::RifeError;
 
-/// How often signals are handled.
+/// Interval between checks for signals.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 enum Message<E> {
@@ -25,13 +25,13 @@ impl<E> Clone for Events<E> {
 }
 
 impl<E> Events<E> {
-    /// Sends an event. The thread that waited may have left.
+    /// Sends an event. Ignored if the receiver no longer exists.
     pub(crate) fn send(&self, event: E) {
         let _ = self.0.send(Message::Event(event));
     }
 }
 
-/// Receives events.
+/// Runs the work and receives its events.
 pub(crate) struct Waiter<E> {
     messages: Receiver<Message<E>>,
     ended: Sender<Message<E>>,
@@ -43,21 +43,22 @@ pub(crate) fn events<E>() -> (Events<E>, Waiter<E>) {
     (Events(sender.clone()), Waiter { messages, ended: sender })
 }
 
-/// Sends the end of the work when it is dropped, also after a panic.
-struct AtEnd<E>(Sender<Message<E>>);
+/// Sends [`Message::Ended`] when it is dropped, so also after a panic.
+struct EndGuard<E>(Sender<Message<E>>);
 
-impl<E> Drop for AtEnd<E> {
+impl<E> Drop for EndGuard<E> {
     fn drop(&mut self) {
         let _ = self.0.send(Message::Ended);
     }
 }
 
 impl<E: Send + 'static> Waiter<E> {
-    /// Runs `work` in a thread of its own. In the meantime this thread handles signals, and passes
-    /// events to `on_event`, with whether the work is being cancelled.
+    /// Runs `work` in a new thread. Meanwhile, this thread handles signals and passes events to
+    /// `on_event`, together with whether the work is being cancelled.
     ///
-    /// After a signal or an error of `on_event`, `cancel` is called once; when `work` has returned,
-    /// the exception is raised. A second signal raises it at once, and leaves the thread behind.
+    /// After a signal that raises or an error of `on_event`, `cancel` is called once, and the
+    /// exception is raised when `work` has returned. A second signal raises immediately and
+    /// detaches the thread.
     ///
     /// # Errors
     /// The exception of a signal handler or of `on_event`.
@@ -68,11 +69,11 @@ impl<E: Send + 'static> Waiter<E> {
         mut on_event: impl FnMut(E, bool) -> PyResult<()>,
         cancel: impl Fn(),
     ) -> PyResult<T> {
-        let at_end = AtEnd(self.ended);
+        let end_guard = EndGuard(self.ended);
         let thread = std::thread::Builder::new()
             .name("rife".into())
             .spawn(move || {
-                let _at_end = at_end;
+                let _end_guard = end_guard;
                 work()
             })
             .map_err(|error| RifeError::new_err(format!("cannot start a thread: {error}")))?;

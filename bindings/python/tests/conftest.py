@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Shared fixtures and helpers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def weights() -> Path:
 
 @pytest.fixture(scope="session")
 def net(weights: Path) -> Iterator[rife.Interpolator]:
-    """4.6 on the CPU, whose results are the same everywhere."""
+    """4.6 on the CPU, whose results are the same on every machine."""
     with rife.Interpolator("4.6", device="cpu", weights=weights) as net:
         yield net
 
@@ -132,7 +132,7 @@ def make_clip(ffmpeg: str, path: Path, frames: int) -> None:
 
 
 def start_python(code: str, cwd: Path, **env: str) -> subprocess.Popen[str]:
-    """Starts a Python program that prints."""
+    """Starts a Python program whose output is captured."""
     return subprocess.Popen(
         [sys.executable, "-u", "-c", code],
         cwd=cwd,

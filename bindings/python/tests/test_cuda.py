@@ -1,4 +1,4 @@
-"""CUDA tensors of torch, which stay on their device."""
+"""CUDA arrays of torch, CuPy and JAX, which stay on their device."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_no_frame_is_copied_to_the_host(gpu: rife.Interpolator) -> None:
             gpu.interpolate(*on_gpu, layout="chw")
         torch.cuda.synchronize()
     copies = [e.name for e in trace.events() if "DtoH" in e.name or "HtoD" in e.name]
-    # Timesteps are uploaded; frames are not.
+    # Timesteps may be uploaded, but no frame may be downloaded.
     assert not any("DtoH" in name for name in copies), copies
 
 

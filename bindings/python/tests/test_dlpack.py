@@ -69,7 +69,7 @@ def test_jax_arrays_come_back_as_jax_arrays(net: rife.Interpolator) -> None:
 
 
 class Library:
-    """An array of a library that supports DLPack and nothing else."""
+    """An array of a library that only supports DLPack."""
 
     def __init__(self, array: Any) -> None:
         self.array = array
@@ -117,10 +117,10 @@ def test_unsupported_device_arrays_are_refused_rather_than_copied(net: rife.Inte
         net.interpolate(Other(), Other())
 
 
-def test_device_arrays_do_not_fit_an_interpolator_on_the_cpu(net: rife.Interpolator) -> None:
+def test_interpolator_on_the_cpu_refuses_device_arrays(net: rife.Interpolator) -> None:
     from rife._frames import DeviceArray
 
-    # What the adapters of torch and CuPy describe. It is refused before it is read.
+    # As described by the adapters of torch and CuPy. Refused before the memory is accessed.
     frame = DeviceArray(4096, [8, 16, 3], [48, 3, 1], "uint8", 1, 0)
     output = DeviceArray(8192, [8, 16, 3], [48, 3, 1], "uint8", 1, 0)
     with pytest.raises(ValueError, match='host memory or on cpu, .* device="cuda:1"'):
@@ -131,5 +131,5 @@ def test_device_arrays_do_not_fit_an_interpolator_on_the_cpu(net: rife.Interpola
     wrong = frame._replace(dtype="bfloat16")
     with pytest.raises(TypeError, match="a: expected samples of .*, got bfloat16"):
         net._engine.interpolate(wrong, wrong, [0.5], "hwc", [output])
-    with pytest.raises(ValueError, match="output: expected memory of its own"):
+    with pytest.raises(ValueError, match="output: expected memory that does not overlap"):
         net._engine.interpolate(frame, frame, [0.5], "hwc", [frame])

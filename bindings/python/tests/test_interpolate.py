@@ -1,4 +1,4 @@
-"""`Interpolator.interpolate`: results, types, layouts, and what it refuses."""
+"""`Interpolator.interpolate`: results, types, layouts and errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import rife
 
 DTYPES = ["uint8", "uint16", "float16", "float32"]
 
-# Half a step of each type.
+# Half a quantization step of each type.
 ROUNDING = {"uint8": 0.51 / 255, "uint16": 0.51 / 65535, "float16": 2**-11, "float32": 0.0}
 
 
@@ -46,10 +46,10 @@ def test_every_type_and_layout_gives_the_same_frame(
     assert type(result) is np.ndarray
     assert (result.dtype, result.shape) == (inputs[0].dtype, inputs[0].shape)
     result = as_float(result.transpose(1, 2, 0) if layout == "chw" else result)
-    # A float16 input is itself rounded, which moves the flow a little.
+    # Rounding of a float16 input changes the flow slightly.
     tolerance = ROUNDING[dtype] + (2e-3 if dtype == "float16" else 1e-5)
     assert np.abs(result - reference).max() < tolerance
-    assert reference.std() > 0.05, "the pictures are not flat"
+    assert reference.std() > 0.05, "the test pictures have no contrast"
 
 
 def test_views_that_are_not_contiguous_give_the_same_frame(net: rife.Interpolator) -> None:
@@ -95,7 +95,7 @@ def test_a_batch_is_interpolated_pair_by_pair(net: rife.Interpolator) -> None:
     assert net.interpolate(a[:0], b[:0]).shape == (0, 32, 48, 3)
 
 
-def test_several_positions_match_single_ones(net: rife.Interpolator) -> None:
+def test_several_timesteps_match_single_ones(net: rife.Interpolator) -> None:
     a, b = picture(40, 64), picture(40, 64, 4)
     for positions in ([0.25, 0.5, 0.75], (0.1,), np.array([0.5, 0.9])):
         results = net.interpolate(a, b, positions)  # type: ignore[call-overload]
@@ -108,7 +108,7 @@ def test_several_positions_match_single_ones(net: rife.Interpolator) -> None:
         assert np.array_equal(net.interpolate(a, b, t), half)  # type: ignore[call-overload]
 
 
-def test_floats_outside_of_the_range_are_clamped(net: rife.Interpolator) -> None:
+def test_floats_outside_the_range_are_clamped(net: rife.Interpolator) -> None:
     a, b = (as_dtype(picture(32, 48, pan), "float32") for pan in (0, 1))
     stretched = [(frame - 0.5) * 3 + 0.5 for frame in (a, b)]
     clamped = [frame.clip(0, 1) for frame in stretched]
@@ -131,7 +131,7 @@ def test_floats_outside_of_the_range_are_clamped(net: rife.Interpolator) -> None
         (np.uint8(7), TypeError, "got numpy.uint8"),
     ],
 )
-def test_wrong_arrays_are_refused_with_what_was_expected_and_given(
+def test_errors_for_wrong_arrays_state_expected_and_actual(
     net: rife.Interpolator, frame: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -151,13 +151,13 @@ def test_frames_that_do_not_match_are_refused(net: rife.Interpolator) -> None:
 
 
 @pytest.mark.parametrize("t", [0.0, 1.0, -0.5, 2, float("nan")])
-def test_positions_outside_of_the_pair_are_refused(net: rife.Interpolator, t: float) -> None:
+def test_timesteps_outside_the_pair_are_refused(net: rife.Interpolator, t: float) -> None:
     a, b = picture(16, 24), picture(16, 24, 1)
     with pytest.raises(ValueError, match="timestep must be in"):
         net.interpolate(a, b, t)
     with pytest.raises(ValueError, match="timestep must be in"):
         net.interpolate(a, b, [0.5, t])
-    assert net.interpolate(a, b).shape == a.shape, "still usable"
+    assert net.interpolate(a, b).shape == a.shape, "the interpolator is not usable after an error"
 
 
 def test_wrong_layout_is_refused(net: rife.Interpolator) -> None:
@@ -252,7 +252,7 @@ def test_other_threads_run_while_the_network_runs(net: rife.Interpolator) -> Non
     thread = threading.Thread(target=count)
     thread.start()
     before = steps
-    # One call takes some 50 ms.
+    # One call takes about 50 ms.
     for _ in range(4):
         net.interpolate(a, b)
     seen = steps - before

@@ -47,7 +47,7 @@ def test_fetch_returns_the_file_of_the_weights(weights: Path) -> None:
         rife.fetch_weights("9")
 
 
-def test_replaced_weights_are_reported(
+def test_weights_of_another_version_are_reported(
     weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rife.fetch_weights("4.26")
@@ -92,7 +92,7 @@ def test_checkpoint_is_converted(weights: Path, tmp_path: Path) -> None:
         rife.convert(tmp_path / "missing.pkl")
 
 
-def test_import_does_not_touch_signals_or_devices() -> None:
+def test_import_does_not_change_signal_handlers() -> None:
     code = "import signal; a = signal.getsignal(signal.SIGINT); import rife; "
     code += "assert signal.getsignal(signal.SIGINT) is a"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -27,7 +27,7 @@ def pan(count: int, height: int = 24, width: int = 40, seed: int = 0) -> list[An
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 @pytest.mark.parametrize("factor", [2, 3, 2.5, "5/2", Fraction(7, 3), "1.5"])
-def test_frames_are_counted_as_by_the_command(
+def test_frame_count_equals_that_of_the_command(
     net: rife.Interpolator, count: int, factor: Any
 ) -> None:
     exact = Fraction(factor) if not isinstance(factor, float) else Fraction(str(factor))
@@ -39,7 +39,7 @@ def test_frames_are_counted_as_by_the_command(
         assert np.array_equal(kept, output)
 
 
-def test_source_frames_pass_through_and_the_others_match_pairs(net: rife.Interpolator) -> None:
+def test_source_frames_are_returned_and_others_match_interpolate(net: rife.Interpolator) -> None:
     frames = pan(4)
     outputs = list(net.stream(frames, 3))
     assert [id(output) for output in outputs[::3]] == [id(frame) for frame in frames]
@@ -114,7 +114,7 @@ def test_every_type_and_layout_streams(net: rife.Interpolator, dtype: str, layou
     assert np.array_equal(outputs[2], frames[1])
 
 
-def test_streams_of_one_interpolator_do_not_disturb_each_other(net: rife.Interpolator) -> None:
+def test_streams_of_one_interpolator_are_independent(net: rife.Interpolator) -> None:
     first, second = pan(5), pan(5, 40, 64, seed=3)
     alone = [list(net.stream(frames)) for frames in (first, second)]
     for pair in zip(net.stream(first), net.stream(second), strict=True):
@@ -123,7 +123,7 @@ def test_streams_of_one_interpolator_do_not_disturb_each_other(net: rife.Interpo
             assert np.array_equal(output, expected.pop(0))
 
 
-def test_no_frames_give_no_frames(net: rife.Interpolator) -> None:
+def test_empty_stream_has_no_frames(net: rife.Interpolator) -> None:
     assert list(net.stream([])) == []
 
 
@@ -132,17 +132,17 @@ def test_no_frames_give_no_frames(net: rife.Interpolator) -> None:
     [
         ({"factor": 1}, "factor: expected a number above 1"),
         ({"factor": "x"}, "factor: expected"),
-        ({"fps": 60}, "fps: expected source_fps"),
+        ({"fps": 60}, "fps requires source_fps"),
         ({"fps": 0, "source_fps": 24}, "fps: expected frames per second"),
         ({"fps": 60, "source_fps": -1}, "source_fps: expected frames per second"),
-        ({"factor": 2, "fps": 60}, "expected factor or fps, got both"),
+        ({"factor": 2, "fps": 60}, "expected either factor or fps, got both"),
         ({"scene": "skip"}, "scene: expected 'hold', 'blend' or 'off', got \"skip\""),
         ({"scene_threshold": 101}, "scene_threshold: expected a number from 0 to 100, got 101"),
         ({"static_threshold": -1.0}, "static_threshold: expected a number from 0 to 100"),
         ({"layout": "rgb"}, "layout: expected"),
     ],
 )
-def test_wrong_options_are_refused_at_once(
+def test_invalid_options_are_refused_before_the_first_frame(
     net: rife.Interpolator, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -154,7 +154,7 @@ def test_frames_that_do_not_match_are_refused(net: rife.Interpolator) -> None:
     for wrong, error, message in [
         (picture(24, 41), ValueError, "frame 2: expected a frame of 40x24 like the frames before"),
         (as_dtype(frames[0], "float32"), TypeError, "frame 2: expected samples of uint8 like"),
-        (np.stack(frames), ValueError, "frame 2: expected one frame, got 3 of them"),
+        (np.stack(frames), ValueError, "frame 2: expected a single frame, got a batch of 3"),
         (None, TypeError, "got NoneType"),
     ]:
         with pytest.raises(error, match=message):
@@ -170,9 +170,9 @@ def test_error_of_the_source_is_passed_on(net: rife.Interpolator) -> None:
         list(net.stream(source()))
 
 
-def test_stream_that_is_abandoned_midway_frees_everything(net: rife.Interpolator) -> None:
+def test_dropped_or_closed_stream_frees_everything(net: rife.Interpolator) -> None:
     class Source:
-        """An iterator that can be watched."""
+        """An iterator that supports weak references."""
 
         def __init__(self) -> None:
             self.frames = iter(pan(50))
@@ -184,7 +184,7 @@ def test_stream_that_is_abandoned_midway_frees_everything(net: rife.Interpolator
             return next(self.frames)
 
     class Frame(np.ndarray[Any, Any]):
-        """An array that can be watched."""
+        """An array that supports weak references."""
 
     def run(end: str) -> list[weakref.ref[Any]]:
         source = Source()
@@ -202,7 +202,7 @@ def test_stream_that_is_abandoned_midway_frees_everything(net: rife.Interpolator
     gc.disable()
     try:
         for end in ("drop", "close"):
-            assert [watched() for watched in run(end)] == [None] * 5, "no cycle keeps them"
+            assert [reference() for reference in run(end)] == [None] * 5, "no reference cycles"
     finally:
         gc.enable()
 

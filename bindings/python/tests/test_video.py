@@ -29,7 +29,7 @@ def _weights_folder(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def frames(path: Path) -> list[str]:
-    """The hash of every frame."""
+    """The hashes of all frames."""
     command = ["ffmpeg", "-loglevel", "error", "-i", str(path), "-map", "0:v", "-f", "framehash"]
     output = subprocess.run([*command, "-"], check=True, capture_output=True, text=True).stdout
     return [line.split()[-1] for line in output.splitlines() if not line.startswith("#")]
@@ -59,7 +59,7 @@ def test_result_equals_that_of_the_command(clip: Path) -> None:
     assert names(clip.parent) == ["in.mkv", "out.mkv", "reference.mkv"]
 
 
-def test_stream_of_the_same_frames_gives_the_same_frames(
+def test_stream_equals_the_video_job(
     ffmpeg: str, net: rife.Interpolator, tmp_path: Path
 ) -> None:
     clip, out = tmp_path / "in.mkv", tmp_path / "out.mkv"
@@ -133,7 +133,7 @@ def test_wrong_options_are_refused(
     assert "--" not in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_errors_name_the_file_and_the_option(clip: Path) -> None:
+def test_errors_name_the_file_and_the_python_option(clip: Path) -> None:
     out = clip.with_name("out.y4m")
     with pytest.raises(rife.VideoError, match="missing.mkv"):
         rife.interpolate_video(clip.with_name("missing.mkv"), out, **OPTIONS)
@@ -181,7 +181,7 @@ def test_progress_is_reported_in_the_calling_thread(ffmpeg: str, tmp_path: Path)
     assert seen[-1].slowest in ("decode", "scenes", "network", "encode")
 
 
-def test_slow_callback_sees_the_newest_progress(ffmpeg: str, tmp_path: Path) -> None:
+def test_slow_callback_receives_the_newest_progress(ffmpeg: str, tmp_path: Path) -> None:
     clip = tmp_path / "in.mkv"
     make_clip(ffmpeg, clip, 100)
     seen: list[int] = []
@@ -196,7 +196,7 @@ def test_slow_callback_sees_the_newest_progress(ffmpeg: str, tmp_path: Path) -> 
     assert seen[-1] == 400
 
 
-def test_exception_in_progress_ends_the_job(ffmpeg: str, tmp_path: Path) -> None:
+def test_exception_in_progress_cancels_the_job(ffmpeg: str, tmp_path: Path) -> None:
     clip = tmp_path / "in.mkv"
     make_clip(ffmpeg, clip, 250)
 
@@ -209,7 +209,7 @@ def test_exception_in_progress_ends_the_job(ffmpeg: str, tmp_path: Path) -> None
         assert names(tmp_path) == ["in.mkv"]
 
 
-def test_error_of_progress_is_passed_on_as_it_is(clip: Path) -> None:
+def test_exception_of_progress_is_raised_unchanged(clip: Path) -> None:
     def progress(at: rife.Progress) -> None:
         raise ValueError("--factor is not translated here")
 
@@ -282,7 +282,7 @@ def test_ctrl_c_ends_a_job_and_its_programs(ffmpeg: str, tmp_path: Path) -> None
     import signal
 
     make_clip(ffmpeg, tmp_path / "in.mkv", 500)
-    # A copy of ffmpeg under another name can be told apart from those of other jobs.
+    # Links in a separate folder distinguish the processes of this job from those of other jobs.
     for name in ("ffmpeg", "ffprobe"):
         program = shutil.which(name)
         assert program is not None
@@ -303,4 +303,4 @@ def test_ctrl_c_ends_a_job_and_its_programs(ffmpeg: str, tmp_path: Path) -> None
         left = subprocess.run(
             ["pgrep", "-f", f"{tmp_path}/"], capture_output=True, text=True
         )
-        assert left.stdout == "", "no program is left"
+        assert left.stdout == "", "processes are still running"

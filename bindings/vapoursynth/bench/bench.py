@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Speed of the plugin against that of the engine alone. Prints one JSON object.
+"""Measures the speed of the plugin and of the engine alone. Prints one JSON object.
 
-Needs VapourSynth and the plugin, and nothing else. On a machine without network, prepare the
-weights (`RIFE_WEIGHTS`) and both binaries:
+Needs VapourSynth and the plugin. On a machine without network access, set `RIFE_WEIGHTS` to a
+weights folder and copy both binaries:
 
     cargo build --release -p rife-vapoursynth --lib --example engine_fps
     python bench.py --plugin target/release/librifers.so \\
         --engine target/release/examples/engine_fps --model 4.25 --size 1920x1080
 
-`sequential.share` is the rate of interpolated frames of the plugin divided by that of the engine,
-which does nothing else. `seek.runs` is the time of a seek to an interpolated frame divided by the
-time that the engine takes for one pair, from two frames in memory to the result. A seek runs the
-network once; the rest is scene detection and copies.
+`sequential.share` is the rate of interpolated frames of the plugin divided by that of the engine
+alone. `seek.runs` is the time of a seek to an interpolated frame divided by the time that the
+engine takes for one pair, from two frames in memory to the result. A seek runs the network once;
+the rest is scene detection and copies.
 """
 
 import argparse
@@ -28,25 +28,27 @@ import vapoursynth as vs
 
 core = vs.core
 
-#: Different source frames; they repeat.
+#: Number of distinct source frames; the clip repeats them.
 PICTURES = 8
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Speed of the plugin against the engine alone.")
-    parser.add_argument("--plugin", help="librifers.so; default: the installed plugin")
-    parser.add_argument("--engine", help="the example engine_fps; without it, no comparison")
+    parser = argparse.ArgumentParser(
+        description="Measure the speed of the plugin and of the engine alone."
+    )
+    parser.add_argument("--plugin", help="path of librifers.so (default: the installed plugin)")
+    parser.add_argument("--engine", help="path of the example engine_fps (default: do not compare)")
     parser.add_argument("--model", default="4.25")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--size", default="1920x1080")
     parser.add_argument("--format", default="YUV420P8")
     parser.add_argument("--factor", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=5.0, help="time per measurement")
+    parser.add_argument("--seconds", type=float, default=5.0, help="duration of each measurement")
     parser.add_argument(
-        "--repeat", type=int, default=3, help="measurements, of which the best counts"
+        "--repeat", type=int, default=3, help="number of measurements; the best one is reported"
     )
-    parser.add_argument("--threads", type=int, default=None, help="threads of VapourSynth")
-    parser.add_argument("--requests", type=int, default=None, help="frames in flight")
+    parser.add_argument("--threads", type=int, default=None, help="number of VapourSynth threads")
+    parser.add_argument("--requests", type=int, default=None, help="number of frames in flight")
     parser.add_argument("--seeks", type=int, default=40)
     args = parser.parse_args()
 
@@ -73,9 +75,9 @@ def main() -> None:
     result["cuts"] = cuts(core.rifers.Interpolate(source, **settings), args.factor)
     runs = range(args.repeat)
     clip, off = (core.rifers.Interpolate(source, sc=sc, **settings) for sc in (True, False))
-    # The best of several, since other work on the machine only slows down.
+    # Take the best run: other load on the machine only makes runs slower.
     fps = max(throughput(clip, args.seconds, requests) for _ in runs)
-    # Of `factor` output frames, one is a source frame.
+    # One of every `factor` output frames is a source frame.
     interpolated = fps * (args.factor - 1) / args.factor
     result["sequential"] = {"output_fps": round(fps, 2), "interpolated_fps": round(interpolated, 2)}
     fps_off = max(throughput(off, args.seconds, requests) for _ in runs)
@@ -107,7 +109,7 @@ def moving(format: int, width: int, height: int) -> vs.VideoNode:
             ctypes.memmove(to.value + y * stride, wave[start : start + width], width)
         return out
 
-    # Back and forth, so that no frame differs much from the next.
+    # The picture moves back and forth, so that consecutive frames differ little.
     sway = [round(6 + 6 * math.sin(2 * math.pi * n / PICTURES)) for n in range(PICTURES)]
     size = height / 40
     wave = bytes(
@@ -130,7 +132,7 @@ def moving(format: int, width: int, height: int) -> vs.VideoNode:
 
 
 def cuts(clip: vs.VideoNode, factor: int) -> int:
-    """Pairs of the repeated pictures that are not interpolated; they would be too fast."""
+    """The number of pairs that are not interpolated, which would distort the measurement."""
     held = 0
     for n in range(PICTURES):
         pair = [clip.get_frame(n * factor), clip.get_frame(n * factor + 1)]
@@ -154,7 +156,7 @@ def throughput(clip: vs.VideoNode, seconds: float, requests: int) -> float:
 
 
 def seek_ms(clip: vs.VideoNode, factor: int, seeks: int) -> list[float]:
-    """Times of requests for interpolated frames far from each other, in ms."""
+    """The times of requests for interpolated frames at random positions, in ms."""
     order = random.Random(1)
     clip.get_frame(1)
     times = []
@@ -167,7 +169,7 @@ def seek_ms(clip: vs.VideoNode, factor: int, seeks: int) -> list[float]:
 
 
 def engine(args: argparse.Namespace, width: int, height: int, expected: float) -> dict:
-    """The engine alone, for about as long."""
+    """Measures the engine alone, for about the same time."""
     pairs = max(20, round(args.seconds * expected))
     command = [args.engine, args.model, args.device, f"{width}x{height}", args.format, str(pairs)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)

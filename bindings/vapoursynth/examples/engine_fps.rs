@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The engine's format of one of VapourSynth's.
+/// The engine's format for the name of a VapourSynth format.
 fn pixel_format(name: &str) -> Result<PixelFormat, String> {
     let yuv = |chroma, depth| {
         let (matrix, siting) = (Matrix::Bt709, Siting::Left);
@@ -80,11 +80,11 @@ fn pixel_format(name: &str) -> Result<PixelFormat, String> {
         "RGB48" => PixelFormat::Planar16,
         "RGBH" => PixelFormat::PlanarF16,
         "RGBS" => PixelFormat::PlanarF32,
-        _ => return Err(format!("unknown format {name}")),
+        _ => return Err(format!("unsupported format {name}")),
     })
 }
 
-/// A frame of waves.
+/// A test frame with a wave pattern, shifted by `seed`.
 fn textured(size: FrameSize, format: PixelFormat, seed: usize) -> Result<Frame, Box<dyn Error>> {
     let value = |at: usize| {
         let (x, y) = (at % size.width + 5 * seed, at / size.width);

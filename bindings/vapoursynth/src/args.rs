@@ -1,4 +1,4 @@
-//! The arguments of `Interpolate`, checked.
+//! Reads and checks the arguments of `Interpolate`.
 
 use std::ffi::CStr;
 use std::fmt::Display;
@@ -10,27 +10,27 @@ use rife_video::SceneDetector;
 use crate::ffi::{Map, Node};
 use crate::weights::ModelSettings;
 
-/// The parameters, as VapourSynth describes them.
+/// The signature of the function, in VapourSynth's notation.
 pub(crate) const PARAMETERS: &CStr = c"clip:vnode;factor_num:int:opt;factor_den:int:opt;\
     fps_num:int:opt;fps_den:int:opt;model:data:opt;device:data:opt;precision:data:opt;\
     scale:float:opt;ensemble:int:opt;sc:int:opt;sc_threshold:float:opt;weights:data:opt;";
 
-/// How the output rate is given.
+/// The requested output rate: a factor or a frame rate, as numerator and denominator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RateArg {
     Factor(i64, i64),
     Fps(i64, i64),
 }
 
-/// How cuts are found.
+/// How scene cuts are determined.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cuts {
-    /// Interpolate across them.
+    /// Not at all: interpolate across cuts.
     Ignored,
-    /// By the properties that a scene-change filter has set; in frames without them, by detection
+    /// From the properties that a scene-change filter has set. For frames without them, detect cuts
     /// with the default threshold.
     FromProps,
-    /// By detection with this threshold, in percent.
+    /// Detected with this threshold, in percent.
     Detected(f64),
 }
 
@@ -49,7 +49,7 @@ impl Cuts {
 pub(crate) struct Args {
     pub(crate) clip: Node,
     pub(crate) rate: RateArg,
-    /// `None` if the script names no version.
+    /// `None` if the script does not name a version.
     pub(crate) model: Option<ModelVersion>,
     pub(crate) settings: ModelSettings,
     pub(crate) cuts: Cuts,
@@ -63,7 +63,7 @@ impl Args {
     /// # Errors
     /// If one is invalid.
     pub(crate) fn read(arguments: Map<'_>) -> Result<Self, String> {
-        let clip = arguments.node(c"clip").ok_or("clip is not a video clip")?;
+        let clip = arguments.node(c"clip").ok_or("clip must be a video clip")?;
         let int = |key| arguments.int(key);
         let ints = [c"factor_num", c"factor_den", c"fps_num", c"fps_den"].map(int);
         let (sc, threshold) = (int(c"sc"), arguments.float(c"sc_threshold"));
@@ -87,7 +87,7 @@ fn rate([factor_num, factor_den, fps_num, fps_den]: [Option<i64>; 4]) -> Result<
     match (fps_num, fps_den) {
         (None, None) => Ok(RateArg::Factor(factor_num.unwrap_or(2), factor_den.unwrap_or(1))),
         (Some(num), den) => Ok(RateArg::Fps(num, den.unwrap_or(1))),
-        (None, Some(_)) => Err("fps_den needs fps_num".to_owned()),
+        (None, Some(_)) => Err("fps_den requires fps_num".to_owned()),
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_choices_are_refused_with_the_name_of_the_argument() {
+    fn invalid_choice_is_refused_with_the_name_of_the_argument() {
         let error = choice::<Device>("device", Some("gpu".into())).unwrap_err();
         assert!(error.starts_with("device: ") && error.contains("gpu"), "{error}");
         let error = choice::<ModelVersion>("model", Some("5".into())).unwrap_err();

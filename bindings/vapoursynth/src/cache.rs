@@ -1,4 +1,4 @@
-//! Source frames that several outputs share, and memory that is reused.
+//! Source frames that several output frames share, and buffers for reuse.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,19 +10,19 @@ use crate::clip::{SampleFormat, pack};
 use crate::ffi::FrameRef;
 use crate::weights::message;
 
-/// Locks a mutex. Poison is harmless here: the content is replaced as a whole.
+/// Locks a mutex and ignores poisoning: a panic cannot leave the content half-written.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The latest values by frame number; the value unused for longest is dropped first.
+/// A cache by frame number that drops the least recently used value.
 #[derive(Debug)]
-pub(crate) struct Recent<T> {
+pub(crate) struct LruCache<T> {
     capacity: usize,
     values: VecDeque<(i32, T)>,
 }
 
-impl<T: Clone> Recent<T> {
+impl<T: Clone> LruCache<T> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self { capacity: capacity.max(1), values: VecDeque::new() }
     }
@@ -35,7 +35,7 @@ impl<T: Clone> Recent<T> {
         Some(value)
     }
 
-    /// Adds or replaces a value, and returns the one dropped for it.
+    /// Adds or replaces a value, and returns the value that was dropped.
     pub(crate) fn insert(&mut self, number: i32, value: T) -> Option<T> {
         let same = self.values.iter().position(|(key, _)| *key == number);
         let full = self.values.len() >= self.capacity;
@@ -49,44 +49,44 @@ impl<T: Clone> Recent<T> {
     }
 }
 
-/// A source frame in the engine's layout.
-pub(crate) struct Packed {
+/// A source frame in the layout of the engine, and its thumbnail once needed.
+pub(crate) struct PackedFrame {
     pub(crate) frame: Frame,
     thumbnail: OnceLock<Arc<Thumbnail>>,
 }
 
-impl Packed {
-    /// The frame reduced for scene detection.
+impl PackedFrame {
+    /// The thumbnail for scene detection.
     pub(crate) fn thumbnail(&self) -> Arc<Thumbnail> {
         Arc::clone(self.thumbnail.get_or_init(|| Arc::new(Thumbnail::new(&self.frame))))
     }
 }
 
-/// One source frame, which the first thread that needs it packs while others wait.
-type Slot = Arc<Mutex<Option<Arc<Packed>>>>;
+/// One source frame. The first thread that needs it packs it while other threads wait.
+type Slot = Arc<Mutex<Option<Arc<PackedFrame>>>>;
 
 /// The source frames of a filter.
 pub(crate) struct SourceFrames {
-    slots: Mutex<Recent<Slot>>,
-    thumbnails: Mutex<Recent<Arc<Thumbnail>>>,
+    slots: Mutex<LruCache<Slot>>,
+    thumbnails: Mutex<LruCache<Arc<Thumbnail>>>,
     memory: FramePool,
 }
 
-/// Source frames that are kept in addition to those of the threads: the frames that scene detection
-/// looks ahead.
-const AHEAD: usize = 5;
+/// Source frames that are kept in addition to one per thread, for the look-ahead of scene
+/// detection.
+const LOOK_AHEAD: usize = 5;
 
-/// Thumbnails that are kept: those that scene detection needs around a cut, and those of the
-/// threads.
+/// Thumbnails that are kept in addition to one per thread: those that scene detection needs around
+/// a cut.
 const THUMBNAILS: usize = 64;
 
 impl SourceFrames {
-    /// `threads` is the number of output frames that are computed at once.
+    /// `threads` is the number of output frames that are processed at once.
     pub(crate) fn new(threads: usize, interpolator: &Arc<Interpolator>) -> Self {
         Self {
-            slots: Mutex::new(Recent::new(threads + AHEAD)),
-            thumbnails: Mutex::new(Recent::new(THUMBNAILS + threads)),
-            memory: FramePool::new(threads + AHEAD, interpolator),
+            slots: Mutex::new(LruCache::new(threads + LOOK_AHEAD)),
+            thumbnails: Mutex::new(LruCache::new(THUMBNAILS + threads)),
+            memory: FramePool::new(threads + LOOK_AHEAD, interpolator),
         }
     }
 
@@ -94,11 +94,11 @@ impl SourceFrames {
     ///
     /// # Errors
     /// If its format is not supported.
-    pub(crate) fn packed(&self, number: i32, frame: &FrameRef) -> Result<Arc<Packed>, String> {
+    pub(crate) fn packed(&self, number: i32, frame: &FrameRef) -> Result<Arc<PackedFrame>, String> {
         let slot = {
             let mut slots = lock(&self.slots);
-            let known = slots.get(number);
-            known.unwrap_or_else(|| {
+            let cached = slots.get(number);
+            cached.unwrap_or_else(|| {
                 let slot = Slot::default();
                 if let Some(dropped) = slots.insert(number, Arc::clone(&slot)) {
                     self.reuse(dropped);
@@ -114,36 +114,36 @@ impl SourceFrames {
         let format = SampleFormat::of(&frame.format())?.pixel_format(size, frame.props());
         let mut memory = self.memory.take(size, format)?;
         pack(frame, &mut memory);
-        let packed = Arc::new(Packed { frame: memory, thumbnail: OnceLock::new() });
+        let packed = Arc::new(PackedFrame { frame: memory, thumbnail: OnceLock::new() });
         *content = Some(Arc::clone(&packed));
         Ok(packed)
     }
 
-    /// The thumbnail of a source frame, if it is known.
-    pub(crate) fn known_thumbnail(&self, number: i32) -> Option<Arc<Thumbnail>> {
+    /// The thumbnail of a source frame, if it is cached.
+    pub(crate) fn cached_thumbnail(&self, number: i32) -> Option<Arc<Thumbnail>> {
         lock(&self.thumbnails).get(number)
     }
 
-    /// The thumbnail of a source frame.
-    pub(crate) fn thumbnail(&self, number: i32, packed: &Packed) -> Arc<Thumbnail> {
-        if let Some(known) = self.known_thumbnail(number) {
-            return known;
+    /// The thumbnail of a source frame, from the cache or from `packed`.
+    pub(crate) fn thumbnail(&self, number: i32, packed: &PackedFrame) -> Arc<Thumbnail> {
+        if let Some(cached) = self.cached_thumbnail(number) {
+            return cached;
         }
         let thumbnail = packed.thumbnail();
         lock(&self.thumbnails).insert(number, Arc::clone(&thumbnail));
         thumbnail
     }
 
-    /// Keeps the memory of a frame that nothing uses any more.
+    /// Returns the buffer of a frame to the pool, unless it is still in use.
     fn reuse(&self, slot: Slot) {
         let unused = Arc::into_inner(slot).and_then(|slot| lock(&slot).take());
         if let Some(packed) = unused.and_then(Arc::into_inner) {
-            self.memory.give(packed.frame);
+            self.memory.put_back(packed.frame);
         }
     }
 }
 
-/// Frames for reuse: their memory is pinned, which takes longer than to fill it.
+/// Frames for reuse. Their memory is pinned, and pinning takes longer than filling it.
 pub(crate) struct FramePool {
     capacity: usize,
     interpolator: Arc<Interpolator>,
@@ -156,7 +156,7 @@ impl FramePool {
         Self { capacity, interpolator, frames: Mutex::new(Vec::new()) }
     }
 
-    /// A frame of any content.
+    /// A frame with arbitrary content, from the pool or newly allocated.
     ///
     /// # Errors
     /// If the size is out of range.
@@ -172,10 +172,10 @@ impl FramePool {
         Ok(self.interpolator.pin(frame))
     }
 
-    /// Takes a frame back.
-    pub(crate) fn give(&self, frame: Frame) {
+    /// Returns a frame to the pool.
+    pub(crate) fn put_back(&self, frame: Frame) {
         let mut frames = lock(&self.frames);
-        // The oldest may have the size of an earlier part of the clip.
+        // In a clip of variable size, the oldest frame may have a size that is no longer needed.
         if frames.len() >= self.capacity && !frames.is_empty() {
             frames.swap_remove(0);
         }
@@ -188,8 +188,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn value_unused_for_longest_is_dropped() {
-        let mut recent = Recent::new(2);
+    fn least_recently_used_value_is_dropped() {
+        let mut recent = LruCache::new(2);
         assert_eq!(recent.insert(1, 'a'), None);
         assert_eq!(recent.insert(2, 'b'), None);
         assert_eq!(recent.get(1), Some('a'));

@@ -1,4 +1,4 @@
-//! Formats: VapourSynth's to the engine's, and copies between their frames.
+//! Converts VapourSynth's formats to those of the engine, and copies frames between them.
 
 use std::ffi::CStr;
 
@@ -12,7 +12,7 @@ use crate::ffi::{FrameMut, FrameRef, Map, VideoFormat};
 const SUPPORTED: &str = "RGB24, RGB48, RGBH, RGBS, or YUV 4:2:0, 4:2:2, 4:4:4 or gray of 8, 10, 12 \
                          or 16 bits";
 
-/// A format that the filter accepts: how many samples there are, and of which type.
+/// A sample format that the filter accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SampleFormat {
     /// YUV or gray.
@@ -46,12 +46,12 @@ impl SampleFormat {
             (_, false, depth, Some(planes)) if YuvFormat::DEPTHS.contains(&depth) => {
                 Ok(Self::Yuv { planes, depth })
             }
-            _ => Err(format!("unsupported format: expected {SUPPORTED}, got {}", name(format))),
+            _ => Err(format!("unsupported format: expected {SUPPORTED}, got {}", describe(format))),
         }
     }
 
-    /// The engine's format of a frame with these properties. Unknown properties get the defaults of
-    /// the `rife` command: the matrix by the size, limited range, chroma on the left.
+    /// The engine's format of a frame with these properties. Missing properties get the defaults of
+    /// the `rife` command: a matrix by frame size, limited range, chroma on the left.
     pub(crate) fn pixel_format(self, size: FrameSize, props: Map<'_>) -> PixelFormat {
         match self {
             Self::Rgb(format) => format,
@@ -63,24 +63,30 @@ impl SampleFormat {
     }
 }
 
-/// A description such as `YUV 4:1:1, 8 bits`.
-fn name(format: &VideoFormat) -> String {
+/// A description such as `8-bit YUV 4:1:1`.
+fn describe(format: &VideoFormat) -> String {
     let family = match u32::try_from(format.colorFamily) {
-        Ok(vs::VSColorFamily_cfGray) => "gray".to_owned(),
-        Ok(vs::VSColorFamily_cfRGB) => "RGB".to_owned(),
-        Ok(vs::VSColorFamily_cfYUV) => {
-            format!("YUV with subsampling {}x{}", format.subSamplingW, format.subSamplingH)
-        }
+        Ok(vs::VSColorFamily_cfGray) => "gray",
+        Ok(vs::VSColorFamily_cfRGB) => "RGB",
+        Ok(vs::VSColorFamily_cfYUV) => match (format.subSamplingW, format.subSamplingH) {
+            (0, 0) => "YUV 4:4:4",
+            (1, 0) => "YUV 4:2:2",
+            (1, 1) => "YUV 4:2:0",
+            (0, 1) => "YUV 4:4:0",
+            (2, 0) => "YUV 4:1:1",
+            (2, 2) => "YUV 4:1:0",
+            _ => "YUV with other subsampling",
+        },
         _ => return "an unknown format".to_owned(),
     };
     let float = u32::try_from(format.sampleType) == Ok(vs::VSSampleType_stFloat);
-    let floats = if float { ", floats" } else { "" };
-    format!("{family} of {} bits{floats}", format.bitsPerSample)
+    let kind = if float { " float" } else { "" };
+    format!("{}-bit{kind} {family}", format.bitsPerSample)
 }
 
 /// The colour description in the properties of a YUV frame, in ffmpeg's terms.
 fn colour(prop: impl Fn(&CStr) -> Option<i64>) -> Colour {
-    // mpv still sets the former name.
+    // mpv still sets the old name, `_ColorSpace`.
     let matrix = prop(c"_Matrix").or_else(|| prop(c"_ColorSpace"));
     let matrix = matrix.and_then(|matrix| match matrix {
         1 => Some("bt709"),
@@ -93,8 +99,8 @@ fn colour(prop: impl Fn(&CStr) -> Option<i64>) -> Colour {
         10 => Some("bt2020c"),
         _ => None,
     });
-    // VapourSynth 74 and later have `_Range`, with the values of H.273; before, `_ColorRange` had
-    // the opposite ones.
+    // VapourSynth 74 introduced `_Range`, with the values of H.273. The older `_ColorRange` uses
+    // the opposite values.
     let full = prop(c"_Range").map(|range| range == 1);
     let full = full.or_else(|| prop(c"_ColorRange").map(|range| range == 0));
     let location = prop(c"_ChromaLocation").and_then(|location| match location {
@@ -114,7 +120,7 @@ fn colour(prop: impl Fn(&CStr) -> Option<i64>) -> Colour {
     }
 }
 
-/// The bytes of each plane in a packed frame.
+/// The size of each plane of a packed frame, in bytes.
 fn plane_bytes(size: FrameSize, format: PixelFormat) -> [usize; 3] {
     match format {
         PixelFormat::Yuv(yuv) => {
@@ -130,7 +136,7 @@ fn plane_bytes(size: FrameSize, format: PixelFormat) -> [usize; 3] {
     }
 }
 
-/// Copies a source frame into `packed`, which has its size and the given format.
+/// Copies a source frame into `packed`, which has the same size and format.
 pub(crate) fn pack(from: &FrameRef, packed: &mut Frame) {
     let planes = plane_bytes(packed.size(), packed.format());
     let mut rest = packed.as_bytes_mut();
@@ -176,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_of_the_documentation_are_accepted_and_others_refused() {
+    fn documented_formats_are_accepted_and_others_refused() {
         use vs::{VSColorFamily_cfGray as GRAY, VSColorFamily_cfRGB as RGB};
         let yuv = vs::VSColorFamily_cfYUV;
         for depth in [8, 10, 12, 16] {
@@ -198,11 +204,11 @@ mod tests {
             assert_eq!(got, Ok(SampleFormat::Rgb(expected)));
         }
         for (refused, why) in [
-            (format(yuv, false, 9, 1, 1), "YUV with subsampling 1x1 of 9 bits"),
-            (format(yuv, false, 8, 2, 0), "YUV with subsampling 2x0 of 8 bits"),
-            (format(yuv, true, 32, 0, 0), "YUV with subsampling 0x0 of 32 bits, floats"),
-            (format(RGB, false, 10, 0, 0), "RGB of 10 bits"),
-            (format(GRAY, true, 32, 0, 0), "gray of 32 bits, floats"),
+            (format(yuv, false, 9, 1, 1), "9-bit YUV 4:2:0"),
+            (format(yuv, false, 8, 2, 0), "8-bit YUV 4:1:1"),
+            (format(yuv, true, 32, 0, 0), "32-bit float YUV 4:4:4"),
+            (format(RGB, false, 10, 0, 0), "10-bit RGB"),
+            (format(GRAY, true, 32, 0, 0), "32-bit float gray"),
             (format(0, false, 8, 0, 0), "an unknown format"),
         ] {
             let error = SampleFormat::of(&refused).unwrap_err();
@@ -211,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn properties_become_the_engines_colour() {
+    fn frame_properties_select_matrix_range_and_siting() {
         let format = |props: &[(&CStr, i64)], height| {
             let raw =
                 RawFormat { size: FrameSize::new(64, height), planes: Planes::Yuv420, depth: 8 };

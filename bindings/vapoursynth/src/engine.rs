@@ -1,8 +1,9 @@
 //! Sessions: pairs of source frames in, interpolated frames out.
 //!
-//! The threads of VapourSynth ask for frames in any order, several at once. A session works on one
-//! pair at a time, but accepts the next while it computes: a thread pushes its pair, submits, and
-//! lets others do the same before it waits for its result. Results do not depend on the order.
+//! VapourSynth's threads request frames concurrently and in any order. A session works on one pair
+//! at a time, but accepts further frames while it computes: a thread pushes its pair, submits a
+//! frame, and lets other threads do the same before it waits for its result. Results do not depend
+//! on the order.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,14 +15,16 @@ use rife_runtime::{Frame, FrameSize, Interpolator, PixelFormat, Session};
 use crate::cache::{FramePool, lock};
 use crate::weights::message;
 
-/// Frame sizes of a clip of variable size that keep their session.
-const SIZES: usize = 2;
+/// In a clip of variable size, the number of frame sizes with a session.
+const MAX_SESSIONS: usize = 2;
 
-/// A thread that waits for another one to submit looks again after this time.
-const LONG: Duration = Duration::from_millis(100);
+/// A thread that waits for another one to submit rechecks the state after this time.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// [`Lane::patience`] for a GPU: less than most frames take.
-const GPU_PATIENCE: Duration = Duration::from_micros(500);
+/// [`SharedSession::max_wait`] for a GPU: shorter than the computation of most frames.
+const GPU_MAX_WAIT: Duration = Duration::from_micros(500);
+
+const NO_RESULT: &str = "internal error: no result for a submitted frame";
 
 /// A frame to interpolate.
 #[derive(Clone, Copy)]
@@ -39,72 +42,73 @@ pub(crate) struct Engine {
     interpolator: Arc<Interpolator>,
     /// Output frames for reuse.
     memory: FramePool,
-    /// Sessions by frame size, the latest used last.
-    lanes: Mutex<VecDeque<(FrameSize, Arc<Lane>)>>,
-    /// Output frames that are being worked on, including those that wait for source frames.
+    /// Sessions by frame size, the most recently used last.
+    sessions: Mutex<VecDeque<(FrameSize, Arc<SharedSession>)>>,
+    /// Requests for output frames in progress, including those that wait for source frames.
     requests: Arc<AtomicUsize>,
 }
 
 impl Engine {
-    /// `threads` is the number of frames that are asked for at once.
+    /// `threads` is the number of frames that are requested at once.
     pub(crate) fn new(interpolator: Arc<Interpolator>, threads: usize) -> Self {
         let memory = FramePool::new(threads + 2, &interpolator);
-        Self { interpolator, memory, lanes: Mutex::default(), requests: Arc::default() }
+        Self { interpolator, memory, sessions: Mutex::default(), requests: Arc::default() }
     }
 
-    /// Interpolates a frame, in the format of the earlier source frame. [`Engine::reuse`] takes the
-    /// result back.
+    /// Interpolates a frame, in the format of the earlier source frame. Return the result with
+    /// [`Engine::reuse`].
     ///
     /// # Errors
     /// Those of the device.
     pub(crate) fn interpolate(&self, job: Job<'_>) -> Result<Frame, String> {
-        self.lane(job.earlier.size()).interpolate(job, &self.interpolator, &self.memory)
+        self.shared_session(job.earlier.size()).interpolate(job, &self.interpolator, &self.memory)
     }
 
-    /// A request for an output frame begins.
-    pub(crate) fn begun(&self) {
+    /// Counts a request for an output frame.
+    pub(crate) fn request_started(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request for an output frame ends.
-    pub(crate) fn ended(&self) {
+    /// Ends a request that [`Self::request_started`] counted.
+    pub(crate) fn request_finished(&self) {
         self.requests.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Keeps the memory of a result.
+    /// Returns the buffer of a result to the pool.
     pub(crate) fn reuse(&self, frame: Frame) {
-        self.memory.give(frame);
+        self.memory.put_back(frame);
     }
 
-    fn lane(&self, size: FrameSize) -> Arc<Lane> {
-        let mut lanes = lock(&self.lanes);
-        let at = lanes.iter().position(|(of, _)| *of == size);
-        let entry = at.and_then(|at| lanes.remove(at)).unwrap_or_else(|| {
-            if lanes.len() >= SIZES {
-                // Frees device memory before the next session needs it, unless it is in use.
-                lanes.pop_front();
+    fn shared_session(&self, size: FrameSize) -> Arc<SharedSession> {
+        let mut sessions = lock(&self.sessions);
+        let at = sessions.iter().position(|(of, _)| *of == size);
+        let entry = at.and_then(|at| sessions.remove(at)).unwrap_or_else(|| {
+            if sessions.len() >= MAX_SESSIONS {
+                // Unless it is in use, this frees its device memory before the new session needs
+                // it.
+                sessions.pop_front();
             }
-            // A CPU computes when a frame is submitted, and waits for nothing.
+            // A CPU computes a frame when it is submitted, so there is nothing to overlap.
             let cpu = self.interpolator.info().device == "cpu";
-            let patience = if cpu { Duration::ZERO } else { GPU_PATIENCE };
-            (size, Arc::new(Lane::new(patience, Arc::clone(&self.requests))))
+            let max_wait = if cpu { Duration::ZERO } else { GPU_MAX_WAIT };
+            (size, Arc::new(SharedSession::new(max_wait, Arc::clone(&self.requests))))
         });
-        let lane = Arc::clone(&entry.1);
-        lanes.push_back(entry);
-        lane
+        let shared = Arc::clone(&entry.1);
+        sessions.push_back(entry);
+        shared
     }
 }
 
-/// A session that several threads use.
-struct Lane {
+/// A session that several threads use in turns.
+struct SharedSession {
     state: Mutex<State>,
-    /// Signals that frames were submitted or finished.
+    /// Notified when frames were submitted or finished.
     changed: Condvar,
     /// Numbers of the pairs that threads are about to submit.
     waiting: Mutex<Vec<i32>>,
-    /// How long a thread waits for others to submit before it waits for the device. Zero if frames
-    /// are finished when they are submitted.
-    patience: Duration,
+    /// The longest time that a thread waits for others to submit before it waits for the device.
+    /// Zero if frames are finished when they are submitted.
+    max_wait: Duration,
     /// See [`Engine::requests`].
     requests: Arc<AtomicUsize>,
 }
@@ -117,43 +121,44 @@ struct State {
     next_ticket: u64,
     /// Tickets and formats of the submitted frames, in order.
     submitted: VecDeque<(u64, PixelFormat)>,
-    /// Results that their threads have not fetched yet.
+    /// Results that no thread has taken yet.
     finished: Vec<(u64, Result<Frame, String>)>,
 }
 
-/// A pair that a thread is about to submit.
+/// Registers a pair that a thread is about to submit, until it is dropped.
 struct Turn<'a> {
-    lane: &'a Lane,
+    shared: &'a SharedSession,
     number: i32,
 }
 
 impl<'a> Turn<'a> {
-    fn new(lane: &'a Lane, number: i32) -> Self {
-        lock(&lane.waiting).push(number);
-        Self { lane, number }
+    fn new(shared: &'a SharedSession, number: i32) -> Self {
+        lock(&shared.waiting).push(number);
+        Self { shared, number }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut waiting = lock(&self.lane.waiting);
+        let mut waiting = lock(&self.shared.waiting);
         if let Some(at) = waiting.iter().position(|number| *number == self.number) {
             waiting.swap_remove(at);
         }
     }
 }
 
-impl Lane {
-    fn new(patience: Duration, requests: Arc<AtomicUsize>) -> Self {
+impl SharedSession {
+    fn new(max_wait: Duration, requests: Arc<AtomicUsize>) -> Self {
         Self {
             requests,
             state: Mutex::default(),
             changed: Condvar::new(),
             waiting: Mutex::default(),
-            patience,
+            max_wait,
         }
     }
 
+    /// Submits a frame and waits for its result.
     fn interpolate(
         &self,
         job: Job<'_>,
@@ -164,42 +169,42 @@ impl Lane {
         let ticket = state.submit(job, interpolator, memory);
         self.changed.notify_all();
         let ticket = ticket?;
-        let until = Instant::now() + self.patience;
+        let until = Instant::now() + self.max_wait;
         loop {
             if let Some(at) = state.finished.iter().position(|(of, _)| *of == ticket) {
                 return state.finished.swap_remove(at).1;
             }
-            // Another frame in the queue of the device is worth more than an early result, if there
-            // is another request: a player that seeks waits for one frame only.
-            let alone = self.requests.load(Ordering::Relaxed) < 2;
-            if state.has_room() && !self.patience.is_zero() && !alone {
+            // If there are other requests, let their threads submit first, so that the device
+            // always has work queued. A single request, such as after a seek, does not wait.
+            let single = self.requests.load(Ordering::Relaxed) < 2;
+            if state.has_room() && !self.max_wait.is_zero() && !single {
                 let submitting = !lock(&self.waiting).is_empty();
                 let rest = until.saturating_duration_since(Instant::now());
                 if submitting || !rest.is_zero() {
-                    state = self.wait(state, if submitting { LONG } else { rest });
+                    state = self.wait(state, if submitting { RECHECK_INTERVAL } else { rest });
                     continue;
                 }
             }
             if !state.finish_oldest(memory) {
-                return Err("the device lost the frame".to_owned());
+                return Err(NO_RESULT.to_owned());
             }
             self.changed.notify_all();
         }
     }
 
-    /// Waits for the turn of a pair: in the order of the clip, so that the session needs each
-    /// source frame once.
+    /// Waits until it is the turn of a pair. Pairs are submitted in the order of the clip, so that
+    /// each source frame is pushed once.
     fn take_turn(&self, number: i32) -> MutexGuard<'_, State> {
         let turn = Turn::new(self, number);
         let mut state = self.lock();
-        let until = Instant::now() + self.patience;
+        let until = Instant::now() + self.max_wait;
         loop {
             if lock(&self.waiting).iter().any(|other| *other < number) {
-                state = self.wait(state, LONG);
+                state = self.wait(state, RECHECK_INTERVAL);
                 continue;
             }
-            // The pair that continues the session may be on its way. While the device is busy,
-            // waiting costs nothing.
+            // Another thread may soon submit the pair that continues the session. While the device
+            // is busy, waiting for it costs nothing.
             let rest = until.saturating_duration_since(Instant::now());
             if state.continues(number) || state.submitted.is_empty() || rest.is_zero() {
                 drop(turn);
@@ -214,12 +219,12 @@ impl Lane {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Locks the state. After a panic, it starts again without a session.
+    /// Locks the state. After a panic in another thread, discards the session.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| {
             self.state.clear_poison();
             let mut state = poisoned.into_inner();
-            state.discard("another frame failed");
+            state.discard("internal error while another frame was computed");
             state
         })
     }
@@ -263,7 +268,7 @@ impl State {
         };
         let (first, second) = (job.number, job.number + 1);
         if self.pushed != [Some(first), Some(second)] {
-            // In sequential reading, the session has the earlier frame already.
+            // In sequential reading, the session already contains the earlier frame.
             if self.pushed[1] != Some(first) {
                 session.push(&job.earlier.view()).map_err(text)?;
                 self.pushed = [self.pushed[1], Some(first)];
@@ -281,7 +286,7 @@ impl State {
     /// Waits for the frame that was submitted first; `false` if there is none.
     fn finish_oldest(&mut self, memory: &FramePool) -> bool {
         let Some((ticket, format)) = self.submitted.pop_front() else {
-            // Only after an error elsewhere: start again.
+            // A caller expects a frame although none is pending: start again with a new session.
             self.session = None;
             return false;
         };
@@ -295,7 +300,7 @@ impl State {
     }
 
     fn finish(&mut self, format: PixelFormat, memory: &FramePool) -> Result<Frame, String> {
-        let session = self.session.as_mut().ok_or("the device lost the frame")?;
+        let session = self.session.as_mut().ok_or(NO_RESULT)?;
         let mut frame = memory.take(session.size(), format)?;
         session.finish_into(&mut frame.view_mut()).map_err(|error| message(&error))?;
         Ok(frame)

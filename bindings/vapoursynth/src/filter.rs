@@ -7,14 +7,14 @@ use std::sync::Arc;
 use rife_video::PairKind;
 
 use crate::args::{Args, PARAMETERS, RateArg};
-use crate::cache::{Packed, SourceFrames};
+use crate::cache::{PackedFrame, SourceFrames};
 use crate::clip::{SampleFormat, unpack};
 use crate::engine::{Engine, Job};
 use crate::ffi::{
     Activation, Core, Filter, FrameContext, FrameRef, Function, Map, MapMut, Node, Step, create,
 };
-use crate::scenes::{AtHand, Scenes, Verdict};
-use crate::timeline::{OutputRate, Place, Timeline};
+use crate::scenes::{AvailableFrames, Scenes, Verdict};
+use crate::timeline::{OutputPosition, OutputRate, Timeline};
 use crate::{nvrtc, props, weights};
 
 /// Interpolates the frames of a clip.
@@ -34,7 +34,7 @@ impl Function for Interpolate {
     fn call(arguments: Map<'_>, result: &mut MapMut<'_>, core: Core) -> Result<(), String> {
         let args = Args::read(arguments)?;
         let mut info = args.clip.info();
-        // A clip of variable format is checked frame by frame.
+        // A clip of variable format has no format of its own: each frame is checked.
         if info.format.colorFamily != 0 {
             SampleFormat::of(&info.format)?;
         }
@@ -44,7 +44,7 @@ impl Function for Interpolate {
             RateArg::Fps(num, den) => OutputRate::by_fps(num, den, source_rate)?,
         };
         let timeline = Timeline::new(rate.multiple, info.numFrames)?;
-        nvrtc::provide(core);
+        nvrtc::preload(core);
         let found = weights::find(args.model, args.weights.as_deref(), core)?;
         let interpolator = weights::load(&found, args.settings)?;
         let threads = core.threads();
@@ -69,12 +69,12 @@ impl Filter for Interpolate {
         &self.clip
     }
 
-    fn begun(&self) {
-        self.engine.begun();
+    fn request_started(&self) {
+        self.engine.request_started();
     }
 
-    fn ended(&self) {
-        self.engine.ended();
+    fn request_finished(&self) {
+        self.engine.request_finished();
     }
 
     fn frame(
@@ -84,113 +84,122 @@ impl Filter for Interpolate {
         context: &mut FrameContext<'_>,
         core: Core,
     ) -> Result<Step, String> {
-        let place = self.timeline.place(n);
-        let pair = place.frame..=place.frame + i32::from(place.timestep.is_some());
+        let position = self.timeline.position(n);
+        let pair = position.frame..=position.frame + i32::from(position.timestep.is_some());
         if activation == Activation::Initial {
             pair.for_each(|number| context.request(&self.clip, number));
             return Ok(Step::Wait);
         }
-        let earlier = self.ready(context, place.frame)?;
-        let Some(timestep) = place.timestep else {
-            return self.shown(&earlier, &place, core).map(Step::Done);
+        let earlier = self.take_source(context, position.frame)?;
+        let Some(timestep) = position.timestep else {
+            return self.source_output(&earlier, &position, core).map(Step::Done);
         };
-        let later = self.ready(context, place.frame + 1)?;
-        let requested = requested(context.memory(), place.frame);
-        let mut frames = AtHand::new();
-        frames.insert(place.frame, self.source.packed(place.frame, &earlier)?);
-        frames.insert(place.frame + 1, self.source.packed(place.frame + 1, &later)?);
+        let later = self.take_source(context, position.frame + 1)?;
+        let requested = decode_range(context.state(), position.frame);
+        let mut frames = AvailableFrames::new();
+        frames.insert(position.frame, self.source.packed(position.frame, &earlier)?);
+        frames.insert(position.frame + 1, self.source.packed(position.frame + 1, &later)?);
         for number in requested.clone().filter(|number| !pair.contains(number)) {
-            let frame = self.ready(context, number)?;
+            let frame = self.take_source(context, number)?;
             frames.insert(number, self.source.packed(number, &frame)?);
         }
-        let marked = marked(earlier.props(), later.props());
+        let scene_change = scene_change(earlier.props(), later.props());
         let have = |number: &i32| pair.contains(number) || requested.contains(number);
-        // Usually, most of the window is remembered from other requests. What is forgotten while
-        // frames are requested is not waited for again: the whole window is enough in any case.
+        // Other requests have usually cached the facts of most of the window. If cached facts are
+        // dropped while frames are requested, request the whole window, which is always enough.
         let mut whole = !requested.is_empty();
         let kind = loop {
-            let needed = match self.scenes.classify(place.frame, marked, &frames, &self.source)? {
-                Verdict::Kind(kind) => break kind,
-                Verdict::Needs(_) if whole => self.scenes.window(place.frame),
-                Verdict::Needs(needed) => needed,
-            };
+            let needed =
+                match self.scenes.classify(position.frame, scene_change, &frames, &self.source)? {
+                    Verdict::Kind(kind) => break kind,
+                    Verdict::Needs(_) if whole => self.scenes.window(position.frame),
+                    Verdict::Needs(needed) => needed,
+                };
             let missing: Vec<i32> = needed.clone().filter(|number| !have(number)).collect();
             if !missing.is_empty() {
                 missing.into_iter().for_each(|number| context.request(&self.clip, number));
-                context.remember(memory(&needed, place.frame));
+                context.set_state(encode_range(&needed, position.frame));
                 return Ok(Step::Wait);
             }
-            // Another request has just established what was missing.
+            // All needed frames are available, because another request has changed the cache: retry
+            // once.
             if std::mem::replace(&mut whole, true) {
-                return Err("scene detection is incomplete".to_owned());
+                return Err("internal error: scene detection has no result".to_owned());
             }
         };
-        match (kind, frames.get(&place.frame), frames.get(&(place.frame + 1))) {
-            (PairKind::Motion, Some(a), Some(b)) => {
-                self.interpolated(&earlier, [a, b], timestep, &place, core).map(Step::Done)
-            }
-            _ => self.shown(&earlier, &place, core).map(Step::Done),
+        match (kind, frames.get(&position.frame), frames.get(&(position.frame + 1))) {
+            (PairKind::Motion, Some(a), Some(b)) => self
+                .interpolated_output(&earlier, [a, b], timestep, &position, core)
+                .map(Step::Done),
+            _ => self.source_output(&earlier, &position, core).map(Step::Done),
         }
     }
 }
 
 impl Interpolate {
-    fn ready(&self, context: &mut FrameContext<'_>, number: i32) -> Result<FrameRef, String> {
+    /// A source frame that was requested.
+    fn take_source(&self, context: &mut FrameContext<'_>, number: i32) -> Result<FrameRef, String> {
         let frame = context.take(&self.clip, number);
-        frame.ok_or_else(|| format!("source frame {number} is not ready"))
+        frame.ok_or_else(|| format!("VapourSynth did not deliver source frame {number}"))
     }
 
-    /// The source frame as an output frame.
-    fn shown(&self, source: &FrameRef, place: &Place, core: Core) -> Result<FrameRef, String> {
-        let mut frame = source.copied(core).ok_or(OUT_OF_MEMORY)?;
-        props::adjust(&mut frame.props_mut(), source.props(), place, &self.timeline);
+    /// A source frame as the output frame, with adjusted properties.
+    fn source_output(
+        &self,
+        source: &FrameRef,
+        position: &OutputPosition,
+        core: Core,
+    ) -> Result<FrameRef, String> {
+        let mut frame = source.copy(core).ok_or(OUT_OF_MEMORY)?;
+        props::adjust(&mut frame.props_mut(), source.props(), position, &self.timeline);
         Ok(frame.into_ref())
     }
 
-    /// The frame at a timestep between two source frames.
-    fn interpolated(
+    /// Interpolates the output frame between two source frames.
+    fn interpolated_output(
         &self,
         source: &FrameRef,
-        [earlier, later]: [&Arc<Packed>; 2],
+        [earlier, later]: [&Arc<PackedFrame>; 2],
         timestep: f32,
-        place: &Place,
+        position: &OutputPosition,
         core: Core,
     ) -> Result<FrameRef, String> {
-        let mut frame = source.alike(core).ok_or(OUT_OF_MEMORY)?;
+        let mut frame = source.new_like(core).ok_or(OUT_OF_MEMORY)?;
         let job =
-            Job { number: place.frame, earlier: &earlier.frame, later: &later.frame, timestep };
+            Job { number: position.frame, earlier: &earlier.frame, later: &later.frame, timestep };
         let result = self.engine.interpolate(job)?;
         unpack(&result, &mut frame);
         self.engine.reuse(result);
-        props::adjust(&mut frame.props_mut(), source.props(), place, &self.timeline);
+        props::adjust(&mut frame.props_mut(), source.props(), position, &self.timeline);
         Ok(frame.into_ref())
     }
 }
 
-const OUT_OF_MEMORY: &str = "VapourSynth has no memory for a frame";
+const OUT_OF_MEMORY: &str = "VapourSynth cannot allocate the output frame";
 
-/// What the properties of two frames say about a cut between them; `None` if they say nothing.
-fn marked(earlier: Map<'_>, later: Map<'_>) -> Option<bool> {
-    let marks = [earlier.int(c"_SceneChangeNext"), later.int(c"_SceneChangePrev")];
-    let known = marks.iter().any(Option::is_some);
-    known.then(|| marks.into_iter().flatten().any(|mark| mark != 0))
+/// Whether the properties of two frames declare a scene change between them; `None` if neither
+/// frame has such a property.
+fn scene_change(earlier: Map<'_>, later: Map<'_>) -> Option<bool> {
+    let changes = [earlier.int(c"_SceneChangeNext"), later.int(c"_SceneChangePrev")];
+    let known = changes.iter().any(Option::is_some);
+    known.then(|| changes.into_iter().flatten().any(|change| change != 0))
 }
 
-/// Bits of a range's start and end in [`FrameContext::memory`].
+/// Bits for each end of the range in [`FrameContext::state`].
 const BITS: u32 = 16;
 
-/// Encodes the source frames that were requested around frame `number`.
-fn memory(range: &RangeInclusive<i32>, number: i32) -> usize {
+/// Encodes a range of source frames that contains frame `number`, for [`FrameContext::set_state`].
+fn encode_range(range: &RangeInclusive<i32>, number: i32) -> usize {
     let distance = |a: i32, b: i32| usize::try_from(a - b).unwrap_or(0);
     distance(number, *range.start()) << BITS | distance(*range.end(), number)
 }
 
-/// Decodes them; empty for 0, as nothing was requested yet.
-fn requested(memory: usize, number: i32) -> RangeInclusive<i32> {
+/// Decodes the range; 0, the initial state, is an empty range.
+fn decode_range(state: usize, number: i32) -> RangeInclusive<i32> {
     let part = |bits: usize| i32::try_from(bits & ((1 << BITS) - 1)).unwrap_or(0);
-    match memory {
+    match state {
         0 => RangeInclusive::new(1, 0),
-        _ => number - part(memory >> BITS)..=number + part(memory),
+        _ => number - part(state >> BITS)..=number + part(state),
     }
 }
 
@@ -199,12 +208,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requested_frames_are_remembered() {
-        assert!(requested(0, 7).is_empty());
+    fn requested_range_survives_encoding() {
+        assert!(decode_range(0, 7).is_empty());
         for (range, number) in
             [(0..=1, 0), (5..=11, 7), (0..=23, 19), (i32::MAX - 20..=i32::MAX, i32::MAX - 1)]
         {
-            assert_eq!(requested(memory(&range, number), number), range);
+            assert_eq!(decode_range(encode_range(&range, number), number), range);
         }
     }
 }

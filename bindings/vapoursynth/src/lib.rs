@@ -5,14 +5,14 @@
 //! ffi       safe types over VapourSynth's function table
 //! args      the arguments of Interpolate
 //! clip      formats: VapourSynth's to the engine's, and copies between their frames
-//! timeline  output frame to source frame and timestep
+//! timeline  maps an output frame to a source frame and a timestep
 //! props     frame properties of the output
-//! scenes    cuts and still pairs, for any order of requests
-//! cache     source frames that several outputs share
-//! nvrtc     NVIDIA's compiler beside the plugin
-//! weights   where the weights are, and loaded models that clips share
-//! engine    sessions: frames in, interpolated frames out
-//! filter    the filter: requests, and one output frame
+//! scenes    cuts and still pairs, for frames requested in any order
+//! cache     source frames that several output frames share
+//! nvrtc     NVIDIA's run-time compiler in the environment of the plugin
+//! weights   finds the weights, and shares loaded models between clips
+//! engine    sessions: pairs of source frames in, interpolated frames out
+//! filter    the filter `Interpolate`
 //! ```
 
 mod args;
@@ -32,7 +32,7 @@ use std::ffi::CStr;
 
 use vapoursynth_sys::{VSPLUGINAPI, VSPlugin};
 
-/// Where scripts find the plugin in the core.
+/// The plugin's namespace in `vapoursynth.core`.
 const NAMESPACE: &CStr = c"rifers";
 
 /// Called by VapourSynth when it loads the plugin.

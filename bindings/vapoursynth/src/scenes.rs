@@ -1,9 +1,9 @@
-//! Cuts and still pairs, for any order of requests.
+//! Detects cuts and still pairs, for frames requested in any order.
 //!
-//! [`rife_video::PairFacts`] are a function of a few frames around a pair. Most pairs need only their
-//! own two frames. A pair that may be a cut needs those around it, which are requested then; facts
-//! that earlier requests established are remembered, so that sequential reading requests only the
-//! frames that it will need anyway.
+//! [`rife_video::PairFacts`] depend only on a few frames around a pair. For most pairs, their own
+//! two frames are enough. For a pair that may be a cut, the surrounding frames are requested as
+//! well. Facts are cached, so that sequential reading only requests frames that it needs soon
+//! anyway.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -12,30 +12,33 @@ use std::sync::{Arc, Mutex};
 use rife_video::{PairFacts, PairKind, SceneDetector, Thumbnail};
 
 use crate::args::Cuts;
-use crate::cache::{Packed, Recent, SourceFrames, lock};
+use crate::cache::{LruCache, PackedFrame, SourceFrames, lock};
 
-/// Pairs whose facts are remembered.
-const REMEMBERED: usize = 256;
+/// Pairs whose facts are cached.
+const CACHED_PAIRS: usize = 256;
 
+/// Earlier pairs that the classification of a pair depends on.
 const HISTORY: i32 = SceneDetector::HISTORY as i32;
-const BESIDE: i32 = SceneDetector::LOOK_AHEAD as i32;
 
-/// The source frames that are at hand while a pair is classified.
-pub(crate) type AtHand = BTreeMap<i32, Arc<Packed>>;
+/// Frames on each side of a pair that its facts depend on.
+const NEIGHBOURS: i32 = SceneDetector::LOOK_AHEAD as i32;
+
+/// The source frames that VapourSynth has delivered for a request, by frame number.
+pub(crate) type AvailableFrames = BTreeMap<i32, Arc<PackedFrame>>;
 
 /// The result of a classification.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
     Kind(PairKind),
-    /// The pair may be a cut: these source frames decide it.
+    /// The pair may be a cut. These source frames are needed to decide.
     Needs(RangeInclusive<i32>),
 }
 
-/// What is remembered about a pair.
+/// The cached facts of a pair.
 #[derive(Clone, Copy, Debug)]
-struct Known {
+struct CachedFacts {
     facts: PairFacts,
-    /// Whether the frames next to the pair are taken into account, or need not be.
+    /// Whether the facts include the neighbouring frames, or do not depend on them.
     complete: bool,
 }
 
@@ -43,63 +46,68 @@ struct Known {
 pub(crate) struct Scenes {
     cuts: Cuts,
     last_frame: i32,
-    known: Mutex<Recent<Known>>,
+    cached: Mutex<LruCache<CachedFacts>>,
 }
 
 impl Scenes {
     pub(crate) fn new(cuts: Cuts, source_frames: i32) -> Self {
-        Self { cuts, last_frame: source_frames - 1, known: Mutex::new(Recent::new(REMEMBERED)) }
+        Self {
+            cuts,
+            last_frame: source_frames - 1,
+            cached: Mutex::new(LruCache::new(CACHED_PAIRS)),
+        }
     }
 
     /// The source frames that a classification of the pair from `number` to the next may need.
     pub(crate) fn window(&self, number: i32) -> RangeInclusive<i32> {
-        let first = (number - HISTORY - BESIDE).max(0);
-        first..=(number + 1 + BESIDE).min(self.last_frame)
+        let first = (number - HISTORY - NEIGHBOURS).max(0);
+        first..=(number + 1 + NEIGHBOURS).min(self.last_frame)
     }
 
-    /// Classifies the pair from source frame `number` to the next. Both must be at hand. `marked` is
-    /// what the properties of the two frames say about a cut between them.
+    /// Classifies the pair of source frames `number` and `number + 1`, which must be in `frames`.
+    /// `scene_change` states whether frame properties declare a cut between them; `None` if no
+    /// property is set.
     ///
     /// # Errors
-    /// If the two frames are not at hand.
+    /// If one of the two frames is not in `frames`.
     pub(crate) fn classify(
         &self,
         number: i32,
-        marked: Option<bool>,
-        frames: &AtHand,
+        scene_change: Option<bool>,
+        frames: &AvailableFrames,
         source: &SourceFrames,
     ) -> Result<Verdict, String> {
         let (Some(earlier), Some(later)) = (frames.get(&number), frames.get(&(number + 1))) else {
-            return Err(format!("source frames {number} and {} are not ready", number + 1));
+            return Err(format!("source frame {number} or {} is missing", number + 1));
         };
         let threshold = self.cuts.threshold();
-        let view = View { scenes: self, frames, source, threshold };
+        let classifier = Classifier { scenes: self, frames, source, threshold };
         let still = || earlier.frame == later.frame;
         if earlier.frame.size() != later.frame.size() {
             return Ok(Verdict::Kind(PairKind::Cut));
         }
-        let kind = match (self.cuts, marked) {
+        let kind = match (self.cuts, scene_change) {
             (Cuts::FromProps, Some(true)) if !still() => Some(PairKind::Cut),
             (Cuts::FromProps, Some(false)) | (Cuts::Ignored, _) if !still() => {
                 Some(PairKind::Motion)
             }
-            _ => view.verdict(number),
+            _ => classifier.verdict(number),
         };
-        Ok(kind.map_or_else(|| Verdict::Needs(view.needed(number)), Verdict::Kind))
+        Ok(kind.map_or_else(|| Verdict::Needs(classifier.needed(number)), Verdict::Kind))
     }
 }
 
-/// The frames at hand, and what is remembered.
-struct View<'a> {
+/// Classifies pairs from the available frames and the cached facts.
+struct Classifier<'a> {
     scenes: &'a Scenes,
-    frames: &'a AtHand,
+    frames: &'a AvailableFrames,
     source: &'a SourceFrames,
     /// In percent.
     threshold: f64,
 }
 
-impl View<'_> {
-    /// The kind of a pair; `None` if too little is known.
+impl Classifier<'_> {
+    /// The kind of a pair; `None` if frames are missing.
     fn verdict(&self, number: i32) -> Option<PairKind> {
         let facts = self.facts(number)?;
         let before: Vec<_> = match facts.may_be_cut(self.threshold) {
@@ -109,51 +117,53 @@ impl View<'_> {
         Some(facts.verdict(self.threshold, &before).0)
     }
 
-    /// The pairs before one that its classification depends on.
+    /// The earlier pairs that the classification of a pair depends on.
     fn history(&self, number: i32) -> std::ops::Range<i32> {
         (number - HISTORY).max(0)..number
     }
 
-    /// The frames next to a pair that its facts depend on: before, the latest first, and after.
-    fn beside(&self, number: i32) -> [Vec<i32>; 2] {
+    /// The frames that the facts of a pair depend on: those before it, the latest first, and those
+    /// after it.
+    fn neighbours(&self, number: i32) -> [Vec<i32>; 2] {
         let inside = |frame: &i32| (0..=self.scenes.last_frame).contains(frame);
-        let beside = 1..=BESIDE;
+        let distances = 1..=NEIGHBOURS;
         [
-            beside.clone().map(|back| number - back).filter(inside).collect(),
-            beside.map(|ahead| number + 1 + ahead).filter(inside).collect(),
+            distances.clone().map(|back| number - back).filter(inside).collect(),
+            distances.map(|ahead| number + 1 + ahead).filter(inside).collect(),
         ]
     }
 
-    /// The complete facts of a pair: remembered, or from the frames at hand.
+    /// The complete facts of a pair, from the cache or from the available frames; `None` if frames
+    /// are missing.
     fn facts(&self, number: i32) -> Option<PairFacts> {
-        let known = lock(&self.scenes.known).get(number);
-        if let Some(Known { facts, complete: true }) = known {
+        let cached = lock(&self.scenes.cached).get(number);
+        if let Some(CachedFacts { facts, complete: true }) = cached {
             return Some(facts);
         }
-        let facts = match known {
-            Some(known) => known.facts,
-            None => self.alone(number)?,
+        let facts = match cached {
+            Some(cached) => cached.facts,
+            None => self.pair_facts(number)?,
         };
         if !facts.may_be_cut(self.threshold) {
-            return Some(self.remember(number, facts, true));
+            return Some(self.store(number, facts, true));
         }
-        self.remember(number, facts, false);
-        let [before, after] = self.beside(number);
+        self.store(number, facts, false);
+        let [before, after] = self.neighbours(number);
         let (before, after) = (self.thumbnails(&before)?, self.thumbnails(&after)?);
         let pair = [self.thumbnail(number)?, self.thumbnail(number + 1)?];
         let before: Vec<_> = before.iter().map(AsRef::as_ref).collect();
         let after: Vec<_> = after.iter().map(AsRef::as_ref).collect();
         let facts = facts.with_neighbours(&before, pair.each_ref().map(AsRef::as_ref), &after);
-        Some(self.remember(number, facts, true))
+        Some(self.store(number, facts, true))
     }
 
-    fn remember(&self, number: i32, facts: PairFacts, complete: bool) -> PairFacts {
-        lock(&self.scenes.known).insert(number, Known { facts, complete });
+    fn store(&self, number: i32, facts: PairFacts, complete: bool) -> PairFacts {
+        lock(&self.scenes.cached).insert(number, CachedFacts { facts, complete });
         facts
     }
 
-    /// What the frames of a pair say by themselves, if both are at hand.
-    fn alone(&self, number: i32) -> Option<PairFacts> {
+    /// The facts of a pair without its neighbours; `None` if one of its frames is missing.
+    fn pair_facts(&self, number: i32) -> Option<PairFacts> {
         let (earlier, later) = (self.frames.get(&number)?, self.frames.get(&(number + 1))?);
         if earlier.frame == later.frame {
             return Some(PairFacts::STILL);
@@ -166,7 +176,7 @@ impl View<'_> {
     fn thumbnail(&self, number: i32) -> Option<Arc<Thumbnail>> {
         match self.frames.get(&number) {
             Some(frame) => Some(self.source.thumbnail(number, frame)),
-            None => self.source.known_thumbnail(number),
+            None => self.source.cached_thumbnail(number),
         }
     }
 
@@ -174,21 +184,20 @@ impl View<'_> {
         numbers.iter().map(|number| self.thumbnail(*number)).collect()
     }
 
-    /// The source frames that complete what is remembered about a pair and those before it. As few
-    /// as possible: players keep only a few past frames.
+    /// The source frames that are missing to classify a pair. As few as possible, because players
+    /// keep only a few past frames.
     fn needed(&self, number: i32) -> RangeInclusive<i32> {
         let (mut first, mut last) = (number, number + 1);
         for pair in self.history(number).chain([number]) {
-            let known = lock(&self.scenes.known).get(pair);
-            let own = match known {
-                Some(Known { complete: true, .. }) => continue,
+            let cached = lock(&self.scenes.cached).get(pair);
+            let own = match cached {
+                Some(CachedFacts { complete: true, .. }) => continue,
                 Some(_) => Vec::new(),
                 None => vec![pair, pair + 1],
             };
-            let beside = self.beside(pair).concat();
-            let beside = beside.into_iter().chain([pair, pair + 1]);
-            let unknown = beside.filter(|frame| self.thumbnail(*frame).is_none());
-            for frame in own.into_iter().chain(unknown) {
+            let around = self.neighbours(pair).concat().into_iter().chain([pair, pair + 1]);
+            let missing = around.filter(|frame| self.thumbnail(*frame).is_none());
+            for frame in own.into_iter().chain(missing) {
                 (first, last) = (first.min(frame), last.max(frame));
             }
         }

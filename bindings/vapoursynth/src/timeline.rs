@@ -1,27 +1,29 @@
-//! Output frame to source frame and timestep, in closed form: the same as
-//! [`rife_video::Timeline`] for a clip of constant rate, in any order.
+//! Maps an output frame to a source frame and a timestep, for any output frame. The results are
+//! those of [`rife_video::Timeline`] for a source of constant rate.
 
 use num_rational::Ratio;
 use rife_video::Rate;
 
-/// Offsets below this count as 0.
+/// Offsets below this are rounded to 0.
 const NEAR: f64 = rife_video::Timeline::NEAR;
 
-/// Largest factor, and highest rate in fps.
+/// Largest factor.
 const MAX_FACTOR: i64 = Rate::MAX_FACTOR;
+
+/// Highest rate, in fps.
 const MAX_FPS: i64 = Rate::MAX_FPS;
 
 /// Products of rates and frame numbers exceed 64 bits.
 type Wide = Ratio<i128>;
 
-/// Where an output frame is.
+/// The position of an output frame in the source.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct OutputPosition {
     /// The source frame at or before it.
     pub(crate) frame: i32,
-    /// Its distance from that frame, in source frames: from 0 to below 1.
+    /// Its distance from that frame, in source frames: in [0, 1).
     pub(crate) offset: f64,
-    /// The timestep to interpolate at; `None` if the source frame itself is shown.
+    /// The timestep of the interpolation; `None` if the output is the source frame itself.
     pub(crate) timestep: Option<f32>,
     /// Whether it is the first output frame that belongs to the source frame.
     pub(crate) first: bool,
@@ -61,8 +63,8 @@ impl Timeline {
         self.multiple
     }
 
-    /// Where output frame `n` is.
-    pub(crate) fn place(&self, n: i32) -> Place {
+    /// The position of output frame `n`.
+    pub(crate) fn position(&self, n: i32) -> OutputPosition {
         let at = |n: i32| (Wide::from(i128::from(n)) / self.multiple).reduced();
         let whole = |at: Wide| i32::try_from(at.floor().to_integer()).unwrap_or(i32::MAX);
         let last_frame = (self.source_frames - 1).max(0);
@@ -70,9 +72,9 @@ impl Timeline {
         let frame = whole(time).clamp(0, last_frame);
         let offset = time - i128::from(frame);
         let offset = *offset.numer() as f64 / *offset.denom() as f64;
-        // The same expressions as rife_video::Timeline, whose timesteps are the same bit for bit.
+        // The same expressions as in rife_video::Timeline, so that timesteps are bit-identical.
         let on_frame = offset < NEAR || frame == last_frame;
-        Place {
+        OutputPosition {
             frame,
             offset,
             timestep: (!on_frame).then(|| (offset as f32).min(1.0 - f32::EPSILON)),
@@ -82,11 +84,12 @@ impl Timeline {
     }
 }
 
-/// Output frames per source frame, and the rate of the output, as numerator and denominator; that of
-/// the source if it has no constant rate.
+/// The rate of the output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct OutputRate {
+    /// Output frames per source frame.
     pub(crate) multiple: Wide,
+    /// Numerator and denominator of the frame rate; those of the source if it has no constant rate.
     pub(crate) fps: (i64, i64),
 }
 
@@ -107,11 +110,11 @@ impl OutputRate {
             return Err(invalid());
         }
         let fps = match rate(source) {
-            // However VapourSynth expresses that.
+            // Keep VapourSynth's representation of a variable or unknown rate.
             None => source,
-            Some(source) => narrow(source * multiple).ok_or_else(|| {
+            Some(source) => to_i64(source * multiple).ok_or_else(|| {
                 format!(
-                    "the frame rate {}/{} * {multiple} is too large",
+                    "the output frame rate {}/{} * {multiple} is too large",
                     source.numer(),
                     source.denom()
                 )
@@ -131,10 +134,10 @@ impl OutputRate {
                 format!("fps_num/fps_den must be above 0 and up to {MAX_FPS}, got {num}/{den}")
             })?;
         let source = rate(source).ok_or(
-            "fps_num and fps_den need a clip of constant frame rate: this one has none\n\
-             hint: set it with std.AssumeFPS, or use factor_num",
+            "fps_num requires a clip with a constant frame rate, but this clip has none\n\
+             hint: set the rate with std.AssumeFPS, or use factor_num",
         )?;
-        let fps = narrow(wanted).unwrap_or((num, den));
+        let fps = to_i64(wanted).unwrap_or((num, den));
         Ok(Self { multiple: wanted / source, fps })
     }
 }
@@ -144,20 +147,20 @@ fn rate((num, den): (i64, i64)) -> Option<Wide> {
     (num > 0 && den > 0).then(|| Wide::new(num.into(), den.into()))
 }
 
-fn narrow(value: Wide) -> Option<(i64, i64)> {
+fn to_i64(value: Wide) -> Option<(i64, i64)> {
     Some((i64::try_from(*value.numer()).ok()?, i64::try_from(*value.denom()).ok()?))
 }
 
-/// `value` divided by `multiple`, reduced; `None` if the result exceeds 64 bits, or `value` is not a
-/// duration.
-pub(crate) fn divided((num, den): (i64, i64), multiple: Wide) -> Option<(i64, i64)> {
+/// `value` divide_duration by `multiple`, reduced; `None` if the result exceeds 64 bits, or `value`
+/// is not a duration.
+pub(crate) fn divide_duration((num, den): (i64, i64), multiple: Wide) -> Option<(i64, i64)> {
     if num < 0 || den < 1 {
         return None;
     }
     let [num, den] = [i128::from(num), i128::from(den)];
     let num = num.checked_mul(*multiple.denom())?;
     let den = den.checked_mul(*multiple.numer())?;
-    narrow(Wide::new(num, den))
+    to_i64(Wide::new(num, den))
 }
 
 #[cfg(test)]
@@ -165,7 +168,7 @@ mod tests {
     use super::*;
     use rife_video::{Position, Rational};
 
-    /// The output frames of the pipeline: source frame and position.
+    /// The output frames of the `rife` command: source frame and position.
     fn expected(rate: Rate, fps: Rational, frames: i64) -> Vec<(i32, Position)> {
         let time = fps.recip();
         let mut timeline = rife_video::Timeline::new(rate, time).unwrap();
@@ -191,21 +194,21 @@ mod tests {
         let what = format!("{rate}, {frames} frames at {source}");
         assert_eq!(timeline.output_frames() as usize, expected.len(), "{what}");
         for (n, (frame, position)) in expected.iter().enumerate() {
-            let place = timeline.place(n as i32);
-            let got = match place.timestep {
+            let actual = timeline.position(n as i32);
+            let got = match actual.timestep {
                 Some(t) => Position::Between(t),
-                None if place.offset >= NEAR => Position::Repeat,
+                None if actual.offset >= NEAR => Position::Repeat,
                 None => Position::Frame,
             };
-            assert_eq!((place.frame, got), (*frame, *position), "{what}: output {n}");
+            assert_eq!((actual.frame, got), (*frame, *position), "{what}: output {n}");
             let differs = |other: Option<&(i32, Position)>| other.is_none_or(|o| o.0 != *frame);
-            assert_eq!(place.first, n == 0 || differs(expected.get(n - 1)), "{what}: {n}");
-            assert_eq!(place.last, differs(expected.get(n + 1)), "{what}: {n}");
+            assert_eq!(actual.first, n == 0 || differs(expected.get(n - 1)), "{what}: {n}");
+            assert_eq!(actual.last, differs(expected.get(n + 1)), "{what}: {n}");
         }
     }
 
     #[test]
-    fn places_are_those_of_the_pipeline() {
+    fn positions_equal_those_of_the_rife_command() {
         for (num, den) in [(2, 1), (3, 1), (5, 2), (4, 3), (10, 1), (2001, 2000), (1000, 999)] {
             for frames in [1, 2, 3, 17, 700] {
                 check(Rate::Factor(Rational::new(num, den)), (24000, 1001), frames);
@@ -227,14 +230,14 @@ mod tests {
         assert_eq!(factor(2, 1, (24000, 1001)), (48000, 1001));
         assert_eq!(factor(5, 2, (24, 1)), (60, 1));
         assert_eq!(factor(1001, 1000, (24000, 1001)), (24, 1));
-        assert_eq!(factor(2, 1, (0, 1)), (0, 1), "a clip without a rate stays without");
+        assert_eq!(factor(2, 1, (0, 1)), (0, 1), "an unknown rate stays unknown");
         assert_eq!(factor(2, 1, (0, 0)), (0, 0));
         let fps = OutputRate::by_fps(120, 2, (24000, 1001)).unwrap();
         assert_eq!((fps.fps, fps.multiple), ((60, 1), Wide::new(1001, 400)));
     }
 
     #[test]
-    fn impossible_rates_are_refused_with_a_reason() {
+    fn invalid_rates_are_refused_with_a_reason() {
         let factor = |num, den| OutputRate::by_factor(num, den, (24, 1)).unwrap_err();
         for (num, den) in [(1, 1), (2, 3), (0, 1), (-2, 1), (2, 0), (i64::MAX, 1), (10_001, 1)] {
             assert!(factor(num, den).contains(&format!("{num}/{den}")), "{num}/{den}");
@@ -253,19 +256,19 @@ mod tests {
     #[test]
     fn durations_are_divided_and_reduced() {
         let k = Wide::new(5, 2);
-        assert_eq!(divided((1001, 24000), k), Some((1001, 60000)));
-        assert_eq!(divided((2, 48), Wide::from(2)), Some((1, 48)));
-        assert_eq!(divided((0, 1), k), Some((0, 1)));
-        assert_eq!(divided((1, 0), k), None);
-        assert_eq!(divided((-1, 5), k), None);
-        assert_eq!(divided((1, i64::MAX), Wide::from(7)), None);
+        assert_eq!(divide_duration((1001, 24000), k), Some((1001, 60000)));
+        assert_eq!(divide_duration((2, 48), Wide::from(2)), Some((1, 48)));
+        assert_eq!(divide_duration((0, 1), k), Some((0, 1)));
+        assert_eq!(divide_duration((1, 0), k), None);
+        assert_eq!(divide_duration((-1, 5), k), None);
+        assert_eq!(divide_duration((1, i64::MAX), Wide::from(7)), None);
     }
 
     #[test]
-    fn the_longest_clip_has_a_last_frame() {
+    fn last_frame_of_the_longest_clip_is_a_source_frame() {
         let timeline = Timeline::new(Wide::new(3, 2), i32::MAX / 2).unwrap();
-        let place = timeline.place(timeline.output_frames() - 1);
-        assert_eq!((place.frame, place.timestep), (i32::MAX / 2 - 1, None));
-        assert!(place.last);
+        let last = timeline.position(timeline.output_frames() - 1);
+        assert_eq!((last.frame, last.timestep), (i32::MAX / 2 - 1, None));
+        assert!(last.last);
     }
 }

@@ -7,7 +7,7 @@ use rife_runtime::{ModelVersion, engines};
 use crate::ffi::{Core, Function, Map, MapMut};
 use crate::nvrtc;
 
-/// Returns the version of the plugin, the models that it knows, and what this machine can run.
+/// Returns the version of the plugin, the supported models, and the usable engines and devices.
 pub(crate) struct Version;
 
 impl Function for Version {
@@ -16,7 +16,7 @@ impl Function for Version {
     const RESULT: &CStr = c"version:data;models:data[];devices:data[];engines:data[];";
 
     fn call(_: Map<'_>, result: &mut MapMut<'_>, core: Core) -> Result<(), String> {
-        nvrtc::provide(core);
+        nvrtc::preload(core);
         result.append_text(c"version", env!("CARGO_PKG_VERSION"));
         for model in ModelVersion::ALL {
             result.append_text(c"models", &model.to_string());

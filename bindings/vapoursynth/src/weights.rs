@@ -1,4 +1,4 @@
-//! Where the weights are, and loaded models that filters with the same settings share.
+//! Finds the weights, and shares loaded models between filters with the same settings.
 
 use std::error::Error;
 use std::path::Path;
@@ -10,7 +10,7 @@ use rife_runtime::{Device, Interpolator, ModelVersion, Precision, Scale, describ
 use crate::cache::lock;
 use crate::ffi::{Core, LogLevel};
 
-/// What to run, and on what.
+/// The settings of a model, except its version and weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ModelSettings {
     pub(crate) device: Device,
@@ -19,15 +19,15 @@ pub(crate) struct ModelSettings {
     pub(crate) ensemble: bool,
 }
 
-/// The version that runs if the script names none and the weights do not decide.
+/// The version if neither the script nor a weights file determines one.
 pub(crate) const DEFAULT_MODEL: ModelVersion = ModelVersion::V4_25;
 
-/// Finds the weights as the `rife` command does: `path` is a weights file or a folder; without it,
-/// the folder is the default one. Missing weights are downloaded or converted, and the core is told
-/// so.
+/// Finds the weights as the `rife` command does. `path` is a weights file or a weights folder;
+/// without it, the default folder is searched. Missing weights are downloaded or converted, and a
+/// message is logged.
 ///
 /// # Errors
-/// If there are none, or they cannot be read.
+/// If the weights cannot be found, downloaded or read.
 pub(crate) fn find(
     version: Option<ModelVersion>,
     path: Option<&str>,
@@ -48,7 +48,7 @@ pub(crate) fn find(
     Ok(weights)
 }
 
-/// Whether a path names a weights file, which may not exist.
+/// Whether a path is that of a weights file, which need not exist, rather than of a folder.
 fn is_file(path: &Path) -> bool {
     const EXTENSIONS: [&str; 6] = ["pth", "pkl", "pt", "ckpt", "bin", "safetensors"];
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
@@ -58,7 +58,7 @@ fn is_file(path: &Path) -> bool {
     }
 }
 
-/// An error of the library with its causes, and what the user can do.
+/// The message of an error: its causes, and a hint if there is one.
 pub(crate) fn message(error: &(dyn Error + 'static)) -> String {
     let text = describe(error);
     match WeightsError::hint_in(error) {
@@ -75,8 +75,8 @@ struct Loaded {
     interpolator: Weak<Interpolator>,
 }
 
-/// The models that filters use, and the one that was used last: mpv ends all filters at a seek and
-/// creates them again.
+/// The models in use, and the most recently loaded one, which stays loaded: at a seek, mpv destroys
+/// all filters and creates them again.
 struct Models {
     all: Vec<Loaded>,
     latest: Option<Arc<Interpolator>>,
@@ -84,7 +84,7 @@ struct Models {
 
 static MODELS: Mutex<Models> = Mutex::new(Models { all: Vec::new(), latest: None });
 
-/// Loads a model, or returns the one that another filter has loaded.
+/// Loads a model, or returns it if it is already loaded.
 ///
 /// # Errors
 /// If this machine does not support the settings, or loading fails.
@@ -93,19 +93,19 @@ pub(crate) fn load(
     settings: ModelSettings,
 ) -> Result<Arc<Interpolator>, String> {
     let version = weights.requested;
-    // Held while loading, so that two clips of a script do not load the same model twice.
+    // Locked while loading, so that two filters of a script do not load the same model twice.
     let mut models = lock(&MODELS);
     let same = |model: &&Loaded| {
         model.sha256 == weights.tensors_sha256
             && model.version == version
             && model.settings == settings
     };
-    let known = models.all.iter().find(same).and_then(|model| model.interpolator.upgrade());
-    if let Some(interpolator) = known {
+    let loaded = models.all.iter().find(same).and_then(|model| model.interpolator.upgrade());
+    if let Some(interpolator) = loaded {
         models.latest = Some(Arc::clone(&interpolator));
         return Ok(interpolator);
     }
-    // Frees its memory before the new model needs some.
+    // Frees the memory of an unused model before the new one is loaded.
     models.latest = None;
     models.all.retain(|model| model.interpolator.strong_count() > 0);
     let interpolator = Interpolator::builder(version)

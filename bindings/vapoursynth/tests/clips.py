@@ -11,7 +11,7 @@ import vapoursynth as vs
 core = vs.core
 
 WIDTH, HEIGHT = 128, 72
-#: Frames of the usual clip, the frame before its cut, and the first frame of its still pair.
+#: The default clip: number of frames, the frame before the cut, the first frame of the still pair.
 FRAMES, CUT, STILL = 14, 8, 3
 
 #: Planes of a frame, as arrays.
@@ -19,13 +19,13 @@ Planes = list[np.ndarray]
 
 
 def texture(seed: int) -> np.ndarray:
-    """A detailed picture, larger than a frame, of three channels in [0, 1]."""
+    """A detailed picture with three channels in [0, 1], larger than a frame."""
     random = np.random.default_rng(seed)
     picture = np.zeros((3, HEIGHT + 64, WIDTH + 64))
     for size, weight in ((32, 0.5), (16, 0.3), (8, 0.2)):
         coarse = random.random((3, (HEIGHT + 64) // size + 2, (WIDTH + 64) // size + 2))
         fine = np.kron(coarse, np.ones((1, size, size)))
-        # A box filter makes edges soft, as in a camera's picture.
+        # A box filter softens the edges, as in camera footage.
         for axis in (1, 2):
             fine = sum(np.roll(fine, shift, axis) for shift in range(4)) / 4
         picture += weight * fine[:, : HEIGHT + 64, : WIDTH + 64]
@@ -45,7 +45,7 @@ def pictures(frames: int = FRAMES, cut: int | None = CUT, still: int | None = ST
 
 
 def samples(format: vs.VideoFormat, **arguments) -> list[Planes]:
-    """The pictures as samples of a format. The values need not be the right colours."""
+    """The pictures as samples of a format, without colour conversion."""
     out = []
     for picture in pictures(**arguments):
         planes = []

@@ -1,9 +1,9 @@
 """Fixtures: the plugin, the `rife` command, and small clips with a cut and a still pair.
 
-The environment names what to test:
+Environment variables select what is tested:
 
 - `RIFERS_PLUGIN`: the plugin, `librifers.so`
-- `RIFE_COMMAND`: the `rife` command of the same build
+- `RIFE_COMMAND`: the `rife` command from the same build
 - `RIFE_WEIGHTS`: a folder with the weights of 4.6 and 4.26
 """
 
@@ -17,7 +17,7 @@ from clips import Cli
 core = vs.core
 
 
-def needed(name: str) -> str:
+def required(name: str) -> str:
     value = os.environ.get(name)
     if not value:
         pytest.exit(f"{name} is not set: run bindings/vapoursynth/test.sh", returncode=2)
@@ -26,7 +26,7 @@ def needed(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def plugin_path() -> str:
-    return needed("RIFERS_PLUGIN")
+    return required("RIFERS_PLUGIN")
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def rifers(plugin_path):
 
 @pytest.fixture(scope="session")
 def interpolate(rifers):
-    """Interpolates with 4.6 on the CPU, unless told otherwise."""
+    """Interpolates with 4.6 on the CPU by default."""
 
     def call(clip, **arguments):
         return rifers.Interpolate(clip, **{"model": "4.6", "device": "cpu", **arguments})
@@ -49,4 +49,4 @@ def interpolate(rifers):
 
 @pytest.fixture(scope="session")
 def cli(tmp_path_factory) -> Cli:
-    return Cli(Path(needed("RIFE_COMMAND")), tmp_path_factory.mktemp("cli"))
+    return Cli(Path(required("RIFE_COMMAND")), tmp_path_factory.mktemp("cli"))

@@ -1,4 +1,4 @@
-"""Errors are exceptions with the reason; nothing crashes."""
+"""Errors raise exceptions that state the reason, and never crash the process."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def clip():
         ({"factor_den": -1}, "got 2/-1"),
         ({"factor_num": 20000}, "got 20000/1"),
         ({"fps_num": 0}, "fps_num/fps_den must be above 0 .* got 0/1"),
-        ({"fps_den": 1001}, "fps_den needs fps_num"),
+        ({"fps_den": 1001}, "fps_den requires fps_num"),
         ({"sc_threshold": 101.0}, "sc_threshold must be 0 to 100"),
         ({"sc_threshold": float("nan")}, "sc_threshold must be 0 to 100"),
         ({"model": "4.26", "ensemble": True}, "ensemble"),
@@ -37,7 +37,7 @@ def clip():
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_wrong_arguments(interpolate, clip, arguments, why):
+def test_invalid_arguments_are_refused(interpolate, clip, arguments, why):
     with pytest.raises(vs.Error, match=f"Interpolate: .*{why}"):
         interpolate(clip, **arguments)
 
@@ -45,20 +45,20 @@ def test_wrong_arguments(interpolate, clip, arguments, why):
 @pytest.mark.parametrize(
     "format,got",
     [
-        (vs.YUV411P8, "YUV with subsampling 2x0 of 8 bits"),
-        (vs.YUV420P14, "YUV with subsampling 1x1 of 14 bits"),
-        (vs.YUV444PS, "of 32 bits, floats"),
-        (vs.RGB30, "RGB of 10 bits"),
-        (vs.GRAYS, "gray of 32 bits, floats"),
+        (vs.YUV411P8, "8-bit YUV 4:1:1"),
+        (vs.YUV420P14, "14-bit YUV 4:2:0"),
+        (vs.YUV444PS, "32-bit float YUV 4:4:4"),
+        (vs.RGB30, "10-bit RGB"),
+        (vs.GRAYS, "32-bit float gray"),
     ],
 )
-def test_unsupported_formats(interpolate, format, got):
+def test_unsupported_formats_are_refused(interpolate, format, got):
     blank = core.std.BlankClip(format=format, width=64, height=64, length=2)
     with pytest.raises(vs.Error, match=f"unsupported format: expected RGB24.*got .*{got}"):
         interpolate(blank)
 
 
-def test_weights_that_are_damaged(interpolate, clip, tmp_path):
+def test_damaged_weights_are_refused(interpolate, clip, tmp_path):
     file = tmp_path / "rife46.safetensors"
     file.write_bytes(b"\0" * 100)
     with pytest.raises(vs.Error, match="rife46.safetensors"):
@@ -75,14 +75,14 @@ def test_errors_of_the_source_clip_are_passed_on(interpolate, clip):
     output.get_frame(1)
     with pytest.raises(vs.Error, match="the disk is on fire"):
         output.get_frame(3)
-    output.get_frame(2)  # Frames before still work.
+    output.get_frame(2)  # Earlier frames still work.
 
 
-def test_version_lists_what_can_run(rifers):
+def test_version_lists_models_and_devices(rifers):
     version = rifers.Version()
     assert version["version"]
     assert {"4.6", "4.25", "4.26"} <= set(version["models"])
-    # VapourSynth returns a list of one as its value.
+    # VapourSynth returns a list with a single element as that element.
     devices = version["devices"]
     assert "cpu" in ([devices] if isinstance(devices, str) else devices)
 
@@ -117,8 +117,8 @@ print("ok")
 """
 
 
-def test_the_plugin_survives_the_end_of_its_core(plugin_path):
-    """mpv ends the core at every seek and starts another."""
+def test_plugin_survives_the_destruction_of_its_core(plugin_path):
+    """mpv destroys the core at every seek and creates another."""
     script = [sys.executable, "-c", SECOND_CORE, plugin_path]
     done = subprocess.run(script, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "ok"), done.stderr

@@ -1,4 +1,4 @@
-"""The helper of the Python package, which has the signature of vs-rife."""
+"""`rife.vapoursynth.rife`, which has the signature of vs-rife."""
 
 import importlib.util
 import inspect
@@ -64,13 +64,13 @@ def test_signature_is_that_of_vs_rife(rife):
     assert {name: parameters[name].default for name in PARAMETERS} == PARAMETERS
 
 
-def test_scene_changes_are_used_only_if_asked_for(rife, clip, frames):
+def test_scene_changes_are_used_only_with_sc(rife, clip, frames):
     assert held(rife(clip, model="4.6"), frames) == [STILL]
-    marked = rife(clip, model="4.6", sc=True, sc_threshold=0.06)
-    assert held(marked, frames) == [STILL, CUT]
-    assert marked.get_frame(2 * CUT + 1).props["_SceneChangeNext"] == 1
+    tagged = rife(clip, model="4.6", sc=True, sc_threshold=0.06)
+    assert held(tagged, frames) == [STILL, CUT]
+    assert tagged.get_frame(2 * CUT + 1).props["_SceneChangeNext"] == 1
     assert held(rife(clip, model="4.6", sc=True, sc_threshold=0.9), frames) == [STILL]
-    # Without a threshold, properties; without properties, the plugin's detection.
+    # Without a threshold, properties decide; without properties, the plugin detects cuts.
     assert held(rife(clip, model="4.6", sc=True, sc_threshold=None), frames) == [STILL, CUT]
 
 
@@ -83,6 +83,6 @@ def test_result_is_that_of_the_plugin(rife, clip, interpolate):
     assert rife(clip, model="4.6", fps_num=60, fps_den=1).fps == 60
 
 
-def test_wrong_threshold_is_refused(rife, clip):
+def test_threshold_out_of_range_is_refused(rife, clip):
     with pytest.raises(vs.Error, match=r"sc_threshold must be in \[0, 1\], got 15"):
         rife(clip, sc=True, sc_threshold=15)

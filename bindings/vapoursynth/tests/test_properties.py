@@ -14,7 +14,7 @@ def frames():
 
 
 def numbered(clip: vs.VideoNode, **props) -> vs.VideoNode:
-    """Sets properties that depend on the frame."""
+    """Sets properties computed from the frame number."""
 
     def fill(n, f):
         out = f.copy()
@@ -45,7 +45,7 @@ def test_variable_durations_are_those_of_the_earlier_frame(interpolate, frames):
         assert frame.props["_DurationNum"] / frame.props["_DurationDen"] == (n // 2 + 1) / 50
 
 
-def test_absolute_time_moves_on(interpolate, frames):
+def test_absolute_time_is_advanced(interpolate, frames):
     clip = numbered(clip_of(frames, FORMAT), _AbsoluteTime=lambda n: 10 + n * 1001 / 24000)
     for n, frame in enumerate(interpolate(clip, factor_num=4).frames()):
         assert frame.props["_AbsoluteTime"] == pytest.approx(10 + n * 1001 / 96000, abs=1e-9)
@@ -68,35 +68,35 @@ def test_missing_durations_stay_missing(interpolate, frames):
 
 
 def held(output: vs.VideoNode, frames) -> list[int]:
-    """The pairs whose middle is the earlier frame."""
-    shown = [same(planes_of(output.get_frame(2 * n + 1)), frames[n]) for n in range(FRAMES - 1)]
-    return [n for n, is_held in enumerate(shown) if is_held]
+    """The pairs for which the earlier frame is repeated instead of interpolating."""
+    repeated = [same(planes_of(output.get_frame(2 * n + 1)), frames[n]) for n in range(FRAMES - 1)]
+    return [n for n, is_held in enumerate(repeated) if is_held]
 
 
-def test_scene_changes_of_the_properties_are_used(interpolate):
+def test_scene_change_properties_are_used(interpolate):
     frames = samples(FORMAT, still=None)
-    marked = numbered(
+    tagged = numbered(
         clip_of(frames, FORMAT),
         _SceneChangeNext=lambda n: int(n == 2),
         _SceneChangePrev=lambda n: int(n == 3),
     )
-    assert held(interpolate(marked), frames) == [2]
+    assert held(interpolate(tagged), frames) == [2]
     # Some filters set one of them only.
     after = numbered(clip_of(frames, FORMAT), _SceneChangePrev=lambda n: int(n == 3))
     assert held(interpolate(after), frames) == [2]
-    # An own threshold means own detection.
-    assert held(interpolate(marked, sc_threshold=50.0), frames) == [CUT]
-    assert held(interpolate(marked, sc=False), frames) == []
+    # With sc_threshold, the plugin detects cuts and ignores the properties.
+    assert held(interpolate(tagged, sc_threshold=50.0), frames) == [CUT]
+    assert held(interpolate(tagged, sc=False), frames) == []
     assert held(interpolate(clip_of(frames, FORMAT)), frames) == [CUT]
 
 
-def test_scene_changes_of_the_output_are_where_the_scene_changes(interpolate, frames):
-    marked = numbered(
+def test_scene_change_properties_of_the_output_are_next_to_the_change(interpolate, frames):
+    tagged = numbered(
         clip_of(frames, FORMAT),
         _SceneChangeNext=lambda n: int(n == CUT),
         _SceneChangePrev=lambda n: int(n == CUT + 1),
     )
-    output = interpolate(marked, factor_num=3)
+    output = interpolate(tagged, factor_num=3)
     props = [frame.props for frame in output.frames()]
     assert [n for n, p in enumerate(props) if p["_SceneChangeNext"]] == [3 * CUT + 2]
     assert [n for n, p in enumerate(props) if p["_SceneChangePrev"]] == [3 * CUT + 3]

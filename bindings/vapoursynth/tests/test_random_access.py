@@ -1,4 +1,4 @@
-"""Correct for any order of requests and any number of threads."""
+"""Results are correct for any order of requests and any number of threads."""
 
 import random
 import resource
@@ -39,8 +39,8 @@ def test_concurrent_requests_in_order(interpolate, frames, expected):
     assert [n for n, frame in enumerate(got) if not same(frame, expected[n])] == []
 
 
-def test_two_filters_at_once(interpolate, frames, expected):
-    """They share the model, but no frames."""
+def test_two_filters_run_concurrently(interpolate, frames, expected):
+    """Two filters share the model, but no frames."""
     forwards = interpolate(clip_of(frames, FORMAT), factor_num=3)
     backwards = interpolate(core.std.Reverse(clip_of(frames, FORMAT)), factor_num=3)
     pending = [(forwards.get_frame_async(n), backwards.get_frame_async(n)) for n in range(30)]
@@ -49,15 +49,15 @@ def test_two_filters_at_once(interpolate, frames, expected):
         assert (n % 3 != 0) or same(planes_of(other.result()), frames[39 - n // 3]), n
 
 
-def test_a_seek_to_a_single_frame_is_the_same(interpolate, frames, expected):
-    """A new filter, as mpv creates one at every seek, knows nothing of the frames before."""
+def test_seek_gives_the_same_frame_as_sequential_reading(interpolate, frames, expected):
+    """mpv creates a new filter at every seek, which has not seen the earlier frames."""
     for n in (1, 65, 67, 68, 70, 100, 119):
         output = interpolate(clip_of(frames, FORMAT), factor_num=3)
         assert same(planes_of(output.get_frame(n)), expected[n]), n
 
 
-def test_a_seek_takes_at_most_two_runs_of_the_network(interpolate, frames):
-    """By processor time: a run takes much longer than anything else."""
+def test_seek_takes_at_most_two_runs_of_the_network(interpolate, frames):
+    """Measured as processor time, most of which is the network's."""
     output = interpolate(clip_of(frames, FORMAT), factor_num=3, model="4.26")
 
     def cost(n: int) -> float:
@@ -67,11 +67,11 @@ def test_a_seek_takes_at_most_two_runs_of_the_network(interpolate, frames):
 
     in_order = [cost(n) for n in range(42) if n % 3]
     seeks = [cost(n) for n in (117 - 7 * k for k in range(10)) if n % 3]
-    # The first frames prepare the session.
+    # The first frames include the creation of the session.
     assert statistics.median(seeks) <= 2 * statistics.median(in_order[4:])
 
 
-def test_an_abandoned_clip_ends_quietly(interpolate, frames):
+def test_clip_can_be_dropped_while_frames_are_pending(interpolate, frames):
     for _ in range(5):
         output = interpolate(clip_of(frames, FORMAT))
         pending = [output.get_frame_async(n) for n in range(6)]
@@ -80,8 +80,8 @@ def test_an_abandoned_clip_ends_quietly(interpolate, frames):
             frame.result()
 
 
-def test_many_threads_judge_the_same_pairs(interpolate, rifers):
-    """With a threshold of 0, every pair may be a cut, and every one is."""
+def test_concurrent_scene_detection_is_consistent(interpolate, rifers):
+    """With a threshold of 0, every pair may be a cut and is classified as one."""
     clip = clip_of(samples(FORMAT), FORMAT)
     clip.std.SetVideoCache(mode=1, fixedsize=1, maxsize=64)
     many = clip.std.Loop(60)
@@ -96,7 +96,7 @@ def test_many_threads_judge_the_same_pairs(interpolate, rifers):
 
 
 def test_memory_is_bounded(interpolate):
-    """Source frames are about 0.4 MB here, so that keeping them all would show."""
+    """Source frames have about 0.4 MB, so keeping all of them would exceed the limit."""
     wide = core.std.BlankClip(format=vs.YUV444P16, width=320, height=200, length=1)
     pictures = [wide.std.BlankClip(color=[20000 + 500 * n, 30000, 30000]) for n in range(6)]
     many = core.std.Splice(pictures).std.Loop(300).std.SetFrameProps(_SceneChangeNext=1)

@@ -1,4 +1,4 @@
-"""The output equals that of the `rife` command, bit for bit and in any order."""
+"""The output is bit-identical to that of the `rife` command, in any order of requests."""
 
 import random
 import subprocess
@@ -55,11 +55,11 @@ def test_integer_rgb(interpolate, cli, format):
 @pytest.mark.parametrize(
     "format,step", [(vs.RGBS, 2**-16), (vs.RGBH, 2**-11)], ids=["RGBS", "RGBH"]
 )
-def test_float_rgb_is_that_of_16_bits_but_for_rounding(interpolate, format, step):
+def test_float_rgb_equals_16_bit_rgb_up_to_rounding(interpolate, format, step):
     words = samples(core.get_video_format(vs.RGB48))
     kind = np.float32 if format == vs.RGBS else np.float16
     floats = [[(plane / 65535).astype(kind) for plane in planes] for planes in words]
-    # What RGBH cannot represent is not part of the comparison.
+    # Compare with the values that the float format can represent.
     words = [[(plane.astype(np.float64) * 65535).round().astype(np.uint16) for plane in planes]
              for planes in floats]  # fmt: skip
     expected = interpolate(clip_of(words, core.get_video_format(vs.RGB48)))
@@ -70,8 +70,8 @@ def test_float_rgb_is_that_of_16_bits_but_for_rounding(interpolate, format, step
             assert np.abs(got.astype(np.float64) - plane / 65535).max() <= 2 * step, f"frame {n}"
 
 
-def test_the_clip_has_a_cut_and_a_still_pair(interpolate):
-    """Otherwise the comparisons would prove less."""
+def test_test_clip_has_a_cut_and_a_still_pair(interpolate):
+    """Otherwise the comparisons would not cover scene detection."""
     format = core.get_video_format(vs.YUV420P8)
     frames = samples(format)
     output = interpolate(clip_of(frames, format))
@@ -97,7 +97,7 @@ def test_the_clip_has_a_cut_and_a_still_pair(interpolate):
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_options(interpolate, cli, arguments, options):
+def test_options_equal_those_of_the_command(interpolate, cli, arguments, options):
     format = core.get_video_format(vs.YUV420P8)
     frames = samples(format)
     expected = cli.y4m(frames, format, *options)
@@ -108,7 +108,7 @@ def test_options(interpolate, cli, arguments, options):
 
 
 def test_range_and_chroma_location(interpolate, cli):
-    """The properties of VapourSynth mean what the header of Y4M means."""
+    """Frame properties have the same effect as the header of a Y4M file."""
     format = core.get_video_format(vs.YUV420P8)
     frames = samples(format, frames=3, cut=None)
     plain = interpolate(clip_of(frames, format)).get_frame(1)
@@ -118,7 +118,7 @@ def test_range_and_chroma_location(interpolate, cli):
     for props in ({"_Range": 0}, {"_ChromaLocation": 0}, {"_Matrix": 6}, {"_Matrix": 2}):
         other = interpolate(clip_of(frames, format, **props)).get_frame(1)
         assert same(planes_of(plain), planes_of(other)), props
-    # "420jpeg" is centred chroma.
+    # "420jpeg" means centred chroma.
     layout = {(1, 1): "420jpeg"}
     import clips
 
@@ -156,7 +156,7 @@ vs.core.rifers.Interpolate(clip, model="4.6", device="cpu").set_output()
     assert all(same(a, b) for a, b in zip(got, expected, strict=True))
 
 
-def test_rates_of_the_output(interpolate):
+def test_frame_rate_and_count_of_the_output(interpolate):
     format = core.get_video_format(vs.YUV420P8)
     clip = clip_of(samples(format), format)
     for arguments, fps, frames in (

@@ -1,4 +1,4 @@
-"""Clips without a rate, and of variable format or size."""
+"""Clips without a frame rate, and clips of variable format or size."""
 
 import pytest
 import vapoursynth as vs
@@ -13,9 +13,9 @@ def frames():
     return samples(FORMAT, frames=6, cut=None, still=None)
 
 
-def test_clip_without_a_rate_stays_without(interpolate, frames):
+def test_unknown_frame_rate_stays_unknown(interpolate, frames):
     clip = clip_of(frames, FORMAT)
-    # As mpv's: no rate, and far more frames than there are.
+    # mpv's clips have no frame rate, and report far more frames than the file has.
     endless = core.std.AssumeFPS(clip, fpsnum=24, fpsden=1).std.BlankClip(length=2**27 - 1)
     endless = core.std.FrameEval(endless, lambda n: clip[n] if n < 6 else clip[5])
     unknown = core.std.Splice([clip, clip.std.AssumeFPS(fpsnum=25)])
@@ -28,7 +28,7 @@ def test_clip_without_a_rate_stays_without(interpolate, frames):
         interpolate(unknown, fps_num=60)
 
 
-def test_variable_size(interpolate, frames):
+def test_clip_of_variable_size(interpolate, frames):
     clip = clip_of(frames, FORMAT)
     small = clip.std.Crop(right=32, bottom=8)
     mixed = core.std.Splice([clip[:3], small[:3], clip[3:]], mismatch=True)
@@ -37,13 +37,14 @@ def test_variable_size(interpolate, frames):
     got = [planes_of(frame) for frame in output.frames()]
     sizes = [planes[0].shape for planes in got]
     assert sizes == [(HEIGHT, WIDTH)] * 6 + [(HEIGHT - 8, WIDTH - 32)] * 6 + [(HEIGHT, WIDTH)] * 6
-    # Within a part, as in a clip of its own; at a change of size, the earlier frame is held.
+    # Each part is interpolated like a separate clip. Where the size changes, the earlier frame
+    # is repeated.
     parts = [interpolate(clip[:3]), interpolate(small[:3]), interpolate(clip[3:])]
     expected = [planes_of(frame) for part in parts for frame in part.frames()]
     assert [n for n in range(18) if not same(got[n], expected[n])] == []
 
 
-def test_variable_format(interpolate, frames):
+def test_clip_of_variable_format(interpolate, frames):
     clip = clip_of(frames, FORMAT)
     deep = clip.resize.Point(format=vs.YUV444P10)
     mixed = core.std.Splice([clip[:3], deep[3:]], mismatch=True)
@@ -51,14 +52,14 @@ def test_variable_format(interpolate, frames):
     output = interpolate(mixed)
     formats = [frame.format.id for frame in output.frames()]
     assert formats == [vs.YUV420P8] * 6 + [vs.YUV444P10] * 6
-    # Between the formats, the earlier one.
+    # Between two frames of different formats, the result is interpolated in the earlier format.
     assert not same(planes_of(output.get_frame(5)), frames[2])
     refused = core.std.Splice([clip[:3], deep.resize.Point(format=vs.YUV444P14)[3:]], mismatch=True)
-    with pytest.raises(vs.Error, match="unsupported format.*14 bits"):
+    with pytest.raises(vs.Error, match="unsupported format.*14-bit"):
         interpolate(refused).get_frame(9)
 
 
-def test_clip_of_one_frame(interpolate, frames):
+def test_clip_of_one_frame_repeats_it(interpolate, frames):
     output = interpolate(clip_of(frames[:1], FORMAT), factor_num=3)
     got = [planes_of(frame) for frame in output.frames()]
     assert len(got) == 3 and all(same(planes, frames[0]) for planes in got)

@@ -2,7 +2,7 @@
 
 >>> import rife
 >>> net = rife.Interpolator("4.25")
->>> middle = net.interpolate(a, b)  # numpy, torch, CuPy or JAX; H x W x 3
+>>> middle = net.interpolate(a, b)  # arrays of numpy, torch, CuPy or JAX, H x W x 3
 >>> rife.interpolate_video("in.mp4", "out.mkv", factor=2)
 """
 

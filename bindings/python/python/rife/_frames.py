@@ -1,8 +1,8 @@
-"""Arrays of numpy, torch, CuPy, and of any library with DLPack.
+"""Adapters for arrays of numpy, torch, CuPy, JAX, and any other library with DLPack.
 
-An adapter turns an array into what the extension reads, and allocates arrays of the same kind.
-Arrays in host memory are read through numpy. CUDA arrays stay on their device: the extension gets
-the address, and the stream that the library uses.
+An adapter describes arrays for the extension module and allocates results of the same library.
+Arrays in host memory are passed as numpy arrays. CUDA arrays stay on their device: the extension
+module gets their address, and the current stream of the library.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from . import _rife
 
 SAMPLES = ("uint8", "uint16", "float16", "float32")
 
-# A small copy of a CUDA frame for scene detection has about this many rows and columns.
+# Scene detection subsamples CUDA frames so that the shorter side has about this many pixels.
 _PROBE_SIDE = 270
 
 
 class DeviceArray(NamedTuple):
-    """An array on a CUDA device, as the extension reads it."""
+    """Describes an array on a CUDA device to the extension module."""
 
     address: int
     shape: list[int]
@@ -35,19 +35,22 @@ class DeviceArray(NamedTuple):
 
 
 class Adapter(Protocol):
-    """What one library's arrays need."""
+    """Operations on the arrays of one library."""
 
     def read(self, array: Any) -> Any:
-        """The array as a numpy array, or as a `DeviceArray`. Nothing is copied."""
+        """The array as a numpy array or a `DeviceArray`, without a copy."""
 
     def empty(self, array: Any) -> tuple[Any, Any]:
-        """A new array like `array`, and the same as `read` returns it."""
+        """A new array like `array`, and its description as from `read`.
+
+        Pass the new array to `resolve` when it has been written.
+        """
 
     def probe(self, array: Any, layout: str) -> Any:
-        """A small copy in host memory for scene detection; `None` if `array` is there itself."""
+        """A subsampled copy in host memory for scene detection; `None` for host arrays."""
 
     def equal(self, a: Any, b: Any) -> bool:
-        """Whether two arrays have the same content."""
+        """Whether two arrays have equal content."""
 
     def blend(self, a: Any, b: Any, t: float) -> Any:
         """`a * (1 - t) + b * t`, rounded for integers."""
@@ -57,7 +60,7 @@ def adapter_of(array: Any) -> Adapter:
     """The adapter of an array.
 
     Raises:
-        TypeError: if it is no array, or one of a library that cannot be supported.
+        TypeError: if it is not an array of a supported library.
     """
     kind = type(array)
     found = _ADAPTERS.get(kind)
@@ -79,7 +82,7 @@ def _find_adapter(array: Any) -> Adapter:
     if hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__"):
         return _DlpackAdapter()
     if hasattr(array, "__cuda_array_interface__"):
-        raise TypeError(_unsupported_on_device(array))
+        raise TypeError(_unsupported_device_array(array))
     raise TypeError(
         "expected a numpy array, or an array with DLPack (torch, CuPy, JAX), got "
         f"{_name(type(array))}"
@@ -95,16 +98,16 @@ def _name(kind: type) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def _unsupported_on_device(array: Any) -> str:
+def _unsupported_device_array(array: Any) -> str:
     return (
         "expected a CUDA array of torch, CuPy or JAX, got "
-        f"{_name(type(array))}; convert it without a copy: torch.from_dlpack(x) or "
-        "cupy.from_dlpack(x), or cupy.asarray(x) for __cuda_array_interface__"
+        f"{_name(type(array))}; convert it without a copy with torch.from_dlpack(x) or "
+        "cupy.from_dlpack(x), or with cupy.asarray(x) for __cuda_array_interface__"
     )
 
 
 def _probe_step(shape: Any, layout: str) -> tuple[Any, ...]:
-    """The index of every n-th pixel of a frame."""
+    """The index that subsamples a frame by an integer step."""
     height, width = (shape[-3], shape[-2]) if layout == "hwc" else (shape[-2], shape[-1])
     step = slice(None, None, max(1, min(height, width) // _PROBE_SIDE))
     return (step, step) if layout == "hwc" else (slice(None), step, step)
@@ -133,13 +136,13 @@ class _NumpyAdapter:
 
 
 class _DlpackAdapter(_NumpyAdapter):
-    """Any library whose arrays support DLPack, in host memory."""
+    """Arrays in host memory of any library with DLPack."""
 
     _HOST = (1, 3, 11)  # CPU, and host memory pinned by CUDA or ROCm
 
     def read(self, array: Any) -> Any:
         if int(array.__dlpack_device__()[0]) not in self._HOST:
-            raise TypeError(_unsupported_on_device(array))
+            raise TypeError(_unsupported_device_array(array))
         try:
             return np.from_dlpack(array)
         except (BufferError, RuntimeError) as error:
@@ -149,10 +152,10 @@ class _DlpackAdapter(_NumpyAdapter):
             ) from error
 
     def empty(self, array: Any) -> tuple[Any, Any]:
-        # The library's own array is made of the memory when it has been written.
+        # Converted to an array of the library after it has been written: arrays may be immutable.
         view = self.read(array)
         out = np.empty(view.shape, view.dtype)
-        return _Later(_from_dlpack_of(array), out), out
+        return _Deferred(_from_dlpack_of(array), out), out
 
     def blend(self, a: Any, b: Any, t: float) -> Any:
         mixed = super().blend(self.read(a), self.read(b), t)
@@ -163,10 +166,10 @@ class _DlpackAdapter(_NumpyAdapter):
 
 
 class _JaxAdapter(_DlpackAdapter):
-    """JAX, whose arrays are immutable and computed on streams that it does not name.
+    """JAX, whose arrays are immutable and whose streams are not accessible.
 
-    On a GPU, the host waits before and after the engine: JAX frees and reuses memory in its own
-    order. Results are written into the memory of a new array that nothing else refers to yet.
+    On a GPU, the host waits for the inputs before the engine starts, and for the result before it
+    is returned. Results are written into the memory of a new array without other references.
     """
 
     @staticmethod
@@ -200,7 +203,7 @@ class _JaxAdapter(_DlpackAdapter):
             return super().empty(array)
         numpy = sys.modules["jax"].numpy
         out = numpy.zeros(array.shape, array.dtype, device=self._device(array))
-        return _Later(_after_default_stream, out), self.read(out)
+        return _Deferred(_after_default_stream, out), self.read(out)
 
     def probe(self, array: Any, layout: str) -> Any:
         if not self._on_gpu(array):
@@ -220,15 +223,15 @@ class _JaxAdapter(_DlpackAdapter):
 
 
 def _after_default_stream(array: Any) -> Any:
-    """Wait for the default stream of the context that the engine has made current."""
+    """Wait for the default stream of the current CUDA context, which the engine has set."""
     status = ctypes.CDLL("libcuda.so.1").cuStreamSynchronize(None)
     if status != 0:
         raise _rife.DeviceError(f"cannot wait for the GPU: cuStreamSynchronize returned {status}")
     return array
 
 
-class _Later:
-    """An array to be made when its memory has been written: those of JAX are immutable."""
+class _Deferred:
+    """An array that is created from its memory after that has been written."""
 
     def __init__(self, convert: Any, memory: Any) -> None:
         self._convert = convert
@@ -238,13 +241,13 @@ class _Later:
         return self._convert(self._memory)
 
 
-def finished(array: Any) -> Any:
-    """The array that `empty` allocated, after its memory was written."""
-    return array() if type(array) is _Later else array
+def resolve(array: Any) -> Any:
+    """The array that `Adapter.empty` allocated, after it has been written."""
+    return array() if type(array) is _Deferred else array
 
 
 def _from_dlpack_of(array: Any) -> Any:
-    """The function `from_dlpack` of an array's library."""
+    """The `from_dlpack` function of the library of an array."""
     if hasattr(array, "__array_namespace__"):
         namespace = array.__array_namespace__()
         if hasattr(namespace, "from_dlpack"):
@@ -253,8 +256,8 @@ def _from_dlpack_of(array: Any) -> Any:
     if module is not None and hasattr(module, "from_dlpack"):
         return module.from_dlpack
     raise TypeError(
-        f"expected an array of a library with from_dlpack, got {_name(type(array))}; pass "
-        "numpy.from_dlpack(x)"
+        f"expected an array of a library with from_dlpack, got {_name(type(array))}; convert it "
+        "with numpy.from_dlpack(x)"
     )
 
 

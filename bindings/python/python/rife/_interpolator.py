@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple, TypeVar, cast, overload
 
 from . import _rife
-from ._frames import Adapter, DeviceArray, adapter_of, finished
+from ._frames import Adapter, DeviceArray, adapter_of, resolve
 
 Array = TypeVar("Array")
 Layout = Literal["hwc", "chw"]
@@ -21,14 +21,14 @@ Settings = tuple[tuple[str, str], str, str, float, float | None, bool]
 
 
 class Info(NamedTuple):
-    """A loaded model, with every choice made."""
+    """Describes a loaded model: the selected engine, device, precision and options."""
 
     model: str
-    """The version."""
+    """The model version."""
     weights: Path
-    """The file of the weights."""
+    """The weights file."""
     note: str | None
-    """What to know about the weights, such as that those of another version are in use."""
+    """A note on the weights, such as that those of another version are used."""
     engine: str
     """`optimized` or `baseline`."""
     device: str
@@ -40,32 +40,31 @@ class Info(NamedTuple):
     arithmetic: str
     """The number formats, such as `F16 convolutions, F32 accumulation`."""
     scale: float
-    """The scale of motion estimation."""
+    """The resolution of motion estimation, relative to the default."""
     ensemble: bool
     """Whether the result is averaged with that of the reversed pair."""
     batch: int
-    """The most frames per launch."""
+    """The maximum number of frames per launch."""
     threads: int | None
-    """CPU threads; `None` on other devices."""
+    """The number of CPU threads; `None` on other devices."""
 
 
 class Interpolator:
-    """A model loaded on a device: interpolates frames.
+    """Interpolates frames with a model that is loaded on a device.
 
-    Threads may share an interpolator; calls of `interpolate` then run one after the other. The GIL
+    Threads can share an interpolator; their calls of `interpolate` run one after the other. The GIL
     is released while the network runs.
 
-    Frames are arrays of numpy, torch, CuPy, or of any library with DLPack, such as JAX:
+    Frames are arrays of numpy, torch, CuPy, JAX, or any other library with DLPack:
 
     - `H x W x 3`, or `N x H x W x 3` for N frames; with `layout="chw"` `3 x H x W` or
       `N x 3 x H x W`. The channels are red, green and blue.
-    - `uint8` or `uint16` of full range, or `float16` or `float32` in [0, 1]. Floats outside of that
-      range are clamped, and NaN is read as 0.
-    - In host memory, or on the CUDA device of the interpolator (torch, CuPy and JAX),
-      where they stay.
-      The work is ordered with the current stream of the library.
+    - `uint8` or `uint16` of full range, or `float16` or `float32` in [0, 1]. Floats outside this
+      range are clamped; NaN is read as 0.
+    - In host memory, or, for torch, CuPy and JAX, on the CUDA device of the interpolator. CUDA
+      arrays stay on the device, and the work is ordered with the current stream of torch or CuPy.
 
-    Results have the kind, type, layout and device of the input.
+    Results have the library, type, layout and device of the input.
     """
 
     def __init__(
@@ -81,26 +80,25 @@ class Interpolator:
         engine: str = "auto",
         batch: int = 1,
     ) -> None:
-        """Load a model. Missing weights are downloaded and converted.
+        """Load a model. Downloads and converts missing weights.
 
         Args:
-            model: the version, see `rife.versions()`. By default that of the weights file, else
-                4.26, or 4.25 if the folder has 4.25 but not 4.26.
-            device: `auto` (the first GPU that can be used, else the CPU), `cpu`, `cuda` or
-                `cuda:N`.
-            precision: of the convolutions: `auto` (`f32` on a CPU, `f16` on a GPU), `f32`, `tf32`
-                (GPU), `f16` or `bf16` (CPU).
-            scale: of motion estimation: 0.25, 0.5 (for 4K), 1, 2 or 4.
+            model: the version, one of `rife.versions()`. By default the version of the weights
+                file; else 4.26, or 4.25 if the weights folder contains 4.25 but not 4.26.
+            device: `auto` (the first usable GPU, else the CPU), `cpu`, `cuda` or `cuda:N`.
+            precision: the precision of the convolutions: `auto` (`f16` on a GPU, `f32` on a CPU),
+                `f32`, `tf32` (GPU), `f16` or `bf16` (CPU).
+            scale: the resolution of motion estimation: 0.25, 0.5 (for 4K), 1, 2 or 4.
             ensemble: whether to average with the reversed pair (4.6 only; twice the work).
-            threads: CPU threads. By default one per available CPU.
+            threads: the number of CPU threads. By default one per available CPU.
             weights: a weights file, or a folder. By default `RIFE_WEIGHTS`, else `rife/weights` in
                 the user's cache folder.
             engine: `auto`, `optimized` or `baseline`.
-            batch: frames that a GPU interpolates in one launch, 1 to 16; more are faster for small
-                frames.
+            batch: the number of frames that a GPU interpolates in one launch, 1 to 16. Larger
+                batches are faster for small frames.
 
         Raises:
-            ValueError: if an option has a wrong value.
+            ValueError: if an option has an invalid value.
             DeviceError: if this machine does not support the options.
             WeightsError: if the weights are not available.
         """
@@ -113,12 +111,12 @@ class Interpolator:
 
     @property
     def info(self) -> Info:
-        """The model, the weights, and the choices in use."""
+        """The model, weights, device and options in use."""
         return self._info
 
     @property
     def model(self) -> str:
-        """The version, such as `4.25`."""
+        """The model version, such as `4.25`."""
         return self._info.model
 
     @property
@@ -142,9 +140,10 @@ class Interpolator:
         return self._engine.closed
 
     def __repr__(self) -> str:
-        at = self._info
+        info = self._info
         state = ", closed" if self.closed else ""
-        return f"<rife.Interpolator {at.model} {at.engine} {at.precision} on {at.device}{state}>"
+        model = f"{info.model} {info.engine} {info.precision}"
+        return f"<rife.Interpolator {model} on {info.device}{state}>"
 
     @overload
     def interpolate(
@@ -168,17 +167,17 @@ class Interpolator:
 
         Args:
             a: the earlier frame, or N of them.
-            b: the later frame, or N of them: same kind, shape, type and device.
-            t: the position of the result in (0, 1), or several positions; each frame is then
-                processed once for all of them.
+            b: the later frame, or N of them, with the library, shape, type and device of `a`.
+            t: the timestep in (0, 1), or several timesteps; each frame is then uploaded and
+                encoded once for all of them.
             layout: `hwc` or `chw`.
 
         Returns:
-            An array like `a`; for several positions, a list with one array for each.
+            An array like `a`; for several timesteps, a list with one array for each.
 
         Raises:
-            TypeError: if `a` and `b` are not arrays of one kind with a supported type.
-            ValueError: if shapes or devices do not fit, or a position is outside of (0, 1).
+            TypeError: if `a` and `b` are not arrays of the same library with a supported type.
+            ValueError: if shapes or devices do not match, or a timestep is outside (0, 1).
             RifeError: if the interpolator is closed, or the device fails.
         """
         adapter = adapter_of(a)
@@ -187,17 +186,17 @@ class Interpolator:
                 f"b: expected {type(a).__module__}.{type(a).__qualname__} like a, got "
                 f"{type(b).__module__}.{type(b).__qualname__}"
             )
-        # Scalars of numpy have no iterator.
+        # numpy scalars are not iterable.
         single = isinstance(t, (int, float)) or not hasattr(t, "__iter__")
-        timesteps = [float(cast(Any, t))] if single else [float(at) for at in cast(Any, t)]
+        timesteps = [float(cast(Any, t))] if single else [float(step) for step in cast(Any, t)]
         allocated = [adapter.empty(a) for _ in timesteps]
         outputs = [array for _, array in allocated]
         self._engine.interpolate(
             adapter.read(a), adapter.read(b), timesteps, layout, outputs
         )
         if single:
-            return cast(Array, finished(allocated[0][0]))
-        return [cast(Array, finished(out)) for out, _ in allocated]
+            return cast(Array, resolve(allocated[0][0]))
+        return [cast(Array, resolve(out)) for out, _ in allocated]
 
     def stream(
         self,
@@ -212,41 +211,42 @@ class Interpolator:
         hold_last: bool = True,
         layout: Layout = "hwc",
     ) -> Stream[Array]:
-        """Interpolate a stream of frames of one size, as the command does with a video.
+        """Interpolate a stream of frames of one size, as the `rife` command does with a video.
 
-        Source frames are passed through as they are; do not modify them while the stream is in
-        use. A few frames are read ahead, so that scene cuts are found and the device stays busy.
+        Source frames are returned as the same objects; do not modify them while the stream is in
+        use. A few frames are read ahead, for scene detection and to keep the device busy.
 
         Args:
-            frames: the frames; also an array of N frames.
+            frames: an iterable of frames, or an array of N frames.
             factor: output frames per source frame, above 1: 2 (the default), 4, 2.5, "5/2".
             fps: the frame rate of the output, instead of `factor`: 60, "60000/1001".
-            source_fps: the frame rate of `frames`, which `fps` needs.
-            scene: what to do at a scene cut: `hold` the frame before it, `blend` across it, or
-                `off` (interpolate across it).
-            scene_threshold: image content lost from one frame to the next, above the recent
-                median, in percent, that makes a cut; 50 by default.
+            source_fps: the frame rate of `frames`; required with `fps`.
+            scene: what to do at a scene cut: `hold` repeats the frame before it, `blend`
+                cross-fades, `off` interpolates across it.
+            scene_threshold: the scene-cut threshold, in percent: image content lost from one frame
+                to the next, above the recent median. 50 by default.
             static_threshold: repeat a frame instead of interpolating if the next one differs by at
-                most this, in percent of the luma range. 0: if it is identical. `None`: never. For
-                frames on a GPU, `None` together with `scene="off"` saves waiting for the device
-                once per frame.
-            hold_last: whether the last frame repeats until the source ends: N frames become
-                ceil(N * factor). Otherwise the output ends with the last source frame.
+                most this much, in percent of the luma range. 0: only if it is identical; `None`:
+                never. For frames on a GPU, `None` together with `scene="off"` avoids waiting for
+                the device once per frame.
+            hold_last: whether the last frame repeats for its full duration, so that N frames
+                become ceil(N * factor). Otherwise the output ends with the last source frame.
             layout: `hwc` or `chw`.
 
         Returns:
-            An iterator over the output frames, which are like the source frames.
+            An iterator over the output frames, which have the library, type, layout and device of
+            the source frames.
 
         Raises:
-            TypeError: if a frame is not an array of a supported type, or of another kind than the
-                frames before it.
-            ValueError: if an option is wrong, or the frames differ in shape or type.
+            TypeError: if a frame is not an array of a supported type, or its library or type
+                differs from that of the frames before it.
+            ValueError: if an option has an invalid value, or the frames differ in shape or device.
             RifeError: if the interpolator is closed, or the device fails.
         """
         if factor is not None and fps is not None:
-            raise ValueError("expected factor or fps, got both")
+            raise ValueError("expected either factor or fps, got both")
         if fps is not None and source_fps is None:
-            raise ValueError("fps: expected source_fps, the frame rate of the frames, too")
+            raise ValueError("fps requires source_fps, the frame rate of the source frames")
         rate = ("factor", str(2 if factor is None else factor))
         if fps is not None:
             rate = ("fps", str(fps))
@@ -254,7 +254,7 @@ class Interpolator:
             scene_threshold = _rife.DEFAULT_CUT
         settings: Settings = (
             rate,
-            # The times of the frames do not matter for a factor.
+            # With a factor, the source rate does not affect the result.
             str(25 if source_fps is None else source_fps),
             scene,
             scene_threshold,
@@ -282,7 +282,8 @@ class Interpolator:
 class Stream(Iterator[Array]):
     """The output frames of `Interpolator.stream`.
 
-    It ends like a generator: `close()`, the end of a `with` block, or dropping it frees everything.
+    Like a generator, it frees its memory on `close()`, at the end of a `with` block, or when it is
+    dropped.
     """
 
     def __init__(
@@ -292,7 +293,7 @@ class Stream(Iterator[Array]):
         layout: str,
         settings: Settings,
     ) -> None:
-        kind = _Kind()
+        kind = _FrameKind()
         self._core = _rife.Stream(engine, layout, *settings, kind.allocate, kind.blend)
         classified = settings[2] != "off" or settings[4] is not None
         self._outputs = _run(self._core, kind, frames, layout, classified)
@@ -301,7 +302,7 @@ class Stream(Iterator[Array]):
         return cast(Array, next(self._outputs))
 
     def close(self) -> None:
-        """End the stream, and free its memory."""
+        """End the stream and free its memory."""
         self._outputs.close()
         self._core.close()
 
@@ -332,8 +333,11 @@ class Stream(Iterator[Array]):
         return self._core.counts()[2]
 
 
-class _Kind:
-    """The kind of the frames of a stream. Must not refer to the stream: it would never be freed."""
+class _FrameKind:
+    """The array library of a stream's frames.
+
+    Must not refer to the stream: the reference cycle would keep it alive.
+    """
 
     def __init__(self) -> None:
         self.adapter: Adapter | None = None
@@ -363,9 +367,9 @@ class _Kind:
 
 
 def _run(
-    core: _rife.Stream, kind: _Kind, frames: Iterator[Any], layout: str, classified: bool
+    core: _rife.Stream, kind: _FrameKind, frames: Iterator[Any], layout: str, classified: bool
 ) -> Generator[Any, None, None]:
-    """Push frames and yield output frames in turns."""
+    """Push source frames as needed, and yield output frames."""
     before: Any = None
     probe_before: Any = None
     ended = False
@@ -373,7 +377,7 @@ def _run(
         while True:
             output = core.next()
             if output is not None:
-                yield finished(output)
+                yield resolve(output)
                 continue
             if ended:
                 return
@@ -386,11 +390,11 @@ def _run(
             adapter = kind.add(frame)
             view = adapter.read(frame)
             probe, differs = None, False
-            # Shapes are checked by `push`.
+            # `push` checks shapes.
             if classified and isinstance(view, DeviceArray) and len(view.shape) == 3:
                 probe = adapter.probe(frame, layout)
                 if probe_before is not None and probe.shape == probe_before.shape:
-                    # The copies are small: compare all of the frames only if those are equal.
+                    # Compare the full frames only if their subsampled copies are equal.
                     differs = not (
                         (probe == probe_before).all() and adapter.equal(frame, before)
                     )

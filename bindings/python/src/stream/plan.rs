@@ -1,4 +1,4 @@
-//! The output frames of a stream: which there are, and what each is made of.
+//! Plans the output frames of a stream, and how each is produced.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crate::frames::Frames;
 
 /// A source frame.
 pub(super) struct Source {
-    /// What the caller gave, which is also what it gets back.
+    /// The caller's array, which is also returned as an output frame.
     pub(super) object: Py<PyAny>,
     pub(super) frames: Frames,
-    /// A copy for scene detection, perhaps smaller.
+    /// A copy for scene detection, possibly subsampled.
     pub(super) probe: Option<Arc<Frame>>,
-    /// Whether it differs from the frame before it, even if their copies are equal.
+    /// Whether it differs from the frame before it, even if their probes are equal.
     pub(super) differs: bool,
 }
 
@@ -34,35 +34,36 @@ pub(super) struct Work {
 pub(super) enum Item {
     Source(Arc<Source>),
     Blended(Arc<Source>, Arc<Source>, f32),
-    /// The next frame that is interpolated.
+    /// The next interpolated frame.
     Interpolated,
 }
 
-/// How cuts and equal frames are treated.
+/// The handling of cuts and still pairs.
 struct Scenes {
     detector: SceneDetector,
     /// Whether pairs are classified at all.
     enabled: bool,
     /// Source frames that are read before a pair is classified.
     look_ahead: usize,
-    /// Whether frames count as equal if they differ a little.
+    /// Whether frames with small differences count as equal.
     similar_is_still: bool,
     blend: bool,
 }
 
-/// Lays out the output frames pair by pair.
+/// Plans the output frames pair by pair.
 pub(super) struct Plan {
     timeline: Timeline,
     /// Duration of a source frame, in s.
     frame_time: Rational,
     scenes: Scenes,
-    /// Source frames that are not laid out yet; the first is the earlier frame of the next pair.
+    /// Source frames that are not planned yet; the first is the earlier frame of the next pair.
     pub(super) sources: VecDeque<Arc<Source>>,
     /// Index of the first of them.
     pub(super) index: i64,
     /// Whether no more source frames follow.
     pub(super) ended: bool,
-    last_laid_out: bool,
+    /// Whether all output frames are planned.
+    complete: bool,
     /// Output frames in order.
     pub(super) items: VecDeque<Item>,
     /// Pairs with frames to interpolate.
@@ -111,7 +112,7 @@ impl Plan {
             .map_err(|error| error::value_error(error.to_string()))?
             .with_hold_last(hold_last);
         let cut_threshold = if cuts { scene_threshold } else { f64::INFINITY };
-        // Below 0, not even identical frames are still.
+        // With a negative threshold, not even identical frames are still.
         let still_threshold = static_threshold.unwrap_or(-1.0);
         Ok(Self {
             timeline,
@@ -126,7 +127,7 @@ impl Plan {
             sources: VecDeque::new(),
             index: 0,
             ended: false,
-            last_laid_out: false,
+            complete: false,
             items: VecDeque::new(),
             work: VecDeque::new(),
             cuts: 0,
@@ -139,30 +140,30 @@ impl Plan {
         self.scenes.enabled
     }
 
-    /// Drops all frames. No more follow.
+    /// Drops all frames and ends the stream.
     pub(super) fn clear(&mut self) {
-        (self.ended, self.last_laid_out) = (true, true);
+        (self.ended, self.complete) = (true, true);
         self.sources.clear();
         self.items.clear();
         self.work.clear();
     }
 
-    /// Lays out the output frames of the next pair. False if that needs more source frames, or at
-    /// the end.
-    pub(super) fn lay_out(&mut self, py: Python<'_>) -> PyResult<bool> {
+    /// Plans the output frames of the next pair. False if that needs more source frames, or at the
+    /// end.
+    pub(super) fn plan_pair(&mut self, py: Python<'_>) -> PyResult<bool> {
         let (needed, available) = (2 + self.scenes.look_ahead, self.sources.len());
-        if available < needed && !self.ended || self.last_laid_out {
+        if available < needed && !self.ended || self.complete {
             return Ok(false);
         }
         let Some(earlier) = self.sources.pop_front() else {
-            self.last_laid_out = true;
+            self.complete = true;
             return Ok(false);
         };
         let time = self.frame_time * self.index;
         let Some(later) = self.sources.front().cloned() else {
             let outputs = self.timeline.last(time, self.frame_time);
             self.items.extend(outputs.iter().map(|_| Item::Source(earlier.clone())));
-            self.last_laid_out = true;
+            self.complete = true;
             self.index += 1;
             return Ok(true);
         };

@@ -14,7 +14,7 @@ unsafe impl Send for Api {}
 // SAFETY: as above.
 unsafe impl Sync for Api {}
 
-/// Calls a function of the table. The caller upholds what VapourSynth's header demands of it.
+/// Calls a function of the table. The caller must uphold the requirements in VapourSynth's header.
 macro_rules! call {
     ($api:expr, $function:ident($($argument:expr),* $(,)?)) => {
         match $api.table().$function {
@@ -25,7 +25,7 @@ macro_rules! call {
 }
 pub(super) use call;
 
-/// VapourSynth provides every function of the version that a plugin asks for.
+/// Panics. VapourSynth provides every function of the API version that a plugin requests.
 pub(super) fn missing(function: &str) -> ! {
     panic!("VapourSynth's API has no function {function}")
 }
@@ -58,7 +58,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// Threads that the core runs filters on.
+    /// The number of threads on which the core runs filters.
     pub(crate) fn threads(&self) -> usize {
         // SAFETY: all zeros is a valid value: numbers and a null pointer.
         let mut info: vs::VSCoreInfo = unsafe { std::mem::zeroed() };
@@ -79,7 +79,7 @@ impl Core {
     }
 }
 
-/// Text for C, without the NUL bytes that it cannot contain.
+/// A C string, with NUL bytes replaced.
 pub(super) fn c_string(text: &str) -> CString {
     CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default()
 }

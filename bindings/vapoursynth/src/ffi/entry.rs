@@ -16,15 +16,15 @@ const API_VERSION: c_int = (vs::VAPOURSYNTH_API_MAJOR << 16) as c_int;
 pub(crate) trait Function {
     /// Its name, as scripts call it.
     const NAME: &CStr;
-    /// Its parameters, as VapourSynth describes them.
+    /// Its parameters, in VapourSynth's notation.
     const PARAMETERS: &CStr;
-    /// What it returns, as VapourSynth describes it.
+    /// Its return values, in VapourSynth's notation.
     const RESULT: &CStr;
 
     /// Reads the arguments and sets the result.
     ///
     /// # Errors
-    /// The message becomes the exception of the script.
+    /// The message is raised as an exception in the script.
     fn call(arguments: Map<'_>, result: &mut MapMut<'_>, core: Core) -> Result<(), String>;
 }
 

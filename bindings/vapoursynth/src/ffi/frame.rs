@@ -91,7 +91,7 @@ impl FrameRef {
     }
 
     /// A copy whose properties and samples can be changed. The samples are shared until then.
-    pub(crate) fn copied(&self, core: Core) -> Option<FrameMut> {
+    pub(crate) fn copy(&self, core: Core) -> Option<FrameMut> {
         // SAFETY: the frame and the core are valid, and the result is a new reference.
         let raw = unsafe { call!(self.api, copyFrame(self.raw.as_ptr(), core.raw)) };
         // SAFETY: as above.
@@ -100,7 +100,7 @@ impl FrameRef {
 
     /// A new frame of the same format and size, with a copy of the properties. Its samples are not
     /// initialized.
-    pub(crate) fn alike(&self, core: Core) -> Option<FrameMut> {
+    pub(crate) fn new_like(&self, core: Core) -> Option<FrameMut> {
         let (format, size) = (self.format(), self.size());
         // SAFETY: format and size are those of a valid frame; the result is a new reference.
         let raw = unsafe {
@@ -124,7 +124,7 @@ impl FrameMut {
         unsafe { MapMut::new(api, call!(api, getFramePropertiesRW(self.0.raw.as_ptr()))) }
     }
 
-    /// Fills a plane with packed rows; those that `packed` does not contain keep their content.
+    /// Copies packed rows into a plane. Rows that `packed` does not contain keep their content.
     /// Does nothing if the format has no such plane.
     pub(crate) fn write_plane(&mut self, plane: usize, packed: &[u8]) {
         let FrameRef { api, raw } = self.0;

@@ -1,4 +1,4 @@
-//! Libraries beside the plugin.
+//! The path of the plugin, and libraries that it loads.
 
 use std::ffi::{CStr, OsStr};
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::api::{Core, call};
 
 impl Core {
-    /// The file of a loaded plugin.
+    /// The path of a loaded plugin.
     pub(crate) fn plugin_path(&self, namespace: &CStr) -> Option<PathBuf> {
-        // SAFETY: the core is valid, and the path lives as long as the plugin is loaded, which it
-        // is while it runs.
+        // SAFETY: the core is valid, and the path is valid while the plugin is loaded, which
+        // includes this call.
         let path = unsafe {
             let plugin = call!(self.api, getPluginByNamespace(namespace.as_ptr(), self.raw));
             if plugin.is_null() {
@@ -22,11 +22,11 @@ impl Core {
     }
 }
 
-/// Loads a library for the rest of the process, so that the system's loader finds it by its name.
-/// Returns whether that worked.
-pub(crate) fn keep_loaded(library: &Path) -> bool {
+/// Loads a library and never unloads it, so that the dynamic loader finds it by name from then on.
+/// Returns whether loading succeeded.
+pub(crate) fn load_permanently(library: &Path) -> bool {
     let name: &OsStr = library.as_ref();
-    // SAFETY: the library is NVIDIA's compiler, which does nothing when it is loaded.
+    // SAFETY: the library is NVIDIA's compiler, whose initializers have no requirements.
     match unsafe { libloading::Library::new(name) } {
         Ok(library) => {
             std::mem::forget(library);

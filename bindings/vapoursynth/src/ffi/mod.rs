@@ -13,7 +13,7 @@ mod node;
 pub(crate) use api::{Core, LogLevel};
 pub(crate) use entry::{Function, Registry};
 pub(crate) use frame::{FrameMut, FrameRef};
-pub(crate) use library::keep_loaded;
+pub(crate) use library::load_permanently;
 pub(crate) use map::{Map, MapMut};
 pub(crate) use node::{Activation, Filter, FrameContext, Node, Step, create};
 pub(crate) use vapoursynth_sys::VSVideoFormat as VideoFormat;

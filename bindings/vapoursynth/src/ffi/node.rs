@@ -51,15 +51,15 @@ impl Node {
 /// Why a filter is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activation {
-    /// An output frame is wanted: request the source frames.
+    /// First call for an output frame: request the source frames.
     Initial,
     /// The requested frames are ready.
     Ready,
 }
 
-/// What a filter does next for an output frame.
+/// The result of one call for an output frame.
 pub(crate) enum Step {
-    /// It has requested frames and waits for them.
+    /// Frames were requested, and are needed to continue.
     Wait,
     /// The output frame.
     Done(FrameRef),
@@ -67,19 +67,19 @@ pub(crate) enum Step {
 
 /// A filter with one video output.
 pub(crate) trait Filter: Send + Sync + 'static {
-    /// The name for error messages and graphs.
+    /// The name in error messages and filter graphs.
     const NAME: &CStr;
 
-    /// The clip that it reads.
+    /// The input clip.
     fn source(&self) -> &Node;
 
-    /// A request for an output frame begins.
-    fn begun(&self) {}
+    /// Called once when a request for an output frame starts.
+    fn request_started(&self) {}
 
-    /// A request for an output frame ends, with or without a frame.
-    fn ended(&self) {}
+    /// Called once when a request for an output frame finishes, also after an error.
+    fn request_finished(&self) {}
 
-    /// Works on output frame `n`. Called from any thread, for several frames at once. For each
+    /// Computes output frame `n`. Called from any thread, concurrently for several frames. For each
     /// frame, it is called with [`Activation::Initial`], then with [`Activation::Ready`] each time
     /// the requested frames are ready, until it returns [`Step::Done`].
     ///
@@ -112,7 +112,7 @@ impl FrameContext<'_> {
         self.requested = true;
     }
 
-    /// A frame that was requested before and is ready; `None` for others.
+    /// A frame that was requested and is ready; `None` for any other frame.
     pub(crate) fn take(&mut self, node: &Node, n: i32) -> Option<FrameRef> {
         // SAFETY: the node and the context are valid, and the result is a new reference.
         unsafe {
@@ -120,14 +120,15 @@ impl FrameContext<'_> {
         }
     }
 
-    /// A number that is kept between the calls for one output frame; at first 0.
-    pub(crate) fn memory(&self) -> usize {
+    /// A number that is kept between the calls for one output frame; initially 0.
+    pub(crate) fn state(&self) -> usize {
         self.state[0].addr()
     }
 
-    /// Sets the number that [`Self::memory`] returns.
-    pub(crate) fn remember(&mut self, number: usize) {
-        // A pointer that is never dereferenced, so that nothing has to be freed after an error.
+    /// Sets the number that [`Self::state`] returns.
+    pub(crate) fn set_state(&mut self, number: usize) {
+        // Stored as a pointer that is never dereferenced, so that nothing has to be freed on
+        // errors.
         self.state[0] = std::ptr::without_provenance_mut(number);
     }
 }
@@ -135,7 +136,7 @@ impl FrameContext<'_> {
 /// Creates a clip of the given format, rate and length, whose frames `filter` computes.
 ///
 /// # Errors
-/// If VapourSynth refuses the clip.
+/// If VapourSynth cannot create the clip.
 pub(crate) fn create<F: Filter>(
     filter: F,
     info: &vs::VSVideoInfo,
@@ -164,7 +165,7 @@ pub(crate) fn create<F: Filter>(
         );
         Node::new(core.api, node)
     };
-    node.ok_or_else(|| "VapourSynth refused the output clip".to_owned())
+    node.ok_or_else(|| "VapourSynth cannot create the output clip".to_owned())
 }
 
 unsafe extern "C" fn get_frame<F: Filter>(
@@ -188,12 +189,12 @@ unsafe extern "C" fn get_frame<F: Filter>(
         vs::VSActivationReason_arAllFramesReady => Activation::Ready,
         // A source frame failed. Nothing has to be freed.
         _ => {
-            filter.ended();
+            filter.request_finished();
             return std::ptr::null();
         }
     };
     if activation == Activation::Initial {
-        filter.begun();
+        filter.request_started();
     }
     let core = Core { api, raw: core };
     let mut frame_context =
@@ -201,13 +202,15 @@ unsafe extern "C" fn get_frame<F: Filter>(
     let step =
         catch_unwind(AssertUnwindSafe(|| filter.frame(n, activation, &mut frame_context, core)))
             .unwrap_or_else(|panic| Err(panic_message(&*panic)));
-    // VapourSynth ends the process if a filter waits for nothing.
+    // VapourSynth aborts the process if a filter returns no frame and has requested none.
     let step = match step {
-        Ok(Step::Wait) if !frame_context.requested => Err("no frame was requested".to_owned()),
+        Ok(Step::Wait) if !frame_context.requested => {
+            Err("internal error: the filter requested no frame".to_owned())
+        }
         step => step,
     };
     if !matches!(step, Ok(Step::Wait)) {
-        filter.ended();
+        filter.request_finished();
     }
     match step {
         Ok(Step::Wait) => std::ptr::null(),

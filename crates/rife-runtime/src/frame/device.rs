@@ -4,8 +4,8 @@ use super::layout::{RgbLayout, SampleType};
 use super::{FrameSize, FrameView, FrameViewMut, Memory, PixelFormat};
 use crate::{Error, Result};
 
-/// RGB samples in the memory of a CUDA device, in any layout that strides describe: interleaved or
-/// planar, with gaps, or a part of a larger tensor.
+/// RGB samples in the memory of a CUDA device, in any strided layout: interleaved or planar,
+/// padded, or a view of a larger tensor.
 ///
 /// Channel `c` of the pixel in column `x` and row `y` is at `address + y * row + x * pixel +
 /// c * channel`.
@@ -15,22 +15,23 @@ pub struct DeviceSamples {
     pub address: u64,
     /// The type of the samples.
     pub sample: SampleType,
-    /// Bytes from a row to the next.
+    /// Bytes from one row to the next.
     pub row: i64,
-    /// Bytes from a pixel to the next.
+    /// Bytes from one pixel to the next.
     pub pixel: i64,
     /// Bytes from red to green, and from green to blue.
     pub channel: i64,
     /// The index of the device, as in [`crate::Device::Cuda`].
     pub device: usize,
-    /// The caller's stream, as a `CUstream` handle; 0 is the default stream. The engine reads and
-    /// writes the samples in the order of this stream: after all work that was queued there before
-    /// the call, and before all work that is queued there afterwards.
+    /// The caller's stream, as a `CUstream` handle; 0 is the default stream. The engine accesses
+    /// the samples in stream order: after all work that was queued on this stream before the call,
+    /// and before all work that is queued on it afterwards.
     pub stream: u64,
 }
 
 impl DeviceSamples {
-    /// Packed samples on the default stream.
+    /// A packed RGB frame on the default stream; `None` if `format` is YUV, or the size is too
+    /// large.
     pub fn packed(
         address: u64,
         size: FrameSize,
@@ -49,15 +50,15 @@ impl DeviceSamples {
         Some(Self { address, sample, row, pixel, channel, device, stream: 0 })
     }
 
-    /// The format that frames in host memory have for it.
+    /// The corresponding format of a frame in host memory.
     pub(super) fn format(&self) -> PixelFormat {
         let interleaved = self.channel == self.sample.bytes() as i64;
         let layout = if interleaved { RgbLayout::Interleaved } else { RgbLayout::Planar };
         PixelFormat::of_rgb(self.sample, layout)
     }
 
-    /// Checks the size, that samples are aligned, and that addresses do not overflow; with
-    /// `disjoint`, also that no two samples of a frame overlap.
+    /// Checks the size, the alignment of samples, and that addresses do not overflow; with
+    /// `disjoint`, also that no two samples overlap.
     fn check(&self, size: FrameSize, disjoint: bool) -> Result<()> {
         const OP: &str = "device frame";
         size.check(OP)?;
@@ -86,13 +87,14 @@ impl DeviceSamples {
             let expected = "strides that stay within the address space".into();
             return Err(Error::Frame { op: OP, expected, got: self.strides() });
         }
-        // From the smallest stride to the largest: each must step over all that is inside.
+        // Samples are disjoint if, from the smallest stride to the largest, each stride is at least
+        // the extent of the axes inside it.
         axes.sort_by_key(|(stride, _)| stride.abs());
         let mut inside = i128::from(bytes);
         for (stride, count) in axes {
             if count > 1 {
                 if disjoint && stride.abs() < inside {
-                    let expected = "strides with which no samples overlap".into();
+                    let expected = "strides without overlapping samples".into();
                     return Err(Error::Frame { op: OP, expected, got: self.strides() });
                 }
                 inside += stride.abs() * (count as i128 - 1);
@@ -107,15 +109,19 @@ impl DeviceSamples {
 }
 
 impl FrameView<'_> {
-    /// A frame in the memory of a CUDA device. Engines on other devices refuse it.
+    /// A frame in the memory of a CUDA device. Engines on other devices return an error for it.
     ///
     /// # Safety
-    /// Wherever the view is used, every sample that `samples` describes is readable device memory,
-    /// and remains so for all work that is queued on `samples.stream` until that call returns.
-    /// Work on other streams does not write it in the meantime. The stream is a valid handle.
+    /// For every call that uses the view:
+    ///
+    /// - `samples.stream` must be a valid handle.
+    /// - Every sample must be readable device memory, and stay so until all work that is queued on
+    ///   `samples.stream` when the call returns has finished.
+    /// - Until then, no work on other streams may write the samples.
     ///
     /// # Errors
-    /// [`Error::Frame`] if the size is out of range, or samples are not aligned.
+    /// [`Error::Frame`] if the size is out of range, samples are not aligned, or addresses
+    /// overflow.
     pub unsafe fn device(size: FrameSize, samples: DeviceSamples) -> Result<Self> {
         samples.check(size, false)?;
         Ok(Self { size, memory: Memory::Device(samples) })
@@ -123,14 +129,16 @@ impl FrameView<'_> {
 }
 
 impl FrameViewMut<'_> {
-    /// A frame in the memory of a CUDA device, to be written. Engines on other devices refuse it.
+    /// A frame in the memory of a CUDA device, to be written. Engines on other devices return an
+    /// error for it.
     ///
     /// # Safety
-    /// Same as for [`FrameView::device`], with memory that is writable and that no work on other
-    /// streams reads or writes in the meantime.
+    /// Same as for [`FrameView::device`]. In addition, the memory must be writable, and no work on
+    /// other streams may read it in that time.
     ///
     /// # Errors
-    /// [`Error::Frame`] if the size is out of range, or samples overlap or are not aligned.
+    /// [`Error::Frame`] if the size is out of range, samples overlap or are not aligned, or
+    /// addresses overflow.
     pub unsafe fn device(size: FrameSize, samples: DeviceSamples) -> Result<Self> {
         samples.check(size, true)?;
         Ok(Self { size, memory: Memory::Device(samples) })
@@ -148,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_device_samples_have_the_strides_of_the_format() {
+    fn packed_samples_have_the_strides_of_the_format() {
         for format in PixelFormat::RGB {
             let packed = DeviceSamples::packed(4096, SIZE, format, 0).unwrap();
             packed.check(SIZE, true).unwrap();
@@ -159,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn device_samples_that_overlap_are_refused_for_writing_only() {
+    fn overlapping_samples_are_refused_for_writing_only() {
         let cases = [
             (samples(SampleType::U8, 12, 3, 1), true),
             (samples(SampleType::U8, 16, 4, 1), true),
@@ -177,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn misaligned_and_overflowing_device_samples_are_refused() {
+    fn misaligned_and_overflowing_samples_are_refused() {
         let good = samples(SampleType::F32, 48, 12, 4);
         for bad in [
             DeviceSamples { address: 0, ..good },

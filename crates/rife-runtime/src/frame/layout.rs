@@ -16,7 +16,7 @@ pub struct FrameSize {
 }
 
 impl FrameSize {
-    /// The longest side of a frame, in px.
+    /// The maximum width and height of a frame, in px.
     pub const MAX_SIDE: usize = 1 << 15;
 
     /// A size in px.
@@ -57,14 +57,14 @@ impl FromStr for FrameSize {
             Some(size) => size.check("frame size"),
             None => Err(Error::Frame {
                 op: "frame size",
-                expected: "WIDTHxHEIGHT, as 1920x1080".into(),
+                expected: "WIDTHxHEIGHT, such as 1920x1080".into(),
                 got: format!("{s:?}"),
             }),
         }
     }
 }
 
-/// The number format of an RGB sample. Integers are full range; floats are in [0, 1].
+/// The type of an RGB sample. Integers use the full range; floats are in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SampleType {
     /// 8-bit integers.
@@ -93,11 +93,11 @@ impl SampleType {
 pub(crate) enum RgbLayout {
     /// The samples of a pixel follow each other.
     Interleaved,
-    /// A plane of red, one of green, one of blue.
+    /// Three planes: red, green, blue.
     Planar,
 }
 
-/// What a format is made of.
+/// A format, split into sample type and layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FormatKind {
     Rgb(SampleType, RgbLayout),
@@ -140,7 +140,7 @@ impl PixelFormat {
         Self::PlanarF32,
     ];
 
-    /// The RGB format with these samples.
+    /// The RGB format with this sample type and layout.
     pub(crate) const fn of_rgb(sample: SampleType, layout: RgbLayout) -> Self {
         match (layout, sample) {
             (RgbLayout::Interleaved, SampleType::U8) => Self::Rgb8,
@@ -154,7 +154,7 @@ impl PixelFormat {
         }
     }
 
-    /// What the format is made of.
+    /// The sample type and layout of the format.
     pub(crate) const fn kind(self) -> FormatKind {
         use FormatKind::{Rgb, Yuv};
         match self {
@@ -170,12 +170,12 @@ impl PixelFormat {
         }
     }
 
-    /// Whether it is RGB in planes.
+    /// Whether the format is planar RGB.
     pub(crate) const fn is_planar_rgb(self) -> bool {
         matches!(self.kind(), FormatKind::Rgb(_, RgbLayout::Planar))
     }
 
-    /// Samples of a packed frame.
+    /// The number of samples in a packed frame.
     pub(crate) const fn samples(self, size: FrameSize) -> usize {
         match self {
             Self::Yuv(format) => format.samples(size),

@@ -1,4 +1,4 @@
-//! Frames of RGB in host memory, one constructor and accessor per format.
+//! RGB frames in host memory: constructors and accessors for each format.
 
 use half::f16;
 
@@ -19,7 +19,7 @@ macro_rules! rgb {
             $(
                 #[doc = concat!($doc, ".")]
                 ///
-                /// Floats outside of [0, 1] are clamped, and NaN is read as 0.
+                /// Floats outside [0, 1] are clamped; NaN is read as 0.
                 ///
                 /// # Errors
                 /// [`Error::Frame`] if the size is out of range, rows or planes overlap, or the
@@ -37,7 +37,7 @@ macro_rules! rgb {
                 #[doc = concat!($doc, ".")]
                 ///
                 /// # Errors
-                /// Same as for [`FrameView`].
+                /// Same as for the constructor of [`FrameView`].
                 pub fn $name(
                     size: FrameSize,
                     data: &'a mut [$sample],
@@ -63,7 +63,7 @@ macro_rules! rgb {
                     Ok(Self { size, pin: None, samples })
                 }
 
-                #[doc = concat!("The samples of a frame of ", $doc, "; `None` for others.")]
+                #[doc = concat!("Borrows the samples of ", $doc, "; `None` for other formats.")]
                 pub fn $borrow(&self) -> Option<&[$sample]> {
                     match &self.samples {
                         OwnedSamples::$variant(RgbLayout::$layout, data) => Some(data),
@@ -71,7 +71,7 @@ macro_rules! rgb {
                     }
                 }
 
-                #[doc = concat!("Takes the samples out of a frame of ", $doc, "; `None` for others.")]
+                #[doc = concat!("Takes the samples of ", $doc, "; `None` for other formats.")]
                 pub fn $into(mut self) -> Option<Vec<$sample>> {
                     self.pin = None;
                     match self.samples {

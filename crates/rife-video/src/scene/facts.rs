@@ -1,36 +1,37 @@
-//! What the frames around a pair say about it, and the verdict that follows.
+//! The features of a pair that scene detection uses, and the decision based on them.
 //!
-//! Everything here is a function of a bounded number of frames, so that a pair gets the same verdict
-//! whether a stream is read in order or a player seeks to it.
+//! Everything here depends on a bounded number of frames, so that the result for a pair is the same
+//! in sequential reading and after a seek.
 
 use super::structure::dissimilarity;
 use super::thumbnail::Thumbnail;
 use super::{PairKind, SceneDetector};
 
-/// Number of the latest pairs whose median dissimilarity is "usual".
+/// Number of recent pairs whose median dissimilarity is the baseline.
 const COUNTED: usize = 8;
 
 /// Maximum dissimilarity of two frames of the same scene.
 const SAME_SCENE: f32 = 0.45;
 
-/// Dissimilarity above which two frames hardly show the same scene.
+/// Dissimilarity above which two frames rarely show the same scene.
 const ANOTHER_SCENE: f32 = 0.7;
 
-/// Share of the usual dissimilarity that is taken off the range of scores: where much is missing
-/// anyway, a cut cannot add as much.
+/// Share of the baseline that is subtracted from the range of scores: where much content is lost in
+/// every pair, a cut cannot add as much.
 const USUAL_SHARE: f32 = 0.5;
 
-/// Minimum brightness difference of a flash from both neighbours, relative to the brighter one.
+/// Minimum brightness difference between a flash and both its neighbours, relative to the brighter
+/// frame.
 const FLASH: f32 = 0.12;
 
-/// Maximum contrast of the flatter frame, relative to the other one, at which a fade may explain
-/// the dissimilarity.
+/// A fade may explain the dissimilarity if the contrast or brightness of one frame, relative to the
+/// other, is below this.
 const FADE_CONTRAST: f32 = 0.65;
 
 /// Minimum size of a fade step relative to the previous one.
 const FADE_STEP: f32 = 0.35;
 
-/// What the two frames of a pair, and the frames next to them, say about the pair.
+/// What scene detection knows about a pair, from its two frames and their neighbours.
 ///
 /// ```
 /// use rife_runtime::{Frame, FrameSize, PixelFormat};
@@ -40,7 +41,7 @@ const FADE_STEP: f32 = 0.35;
 /// let frame = Frame::black(FrameSize::new(640, 360), PixelFormat::Rgb8)?;
 /// let (earlier, later) = (Thumbnail::new(&frame), Thumbnail::new(&frame));
 /// let facts = PairFacts::new(&earlier, &later);
-/// // The frames alone decide most pairs.
+/// // For most pairs, their own two frames are enough.
 /// assert!(!facts.may_be_cut(SceneDetector::DEFAULT_CUT));
 /// assert_eq!(facts.verdict(SceneDetector::DEFAULT_CUT, &[]).0, PairKind::Motion);
 /// # Ok(())
@@ -48,37 +49,37 @@ const FADE_STEP: f32 = 0.35;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairFacts {
-    /// Whether the frames are the same.
+    /// Whether the frames are identical.
     still: bool,
     /// Share of the earlier frame that is not found in the later one, from 0 to 1.
     missing: f32,
-    /// The same of the next pairs: the least of up to two, 0 if they do not count.
+    /// The smallest `missing` of up to two following pairs; 0 if they are not taken into account.
     after: f32,
-    /// Whether a flash or a fade explains what is missing.
+    /// Whether a flash or a fade explains the missing content.
     excused: bool,
 }
 
 impl PairFacts {
-    /// A pair of frames that are the same.
+    /// A pair of identical frames.
     pub const STILL: Self = Self { still: true, missing: 0.0, after: 0.0, excused: false };
 
-    /// What two frames that differ say by themselves.
+    /// The facts of a pair of different frames, without their neighbours.
     pub fn new(earlier: &Thumbnail, later: &Thumbnail) -> Self {
         Self { missing: dissimilarity(earlier, later), ..Self::DIFFERENT }
     }
 
     const DIFFERENT: Self = Self { still: false, missing: 0.0, after: 0.0, excused: false };
 
-    /// Whether the pair can be a cut at all; `threshold` is in percent. If not, neither
-    /// [`Self::with_neighbours`] nor the pairs before change that.
+    /// Whether the pair may be a cut; `threshold` is in percent. If it returns false, neither
+    /// [`Self::with_neighbours`] nor earlier pairs can make it a cut.
     pub fn may_be_cut(&self, threshold: f64) -> bool {
         !self.still && self.score(0.0) >= threshold
     }
 
-    /// Adds what the frames next to a pair that may be a cut say. `before` are the frames before
-    /// `earlier`, the latest first; `after` are those after `later`. At most
-    /// [`SceneDetector::LOOK_AHEAD`] frames of each are used; fewer than that only at the ends of
-    /// the stream.
+    /// Takes the neighbouring frames into account, for a pair that may be a cut. `before` are the
+    /// frames before `earlier`, the latest first; `after` are the frames after `later`. At most
+    /// [`SceneDetector::LOOK_AHEAD`] frames of each are used. Pass fewer only at the start and at
+    /// the end of the stream.
     #[must_use]
     pub fn with_neighbours(
         self,
@@ -98,16 +99,19 @@ impl PairFacts {
         Self { after, excused, ..self }
     }
 
-    /// The kind of the pair and its [score](super::Classification::score), in percent, both judged
-    /// by `threshold`. `before` are the facts of the pairs before it, the latest last; at most
-    /// [`SceneDetector::HISTORY`] are used, and only fewer at the start of the stream should be given. [`Self::with_neighbours`] must have been called
-    /// for the pair and those before it if they [may be cuts](Self::may_be_cut).
+    /// The kind of the pair and its [score](super::Classification::score), in percent, for a
+    /// `threshold` in percent.
+    ///
+    /// `before` are the facts of the earlier pairs, the latest last. At most
+    /// [`SceneDetector::HISTORY`] of them are used; pass fewer only at the start of the stream. For
+    /// this pair and each earlier one that [may be a cut](Self::may_be_cut),
+    /// [`Self::with_neighbours`] must have been called.
     pub fn verdict(&self, threshold: f64, before: &[Self]) -> (PairKind, f64) {
         if self.still {
             return (PairKind::Still, 0.0);
         }
-        // A cut says nothing about what is usual. Whether a pair is one is judged without the pairs
-        // before it: otherwise a verdict would depend on all of the stream.
+        // Cuts do not count towards the baseline. Whether an earlier pair is a cut is decided
+        // without the pairs before it; otherwise, a verdict would depend on the whole stream.
         let counts = |pair: &&Self| !pair.still && pair.judged_by(0.0, threshold) < threshold;
         let usual = before
             .iter()
@@ -122,18 +126,20 @@ impl PairFacts {
         (if score >= threshold { PairKind::Cut } else { PairKind::Motion }, score)
     }
 
-    /// The score, in percent: how unusual the pair is; 0 for a flash or a fade.
+    /// The score, in percent: the dissimilarity above the baseline `usual`; 0 for a flash or a
+    /// fade.
     fn judged_by(&self, usual: f32, threshold: f64) -> f64 {
         let score = self.score(usual);
         match () {
             () if score < threshold => score,
             () if self.excused => 0.0,
-            // If the next pairs are as dissimilar, it is fast motion or noise rather than a cut.
+            // If the next pairs are just as dissimilar, it is fast motion or noise rather than a
+            // cut.
             () => self.score(usual.max(self.after)),
         }
     }
 
-    /// How much more than `usual` is missing, in percent.
+    /// How much more content is missing than `usual`, in percent.
     fn score(&self, usual: f32) -> f64 {
         100.0 * f64::from((self.missing - usual).max(0.0) / (1.0 - USUAL_SHARE * usual))
     }
@@ -150,13 +156,13 @@ struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// Dissimilarity of the next pairs.
+    /// The smallest dissimilarity of the next two pairs; 0 if it is not meaningful.
     fn dissimilarity_after(&self) -> f32 {
         let mut frame = self.b;
         let mut repeated = false;
         let mut next = Vec::new();
         for later in self.upcoming {
-            // Animation repeats each drawing for two or three frames.
+            // Animation often repeats each drawing for two or three frames.
             match later.levels == frame.levels {
                 true => repeated = true,
                 false => next.push(dissimilarity(frame, later)),
@@ -164,12 +170,13 @@ impl Surroundings<'_> {
             frame = later;
         }
         let after = next.into_iter().take(2).reduce(f32::min);
-        // Another cut may follow repeated drawings.
+        // After repeated drawings, the next change may itself be a cut.
         after.filter(|after| !repeated || *after < ANOTHER_SCENE).unwrap_or(0.0)
     }
 
-    /// Whether a flash or a black moment begins or ends between the two frames: the same scene
-    /// appears a few frames later, or appeared a few frames before.
+    /// Whether a flash or a short blackout starts or ends between the two frames: the scene of the
+    /// first frame returns within a few frames, or that of the second was visible a few frames
+    /// before.
     fn is_flash(&self) -> bool {
         let (dark, bright) = (self.a.brightness(), self.b.brightness());
         let differs = |from: f32, to: f32| (from - to).abs() > FLASH * from.max(to).max(1.0);
@@ -182,8 +189,8 @@ impl Surroundings<'_> {
         self.upcoming.iter().any(returns) || self.past.iter().any(returned)
     }
 
-    /// Whether the scene fades in from the first frame or out to the second: brightness changes
-    /// alike before or after, or contrast does while brightness stays the same.
+    /// Whether the pair is part of a fade: brightness changes in the same direction before or after
+    /// the pair, or contrast does while brightness stays about the same.
     fn is_fade(&self) -> bool {
         let fades = |of: fn(&Thumbnail) -> f32, faded: f32| {
             let (from, to) = (of(self.a), of(self.b));

@@ -1,4 +1,4 @@
-//! Memory and streams of the program that uses this library.
+//! Memory and streams that the caller of this library owns.
 
 use std::ffi::c_void;
 
@@ -7,7 +7,7 @@ use cudarc::driver::{result, sys};
 use super::{DuringCall, Event, Gpu};
 use crate::Result;
 
-/// A stream of the program that uses this library.
+/// A stream that the caller of this library owns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallerStream(sys::CUstream);
 
@@ -19,21 +19,21 @@ impl CallerStream {
 }
 
 impl Event {
-    /// Records the event on a stream of the caller.
+    /// Records the event on the caller's stream.
     ///
     /// # Safety
-    /// The stream is a valid handle.
-    pub(crate) unsafe fn record_on_caller(&self, stream: CallerStream) -> Result<()> {
+    /// The stream must be a valid handle.
+    pub(crate) unsafe fn record_on_caller_stream(&self, stream: CallerStream) -> Result<()> {
         self.gpu.bind()?;
         // SAFETY: the event is valid, and the caller guarantees the stream.
         unsafe { result::event::record(self.raw, stream.0) }.during("cuEventRecord")
     }
 
-    /// Makes later work of a stream of the caller wait for the event.
+    /// Makes later work on the caller's stream wait for the event.
     ///
     /// # Safety
-    /// The stream is a valid handle.
-    pub(crate) unsafe fn hold_caller(&self, stream: CallerStream) -> Result<()> {
+    /// The stream must be a valid handle.
+    pub(crate) unsafe fn wait_on_caller_stream(&self, stream: CallerStream) -> Result<()> {
         self.gpu.bind()?;
         let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
         // SAFETY: the event is valid, and the caller guarantees the stream.
@@ -42,14 +42,15 @@ impl Event {
 }
 
 impl Gpu {
-    /// Whether an address is that of memory that kernels of this GPU can use: its own, or managed
-    /// or pinned memory.
+    /// Whether an address is in memory of this GPU, or in managed or pinned memory that belongs to
+    /// it.
     pub(crate) fn owns(&self, address: u64) -> Result<bool> {
         self.bind()?;
         let mut ordinal = -1i32;
         let attribute = sys::CUpointer_attribute::CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL;
         let to = (&raw mut ordinal).cast::<c_void>();
-        // SAFETY: the attribute is an `int`; the driver looks the address up without reading it.
+        // SAFETY: the attribute is an `int`; the driver looks up the address without dereferencing
+        // it.
         match unsafe { sys::cuPointerGetAttribute(to, attribute, address) } {
             sys::CUresult::CUDA_SUCCESS => {
                 Ok(usize::try_from(ordinal) == Ok(self.context.ordinal()))
