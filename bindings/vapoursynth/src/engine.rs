@@ -74,6 +74,11 @@ impl Engine {
         self.requests.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Whether at most one output frame is requested, as after a seek.
+    pub(crate) fn has_single_request(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) < 2
+    }
+
     /// Returns the buffer of a result to the pool.
     pub(crate) fn reuse(&self, frame: Frame) {
         self.memory.put_back(frame);

@@ -96,14 +96,16 @@ impl Filter for Interpolate {
         };
         let later = self.take_source(context, position.frame + 1)?;
         let requested = decode_range(context.state(), position.frame);
+        let scene_change = scene_change(earlier.props(), later.props());
         let mut frames = AvailableFrames::new();
-        frames.insert(position.frame, self.source.packed(position.frame, &earlier)?);
-        frames.insert(position.frame + 1, self.source.packed(position.frame + 1, &later)?);
+        let packed = self.packed_pair(position.frame, [&earlier, &later], scene_change)?;
+        for (number, frame) in (position.frame..).zip(packed) {
+            frames.insert(number, frame);
+        }
         for number in requested.clone().filter(|number| !pair.contains(number)) {
             let frame = self.take_source(context, number)?;
             frames.insert(number, self.source.packed(number, &frame)?);
         }
-        let scene_change = scene_change(earlier.props(), later.props());
         let have = |number: &i32| pair.contains(number) || requested.contains(number);
         // Other requests have usually cached the facts of most of the window. If cached facts are
         // dropped while frames are requested, request the whole window, which is always enough.
@@ -141,6 +143,31 @@ impl Interpolate {
     fn take_source(&self, context: &mut FrameContext<'_>, number: i32) -> Result<FrameRef, String> {
         let frame = context.take(&self.clip, number);
         frame.ok_or_else(|| format!("VapourSynth did not deliver source frame {number}"))
+    }
+
+    /// The frames of the pair from source frame `number` to the next in the engine's layout. For a
+    /// seek, when nothing else is requested, two threads prepare them.
+    fn packed_pair(
+        &self,
+        number: i32,
+        [earlier, later]: [&FrameRef; 2],
+        scene_change: Option<bool>,
+    ) -> Result<[Arc<PackedFrame>; 2], String> {
+        if !self.engine.has_single_request() {
+            let earlier = self.source.packed(number, earlier)?;
+            return Ok([earlier, self.source.packed(number + 1, later)?]);
+        }
+        let thumbnails = self.scenes.needs_thumbnails(scene_change);
+        let prepare = |number: i32, frame: &FrameRef| {
+            let packed = self.source.packed(number, frame)?;
+            if thumbnails {
+                self.source.thumbnail(number, &packed);
+            }
+            Ok::<_, String>(packed)
+        };
+        let (earlier, later) =
+            rayon::join(|| prepare(number, earlier), || prepare(number + 1, later));
+        Ok([earlier?, later?])
     }
 
     /// A source frame as the output frame, with adjusted properties.

@@ -64,6 +64,16 @@ impl Scenes {
         first..=(number + 1 + NEIGHBOURS).min(self.last_frame)
     }
 
+    /// Whether a pair of frames that differ is classified by their thumbnails. `scene_change` is what
+    /// the frame properties say.
+    pub(crate) fn needs_thumbnails(&self, scene_change: Option<bool>) -> bool {
+        match self.cuts {
+            Cuts::Ignored => false,
+            Cuts::FromProps => scene_change.is_none(),
+            _ => true,
+        }
+    }
+
     /// Classifies the pair of source frames `number` and `number + 1`, which must be in `frames`.
     /// `scene_change` states whether frame properties declare a cut between them; `None` if no
     /// property is set.
