@@ -80,6 +80,11 @@ pub(crate) trait EngineImpl: Send + Sync {
         None
     }
 
+    /// Waits for the work on the default stream of its GPU.
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Starts a stream of frames of one size. It may outlive the engine.
     fn session(&self, size: FrameSize) -> Result<Box<dyn EngineSession>>;
 

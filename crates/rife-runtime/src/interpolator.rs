@@ -168,6 +168,15 @@ impl Interpolator {
         frame.pinned_by(|data, len| unsafe { self.engine.pin(data, len) })
     }
 
+    /// Waits for the work on the default stream of the GPU: for callers with frames in device memory
+    /// and no stream of their own, see [`crate::DeviceSamples`]. Does nothing on a CPU.
+    ///
+    /// # Errors
+    /// Those of the device, see [`Error`](crate::Error).
+    pub fn synchronize(&self) -> Result<()> {
+        self.engine.synchronize()
+    }
+
     /// Measures the peak throughput of the device in the engine's precision, which takes up to
     /// about a second; `None` if the engine cannot measure it.
     ///

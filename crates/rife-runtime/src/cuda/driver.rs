@@ -1,10 +1,12 @@
 //! A safe, owning interface to the parts of the CUDA driver that the engine uses.
 
 mod caller;
+mod current;
 mod memory;
 mod module;
 mod stream;
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, DriverError, result, sys};
@@ -13,6 +15,7 @@ use super::tile::Card;
 use crate::{Error, Result};
 
 pub(crate) use caller::CallerStream;
+pub(crate) use current::CurrentContext;
 pub(crate) use memory::{HostMemory, Memory, Pinned};
 pub(crate) use module::{Function, Module};
 pub(crate) use stream::{Event, Graph, Stream};
@@ -73,10 +76,22 @@ impl<T> DuringCall<T> for std::result::Result<T, DriverError> {
     }
 }
 
+/// A retained primary context. Releasing it does not change the current context of the thread.
+#[derive(Clone, Debug)]
+struct Context(ManuallyDrop<Arc<CudaContext>>);
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let _before = CurrentContext::save();
+        // SAFETY: dropped once, here, and not used afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.0) };
+    }
+}
+
 /// A GPU, with its primary context retained.
 #[derive(Clone, Debug)]
 pub(crate) struct Gpu {
-    context: Arc<CudaContext>,
+    context: Context,
     pub(crate) name: String,
     /// Compute capability.
     pub(crate) capability: (u32, u32),
@@ -109,24 +124,34 @@ impl Gpu {
         let mut driver = 0;
         // SAFETY: the pointer is to a live integer that the call fills in.
         unsafe { sys::cuDriverGetVersion(&raw mut driver) }.result()?;
-        Ok(Self { name: context.name()?, context, capability, card, driver })
+        let name = context.name()?;
+        Ok(Self { name, context: Context(ManuallyDrop::new(context)), capability, card, driver })
     }
 
     /// The index of the GPU.
     pub(crate) fn index(&self) -> usize {
-        self.context.ordinal()
+        self.context.0.ordinal()
     }
 
     /// Makes the context current on the calling thread. Required before every driver call.
     pub(crate) fn bind(&self) -> Result<()> {
         #[cfg(test)]
         fault::check()?;
-        self.context.bind_to_thread().during("cuCtxSetCurrent")
+        self.context.0.bind_to_thread().during("cuCtxSetCurrent")
     }
 
-    /// Like [`Gpu::bind`], for destructors, which cannot report an error.
-    fn try_bind(&self) -> bool {
-        self.context.bind_to_thread().is_ok()
+    /// Like [`Gpu::bind`], for destructors, which cannot report an error. The context is current for
+    /// as long as the result lives.
+    fn try_bind(&self) -> Option<CurrentContext> {
+        let before = CurrentContext::save();
+        self.context.0.bind_to_thread().is_ok().then_some(before)
+    }
+
+    /// Waits for the work on the default stream.
+    pub(crate) fn synchronize_default_stream(&self) -> Result<()> {
+        self.bind()?;
+        // SAFETY: null is the default stream of the current context.
+        unsafe { result::stream::synchronize(std::ptr::null_mut()) }.during("cuStreamSynchronize")
     }
 
     pub(crate) fn stream(&self) -> Result<Stream> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::context::Shared;
-use super::driver::Gpu;
+use super::driver::{CurrentContext, Gpu};
 use super::peak;
 use super::plans::Plans;
 use super::session::CudaSession;
@@ -61,15 +61,23 @@ impl EngineImpl for CudaEngine {
         Some(self.shared.gpu.index())
     }
 
+    fn synchronize(&self) -> Result<()> {
+        let _before = CurrentContext::save();
+        self.shared.gpu.synchronize_default_stream()
+    }
+
     fn session(&self, size: FrameSize) -> Result<Box<dyn EngineSession>> {
+        let _before = CurrentContext::save();
         Ok(Box::new(CudaSession::new(&self.plans, size)?))
     }
 
     fn peak_throughput(&self) -> Result<Option<PeakThroughput>> {
+        let _before = CurrentContext::save();
         peak::measure(&self.shared).map(Some)
     }
 
     unsafe fn pin(&self, ptr: std::ptr::NonNull<u8>, len: usize) -> Option<Box<dyn HostPin>> {
+        let _before = CurrentContext::save();
         // SAFETY: the contract is the same as the caller's.
         let pinned = unsafe { self.shared.gpu.pin(ptr.as_ptr(), len) }?;
         Some(Box::new(pinned))

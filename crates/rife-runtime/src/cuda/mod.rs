@@ -37,7 +37,7 @@ use crate::engine::{EngineImpl, Load};
 use crate::probe::{Probe, Unavailable};
 use crate::{Device, Error, Result};
 
-use driver::Gpu;
+use driver::{CurrentContext, Gpu};
 
 /// The oldest compute capability with the instructions that the kernels use: asynchronous copies
 /// and TF32.
@@ -50,6 +50,7 @@ const MIN_DRIVER: i32 = 12080;
 /// Checks that the GPU with an index can run the engine, and returns its name.
 pub(crate) fn probe(index: usize) -> Probe {
     library::driver_present().map_err(|reason| without_driver(reason, library::card_present()))?;
+    let _before = CurrentContext::save();
     let gpu = open(index)?;
     if let Some(reason) = too_old(&gpu.name, gpu.capability, gpu.driver) {
         return Err(Unavailable::Broken(reason));
@@ -65,6 +66,7 @@ pub(crate) fn probe(index: usize) -> Probe {
 /// version that it supports.
 pub(crate) fn driver_version(index: usize) -> Option<String> {
     library::driver_present().ok()?;
+    let _before = CurrentContext::save();
     let cuda = open(index).ok()?.driver;
     let cuda = format!("CUDA {}.{}", cuda / 1000, cuda % 1000 / 10);
     Some(match std::fs::read_to_string("/sys/module/nvidia/version") {
@@ -132,6 +134,7 @@ fn open(index: usize) -> Result<Gpu, Unavailable> {
 pub(crate) fn load(load: &Load<'_>) -> Result<Box<dyn EngineImpl>> {
     let device = Device::Cuda(load.index);
     library::driver_present().map_err(|reason| Error::NoDevice { device, reason })?;
+    let _before = CurrentContext::save();
     let gpu =
         open(load.index).map_err(|absent| Error::NoDevice { device, reason: absent.reason() })?;
     Ok(Box::new(engine::CudaEngine::load(gpu, load)?))

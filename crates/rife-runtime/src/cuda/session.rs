@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::abi::{Item, Items, MAX_ITEMS};
 use super::context::Shared;
-use super::driver::{Event, Function, Memory, Stream};
+use super::driver::{CurrentContext, Event, Function, Memory, Stream};
 use super::kernel::Kernel;
 use super::launch::Compiled;
 use super::plans::Plans;
@@ -316,6 +316,7 @@ impl CudaSession {
 
 impl EngineSession for CudaSession {
     fn push(&mut self, frame: &FrameView<'_>) -> Result<()> {
+        let _before = CurrentContext::save();
         let to = self.spare;
         if let Some(samples) = frame.device_samples() {
             // No copy of the samples is kept, so the image is, whatever the optimizations.
@@ -339,6 +340,7 @@ impl EngineSession for CudaSession {
     }
 
     fn reset(&mut self) {
+        let _before = CurrentContext::save();
         // Wait for submitted frames before dropping them, so that their slots can be reused.
         if !self.pending.is_empty() {
             let _ = self.compute.synchronize();
@@ -352,6 +354,7 @@ impl EngineSession for CudaSession {
     }
 
     fn submit(&mut self, timestep: f32, format: PixelFormat) -> Result<()> {
+        let _before = CurrentContext::save();
         self.refresh()?;
         let slot = self.next_download;
         let target = self.target(timestep);
@@ -363,6 +366,7 @@ impl EngineSession for CudaSession {
     }
 
     fn finish_into(&mut self, out: &mut FrameViewMut<'_>) -> Result<()> {
+        let _before = CurrentContext::save();
         match self.pending.pop_front() {
             Some(slot) => self.fetch(slot, 0, out),
             None => Err(Error::NothingPending),
@@ -370,17 +374,20 @@ impl EngineSession for CudaSession {
     }
 
     fn at_into(&mut self, timestep: f32, out: &mut FrameViewMut<'_>) -> Result<()> {
+        let _before = CurrentContext::save();
         self.refresh()?;
         self.interpolate_one(self.target(timestep), out)
     }
 
     fn at_many_into(&mut self, timesteps: &[f32], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
+        let _before = CurrentContext::save();
         let targets: Vec<_> = timesteps.iter().map(|t| self.target(*t)).collect();
         self.refresh()?;
         self.interpolate_in_batches(&targets, outs)
     }
 
     fn pairs_into(&mut self, pairs: &[Pair<'_>], outs: &mut [FrameViewMut<'_>]) -> Result<()> {
+        let _before = CurrentContext::save();
         let room = self.shared.batch;
         if room == 1 {
             return crate::engine::pairs_one_by_one(self, pairs, outs);

@@ -83,10 +83,12 @@ impl UploadSlot {
                     let to = device.address() + part.start as u64;
                     let from = host.bytes()[part.clone()].as_ptr();
                     // SAFETY: both are at least `bytes` long and belong to the slot; the host
-                    // memory is not written again before `uploaded` has happened.
-                    unsafe { upload.upload(to, from, part.len()) }?;
+                    // memory is not written again before `uploaded` has happened, or, after an
+                    // error, before the stream is idle.
+                    let queued = unsafe { upload.upload(to, from, part.len()) };
+                    queued.inspect_err(|_| _ = upload.synchronize())?;
                 }
-                self.uploaded.record(upload)?;
+                self.uploaded.record(upload).inspect_err(|_| _ = upload.synchronize())?;
             }
         }
         compute.wait(&self.uploaded)?;
@@ -164,8 +166,9 @@ impl DownloadSlot {
         for (part, arrived) in parts(bytes).zip(&self.arrived) {
             let (from, to) = (from + part.start as u64, &mut host.bytes_mut()[part]);
             // SAFETY: both are valid for this part and belong to the slot; read after the wait.
-            unsafe { stream.download(to.as_mut_ptr(), from, to.len()) }?;
-            arrived.record(stream)?;
+            let queued = unsafe { stream.download(to.as_mut_ptr(), from, to.len()) };
+            let queued = queued.and_then(|()| arrived.record(stream));
+            queued.inspect_err(|_| _ = stream.synchronize())?;
         }
         let Some(to) = packed_mut(out) else {
             stream.synchronize()?;

@@ -52,9 +52,7 @@ impl Gpu {
         // SAFETY: the attribute is an `int`; the driver looks up the address without dereferencing
         // it.
         match unsafe { sys::cuPointerGetAttribute(to, attribute, address) } {
-            sys::CUresult::CUDA_SUCCESS => {
-                Ok(usize::try_from(ordinal) == Ok(self.context.ordinal()))
-            }
+            sys::CUresult::CUDA_SUCCESS => Ok(usize::try_from(ordinal) == Ok(self.index())),
             sys::CUresult::CUDA_ERROR_INVALID_VALUE => Ok(false),
             error => error.result().during("cuPointerGetAttribute").map(|()| false),
         }

@@ -17,7 +17,7 @@ pub(crate) struct Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.gpu.try_bind() {
+        if let Some(_before) = self.gpu.try_bind() {
             // SAFETY: created by `Gpu::memory` and freed once; the driver waits for work that uses
             // it.
             let _ = unsafe { result::free_sync(self.raw) };
@@ -72,7 +72,7 @@ unsafe impl Send for HostMemory {}
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
-        if self.gpu.try_bind() {
+        if let Some(_before) = self.gpu.try_bind() {
             // SAFETY: created by `Gpu::host` and freed once.
             let _ = unsafe { result::free_host(self.raw.cast()) };
         }
@@ -107,7 +107,7 @@ impl crate::engine::HostPin for Pinned {}
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.gpu.try_bind() {
+        if let Some(_before) = self.gpu.try_bind() {
             // SAFETY: registered when the guard was created, and not unregistered since.
             let _ = unsafe { sys::cuMemHostUnregister(self.at) };
         }

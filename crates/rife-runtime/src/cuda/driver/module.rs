@@ -22,7 +22,7 @@ unsafe impl Sync for Module {}
 
 impl Drop for Module {
     fn drop(&mut self) {
-        if self.gpu.try_bind() {
+        if let Some(_before) = self.gpu.try_bind() {
             // SAFETY: loaded by `Gpu::module` and unloaded once, when no launch can follow.
             let _ = unsafe { result::module::unload(self.raw) };
         }

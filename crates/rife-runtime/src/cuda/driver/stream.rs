@@ -23,7 +23,7 @@ unsafe impl Sync for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.gpu.try_bind() {
+        if let Some(_before) = self.gpu.try_bind() {
             // SAFETY: created by `Gpu::stream` and destroyed once, after its work has finished.
             unsafe {
                 let _ = result::stream::synchronize(self.raw);
@@ -232,7 +232,7 @@ unsafe impl Sync for Event {}
 
 impl Drop for Event {
     fn drop(&mut self) {
-        if self.gpu.try_bind() {
+        if let Some(_before) = self.gpu.try_bind() {
             // SAFETY: created by `Gpu::event` and destroyed once.
             let _ = unsafe { result::event::destroy(self.raw) };
         }
@@ -273,7 +273,7 @@ unsafe impl Send for Graph {}
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        if self.gpu.try_bind() {
+        if let Some(_before) = self.gpu.try_bind() {
             // SAFETY: instantiated by `Stream::capture` and destroyed once.
             let _ = unsafe { result::graph::exec_destroy(self.raw) };
         }

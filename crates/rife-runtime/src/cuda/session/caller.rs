@@ -13,8 +13,8 @@ impl CudaSession {
         // SAFETY: the creator of the view guarantees that the memory is valid in the order of the
         // caller's stream. The conversion runs in that order: after the event recorded above, and
         // before later work on the stream, which waits for it.
-        unsafe { self.convert(samples.address, SampleLayout::device(samples), to) }?;
-        self.make_caller_wait(samples)
+        let converted = unsafe { self.convert(samples.address, SampleLayout::device(samples), to) };
+        converted.and(self.make_caller_wait(samples))
     }
 
     /// Interpolates frames into the caller's memory. Does not wait for the result.
@@ -31,8 +31,12 @@ impl CudaSession {
             layout: SampleLayout::device(samples),
         };
         let places: Vec<_> = samples.iter().map(place).collect();
-        self.run_network(batching, targets, &places)?;
-        samples.iter().try_for_each(|samples| self.make_caller_wait(samples))
+        let done = self.run_network(batching, targets, &places);
+        // Also after an error: a part of the work may be queued.
+        samples.iter().fold(done, |done, samples| {
+            let waits = self.make_caller_wait(samples);
+            done.and(waits)
+        })
     }
 
     /// Makes later work of this session wait for all work that is queued on the caller's stream.

@@ -1,11 +1,13 @@
 //! Timing of frames and kernels.
 
 use super::{Batching, CudaSession};
+use crate::cuda::driver::CurrentContext;
 use crate::profile::{KernelTime, SessionProfiler};
 use crate::{Optimization, PixelFormat, Result};
 
 impl SessionProfiler for CudaSession {
     fn time_on_device(&mut self, timestep: f32, runs: usize) -> Result<Vec<f32>> {
+        let _before = CurrentContext::save();
         let gpu = self.shared.gpu.clone();
         let mut marks = vec![gpu.event(true)?];
         // The first run allocates the download slot, so do not time it.
@@ -29,6 +31,7 @@ impl SessionProfiler for CudaSession {
     }
 
     fn kernel_times(&mut self, runs: usize) -> Result<Vec<KernelTime>> {
+        let _before = CurrentContext::save();
         if self.arena.is_none() {
             return Ok(Vec::new());
         }

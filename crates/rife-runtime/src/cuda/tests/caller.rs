@@ -346,3 +346,63 @@ fn session_continues_after_refused_and_failed_device_frames() {
     }
     assert!(calls > 8, "{calls} calls");
 }
+
+/// Other libraries take the current context of a thread for the device that their user selected.
+#[test]
+#[cfg_attr(not(gpu_here), ignore = "there is no GPU")]
+fn current_context_of_the_thread_is_left_as_it_was() {
+    use cudarc::driver::{result, sys};
+
+    use crate::Interpolator;
+    use crate::test_weights::weights;
+
+    // Initializes the driver. The test's own memory is on the device at the end.
+    let caller = Caller::new();
+    let frames = [0, 3].map(|pan| frame(pan, PixelFormat::Rgb8));
+    let layout = SampleLayout::packed(SIZE, PixelFormat::Rgb8);
+    let memory = caller.upload(frames[0].as_bytes());
+    let mut other = std::ptr::null_mut();
+    // SAFETY: the pointer is to a live variable; the context is destroyed below.
+    unsafe { sys::cuCtxCreate_v4(&raw mut other, std::ptr::null_mut(), 0, 0) }.result().unwrap();
+    for current in [std::ptr::null_mut(), other] {
+        let check = |what: &str| {
+            let now = result::ctx::get_current().unwrap().unwrap_or(std::ptr::null_mut());
+            assert_eq!(now, current, "after {what}");
+        };
+        // SAFETY: null or a live context.
+        unsafe { result::ctx::set_current(current) }.unwrap();
+        crate::engines();
+        check("engines");
+        let builder = Interpolator::builder(ModelVersion::V4_6).device(crate::Device::Cuda(0));
+        let rife = builder.load_weights(&weights(ModelVersion::V4_6)).unwrap();
+        check("loading");
+        rife.interpolate(&frames[0].view(), &frames[1].view(), 0.5).unwrap();
+        check("interpolate");
+        let mut session = rife.session(SIZE).unwrap();
+        check("session");
+        session.push(&caller.view(&memory, &layout)).unwrap();
+        session.push(&frames[1].view()).unwrap();
+        check("push");
+        session.at_into(0.5, &mut caller.view_mut(&memory, &layout)).unwrap();
+        check("at_into");
+        session.at_many(&[0.25, 0.5]).unwrap();
+        check("at_many");
+        session.submit(0.5).unwrap();
+        check("submit");
+        session.finish().unwrap();
+        check("finish");
+        session.submit(0.5).unwrap();
+        session.reset();
+        check("reset");
+        rife.synchronize().unwrap();
+        check("synchronize");
+        let pinned = rife.pin(frames[0].clone());
+        check("pin");
+        drop((session, pinned, rife));
+        check("drop");
+    }
+    // SAFETY: created above and destroyed once.
+    unsafe { result::ctx::set_current(std::ptr::null_mut()) }.unwrap();
+    // SAFETY: as above.
+    unsafe { sys::cuCtxDestroy_v2(other) }.result().unwrap();
+}
