@@ -5,8 +5,7 @@
 //! frame, and lets other threads do the same before it waits for its result. Results do not depend
 //! on the order.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +36,17 @@ pub(crate) struct Job<'a> {
     pub(crate) timestep: f32,
 }
 
+/// The numbers of the output frames in progress. Not a count: VapourSynth may start a request that it
+/// then serves from its cache, without telling the filter.
+#[derive(Default)]
+struct Requests(Mutex<HashSet<i32>>);
+
+impl Requests {
+    fn are_several(&self) -> bool {
+        lock(&self.0).len() > 1
+    }
+}
+
 /// A loaded model with its sessions for one clip.
 pub(crate) struct Engine {
     interpolator: Arc<Interpolator>,
@@ -45,7 +55,7 @@ pub(crate) struct Engine {
     /// Sessions by frame size, the most recently used last.
     sessions: Mutex<VecDeque<(FrameSize, Arc<SharedSession>)>>,
     /// Requests for output frames in progress, including those that wait for source frames.
-    requests: Arc<AtomicUsize>,
+    requests: Arc<Requests>,
 }
 
 impl Engine {
@@ -65,18 +75,18 @@ impl Engine {
     }
 
     /// Counts a request for an output frame.
-    pub(crate) fn request_started(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn request_started(&self, n: i32) {
+        lock(&self.requests.0).insert(n);
     }
 
     /// Ends a request that [`Self::request_started`] counted.
-    pub(crate) fn request_finished(&self) {
-        self.requests.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn request_finished(&self, n: i32) {
+        lock(&self.requests.0).remove(&n);
     }
 
     /// Whether at most one output frame is requested, as after a seek.
     pub(crate) fn has_single_request(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) < 2
+        !self.requests.are_several()
     }
 
     /// Returns the buffer of a result to the pool.
@@ -115,7 +125,7 @@ struct SharedSession {
     /// Zero if frames are finished when they are submitted.
     max_wait: Duration,
     /// See [`Engine::requests`].
-    requests: Arc<AtomicUsize>,
+    requests: Arc<Requests>,
 }
 
 #[derive(Default)]
@@ -153,7 +163,7 @@ impl Drop for Turn<'_> {
 }
 
 impl SharedSession {
-    fn new(max_wait: Duration, requests: Arc<AtomicUsize>) -> Self {
+    fn new(max_wait: Duration, requests: Arc<Requests>) -> Self {
         Self {
             requests,
             state: Mutex::default(),
@@ -181,7 +191,7 @@ impl SharedSession {
             }
             // If there are other requests, let their threads submit first, so that the device
             // always has work queued. A single request, such as after a seek, does not wait.
-            let single = self.requests.load(Ordering::Relaxed) < 2;
+            let single = !self.requests.are_several();
             if state.has_room() && !self.max_wait.is_zero() && !single {
                 let submitting = !lock(&self.waiting).is_empty();
                 let rest = until.saturating_duration_since(Instant::now());

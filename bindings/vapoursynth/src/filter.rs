@@ -69,12 +69,12 @@ impl Filter for Interpolate {
         &self.clip
     }
 
-    fn request_started(&self) {
-        self.engine.request_started();
+    fn request_started(&self, n: i32) {
+        self.engine.request_started(n);
     }
 
-    fn request_finished(&self) {
-        self.engine.request_finished();
+    fn request_finished(&self, n: i32) {
+        self.engine.request_finished(n);
     }
 
     fn frame(

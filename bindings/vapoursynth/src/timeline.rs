@@ -138,7 +138,15 @@ impl OutputRate {
              hint: set the rate with std.AssumeFPS, or use factor_num",
         )?;
         let fps = to_i64(wanted).unwrap_or((num, den));
-        Ok(Self { multiple: wanted / source, fps })
+        let multiple = wanted / source;
+        // Products with frame numbers must fit 128 bits.
+        if to_i64(multiple).is_none() {
+            return Err(format!(
+                "the ratio of the frame rates {wanted} and {source} exceeds 64 bits: use rates with \
+                 smaller terms"
+            ));
+        }
+        Ok(Self { multiple, fps })
     }
 }
 
@@ -151,8 +159,8 @@ fn to_i64(value: Wide) -> Option<(i64, i64)> {
     Some((i64::try_from(*value.numer()).ok()?, i64::try_from(*value.denom()).ok()?))
 }
 
-/// `value` divide_duration by `multiple`, reduced; `None` if the result exceeds 64 bits, or `value`
-/// is not a duration.
+/// A duration divided by `multiple`, reduced; `None` if the result exceeds 64 bits, or the value is not
+/// a duration.
 pub(crate) fn divide_duration((num, den): (i64, i64), multiple: Wide) -> Option<(i64, i64)> {
     if num < 0 || den < 1 {
         return None;
@@ -166,6 +174,14 @@ pub(crate) fn divide_duration((num, den): (i64, i64), multiple: Wide) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ratio_of_frame_rates_that_overflows_is_refused() {
+        let source = ((1 << 62) - 57, (1 << 61) - 1);
+        let error = OutputRate::by_fps(i64::MAX, (1 << 62) - 3, source).unwrap_err();
+        assert!(error.contains("exceeds 64 bits"), "{error}");
+        assert!(OutputRate::by_fps(60000, 1001, (24000, 1001)).is_ok());
+    }
     use rife_video::{Position, Rational};
 
     /// The output frames of the `rife` command: source frame and position.

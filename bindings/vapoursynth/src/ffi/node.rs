@@ -74,10 +74,10 @@ pub(crate) trait Filter: Send + Sync + 'static {
     fn source(&self) -> &Node;
 
     /// Called once when a request for an output frame starts.
-    fn request_started(&self) {}
+    fn request_started(&self, _n: i32) {}
 
     /// Called once when a request for an output frame finishes, also after an error.
-    fn request_finished(&self) {}
+    fn request_finished(&self, _n: i32) {}
 
     /// Computes output frame `n`. Called from any thread, concurrently for several frames. For each
     /// frame, it is called with [`Activation::Initial`], then with [`Activation::Ready`] each time
@@ -189,12 +189,12 @@ unsafe extern "C" fn get_frame<F: Filter>(
         vs::VSActivationReason_arAllFramesReady => Activation::Ready,
         // A source frame failed. Nothing has to be freed.
         _ => {
-            filter.request_finished();
+            filter.request_finished(n);
             return std::ptr::null();
         }
     };
     if activation == Activation::Initial {
-        filter.request_started();
+        filter.request_started(n);
     }
     let core = Core { api, raw: core };
     let mut frame_context =
@@ -210,7 +210,7 @@ unsafe extern "C" fn get_frame<F: Filter>(
         step => step,
     };
     if !matches!(step, Ok(Step::Wait)) {
-        filter.request_finished();
+        filter.request_finished(n);
     }
     match step {
         Ok(Step::Wait) => std::ptr::null(),
