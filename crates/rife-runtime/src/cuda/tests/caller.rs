@@ -369,6 +369,11 @@ fn current_context_of_the_thread_is_left_as_it_was() {
             let now = result::ctx::get_current().unwrap().unwrap_or(std::ptr::null_mut());
             assert_eq!(now, current, "after {what}");
         };
+        // Null takes the topmost context off the thread's stack.
+        while result::ctx::get_current().unwrap().is_some() {
+            // SAFETY: null is always valid.
+            unsafe { result::ctx::set_current(std::ptr::null_mut()) }.unwrap();
+        }
         // SAFETY: null or a live context.
         unsafe { result::ctx::set_current(current) }.unwrap();
         crate::engines();
