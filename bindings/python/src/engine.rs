@@ -9,6 +9,7 @@ use rife_cli::{EngineOptions, Host};
 use rife_runtime::{FrameView, Interpolator, Precision, Scale, Session};
 
 use crate::error::{self, RifeError};
+use crate::exit::detached;
 use crate::frames::{Frames, Layout};
 use crate::logging;
 use crate::machine::{FetchEvent, FetchObserver, parse_device, parse_engine, parse_version};
@@ -125,7 +126,7 @@ impl Engine {
             for start in (0..a.count).step_by(group) {
                 py.check_signals()?;
                 let items = start..(start + group).min(a.count);
-                py.detach(|| {
+                detached(py, || {
                     let pairs = items.clone().map(|i| Ok((a.view(i)?, b.view(i)?, *t)));
                     let pairs = pairs.collect::<rife_runtime::Result<Vec<_>>>()?;
                     let mut outs =
@@ -138,7 +139,7 @@ impl Engine {
         }
         for item in 0..a.count {
             py.check_signals()?;
-            py.detach(|| {
+            detached(py, || {
                 let views = (a.view(item)?, b.view(item)?);
                 self.interpolate_pair(&loaded, views, &timesteps, &call.outputs, item)
             })
@@ -163,7 +164,7 @@ impl Engine {
         let loaded = self.loaded()?;
         let call = Call::new(a, b, layout, std::slice::from_ref(output))?;
         call.check_device(&loaded)?;
-        py.detach(|| {
+        detached(py, || {
             let (a, b) = (call.a.view(0)?, call.b.view(0)?);
             let mut times = Vec::with_capacity(runs);
             for _ in 0..runs {
@@ -179,7 +180,7 @@ impl Engine {
 
     fn close(&self, py: Python<'_>) {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
-        py.detach(|| {
+        detached(py, || {
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
             drop(loaded);
         });

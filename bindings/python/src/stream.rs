@@ -11,6 +11,7 @@ use rife_runtime::{Interpolator, Session};
 use self::plan::{Item, Plan, Source, Work};
 use crate::engine::Engine;
 use crate::error::{self, RifeError};
+use crate::exit::detached;
 use crate::frames::{Frames, Layout, Memory};
 
 /// The implementation of `Interpolator.stream`. The caller pushes source frames and takes output
@@ -94,10 +95,10 @@ impl Stream {
         }
         let probe = match (self.plan.classifies(), probe) {
             (false, _) => None,
-            (true, None) => Some(py.detach(|| frames.probe())),
+            (true, None) => Some(detached(py, || frames.probe())),
             (true, Some(small)) => {
                 let small = Frames::read(&what, small, self.layout)?;
-                Some(py.detach(|| small.probe()))
+                Some(detached(py, || small.probe()))
             }
         };
         let probe = probe.transpose().map_err(|error| error::from_runtime(&error))?.map(Arc::new);
@@ -140,7 +141,7 @@ impl Stream {
         self.plan.clear();
         self.submitted = None;
         self.ready.clear();
-        py.detach(|| drop(session));
+        detached(py, || drop(session));
     }
 
     /// Cuts, still pairs and interpolated frames so far.
@@ -200,7 +201,7 @@ impl Stream {
             outputs.push(allocate(py, &self.allocate, self.layout, &work.earlier.frames)?);
         }
         let (session, last_pushed) = (&mut self.session, &mut self.last_pushed);
-        py.detach(|| {
+        detached(py, || {
             let session = session_with_pair(session, last_pushed, loaded, work)?;
             let views = outputs.iter().map(|(_, frames)| frames.view_mut(0));
             let mut views = views.collect::<rife_runtime::Result<Vec<_>>>()?;
@@ -220,7 +221,7 @@ impl Stream {
         let Some(work) = self.plan.work.front_mut() else { return Ok(()) };
         let Some(t) = work.timesteps.pop_front() else { return Ok(()) };
         let (session, last_pushed) = (&mut self.session, &mut self.last_pushed);
-        py.detach(|| {
+        detached(py, || {
             let session = session_with_pair(session, last_pushed, loaded, work)?;
             session.submit_as(t, work.earlier.frames.format())
         })
@@ -238,7 +239,7 @@ impl Stream {
         let like = like.ok_or_else(|| RifeError::new_err("no frame is pending"))?;
         let (object, frames) = allocate(py, &self.allocate, self.layout, &like.frames)?;
         let session = self.session.as_mut();
-        py.detach(|| match session.map(Mutex::get_mut) {
+        detached(py, || match session.map(Mutex::get_mut) {
             Some(Ok(session)) => session.finish_into(&mut frames.view_mut(0)?),
             _ => Err(rife_runtime::Error::NothingPending),
         })

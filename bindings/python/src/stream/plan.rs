@@ -8,6 +8,7 @@ use rife_runtime::Frame;
 use rife_video::{PairKind, Position, Rate, Rational, SceneDetector, Timeline};
 
 use crate::error;
+use crate::exit::detached;
 use crate::frames::Frames;
 
 /// A source frame.
@@ -173,7 +174,7 @@ impl Plan {
                 let ahead: Vec<_> =
                     self.sources.iter().skip(1).map(|source| source.probe.clone()).collect();
                 let detector = &mut self.scenes.detector;
-                py.detach(|| {
+                detached(py, || {
                     detector.classify(a, b, |number| ahead.get(number).cloned().flatten()).kind
                 })
             }
