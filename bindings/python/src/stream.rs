@@ -32,6 +32,9 @@ pub(crate) struct Stream {
     submitted: Option<Arc<Source>>,
     /// Interpolated frames that are finished.
     ready: VecDeque<Py<PyAny>>,
+    /// Frames that the device may still read or write when a call returns. They are freed by the
+    /// next computation or `close`, before which the caller can wait for the device.
+    in_use: Vec<Py<PyAny>>,
     interpolated: u64,
 }
 
@@ -64,6 +67,7 @@ impl Stream {
             last_pushed: None,
             submitted: None,
             ready: VecDeque::new(),
+            in_use: Vec::new(),
             interpolated: 0,
         })
     }
@@ -138,15 +142,28 @@ impl Stream {
     /// Frees all frames and the session.
     fn close(&mut self, py: Python<'_>) {
         let session = self.session.take();
+        if self.engine.get().is_of_other_process() {
+            std::mem::forget(session);
+        } else {
+            detached(py, || drop(session));
+        }
         self.plan.clear();
         self.submitted = None;
         self.ready.clear();
-        detached(py, || drop(session));
+        self.in_use.clear();
     }
 
     /// Cuts, still pairs and interpolated frames so far.
     fn counts(&self) -> (u64, u64, u64) {
         (self.plan.cuts, self.plan.stills, self.interpolated)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.engine.get().is_of_other_process() {
+            std::mem::forget(self.session.take());
+        }
     }
 }
 
@@ -200,6 +217,10 @@ impl Stream {
         for _ in 0..count {
             outputs.push(allocate(py, &self.allocate, self.layout, &work.earlier.frames)?);
         }
+        self.in_use.clear();
+        self.in_use.extend(outputs.iter().map(|(object, _)| object.clone_ref(py)));
+        let inputs = [&work.earlier, &work.later];
+        self.in_use.extend(inputs.map(|source| source.object.clone_ref(py)));
         let (session, last_pushed) = (&mut self.session, &mut self.last_pushed);
         detached(py, || {
             let session = session_with_pair(session, last_pushed, loaded, work)?;
