@@ -331,14 +331,11 @@ fn parse_scale(factor: f64) -> PyResult<Scale> {
     })
 }
 
-/// Parses a number of things. The engine checks the range; this refuses numbers that are negative
-/// or too large for any range.
+/// Parses a number of threads or frames, which the engine checks further.
 fn parse_count(name: &str, number: &Bound<'_, PyAny>) -> PyResult<usize> {
     number.extract().map_err(|error: PyErr| {
         match error.is_instance_of::<PyOverflowError>(number.py()) {
-            true => error::value_error(format!(
-                "{name}: expected a number that is positive and not huge"
-            )),
+            true => error::value_error(format!("{name}: expected a positive 64-bit integer")),
             false => error,
         }
     })

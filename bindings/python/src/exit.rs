@@ -1,9 +1,10 @@
 //! Keeps other threads out of the interpreter while it exits.
 //!
-//! Once the interpreter finalizes, CPython before 3.14 ends each thread that attaches to it. It
-//! unwinds the stack of the thread, which crashes in Rust frames. Daemon threads may be inside a
-//! call at that time. [`close_at_exit`] runs before the interpreter finalizes; after that, other threads
-//! never attach again.
+//! While the interpreter finalizes, CPython before 3.14 ends each thread that attaches to it by
+//! unwinding its stack, which is not defined for Rust frames. After that, thread states are freed,
+//! and attaching accesses freed memory. Daemon threads may be inside a call at that time.
+//! [`close_at_exit`] runs before the interpreter finalizes; after that, other threads never attach
+//! again.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

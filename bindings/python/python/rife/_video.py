@@ -84,7 +84,7 @@ def interpolate_video(
             fspath(input), fspath(output), arguments, report, _log
         )
     except UnicodeError:
-        # Its constructor has other arguments, and the message does not mention options.
+        # Its message does not mention options, and its constructor has other arguments.
         raise
     except (ValueError, _rife.RifeError) as error:
         # Exceptions of `progress` have further traceback entries: raise them unchanged.
