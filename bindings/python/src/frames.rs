@@ -92,7 +92,7 @@ pub(crate) struct Frames {
     pub(crate) strides: Strides,
     pub(crate) memory: Memory,
     pub(crate) writable: bool,
-    /// The array, and for a device array also its stream: they keep the memory and the stream alive.
+    /// The array, and for a device array also its stream. Keeps the memory and the stream alive.
     _owner: Py<PyAny>,
 }
 

@@ -64,8 +64,8 @@ impl Frames {
             let samples = self.device_samples(index, device, stream);
             // SAFETY: `rife._frames` has described an array and its stream, and `_owner` keeps both
             // alive. Work that is queued when they are dropped stays valid: the library frees and
-            // reuses memory in the order of the stream, or, for JAX, the caller waits for the device
-            // first, see `in_use` of streams and `interpolate` of `rife._interpolator`.
+            // reuses memory in the order of the stream, or, for JAX, the caller waits for the
+            // device first, see `in_use` of streams and `interpolate` of `rife._interpolator`.
             return unsafe { FrameView::device(self.size, samples) };
         }
         let (address, len, stride) = (self.address_of(index) as usize, self.len(), self.stride());
