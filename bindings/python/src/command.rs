@@ -4,8 +4,10 @@ use std::ffi::OsString;
 
 use pyo3::prelude::*;
 
+use crate::exit::detached;
+
 /// Runs the command. `args` starts with the program name. Returns the exit code.
 #[pyfunction]
 pub(crate) fn cli(py: Python<'_>, args: Vec<OsString>) -> u8 {
-    py.detach(|| rife_cli::run(args))
+    detached(py, || rife_cli::run(args))
 }

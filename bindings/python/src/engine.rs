@@ -1,14 +1,16 @@
 //! A loaded model.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use rife_cli::{EngineOptions, Host};
-use rife_runtime::{FrameView, Interpolator, Precision, Scale, Session};
+use rife_runtime::{Interpolator, Precision, Scale, Session};
 
 use crate::error::{self, RifeError};
+use crate::exit::detached;
 use crate::frames::{Frames, Layout};
 use crate::logging;
 use crate::machine::{FetchEvent, FetchObserver, parse_device, parse_engine, parse_version};
@@ -17,9 +19,12 @@ use crate::wait;
 /// A model that is loaded until it is closed.
 #[pyclass(frozen, module = "rife._rife")]
 pub(crate) struct Engine {
+    /// Locked only by threads that hold the GIL, so that it is not locked after a fork.
     loaded: Mutex<Option<Arc<Interpolator>>>,
     /// Reused by calls with several timesteps.
     session: Mutex<Option<Session>>,
+    /// The process that loaded the model.
+    process: u32,
 }
 
 /// The fields of `rife.Info`: model, weights file, note on the weights, engine, device, precision,
@@ -50,10 +55,10 @@ impl Engine {
         precision: &str,
         scale: f64,
         ensemble: bool,
-        threads: Option<usize>,
+        threads: Option<&Bound<'_, PyAny>>,
         weights: Option<PathBuf>,
         engine: &str,
-        batch: usize,
+        batch: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         logging::install();
         let options = EngineOptions {
@@ -64,10 +69,10 @@ impl Engine {
                 .map_err(|error| error::value_error(error.to_string()))?,
             scale: parse_scale(scale)?,
             ensemble,
-            threads,
+            threads: threads.map(|threads| parse_count("threads", threads)).transpose()?,
             weights,
             engine: parse_engine(engine)?,
-            batch,
+            batch: parse_count("batch", batch)?,
         };
         let (events, waiter) = wait::events();
         let host = Host::embedded(FetchObserver(events));
@@ -83,7 +88,11 @@ impl Engine {
         if let Some(note) = &loaded.info().weights.note {
             logging::log(py, "warning", note)?;
         }
-        Ok(Self { loaded: Mutex::new(Some(Arc::new(loaded))), session: Mutex::new(None) })
+        Ok(Self {
+            loaded: Mutex::new(Some(Arc::new(loaded))),
+            session: Mutex::new(None),
+            process: std::process::id(),
+        })
     }
 
     fn info(&self) -> PyResult<Info> {
@@ -125,7 +134,7 @@ impl Engine {
             for start in (0..a.count).step_by(group) {
                 py.check_signals()?;
                 let items = start..(start + group).min(a.count);
-                py.detach(|| {
+                detached(py, || {
                     let pairs = items.clone().map(|i| Ok((a.view(i)?, b.view(i)?, *t)));
                     let pairs = pairs.collect::<rife_runtime::Result<Vec<_>>>()?;
                     let mut outs =
@@ -137,14 +146,15 @@ impl Engine {
             return Ok(());
         }
         for item in 0..a.count {
-            py.check_signals()?;
-            py.detach(|| {
-                let views = (a.view(item)?, b.view(item)?);
-                self.interpolate_pair(&loaded, views, &timesteps, &call.outputs, item)
-            })
-            .map_err(|error| error::from_runtime(&error))?;
+            self.interpolate_pair(py, &loaded, &call, &timesteps, item)?;
         }
         Ok(())
+    }
+
+    /// Waits for the work on the default stream of the GPU.
+    fn synchronize(&self, py: Python<'_>) -> PyResult<()> {
+        let loaded = self.loaded()?;
+        detached(py, || loaded.synchronize()).map_err(|error| error::from_runtime(&error))
     }
 
     /// Repeats the equivalent of [`Self::interpolate`] for one pair with the Rust API, and returns
@@ -163,7 +173,7 @@ impl Engine {
         let loaded = self.loaded()?;
         let call = Call::new(a, b, layout, std::slice::from_ref(output))?;
         call.check_device(&loaded)?;
-        py.detach(|| {
+        detached(py, || {
             let (a, b) = (call.a.view(0)?, call.b.view(0)?);
             let mut times = Vec::with_capacity(runs);
             for _ in 0..runs {
@@ -179,9 +189,13 @@ impl Engine {
 
     fn close(&self, py: Python<'_>) {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
-        py.detach(|| {
-            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            drop(loaded);
+        if self.is_of_other_process() {
+            std::mem::forget(loaded);
+            return;
+        }
+        detached(py, || {
+            let session = self.session().take();
+            drop((session, loaded));
         });
     }
 
@@ -194,36 +208,82 @@ impl Engine {
 impl Engine {
     /// The model, unless it was closed.
     pub(crate) fn loaded(&self) -> PyResult<Arc<Interpolator>> {
+        if self.is_of_other_process() {
+            return Err(RifeError::new_err(
+                "the interpolator was created before fork: create it in this process",
+            ));
+        }
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
         loaded.ok_or_else(|| RifeError::new_err("the interpolator is closed"))
     }
 
-    /// Interpolates at several timesteps between one pair, whose frames are uploaded once.
+    /// Whether the process was forked since the model was loaded. The threads and the device of
+    /// the model exist only in the parent, so it must neither be used nor dropped here.
+    pub(crate) fn is_of_other_process(&self) -> bool {
+        self.process != std::process::id()
+    }
+
+    fn session(&self) -> MutexGuard<'_, Option<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Interpolates at several timesteps between one pair, whose frames are uploaded once. Handles
+    /// signals between groups of frames.
     fn interpolate_pair(
         &self,
+        py: Python<'_>,
         loaded: &Interpolator,
-        (a, b): (FrameView<'_>, FrameView<'_>),
+        call: &Call,
         timesteps: &[f32],
-        outputs: &[Frames],
         item: usize,
-    ) -> rife_runtime::Result<()> {
-        let mut cached = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut session = match cached.take().filter(|session| session.size() == a.size()) {
-            Some(session) => session,
-            None => loaded.session(a.size())?,
+    ) -> PyResult<()> {
+        let start = || -> rife_runtime::Result<_> {
+            let (a, b) = (call.a.view(item)?, call.b.view(item)?);
+            // Other threads start sessions of their own.
+            let cached = self.session().take();
+            let mut session = match cached.filter(|session| session.size() == a.size()) {
+                Some(session) => session,
+                None => loaded.session(a.size())?,
+            };
+            session.push(&a)?;
+            session.push(&b)?;
+            Ok(session)
         };
-        session.push(&a)?;
-        session.push(&b)?;
-        let mut outs: Vec<_> =
-            outputs.iter().map(|output| output.view_mut(item)).collect::<Result<_, _>>()?;
-        session.at_many_into(timesteps, &mut outs)?;
-        session.reset();
-        // Not reached after an error. Do not keep the session if another thread closed the
-        // interpolator.
-        if !self.closed() {
-            *cached = Some(session);
+        py.check_signals()?;
+        let mut session = detached(py, start).map_err(|error| error::from_runtime(&error))?;
+        let group = loaded.info().batch.max(1);
+        for (timesteps, outputs) in timesteps.chunks(group).zip(call.outputs.chunks(group)) {
+            py.check_signals()?;
+            detached(py, || {
+                let outs = outputs.iter().map(|output| output.view_mut(item));
+                let mut outs = outs.collect::<rife_runtime::Result<Vec<_>>>()?;
+                session.at_many_into(timesteps, &mut outs)
+            })
+            .map_err(|error| error::from_runtime(&error))?;
         }
+        // Not reached after an error.
+        let session = detached(py, || {
+            session.reset();
+            session
+        });
+        // Do not keep the session if another thread closed the interpolator.
+        let unused = match self.closed() {
+            true => Some(session),
+            false => self.session().replace(session),
+        };
+        detached(py, || drop(unused));
         Ok(())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.is_of_other_process() {
+            let loaded = self.loaded.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(loaded.take());
+            let session = self.session.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(session.take());
+        }
     }
 }
 
@@ -268,5 +328,15 @@ impl Call {
 fn parse_scale(factor: f64) -> PyResult<Scale> {
     Scale::ALL.into_iter().find(|scale| scale.factor() == factor).ok_or_else(|| {
         error::value_error(format!("scale: expected 0.25, 0.5, 1, 2 or 4, got {factor}"))
+    })
+}
+
+/// Parses a number of threads or frames, which the engine checks further.
+fn parse_count(name: &str, number: &Bound<'_, PyAny>) -> PyResult<usize> {
+    number.extract().map_err(|error: PyErr| {
+        match error.is_instance_of::<PyOverflowError>(number.py()) {
+            true => error::value_error(format!("{name}: expected a positive 64-bit integer")),
+            false => error,
+        }
     })
 }

@@ -92,13 +92,13 @@ pub(crate) struct Frames {
     pub(crate) strides: Strides,
     pub(crate) memory: Memory,
     pub(crate) writable: bool,
-    /// Keeps the memory alive.
+    /// The array, and for a device array also its stream. Keeps the memory and the stream alive.
     _owner: Py<PyAny>,
 }
 
 /// An array in the memory of a CUDA device: address, shape, strides in bytes, type of samples,
-/// device and stream. See `rife._frames.DeviceArray`.
-type DeviceArray = (u64, Vec<usize>, Vec<i64>, String, usize, u64);
+/// device, stream and owners. See `rife._frames.DeviceArray`.
+type DeviceArray = (u64, Vec<usize>, Vec<i64>, String, usize, u64, Py<PyAny>);
 
 impl Frames {
     /// Reads a numpy array or the description of a device array. `what` is its name in errors. An
@@ -113,15 +113,14 @@ impl Frames {
             let copy = numpy.call_method1("ascontiguousarray", (array,))?;
             return Self::of_numpy(what, copy.cast::<PyUntypedArray>()?, layout);
         }
-        let Ok((address, shape, strides, sample, device, stream)) = array.extract::<DeviceArray>()
-        else {
+        let Ok(described) = array.extract::<DeviceArray>() else {
             let got = array.get_type().name()?;
             return Err(type_error(format!("{what}: expected an array, got {got}")));
         };
+        let (address, shape, strides, sample, device, stream, owner) = described;
         let known = SAMPLES.iter().find(|(name, _)| *name == sample);
         let (_, sample) = *known.ok_or_else(|| wrong_samples(what, &sample))?;
         let memory = Memory::Cuda { device, stream };
-        let owner = array.clone().unbind();
         let described = Self::new(what, address, &shape, &strides, sample, layout, memory, owner)?;
         Ok(Self { writable: true, ..described })
     }

@@ -7,6 +7,7 @@
 mod command;
 mod engine;
 mod error;
+mod exit;
 mod frames;
 mod logging;
 mod machine;
@@ -27,6 +28,7 @@ fn _rife(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<stream::Stream>()?;
     module.add_function(wrap_pyfunction!(command::cli, module)?)?;
+    module.add_function(wrap_pyfunction!(exit::close_at_exit, module)?)?;
     module.add_function(wrap_pyfunction!(machine::convert, module)?)?;
     module.add_function(wrap_pyfunction!(machine::devices, module)?)?;
     module.add_function(wrap_pyfunction!(machine::fetch_weights, module)?)?;

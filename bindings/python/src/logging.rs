@@ -8,6 +8,8 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::exit::try_attached;
+
 /// Installs the bridge, unless the process already has a subscriber.
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
@@ -54,7 +56,7 @@ impl Subscriber for Bridge {
             _ => "info",
         };
         // Fails while the interpreter shuts down. A handler that raises must not stop a job.
-        let _ = Python::try_attach(|py| log(py, level, &message.0));
+        let _ = try_attached(|py| log(py, level, &message.0));
     }
 
     fn enter(&self, _: &Id) {}

@@ -9,6 +9,7 @@ use rife_model::ModelVersion;
 use rife_model::convert::{ConvertError, ConvertOptions, convert_file};
 use rife_runtime::{Availability, Device, Engine};
 
+use crate::exit::detached;
 use crate::wait::{self, Events};
 use crate::{error, logging};
 
@@ -17,7 +18,7 @@ use crate::{error, logging};
 #[pyfunction]
 pub(crate) fn devices(py: Python<'_>) -> Vec<(String, String, Vec<String>, bool, String)> {
     logging::install();
-    let all = py.detach(rife_runtime::engines);
+    let all = detached(py, rife_runtime::engines);
     all.into_iter()
         .map(|Availability { engine, device, precisions, state, .. }| {
             let precisions = precisions.iter().map(ToString::to_string).collect();
@@ -104,7 +105,7 @@ pub(crate) fn convert<'py>(
     overwrite: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let options = ConvertOptions { overwrite, ..ConvertOptions::default() };
-    let report = match py.detach(|| convert_file(&source, &output, &options)) {
+    let report = match detached(py, || convert_file(&source, &output, &options)) {
         Ok(report) => report,
         Err(ConvertError::OutputExists { path }) if !overwrite => {
             let message = format!("{path} exists: pass overwrite=True to replace it");

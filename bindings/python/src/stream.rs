@@ -11,6 +11,7 @@ use rife_runtime::{Interpolator, Session};
 use self::plan::{Item, Plan, Source, Work};
 use crate::engine::Engine;
 use crate::error::{self, RifeError};
+use crate::exit::detached;
 use crate::frames::{Frames, Layout, Memory};
 
 /// The implementation of `Interpolator.stream`. The caller pushes source frames and takes output
@@ -31,6 +32,9 @@ pub(crate) struct Stream {
     submitted: Option<Arc<Source>>,
     /// Interpolated frames that are finished.
     ready: VecDeque<Py<PyAny>>,
+    /// Frames that the device may still read or write when a call returns. They are freed by the
+    /// next computation or `close`, before which the caller can wait for the device.
+    in_use: Vec<Py<PyAny>>,
     interpolated: u64,
 }
 
@@ -63,6 +67,7 @@ impl Stream {
             last_pushed: None,
             submitted: None,
             ready: VecDeque::new(),
+            in_use: Vec::new(),
             interpolated: 0,
         })
     }
@@ -94,10 +99,10 @@ impl Stream {
         }
         let probe = match (self.plan.classifies(), probe) {
             (false, _) => None,
-            (true, None) => Some(py.detach(|| frames.probe())),
+            (true, None) => Some(detached(py, || frames.probe())),
             (true, Some(small)) => {
                 let small = Frames::read(&what, small, self.layout)?;
-                Some(py.detach(|| small.probe()))
+                Some(detached(py, || small.probe()))
             }
         };
         let probe = probe.transpose().map_err(|error| error::from_runtime(&error))?.map(Arc::new);
@@ -137,15 +142,28 @@ impl Stream {
     /// Frees all frames and the session.
     fn close(&mut self, py: Python<'_>) {
         let session = self.session.take();
+        if self.engine.get().is_of_other_process() {
+            std::mem::forget(session);
+        } else {
+            detached(py, || drop(session));
+        }
         self.plan.clear();
         self.submitted = None;
         self.ready.clear();
-        py.detach(|| drop(session));
+        self.in_use.clear();
     }
 
     /// Cuts, still pairs and interpolated frames so far.
     fn counts(&self) -> (u64, u64, u64) {
         (self.plan.cuts, self.plan.stills, self.interpolated)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.engine.get().is_of_other_process() {
+            std::mem::forget(self.session.take());
+        }
     }
 }
 
@@ -199,8 +217,12 @@ impl Stream {
         for _ in 0..count {
             outputs.push(allocate(py, &self.allocate, self.layout, &work.earlier.frames)?);
         }
+        self.in_use.clear();
+        self.in_use.extend(outputs.iter().map(|(object, _)| object.clone_ref(py)));
+        let inputs = [&work.earlier, &work.later];
+        self.in_use.extend(inputs.map(|source| source.object.clone_ref(py)));
         let (session, last_pushed) = (&mut self.session, &mut self.last_pushed);
-        py.detach(|| {
+        detached(py, || {
             let session = session_with_pair(session, last_pushed, loaded, work)?;
             let views = outputs.iter().map(|(_, frames)| frames.view_mut(0));
             let mut views = views.collect::<rife_runtime::Result<Vec<_>>>()?;
@@ -220,7 +242,7 @@ impl Stream {
         let Some(work) = self.plan.work.front_mut() else { return Ok(()) };
         let Some(t) = work.timesteps.pop_front() else { return Ok(()) };
         let (session, last_pushed) = (&mut self.session, &mut self.last_pushed);
-        py.detach(|| {
+        detached(py, || {
             let session = session_with_pair(session, last_pushed, loaded, work)?;
             session.submit_as(t, work.earlier.frames.format())
         })
@@ -238,7 +260,7 @@ impl Stream {
         let like = like.ok_or_else(|| RifeError::new_err("no frame is pending"))?;
         let (object, frames) = allocate(py, &self.allocate, self.layout, &like.frames)?;
         let session = self.session.as_mut();
-        py.detach(|| match session.map(Mutex::get_mut) {
+        detached(py, || match session.map(Mutex::get_mut) {
             Some(Ok(session)) => session.finish_into(&mut frames.view_mut(0)?),
             _ => Err(rife_runtime::Error::NothingPending),
         })

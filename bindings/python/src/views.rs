@@ -62,8 +62,10 @@ impl Frames {
     pub(crate) fn view(&self, index: usize) -> Result<FrameView<'_>> {
         if let Memory::Cuda { device, stream } = self.memory {
             let samples = self.device_samples(index, device, stream);
-            // SAFETY: the description is that of a live tensor, which the owner keeps alive. Its
-            // library frees and reuses memory in the order of the stream.
+            // SAFETY: `rife._frames` has described an array and its stream, and `_owner` keeps both
+            // alive. Work that is queued when they are dropped stays valid: the library frees and
+            // reuses memory in the order of the stream, or, for JAX, the caller waits for the
+            // device first, see `in_use` of streams and `interpolate` of `rife._interpolator`.
             return unsafe { FrameView::device(self.size, samples) };
         }
         let (address, len, stride) = (self.address_of(index) as usize, self.len(), self.stride());

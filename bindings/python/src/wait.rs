@@ -6,6 +6,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use crate::error::RifeError;
+use crate::exit::detached;
 
 /// Interval between checks for signals.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -81,7 +82,7 @@ impl<E: Send + 'static> Waiter<E> {
         let mut messages = self.messages;
         loop {
             let message;
-            (message, messages) = py.detach(move || (messages.recv_timeout(INTERVAL), messages));
+            (message, messages) = detached(py, move || (messages.recv_timeout(INTERVAL), messages));
             match message {
                 Ok(Message::Event(event)) => {
                     let handled = on_event(event, failed.is_some());
@@ -101,7 +102,7 @@ impl<E: Send + 'static> Waiter<E> {
                 failed = Some(error);
             }
         }
-        match (failed, py.detach(|| thread.join())) {
+        match (failed, detached(py, || thread.join())) {
             (Some(error), _) => Err(error),
             (None, Ok(value)) => Ok(value),
             (None, Err(panic)) => std::panic::resume_unwind(panic),

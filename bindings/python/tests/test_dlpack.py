@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+import weakref
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from conftest import as_dtype, picture
 
 import rife
+from rife._frames import _NumpyAdapter
 
 
 @pytest.mark.parametrize("layout", ["hwc", "chw"])
@@ -121,8 +126,8 @@ def test_interpolator_on_the_cpu_refuses_device_arrays(net: rife.Interpolator) -
     from rife._frames import DeviceArray
 
     # As described by the adapters of torch and CuPy. Refused before the memory is accessed.
-    frame = DeviceArray(4096, [8, 16, 3], [48, 3, 1], "uint8", 1, 0)
-    output = DeviceArray(8192, [8, 16, 3], [48, 3, 1], "uint8", 1, 0)
+    frame = DeviceArray(4096, [8, 16, 3], [48, 3, 1], "uint8", 1, 0, ())
+    output = DeviceArray(8192, [8, 16, 3], [48, 3, 1], "uint8", 1, 0, ())
     with pytest.raises(ValueError, match='host memory or on cpu, .* device="cuda:1"'):
         net._engine.interpolate(frame, frame, [0.5], "hwc", [output])
     other = frame._replace(device=0)
@@ -133,3 +138,120 @@ def test_interpolator_on_the_cpu_refuses_device_arrays(net: rife.Interpolator) -
         net._engine.interpolate(wrong, wrong, [0.5], "hwc", [output])
     with pytest.raises(ValueError, match="output: expected memory that does not overlap"):
         net._engine.interpolate(frame, frame, [0.5], "hwc", [frame])
+
+
+def test_description_of_a_device_array_owns_the_array_and_its_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from rife import _frames
+
+    stream = SimpleNamespace(cuda_stream=7, ptr=7)
+    cuda = SimpleNamespace(
+        current_stream=lambda index: stream,
+        get_current_stream=lambda: stream,
+        Device=lambda index: nullcontext(),
+    )
+    monkeypatch.setitem(sys.modules, "torch", cast(Any, SimpleNamespace(cuda=cuda)))
+    monkeypatch.setitem(sys.modules, "cupy", cast(Any, SimpleNamespace(cuda=cuda)))
+    tensor = SimpleNamespace(
+        is_cuda=True,
+        device=SimpleNamespace(index=1),
+        dtype="torch.uint8",
+        shape=(8, 16, 3),
+        data_ptr=lambda: 4096,
+        element_size=lambda: 1,
+        stride=lambda: (48, 3, 1),
+    )
+    array = SimpleNamespace(
+        data=SimpleNamespace(ptr=4096),
+        device=SimpleNamespace(id=1),
+        dtype="uint8",
+        shape=(8, 16, 3),
+        strides=(48, 3, 1),
+    )
+    for adapter, source in ((_frames._TORCH, tensor), (_frames._CUPY, array)):
+        described = adapter.read(source)
+        assert (described.device, described.stream) == (1, 7)
+        assert described.owner[0] is source and described.owner[1] is stream
+
+
+class Unordered(_NumpyAdapter):
+    """Like the adapter of JAX on a GPU, for arrays of the class `Array`."""
+
+    def is_unordered(self, array: Any) -> bool:
+        return True
+
+    def empty(self, array: Any) -> tuple[Any, Any]:
+        out = np.empty(array.shape, array.dtype).view(Array)
+        Array.outputs.append(weakref.ref(out))
+        return out, np.asarray(out)
+
+
+class Array(np.ndarray[Any, Any]):
+    """An array that supports weak references."""
+
+    outputs: list[weakref.ref[Any]] = []
+
+
+class Recorder:
+    """An engine that records what is called, and how many outputs exist then."""
+
+    def __init__(self, engine: Any, fails: bool = False) -> None:
+        self.engine = engine
+        self.fails = fails
+        self.calls: list[tuple[str, int]] = []
+
+    def _record(self, name: str) -> None:
+        self.calls.append((name, sum(output() is not None for output in Array.outputs)))
+
+    def interpolate(self, *arguments: Any) -> None:
+        self._record("interpolate")
+        if self.fails:
+            raise KeyboardInterrupt
+        self.engine.interpolate(*arguments)
+
+    def synchronize(self) -> None:
+        self._record("synchronize")
+
+
+@pytest.fixture
+def unordered(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Two arrays of a library that does not order its work with that of the engine."""
+    from rife import _frames
+
+    monkeypatch.setitem(_frames._ADAPTERS, Array, Unordered())
+    monkeypatch.setattr(Array, "outputs", [])
+    return [picture(32, 48, pan).view(Array) for pan in (0, 2)]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_outputs_of_unordered_libraries_exist_until_the_engine_has_finished(
+    net: rife.Interpolator, unordered: list[Any], fails: bool
+) -> None:
+    recorder = Recorder(net._engine, fails)
+    other = object.__new__(rife.Interpolator)
+    other._engine = cast(Any, recorder)
+    with pytest.raises(KeyboardInterrupt) if fails else nullcontext():
+        other.interpolate(*unordered, [0.25, 0.5])
+    assert recorder.calls == [("interpolate", 2), ("synchronize", 2)]
+
+
+def test_streams_of_unordered_libraries_wait_before_frames_are_returned_and_freed(
+    net: rife.Interpolator, unordered: list[Any]
+) -> None:
+    from rife import _interpolator, _rife
+
+    recorder = Recorder(net._engine)
+    kind = _interpolator._FrameKind()
+    settings = (("factor", "2"), "25", "off", 50.0, None, True)
+    core = _rife.Stream(net._engine, "hwc", *settings, kind.allocate, kind.blend)
+    frames = iter([*unordered, unordered[0]])
+    outputs = _interpolator._run(cast(Any, recorder), core, kind, frames, "hwc", False)
+    assert next(outputs) is unordered[0]
+    next(outputs)
+    waits = len(recorder.calls)
+    assert waits >= 2 and recorder.calls[-1] == ("synchronize", 1)
+    outputs.close()
+    # The engine could still write the output, which the caller has already dropped.
+    assert recorder.calls[waits:] == [("synchronize", 1)]
+    assert Array.outputs[0]() is None

@@ -104,7 +104,7 @@ def test_several_timesteps_match_single_ones(net: rife.Interpolator) -> None:
             assert np.array_equal(result, net.interpolate(a, b, float(t)))
     assert net.interpolate(a, b, []) == []
     half = net.interpolate(a, b)
-    for t in (np.float32(0.5), np.float64(0.5)):
+    for t in (np.float32(0.5), np.float64(0.5), np.array(0.5), np.array(0.5, np.float16)):
         assert np.array_equal(net.interpolate(a, b, t), half)  # type: ignore[call-overload]
 
 
@@ -129,6 +129,7 @@ def test_floats_outside_the_range_are_clamped(net: rife.Interpolator) -> None:
         (np.zeros((0, 8, 3), np.uint8), ValueError, "got 0 x 8 x 3"),
         (np.zeros((1, 1, 8, 8, 3), np.uint8), ValueError, "got 1 x 1 x 8 x 8 x 3"),
         (np.uint8(7), TypeError, "got numpy.uint8"),
+        (np.ma.zeros((8, 8, 3), np.uint8), TypeError, "without a mask, got numpy.ma.MaskedArray"),
     ],
 )
 def test_errors_for_wrong_arrays_state_expected_and_actual(
@@ -150,7 +151,7 @@ def test_frames_that_do_not_match_are_refused(net: rife.Interpolator) -> None:
             net.interpolate(a, b)
 
 
-@pytest.mark.parametrize("t", [0.0, 1.0, -0.5, 2, float("nan")])
+@pytest.mark.parametrize("t", [0.0, 1.0, -0.5, 2, 10**400, float("nan")])
 def test_timesteps_outside_the_pair_are_refused(net: rife.Interpolator, t: float) -> None:
     a, b = picture(16, 24), picture(16, 24, 1)
     with pytest.raises(ValueError, match="timestep must be in"):
@@ -175,7 +176,13 @@ def test_wrong_layout_is_refused(net: rife.Interpolator) -> None:
         ({"engine": "fast"}, ValueError, "unknown engine"),
         ({"scale": 3}, ValueError, "scale: expected"),
         ({"batch": 17}, ValueError, "invalid batch 17"),
+        ({"batch": -1}, ValueError, "batch: expected a positive 64-bit integer"),
+        ({"batch": 10**5000}, ValueError, "batch: expected a positive 64-bit integer"),
         ({"threads": 0}, ValueError, "invalid number of threads 0"),
+        ({"threads": -1}, ValueError, "threads: expected a positive 64-bit integer"),
+        ({"threads": 2**64}, ValueError, "threads: expected a positive 64-bit integer"),
+        ({"threads": 1.5}, TypeError, "float"),
+        ({"model": "\ud800"}, ValueError, "surrogates not allowed"),
         ({"model": "4.25", "ensemble": True}, ValueError, "ensemble"),
         ({"device": "cuda:63"}, rife.DeviceError, "cuda:63 is unavailable"),
         ({"weights": "missing.pth"}, rife.WeightsError, "missing.pth"),

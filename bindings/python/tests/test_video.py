@@ -133,6 +133,11 @@ def test_wrong_options_are_refused(
     assert "--" not in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_option_that_is_not_valid_unicode_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        rife.interpolate_video(tmp_path / "in.mkv", tmp_path / "out.mkv", scene="\ud800")
+
+
 def test_errors_name_the_file_and_the_python_option(clip: Path) -> None:
     out = clip.with_name("out.y4m")
     with pytest.raises(rife.VideoError, match="missing.mkv"):

@@ -6,9 +6,11 @@
 >>> rife.interpolate_video("in.mp4", "out.mkv", factor=2)
 """
 
+import atexit as _atexit
 import os as _os
 import sys as _sys
 
+from . import _rife
 from ._interpolator import Info, Interpolator, Stream
 from ._machine import Conversion, DeviceInfo, convert, devices, fetch_weights, versions
 from ._rife import (
@@ -23,6 +25,9 @@ from ._video import Progress, VideoResult, interpolate_video
 
 # NVIDIA's run-time compiler may be a package of this environment, which need not be activated.
 _os.environ.setdefault("RIFE_PYTHON_PREFIX", _sys.prefix)
+
+# Daemon threads may be inside a call at exit.
+_atexit.register(_rife.close_at_exit)
 
 __all__ = [
     "Conversion",

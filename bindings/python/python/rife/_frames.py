@@ -7,13 +7,10 @@ module gets their address, and the current stream of the library.
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-
-from . import _rife
 
 SAMPLES = ("uint8", "uint16", "float16", "float32")
 
@@ -32,6 +29,8 @@ class DeviceArray(NamedTuple):
     device: int
     stream: int
     """The caller's stream (`CUstream`); 0 is the default stream."""
+    owner: tuple[Any, ...]
+    """The objects that keep the memory and the stream alive: the array, and its stream."""
 
 
 class Adapter(Protocol):
@@ -39,6 +38,12 @@ class Adapter(Protocol):
 
     def read(self, array: Any) -> Any:
         """The array as a numpy array or a `DeviceArray`, without a copy."""
+
+    def is_unordered(self, array: Any) -> bool:
+        """Whether the library does not order its work on `array` with that of the engine.
+
+        Then the host must wait for the engine before arrays are freed or results are used.
+        """
 
     def empty(self, array: Any) -> tuple[Any, Any]:
         """A new array like `array`, and its description as from `read`.
@@ -70,6 +75,10 @@ def adapter_of(array: Any) -> Adapter:
 
 
 def _find_adapter(array: Any) -> Adapter:
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            "expected an array without a mask, got numpy.ma.MaskedArray; pass x.filled(0) or x.data"
+        )
     if isinstance(array, np.ndarray):
         return _NUMPY
     library = type(array).__module__.partition(".")[0]
@@ -114,6 +123,9 @@ def _probe_step(shape: Any, layout: str) -> tuple[Any, ...]:
 
 
 class _NumpyAdapter:
+    def is_unordered(self, array: Any) -> bool:
+        return False
+
     def read(self, array: Any) -> Any:
         return array
 
@@ -182,6 +194,9 @@ class _JaxAdapter(_DlpackAdapter):
     def _on_gpu(self, array: Any) -> bool:
         return bool(self._device(array).platform in ("gpu", "cuda"))
 
+    def is_unordered(self, array: Any) -> bool:
+        return self._on_gpu(array)
+
     def read(self, array: Any) -> Any:
         if not self._on_gpu(array):
             return super().read(array)
@@ -196,6 +211,7 @@ class _JaxAdapter(_DlpackAdapter):
             str(array.dtype),
             int(self._device(array).local_hardware_id),
             0,
+            (array,),
         )
 
     def empty(self, array: Any) -> tuple[Any, Any]:
@@ -203,7 +219,7 @@ class _JaxAdapter(_DlpackAdapter):
             return super().empty(array)
         numpy = sys.modules["jax"].numpy
         out = numpy.zeros(array.shape, array.dtype, device=self._device(array))
-        return _Deferred(_after_default_stream, out), self.read(out)
+        return out, self.read(out)
 
     def probe(self, array: Any, layout: str) -> Any:
         if not self._on_gpu(array):
@@ -220,14 +236,6 @@ class _JaxAdapter(_DlpackAdapter):
         if a.dtype.kind == "u":
             mixed = numpy.floor(mixed + numpy.float32(0.5))
         return mixed.astype(a.dtype)
-
-
-def _after_default_stream(array: Any) -> Any:
-    """Wait for the default stream of the current CUDA context, which the engine has set."""
-    status = ctypes.CDLL("libcuda.so.1").cuStreamSynchronize(None)
-    if status != 0:
-        raise _rife.DeviceError(f"cannot wait for the GPU: cuStreamSynchronize returned {status}")
-    return array
 
 
 class _Deferred:
@@ -262,6 +270,9 @@ def _from_dlpack_of(array: Any) -> Any:
 
 
 class _TorchAdapter:
+    def is_unordered(self, array: Any) -> bool:
+        return False
+
     def read(self, array: Any) -> Any:
         if not array.is_cuda:
             if array.device.type != "cpu":
@@ -276,13 +287,15 @@ class _TorchAdapter:
                 ) from error
         size = array.element_size()
         index = array.device.index
+        stream = _torch().cuda.current_stream(index)
         return DeviceArray(
             array.data_ptr(),
             array.shape,
             [stride * size for stride in array.stride()],
             str(array.dtype)[6:],  # without "torch."
             index,
-            _torch().cuda.current_stream(index).cuda_stream,
+            stream.cuda_stream,
+            (array, stream),
         )
 
     def empty(self, array: Any) -> tuple[Any, Any]:
@@ -310,18 +323,22 @@ def _torch() -> Any:
 
 
 class _CupyAdapter:
+    def is_unordered(self, array: Any) -> bool:
+        return False
+
     def read(self, array: Any) -> Any:
         cupy = sys.modules["cupy"]
         device = int(array.device.id)
         with cupy.cuda.Device(device):
-            stream = int(cupy.cuda.get_current_stream().ptr)
+            stream = cupy.cuda.get_current_stream()
         return DeviceArray(
             int(array.data.ptr),
             list(array.shape),
             list(array.strides),
             str(array.dtype),
             device,
-            stream,
+            int(stream.ptr),
+            (array, stream),
         )
 
     def empty(self, array: Any) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from os import PathLike, fspath
 from pathlib import Path
@@ -186,14 +187,22 @@ class Interpolator:
                 f"b: expected {type(a).__module__}.{type(a).__qualname__} like a, got "
                 f"{type(b).__module__}.{type(b).__qualname__}"
             )
-        # numpy scalars are not iterable.
-        single = isinstance(t, (int, float)) or not hasattr(t, "__iter__")
-        timesteps = [float(cast(Any, t))] if single else [float(step) for step in cast(Any, t)]
+        # Arrays without axes have the method `__iter__`, but are not iterable.
+        single = getattr(t, "ndim", None) == 0 or not hasattr(t, "__iter__")
+        timesteps = [_timestep(step) for step in cast(Any, [t] if single else t)]
+        unordered = adapter.is_unordered(a)
         allocated = [adapter.empty(a) for _ in timesteps]
         outputs = [array for _, array in allocated]
-        self._engine.interpolate(
-            adapter.read(a), adapter.read(b), timesteps, layout, outputs
-        )
+        try:
+            self._engine.interpolate(
+                adapter.read(a), adapter.read(b), timesteps, layout, outputs
+            )
+        except BaseException:
+            if unordered:
+                _wait_for_queued(self._engine)
+            raise
+        if unordered:
+            self._engine.synchronize()
         if single:
             return cast(Array, resolve(allocated[0][0]))
         return [cast(Array, resolve(out)) for out, _ in allocated]
@@ -296,7 +305,7 @@ class Stream(Iterator[Array]):
         kind = _FrameKind()
         self._core = _rife.Stream(engine, layout, *settings, kind.allocate, kind.blend)
         classified = settings[2] != "off" or settings[4] is not None
-        self._outputs = _run(self._core, kind, frames, layout, classified)
+        self._outputs = _run(engine, self._core, kind, frames, layout, classified)
 
     def __next__(self) -> Array:
         return cast(Array, next(self._outputs))
@@ -333,6 +342,19 @@ class Stream(Iterator[Array]):
         return self._core.counts()[2]
 
 
+def _timestep(t: Any) -> float:
+    try:
+        return float(t)
+    except OverflowError:
+        raise ValueError("timestep must be in (0, 1), got a number that is too large") from None
+
+
+def _wait_for_queued(engine: _rife.Engine) -> None:
+    """Wait for queued work, so that its arrays can be freed. Ignores errors of the engine."""
+    with suppress(_rife.RifeError):
+        engine.synchronize()
+
+
 class _FrameKind:
     """The array library of a stream's frames.
 
@@ -342,12 +364,14 @@ class _FrameKind:
     def __init__(self) -> None:
         self.adapter: Adapter | None = None
         self.newest: Any = None
+        self.unordered = False
 
     def add(self, frame: Any) -> Adapter:
         """Check the next frame, and return its adapter."""
         adapter = adapter_of(frame)
         if self.adapter is None:
             self.adapter = adapter
+            self.unordered = adapter.is_unordered(frame)
         elif adapter is not self.adapter:
             expected, got = type(self.newest), type(frame)
             raise TypeError(
@@ -367,7 +391,12 @@ class _FrameKind:
 
 
 def _run(
-    core: _rife.Stream, kind: _FrameKind, frames: Iterator[Any], layout: str, classified: bool
+    engine: _rife.Engine,
+    core: _rife.Stream,
+    kind: _FrameKind,
+    frames: Iterator[Any],
+    layout: str,
+    classified: bool,
 ) -> Generator[Any, None, None]:
     """Push source frames as needed, and yield output frames."""
     before: Any = None
@@ -377,6 +406,8 @@ def _run(
         while True:
             output = core.next()
             if output is not None:
+                if kind.unordered:
+                    engine.synchronize()
                 yield resolve(output)
                 continue
             if ended:
@@ -401,4 +432,6 @@ def _run(
                 before, probe_before = frame, probe
             core.push(frame, view, probe, differs)
     finally:
+        if kind.unordered:
+            _wait_for_queued(engine)
         core.close()

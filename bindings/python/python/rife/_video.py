@@ -83,6 +83,9 @@ def interpolate_video(
         result = _rife.interpolate_video(
             fspath(input), fspath(output), arguments, report, _log
         )
+    except UnicodeError:
+        # Its message does not mention options, and its constructor has other arguments.
+        raise
     except (ValueError, _rife.RifeError) as error:
         # Exceptions of `progress` have further traceback entries: raise them unchanged.
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:

@@ -8,6 +8,7 @@ use rife_runtime::Frame;
 use rife_video::{PairKind, Position, Rate, Rational, SceneDetector, Timeline};
 
 use crate::error;
+use crate::exit::detached;
 use crate::frames::Frames;
 
 /// A source frame.
@@ -90,6 +91,13 @@ impl Plan {
             ("fps", text) => Rate::fps(text).map_err(|error| invalid("fps", error))?,
             (_, text) => Rate::factor(text).map_err(|error| invalid("factor", error))?,
         };
+        let multiple = rate.multiple(source_fps);
+        if multiple > Rational::from(Rate::MAX_FACTOR) {
+            let (most, got) = (Rate::MAX_FACTOR, multiple.to_integer());
+            return Err(error::value_error(format!(
+                "fps: expected at most {most} times source_fps, got {got} times source_fps"
+            )));
+        }
         for (name, percent) in
             [("scene_threshold", Some(scene_threshold)), ("static_threshold", static_threshold)]
         {
@@ -173,7 +181,7 @@ impl Plan {
                 let ahead: Vec<_> =
                     self.sources.iter().skip(1).map(|source| source.probe.clone()).collect();
                 let detector = &mut self.scenes.detector;
-                py.detach(|| {
+                detached(py, || {
                     detector.classify(a, b, |number| ahead.get(number).cloned().flatten()).kind
                 })
             }
