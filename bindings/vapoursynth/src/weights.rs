@@ -34,7 +34,7 @@ pub(crate) fn find(
     core: Core,
 ) -> Result<Weights, String> {
     let path = path.map(Path::new);
-    let found = match path.filter(|path| is_file(path)) {
+    let found = match path.filter(|path| Weights::is_file_path(path)) {
         Some(file) => Weights::from_file(file, version),
         None => Store::locate(path).and_then(|store| {
             let version = version.unwrap_or(DEFAULT_MODEL);
@@ -46,16 +46,6 @@ pub(crate) fn find(
         core.log(LogLevel::Information, note);
     }
     Ok(weights)
-}
-
-/// Whether a path is that of a weights file, which need not exist, rather than of a folder.
-fn is_file(path: &Path) -> bool {
-    const EXTENSIONS: [&str; 6] = ["pth", "pkl", "pt", "ckpt", "bin", "safetensors"];
-    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    match path.metadata() {
-        Ok(found) => !found.is_dir(),
-        Err(_) => EXTENSIONS.iter().any(|known| extension == *known),
-    }
 }
 
 /// The message of an error: its causes, and a hint if there is one.

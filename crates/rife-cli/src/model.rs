@@ -1,7 +1,5 @@
 //! The model and the weights of a job.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
 use rife_model::weights::{Store, Weights, WeightsError, WeightsStatus};
 use rife_runtime::ModelVersion;
@@ -27,7 +25,7 @@ enum Source {
 impl Model {
     /// Reads a weights file if one is named, and chooses the version.
     pub(crate) fn of(args: &EngineArgs, host: &Host) -> Result<Self> {
-        if let Some(file) = args.weights.as_deref().filter(|path| is_file(path)) {
+        if let Some(file) = args.weights.as_deref().filter(|path| Weights::is_file_path(path)) {
             let weights = Weights::from_file(file, args.model)?;
             say_note(host, &weights);
             return Ok(Self {
@@ -66,17 +64,6 @@ impl Model {
     }
 }
 
-/// Whether a path names a weights file, which may not exist.
-fn is_file(path: &Path) -> bool {
-    const EXTENSIONS: [&str; 6] = ["pth", "pkl", "pt", "ckpt", "bin", "safetensors"];
-    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    // A pipe or a device is refused when it is read.
-    match path.metadata() {
-        Ok(found) => !found.is_dir(),
-        Err(_) => EXTENSIONS.iter().any(|known| extension == *known),
-    }
-}
-
 /// 4.26, or 4.25 if only its weights are in the folder. Both have the same speed.
 fn default_version(store: &Store) -> ModelVersion {
     let present = |version| store.status(version) != WeightsStatus::Missing;
@@ -99,15 +86,5 @@ mod tests {
         assert_eq!(default_version(&store), ModelVersion::V4_25);
         std::fs::write(folder.path().join("rife426.safetensors"), "").unwrap();
         assert_eq!(default_version(&store), ModelVersion::V4_26);
-    }
-
-    #[test]
-    fn path_with_the_extension_of_weights_is_a_file_unless_it_is_a_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(is_file(&folder.path().join("missing.PKL")));
-        assert!(!is_file(&folder.path().join("weights")));
-        let odd = folder.path().join("v4.pkl");
-        std::fs::create_dir(&odd).unwrap();
-        assert!(!is_file(&odd));
     }
 }

@@ -22,6 +22,18 @@ pub(super) struct Opened {
 }
 
 impl Weights {
+    /// Whether a path is that of a weights file rather than of a weights folder. The file need not
+    /// exist.
+    pub fn is_file_path(path: &Path) -> bool {
+        const EXTENSIONS: [&str; 6] = ["pth", "pkl", "pt", "ckpt", "bin", "safetensors"];
+        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+        // A pipe or a device is refused when it is read.
+        match path.metadata() {
+            Ok(found) => !found.is_dir(),
+            Err(_) => EXTENSIONS.iter().any(|known| extension == *known),
+        }
+    }
+
     /// The weights in a file: a checkpoint of PyTorch (`.pth`, `.pkl`, `.pt`, `.ckpt`) or a
     /// safetensors file, with the published names of tensors, a prefix before all of them, or other
     /// names that can be matched in exactly one way. Nothing is written.
@@ -193,6 +205,16 @@ fn stated_length(name: &str, version: ModelVersion) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn path_with_the_extension_of_weights_is_a_file_unless_it_is_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Weights::is_file_path(&folder.path().join("missing.PKL")));
+        assert!(!Weights::is_file_path(&folder.path().join("weights")));
+        let odd = folder.path().join("v4.pkl");
+        std::fs::create_dir(&odd).unwrap();
+        assert!(!Weights::is_file_path(&odd));
+    }
 
     #[test]
     fn file_name_states_a_version() {
