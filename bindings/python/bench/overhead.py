@@ -1,8 +1,15 @@
 """Measures the overhead of a call from Python over the same call from Rust. Prints JSON.
 
-The call interpolates one frame between two others. `rust` and `binding` write into memory that is
-allocated beforehand; `python` is the complete `Interpolator.interpolate`, with the allocation of
-the result. The three kinds alternate, because clock rates drift.
+The call interpolates one frame between two others. Each way is compared with the equivalent call of
+the Rust API:
+
+- `python_out` is `Interpolator.interpolate` with `out=`, `rust_into` is `interpolate_into`: both
+  write into memory that is allocated beforehand.
+- `python` is `Interpolator.interpolate` without `out`, `rust` is `interpolate`: both allocate the
+  result. The Rust API allocates frames in host memory only, so for torch the comparison is with
+  `rust_into`.
+
+The ways alternate, because clock rates drift.
 
     python bench/overhead.py --device cuda:0 --frames torch
 """
@@ -62,19 +69,24 @@ def main() -> None:
     adapter = adapter_of(a)
     out, out_view = adapter.empty(a)
 
-    def from_rust() -> None:
+    def in_rust(output: Any) -> None:
         views = adapter.read(a), adapter.read(b)
-        net._engine.time_in_rust(*views, 0.5, "hwc", out_view, args.runs)
+        net._engine.time_in_rust(*views, 0.5, "hwc", output, args.runs)
 
-    def binding() -> None:
+    def python(output: Any) -> None:
         for _ in range(args.runs):
-            net._engine.interpolate(adapter.read(a), adapter.read(b), [0.5], "hwc", [out_view])
+            net.interpolate(a, b, out=output)
 
-    def python() -> None:
-        for _ in range(args.runs):
-            net.interpolate(a, b)
-
-    ways = {"rust": from_rust, "binding": binding, "python": python}
+    ways = {
+        "rust_into": lambda: in_rust(out_view),
+        "python_out": lambda: python(out),
+        "rust": lambda: in_rust(None),
+        "python": lambda: python(None),
+    }
+    equivalent = {"python_out": "rust_into", "python": "rust"}
+    if args.frames == "torch":
+        del ways["rust"]
+        equivalent["python"] = "rust_into"
     times: dict[str, list[float]] = {name: [] for name in ways}
     for repetition in range(-1, args.repetitions):
         for name, run in ways.items():
@@ -102,8 +114,8 @@ def main() -> None:
                 "median_ms": median,
                 "min_ms": {name: min(values) for name, values in times.items()},
                 "overhead_percent": {
-                    name: 100 * (median[name] / median["rust"] - 1)
-                    for name in ("binding", "python")
+                    name: 100 * (median[name] / median[other] - 1)
+                    for name, other in equivalent.items()
                 },
             },
             indent=2,

@@ -158,7 +158,8 @@ impl Engine {
     }
 
     /// Repeats the equivalent of [`Self::interpolate`] for one pair with the Rust API, and returns
-    /// the time of each run in ms. For `bench/overhead.py`.
+    /// the time of each run in ms. Without `output`, each run allocates its result. For
+    /// `bench/overhead.py`.
     #[allow(clippy::too_many_arguments)] // The arguments of a call, and the number of runs.
     fn time_in_rust(
         &self,
@@ -167,19 +168,23 @@ impl Engine {
         b: &Bound<'_, PyAny>,
         timestep: f32,
         layout: &str,
-        output: &Bound<'_, PyAny>,
+        output: Option<Bound<'_, PyAny>>,
         runs: usize,
     ) -> PyResult<Vec<f64>> {
         let loaded = self.loaded()?;
-        let call = Call::new(a, b, layout, std::slice::from_ref(output))?;
+        let call = Call::new(a, b, layout, output.as_slice())?;
         call.check_device(&loaded)?;
         detached(py, || {
             let (a, b) = (call.a.view(0)?, call.b.view(0)?);
             let mut times = Vec::with_capacity(runs);
             for _ in 0..runs {
                 let start = Instant::now();
-                let Some(output) = call.outputs.first() else { break };
-                loaded.interpolate_into(&a, &b, timestep, &mut output.view_mut(0)?)?;
+                match call.outputs.first() {
+                    Some(output) => {
+                        loaded.interpolate_into(&a, &b, timestep, &mut output.view_mut(0)?)?;
+                    }
+                    None => drop(loaded.interpolate(&a, &b, timestep)?),
+                }
                 times.push(start.elapsed().as_secs_f64() * 1e3);
             }
             Ok(times)
@@ -309,11 +314,11 @@ impl Call {
             .map(|output| Frames::read_output(output, layout))
             .collect::<PyResult<_>>()?;
         for (index, output) in outputs.iter().enumerate() {
-            output.check_like("output", &a, "a")?;
+            output.check_like("out", &a, "a")?;
             let others = outputs.iter().skip(index + 1).chain([&a, &b]);
             if { others }.any(|other| output.overlaps(other)) {
                 return Err(error::value_error(
-                    "output: expected memory that does not overlap other frames",
+                    "out: expected memory that does not overlap other frames",
                 ));
             }
         }

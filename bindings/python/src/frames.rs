@@ -128,12 +128,12 @@ impl Frames {
     /// Reads an output array, which is never copied.
     pub(crate) fn read_output(array: &Bound<'_, PyAny>, layout: Layout) -> PyResult<Self> {
         let frames = match array.cast::<PyUntypedArray>() {
-            Ok(array) => Self::of_numpy("output", array, layout)?,
-            Err(_) => Self::read("output", array, layout)?,
+            Ok(array) => Self::of_numpy("out", array, layout)?,
+            Err(_) => Self::read("out", array, layout)?,
         };
         match frames.writable && frames.is_viewable() {
             true => Ok(frames),
-            false => Err(value_error("output: expected a writable array of contiguous rows")),
+            false => Err(value_error("out: expected a writable array of contiguous rows")),
         }
     }
 

@@ -302,6 +302,6 @@ fn allocate(
 ) -> PyResult<(Py<PyAny>, Frames)> {
     let (object, array): (Py<PyAny>, Py<PyAny>) = allocate.call0(py)?.extract(py)?;
     let frames = Frames::read_output(array.bind(py), layout)?;
-    frames.check_like("output", like, "the source")?;
+    frames.check_like("out", like, "the source")?;
     Ok((object, frames))
 }

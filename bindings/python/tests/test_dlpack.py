@@ -136,7 +136,7 @@ def test_interpolator_on_the_cpu_refuses_device_arrays(net: rife.Interpolator) -
     wrong = frame._replace(dtype="bfloat16")
     with pytest.raises(TypeError, match="a: expected samples of .*, got bfloat16"):
         net._engine.interpolate(wrong, wrong, [0.5], "hwc", [output])
-    with pytest.raises(ValueError, match="output: expected memory that does not overlap"):
+    with pytest.raises(ValueError, match="out: expected memory that does not overlap"):
         net._engine.interpolate(frame, frame, [0.5], "hwc", [frame])
 
 
@@ -239,14 +239,14 @@ def test_outputs_of_unordered_libraries_exist_until_the_engine_has_finished(
 def test_streams_of_unordered_libraries_wait_before_frames_are_returned_and_freed(
     net: rife.Interpolator, unordered: list[Any]
 ) -> None:
-    from rife import _interpolator, _rife
+    from rife import _rife, _stream
 
     recorder = Recorder(net._engine)
-    kind = _interpolator._FrameKind()
+    kind = _stream._FrameKind()
     settings = (("factor", "2"), "25", "off", 50.0, None, True)
     core = _rife.Stream(net._engine, "hwc", *settings, kind.allocate, kind.blend)
     frames = iter([*unordered, unordered[0]])
-    outputs = _interpolator._run(cast(Any, recorder), core, kind, frames, "hwc", False)
+    outputs = _stream._run(cast(Any, recorder), core, kind, frames, "hwc", False)
     assert next(outputs) is unordered[0]
     next(outputs)
     waits = len(recorder.calls)

@@ -16,6 +16,7 @@
 pub mod ffmpeg;
 mod golden;
 pub mod process;
+pub mod program;
 mod synthetic;
 pub mod tolerance;
 

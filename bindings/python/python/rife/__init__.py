@@ -11,7 +11,7 @@ import os as _os
 import sys as _sys
 
 from . import _rife
-from ._interpolator import Info, Interpolator, Stream
+from ._interpolator import Info, Interpolator
 from ._machine import Conversion, DeviceInfo, convert, devices, fetch_weights, versions
 from ._rife import (
     DeviceError,
@@ -21,6 +21,7 @@ from ._rife import (
     WeightsError,
     __version__,
 )
+from ._stream import Stream
 from ._video import Progress, VideoResult, interpolate_video
 
 # NVIDIA's run-time compiler may be a package of this environment, which need not be activated.

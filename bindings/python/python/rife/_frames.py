@@ -51,6 +51,13 @@ class Adapter(Protocol):
         Pass the new array to `resolve` when it has been written.
         """
 
+    def write(self, array: Any) -> Any:
+        """The caller's array as from `read`, to be written.
+
+        Raises:
+            TypeError: if arrays of the library cannot be written.
+        """
+
     def probe(self, array: Any, layout: str) -> Any:
         """A subsampled copy in host memory for scene detection; `None` for host arrays."""
 
@@ -133,6 +140,9 @@ class _NumpyAdapter:
         out = np.empty(array.shape, array.dtype)
         return out, out
 
+    def write(self, array: Any) -> Any:
+        return array
+
     def probe(self, array: Any, layout: str) -> None:
         return None
 
@@ -168,6 +178,11 @@ class _DlpackAdapter(_NumpyAdapter):
         view = self.read(array)
         out = np.empty(view.shape, view.dtype)
         return _Deferred(_from_dlpack_of(array), out), out
+
+    def write(self, array: Any) -> Any:
+        raise TypeError(
+            f"out: expected an array of numpy, torch or CuPy, got {_name(type(array))}"
+        )
 
     def blend(self, a: Any, b: Any, t: float) -> Any:
         mixed = super().blend(self.read(a), self.read(b), t)
@@ -302,6 +317,11 @@ class _TorchAdapter:
         out = _torch().empty(array.shape, dtype=array.dtype, device=array.device)
         return out, self.read(out)
 
+    def write(self, array: Any) -> Any:
+        if array.requires_grad:
+            raise TypeError("out: expected a tensor that does not require grad")
+        return self.read(array)
+
     def probe(self, array: Any, layout: str) -> Any:
         if not array.is_cuda:
             return None
@@ -346,6 +366,9 @@ class _CupyAdapter:
         with array.device:
             out = cupy.empty(array.shape, array.dtype)
         return out, self.read(out)
+
+    def write(self, array: Any) -> Any:
+        return self.read(array)
 
     def probe(self, array: Any, layout: str) -> Any:
         return sys.modules["cupy"].asnumpy(array[_probe_step(array.shape, layout)])

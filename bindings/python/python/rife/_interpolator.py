@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
-from fractions import Fraction
+from collections.abc import Iterable, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, TypeVar, cast, overload
+from typing import Any, Literal, NamedTuple, cast, overload
 
 from . import _rife
-from ._frames import Adapter, DeviceArray, adapter_of, resolve
-
-Array = TypeVar("Array")
-Layout = Literal["hwc", "chw"]
-Rate = int | float | str | Fraction
-
-# Rate, source_fps, scene, scene_threshold, static_threshold, hold_last.
-Settings = tuple[tuple[str, str], str, str, float, float | None, bool]
+from ._frames import Adapter, adapter_of, resolve
+from ._stream import Array, Layout, Rate, Settings, Stream, wait_for_queued
 
 
 class Info(NamedTuple):
@@ -148,12 +140,24 @@ class Interpolator:
 
     @overload
     def interpolate(
-        self, a: Array, b: Array, t: float = 0.5, *, layout: Layout = "hwc"
+        self,
+        a: Array,
+        b: Array,
+        t: float = 0.5,
+        *,
+        layout: Layout = "hwc",
+        out: Array | None = None,
     ) -> Array: ...
 
     @overload
     def interpolate(
-        self, a: Array, b: Array, t: Sequence[float], *, layout: Layout = "hwc"
+        self,
+        a: Array,
+        b: Array,
+        t: Sequence[float],
+        *,
+        layout: Layout = "hwc",
+        out: Sequence[Array] | None = None,
     ) -> list[Array]: ...
 
     def interpolate(
@@ -163,6 +167,7 @@ class Interpolator:
         t: float | Sequence[float] = 0.5,
         *,
         layout: Layout = "hwc",
+        out: Array | Sequence[Array] | None = None,
     ) -> Array | list[Array]:
         """Interpolate between two frames, or between the frames of N pairs.
 
@@ -172,26 +177,39 @@ class Interpolator:
             t: the timestep in (0, 1), or several timesteps; each frame is then uploaded and
                 encoded once for all of them.
             layout: `hwc` or `chw`.
+            out: write the result into this array, with the library, shape, type and device of
+                `a`, instead of a new one; for several timesteps, a sequence with one array for
+                each. Arrays of numpy, torch and CuPy; they must not overlap `a` or `b`.
 
         Returns:
-            An array like `a`; for several timesteps, a list with one array for each.
+            An array like `a`; for several timesteps, a list with one array for each. With `out`,
+            these arrays.
 
         Raises:
-            TypeError: if `a` and `b` are not arrays of the same library with a supported type.
-            ValueError: if shapes or devices do not match, or a timestep is outside (0, 1).
+            TypeError: if `a`, `b` and `out` are not arrays of the same library with a supported
+                type.
+            ValueError: if shapes or devices do not match, a timestep is outside (0, 1), or `out`
+                is read-only or overlaps another array.
             RifeError: if the interpolator is closed, or the device fails.
         """
         adapter = adapter_of(a)
-        if type(a) is not type(b) and adapter is not adapter_of(b):
-            raise TypeError(
-                f"b: expected {type(a).__module__}.{type(a).__qualname__} like a, got "
-                f"{type(b).__module__}.{type(b).__qualname__}"
-            )
+        _check_library("b", b, a, adapter)
         # Arrays without axes have the method `__iter__`, but are not iterable.
         single = getattr(t, "ndim", None) == 0 or not hasattr(t, "__iter__")
         timesteps = [_timestep(step) for step in cast(Any, [t] if single else t)]
         unordered = adapter.is_unordered(a)
-        allocated = [adapter.empty(a) for _ in timesteps]
+        if out is None:
+            allocated = [adapter.empty(a) for _ in timesteps]
+        else:
+            arrays = [out] if single else list(cast(Any, out))
+            if len(arrays) != len(timesteps):
+                raise ValueError(
+                    f"out: expected one array for each of the {len(timesteps)} timesteps, got "
+                    f"{len(arrays)}"
+                )
+            for array in arrays:
+                _check_library("out", array, a, adapter)
+            allocated = [(array, adapter.write(array)) for array in arrays]
         outputs = [array for _, array in allocated]
         try:
             self._engine.interpolate(
@@ -199,13 +217,13 @@ class Interpolator:
             )
         except BaseException:
             if unordered:
-                _wait_for_queued(self._engine)
+                wait_for_queued(self._engine)
             raise
         if unordered:
             self._engine.synchronize()
         if single:
             return cast(Array, resolve(allocated[0][0]))
-        return [cast(Array, resolve(out)) for out, _ in allocated]
+        return [cast(Array, resolve(array)) for array, _ in allocated]
 
     def stream(
         self,
@@ -288,58 +306,14 @@ class Interpolator:
         self.close()
 
 
-class Stream(Iterator[Array]):
-    """The output frames of `Interpolator.stream`.
-
-    Like a generator, it frees its memory on `close()`, at the end of a `with` block, or when it is
-    dropped.
-    """
-
-    def __init__(
-        self,
-        engine: _rife.Engine,
-        frames: Iterator[Array],
-        layout: str,
-        settings: Settings,
-    ) -> None:
-        kind = _FrameKind()
-        self._core = _rife.Stream(engine, layout, *settings, kind.allocate, kind.blend)
-        classified = settings[2] != "off" or settings[4] is not None
-        self._outputs = _run(engine, self._core, kind, frames, layout, classified)
-
-    def __next__(self) -> Array:
-        return cast(Array, next(self._outputs))
-
-    def close(self) -> None:
-        """End the stream and free its memory."""
-        self._outputs.close()
-        self._core.close()
-
-    def __enter__(self) -> Stream[Array]:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @property
-    def cuts(self) -> int:
-        """Scene cuts so far."""
-        return self._core.counts()[0]
-
-    @property
-    def stills(self) -> int:
-        """Pairs of equal frames so far."""
-        return self._core.counts()[1]
-
-    @property
-    def interpolated(self) -> int:
-        """Interpolated frames so far."""
-        return self._core.counts()[2]
+def _check_library(what: str, array: Any, a: Any, adapter: Adapter) -> None:
+    """Raises `TypeError` if `array` is not of the library of `a`."""
+    if type(array) is not type(a) and adapter_of(array) is not adapter:
+        expected, got = type(a), type(array)
+        raise TypeError(
+            f"{what}: expected {expected.__module__}.{expected.__qualname__} like a, got "
+            f"{got.__module__}.{got.__qualname__}"
+        )
 
 
 def _timestep(t: Any) -> float:
@@ -347,91 +321,3 @@ def _timestep(t: Any) -> float:
         return float(t)
     except OverflowError:
         raise ValueError("timestep must be in (0, 1), got a number that is too large") from None
-
-
-def _wait_for_queued(engine: _rife.Engine) -> None:
-    """Wait for queued work, so that its arrays can be freed. Ignores errors of the engine."""
-    with suppress(_rife.RifeError):
-        engine.synchronize()
-
-
-class _FrameKind:
-    """The array library of a stream's frames.
-
-    Must not refer to the stream: the reference cycle would keep it alive.
-    """
-
-    def __init__(self) -> None:
-        self.adapter: Adapter | None = None
-        self.newest: Any = None
-        self.unordered = False
-
-    def add(self, frame: Any) -> Adapter:
-        """Check the next frame, and return its adapter."""
-        adapter = adapter_of(frame)
-        if self.adapter is None:
-            self.adapter = adapter
-            self.unordered = adapter.is_unordered(frame)
-        elif adapter is not self.adapter:
-            expected, got = type(self.newest), type(frame)
-            raise TypeError(
-                f"frame: expected {expected.__module__}.{expected.__qualname__} like the frames "
-                f"before it, got {got.__module__}.{got.__qualname__}"
-            )
-        self.newest = frame
-        return adapter
-
-    def allocate(self) -> tuple[Any, Any]:
-        assert self.adapter is not None
-        return self.adapter.empty(self.newest)
-
-    def blend(self, a: Any, b: Any, t: float) -> Any:
-        assert self.adapter is not None
-        return self.adapter.blend(a, b, t)
-
-
-def _run(
-    engine: _rife.Engine,
-    core: _rife.Stream,
-    kind: _FrameKind,
-    frames: Iterator[Any],
-    layout: str,
-    classified: bool,
-) -> Generator[Any, None, None]:
-    """Push source frames as needed, and yield output frames."""
-    before: Any = None
-    probe_before: Any = None
-    ended = False
-    try:
-        while True:
-            output = core.next()
-            if output is not None:
-                if kind.unordered:
-                    engine.synchronize()
-                yield resolve(output)
-                continue
-            if ended:
-                return
-            try:
-                frame = next(frames)
-            except StopIteration:
-                ended = True
-                core.end()
-                continue
-            adapter = kind.add(frame)
-            view = adapter.read(frame)
-            probe, differs = None, False
-            # `push` checks shapes.
-            if classified and isinstance(view, DeviceArray) and len(view.shape) == 3:
-                probe = adapter.probe(frame, layout)
-                if probe_before is not None and probe.shape == probe_before.shape:
-                    # Compare the full frames only if their subsampled copies are equal.
-                    differs = not (
-                        (probe == probe_before).all() and adapter.equal(frame, before)
-                    )
-                before, probe_before = frame, probe
-            core.push(frame, view, probe, differs)
-    finally:
-        if kind.unordered:
-            _wait_for_queued(engine)
-        core.close()

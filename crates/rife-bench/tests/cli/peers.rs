@@ -1,22 +1,18 @@
 //! Other implementations.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use predicates::prelude::*;
 
-use crate::{bench, read_json, weights};
+use rife_testkit::program::write_script;
 
-fn write_script(path: &Path, text: &str) {
-    std::fs::write(path, text).expect("a script");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("permission");
-}
+use crate::{bench, read_json, weights};
 
 /// Replaces Python with a script whose output depends on the peer.
 #[test]
 fn absent_and_failing_peers_are_recorded_next_to_working_ones() {
     let folder = tempfile::tempdir().expect("a folder");
-    let script = r#"#!/bin/sh
+    let script = r#"
 case "$2" in
     --list) printf 'missing f32\nbroken f32\nbabbling f32\nmute f32\nfine f32\n' ;;
     missing*) echo '{"absent": "no module named nothing"}' ;;
@@ -79,7 +75,7 @@ fn peers_script_of_the_working_folder_is_never_run() {
         std::fs::write(planted.join("tools/peers.py"), "").expect("a script");
     }
     // In place of Python: prints the path of the script.
-    write_script(&folder.path().join("python"), "#!/bin/sh\necho \"script $1\"\n");
+    write_script(&folder.path().join("python"), "echo \"script $1\"\n");
     let script_of = |given: &[&str]| {
         let output = bench(&here)
             .args(["--peers=nobody", "--python", "../../python", "--device", "cpu"])

