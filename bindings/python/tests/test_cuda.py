@@ -142,6 +142,28 @@ def test_cupy_arrays_come_back_as_cupy_arrays(gpu: rife.Interpolator) -> None:
     assert np.array_equal(cupy.asnumpy(outputs[1]), expected)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+def test_result_is_written_into_out_on_the_device(gpu: rife.Interpolator, dtype: str) -> None:
+    import torch
+
+    arrays, (a, b) = tensors(dtype, "hwc")
+    expected = [gpu.interpolate(*arrays, t) for t in (0.25, 0.5)]
+    outs = [torch.zeros_like(a) for _ in expected]
+    assert gpu.interpolate(a, b, 0.25, out=outs[0]) is outs[0]
+    assert np.array_equal(outs[0].cpu().numpy(), expected[0])
+    results = gpu.interpolate(a, b, [0.25, 0.5], out=outs)
+    for want, have, out in zip(expected, results, outs, strict=True):
+        assert have is out and np.array_equal(out.cpu().numpy(), want)
+    wide = torch.zeros((a.shape[0] + 2, a.shape[1] + 3, 3), dtype=a.dtype, device=a.device)
+    gpu.interpolate(a, b, 0.25, out=wide[1:-1, 2:-1])
+    assert np.array_equal(wide[1:-1, 2:-1].cpu().numpy(), expected[0])
+    assert not wide[0].any() and not wide[:, :2].any()
+    with pytest.raises(ValueError, match="out: expected an array on cuda:0 like a"):
+        gpu.interpolate(a, b, out=torch.zeros_like(a, device="cpu"))
+    with pytest.raises(ValueError, match="out: expected memory that does not overlap"):
+        gpu.interpolate(a, b, out=a)
+
+
 def test_jax_arrays_on_the_device_come_back_as_jax_arrays(gpu: rife.Interpolator) -> None:
     jax = pytest.importorskip("jax")
     if jax.default_backend() != "gpu":

@@ -32,6 +32,9 @@ def test_torch_tensors_come_back_as_torch_tensors(
     assert (result.dtype, result.shape) == (tensors[0].dtype, tensors[0].shape)
     assert result.device.type == "cpu"
     assert np.array_equal(result.numpy(), expected)
+    out = torch.zeros_like(tensors[0])
+    assert net.interpolate(*tensors, layout=layout, out=out) is out
+    assert np.array_equal(out.numpy(), expected)
     outputs = list(net.stream(tensors, layout=layout))
     assert [type(output) for output in outputs] == [torch.Tensor] * 4
     assert outputs[0] is tensors[0]
@@ -57,6 +60,8 @@ def test_wrong_torch_tensors_are_refused(net: rife.Interpolator) -> None:
             net.interpolate(tensor, tensor)
     with pytest.raises(TypeError, match="expected torch.Tensor like a, got numpy.ndarray"):
         net.interpolate(frame, frame.numpy())
+    with pytest.raises(TypeError, match="out: expected a tensor that does not require grad"):
+        net.interpolate(frame, frame, out=torch.zeros_like(frame, requires_grad=True))
     with pytest.raises(TypeError, match="like the frames before it"):
         list(net.stream([frame, frame.numpy()]))
     with pytest.raises(TypeError, match="on cpu or cuda, got one on meta"):
@@ -108,6 +113,9 @@ def test_arrays_with_dlpack_round_trip_without_a_copy(net: rife.Interpolator) ->
     outputs = list(net.stream(Library(array) for array in arrays))
     assert np.array_equal(outputs[1].array, expected)
     assert outputs[2].array is arrays[1]
+    frame = Library(arrays[0])
+    with pytest.raises(TypeError, match="out: expected an array of numpy, torch or CuPy, got .*Library"):
+        net.interpolate(frame, frame, out=Library(np.zeros_like(arrays[0])))
 
 
 def test_unsupported_device_arrays_are_refused_rather_than_copied(net: rife.Interpolator) -> None:

@@ -52,6 +52,48 @@ def test_every_type_and_layout_gives_the_same_frame(
     assert reference.std() > 0.05, "the test pictures have no contrast"
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_result_is_written_into_out(net: rife.Interpolator, dtype: str) -> None:
+    a, b = (as_dtype(picture(40, 64, pan), dtype) for pan in (0, 3))
+    expected = net.interpolate(a, b)
+    # Also into a part of a larger array.
+    large = np.zeros((44, 70, 3), dtype)
+    for out in (np.zeros_like(a), large[2:42, 3:67]):
+        assert net.interpolate(a, b, out=out) is out
+        assert np.array_equal(out, expected)
+    assert not large[:2].any() and not large[:, :3].any() and not large[:, 67:].any()
+    outs = [np.zeros_like(a) for _ in range(2)]
+    results = net.interpolate(a, b, [0.5, 0.75], out=outs)
+    assert all(result is out for result, out in zip(results, outs, strict=True))
+    assert np.array_equal(outs[0], expected) and not np.array_equal(outs[1], expected)
+    batch = np.zeros((2, *a.shape), dtype)
+    net.interpolate(np.stack([a, b]), np.stack([b, b]), out=batch)
+    assert np.array_equal(batch[0], expected)
+
+
+def test_out_that_cannot_hold_the_result_is_refused(net: rife.Interpolator) -> None:
+    a, b = picture(40, 64), picture(40, 64, 2)
+    read_only = np.zeros_like(a)
+    read_only.flags.writeable = False
+    wrong: list[tuple[Any, type[Exception], str]] = [
+        (read_only, ValueError, "out: expected a writable array"),
+        (a, ValueError, "out: expected memory that does not overlap"),
+        (b[:], ValueError, "out: expected memory that does not overlap"),
+        (np.zeros((40, 60, 3), np.uint8), ValueError, "out: expected a frame of 64x40"),
+        (np.zeros((40, 64, 3), np.float32), TypeError, "out: expected samples of uint8"),
+        ([a.copy()], TypeError, "out: expected a numpy array, .* got list"),
+        (a.tobytes(), TypeError, "out: expected a numpy array, .* got bytes"),
+    ]
+    for out, error, message in wrong:
+        with pytest.raises(error, match=message):
+            net.interpolate(a, b, out=out)
+    with pytest.raises(ValueError, match="one array for each of the 2 timesteps, got 1"):
+        net.interpolate(a, b, [0.25, 0.5], out=[np.zeros_like(a)])
+    twice = np.zeros_like(a)
+    with pytest.raises(ValueError, match="out: expected memory that does not overlap"):
+        net.interpolate(a, b, [0.25, 0.5], out=[twice, twice])
+
+
 def test_views_that_are_not_contiguous_give_the_same_frame(net: rife.Interpolator) -> None:
     a, b = picture(40, 64), picture(40, 64, 2)
     expected = net.interpolate(a, b)

@@ -47,6 +47,20 @@ pub fn runs_elsewhere(module: &str, test: &str) -> bool {
     true
 }
 
+/// Gives a command the default action of SIGINT, for tests that interrupt it: a shell ignores the
+/// signal in background jobs, and child processes inherit that.
+#[cfg(unix)]
+pub fn with_default_interrupt(command: &mut Command) -> &mut Command {
+    use std::os::unix::process::CommandExt;
+    let reset = || {
+        // SAFETY: the default action installs no handler.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: between fork and exec, the closure only calls `signal`, which is safe there.
+    unsafe { command.pre_exec(reset) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};

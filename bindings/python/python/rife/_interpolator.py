@@ -308,7 +308,13 @@ class Interpolator:
 
 def _check_library(what: str, array: Any, a: Any, adapter: Adapter) -> None:
     """Raises `TypeError` if `array` is not of the library of `a`."""
-    if type(array) is not type(a) and adapter_of(array) is not adapter:
+    if type(array) is type(a):
+        return
+    try:
+        is_same = adapter_of(array) is adapter
+    except TypeError as error:
+        raise TypeError(f"{what}: {error}") from None
+    if not is_same:
         expected, got = type(a), type(array)
         raise TypeError(
             f"{what}: expected {expected.__module__}.{expected.__qualname__} like a, got "

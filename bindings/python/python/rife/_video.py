@@ -77,7 +77,7 @@ def interpolate_video(
         DeviceError: if a device fails or is not available.
         WeightsError: if the weights are not available.
     """
-    arguments = _arguments(job_options)
+    arguments = command_arguments(job_options)
     report = None if progress is None else lambda *values: progress(Progress(*values))
     try:
         result = _rife.interpolate_video(
@@ -108,7 +108,7 @@ def _options() -> dict[str, bool]:
     return {"hold_last" if name == "no_hold_last" else name: flag for name, flag in options.items()}
 
 
-def _arguments(options: dict[str, Any]) -> list[str]:
+def command_arguments(options: dict[str, Any]) -> list[str]:
     """Convert options to command-line arguments."""
     known = _options()
     arguments = []

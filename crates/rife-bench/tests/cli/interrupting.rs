@@ -25,7 +25,8 @@ fn cpu_seconds(process: u32) -> f64 {
 /// Recorded frames of a run that would take hours and is interrupted after this much CPU time.
 fn frames_recorded_after(cpu_s: f64) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_rife-bench"))
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rife-bench"));
+    let mut run = rife_testkit::process::with_default_interrupt(&mut command)
         .current_dir(folder.path())
         .args(["--device", "cpu", "--model", "4.6", "--engine", "optimized", "--precision", "f32"])
         .args(["--size", "64x64", "--frames", "1000000", "--repeats", "1", "--warmup", "0"])

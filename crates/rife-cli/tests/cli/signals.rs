@@ -3,6 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rife_testkit::process::with_default_interrupt;
+
 use crate::support::{names, pair, rife, weights};
 
 #[test]
@@ -12,7 +14,7 @@ fn interrupted_run_leaves_no_files() {
     rife().args(["weights", "fetch", "4.6"]).assert().success();
     // Repeated, because the signal races with the work.
     for signal in ["-INT", "-TERM"].repeat(5) {
-        let mut run = Command::new(env!("CARGO_BIN_EXE_rife"))
+        let mut run = with_default_interrupt(&mut Command::new(env!("CARGO_BIN_EXE_rife")))
             .current_dir(here)
             .env("RIFE_WEIGHTS", weights())
             .env_remove("RIFE_LOG")

@@ -21,7 +21,10 @@ fn signal(process: u32, name: &str) {
 
 fn start(dir: &Path, args: &str) -> Child {
     let mut command = interpolate(dir, args);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[cfg(unix)]
+    rife_testkit::process::with_default_interrupt(&mut command);
+    command.spawn().unwrap()
 }
 
 /// Waits for a condition while the child runs. False if the child exits first.
