@@ -156,6 +156,11 @@ impl WorkFolder {
         format!("unfinished-{}-{name}", self.token)
     }
 
+    /// Path of the file of a segment while this process writes it.
+    pub fn unfinished_path(&self, segment: &PlannedSegment) -> std::path::PathBuf {
+        self.path().join(self.unfinished(&segment.file))
+    }
+
     fn cannot_write(&self, name: &str) -> impl FnOnce(io::Error) -> Error + use<> {
         Error::io(format!("cannot write {}", self.path().join(name).display()))
     }
