@@ -1,5 +1,6 @@
 //! Command-line arguments.
 
+mod job;
 mod usage_error;
 mod values;
 
@@ -9,6 +10,7 @@ use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rife_runtime::{Device, Engine, FrameSize, ModelVersion, Precision, Scale};
 use rife_video::{Rational, SceneDetector};
 
+pub(crate) use self::job::{JobAction, JobArgs, JoinArgs, PlanArgs, RunArgs, StatusArgs};
 pub(crate) use self::usage_error::{exit_with_usage_error, message as usage_message};
 
 /// Interpolates video frames with RIFE 4.6, 4.25, 4.26 and four lite and heavy versions.
@@ -23,6 +25,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Interpolate a video or an image pair
     Interpolate(Box<InterpolateArgs>),
+    /// Interpolate a video in segments, on several machines
+    Job(JobArgs),
     /// Convert a PyTorch checkpoint to safetensors, every tensor bit for bit
     Convert(ConvertArgs),
     /// List, fetch, import and verify weights

@@ -45,12 +45,12 @@ pub use crate::version::version as build_version;
 /// exit code.
 #[doc(hidden)]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let args: Vec<OsString> = args.into_iter().collect();
+    let words: Vec<OsString> = args.into_iter().collect();
     ignore_file_size_signal();
-    let args = match Args::try_parse_from(&args) {
+    let args = match Args::try_parse_from(&words) {
         Ok(args) => args,
         Err(error) => {
-            return args::exit_with_usage_error(&error, args.get(1..).unwrap_or_default());
+            return args::exit_with_usage_error(&error, words.get(1..).unwrap_or_default());
         }
     };
     // Fails if the process has a subscriber already, which then receives the messages.
@@ -66,6 +66,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         .try_init();
     let result = match args.command {
         Command::Interpolate(args) => interpolate::run(*args),
+        Command::Job(job) => match video::planned::run(job.action, &words) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Convert(args) => convert::run(&args),
         Command::Weights(args) => weights::run(&args),
         Command::Info(args) => info::run(&args),
@@ -78,7 +82,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => {
             interrupt::wait_for_exit_if_interrupted();
             print::print_error(&error);
-            1
+            video::planned::exit_code(&error)
         }
     }
 }

@@ -49,6 +49,11 @@ impl Terminal {
         })
     }
 
+    /// Messages as text, and progress as text or as JSON lines.
+    pub(crate) fn reporting(json: bool) -> Self {
+        Self::new(if json { Output::JsonOnStdout } else { Output::Text })
+    }
+
     fn new(output: Output) -> Self {
         Self { output, bar: Mutex::new(None), last_json: Mutex::new(Instant::now()) }
     }

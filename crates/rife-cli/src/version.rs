@@ -10,6 +10,14 @@ pub fn version() -> String {
     format!("{}{}", env!("CARGO_PKG_VERSION"), commit.unwrap_or_default())
 }
 
+/// Version and commit for a plan.
+pub(crate) fn program() -> rife_video::PlannedProgram {
+    rife_video::PlannedProgram {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("RIFE_COMMIT").map(str::to_owned),
+    }
+}
+
 /// Names of the enabled features.
 pub(crate) fn features() -> &'static str {
     if cfg!(feature = "candle-cuda") { "candle-cuda" } else { "none" }

@@ -8,9 +8,10 @@ use std::sync::mpsc::{Receiver, channel};
 
 use crate::child::{ChildProcess, strip_log_prefix};
 use crate::ffmpeg::{ShowInfo, VideoStream, damaged_tail, parse_showinfo};
+use crate::frame_clock::FrameClock;
 use crate::pool::Pool;
 use crate::stream::{Source, SourceFrame};
-use crate::timing::{ContainerTiming, Times};
+use crate::timing::ContainerTiming;
 use crate::{Error, Rational, Result, frames};
 
 /// Buffer for reading the pipe, in bytes.
@@ -34,11 +35,12 @@ pub struct Decoder {
     showinfo: Receiver<ShowInfo>,
     messages: Receiver<Message>,
     stream: VideoStream,
-    timing: ContainerTiming,
-    /// Time base of the showinfo filter.
-    time_base: Rational,
-    times: Times,
+    clock: FrameClock,
     read: u64,
+    /// Whether decoding started in the middle of the file.
+    partial: bool,
+    /// Time that the container states for the latest frame, in s.
+    stated: Option<Rational>,
 }
 
 impl Decoder {
@@ -77,7 +79,6 @@ impl Decoder {
             is_error
         })?;
         let pipe = child.stdout().map(|pipe| BufReader::with_capacity(PIPE_BUFFER, pipe));
-        let times = Times::new(&timing);
         Ok(Self {
             path: path.to_owned(),
             child: Some(child),
@@ -85,18 +86,31 @@ impl Decoder {
             showinfo,
             messages,
             stream,
-            time_base: timing.time_base,
-            timing,
-            times,
+            clock: FrameClock::new(timing),
             read: 0,
+            partial: false,
+            stated: None,
         })
+    }
+
+    /// Declares that the command starts at a later frame, whose corrected time is `time`, in s.
+    #[must_use]
+    pub(crate) fn starting_at(mut self, time: Rational) -> Self {
+        self.clock = FrameClock::starting_at(self.clock.timing, time);
+        self.partial = true;
+        self
+    }
+
+    /// The time that the container states for the latest frame, in s.
+    pub(crate) fn stated_time(&self) -> Option<Rational> {
+        self.stated
     }
 
     /// Time and duration of the frame that was just read, in ticks.
     fn next_showinfo(&mut self) -> (Option<i64>, Option<i64>) {
         loop {
             match self.showinfo.recv() {
-                Ok(ShowInfo::TimeBase(base)) => self.time_base = base,
+                Ok(ShowInfo::TimeBase(base)) => self.clock.time_base = base,
                 Ok(ShowInfo::Frame { pts, duration }) => return (pts, duration),
                 // ffmpeg ended without a message: extrapolate.
                 Err(_) => return (None, None),
@@ -124,6 +138,10 @@ impl Decoder {
                 why: problem.unwrap_or("no video frame could be decoded".into()),
             });
         }
+        if self.partial {
+            // Whoever decodes all frames reports damage.
+            return Ok(());
+        }
         if problem.is_some() || concealed > 0 {
             let lost = self.lost();
             tracing::warn!(
@@ -143,20 +161,20 @@ impl Decoder {
 
     /// Number of frames that could not be decoded.
     fn lost(&self) -> u64 {
-        if let Some(listed) = self.timing.frames {
+        if let Some(listed) = self.clock.timing.frames {
             return listed.saturating_sub(self.read);
         }
         // Damage either loses packets, which leaves gaps in the times, or leaves packets that
         // decode to no frame.
-        let gaps = self.times.lost(self.timing.end);
+        let gaps = self.clock.times.lost(self.clock.timing.end);
         let packets = self.stream.count_packets();
         let mut packets = packets.unwrap_or(0);
-        if self.timing.fields && packets > self.read * 3 / 2 {
+        if self.clock.timing.fields && packets > self.read * 3 / 2 {
             packets /= 2;
         }
         let lost = gaps.max(packets.saturating_sub(self.read));
         // Packets lost at the start leave no gap. A late start alone is not damage.
-        if lost == 0 { self.times.lost_before(self.timing.origin) } else { lost }
+        if lost == 0 { self.clock.times.lost_before(self.clock.timing.origin) } else { lost }
     }
 }
 
@@ -197,13 +215,8 @@ impl Source for Decoder {
             Ok(Some(frame)) => {
                 let (pts, duration) = self.next_showinfo();
                 self.read += 1;
-                let base = self.time_base;
-                let time = self.times.next(pts.map(|pts| base * pts));
-                // The last frame is shown until the stream ends.
-                let until_end =
-                    || Some(self.timing.end? - time).filter(|left| *left > Rational::from(0));
-                let duration = duration.filter(|d| *d > 0).map(|d| base * d).or_else(until_end);
-                let duration = duration.map(|duration| self.timing.exact_duration(duration));
+                self.stated = pts.map(|pts| self.clock.time_base * pts);
+                let (time, duration) = self.clock.next(pts, duration);
                 Ok(Some(SourceFrame { frame: Arc::new(frame), time, duration }))
             }
             Ok(None) => self.end().map(|()| None),

@@ -93,6 +93,7 @@ mod tests {
             format,
             memory,
             skip: 0,
+            until: None,
             frame_time: Rational::new(1, 25),
         };
         Queues::new(&settings, devices, buffered)

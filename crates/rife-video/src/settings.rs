@@ -43,6 +43,8 @@ pub struct Settings {
     pub memory: u64,
     /// Number of output frames that exist already; they are neither interpolated nor written.
     pub skip: i64,
+    /// Number of the output frame to stop before; `None` to run to the end of the source.
+    pub until: Option<i64>,
     /// Duration of the last frame if the source does not state it, in s.
     pub frame_time: Rational,
 }

@@ -128,6 +128,16 @@ impl Timeline {
         self
     }
 
+    /// Continues in the middle of a source that starts at `first`, in s: the next call of
+    /// [`Self::pair`] or [`Self::last`] is for source frame number `frame`, and `frame_count` output
+    /// frames come before it. Positions and times are the same as for the whole source.
+    #[must_use]
+    pub fn starting_at(mut self, first: Rational, frame: i64, frame_count: i64) -> Self {
+        self.first = Some(first);
+        (self.frame, self.frame_count) = (frame, frame_count);
+        self
+    }
+
     /// Number of output frames of `frames` source frames, of which the output has `multiple` times
     /// as many, see [`Rate::multiple`].
     pub fn count(&self, frames: u64, multiple: Rational) -> u64 {

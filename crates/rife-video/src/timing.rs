@@ -126,6 +126,13 @@ impl Times {
         }
     }
 
+    /// Starts at a frame in the middle of a stream, whose corrected time is `time`, in s. The result
+    /// for this frame is only the same as in the whole stream if it is later than its stated
+    /// predecessor.
+    pub(crate) fn starting_at(timing: &ContainerTiming, time: Rational) -> Self {
+        Self { anchor: Some(time), ..Self::new(timing) }
+    }
+
     /// Returns the time of the next frame, which is later than the previous one.
     pub(crate) fn next(&mut self, time: Option<Rational>) -> Rational {
         let zero = Rational::from(0);

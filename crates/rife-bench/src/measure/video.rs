@@ -262,6 +262,7 @@ fn stream(workers: &[DeviceWorker], clip: &[Frame], frames: usize) -> Result<(f6
         format,
         memory: 1 << 30,
         skip: 0,
+        until: None,
         frame_time: rate.recip(),
     };
     let progress = Progress::default();

@@ -162,6 +162,7 @@ impl Job {
             format: self.format.pixel_format,
             memory: video.max_memory,
             skip,
+            until: None,
             frame_time: self.input.rate.recip(),
         }
     }

@@ -11,6 +11,7 @@ mod output;
 mod pattern;
 mod pipeline;
 mod plan;
+pub(crate) mod planned;
 mod programs;
 mod progress;
 mod run;

@@ -66,7 +66,7 @@ fn start_hashing(job: &Job) -> Result<Option<ContentHash>> {
 }
 
 /// Encodes a test frame, and returns the build of the encoder; empty without an encoder.
-fn check_encoder(job: &Job) -> Result<String> {
+pub(super) fn check_encoder(job: &Job) -> Result<String> {
     let Some(encoding) = &job.format.encoding else { return Ok(String::new()) };
     encoding.notes.iter().for_each(|note| job.host.report(note));
     Ok(rife_video::check_encoding(job.programs()?, encoding)?)

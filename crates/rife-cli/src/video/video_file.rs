@@ -26,13 +26,7 @@ pub(super) fn write(
     engines: &[DeviceWorker],
 ) -> Result<()> {
     let start = Instant::now();
-    let mut settings = segment_settings(job, file)?;
-    settings.fingerprint = rife_video::fingerprint(engines, &job.pipeline_settings(0), job.rate);
-    let layout = if job.args.video.compare { "side by side" } else { "single" };
-    settings.fingerprint.insert("layout".into(), layout.into());
-    let end = if job.args.video.no_hold_last { "ends" } else { "repeats" };
-    settings.fingerprint.insert("last frame".into(), end.into());
-    settings.fingerprint.insert("encoder build".into(), encoder_build);
+    let settings = complete_settings(job, file, engines, encoder_build)?;
     let mut segments = rife_video::Job::begin(folder.clone(), content, settings)?;
     let finished = segments.finished_frames();
     if finished > 0 {
@@ -78,8 +72,25 @@ fn drops_audio_of_slow_motion(job: &Job) -> bool {
     has_audio && job.args.slow.is_some() && !job.args.video.audio
 }
 
+/// The settings of the segments, with everything that determines the output.
+pub(super) fn complete_settings(
+    job: &Job,
+    file: &OutputFile,
+    engines: &[DeviceWorker],
+    encoder_build: String,
+) -> Result<JobSettings> {
+    let mut settings = segment_settings(job, file)?;
+    settings.fingerprint = rife_video::fingerprint(engines, &job.pipeline_settings(0), job.rate);
+    let layout = if job.args.video.compare { "side by side" } else { "single" };
+    settings.fingerprint.insert("layout".into(), layout.into());
+    let end = if job.args.video.no_hold_last { "ends" } else { "repeats" };
+    settings.fingerprint.insert("last frame".into(), end.into());
+    settings.fingerprint.insert("encoder build".into(), encoder_build);
+    Ok(settings)
+}
+
 /// The settings of the segments, without a fingerprint.
-fn segment_settings(job: &Job, file: &OutputFile) -> Result<JobSettings> {
+pub(super) fn segment_settings(job: &Job, file: &OutputFile) -> Result<JobSettings> {
     let slow_motion = job.args.slow.is_some();
     Ok(JobSettings {
         programs: job.programs()?.clone(),

@@ -15,6 +15,38 @@ pub fn decode_command(
     source: &Probed,
     working: &WorkingFormat,
 ) -> Command {
+    decode(programs, path, source, working, "rawvideo", None)
+}
+
+/// As [`decode_command`], from the first frame at or after `from` on, in µs of the frame times.
+pub(crate) fn decode_from_command(
+    programs: &Programs,
+    path: &Path,
+    source: &Probed,
+    working: &WorkingFormat,
+    from: i64,
+) -> Command {
+    decode(programs, path, source, working, "rawvideo", Some(from))
+}
+
+/// As [`decode_command`], with a line and a checksum per frame instead of its samples.
+pub(super) fn checksums_command(
+    programs: &Programs,
+    path: &Path,
+    source: &Probed,
+    working: &WorkingFormat,
+) -> Command {
+    decode(programs, path, source, working, "framecrc", None)
+}
+
+fn decode(
+    programs: &Programs,
+    path: &Path,
+    source: &Probed,
+    working: &WorkingFormat,
+    format: &str,
+    from: Option<i64>,
+) -> Command {
     let mut command = Command::new(&programs.ffmpeg);
     command
         .args(["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"])
@@ -22,6 +54,10 @@ pub fn decode_command(
         .args(["-max_error_rate", "1"])
         // Rotation is handled separately.
         .arg("-noautorotate");
+    if let Some(micros) = from {
+        // The times of frames stay those of decoding from the start.
+        command.args(["-copyts", "-start_at_zero", "-ss", &format!("{micros}us")]);
+    }
     source.access.limit(&mut command).arg("-i").arg(programs::file(path));
     command
         .args(["-map", &format!("0:{}", source.video.index)])
@@ -30,7 +66,7 @@ pub fn decode_command(
         // In video of variable rate, frames may be closer than the average rate suggests.
         .args(["-enc_time_base", if programs.version >= (7, 0) { "demux" } else { "-1" }])
         .args(["-sws_flags", "accurate_rnd+full_chroma_int+bitexact"])
-        .args(["-f", "rawvideo", "-pix_fmt", &working.pix_fmt, "pipe:1"]);
+        .args(["-f", format, "-pix_fmt", &working.pix_fmt, "pipe:1"]);
     select_timing_streams(&mut command, 0, source);
     command
 }

@@ -30,12 +30,13 @@ const OPEN_ATTEMPTS: usize = 20;
 /// Attempts to empty a folder that a child process still writes into.
 const REMOVE_ATTEMPTS: usize = 100;
 
-/// A locked folder that belongs to this process until it is removed or dropped.
+/// A private folder. It belongs to this process until it is removed or dropped, unless it is
+/// [shared](Self::share).
 #[derive(Debug)]
 pub struct JobFolder {
     path: PathBuf,
     dir: system::Dir,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl JobFolder {
@@ -95,10 +96,44 @@ impl JobFolder {
                 Ok(()) | Err(std::fs::TryLockError::Error(_)) => {}
             }
             if dir.is_at(path) && dir.is_file_at(LOCK, &lock) {
-                return Ok(Self { path: path.to_owned(), dir, _lock: lock });
+                return Ok(Self { path: path.to_owned(), dir, _lock: Some(lock) });
             }
         }
         Err(Error::Busy { path: path.to_owned() })
+    }
+
+    /// Creates the folder, or opens it, without a lock: other processes of this user, also on other
+    /// machines, use it at the same time.
+    ///
+    /// # Errors
+    /// As [`Self::open`], except that it is never busy.
+    pub(crate) fn share(path: &Path) -> Result<Self> {
+        let cannot = || format!("cannot write {}", path.display());
+        match system::create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Error::io(cannot())(error))
+            }
+            _ => Self::share_existing(path),
+        }
+    }
+
+    /// Opens a folder that exists, without a lock; see [`Self::share`].
+    ///
+    /// # Errors
+    /// As [`Self::share`].
+    pub(crate) fn share_existing(path: &Path) -> Result<Self> {
+        let dir = match system::Dir::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(unusable(path, "expected a directory, got a link or a file"));
+            }
+            dir => dir.map_err(Error::io(format!("cannot open {}", path.display())))?,
+        };
+        if let Err(why) = dir.check_private()
+            && !dir.is_like_new(&path.with_extension(format!("probe-{}", std::process::id())))
+        {
+            return Err(unusable(path, &why));
+        }
+        Ok(Self { path: path.to_owned(), dir, _lock: None })
     }
 
     /// Path of the folder.
@@ -132,16 +167,39 @@ impl JobFolder {
     /// # Errors
     /// Those of the system.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let new = format!("unfinished-{name}");
-        let written = self.create(&new).and_then(|mut file| {
+        self.write_by(name, content, &format!("unfinished-{name}"))
+    }
+
+    /// Writes a file atomically. It is called `new` until it is complete.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn write_by(&self, name: &str, content: &[u8], new: &str) -> io::Result<()> {
+        let written = self.create(new).and_then(|mut file| {
             io::Write::write_all(&mut file, content)?;
             file.sync_all()
         });
-        let written = written.and_then(|()| self.dir.rename(&new, name));
+        let written = written.and_then(|()| self.dir.rename(new, name));
         if written.is_err() {
-            let _ = self.dir.remove(&new);
+            let _ = self.dir.remove(new);
         }
         written
+    }
+
+    /// Creates a file that must not exist yet.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if it does; otherwise those of the system.
+    pub(crate) fn create_new(&self, name: &str) -> io::Result<File> {
+        self.dir.create(name)
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn remove_file(&self, name: &str) -> io::Result<()> {
+        self.dir.remove(name)
     }
 
     /// Renames a file within the folder, replacing any other.

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use crate::ffmpeg::{self, LastFrame, Mux, concat_list, mux_command};
 use crate::job::folder::JobFolder;
 use crate::job::journal::Segment;
+use crate::job::plan::PlannedTimeline;
 use crate::job::settings::JobSettings;
 use crate::progress::Progress;
 use crate::{Error, Rational, Result};
@@ -17,9 +18,36 @@ const LIST: &str = "list.txt";
 
 /// Start of the video in the original, in s, and the last frame, if known.
 #[derive(Clone, Copy, Default)]
-struct Ends {
+pub(super) struct Ends {
     first: Rational,
     last: Option<LastFrame>,
+}
+
+impl Ends {
+    /// The ends of a run.
+    pub(super) fn of(settings: &JobSettings, progress: &Progress) -> Self {
+        let tick = settings.tick;
+        Self {
+            first: progress.first_time().unwrap_or_default(),
+            last: progress.last_frame().map(|(start, end)| LastFrame {
+                number: progress.written.load(Ordering::Relaxed).saturating_sub(1),
+                time: tick * start,
+                duration: tick * (end - start),
+            }),
+        }
+    }
+
+    /// The ends of a planned job.
+    pub(super) fn planned(planned: &PlannedTimeline) -> Self {
+        Self {
+            first: planned.start,
+            last: Some(LastFrame {
+                number: u64::try_from(planned.output_frames - 1).unwrap_or_default(),
+                time: planned.tick * planned.last_tick,
+                duration: planned.tick * (planned.end_tick - planned.last_tick),
+            }),
+        }
+    }
 }
 
 /// Name of the complete video while it is in the job folder.
@@ -75,21 +103,13 @@ pub(super) fn join(
     settings: &JobSettings,
     folder: &JobFolder,
     segments: &[Segment],
-    progress: &Progress,
+    ends: Ends,
 ) -> Result<Vec<String>> {
     let tick = settings.tick;
     let starts: Vec<_> =
         segments.iter().map(|segment| (segment.file.clone(), tick * segment.ticks)).collect();
     let cannot = || format!("cannot write {}", settings.output.display());
     folder.write(LIST, concat_list(&starts).as_bytes()).map_err(Error::io(cannot()))?;
-    let ends = Ends {
-        first: progress.first_time().unwrap_or_default(),
-        last: progress.last_frame().map(|(start, end)| LastFrame {
-            number: progress.written.load(Ordering::Relaxed).saturating_sub(1),
-            time: tick * start,
-            duration: tick * (end - start),
-        }),
-    };
     let programs = &settings.programs;
     let what = format!("writing {}", settings.output.display());
     let in_folder = folder.working_dir().map_err(Error::io(cannot()))?;

@@ -1,5 +1,6 @@
 //! Jobs that can be interrupted and resumed; see [`Job`].
 
+mod claim;
 mod content;
 mod fingerprint;
 mod folder;
@@ -9,8 +10,14 @@ mod folder_unix;
 mod folder_windows;
 mod join;
 mod journal;
+mod open_segment;
+mod part_source;
+mod segment_file;
 mod segments;
+mod plan;
+mod ratio;
 mod settings;
+mod work_folder;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +25,21 @@ use std::time::Duration;
 pub use content::ContentHash;
 pub use fingerprint::fingerprint;
 pub use folder::JobFolder;
+pub use claim::Claim;
 pub use journal::{Fingerprint, Journal, Segment};
+pub use part_source::{PartInput, PartSource};
+pub use plan::{
+    JobPlan, Layout, PlannedEncoder, PlannedInput, PlannedProgram, PlannedSegment, PlannedSource,
+    PlannedTimeline, PlannedWeights, lay_out, split_device,
+};
+pub use segment_file::{SegmentFile, WrittenSegment};
 pub use segments::SegmentSink;
 pub use settings::{JobSettings, Original};
+pub use work_folder::{Check, SegmentFailure, SegmentRecord, SegmentState, WorkFolder};
 
 use crate::progress::Progress;
 use crate::{Error, NutFormat, Planes, Result, Sink};
+use open_segment::SegmentEncoder;
 use segments::{SegmentSettings, is_unfinished};
 
 /// How long a resumed job waits for the hash of its input before it starts. A later hash is
@@ -152,7 +168,8 @@ impl Job {
     pub fn finish(self, progress: &Progress) -> Result<Vec<String>> {
         let Self { settings, folder, segments } = self;
         let journal = segments.finish()?;
-        let notes = join::join(&settings, &folder, journal.segments(), progress)?;
+        let ends = join::Ends::of(&settings, progress);
+        let notes = join::join(&settings, &folder, journal.segments(), ends)?;
         // The video is complete; a leftover folder does no harm.
         let _ = folder.remove();
         Ok(notes)
@@ -161,11 +178,46 @@ impl Job {
 
 impl JobSettings {
     fn segments(&self, content: Option<ContentHash>) -> SegmentSettings {
+        SegmentSettings {
+            encoder: self.encoder(),
+            frames: self.frames_per_segment(),
+            extension: self.encoding.segment_ext.to_owned(),
+            content,
+        }
+    }
+
+    /// Joins the segments of a planned job, and moves the video to its final path. `folder` is the
+    /// job folder of the output; the segments are read from `work`. Returns one line per loss.
+    ///
+    /// # Errors
+    /// If a path is not valid Unicode, the muxer failed, or the output cannot be written.
+    pub fn join(&self, plan: &JobPlan, work: &WorkFolder, folder: &JobFolder) -> Result<Vec<String>> {
+        let mut segments = Vec::new();
+        for segment in &plan.segments {
+            let path = work.path().join(&segment.file);
+            let file = path.to_str().ok_or_else(|| {
+                Error::Refused(format!("{}: the name is not valid Unicode", path.display()))
+            })?;
+            segments.push(Segment {
+                file: file.to_owned(),
+                first: segment.first_frame,
+                frames: segment.frames,
+                ticks: segment.first_tick,
+                bytes: 0,
+            });
+        }
+        let notes = join::join(self, folder, &segments, join::Ends::planned(&plan.timeline))?;
+        let _ = folder.remove();
+        Ok(notes)
+    }
+
+    /// How a segment is encoded.
+    fn encoder(&self) -> SegmentEncoder {
         let (programs, encoding) = (self.programs.clone(), self.encoding.clone());
         let tick = self.tick;
         let counting = programs.clone();
-        SegmentSettings {
-            encoder: Box::new(move |file| crate::segment_command(&programs, &encoding, tick, file)),
+        SegmentEncoder {
+            command: Box::new(move |file| crate::segment_command(&programs, &encoding, tick, file)),
             count: Arc::new(move |file| crate::count_frames(&counting, file)),
             format: match self.raw.planes {
                 Planes::Gbr => NutFormat::rgb(&self.raw, self.sample_aspect),
@@ -173,9 +225,6 @@ impl JobSettings {
             }
             .with_rate(self.rate),
             tick,
-            frames: self.frames_per_segment(),
-            extension: self.encoding.segment_ext.to_owned(),
-            content,
         }
     }
 

@@ -1,60 +1,33 @@
 //! Encodes the output in segments, each with its own encoder process and a keyframe at the
 //! start, so that finished segments survive any failure.
 
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::Path;
-use std::process::{ChildStdin, Command};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rife_runtime::Frame;
 
-use crate::child::ChildProcess;
+use crate::Result;
 use crate::job::content::ContentHash;
 use crate::job::folder::JobFolder;
 use crate::job::journal::{Journal, Segment};
-use crate::nut::{NutFormat, NutWriter};
+use crate::job::open_segment::{OpenSegment, SegmentEncoder};
 use crate::stream::Sink;
-use crate::{Error, Rational, Result};
-
-/// Write buffer in front of a pipe, in bytes: about the capacity of a pipe.
-const PIPE_BUFFER: usize = 1 << 16;
 
 /// How long a failed job waits for the hash of its input, which is needed to keep segments.
 const FINAL_HASH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Command of the encoder for a file.
-pub(crate) type EncoderCommand = Box<dyn Fn(&Path) -> Command + Send>;
-
-/// Counts the frames of a finished file.
-pub(crate) type FrameCounter = Arc<dyn Fn(&Path) -> Result<u64> + Send + Sync>;
-
 /// How segments are encoded.
+#[derive(Debug)]
 pub(crate) struct SegmentSettings {
-    /// Returns the encoder command. It reads NUT from standard input and writes the file, which is
-    /// also its standard output.
-    pub encoder: EncoderCommand,
-    /// Counts the frames of a finished file: on a full disk, an encoder may write fewer than it
-    /// received.
-    pub count: FrameCounter,
-    /// Format of the frames in the pipe.
-    pub format: NutFormat,
-    /// Length of a tick, in s.
-    pub tick: Rational,
+    /// The encoder.
+    pub encoder: SegmentEncoder,
     /// Frames per segment, except for the last one.
     pub frames: i64,
     /// Extension of segment files, without the dot.
     pub extension: String,
     /// Hash of the input, which must be the same for all segments.
     pub content: Option<ContentHash>,
-}
-
-impl std::fmt::Debug for SegmentSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SegmentSettings").field("frames", &self.frames).finish_non_exhaustive()
-    }
 }
 
 /// A sink that encodes segments.
@@ -69,18 +42,6 @@ pub struct SegmentSink {
     /// Finished segments that wait for the hash of the input; the journal only lists segments with
     /// a known input.
     unrecorded: Vec<Segment>,
-}
-
-#[derive(Debug)]
-struct OpenSegment {
-    first: i64,
-    ticks: i64,
-    frames: i64,
-    name: String,
-    unfinished: String,
-    file: File,
-    encoder: ChildProcess,
-    nut: NutWriter<BufWriter<ChildStdin>>,
 }
 
 /// Whether a file in the job folder is incomplete.
@@ -116,58 +77,15 @@ impl SegmentSink {
         let name = format!("{:06}.{}", number / self.settings.frames, self.settings.extension);
         // The encoder of a killed run may still be writing, so names contain the process ID.
         let unfinished = format!("unfinished-{}-{name}", std::process::id());
-        let cannot = || format!("cannot write {}", self.folder.path().join(&unfinished).display());
-        let file = self.folder.create(&unfinished).map_err(Error::io(cannot()))?;
-        let mut command = (self.settings.encoder)(&self.folder.name_of_stdout(&unfinished));
-        command.stdout(file.try_clone().map_err(Error::io(cannot()))?);
-        let mut encoder = ChildProcess::start(command, "encoding", |_| true)?;
-        let pipe = encoder.stdin().ok_or_else(|| Error::Program {
-            what: "encoding".into(),
-            why: "cannot open the standard input of ffmpeg".into(),
-        })?;
-        let nut = NutWriter::new(
-            BufWriter::with_capacity(PIPE_BUFFER, pipe),
-            &self.settings.format,
-            self.settings.tick,
-        );
-        let nut = match nut {
-            Ok(nut) => nut,
-            Err(error) => return Err(encoder.into_error(Error::io("encoding")(error))),
-        };
-        Ok(OpenSegment { first: number, ticks, frames: 0, name, unfinished, file, encoder, nut })
+        let names = [name, unfinished];
+        OpenSegment::begin(&self.settings.encoder, &self.folder, names, number, ticks)
     }
 
     /// Ends the current segment; its encoder finishes in the background.
     fn close(&mut self) -> Result<()> {
         let Some(current) = self.current.take() else { return Ok(()) };
         self.finish_previous()?;
-        let OpenSegment { first, ticks, frames, name, unfinished, file, encoder, nut } = current;
-        let folder = self.folder.clone();
-        let count = self.settings.count.clone();
-        self.finishing = Some(std::thread::spawn(move || {
-            match nut.finish() {
-                // Ends the input of the encoder.
-                Ok(pipe) => drop(pipe),
-                Err(error) => return Err(encoder.into_error(Error::io("encoding")(error))),
-            }
-            encoder.wait()?;
-            let written = folder.path().join(&unfinished);
-            let found = count(&written).map_err(|error| Error::Program {
-                what: "encoding".into(),
-                why: format!("cannot read back what ffmpeg wrote ({error}): is the disk full?"),
-            })?;
-            if found != frames as u64 {
-                return Err(Error::Program {
-                    what: "encoding".into(),
-                    why: format!("ffmpeg wrote {found} of {frames} frames: is the disk full?"),
-                });
-            }
-            let cannot = || format!("cannot finish {}", folder.path().join(&name).display());
-            file.sync_all().map_err(Error::io(cannot()))?;
-            let bytes = file.metadata().map_err(Error::io(cannot()))?.len();
-            folder.rename(&unfinished, &name).map_err(Error::io(cannot()))?;
-            Ok(Segment { file: name, first, frames, ticks, bytes })
-        }));
+        self.finishing = Some(std::thread::spawn(move || current.finish(|_| Ok(()))));
         Ok(())
     }
 
@@ -210,24 +128,12 @@ impl Sink for SegmentSink {
         if self.finishing.as_ref().is_some_and(JoinHandle::is_finished) {
             self.finish_previous()?;
         }
-        let mut current = match self.current.take() {
+        let current = match self.current.take() {
             Some(current) => current,
             None => self.begin(number, ticks)?,
         };
-        let at = (ticks - current.ticks).max(0) as u64;
-        match current.nut.frame(at, frame.as_bytes()) {
-            Ok(()) => {
-                current.frames += 1;
-                self.current = Some(current);
-                Ok(())
-            }
-            // The encoder closed the pipe, and reports the reason.
-            Err(error) => {
-                let OpenSegment { encoder, nut, .. } = current;
-                drop(nut);
-                Err(encoder.into_error(Error::io("encoding")(error)))
-            }
-        }
+        self.current = Some(current.put(ticks, frame)?);
+        Ok(())
     }
 }
 
@@ -241,7 +147,7 @@ impl Drop for SegmentSink {
             let _ = self.record(hash);
         }
         if let Some(current) = self.current.take() {
-            let unfinished = current.unfinished.clone();
+            let unfinished = current.unfinished().to_owned();
             drop(current);
             let _ = self.folder.clear(|name| name == unfinished);
         }

@@ -53,6 +53,12 @@ impl JobSettings {
         (self.rate * SEGMENT_S).round().to_integer().clamp(24, 600)
     }
 
+    /// Everything that determines the output, except the input: `fingerprint` and the settings of
+    /// the encoder.
+    pub fn all_settings(&self) -> Fingerprint {
+        self.complete_fingerprint(None)
+    }
+
     pub(super) fn complete_fingerprint(&self, content: Option<&ContentHash>) -> Fingerprint {
         let mut all = self.fingerprint.clone();
         let mut add = |key: &str, value: String| _ = all.insert(key.into(), value);

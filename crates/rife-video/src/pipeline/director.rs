@@ -71,7 +71,7 @@ pub(super) fn dispatch(
             for (output, number) in outputs.into_iter().zip(number..) {
                 let source = FrameSource::Source(earlier.frame.clone());
                 let left = earlier.frame.clone();
-                if number >= settings.skip
+                if is_wanted(settings, number)
                     && items.send(OutputItem { output, number, source, left }).is_err()
                 {
                     break;
@@ -99,7 +99,8 @@ pub(super) fn dispatch(
             PairKind::Still => _ = progress.stills.fetch_add(1, Ordering::Relaxed),
             PairKind::Motion => {}
         }
-        let wanted = outputs.iter().zip(number..).filter(|(_, number)| *number >= settings.skip);
+        let wanted =
+            outputs.iter().zip(number..).filter(|(_, number)| is_wanted(settings, *number));
         let device = (index / CHUNK) as usize % devices.len().max(1);
         if classification.kind == PairKind::Motion {
             let timesteps: Vec<f32> = wanted
@@ -137,7 +138,15 @@ pub(super) fn dispatch(
                 return Ok(());
             }
         }
+        if settings.until.is_some_and(|until| timeline.frame_count() >= until) {
+            return Ok(());
+        }
         earlier = later;
         index += 1;
     }
+}
+
+/// Whether an output frame is to be written.
+fn is_wanted(settings: &Settings, number: i64) -> bool {
+    number >= settings.skip && settings.until.is_none_or(|until| number < until)
 }

@@ -61,9 +61,21 @@ impl ImageFolder {
         format: PixelFormat,
         frame_time: Rational,
     ) -> ImageSource {
+        self.source_from(size, format, frame_time, 0)
+    }
+
+    /// As [`Self::source`], without the first `skipped` images.
+    pub(super) fn source_from(
+        &self,
+        size: FrameSize,
+        format: PixelFormat,
+        frame_time: Rational,
+        skipped: usize,
+    ) -> ImageSource {
         let folder = self.clone();
+        let files: Vec<_> = folder.files.into_iter().skip(skipped).collect();
         ImageSource {
-            files: folder.files.into_iter(),
+            files: files.into_iter(),
             colour_tags: folder.colour_tags,
             reported: folder.reported,
             host: folder.host,
@@ -71,7 +83,7 @@ impl ImageFolder {
             size,
             format,
             frame_time,
-            read: 0,
+            read: i64::try_from(skipped).unwrap_or(i64::MAX),
         }
     }
 }

@@ -10,4 +10,4 @@ mod stream;
 mod webp;
 
 pub(super) use self::open::open;
-pub(super) use self::opened::{Input, InputKind};
+pub(super) use self::opened::{Input, InputKind, ScannedInput};

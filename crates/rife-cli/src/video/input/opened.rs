@@ -2,12 +2,13 @@
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rife_runtime::PixelFormat;
 use rife_video::{
-    Colour, ContainerTiming, Decoder, PipeFormat, PipeSource, Programs, Rational, RawFormat,
-    Source, VideoStream,
+    Colour, ContainerTiming, Decoder, PartInput, PartSource, PipeFormat, PipeSource, PlannedSource,
+    Programs, Rational, RawFormat, ScannedFrame, Source, VideoStream,
 };
 
 use super::images::ImageFolder;
@@ -67,7 +68,7 @@ impl Input {
             InputKind::File { path, source, working } => {
                 let programs = programs.context("ffmpeg was not located")?;
                 let command = rife_video::decode_command(programs, path, source, working);
-                let expected = ContainerTiming::new(source, Rational::from(DEFAULT_RATE));
+                let expected = timing(source);
                 let stream = VideoStream::new(programs, path, source);
                 Box::new(Decoder::start(command, Path::new(&self.name), expected, stream)?)
             }
@@ -81,4 +82,86 @@ impl Input {
             }
         })
     }
+
+    /// Starts decoding the source frames of a segment. Without `may_seek`, decodes from the start.
+    /// Also returns whether the frames were the planned ones, which is set when they have been read.
+    pub(in crate::video) fn start_part(
+        &self,
+        programs: &Programs,
+        range: &PlannedSource,
+        may_seek: bool,
+    ) -> Result<(Box<dyn Source>, Arc<OnceLock<bool>>)> {
+        match &self.kind {
+            InputKind::File { path, source, working } => {
+                let input = PartInput {
+                    programs: programs.clone(),
+                    path: path.clone(),
+                    name: self.name.clone(),
+                    probed: (**source).clone(),
+                    working: working.clone(),
+                    timing: timing(source),
+                };
+                let part = PartSource::start(input, range, may_seek)?;
+                let as_planned = part.as_planned();
+                Ok((Box::new(part), as_planned))
+            }
+            InputKind::Images(folder) => {
+                let frame_time = self.rate.recip();
+                let skipped = usize::try_from(range.decode_from).unwrap_or(usize::MAX);
+                let source =
+                    folder.source_from(self.raw.size, self.pixel_format, frame_time, skipped);
+                // The hash of the input covers the images.
+                Ok((Box::new(source), Arc::new(OnceLock::from(true))))
+            }
+            InputKind::Stream { .. } | InputKind::Webp(_) => {
+                bail!("{} cannot be read in parts", self.name)
+            }
+        }
+    }
+
+    /// Lists all source frames; a file is decoded once for that. `on_frame` is called with the
+    /// number of frames so far.
+    pub(in crate::video) fn scan(
+        &self,
+        programs: &Programs,
+        on_frame: impl FnMut(u64) -> rife_video::Result<()>,
+    ) -> Result<ScannedInput> {
+        match &self.kind {
+            InputKind::File { path, source, working } => {
+                let timing = timing(source);
+                let frames = rife_video::scan_frames(
+                    programs, path, source, working, timing, on_frame,
+                )?;
+                // Elsewhere, the decoder's corrections depend on everything before a frame.
+                let seek = Some(timing).filter(|_| !source.clock_may_jump());
+                Ok(ScannedInput { frames, seek, checksums: true })
+            }
+            InputKind::Images(folder) => {
+                let frame_time = self.rate.recip();
+                let frame = |number| {
+                    let time = frame_time * number as i64;
+                    let duration = Some(frame_time);
+                    ScannedFrame { stated: Some(time), time, duration, checksum: 0 }
+                };
+                let frames = (0..folder.files().len()).map(frame).collect();
+                Ok(ScannedInput { frames, seek: None, checksums: false })
+            }
+            InputKind::Stream { .. } | InputKind::Webp(_) => {
+                bail!("expected a video file that ffmpeg reads or a folder of images, got {}", self.name)
+            }
+        }
+    }
+}
+
+/// All source frames of an input.
+pub(in crate::video) struct ScannedInput {
+    pub(in crate::video) frames: Vec<ScannedFrame>,
+    /// The timing of the container, if the decoder can seek in it.
+    pub(in crate::video) seek: Option<ContainerTiming>,
+    /// Whether the frames have checksums.
+    pub(in crate::video) checksums: bool,
+}
+
+fn timing(source: &rife_video::Probed) -> ContainerTiming {
+    ContainerTiming::new(source, Rational::from(DEFAULT_RATE))
 }
