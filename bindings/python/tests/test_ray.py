@@ -34,7 +34,24 @@ ARGUMENTS = ["--model=4.6", "--factor=2", "--codec=ffv1"]
 
 
 @pytest.fixture(scope="module")
-def cluster(weights: Path) -> Iterator[Cluster]:
+def poison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """While this file exists, the file of segment 1 cannot be read back."""
+    folder = tmp_path_factory.mktemp("bin")
+    poison = folder / "poison"
+    for program in ("ffmpeg", "ffprobe"):
+        script = folder / program
+        script.write_text(
+            f"#!/bin/sh\ncase \"$*\" in *000001*) [ ! -e {poison} ] || exit 1;; esac\n"
+            f'exec {shutil.which(program)} "$@"\n'
+        )
+        script.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(folder), prepend=os.pathsep)
+        yield poison
+
+
+@pytest.fixture(scope="module")
+def cluster(weights: Path, poison: Path) -> Iterator[Cluster]:
     """Two nodes of one CPU."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     cluster.add_node(num_cpus=1)
@@ -180,22 +197,16 @@ def test_interrupted_driver_cancels_its_tasks(
 
 
 def test_failing_segment_is_named_and_the_rest_completes(
-    cluster: Cluster, video: Path, expected: bytes, tmp_path: Path
+    cluster: Cluster, video: Path, expected: bytes, tmp_path: Path, poison: Path
 ) -> None:
     output = tmp_path / "out.mkv"
-    job = job_of(str(video), str(output), ARGUMENTS, None)
-    job.make_plan()
-    # A folder in place of the file of a segment: the file cannot get its name.
-    work = work_dir(job)
-    work.mkdir(mode=0o700, exist_ok=True)
-    (work / "000001.mkv" / "obstacle").mkdir(parents=True)
+    poison.touch()
     with pytest.raises(rife_ray.SegmentsFailed, match=r"1 of \d+ segments failed \(1\)") as failed:
         rife_ray.interpolate_video(video, output, max_retries=1, **OPTIONS)
     assert list(failed.value.errors) == [1]
-    missing, total = job.missing()
+    missing, total = job_of(str(video), str(output), ARGUMENTS, None).missing()
     assert missing == [1] and total > 3
-    (work / "000001.mkv" / "obstacle").rmdir()
-    (work / "000001.mkv").rmdir()
+    poison.unlink()
     result = rife_ray.interpolate_video(video, output, **OPTIONS)
     assert result.run == 1
     assert output.read_bytes() == expected

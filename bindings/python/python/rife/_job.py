@@ -19,6 +19,9 @@ from typing import Any
 from ._command import run
 from ._rife import RifeError
 
+# The exit code of `rife job status` if not every segment is finished.
+_INCOMPLETE = 3
+
 
 @dataclass(frozen=True)
 class Job:
@@ -43,15 +46,25 @@ class Job:
 
     def missing(self) -> tuple[list[int], int]:
         """The segments that are not finished, and the number of all segments."""
-        # Exits with 1 if the job is incomplete.
-        text = run(["job", "status", self.plan, "--json"], accept=(0, 1))
-        segments = json.loads(text)["segments"]
-        missing = [segment["index"] for segment in segments if segment["state"] != "finished"]
-        return missing, len(segments)
+        text = run(["job", "status", self.plan, "--json"], accept=(0, _INCOMPLETE))
+        status = json.loads(text)
+        finished = set(status["finished"])
+        return [n for n in range(status["segments"]) if n not in finished], status["segments"]
 
-    def run_segment(self, index: int) -> None:
-        """Compute one segment."""
-        run(["job", "run", self.plan, "--segment", str(index)])
+    def run_segment(self, index: int, threads: int | None = None) -> None:
+        """Compute one segment, with a number of CPU threads; `None`: one per CPU."""
+        self._run_segment(Path(self.plan), Path(self.input), index, threads)
+
+    @staticmethod
+    def _run_segment(plan: Path, input: Path, index: int, threads: int | None) -> None:
+        arguments = ["job", "run", str(plan), "--segment", str(index)]
+        if threads is not None:
+            arguments += ["--threads", str(threads)]
+        if input.is_file():
+            # The plan contains the checksums of the frames that a segment needs. Reading all of the
+            # input for each segment would take longer than the segment.
+            arguments.append("--trust-input")
+        run(arguments)
 
     def join(self) -> None:
         """Join the segments, and remove the plan and the segments."""
@@ -111,11 +124,11 @@ class StagedJob(Job):
         ]
         return missing, len(segments)
 
-    def run_segment(self, index: int) -> None:
+    def run_segment(self, index: int, threads: int | None = None) -> None:
         name = self._document()["segments"][index]["file"]
         with self._folder() as folder:
             plan, work = self._localize(folder)
-            run(["job", "run", str(plan), "--segment", str(index)])
+            self._run_segment(plan, self._cached_input(), index, threads)
             for file in (name, _record(name)):
                 self._upload(work / file, f"{self.work_dir}/{file}")
 

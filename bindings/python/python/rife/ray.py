@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 import time
 from collections import deque
@@ -170,6 +169,12 @@ class _Cluster(NamedTuple):
         return cls(gpus, cpus)
 
     @property
+    def threads(self) -> int | None:
+        """CPU threads of a task; `None` for the default."""
+        # GPUs are selected by CUDA_VISIBLE_DEVICES, which Ray sets.
+        return None if self.gpus else max(1, int(self.cpus))
+
+    @property
     def slots(self) -> int:
         """Tasks that can run at once. Changes as nodes join and leave."""
         count = 0
@@ -190,8 +195,7 @@ class _Cluster(NamedTuple):
             retry_exceptions=[CommandFailed],
             name=f"rife {getattr(work, '__name__', '')}",
         )
-        # GPUs are selected by CUDA_VISIBLE_DEVICES, which Ray sets.
-        return task.remote(0 if self.gpus else int(self.cpus), work, *arguments)
+        return task.remote(work, *arguments)
 
     def run(self, tasks: set[Any], work: Callable[[], Any]) -> Any:
         """Run a method of a job on a node, and return its result."""
@@ -206,10 +210,7 @@ class _Cluster(NamedTuple):
 
 
 @ray.remote  # type: ignore[untyped-decorator]
-def _task(threads: int, work: Callable[..., Any], *arguments: Any) -> Any:
-    """Call `work`, with a number of CPU threads; 0: the default."""
-    if threads:
-        os.environ["RAYON_NUM_THREADS"] = str(threads)
+def _task(work: Callable[..., Any], *arguments: Any) -> Any:
     return work(*arguments)
 
 
@@ -231,7 +232,9 @@ def _run_segments(
     while waiting or running:
         while waiting and len(running) < cluster.slots * _QUEUED_PER_SLOT:
             index = waiting.popleft()
-            task = cluster.submit(job.run_segment, index, max_retries=max_retries)
+            task = cluster.submit(
+                job.run_segment, index, cluster.threads, max_retries=max_retries
+            )
             running[task] = index
             tasks.add(task)
         state = Progress(finished, total, len(running), len(errors))
