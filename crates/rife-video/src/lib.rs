@@ -32,11 +32,11 @@ pub use ffmpeg::*;
 pub use format::{Colour, Planes, RawFormat};
 pub use frames::{pipe_pix_fmt, pixel_format, raw_format};
 pub use job::{
-    Check, Claim, ContentHash, Fingerprint, Job, JobFolder, JobHandle, JobPlan, JobSettings,
-    Journal, Layout, Original, PartInput, PartSource, PlannedEncoder, PlannedInput, PlannedProgram,
-    PlannedSegment, PlannedSource, PlannedTimeline, PlannedWeights, Segment, SegmentFailure,
-    SegmentFile, SegmentRecord, SegmentSink, SegmentState, WorkFolder, WrittenSegment, fingerprint,
-    lay_out, split_device,
+    AsPlanned, Check, Claim, ContentHash, Fingerprint, Job, JobFolder, JobHandle, JobPlan,
+    JobSettings, Journal, Layout, Original, PartInput, PartSource, PlannedEncoder, PlannedInput,
+    PlannedProgram, PlannedSegment, PlannedSource, PlannedTimeline, PlannedWeights, Segment,
+    SegmentFailure, SegmentFile, SegmentRecord, SegmentSink, SegmentState, WorkFolder,
+    WrittenSegment, fingerprint, lay_out, split_device,
 };
 pub use nut::{NutFormat, NutWriter};
 pub use orientation::Orientation;

@@ -60,13 +60,7 @@ pub(super) fn interpolate_part(
     let finished = AtomicBool::new(false);
     let result = std::thread::scope(|scope| {
         let reporter = scope.spawn(|| {
-            progress::report_until_finished(
-                host,
-                &progress,
-                total,
-                skip.max(0) as u64,
-                &finished,
-            );
+            progress::report_until_finished(host, &progress, total, skip.max(0) as u64, &finished);
         });
         let mut cancellable = CancellableSink { inner: sink, host: &job.host };
         let sink: &mut dyn Sink = &mut cancellable;

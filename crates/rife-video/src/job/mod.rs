@@ -12,22 +12,22 @@ mod join;
 mod journal;
 mod open_segment;
 mod part_source;
-mod segment_file;
-mod segments;
 mod plan;
 mod ratio;
+mod segment_file;
+mod segments;
 mod settings;
 mod work_folder;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use claim::Claim;
 pub use content::ContentHash;
 pub use fingerprint::fingerprint;
 pub use folder::JobFolder;
-pub use claim::Claim;
 pub use journal::{Fingerprint, Journal, Segment};
-pub use part_source::{PartInput, PartSource};
+pub use part_source::{AsPlanned, PartInput, PartSource};
 pub use plan::{
     JobPlan, Layout, PlannedEncoder, PlannedInput, PlannedProgram, PlannedSegment, PlannedSource,
     PlannedTimeline, PlannedWeights, lay_out, split_device,
@@ -190,8 +190,19 @@ impl JobSettings {
     /// job folder of the output; the segments are read from `work`. Returns one line per loss.
     ///
     /// # Errors
-    /// If a path is not valid Unicode, the muxer failed, or the output cannot be written.
-    pub fn join(&self, plan: &JobPlan, work: &WorkFolder, folder: &JobFolder) -> Result<Vec<String>> {
+    /// [`Error::Unfinished`] if `folder` has an unfinished job that is not to be discarded. If a path
+    /// is not valid Unicode, the muxer failed, or the output cannot be written.
+    pub fn join(
+        &self,
+        plan: &JobPlan,
+        work: &WorkFolder,
+        folder: &Arc<JobFolder>,
+    ) -> Result<Vec<String>> {
+        let unfinished = Journal::open(folder).ok().flatten().map_or(0, |journal| journal.frames());
+        if unfinished > 0 && !self.overwrite {
+            let path = folder.path().to_owned();
+            return Err(Error::Unfinished { path, frames: unfinished });
+        }
         let mut segments = Vec::new();
         for segment in &plan.segments {
             let path = work.path().join(&segment.file);

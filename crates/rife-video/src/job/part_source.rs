@@ -11,6 +11,9 @@ use crate::pool::Pool;
 use crate::stream::{Source, SourceFrame};
 use crate::timing::ContainerTiming;
 
+/// Whether source frames were the planned ones; unset until they have been read.
+pub type AsPlanned = Arc<OnceLock<bool>>;
+
 /// A file from which segments are decoded.
 #[derive(Clone, Debug)]
 pub struct PartInput {
@@ -39,7 +42,7 @@ pub struct PartSource {
     digest: FrameDigest,
     /// Number of the next source frame.
     next: i64,
-    as_planned: Arc<OnceLock<bool>>,
+    as_planned: AsPlanned,
 }
 
 impl PartSource {
@@ -63,7 +66,7 @@ impl PartSource {
     }
 
     /// Whether all frames needed were the planned ones; unset until they have been read.
-    pub fn as_planned(&self) -> Arc<OnceLock<bool>> {
+    pub fn as_planned(&self) -> AsPlanned {
         self.as_planned.clone()
     }
 
@@ -111,6 +114,7 @@ impl PartSource {
             && frame.time != self.range.time
         {
             let (expected, got) = (self.range.time, frame.time);
+            let _ = self.as_planned.set(false);
             return Err(Error::Unusable {
                 path: self.input.path.clone(),
                 why: format!(

@@ -215,7 +215,9 @@ impl JobPlan {
         let bytes = path.metadata().map_err(Error::io(cannot()))?.len();
         let unusable = |why: String| Error::Unusable { path: path.to_owned(), why };
         if bytes > MAX_BYTES {
-            return Err(unusable(format!("not a job: {bytes} bytes, expected at most {MAX_BYTES}")));
+            return Err(unusable(format!(
+                "not a job: {bytes} bytes, expected at most {MAX_BYTES}"
+            )));
         }
         let text = std::fs::read(path).map_err(Error::io(cannot()))?;
         Self::parse(&text).map_err(unusable)
@@ -284,3 +286,6 @@ pub fn split_device(all: Fingerprint) -> [Fingerprint; 2] {
         all.into_iter().partition(|(key, _)| DEVICE_KEYS.contains(&key.as_str()));
     [settings, device]
 }
+
+#[cfg(test)]
+mod tests;

@@ -379,3 +379,6 @@ fn host_name() -> String {
     let known = known.or_else(|| std::env::var("COMPUTERNAME").ok());
     known.map_or("unknown".into(), |name| name.trim().to_owned())
 }
+
+#[cfg(test)]
+mod tests;

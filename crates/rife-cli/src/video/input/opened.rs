@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, bail};
 use rife_runtime::PixelFormat;
 use rife_video::{
-    Colour, ContainerTiming, Decoder, PartInput, PartSource, PipeFormat, PipeSource, PlannedSource,
-    Programs, Rational, RawFormat, ScannedFrame, Source, VideoStream,
+    AsPlanned, Colour, ContainerTiming, Decoder, PartInput, PartSource, PipeFormat, PipeSource,
+    PlannedSource, Programs, Rational, RawFormat, ScannedFrame, Source, VideoStream,
 };
 
 use super::images::ImageFolder;
@@ -90,7 +90,7 @@ impl Input {
         programs: &Programs,
         range: &PlannedSource,
         may_seek: bool,
-    ) -> Result<(Box<dyn Source>, Arc<OnceLock<bool>>)> {
+    ) -> Result<(Box<dyn Source>, AsPlanned)> {
         match &self.kind {
             InputKind::File { path, source, working } => {
                 let input = PartInput {
@@ -129,9 +129,8 @@ impl Input {
         match &self.kind {
             InputKind::File { path, source, working } => {
                 let timing = timing(source);
-                let frames = rife_video::scan_frames(
-                    programs, path, source, working, timing, on_frame,
-                )?;
+                let frames =
+                    rife_video::scan_frames(programs, path, source, working, timing, on_frame)?;
                 // Elsewhere, the decoder's corrections depend on everything before a frame.
                 let seek = Some(timing).filter(|_| !source.clock_may_jump());
                 Ok(ScannedInput { frames, seek, checksums: true })
@@ -147,7 +146,10 @@ impl Input {
                 Ok(ScannedInput { frames, seek: None, checksums: false })
             }
             InputKind::Stream { .. } | InputKind::Webp(_) => {
-                bail!("expected a video file that ffmpeg reads or a folder of images, got {}", self.name)
+                bail!(
+                    "expected a video file that ffmpeg reads or a folder of images, got {}",
+                    self.name
+                )
             }
         }
     }

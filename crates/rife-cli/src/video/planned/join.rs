@@ -12,9 +12,9 @@ use rife_video::{
 use super::open;
 use crate::args::JoinArgs;
 use crate::host::Host;
+use crate::interrupt;
 use crate::terminal::Terminal;
 use crate::video::video_file;
-use crate::interrupt;
 
 /// Joins the segments of a job.
 pub(super) fn run(args: &JoinArgs) -> Result<()> {
@@ -50,13 +50,13 @@ fn join(args: &JoinArgs, host: &Host) -> Result<()> {
 
     interrupt::install(host)?;
     let folder = Arc::new(JobFolder::open(&JobFolder::beside(&file.path))?);
+    interrupt::register_job(host, JobHandle::new(&folder));
     let work = WorkFolder::open(&plan.work_dir, WorkFolder::STALE)?;
     let records = verified(&plan, work.as_ref(), host)?;
     note_devices(&plan, &records, host);
     open::check_content(&plan, content.as_ref())?;
     let work = work.context("there are no segments")?;
     let notes = settings.join(&plan, &work, &folder)?;
-    interrupt::register_job(host, JobHandle::new(&folder));
     notes.iter().for_each(|line| host.report(line));
     if !args.keep_segments {
         // The video is complete; a leftover folder does no harm.
@@ -73,11 +73,7 @@ fn join(args: &JoinArgs, host: &Host) -> Result<()> {
 }
 
 /// The records of all segments, which are verified. Reports those that are not finished.
-fn verified(
-    plan: &JobPlan,
-    work: Option<&WorkFolder>,
-    host: &Host,
-) -> Result<Vec<SegmentRecord>> {
+fn verified(plan: &JobPlan, work: Option<&WorkFolder>, host: &Host) -> Result<Vec<SegmentRecord>> {
     let mut records = Vec::new();
     let mut unfinished = 0;
     for segment in &plan.segments {

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
-use rife_runtime::Device;
+use rife_runtime::{Device, Engine, Precision};
 use rife_video::{ContentHash, Fingerprint, JobPlan};
 
 use super::{NotAsPlanned, options};
 use crate::args::{self, Args, Command};
 use crate::host::Host;
-use crate::video::job::Job;
 use crate::version;
+use crate::video::job::Job;
 
 /// What a process chooses for itself.
 pub(super) struct Local<'a> {
+    /// `None` if nothing is interpolated.
     pub(super) device: Option<Device>,
     pub(super) threads: Option<usize>,
     pub(super) weights: Option<&'a Path>,
@@ -40,10 +41,15 @@ pub(super) fn job(plan: &JobPlan, local: &Local<'_>, host: &Host) -> Result<Job>
         return Err(anyhow!("not a valid job"));
     };
     args.overwrite = local.overwrite;
-    // What does not interpolate needs no device that computes.
-    args.engine.device = vec![local.device.unwrap_or(Device::Auto)];
+    args.engine.device = vec![local.device.unwrap_or(Device::Cpu)];
     args.engine.threads = local.threads;
     args.engine.weights = weights(plan, local);
+    if local.device.is_none() {
+        // What does not interpolate needs neither the planned kind of device nor weights.
+        args.engine.engine = Engine::Auto;
+        args.engine.precision = Precision::Auto;
+        args.engine.weights = None;
+    }
     args.video.ffmpeg = local.ffmpeg.map(Path::to_owned);
     if let Some(bytes) = local.max_memory {
         args.video.max_memory = bytes;
@@ -139,8 +145,10 @@ pub(super) fn refuse_differences(differences: &[String]) -> Result<()> {
     }
     let threads = differences.iter().any(|line| line.starts_with("encoder build:"));
     let hint = match threads {
-        true => "; encoders depend on the number of cores: --encoder-args \"-threads 8\" in the plan \
-                 fixes their threads",
+        true => {
+            "; encoders depend on the number of cores: --encoder-args \"-threads 8\" in the plan \
+                 fixes their threads"
+        }
         false => "",
     };
     Err(NotAsPlanned(format!(

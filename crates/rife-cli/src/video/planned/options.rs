@@ -95,7 +95,8 @@ mod tests {
         let options = record(all);
         let mut sorted = options.clone();
         sorted.sort();
-        let expected = ["--codec=ffv1", "--encoder-args=-threads", "--factor=5/2", "--no-hold-last"];
+        let expected =
+            ["--codec=ffv1", "--encoder-args=-threads", "--factor=5/2", "--no-hold-last"];
         assert_eq!(sorted, expected);
         check(&options).unwrap();
     }
@@ -103,8 +104,16 @@ mod tests {
     #[test]
     fn unexpected_options_of_a_plan_are_refused() {
         for wrong in [
-            "--ffmpeg=/tmp/evil", "--output=x", "-ox", "other.mp4", "--", "--codec",
-            "--no-hold-last=1", "--json", "--work-dir=x", "",
+            "--ffmpeg=/tmp/evil",
+            "--output=x",
+            "-ox",
+            "other.mp4",
+            "--",
+            "--codec",
+            "--no-hold-last=1",
+            "--json",
+            "--work-dir=x",
+            "",
         ] {
             let error = check(&[wrong.to_owned()]).unwrap_err().to_string();
             assert!(error.contains("unexpected option"), "{wrong}: {error}");

@@ -94,8 +94,16 @@ fn plan(args: PlanArgs, words: &[OsString], host: &Host) -> Result<JobPlan> {
         None => beside(&file.path),
     };
     let paths = [output, work_dir];
-    let plan =
-        JobPlan::new(version::program(), input, paths, options, [all, device], weights, encoder, layout);
+    let plan = JobPlan::new(
+        version::program(),
+        input,
+        paths,
+        options,
+        [all, device],
+        weights,
+        encoder,
+        layout,
+    );
     let (frames, segments) = (plan.timeline.output_frames, plan.segments.len());
     host.say(&format!("{frames} frames in {segments} segments"));
     Ok(plan)
@@ -104,7 +112,8 @@ fn plan(args: PlanArgs, words: &[OsString], host: &Host) -> Result<JobPlan> {
 /// The default work folder: a hidden folder next to the output.
 fn beside(output: &Path) -> PathBuf {
     let job = rife_video::JobFolder::beside(output);
-    let name = job.file_name().map(|name| name.to_string_lossy().replace(".rife-job", ".rife-segments"));
+    let name =
+        job.file_name().map(|name| name.to_string_lossy().replace(".rife-job", ".rife-segments"));
     job.with_file_name(name.unwrap_or_default())
 }
 

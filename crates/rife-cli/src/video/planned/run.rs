@@ -141,8 +141,9 @@ impl Runner<'_> {
             }
         }
         let work = self.work()?;
-        let is_finished =
-            |one: &&PlannedSegment| matches!(work.state(one, Check::Size), SegmentState::Finished(_));
+        let is_finished = |one: &&PlannedSegment| {
+            matches!(work.state(one, Check::Size), SegmentState::Finished(_))
+        };
         let left = self.plan.segments.iter().filter(|one| !is_finished(one)).count();
         if !failed.is_empty() {
             let count = failed.len();

@@ -60,9 +60,10 @@ impl Status {
         let total = plan.segments.len();
         let running = self.running.iter().map(|(n, host)| json!({ "segment": n, "host": host }));
         let damaged = self.damaged.iter().map(|(n, why)| json!({ "segment": n, "error": why }));
-        let failed = self.failed.iter().map(
-            |(n, attempts, why)| json!({ "segment": n, "attempts": attempts, "error": why }),
-        );
+        let failed = self
+            .failed
+            .iter()
+            .map(|(n, attempts, why)| json!({ "segment": n, "attempts": attempts, "error": why }));
         json!({
             "complete": self.finished.len() == total,
             "segments": total,

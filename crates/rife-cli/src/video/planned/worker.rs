@@ -31,7 +31,12 @@ impl Worker {
     ///
     /// # Errors
     /// [`NotAsPlanned`] if something differs.
-    pub(super) fn new(plan: &JobPlan, args: &RunArgs, work: &WorkFolder, host: &Host) -> Result<Self> {
+    pub(super) fn new(
+        plan: &JobPlan,
+        args: &RunArgs,
+        work: &WorkFolder,
+        host: &Host,
+    ) -> Result<Self> {
         let local = open::Local {
             device: Some(args.device),
             threads: args.threads,
@@ -91,6 +96,10 @@ impl Worker {
             ));
             sink = SegmentFile::new(&self.settings, work, segment);
             let as_planned = self.interpolate(plan, segment, &mut sink, false)?;
+            if !as_planned {
+                // The better reason, if it is true.
+                open::check_content(plan, self.content.as_ref())?;
+            }
             ensure!(
                 as_planned,
                 NotAsPlanned(format!(
@@ -141,7 +150,12 @@ impl Worker {
             until: Some(after).filter(|_| !is_last),
             total: u64::try_from(after).ok(),
         };
-        interpolate_part(&self.job, &self.engines, sink, part)?;
-        Ok(as_planned.get().copied().unwrap_or(false))
+        let result = interpolate_part(&self.job, &self.engines, sink, part);
+        // Other source frames may be the cause of an error.
+        let as_planned = as_planned.get().copied();
+        if as_planned != Some(false) {
+            result?;
+        }
+        Ok(as_planned.unwrap_or(false))
     }
 }

@@ -140,7 +140,8 @@ fn seek_position(frames: &[ScannedFrame], frame: i64, timing: &ContainerTiming) 
     // Until the times have settled, a frame depends on those before it.
     let micros = ((earlier + stated) / 2 * 1_000_000).floor().to_integer();
     let between = |time: Rational| time * 1_000_000;
-    let fits = between(earlier) < Rational::from(micros) && Rational::from(micros) < between(stated);
+    let fits =
+        between(earlier) < Rational::from(micros) && Rational::from(micros) < between(stated);
     (same && fits && micros > 0).then_some(micros)
 }
 

@@ -20,10 +20,7 @@ impl JobPlan {
         }
         let (frames, segments) = (&self.timeline, &self.segments);
         if segments.is_empty() || segments.len() > MOST_SEGMENTS {
-            return Err(format!(
-                "expected 1 to {MOST_SEGMENTS} segments, got {}",
-                segments.len()
-            ));
+            return Err(format!("expected 1 to {MOST_SEGMENTS} segments, got {}", segments.len()));
         }
         for (name, value) in [
             ("source_frames", frames.source_frames),
