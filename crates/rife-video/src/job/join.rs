@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
-use crate::ffmpeg::{self, LastFrame, Mux, concat_list, mux_command};
+use crate::ffmpeg::{self, Cut, LastFrame, Mux, concat_list, mux_command};
 use crate::job::folder::JobFolder;
 use crate::job::journal::Segment;
-use crate::job::settings::JobSettings;
+use crate::job::settings::{JobSettings, Original};
 use crate::progress::Progress;
 use crate::{Error, Rational, Result};
 
@@ -18,8 +18,28 @@ const LIST: &str = "list.txt";
 /// Start of the video in the original, in s, and the last frame, if known.
 #[derive(Clone, Copy, Default)]
 struct Ends {
-    first: Rational,
+    first: Option<Rational>,
     last: Option<LastFrame>,
+}
+
+impl Original {
+    /// Whether the video starts later than the other streams, if it does in the original. A part
+    /// starts with its first frame.
+    fn keeps_offset(&self) -> bool {
+        self.offset && self.part.is_none_or(|part| !part.cuts_start())
+    }
+
+    /// The part of the original that the video shows; as requested, until the frames are known.
+    fn cut(&self, ends: Ends) -> Option<Cut> {
+        let part = self.part?;
+        let first = ends.first.unwrap_or(part.from());
+        let start = if part.cuts_start() { first } else { Rational::from(0) };
+        let end = part.to().map(|to| match ends.last {
+            Some(last) => first + (last.time + last.duration) / self.slowdown,
+            None => to,
+        });
+        Some(Cut { start, length: end.map(|end| end - start) })
+    }
 }
 
 /// Name of the complete video while it is in the job folder.
@@ -36,6 +56,7 @@ fn with_mux<R>(
 ) -> R {
     let original = settings.original.as_ref();
     let container = settings.container.as_str();
+    let cut = original.and_then(|original| original.cut(ends));
     let (list, output) = (folder.join(LIST), folder.join(whole(settings)));
     run(&Mux {
         list: &list,
@@ -47,10 +68,11 @@ fn with_mux<R>(
         applied_orientation: settings.applied_orientation,
         size: settings.raw.size,
         reported: &settings.reported,
-        offset: match original.is_none_or(|original| original.offset) {
-            true => ends.first,
+        offset: match original.is_none_or(|original| original.keeps_offset()) {
+            true => ends.first.unwrap_or_default(),
             false => Rational::from(0),
         },
+        cut,
         // AVI has no timestamps.
         last: ends.last.filter(|_| container != "avi"),
         time_scale: *settings.tick.denom(),
@@ -83,7 +105,7 @@ pub(super) fn join(
     let cannot = || format!("cannot write {}", settings.output.display());
     folder.write(LIST, concat_list(&starts).as_bytes()).map_err(Error::io(cannot()))?;
     let ends = Ends {
-        first: progress.first_time().unwrap_or_default(),
+        first: progress.first_time(),
         last: progress.last_frame().map(|(start, end)| LastFrame {
             number: progress.written.load(Ordering::Relaxed).saturating_sub(1),
             time: tick * start,

@@ -1,0 +1,38 @@
+//! Arguments that select a part of a video.
+
+use clap::Args;
+use rife_video::{Part, Rational};
+
+use super::values;
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Part")]
+pub(crate) struct PartArgs {
+    /// Start with the first frame at or after TIME of the input: seconds (90, 1.5) or a clock time
+    /// (1:30, 0:01:30.5). Sound, subtitles and chapters are cut to the same part
+    #[arg(long, value_name = "TIME", value_parser = values::time, allow_hyphen_values = true)]
+    pub(crate) from: Option<Rational>,
+    /// End with the last frame before TIME of the input
+    #[arg(long, value_name = "TIME", value_parser = values::time, allow_hyphen_values = true,
+        conflicts_with = "preview")]
+    pub(crate) to: Option<Rational>,
+    /// Interpolate only the first N seconds, from --from on, with the fastest preset of the encoder
+    /// unless --preset; without --output into NAME.preview.EXT in the working directory
+    #[arg(long, value_name = "N", value_parser = values::duration, allow_hyphen_values = true)]
+    pub(crate) preview: Option<Rational>,
+}
+
+impl PartArgs {
+    /// The part; `None` for the whole input.
+    ///
+    /// # Errors
+    /// If it ends before it starts.
+    pub(crate) fn part(&self) -> rife_video::Result<Option<Part>> {
+        let from = self.from.unwrap_or_default();
+        let to = self.to.or(self.preview.map(|length| from + length));
+        if from == Rational::from(0) && to.is_none() {
+            return Ok(None);
+        }
+        Part::new(from, to).map(Some)
+    }
+}
