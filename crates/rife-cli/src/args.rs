@@ -131,7 +131,7 @@ pub(crate) struct VideoArgs {
     pub(crate) codec: Option<String>,
     /// Quality in the encoder's own scale, lower is better (0 to 51 for H.264 and H.265, 0 to 63
     /// for AV1 and VP9) [default: depends on the codec]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = values::number, allow_negative_numbers = true)]
     pub(crate) crf: Option<f64>,
     /// Preset of the encoder, such as slow or p7
     #[arg(long, value_name = "NAME")]

@@ -1,9 +1,14 @@
 //! Arguments that select a part of a video.
 
+use std::path::Path;
+
 use clap::Args;
 use rife_video::{Part, Rational};
 
 use super::values;
+
+/// Stands for the output of a preview without --output.
+pub(super) const PREVIEW_OUTPUT: &str = "NAME.preview.EXT";
 
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Part")]
@@ -23,6 +28,11 @@ pub(crate) struct PartArgs {
 }
 
 impl PartArgs {
+    /// Whether a file for a preview has to be chosen, instead of `output`.
+    pub(crate) fn names_output(&self, output: &Path) -> bool {
+        self.preview.is_some() && output == Path::new(PREVIEW_OUTPUT)
+    }
+
     /// The part; `None` for the whole input.
     ///
     /// # Errors

@@ -31,6 +31,10 @@ pub(super) fn fps(s: &str) -> Result<Rational, String> {
     rife_video::parse_frame_rate(s).map_err(|error| error.to_string())
 }
 
+pub(super) fn number(s: &str) -> Result<f64, String> {
+    s.parse().map_err(|_| "expected a number".to_owned())
+}
+
 pub(super) fn time(s: &str) -> Result<Rational, String> {
     rife_video::parse_time(s).map_err(|error| error.to_string())
 }

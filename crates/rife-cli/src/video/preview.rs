@@ -10,7 +10,7 @@ use crate::paths;
 
 /// Completes the arguments of a preview without --output, which replaces an earlier preview.
 pub(super) fn complete(args: &mut InterpolateArgs) {
-    if args.part.preview.is_some() && args.output.as_os_str().is_empty() {
+    if args.part.names_output(&args.output) {
         args.output = default_output(&args.input);
         args.overwrite = true;
     }

@@ -11,9 +11,18 @@ use crate::{Error, Result};
 /// Number of frames that both decoders must decode alike.
 const TRIAL_FRAMES: &str = "8";
 
-/// Formats in which decoded frames leave the memory of a device. All hold the samples unchanged.
-const DOWNLOADED: &str = "nv12|p010le|p012le|p016le|yuv444p|yuv444p10le|yuv444p12le|yuv444p16le|\
-                          nv16|p210le|p216le|nv24|p410le|p416le|yuyv422|y210le|gray";
+/// The format in which frames of a format leave the memory of a device, with the same samples;
+/// `None` if devices do not decode it.
+fn downloaded(pix_fmt: &str) -> Option<&'static str> {
+    Some(match pix_fmt {
+        "yuv420p" | "yuvj420p" | "nv12" => "nv12",
+        "yuv420p10le" | "p010le" => "p010le",
+        "yuv420p12le" => "p016le",
+        "yuv444p" | "yuvj444p" => "yuv444p",
+        "yuv444p10le" | "yuv444p12le" => "yuv444p16le",
+        _ => return None,
+    })
+}
 
 /// A kind of hardware decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +97,10 @@ pub fn probe_hw_decoder(
     if !hw_decoders(programs)?.contains(&decoder) {
         return Err(refused("this ffmpeg was built without it".into()));
     }
+    let pix_fmt = source.video.pix_fmt.as_str();
+    let Some(format) = downloaded(pix_fmt) else {
+        return Err(refused(format!("the pixel format {pix_fmt} is not supported")));
+    };
     let trial = |decoder| {
         let command = trial_command(programs, path, source, working, decoder);
         let output = run_program(command, "decoding").map_err(|error| match error {
@@ -96,33 +109,34 @@ pub fn probe_hw_decoder(
         })?;
         Ok::<_, Error>(String::from_utf8_lossy(&output).trim().to_owned())
     };
-    let hardware = trial(Some(decoder))?;
+    let hardware = trial(Some((decoder, format)))?;
     match hardware == trial(None)? {
         true => Ok(()),
         false => Err(refused("its frames differ from those of the software decoder".into())),
     }
 }
 
-/// The command that prints a hash of the first frames. With a hardware decoder, it fails if ffmpeg
+/// The command that prints a hash of the first frames. With a hardware decoder, whose frames have
+/// the given format, it fails if ffmpeg
 /// decodes in software instead, which it does without an error when the device lacks the codec.
 fn trial_command(
     programs: &Programs,
     path: &Path,
     source: &Probed,
     working: &WorkingFormat,
-    decoder: Option<HwDecoder>,
+    decoder: Option<(HwDecoder, &str)>,
 ) -> Command {
     let mut command = programs.ffmpeg();
     command.arg("-noautorotate");
-    if let Some(decoder) = decoder {
+    if let Some((decoder, _)) = decoder {
         command.args(["-hwaccel", decoder.as_str()]);
         command.args(["-hwaccel_output_format", decoder.device_format()]);
     }
     source.access.limit(&mut command).arg("-i").arg(programs::file(path));
     command.args(["-map", &format!("0:{}", source.video.index)]);
     command.args(programs.passthrough());
-    if decoder.is_some() {
-        command.args(["-vf", &format!("hwdownload,format={DOWNLOADED}")]);
+    if let Some((_, format)) = decoder {
+        command.args(["-vf", &format!("hwdownload,format={format}")]);
     }
     command
         .args(["-frames:v", TRIAL_FRAMES])

@@ -1,10 +1,10 @@
 //! Encoders in hardware: whether they work here, and what replaces them if not.
 
+use crate::Result;
 use crate::ffmpeg::encoder::{CODECS, choose_encoding, encoders};
 use crate::ffmpeg::encoding::{Encoding, EncodingRequest};
 use crate::ffmpeg::programs::Programs;
 use crate::ffmpeg::segment::check_encoding;
-use crate::Result;
 
 /// How ffmpeg's names of encoders in hardware end.
 const HARDWARE: [&str; 9] =
