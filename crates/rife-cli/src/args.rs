@@ -69,7 +69,7 @@ pub(crate) struct InterpolateArgs {
         long,
         value_name = "OUT",
         required_unless_present = "preview",
-        default_value_if("preview", ArgPredicate::IsPresent, ""),
+        default_value_if("preview", ArgPredicate::IsPresent, part::PREVIEW_OUTPUT),
         hide_default_value = true
     )]
     pub(crate) output: PathBuf,

@@ -10,6 +10,9 @@ use super::values;
 /// Stands for the output of a preview without --output.
 pub(super) const PREVIEW_OUTPUT: &str = "NAME.preview.EXT";
 
+/// A part of at most this length is interpolated again rather than resumed, in s.
+const SHORT_S: i64 = 5;
+
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Part")]
 pub(crate) struct PartArgs {
@@ -31,6 +34,12 @@ impl PartArgs {
     /// Whether a file for a preview has to be chosen, instead of `output`.
     pub(crate) fn names_output(&self, output: &Path) -> bool {
         self.preview.is_some() && output == Path::new(PREVIEW_OUTPUT)
+    }
+
+    /// Whether so little is interpolated that it need not be resumed.
+    pub(crate) fn is_short(&self) -> bool {
+        let length = self.to.map(|to| to - self.from.unwrap_or_default());
+        self.preview.is_some() || length.is_some_and(|length| length <= SHORT_S.into())
     }
 
     /// The part; `None` for the whole input.
