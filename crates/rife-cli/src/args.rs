@@ -1,16 +1,21 @@
 //! Command-line arguments.
 
 mod job;
+mod part;
+mod setup;
 mod usage_error;
 mod values;
 
 use std::path::PathBuf;
 
+use clap::builder::ArgPredicate;
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rife_runtime::{Device, Engine, FrameSize, ModelVersion, Precision, Scale};
 use rife_video::{Rational, SceneDetector};
 
 pub(crate) use self::job::{JobAction, JobArgs, JoinArgs, PlanArgs, RunArgs, StatusArgs};
+pub(crate) use self::part::PartArgs;
+pub(crate) use self::setup::{HwAccel, SetupArgs};
 pub(crate) use self::usage_error::{exit_with_usage_error, message as usage_message};
 
 /// Interpolates video frames with RIFE 4.6, 4.25, 4.26 and four lite and heavy versions.
@@ -31,6 +36,8 @@ pub(crate) enum Command {
     Convert(ConvertArgs),
     /// List, fetch, import and verify weights
     Weights(WeightsArgs),
+    /// List the profiles of --profile, and where they are
+    Profiles,
     /// Show what this machine can run
     Info(InfoArgs),
     /// Test every engine, ffmpeg, the weights and the caches, for a bug report
@@ -61,7 +68,14 @@ pub(crate) struct InterpolateArgs {
     /// The video to write (.mp4, .mkv, .mov, .webm, .avi, .y4m, .yuv), - or a device for Y4M, or a
     /// folder for images (also as out/%04d.png); for an image pair the image, or with --factor the
     /// folder. Pipes and devices are written to directly
-    #[arg(short, long, value_name = "OUT")]
+    #[arg(
+        short,
+        long,
+        value_name = "OUT",
+        required_unless_present = "preview",
+        default_value_if("preview", ArgPredicate::IsPresent, part::PREVIEW_OUTPUT),
+        hide_default_value = true
+    )]
     pub(crate) output: PathBuf,
     /// Position of the interpolated image between the pair, 0 < T < 1 [default: 0.5]
     #[arg(short, long, value_name = "T", value_parser = values::timestep,
@@ -81,6 +95,10 @@ pub(crate) struct InterpolateArgs {
     /// Replace existing output; in a folder also remove the images of an earlier, longer job
     #[arg(long)]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
+    #[command(flatten)]
+    pub(crate) setup: SetupArgs,
     #[command(flatten)]
     pub(crate) video: VideoArgs,
     #[command(flatten)]
@@ -117,7 +135,7 @@ pub(crate) struct VideoArgs {
     pub(crate) codec: Option<String>,
     /// Quality in the encoder's own scale, lower is better (0 to 51 for H.264 and H.265, 0 to 63
     /// for AV1 and VP9) [default: depends on the codec]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = values::number, allow_negative_numbers = true)]
     pub(crate) crf: Option<f64>,
     /// Preset of the encoder, such as slow or p7
     #[arg(long, value_name = "NAME")]

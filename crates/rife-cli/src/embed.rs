@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::{ArgAction, CommandFactory, Parser};
+use clap::{ArgAction, CommandFactory};
 use rife_model::weights::{Store, Weights, WeightsError};
 use rife_runtime::{Device, Engine, FrameSize, Interpolator, ModelVersion, Precision, Scale};
 
@@ -12,6 +12,7 @@ use crate::args::{self, Args, Command, EngineArgs, ScaleChoice};
 use crate::host::Host;
 use crate::model::Model;
 use crate::print::hint_for;
+use crate::profiles::{self, ArgumentError};
 use crate::video::engines::{self, EngineConfig};
 use crate::{describe, video};
 
@@ -72,8 +73,11 @@ pub fn interpolate_video(
     let mut words: Vec<OsString> = vec!["rife".into(), "interpolate".into(), assigned];
     words.extend(options);
     words.extend(["--".into(), input.into()]);
-    let parsed = Args::try_parse_from(words).map_err(|error| {
-        let message = args::usage_message(&error);
+    let parsed = profiles::parse(&words).map_err(|error| {
+        let message = match error {
+            ArgumentError::Usage(error) => args::usage_message(&error),
+            ArgumentError::Profile(why) => why,
+        };
         UsageError(message.strip_prefix("error: ").unwrap_or(&message).to_owned())
     })?;
     match parsed.command {

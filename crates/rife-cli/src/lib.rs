@@ -20,6 +20,7 @@ mod model;
 mod pair;
 mod paths;
 mod print;
+mod profiles;
 mod terminal;
 mod version;
 mod video;
@@ -27,9 +28,7 @@ mod weights;
 
 use std::ffi::OsString;
 
-use clap::Parser;
-
-use crate::args::{Args, Command};
+use crate::args::Command;
 #[doc(hidden)]
 pub use crate::embed::{
     EngineOptions, JobOption, UsageError, describe_with_hint, fetch_weights, interpolate_video,
@@ -38,6 +37,7 @@ pub use crate::embed::{
 #[doc(hidden)]
 pub use crate::host::{Host, Observer, Snapshot, Summary};
 pub(crate) use crate::print::{describe, print, say};
+use crate::profiles::ArgumentError;
 #[doc(hidden)]
 pub use crate::version::version as build_version;
 
@@ -47,10 +47,14 @@ pub use crate::version::version as build_version;
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<OsString> = args.into_iter().collect();
     ignore_file_size_signal();
-    let args = match Args::try_parse_from(&words) {
+    let args = match profiles::parse(&words) {
         Ok(args) => args,
-        Err(error) => {
+        Err(ArgumentError::Usage(error)) => {
             return args::exit_with_usage_error(&error, words.get(1..).unwrap_or_default());
+        }
+        Err(ArgumentError::Profile(why)) => {
+            say(&format!("error: {why}"));
+            return 2;
         }
     };
     // Fails if the process has a subscriber already, which then receives the messages.
@@ -72,6 +76,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         },
         Command::Convert(args) => convert::run(&args),
         Command::Weights(args) => weights::run(&args),
+        Command::Profiles => profiles::list(),
         Command::Info(args) => info::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => documentation::print_completions(shell),

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rife_runtime::{Frame, PixelFormat};
 use rife_video::{JobFolder, JobHandle, Rational};
 
-use crate::args::InterpolateArgs;
+use crate::args::{HwAccel, InterpolateArgs};
 use crate::host::Host;
 use crate::image_file::{self, DecodedImage, ImageFormat};
 use crate::model::Model;
@@ -180,6 +180,10 @@ fn refuse_video_options(args: &InterpolateArgs) -> Result<()> {
     let options = [
         ("--fps", args.fps.is_some()),
         ("--slow", args.slow.is_some()),
+        ("--from", args.part.from.is_some()),
+        ("--to", args.part.to.is_some()),
+        ("--preview", args.part.preview.is_some()),
+        ("--hwaccel", args.setup.hwaccel != HwAccel::None),
         ("--resume", video.resume),
         ("--no-hold-last", video.no_hold_last),
         ("--codec", video.codec.is_some()),

@@ -269,6 +269,27 @@ impl Media {
             .collect()
     }
 
+    /// Start and end of the chapters, s, and their titles.
+    pub fn chapters(&self) -> Vec<(f64, f64, &str)> {
+        let chapters = self.list("chapters").iter();
+        let chapter = |chapter: &'_ Value| {
+            let times = number(&chapter["start_time"]).zip(number(&chapter["end_time"]))?;
+            Some((times.0, times.1))
+        };
+        let titled = chapters.map(|one| (chapter(one), one["tags"]["title"].as_str()));
+        titled.filter_map(|(times, title)| Some((times?.0, times?.1, title?))).collect()
+    }
+
+    /// Start of the file, s, and that of its first video stream.
+    ///
+    /// # Panics
+    /// When the container does not report them.
+    pub fn starts(&self) -> (f64, f64) {
+        let video = self.streams("v:0").first().and_then(|stream| number(&stream["start_time"]));
+        let starts = number(&self.0["format"]["start_time"]).zip(video);
+        starts.unwrap_or_else(|| panic!("no start: {:?}", self.0))
+    }
+
     /// The title of the file, if it has one.
     pub fn title(&self) -> Option<&str> {
         self.0["format"]["tags"]["title"].as_str()

@@ -82,6 +82,14 @@ impl ChildProcess {
         Err(Error::Program { what: self.what.clone(), why })
     }
 
+    /// Ends the process, and waits until all of its messages have been read.
+    pub(crate) fn stop(mut self) {
+        // Fails if the process has exited already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = self.messages.take().map(JoinHandle::join);
+    }
+
     /// Waits for the process and returns its error, or `fallback` if it succeeded.
     pub(crate) fn into_error(self, fallback: Error) -> Error {
         // It closed its end of the pipe, so it is about to exit.

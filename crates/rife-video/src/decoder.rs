@@ -37,8 +37,13 @@ pub struct Decoder {
     stream: VideoStream,
     clock: FrameClock,
     read: u64,
-    /// Whether decoding started in the middle of the file.
+    /// Whether decoding started at or will end at another frame than the first or the last one, so
+    /// that the number of frames of the file says nothing.
     partial: bool,
+    /// Whether to warn about damage at the end.
+    reports_damage: bool,
+    /// Whether the first frame is a keyframe that nothing before it affects.
+    first_is_key: bool,
     /// Time that the container states for the latest frame, in s.
     stated: Option<Rational>,
 }
@@ -89,15 +94,18 @@ impl Decoder {
             clock: FrameClock::new(timing),
             read: 0,
             partial: false,
+            reports_damage: true,
+            first_is_key: false,
             stated: None,
         })
     }
 
     /// Declares that the command starts at a later frame, whose corrected time is `time`, in s.
+    /// Damage is not reported: whoever decodes all frames does that.
     #[must_use]
     pub(crate) fn starting_at(mut self, time: Rational) -> Self {
         self.clock = FrameClock::starting_at(self.clock.timing, time);
-        self.partial = true;
+        (self.partial, self.reports_damage) = (true, false);
         self
     }
 
@@ -106,12 +114,30 @@ impl Decoder {
         self.stated
     }
 
+    /// Declares that the command starts to decode within the file, whose first frame is at `start`,
+    /// in s: rounded times snap to the same grid as from the start.
+    pub(crate) fn after_seek(mut self, start: Option<Rational>) -> Self {
+        self.partial = true;
+        if let Some(start) = start {
+            self.clock.times.set_anchor(start);
+        }
+        self
+    }
+
+    /// Whether the first frame is a keyframe that nothing before it affects.
+    pub(crate) fn starts_at_keyframe(&self) -> bool {
+        self.first_is_key
+    }
+
     /// Time and duration of the frame that was just read, in ticks.
     fn next_showinfo(&mut self) -> (Option<i64>, Option<i64>) {
         loop {
             match self.showinfo.recv() {
                 Ok(ShowInfo::TimeBase(base)) => self.clock.time_base = base,
-                Ok(ShowInfo::Frame { pts, duration }) => return (pts, duration),
+                Ok(ShowInfo::Frame { pts, duration, key }) => {
+                    self.first_is_key |= key && pts.is_some() && self.read == 0;
+                    return (pts, duration);
+                }
                 // ffmpeg ended without a message: extrapolate.
                 Err(_) => return (None, None),
             }
@@ -124,31 +150,18 @@ impl Decoder {
         if let Some(child) = self.child.take() {
             child.wait()?;
         }
-        let (mut problem, mut concealed) = (None, 0);
-        for message in self.messages.try_iter() {
-            match message {
-                // The first message names the cause, the others its consequences.
-                Message::Problem(text) => _ = problem.get_or_insert(text),
-                Message::Concealed => concealed += 1,
-            }
-        }
         if self.read == 0 {
-            return Err(Error::Unusable {
-                path: self.path.clone(),
-                why: problem.unwrap_or("no video frame could be decoded".into()),
+            let why = self.messages.try_iter().find_map(|message| match message {
+                Message::Problem(text) => Some(text),
+                Message::Concealed => None,
             });
+            let why = why.unwrap_or("no video frame could be decoded".into());
+            return Err(Error::Unusable { path: self.path.clone(), why });
         }
-        if self.partial {
-            // Whoever decodes all frames reports damage.
-            return Ok(());
-        }
-        if problem.is_some() || concealed > 0 {
-            let lost = self.lost();
-            tracing::warn!(
-                "{}",
-                damage_warning(&self.path, self.read, lost, concealed, problem.as_deref())
-            );
-        } else if let Ok(Some(bytes)) = damaged_tail(&self.path) {
+        if self.reports_damage
+            && !self.report_damage()
+            && let Ok(Some(bytes)) = damaged_tail(&self.path)
+        {
             // How many frames these bytes contained is stated nowhere.
             tracing::warn!(
                 "frames may be missing at the end: {} is damaged: {bytes} bytes near its end are not \
@@ -159,8 +172,32 @@ impl Decoder {
         Ok(())
     }
 
+    /// Warns if the file is damaged, according to the messages so far. Returns whether it is.
+    fn report_damage(&self) -> bool {
+        let (mut problem, mut concealed) = (None, 0);
+        for message in self.messages.try_iter() {
+            match message {
+                // The first message names the cause, the others its consequences.
+                Message::Problem(text) => _ = problem.get_or_insert(text),
+                Message::Concealed => concealed += 1,
+            }
+        }
+        let damaged = problem.is_some() || concealed > 0;
+        if damaged {
+            let lost = self.lost();
+            tracing::warn!(
+                "{}",
+                damage_warning(&self.path, self.read, lost, concealed, problem.as_deref())
+            );
+        }
+        damaged
+    }
+
     /// Number of frames that could not be decoded.
     fn lost(&self) -> u64 {
+        if self.partial {
+            return self.clock.times.lost(self.clock.timing.end);
+        }
         if let Some(listed) = self.clock.timing.frames {
             return listed.saturating_sub(self.read);
         }
@@ -209,6 +246,18 @@ fn damage_warning(
 }
 
 impl Source for Decoder {
+    fn stop(&mut self) {
+        self.pipe = None;
+        let Some(child) = self.child.take() else { return };
+        child.stop();
+        self.partial = true;
+        // The end of the file was not reached.
+        self.clock.timing.end = None;
+        if self.reports_damage {
+            self.report_damage();
+        }
+    }
+
     fn next(&mut self, pool: &Pool<'_>) -> Result<Option<SourceFrame>> {
         let Some(pipe) = &mut self.pipe else { return Ok(None) };
         match frames::read(pipe, pool) {

@@ -12,6 +12,7 @@ mod frames;
 mod job;
 mod nut;
 mod orientation;
+mod part;
 mod pipeline;
 mod pipes;
 mod pool;
@@ -20,6 +21,7 @@ mod queues;
 mod rate;
 mod rotate;
 mod scene;
+mod seeking;
 mod settings;
 mod stream;
 mod timeline;
@@ -33,13 +35,14 @@ pub use format::{Colour, Planes, RawFormat};
 pub use frames::{pipe_pix_fmt, pixel_format, raw_format};
 pub use job::{
     AsPlanned, Check, Claim, ContentHash, Fingerprint, Job, JobFolder, JobHandle, JobPlan,
-    JobSettings, Journal, Layout, Original, PartInput, PartSource, PlannedEncoder, PlannedInput,
-    PlannedProgram, PlannedSegment, PlannedSource, PlannedTimeline, PlannedWeights, Segment,
-    SegmentFailure, SegmentFile, SegmentRecord, SegmentSink, SegmentState, WorkFolder,
+    JobSettings, Journal, Layout, Original, PlannedEncoder, PlannedInput, PlannedProgram,
+    PlannedSegment, PlannedSource, PlannedTimeline, PlannedWeights, Segment, SegmentFailure,
+    SegmentFile, SegmentRecord, SegmentSink, SegmentSource, SegmentState, WorkFolder,
     WrittenSegment, fingerprint, lay_out, split_device,
 };
 pub use nut::{NutFormat, NutWriter};
 pub use orientation::Orientation;
+pub use part::{Part, PartSource, parse_time};
 pub use pipeline::{DeviceWorker, run};
 pub use pipes::{PipeFormat, PipeSink, PipeSource, enlarge_pipe};
 pub use pool::Pool;
@@ -48,6 +51,7 @@ pub use queues::Queues;
 pub use rate::{Rate, parse_frame_rate};
 pub use rotate::RotatingSink;
 pub use scene::{Classification, PairFacts, PairKind, SceneDetector, Thumbnail};
+pub use seeking::{DecoderInput, SeekingDecoder};
 pub use settings::{CutMode, SceneSettings, Settings};
 pub use stream::{Sink, Source, SourceFrame};
 pub use timeline::{OutputFrame, Position, Timeline};

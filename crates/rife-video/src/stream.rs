@@ -26,6 +26,10 @@ pub trait Source: Send {
     /// # Errors
     /// If the source cannot be read.
     fn next(&mut self, pool: &Pool<'_>) -> Result<Option<SourceFrame>>;
+
+    /// Ends the source before its end, since no more frames are wanted. A source may report what it
+    /// noticed so far.
+    fn stop(&mut self) {}
 }
 
 /// A destination for frames.

@@ -133,6 +133,11 @@ impl Times {
         Self { anchor: Some(time), ..Self::new(timing) }
     }
 
+    /// Sets a time on the grid, by default that of the first frame.
+    pub(crate) fn set_anchor(&mut self, anchor: Rational) {
+        self.anchor = Some(anchor);
+    }
+
     /// Returns the time of the next frame, which is later than the previous one.
     pub(crate) fn next(&mut self, time: Option<Rational>) -> Rational {
         let zero = Rational::from(0);

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
+from keyword import iskeyword
 from os import PathLike, fspath
 from typing import Any, NamedTuple
 
@@ -68,7 +69,8 @@ def interpolate_video(
         **job_options: the options of `rife interpolate --help`, with underscores instead of
             hyphens: `factor=2`, `fps="60000/1001"`, `slow=4`, `scene="blend"`, `model="4.25"`,
             `device=["cuda:0", "cuda:1"]`, `codec="h265"`, `crf=18`, `overwrite=True`,
-            `resume=True`. `hold_last=False` ends the output with the last source frame.
+            `resume=True`. `hold_last=False` ends the output with the last source frame, and
+            `from_="1:30"` is `--from`, which is a keyword of Python.
 
     Raises:
         TypeError: if an option is unknown.
@@ -104,8 +106,16 @@ def _log(line: str) -> None:
 @cache
 def _options() -> dict[str, bool]:
     """The names of all options, and whether each is a flag."""
-    options = {name.replace("-", "_"): flag for name, flag in _rife.job_options()}
-    return {"hold_last" if name == "no_hold_last" else name: flag for name, flag in options.items()}
+    return {_python_name(name): flag for name, flag in _rife.job_options()}
+
+
+def _python_name(option: str) -> str:
+    """The name of a command-line option as a keyword argument."""
+    name = option.replace("-", "_")
+    if name == "no_hold_last":
+        return "hold_last"
+    # `from` is a keyword.
+    return f"{name}_" if iskeyword(name) else name
 
 
 def command_arguments(options: dict[str, Any]) -> list[str]:
@@ -120,7 +130,7 @@ def command_arguments(options: dict[str, Any]) -> list[str]:
             )
         if value is None:
             continue
-        option = "--" + name.replace("_", "-")
+        option = "--" + name.rstrip("_").replace("_", "-")
         if known[name]:
             if not isinstance(value, bool):
                 raise TypeError(f"{name}: expected True or False, got {value!r}")
@@ -148,8 +158,8 @@ def _as_python_options(text: str) -> str:
     """Replace the command-line options in a message by their Python names."""
 
     def replace(match: re.Match[str]) -> str:
-        name = match[1].replace("-", "_")
-        if name == "no_hold_last":
+        name = _python_name(match[1])
+        if name == "hold_last":
             return "hold_last=False"
         flag = _options().get(name)
         return match[0] if flag is None else f"{name}=True" if flag else name

@@ -31,6 +31,21 @@ pub(super) fn fps(s: &str) -> Result<Rational, String> {
     rife_video::parse_frame_rate(s).map_err(|error| error.to_string())
 }
 
+pub(super) fn number(s: &str) -> Result<f64, String> {
+    s.parse().map_err(|_| "expected a number".to_owned())
+}
+
+pub(super) fn time(s: &str) -> Result<Rational, String> {
+    rife_video::parse_time(s).map_err(|error| error.to_string())
+}
+
+pub(super) fn duration(s: &str) -> Result<Rational, String> {
+    match time(s)? {
+        duration if duration > Rational::from(0) => Ok(duration),
+        _ => Err("expected more than 0 s".into()),
+    }
+}
+
 pub(super) fn scale(s: &str) -> Result<ScaleChoice, String> {
     match s {
         "auto" => Ok(ScaleChoice::Auto),

@@ -9,7 +9,7 @@ use rife_video::{
 
 use super::input::{Input, InputKind};
 use super::output::Output;
-use super::side_by_side;
+use super::{preview, side_by_side};
 use crate::args::InterpolateArgs;
 use crate::host::Host;
 use crate::image_file::ImageFormat;
@@ -99,21 +99,24 @@ fn choose_encoding(
         InputKind::File { source, .. } => source.video.hdr,
         _ => Hdr::default(),
     };
-    let encoding = rife_video::choose_encoding(
-        programs,
-        &EncodingRequest {
-            container: &paths::extension(&args.output),
-            codec: video.codec.as_deref(),
-            crf: video.crf,
-            preset: video.preset.as_deref(),
-            extra: video.encoder_args.as_deref(),
-            raw: &if video.compare { side_by_side::double_width(raw) } else { *raw },
-            colour: &input.declared_colour,
-            hdr: &hdr,
-            rate,
-        },
-    )?;
-    Ok(encoding)
+    let request = EncodingRequest {
+        container: &paths::extension(&args.output),
+        codec: video.codec.as_deref(),
+        crf: video.crf,
+        preset: video.preset.as_deref(),
+        extra: video.encoder_args.as_deref(),
+        raw: &if video.compare { side_by_side::double_width(raw) } else { *raw },
+        colour: &input.declared_colour,
+        hdr: &hdr,
+        rate,
+    };
+    let encoding = rife_video::choose_working_encoding(programs, &request)?;
+    let Some(preset) = preview::preset(args, &encoding) else { return Ok(encoding) };
+    let codec = Some(encoding.encoder.as_str());
+    let request = EncodingRequest { codec, preset: Some(preset), ..request };
+    let fast = rife_video::choose_encoding(programs, &request)?;
+    // Says why another encoder was chosen, if one was.
+    Ok(Encoding { notes: encoding.notes, ..fast })
 }
 
 /// Reports that the frames of an RGB video are converted. For images, this is expected.

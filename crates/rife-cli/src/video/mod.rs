@@ -12,6 +12,7 @@ mod pattern;
 mod pipeline;
 mod plan;
 pub(crate) mod planned;
+mod preview;
 mod programs;
 mod progress;
 mod run;
@@ -28,7 +29,8 @@ use crate::args::InterpolateArgs;
 use crate::host::Host;
 use crate::interrupt;
 
-pub(crate) fn run(args: InterpolateArgs, host: &Host) -> Result<()> {
+pub(crate) fn run(mut args: InterpolateArgs, host: &Host) -> Result<()> {
+    preview::complete(&mut args);
     let result = Job::new(args, host.clone()).and_then(plan_or_run);
     interrupt::remove_unfinished(host);
     if let Err(error) = &result {

@@ -11,7 +11,7 @@ use crate::image_file::ImageFormat;
 use crate::paths::{self, OutputFile};
 
 /// Extensions of the containers that ffmpeg writes.
-const CONTAINERS: &[&str] = &["mp4", "m4v", "mov", "mkv", "webm", "avi"];
+pub(super) const CONTAINERS: &[&str] = &["mp4", "m4v", "mov", "mkv", "webm", "avi"];
 
 /// The default of --pattern.
 const DEFAULT_PATTERN: &str = "%08d.png";

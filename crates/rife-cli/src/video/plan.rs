@@ -7,7 +7,6 @@ use anyhow::Result;
 use rife_video::{Rate, Rational};
 
 use super::engines::{self, Trial};
-use super::input::InputKind;
 use super::job::Job;
 use super::output::Output;
 use super::video_file;
@@ -42,7 +41,13 @@ fn input_line(job: &Job) -> String {
         rife_video::pipe_pix_fmt(&input.raw),
         input.rate,
         if input.variable_rate { " on average" } else { "" },
-        input.frames.map(|frames| format!(", {frames} frames")).unwrap_or_default(),
+        [
+            input.part.map(|part| format!(", {part}")),
+            input.frames.map(|frames| format!(", {frames} frames")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<String>(),
     )
 }
 
@@ -103,8 +108,8 @@ fn interpolated_frames(job: &Job) -> Option<u64> {
 /// The ffmpeg commands, and what is lost.
 fn command_lines(job: &Job) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    if let InputKind::File { path, source, working } = &job.input.kind {
-        let command = rife_video::decode_command(job.programs()?, path, source, working);
+    if let Some(decoder) = job.input.decoder(job.programs().ok()) {
+        let command = decoder.command(decoder.seek_time(job.input.part_start()));
         lines.push(format!("decode: {}", shell_line(&command)));
     }
     if let (Output::Video(file), Some(encoding)) = (&job.output, &job.format.encoding) {

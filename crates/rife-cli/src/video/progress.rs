@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rife_video::Progress;
 
 use super::job::Job;
+use super::preview;
 use crate::host::{Host, Snapshot, Summary};
 
 /// Update interval.
@@ -45,6 +46,9 @@ pub(super) fn report_summary(job: &Job, output: &str, progress: &Progress, start
         &progress.pooled_bytes,
     ]
     .map(|count| count.load(Ordering::Relaxed));
+    if let Some(line) = preview::location(&job.args) {
+        job.host.say(&line);
+    }
     job.host.observer().done(&Summary {
         output: output.to_owned(),
         frames,

@@ -60,6 +60,10 @@ fn claim_folder(job: &Job) -> Result<Option<Arc<JobFolder>>> {
 /// Starts hashing the input of a job that can be resumed.
 fn start_hashing(job: &Job) -> Result<Option<ContentHash>> {
     let files = job.resumable_files();
+    // Reading all of a film would take longer than a few seconds of it.
+    if job.args.part.is_short() && !job.args.video.resume {
+        return Ok(None);
+    }
     // Hashing a pipe would consume its content.
     let regular = !files.is_empty() && files.iter().all(|file| file.is_file());
     Ok(if regular { Some(ContentHash::start(files)?) } else { None })

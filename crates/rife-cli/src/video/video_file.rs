@@ -86,6 +86,12 @@ pub(super) fn complete_settings(
     let end = if job.args.video.no_hold_last { "ends" } else { "repeats" };
     settings.fingerprint.insert("last frame".into(), end.into());
     settings.fingerprint.insert("encoder build".into(), encoder_build);
+    if let Some(part) = job.input.part {
+        settings.fingerprint.insert("part".into(), part.to_string());
+    }
+    if let InputKind::File { hardware: Some(decoder), .. } = &job.input.kind {
+        settings.fingerprint.insert("hardware decoder".into(), decoder.to_string());
+    }
     Ok(settings)
 }
 
@@ -114,6 +120,8 @@ pub(super) fn segment_settings(job: &Job, file: &OutputFile) -> Result<JobSettin
                 audio: !slow_motion || job.args.video.audio,
                 others: !slow_motion,
                 offset: !slow_motion,
+                part: job.input.part,
+                slowdown: job.args.slow.unwrap_or_else(|| 1.into()),
             }),
             _ => None,
         },

@@ -5,6 +5,7 @@ mod doctor;
 mod errors;
 mod images;
 mod info;
+mod profiles;
 #[cfg(unix)]
 mod signals;
 mod support;

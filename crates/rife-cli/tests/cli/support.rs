@@ -62,7 +62,7 @@ pub fn assert_refused(folder: &Path, args: &[&str], kept: &[&str], text: &str) {
 
 /// Asserts that a command fails with one error line that contains `text` and at most one hint,
 /// prints nothing on standard output, and leaves only the files `kept`.
-fn assert_refused_by(mut command: Command, folder: &Path, kept: &[&str], text: &str) {
+pub fn assert_refused_by(mut command: Command, folder: &Path, kept: &[&str], text: &str) {
     let assert = command.assert().failure().stdout("");
     let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
     let stderr = stderr.trim_end();

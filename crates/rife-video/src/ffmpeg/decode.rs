@@ -4,9 +4,22 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Rational;
+use crate::ffmpeg::hardware::HwDecoder;
 use crate::ffmpeg::media::Probed;
 use crate::ffmpeg::programs::{self, Programs};
 use crate::ffmpeg::working_format::WorkingFormat;
+
+/// How to decode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// Start at the last keyframe before this time, in s; see [`Probed::seeks_exactly`]. Frame times
+    /// do not depend on it.
+    pub start: Option<Rational>,
+    /// Drop the frames before `start`. Otherwise the first frame shows where decoding started.
+    pub drop_earlier: bool,
+    /// The hardware decoder; see [`crate::probe_hw_decoder`].
+    pub hardware: Option<HwDecoder>,
+}
 
 /// The decoder command: raw frames on standard output, and their times in the log.
 pub fn decode_command(
@@ -15,18 +28,18 @@ pub fn decode_command(
     source: &Probed,
     working: &WorkingFormat,
 ) -> Command {
-    decode(programs, path, source, working, "rawvideo", None)
+    decode_command_with(programs, path, source, working, &DecodeOptions::default())
 }
 
-/// As [`decode_command`], from the first frame at or after `from` on, in µs of the frame times.
-pub(crate) fn decode_from_command(
+/// As [`decode_command`], with options.
+pub fn decode_command_with(
     programs: &Programs,
     path: &Path,
     source: &Probed,
     working: &WorkingFormat,
-    from: i64,
+    options: &DecodeOptions,
 ) -> Command {
-    decode(programs, path, source, working, "rawvideo", Some(from))
+    decode(programs, path, source, working, options, "rawvideo")
 }
 
 /// As [`decode_command`], with a line and a checksum per frame instead of its samples.
@@ -36,7 +49,7 @@ pub(super) fn checksums_command(
     source: &Probed,
     working: &WorkingFormat,
 ) -> Command {
-    decode(programs, path, source, working, "framecrc", None)
+    decode(programs, path, source, working, &DecodeOptions::default(), "framecrc")
 }
 
 fn decode(
@@ -44,8 +57,8 @@ fn decode(
     path: &Path,
     source: &Probed,
     working: &WorkingFormat,
+    options: &DecodeOptions,
     format: &str,
-    from: Option<i64>,
 ) -> Command {
     let mut command = Command::new(&programs.ffmpeg);
     command
@@ -54,9 +67,16 @@ fn decode(
         .args(["-max_error_rate", "1"])
         // Rotation is handled separately.
         .arg("-noautorotate");
-    if let Some(micros) = from {
-        // The times of frames stay those of decoding from the start.
-        command.args(["-copyts", "-start_at_zero", "-ss", &format!("{micros}us")]);
+    if let Some(hardware) = options.hardware {
+        command.args(["-hwaccel", hardware.as_str()]);
+    }
+    if let Some(start) = options.start {
+        // Times count from the start of the file, as without a seek.
+        command.args(["-copyts", "-start_at_zero"]);
+        if !options.drop_earlier {
+            command.arg("-noaccurate_seek");
+        }
+        command.args(["-ss", &microseconds(start)]);
     }
     source.access.limit(&mut command).arg("-i").arg(programs::file(path));
     command
@@ -69,6 +89,11 @@ fn decode(
         .args(["-f", format, "-pix_fmt", &working.pix_fmt, "pipe:1"]);
     select_timing_streams(&mut command, 0, source);
     command
+}
+
+/// A time in s as an option of ffmpeg.
+pub(super) fn microseconds(time: Rational) -> String {
+    format!("{}us", (time * 1_000_000).round())
 }
 
 /// See [`Probed::timing_streams`].
@@ -94,6 +119,8 @@ pub enum ShowInfo {
         pts: Option<i64>,
         /// Duration, in ticks; `None` if the container does not state it.
         duration: Option<i64>,
+        /// Whether it depends on no other frame, and frames after it on none before it.
+        key: bool,
     },
 }
 
@@ -115,7 +142,9 @@ pub fn parse_showinfo(line: &str) -> Option<ShowInfo> {
     after("] n:").or_else(|| after(" n:"))?;
     let pts = after(" pts:")?.parse().ok();
     let duration = after(" duration:").and_then(|text| text.parse().ok());
-    Some(ShowInfo::Frame { pts, duration })
+    // The first frame of a gradual refresh is a keyframe, too, but depends on others.
+    let key = after(" iskey:") == Some("1") && after(" type:") == Some("I");
+    Some(ShowInfo::Frame { pts, duration, key })
 }
 
 #[cfg(test)]
@@ -132,16 +161,22 @@ mod tests {
         );
         assert_eq!(
             parse("n:   1 pts:    512 pts_time:0.04    pos:     9633 fmt:yuv420p sar:1/1"),
-            Some(ShowInfo::Frame { pts: Some(512), duration: None })
+            Some(ShowInfo::Frame { pts: Some(512), duration: None, key: false })
         );
         assert_eq!(
             parse("n:   1 pts:   -512 pts_time:-0.04   duration:    512 duration_time:0.04"),
-            Some(ShowInfo::Frame { pts: Some(-512), duration: Some(512) })
+            Some(ShowInfo::Frame { pts: Some(-512), duration: Some(512), key: false })
         );
         assert_eq!(
             parse("n:   1 pts:    NOPTS pts_time:NOPTS"),
-            Some(ShowInfo::Frame { pts: None, duration: None })
+            Some(ShowInfo::Frame { pts: None, duration: None, key: false })
         );
+        let keys = |flags: &str| match parse(&format!("n: 0 pts: 1 {flags} checksum:0")) {
+            Some(ShowInfo::Frame { key, .. }) => key,
+            other => panic!("{other:?}"),
+        };
+        assert!(keys("fmt:yuv420p i:P iskey:1 type:I"));
+        assert!(!keys("fmt:yuv420p i:P iskey:1 type:P") && !keys("i:P iskey:0 type:I"));
         assert_eq!(parse("color_range:unknown color_space:unknown"), None);
         assert_eq!(parse("config out time_base: 0/0, frame_rate: 0/0"), None);
         assert_eq!(parse_showinfo("[h264 @ 0x1] [error] n: 5 pts: 6"), None);

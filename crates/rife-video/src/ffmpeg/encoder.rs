@@ -8,7 +8,7 @@ use crate::ffmpeg::programs::{Programs, run_program};
 use crate::{Error, Planes, RawFormat, Result};
 
 /// Encoders of each codec, in order of preference.
-const CODECS: &[(&str, &[&str])] = &[
+pub(super) const CODECS: &[(&str, &[&str])] = &[
     ("h264", &["libx264", "h264_nvenc", "h264_videotoolbox", "h264_qsv", "libopenh264"]),
     ("hevc", &["libx265", "hevc_nvenc", "hevc_videotoolbox", "hevc_qsv"]),
     ("av1", &["libsvtav1", "libaom-av1", "av1_nvenc", "librav1e"]),
@@ -147,7 +147,7 @@ pub fn check_encoders(programs: &Programs) -> Result<Vec<EncoderStatus>> {
 }
 
 /// Names of ffmpeg's video encoders.
-fn encoders(programs: &Programs) -> Result<Vec<String>> {
+pub(super) fn encoders(programs: &Programs) -> Result<Vec<String>> {
     let mut command = programs.ffmpeg();
     command.arg("-encoders");
     let output = run_program(command, "listing the encoders of ffmpeg")?;

@@ -3,13 +3,14 @@
 use std::process::Command;
 
 use crate::ffmpeg::carry::{self, Transfer};
+use crate::ffmpeg::cut;
 use crate::ffmpeg::decode::select_timing_streams;
 use crate::ffmpeg::encoder_args;
 use crate::ffmpeg::media::{Probed, Stream, StreamKind};
 use crate::ffmpeg::mux::{LastFrame, Mux};
 use crate::ffmpeg::plan::{self, StreamPlan, TimecodePlan};
 use crate::ffmpeg::programs::{self, Programs, run_program};
-use crate::{Orientation, Rational, Result};
+use crate::{Error, Orientation, Rational, Result};
 
 /// Joins segments with the other streams of the original. ffmpeg runs in the folder of the segment
 /// list; `what` names the operation in errors. Returns remarks to report.
@@ -17,6 +18,7 @@ use crate::{Orientation, Rational, Result};
 /// # Errors
 /// If ffmpeg cannot write the output.
 pub fn join(programs: &Programs, mux: &Mux<'_>, what: &str) -> Result<Vec<String>> {
+    let folder = mux.list.parent();
     if let Some((path, source)) = mux.original {
         for (stream, plan) in source.streams.iter().zip(plan::streams(mux, source)) {
             let StreamPlan::Keep(Transfer::Attach(ending, _)) = plan else { continue };
@@ -26,11 +28,15 @@ pub fn join(programs: &Programs, mux: &Mux<'_>, what: &str) -> Result<Vec<String
             command.args(["-map", &format!("0:{}", stream.index), "-c", "copy"]);
             command.args(["-frames:v", "1", "-f", "image2pipe"]);
             command.arg(file_in_folder(plan::cover_file(stream, ending).as_ref()));
-            if let Some(folder) = mux.list.parent() {
+            if let Some(folder) = folder {
                 command.current_dir(folder);
             }
             run_program(command, what)?;
         }
+    }
+    if let (Some(cut), Some((_, source)), Some(folder)) = (&mux.cut, mux.original, folder) {
+        let file = folder.join(cut::CHAPTERS);
+        std::fs::write(&file, cut.chapters_file(source)).map_err(Error::io(what))?;
     }
     let (command, notes) = mux_command(programs, mux);
     run_program(command, what)?;
@@ -63,12 +69,20 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     if let Some(folder) = list.parent() {
         command.current_dir(folder);
     }
+    let clips = mux.cut.is_some() && programs.clips_packets();
     if let Some((path, source)) = mux.original {
+        if let Some(cut) = mux.cut {
+            cut.limit_input(&mut command, source, encodes_audio(mux, source));
+        }
         source.access.limit(&mut command).arg("-i").arg(programs::file(path));
+        if mux.cut.is_some() {
+            command.args(["-protocol_whitelist", "file", "-f", "ffmetadata", "-i"]);
+            command.arg(file_in_folder(cut::CHAPTERS.as_ref()));
+        }
     }
     command.args(["-map", "0:v:0", "-c", "copy"]);
     if let Some((_, source)) = mux.original {
-        streams(&mut command, mux, container, source, &mut notes);
+        streams(&mut command, mux, container, source, clips, &mut notes);
     }
     if let Some(last) = mux.last.filter(|_| programs.sets_durations()) {
         command.args(["-bsf:v:0", &last_frame_filter(&last, mux.offset, container)]);
@@ -114,6 +128,9 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
         // Otherwise ffmpeg guesses a higher rate, and inserts empty frames.
         command.args(["-r:v:0", &format!("{}/{}", mux.rate.numer(), mux.rate.denom())]);
     }
+    if let Some(cut) = mux.cut {
+        cut.limit_output(&mut command);
+    }
     // All packets are available, so none must be flushed early for a stream that lags.
     command.args(["-max_interleave_delta", "0"]);
     if let Some(muxer) = carry::muxer(container) {
@@ -136,6 +153,7 @@ fn streams(
     mux: &Mux<'_>,
     container: &str,
     source: &Probed,
+    clips: bool,
     notes: &mut Vec<String>,
 ) {
     let (mut audio, mut subtitles, mut pictures, mut data, mut files) = (0, 0, 1, 0, 0);
@@ -143,7 +161,7 @@ fn streams(
     let mut from = vec![source.video.index];
     let mut covers = Vec::new();
     for (stream, plan) in source.streams.iter().zip(plan::streams(mux, source)) {
-        let StreamPlan::Keep(transfer) = plan else { continue };
+        let StreamPlan::Keep(mut transfer) = plan else { continue };
         let (kind, number) = match stream.kind {
             StreamKind::Audio => ("a", &mut audio),
             StreamKind::Subtitle => ("s", &mut subtitles),
@@ -163,6 +181,12 @@ fn streams(
             );
         }
         command.args(["-map", &format!("1:{}", stream.index)]);
+        if let Some(cut) = &mux.cut {
+            cut.cut_stream(command, stream.kind, (kind, *number), clips);
+            if stream.kind == StreamKind::Audio {
+                cut.cut_encoded(&mut transfer);
+            }
+        }
         match transfer {
             Transfer::Encode(encoder, options) => {
                 command.args([format!("-c:{kind}:{number}"), encoder.into()]);
@@ -183,7 +207,11 @@ fn streams(
     }
     notes.sort();
     notes.dedup();
-    let chapters = if plan::chapters(mux).is_none() { "1" } else { "-1" };
+    let chapters = match (plan::chapters(mux), mux.cut) {
+        (Some(_), _) => "-1",
+        (None, Some(_)) => "2",
+        (None, None) => "1",
+    };
     command.args(["-map_metadata", "1", "-map_chapters", chapters]);
     for (to, from) in from.into_iter().enumerate() {
         command.args([format!("-map_metadata:s:{to}"), format!("1:s:{from}")]);
@@ -196,6 +224,13 @@ fn streams(
     }
     stale_tags(command, mux, source);
     timecode(command, mux, container, source);
+}
+
+/// Whether audio is encoded.
+fn encodes_audio(mux: &Mux<'_>, source: &Probed) -> bool {
+    source.streams.iter().zip(plan::streams(mux, source)).any(|(stream, plan)| {
+        stream.kind == StreamKind::Audio && matches!(plan, StreamPlan::Keep(Transfer::Encode(..)))
+    })
 }
 
 /// Whether a stream starts at least 10 ms before or after the video.
@@ -249,9 +284,14 @@ fn stale_tags(command: &mut Command, mux: &Mux<'_>, source: &Probed) {
     for key in ["major_brand", "minor_version", "compatible_brands"] {
         command.args(["-metadata", &format!("{key}=")]);
     }
+    // A part of another stream has other statistics, too.
+    let measured: &[&str] = if mux.cut.is_some() { &["v:0", "a", "s"] } else { &["v:0"] };
     for key in ["NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "BPS", "DURATION"] {
         for language in ["", "-eng"] {
-            command.args(["-metadata:s:v:0", &format!("{key}{language}=")]);
+            for streams in measured {
+                let option = format!("-metadata:s:{streams}");
+                command.args([option, format!("{key}{language}=")]);
+            }
         }
     }
     // Alpha is lost, but a player would look for it.

@@ -4,6 +4,7 @@ use rife_runtime::FrameSize;
 use std::collections::BTreeMap;
 
 use crate::ffmpeg::access::Access;
+use crate::ffmpeg::cut::Chapter;
 use crate::ffmpeg::hdr::Hdr;
 use crate::{Colour, Orientation, Rational};
 
@@ -22,6 +23,8 @@ pub struct Probed {
     pub chapters: usize,
     /// Global tags.
     pub tags: BTreeMap<String, String>,
+    /// The chapters.
+    pub(crate) chapter_list: Vec<Chapter>,
     /// What commands that read the file may open.
     pub(crate) access: Access,
 }

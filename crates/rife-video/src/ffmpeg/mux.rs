@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rife_runtime::FrameSize;
 
+use crate::ffmpeg::cut::Cut;
 use crate::ffmpeg::feature::Feature;
 use crate::ffmpeg::media::Probed;
 use crate::{Colour, Orientation, Rational};
@@ -32,6 +33,8 @@ pub struct Mux<'a> {
     pub reported: &'a [Feature],
     /// Time of the first frame after the start of the original, in s.
     pub offset: Rational,
+    /// The part of the original that the video shows; `None` for all of it.
+    pub cut: Option<Cut>,
     /// The last frame, if known: segments state the duration of every other frame.
     pub last: Option<LastFrame>,
     /// Ticks per second.

@@ -150,6 +150,14 @@ pub(super) fn timecode(mux: &Mux<'_>, source: &Probed) -> TimecodePlan {
     let Some(rate) = constant else {
         return TimecodePlan::Drop("the frame rate varies".into());
     };
+    // The label of the first frame of the part.
+    let start = mux.cut.map(|cut| cut.start).filter(|start| *start > Rational::from(0));
+    let skipped = start.map(|start| start - source.video_start().unwrap_or_default());
+    let skipped = skipped.map_or(0, |skipped| (skipped * rate).round().to_integer());
+    let first = if skipped == 0 { Some(code) } else { code.later(skipped, rate) };
+    let Some(code) = first else {
+        return TimecodePlan::Drop("it is not valid at the frame rate".into());
+    };
     match code.at_rate(rate, mux.rate) {
         Converted::Exact(code) => TimecodePlan::Exact(code.to_string()),
         Converted::Nearest(code) => TimecodePlan::Nearest(code.to_string()),

@@ -9,6 +9,7 @@ use rife_runtime::FrameSize;
 use serde::de::DeserializeOwned;
 
 use crate::ffmpeg::access::{self, Access, Playlists};
+use crate::ffmpeg::cut::Chapter;
 use crate::ffmpeg::hdr::{Hdr, hdr_from_side_data};
 use crate::ffmpeg::json::{
     RawContainer, RawFrame, RawProbe, RawStream, exact_time, parse_clock, parse_ratio,
@@ -172,6 +173,7 @@ pub(super) fn interpret(
             .unwrap_or_default(),
         video,
         chapters: raw.chapters.len(),
+        chapter_list: Vec::new(),
         tags: container.map(|format| format.tags.clone()).unwrap_or_default(),
         streams: raw
             .streams
@@ -204,6 +206,9 @@ pub(super) fn interpret(
             })
             .collect(),
     };
+    let origin = probed.start;
+    let chapters = raw.chapters.iter().filter_map(|chapter| Chapter::of(chapter, origin));
+    probed.chapter_list = chapters.collect();
     // ASF states the duration of the file for every stream.
     if probed.container != "asf" && !probed.clock_may_jump() {
         let base = probed.video.time_base;

@@ -77,12 +77,15 @@ impl Programs {
     /// Whether the filter `setts` can set packet durations. The filter is in 4.4 and later, its
     /// `duration` in later releases, and builds may lack it.
     pub(crate) fn sets_durations(&self) -> bool {
+        self.filter_has("setts", "-duration")
+    }
+
+    /// Whether a bitstream filter exists and has an option.
+    pub(super) fn filter_has(&self, filter: &str, option: &str) -> bool {
         let mut command = Command::new(&self.ffmpeg);
-        command.args(["-hide_banner", "-h", "bsf=setts"]);
+        command.args(["-hide_banner", "-h", &format!("bsf={filter}")]);
         run_program(command, "querying the bitstream filters of ffmpeg").is_ok_and(|output| {
-            String::from_utf8_lossy(&output)
-                .lines()
-                .any(|line| line.trim().starts_with("-duration"))
+            String::from_utf8_lossy(&output).lines().any(|line| line.trim().starts_with(option))
         })
     }
 

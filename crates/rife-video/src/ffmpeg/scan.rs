@@ -60,7 +60,7 @@ pub fn scan_frames(
             let (pts, duration) = loop {
                 match infos.recv() {
                     Ok(ShowInfo::TimeBase(base)) => clock.time_base = base,
-                    Ok(ShowInfo::Frame { pts, duration }) => break (pts, duration),
+                    Ok(ShowInfo::Frame { pts, duration, .. }) => break (pts, duration),
                     // ffmpeg ended without a message: extrapolate, as the decoder does.
                     Err(_) => break (None, None),
                 }

@@ -39,6 +39,38 @@ impl Timecode {
         sane.then_some(Self { hours, minutes, seconds, frames, drop })
     }
 
+    /// The timecode of a later frame, at `rate` frames per second; `None` if this one is not valid at
+    /// that rate.
+    pub(super) fn later(self, frames: i64, rate: Rational) -> Option<Self> {
+        let nominal = rate.round().to_integer();
+        let dropped = match self.drop {
+            true if nominal > 0 && nominal % 30 == 0 => nominal / 15,
+            true => return None,
+            false => 0,
+        };
+        if nominal <= 0 || self.frames >= nominal {
+            return None;
+        }
+        // Drop-frame timecode skips labels at the start of every minute but each tenth.
+        let minutes = self.hours * 60 + self.minutes;
+        let labels = (minutes * 60 + self.seconds) * nominal + self.frames;
+        let (minute, ten_minutes) = (nominal * 60 - dropped, nominal * 600 - dropped * 9);
+        let number = labels - dropped * (minutes - minutes / 10) + frames;
+        let number = number.rem_euclid(ten_minutes * 6 * 24);
+        let (tens, rest) = (number / ten_minutes, number % ten_minutes);
+        // The first minute of ten is complete.
+        let skips = if rest < nominal * 60 { 0 } else { (rest - nominal * 60) / minute + 1 };
+        let labels = number + dropped * (tens * 9 + skips);
+        let seconds = labels / nominal;
+        Some(Self {
+            hours: seconds / 3600,
+            minutes: seconds / 60 % 60,
+            seconds: seconds % 60,
+            frames: labels % nominal,
+            drop: self.drop,
+        })
+    }
+
     /// Converts a timecode from rate `from` to rate `to`, in frames per second.
     pub(super) fn at_rate(self, from: Rational, to: Rational) -> Converted {
         if from == to {
@@ -110,6 +142,26 @@ mod tests {
                 }
             };
             assert_eq!(converted.as_deref(), expected, "{text} from {from} to {to}");
+        }
+    }
+
+    #[test]
+    fn later_frames_are_labelled_in_order() {
+        let (ntsc, pal) = (Rational::new(30000, 1001), Rational::from(25));
+        for (text, frames, rate, expected) in [
+            ("01:00:00:20", 10, pal, Some("01:00:01:05")),
+            ("23:59:59:24", 1, pal, Some("00:00:00:00")),
+            ("00:00:59;29", 1, ntsc, Some("00:01:00;02")),
+            ("00:09:59;29", 1, ntsc, Some("00:10:00;00")),
+            ("00:10:00;00", 17_982, ntsc, Some("00:20:00;00")),
+            ("00:00:00;00", 107_892, ntsc, Some("01:00:00;00")),
+            ("00:01:59:29", 1, ntsc, Some("00:02:00:00")),
+            ("00:01:59;29", 1, ntsc * 2, Some("00:01:59;30")),
+            ("00:00:00;00", 1, pal, None),
+            ("00:00:00:25", 1, pal, None),
+        ] {
+            let later = Timecode::parse(text).unwrap().later(frames, rate);
+            assert_eq!(later.map(|code| code.to_string()).as_deref(), expected, "{text}");
         }
     }
 

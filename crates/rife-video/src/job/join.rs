@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
-use crate::ffmpeg::{self, LastFrame, Mux, concat_list, mux_command};
+use crate::ffmpeg::{self, Cut, LastFrame, Mux, concat_list, mux_command};
 use crate::job::folder::JobFolder;
 use crate::job::journal::Segment;
 use crate::job::plan::PlannedTimeline;
-use crate::job::settings::JobSettings;
+use crate::job::settings::{JobSettings, Original};
 use crate::progress::Progress;
 use crate::{Error, Rational, Result};
 
@@ -19,7 +19,7 @@ const LIST: &str = "list.txt";
 /// Start of the video in the original, in s, and the last frame, if known.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Ends {
-    first: Rational,
+    first: Option<Rational>,
     last: Option<LastFrame>,
 }
 
@@ -28,7 +28,7 @@ impl Ends {
     pub(super) fn of(settings: &JobSettings, progress: &Progress) -> Self {
         let tick = settings.tick;
         Self {
-            first: progress.first_time().unwrap_or_default(),
+            first: progress.first_time(),
             last: progress.last_frame().map(|(start, end)| LastFrame {
                 number: progress.written.load(Ordering::Relaxed).saturating_sub(1),
                 time: tick * start,
@@ -40,13 +40,33 @@ impl Ends {
     /// The ends of a planned job.
     pub(super) fn planned(planned: &PlannedTimeline) -> Self {
         Self {
-            first: planned.start,
+            first: Some(planned.start),
             last: Some(LastFrame {
                 number: u64::try_from(planned.output_frames - 1).unwrap_or_default(),
                 time: planned.tick * planned.last_tick,
                 duration: planned.tick * (planned.end_tick - planned.last_tick),
             }),
         }
+    }
+}
+
+impl Original {
+    /// Whether the video starts later than the other streams, if it does in the original. A part
+    /// starts with its first frame.
+    fn keeps_offset(&self) -> bool {
+        self.offset && self.part.is_none_or(|part| !part.cuts_start())
+    }
+
+    /// The part of the original that the video shows; as requested, until the frames are known.
+    fn cut(&self, ends: Ends) -> Option<Cut> {
+        let part = self.part?;
+        let first = ends.first.unwrap_or(part.from());
+        let start = if part.cuts_start() { first } else { Rational::from(0) };
+        let end = part.to().map(|to| match ends.last {
+            Some(last) => first + (last.time + last.duration) / self.slowdown,
+            None => to,
+        });
+        Some(Cut { start, length: end.map(|end| end - start) })
     }
 }
 
@@ -64,6 +84,7 @@ fn with_mux<R>(
 ) -> R {
     let original = settings.original.as_ref();
     let container = settings.container.as_str();
+    let cut = original.and_then(|original| original.cut(ends));
     let (list, output) = (folder.join(LIST), folder.join(whole(settings)));
     run(&Mux {
         list: &list,
@@ -75,10 +96,11 @@ fn with_mux<R>(
         applied_orientation: settings.applied_orientation,
         size: settings.raw.size,
         reported: &settings.reported,
-        offset: match original.is_none_or(|original| original.offset) {
-            true => ends.first,
+        offset: match original.is_none_or(|original| original.keeps_offset()) {
+            true => ends.first.unwrap_or_default(),
             false => Rational::from(0),
         },
+        cut,
         // AVI has no timestamps.
         last: ends.last.filter(|_| container != "avi"),
         time_scale: *settings.tick.denom(),

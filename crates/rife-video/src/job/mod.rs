@@ -11,10 +11,10 @@ mod folder_windows;
 mod join;
 mod journal;
 mod open_segment;
-mod part_source;
 mod plan;
 mod ratio;
 mod segment_file;
+mod segment_source;
 mod segments;
 mod settings;
 mod work_folder;
@@ -27,12 +27,12 @@ pub use content::ContentHash;
 pub use fingerprint::fingerprint;
 pub use folder::JobFolder;
 pub use journal::{Fingerprint, Journal, Segment};
-pub use part_source::{AsPlanned, PartInput, PartSource};
 pub use plan::{
     JobPlan, Layout, PlannedEncoder, PlannedInput, PlannedProgram, PlannedSegment, PlannedSource,
     PlannedTimeline, PlannedWeights, lay_out, split_device,
 };
 pub use segment_file::{SegmentFile, WrittenSegment};
+pub use segment_source::{AsPlanned, SegmentSource};
 pub use segments::SegmentSink;
 pub use settings::{JobSettings, Original};
 pub use work_folder::{Check, SegmentFailure, SegmentRecord, SegmentState, WorkFolder};

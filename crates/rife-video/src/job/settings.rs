@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::ffmpeg::{Encoding, Feature, Probed, Programs};
 use crate::job::content::ContentHash;
 use crate::job::journal::Fingerprint;
-use crate::{Colour, Orientation, Rational, RawFormat};
+use crate::{Colour, Orientation, Part, Rational, RawFormat};
 
 /// Length of a segment, in s: the most that is lost if a job is killed.
 const SEGMENT_S: i64 = 5;
@@ -94,4 +94,8 @@ pub struct Original {
     pub others: bool,
     /// Whether the video keeps its start time relative to the other streams.
     pub offset: bool,
+    /// The part that the video shows; `None` for all of it.
+    pub part: Option<Part>,
+    /// Length of the video divided by that of the part: more than 1 in slow motion.
+    pub slowdown: Rational,
 }

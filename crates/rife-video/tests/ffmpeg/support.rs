@@ -172,6 +172,7 @@ pub fn encode_and_join(
         size: clip.raw.size,
         reported: &encoding.lost,
         offset: Rational::from(0),
+        cut: None,
         last: None,
         time_scale: *tick.denom(),
         rate: encoding.rate,

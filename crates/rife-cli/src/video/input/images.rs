@@ -54,28 +54,20 @@ impl ImageFolder {
         &self.files
     }
 
-    /// Reads the images as frames of a size and a format, `frame_time` s apart.
+    /// Reads the images from number `first` on, counted from 0, as frames of a size and a format,
+    /// `frame_time` s apart.
     pub(super) fn source(
         &self,
         size: FrameSize,
         format: PixelFormat,
         frame_time: Rational,
+        first: u64,
     ) -> ImageSource {
-        self.source_from(size, format, frame_time, 0)
-    }
-
-    /// As [`Self::source`], without the first `skipped` images.
-    pub(super) fn source_from(
-        &self,
-        size: FrameSize,
-        format: PixelFormat,
-        frame_time: Rational,
-        skipped: usize,
-    ) -> ImageSource {
-        let folder = self.clone();
-        let files: Vec<_> = folder.files.into_iter().skip(skipped).collect();
+        let mut folder = self.clone();
+        let first = usize::try_from(first).unwrap_or(usize::MAX).min(folder.files.len());
+        folder.files.drain(..first);
         ImageSource {
-            files: files.into_iter(),
+            files: folder.files.into_iter(),
             colour_tags: folder.colour_tags,
             reported: folder.reported,
             host: folder.host,
@@ -83,7 +75,7 @@ impl ImageFolder {
             size,
             format,
             frame_time,
-            read: i64::try_from(skipped).unwrap_or(i64::MAX),
+            number: first as i64,
         }
     }
 }
@@ -99,8 +91,8 @@ pub(super) struct ImageSource {
     size: FrameSize,
     format: PixelFormat,
     frame_time: Rational,
-    /// Number of images read.
-    read: i64,
+    /// Number of the next image.
+    number: i64,
 }
 
 impl Source for ImageSource {
@@ -132,8 +124,8 @@ impl Source for ImageSource {
             true => image.frame,
             false => image.frame.converted(self.format)?,
         };
-        let time = self.frame_time * self.read;
-        self.read += 1;
+        let time = self.frame_time * self.number;
+        self.number += 1;
         Ok(Some(SourceFrame { frame: Arc::new(frame), time, duration: Some(self.frame_time) }))
     }
 }

@@ -2,6 +2,7 @@
 //! images.
 
 mod animation;
+mod hardware;
 mod images;
 mod open;
 mod opened;

@@ -8,6 +8,7 @@ use rife_runtime::PixelFormat;
 use rife_video::{Colour, ContainerTiming, Planes, Playlists, Programs, Rational, RawFormat};
 
 use super::animation::{self, Animation};
+use super::hardware;
 use super::images::ImageFolder;
 use super::opened::{DEFAULT_RATE, Input, InputKind};
 use super::pipe::{self, PipeInput};
@@ -21,6 +22,20 @@ use crate::video::programs::ProgramFinder;
 
 /// Opens the input, and checks everything that can be checked before decoding.
 pub(in crate::video) fn open(
+    args: &InterpolateArgs,
+    host: &Host,
+    programs: &mut ProgramFinder<'_>,
+) -> Result<Input> {
+    let part = args.part.part()?;
+    let mut input = open_whole(args, host, programs)?;
+    if let Some(part) = part {
+        input.select(part)?;
+    }
+    hardware::choose(args.setup.hwaccel, host, &mut input, programs)?;
+    Ok(input)
+}
+
+fn open_whole(
     args: &InterpolateArgs,
     host: &Host,
     programs: &mut ProgramFinder<'_>,
@@ -126,10 +141,16 @@ fn open_with_ffmpeg(
         rate: expected.frame_time.recip(),
         variable_rate,
         frames: video.frames,
+        part: None,
         sample_aspect: video.sample_aspect,
         declared_colour: video.colour.clone(),
         colour,
-        kind: InputKind::File { path: path.to_owned(), source: Box::new(source), working },
+        kind: InputKind::File {
+            path: path.to_owned(),
+            source: Box::new(source),
+            working,
+            hardware: None,
+        },
         _temporary_copy: None,
     })
 }
@@ -150,6 +171,7 @@ fn open_webp(host: &Host, path: &Path) -> Result<Input> {
         rate: info.rate,
         variable_rate: true,
         frames: Some(info.frames),
+        part: None,
         sample_aspect: None,
         kind: InputKind::Webp(Some(Box::new(source))),
         _temporary_copy: None,
@@ -171,6 +193,7 @@ fn open_images(args: &InterpolateArgs, host: &Host, path: &Path) -> Result<Input
         rate,
         variable_rate: false,
         frames: Some(folder.files().len() as u64),
+        part: None,
         sample_aspect: None,
         kind: InputKind::Images(folder),
         _temporary_copy: None,

@@ -9,7 +9,7 @@ use clap::{ArgAction, CommandFactory};
 use crate::args::Args;
 
 /// Options that do not determine the output, or that belong to one machine.
-const NOT_RECORDED: [&str; 16] = [
+const NOT_RECORDED: [&str; 21] = [
     "output",
     "work-dir",
     "any-device",
@@ -24,6 +24,11 @@ const NOT_RECORDED: [&str; 16] = [
     "weights",
     "ffmpeg",
     "max-memory",
+    "from",
+    "to",
+    "preview",
+    "profile",
+    "hwaccel",
     "help",
     "version",
 ];

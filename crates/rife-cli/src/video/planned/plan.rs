@@ -11,7 +11,7 @@ use rife_video::{
 };
 
 use super::{open, options};
-use crate::args::{InterpolateArgs, PlanArgs};
+use crate::args::{HwAccel, InterpolateArgs, PlanArgs};
 use crate::host::{Host, Snapshot};
 use crate::paths::OutputFile;
 use crate::terminal::Terminal;
@@ -126,6 +126,10 @@ fn refuse_unsupported(args: &InterpolateArgs) -> Result<()> {
         (video.dry_run, "--dry-run"),
         (video.json, "--json"),
         (video.pattern.is_some(), "--pattern"),
+        (args.part.from.is_some() || args.part.to.is_some(), "--from and --to"),
+        (args.part.preview.is_some(), "--preview"),
+        (args.setup.profile.is_some(), "--profile"),
+        (args.setup.hwaccel != HwAccel::None, "--hwaccel"),
     ] {
         ensure!(!given, "rife job plan does not support {name}");
     }

@@ -2,40 +2,23 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::Result;
 use crate::decoder::Decoder;
 use crate::error::Error;
-use crate::ffmpeg::{self, Probed, Programs, ScannedFrame, VideoStream, WorkingFormat};
+use crate::ffmpeg::{DecodeOptions, ScannedFrame};
 use crate::job::plan::{FrameDigest, PlannedSource};
 use crate::pool::Pool;
+use crate::seeking::DecoderInput;
 use crate::stream::{Source, SourceFrame};
-use crate::timing::ContainerTiming;
+use crate::{Rational, Result};
 
 /// Whether source frames were the planned ones; unset until they have been read.
 pub type AsPlanned = Arc<OnceLock<bool>>;
 
-/// A file from which segments are decoded.
-#[derive(Clone, Debug)]
-pub struct PartInput {
-    /// ffmpeg and ffprobe.
-    pub programs: Programs,
-    /// Path of the file.
-    pub path: std::path::PathBuf,
-    /// Name of the file in messages.
-    pub name: String,
-    /// What ffprobe found in it.
-    pub probed: Probed,
-    /// Format in which frames are decoded.
-    pub working: WorkingFormat,
-    /// What the container states about times.
-    pub timing: ContainerTiming,
-}
-
 /// Decodes the frames that a segment needs. It seeks if the plan allows that and the first frame
 /// found is the planned one, and otherwise decodes from the start of the file.
 #[derive(Debug)]
-pub struct PartSource {
-    input: PartInput,
+pub struct SegmentSource {
+    input: DecoderInput,
     range: PlannedSource,
     seek_us: Option<i64>,
     decoder: Option<Decoder>,
@@ -45,12 +28,12 @@ pub struct PartSource {
     as_planned: AsPlanned,
 }
 
-impl PartSource {
+impl SegmentSource {
     /// Starts decoding `range`. Without `may_seek`, decodes from the start of the file.
     ///
     /// # Errors
     /// If ffmpeg cannot be started.
-    pub fn start(input: PartInput, range: &PlannedSource, may_seek: bool) -> Result<Self> {
+    pub fn start(input: DecoderInput, range: &PlannedSource, may_seek: bool) -> Result<Self> {
         let seek_us = range.seek_us.filter(|_| may_seek);
         let mut source = Self {
             input,
@@ -71,13 +54,13 @@ impl PartSource {
     }
 
     fn decoder(&self, seek_us: Option<i64>) -> Result<Decoder> {
-        let PartInput { programs, path, probed, working, timing, name } = &self.input;
-        let command = match seek_us {
-            Some(micros) => ffmpeg::decode_from_command(programs, path, probed, working, micros),
-            None => ffmpeg::decode_command(programs, path, probed, working),
+        let input = &self.input;
+        let options = DecodeOptions {
+            start: seek_us.map(|micros| Rational::new(micros, 1_000_000)),
+            drop_earlier: true,
+            hardware: input.hardware,
         };
-        let stream = VideoStream::new(programs, path, probed);
-        let decoder = Decoder::start(command, name.as_ref(), *timing, stream)?;
+        let decoder = input.start_with(&options)?;
         Ok(match seek_us {
             Some(_) => decoder.starting_at(self.range.time),
             None => decoder,
@@ -128,7 +111,7 @@ impl PartSource {
     }
 }
 
-impl Source for PartSource {
+impl Source for SegmentSource {
     fn next(&mut self, pool: &Pool<'_>) -> Result<Option<SourceFrame>> {
         let number = self.range.decode_from + self.next;
         let frame = match self.next {
