@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rife_runtime::{Device, Engine, FrameSize, ModelVersion, Precision, Scale};
-use rife_video::{Rational, SceneDetector};
+use rife_video::{Rational, SceneDetector, SceneSettings};
 
 pub(crate) use self::usage_error::{exit_with_usage_error, message as usage_message};
 
@@ -100,10 +100,19 @@ pub(crate) struct VideoArgs {
         value_parser = values::percent, allow_negative_numbers = true)]
     pub(crate) scene_threshold: f64,
     /// Treat frames as equal up to this difference, in percent of the luma range; 0: only if they
-    /// are identical
-    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = values::percent,
+    /// are identical [default: 0; with --dedup 0.2]
+    #[arg(long, value_name = "PERCENT", value_parser = values::percent,
         allow_negative_numbers = true)]
-    pub(crate) static_threshold: f64,
+    pub(crate) static_threshold: Option<f64>,
+    /// For animation, which shows each drawing for two or three frames: interpolate from one
+    /// drawing to the next, over all frames that show it. Length, times and sound stay the same
+    #[arg(long)]
+    pub(crate) dedup: bool,
+    /// Longest hold that --dedup replaces, in frames (2 to 30). A drawing that is shown for longer
+    /// is a pause and stays still
+    #[arg(long, value_name = "N", default_value_t = SceneSettings::DEFAULT_LONGEST_HOLD,
+        value_parser = values::hold, allow_negative_numbers = true, requires = "dedup")]
+    pub(crate) dedup_max: usize,
     /// End with the last source frame, instead of repeating it until the input ends
     #[arg(long)]
     pub(crate) no_hold_last: bool,

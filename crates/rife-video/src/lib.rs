@@ -8,6 +8,7 @@ mod error;
 mod ffmpeg;
 mod format;
 mod frames;
+mod holds;
 mod job;
 mod nut;
 mod orientation;
