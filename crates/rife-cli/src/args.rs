@@ -100,7 +100,7 @@ pub(crate) struct VideoArgs {
         value_parser = values::percent, allow_negative_numbers = true)]
     pub(crate) scene_threshold: f64,
     /// Treat frames as equal up to this difference, in percent of the luma range; 0: only if they
-    /// are identical [default: 0; with --dedup 0.2]
+    /// are identical [default: 0; with --dedup 0.25]
     #[arg(long, value_name = "PERCENT", value_parser = values::percent,
         allow_negative_numbers = true)]
     pub(crate) static_threshold: Option<f64>,
@@ -311,5 +311,13 @@ mod tests {
     #[test]
     fn clap_definitions_are_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_states_the_threshold_of_held_drawings() {
+        let mut command = Args::command();
+        let interpolate = command.find_subcommand_mut("interpolate").unwrap();
+        let expected = format!("[default: 0; with --dedup {}]", SceneDetector::DEFAULT_HELD);
+        assert!(interpolate.render_long_help().to_string().contains(&expected));
     }
 }

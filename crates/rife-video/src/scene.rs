@@ -75,7 +75,7 @@ impl SceneDetector {
     pub const DEFAULT_CUT: f64 = 50.0;
 
     /// Default still threshold for held drawings, in percent: above the noise of compression.
-    pub const DEFAULT_HELD: f64 = 0.2;
+    pub const DEFAULT_HELD: f64 = 0.25;
 
     /// Largest difference of a part of a held drawing, relative to the still threshold.
     pub const LOCAL: f64 = 10.0;
