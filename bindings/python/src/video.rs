@@ -54,8 +54,9 @@ fn take(newest: &Newest) -> Option<Snapshot> {
     newest.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Frames, interpolated frames, source frames, cuts, still pairs and seconds of a finished job.
-type Result = (u64, u64, u64, u64, u64, f64);
+/// Frames, interpolated frames, source frames, cuts, still pairs, seconds and replaced held frames of
+/// a finished job.
+type Result = (u64, u64, u64, u64, u64, f64, u64);
 
 /// Runs a job with the options of the command. `progress` is called with frames, total, frames per
 /// second, seconds left and the slowest stage; `message` with each message.
@@ -102,5 +103,6 @@ pub(crate) fn interpolate_video(
         summary.cuts,
         summary.stills,
         summary.elapsed.as_secs_f64(),
+        summary.held,
     ))
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::builder::ArgPredicate;
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rife_runtime::{Device, Engine, FrameSize, ModelVersion, Precision, Scale};
-use rife_video::{Rational, SceneDetector};
+use rife_video::{Rational, SceneDetector, SceneSettings};
 
 pub(crate) use self::job::{JobAction, JobArgs, JoinArgs, PlanArgs, RunArgs, StatusArgs};
 pub(crate) use self::part::PartArgs;
@@ -122,10 +122,19 @@ pub(crate) struct VideoArgs {
         value_parser = values::percent, allow_negative_numbers = true)]
     pub(crate) scene_threshold: f64,
     /// Treat frames as equal up to this difference, in percent of the luma range; 0: only if they
-    /// are identical
-    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = values::percent,
+    /// are identical [default: 0; with --dedup 0.25]
+    #[arg(long, value_name = "PERCENT", value_parser = values::percent,
         allow_negative_numbers = true)]
-    pub(crate) static_threshold: f64,
+    pub(crate) static_threshold: Option<f64>,
+    /// For animation, which shows each drawing for two or three frames: interpolate from one
+    /// drawing to the next, over all frames that show it. Length, times and sound stay the same
+    #[arg(long)]
+    pub(crate) dedup: bool,
+    /// Longest hold that --dedup replaces, in frames (2 to 30). A drawing that is shown for longer
+    /// is a pause and stays still
+    #[arg(long, value_name = "N", default_value_t = SceneSettings::DEFAULT_LONGEST_HOLD,
+        value_parser = values::hold, allow_negative_numbers = true, requires = "dedup")]
+    pub(crate) dedup_max: usize,
     /// End with the last source frame, instead of repeating it until the input ends
     #[arg(long)]
     pub(crate) no_hold_last: bool,
@@ -324,5 +333,13 @@ mod tests {
     #[test]
     fn clap_definitions_are_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_states_the_threshold_of_held_drawings() {
+        let mut command = Args::command();
+        let interpolate = command.find_subcommand_mut("interpolate").unwrap();
+        let expected = format!("[default: 0; with --dedup {}]", SceneDetector::DEFAULT_HELD);
+        assert!(interpolate.render_long_help().to_string().contains(&expected));
     }
 }

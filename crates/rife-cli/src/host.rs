@@ -60,8 +60,10 @@ pub struct Summary {
     pub interpolated: u64,
     /// Scene cuts.
     pub cuts: u64,
-    /// Pairs of equal frames.
+    /// Pairs of equal frames that stayed still.
     pub stills: u64,
+    /// Held frames of animation that were replaced.
+    pub held: u64,
     /// Peak memory of the frames between the stages, in bytes.
     pub frame_bytes: u64,
     /// Time that the job took.

@@ -135,7 +135,7 @@ impl Observer for Terminal {
     }
 
     fn done(&self, summary: &Summary) {
-        let Summary { output, frames, read, interpolated, cuts, stills, .. } = summary;
+        let Summary { output, frames, read, interpolated, cuts, stills, held, .. } = summary;
         let seconds = summary.elapsed.as_secs_f64();
         if self.output != Output::Text {
             self.json_line(&json!({
@@ -146,6 +146,7 @@ impl Observer for Terminal {
                 "made": interpolated,
                 "cuts": cuts,
                 "stills": stills,
+                "held": held,
                 "frame_bytes": summary.frame_bytes,
                 "seconds": seconds,
                 "fps": *frames as f64 / seconds,
@@ -160,10 +161,11 @@ impl Observer for Terminal {
         };
         let network = summary.stages.network.as_secs_f64();
         say(&format!(
-            "{output}: {frames} frames, {interpolated} interpolated{}{}, {seconds:.1} s (network \
+            "{output}: {frames} frames, {interpolated} interpolated{}{}{}, {seconds:.1} s (network \
              busy {:.0} %)",
             count(*cuts, "cut", "cuts"),
             count(*stills, "still", "stills"),
+            count(*held, "held frame replaced", "held frames replaced"),
             100.0 * network / seconds / summary.devices.max(1) as f64,
         ));
     }

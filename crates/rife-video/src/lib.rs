@@ -9,6 +9,7 @@ mod ffmpeg;
 mod format;
 mod frame_clock;
 mod frames;
+mod holds;
 mod job;
 mod nut;
 mod orientation;
@@ -35,10 +36,10 @@ pub use format::{Colour, Planes, RawFormat};
 pub use frames::{pipe_pix_fmt, pixel_format, raw_format};
 pub use job::{
     AsPlanned, Check, Claim, ContentHash, Fingerprint, Job, JobFolder, JobHandle, JobPlan,
-    JobSettings, Journal, Layout, Original, PlannedEncoder, PlannedInput, PlannedProgram,
-    PlannedSegment, PlannedSource, PlannedTimeline, PlannedWeights, Segment, SegmentFailure,
-    SegmentFile, SegmentRecord, SegmentSink, SegmentSource, SegmentState, WorkFolder,
-    WrittenSegment, fingerprint, lay_out, split_device,
+    JobSettings, Journal, Layout, LayoutOptions, Original, PlannedEncoder, PlannedInput,
+    PlannedProgram, PlannedSegment, PlannedSource, PlannedTimeline, PlannedWeights, Segment,
+    SegmentFailure, SegmentFile, SegmentRecord, SegmentSink, SegmentSource, SegmentState,
+    WorkFolder, WrittenSegment, fingerprint, lay_out, split_device,
 };
 pub use nut::{NutFormat, NutWriter};
 pub use orientation::Orientation;

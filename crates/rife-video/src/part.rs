@@ -321,7 +321,7 @@ mod tests {
 
     /// Times of the frames in a part, and the duration of the last one.
     fn cut(times: &[Rational], part: Part) -> Result<(Vec<Rational>, Option<Rational>)> {
-        let source = Box::new(Times(times.to_vec().into_iter()));
+        let source = Box::new(Times(Vec::from(times).into_iter()));
         let mut source = PartSource::new(source, part, "in.mp4", r(1, 25));
         let pool = Pool::new(FrameSize::new(1, 1), PixelFormat::Rgb8, None);
         let (mut found, mut last) = (Vec::new(), None);

@@ -17,8 +17,11 @@ pub struct Progress {
     pub interpolated: AtomicU64,
     /// Cuts.
     pub cuts: AtomicU64,
-    /// Still pairs.
+    /// Still pairs, without those of replaced held frames.
     pub stills: AtomicU64,
+    /// Held frames that were replaced by interpolated frames, because the output moves from one
+    /// drawing to the next; see [`crate::SceneSettings::longest_hold`].
+    pub held: AtomicU64,
     /// Memory allocated for queued frames, in bytes; set at the end of the run.
     pub pooled_bytes: AtomicU64,
     pub(crate) first: OnceLock<Rational>,

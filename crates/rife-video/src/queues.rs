@@ -51,9 +51,11 @@ impl Queues {
         let devices = devices.max(1) as u64;
         // If formats differ, the frame and its `left` are converted.
         let converted = if settings.input == settings.format { 0 } else { 2 };
+        // A hold is decided when the next drawing is known.
+        let held = settings.scenes.longest_hold.saturating_sub(1) as u64;
         let total = |length: u64| {
             let interpolated = Self::interpolated(length, devices);
-            let source = length.saturating_mul(1 + PER_ITEM) + SOURCE_FRAMES;
+            let source = length.saturating_mul(1 + PER_ITEM) + SOURCE_FRAMES + held;
             // Each device and the writer hold one more.
             let others = devices * (interpolated + 1) + 1 + converted + buffered as u64;
             input.saturating_mul(source).saturating_add(output.saturating_mul(others))
@@ -87,6 +89,7 @@ mod tests {
                 cut_threshold: 10.0,
                 still_threshold: 0.0,
                 cut_mode: CutMode::Hold,
+                longest_hold: 1,
             },
             size: FrameSize::new(3840, 2160),
             input: PixelFormat::Rgb8,

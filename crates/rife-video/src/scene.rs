@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rife_runtime::Frame;
 
-use self::difference::difference;
+use self::difference::{difference, largest_difference};
 pub use self::facts::PairFacts;
 pub use self::thumbnail::Thumbnail;
 
@@ -51,6 +51,8 @@ pub struct Classification {
 pub struct SceneDetector {
     cut_threshold: f64,
     still_threshold: f64,
+    /// Largest difference of a part of a still pair, in percent.
+    local_threshold: f64,
     /// Facts of the pairs before, the latest last.
     recent: VecDeque<PairFacts>,
     /// Frames before the pair, the latest first.
@@ -72,6 +74,12 @@ impl SceneDetector {
     /// Default cut threshold, in percent.
     pub const DEFAULT_CUT: f64 = 50.0;
 
+    /// Default still threshold for held drawings, in percent: above the noise of compression.
+    pub const DEFAULT_HELD: f64 = 0.25;
+
+    /// Largest difference of a part of a held drawing, relative to the still threshold.
+    pub const LOCAL: f64 = 10.0;
+
     /// A pair is a cut if [`Classification::score`] is at least `cut_threshold`, in percent;
     /// infinity disables cuts. It is still if [`Classification::difference`] is at most
     /// `still_threshold`, in percent; with 0, only identical frames are still.
@@ -79,11 +87,37 @@ impl SceneDetector {
         Self {
             cut_threshold,
             still_threshold,
+            local_threshold: f64::INFINITY,
             recent: VecDeque::new(),
             past: VecDeque::new(),
             current: None,
             upcoming: VecDeque::new(),
         }
+    }
+
+    /// Declares that still pairs are held drawings, which may be replaced: a pair is then still only
+    /// if, in addition, no block of about 1/45 of the height differs by more than [`Self::LOCAL`]
+    /// times the still threshold. In animation, often only a mouth moves, which hardly changes the
+    /// mean of the frame.
+    #[must_use]
+    pub fn with_held_drawings(mut self) -> Self {
+        self.local_threshold = Self::LOCAL * self.still_threshold;
+        self
+    }
+
+    /// Whether two frames count as equal.
+    pub(crate) fn is_still(&self, earlier: &Frame, later: &Frame) -> bool {
+        match self.still_threshold > 0.0 {
+            true => self.is_near(difference(earlier, later), earlier, later),
+            false => earlier == later,
+        }
+    }
+
+    /// Whether two frames that are `difference` apart count as equal, with a threshold above 0.
+    fn is_near(&self, difference: f64, earlier: &Frame, later: &Frame) -> bool {
+        difference <= self.still_threshold
+            && (self.local_threshold.is_infinite()
+                || largest_difference(earlier, later) <= self.local_threshold)
     }
 
     /// Classifies the pair of `earlier`, which was `later` in the previous call, and `later`.
@@ -98,8 +132,10 @@ impl SceneDetector {
     ) -> Classification {
         let exact = self.still_threshold > 0.0 || self.cut_threshold.is_infinite();
         let difference = if exact { difference(earlier, later) } else { 0.0 };
-        let still =
-            difference <= self.still_threshold && (self.still_threshold > 0.0 || earlier == later);
+        let still = match self.still_threshold > 0.0 {
+            true => self.is_near(difference, earlier, later),
+            false => difference <= 0.0 && earlier == later,
+        };
         if self.cut_threshold.is_infinite() {
             let kind = if still { PairKind::Still } else { PairKind::Motion };
             return Classification { kind, difference, score: 0.0 };

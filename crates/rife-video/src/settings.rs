@@ -25,6 +25,16 @@ pub struct SceneSettings {
     pub still_threshold: f64,
     /// What to output at a cut.
     pub cut_mode: CutMode,
+    /// Longest hold that is interpolated over, in frames: if a drawing is held for 2 to this many
+    /// frames, as in animation, interpolation goes from it to the next drawing over the whole hold.
+    /// With 0 or 1, only neighbouring frames are interpolated. The pipeline looks so many frames
+    /// ahead.
+    pub longest_hold: usize,
+}
+
+impl SceneSettings {
+    /// Default of `longest_hold` for animation: on twos and on threes.
+    pub const DEFAULT_LONGEST_HOLD: usize = 3;
 }
 
 /// Settings of a run.

@@ -22,6 +22,24 @@ pub struct OutputFrame {
     pub position: Position,
     /// Time since the first frame, in ticks of the output's time base.
     pub ticks: i64,
+    /// Position between the latest source frame, at 0, and the next one, at 1. Unlike
+    /// [`Self::position`], it is not rounded to a source frame.
+    pub fraction: f64,
+}
+
+/// The timestep of an output frame between the drawings at `first` and `end`, in (0, 1). The frame
+/// is at `fraction` of the interval from `time` to `next`, which is part of it. Times are in s.
+pub(crate) fn timestep_within(
+    [first, end]: [Rational; 2],
+    [time, next]: [Rational; 2],
+    fraction: f64,
+) -> f32 {
+    let seconds = |from: Rational, to: Rational| {
+        let duration = wide(to) - wide(from);
+        *duration.numer() as f64 / *duration.denom() as f64
+    };
+    let at = seconds(first, time) + fraction * seconds(time, next);
+    ((at / seconds(first, end)) as f32).clamp(f32::MIN_POSITIVE, 1.0 - f32::EPSILON)
 }
 
 /// Computes the output timeline pair by pair.
@@ -243,6 +261,7 @@ impl Timeline {
                     () => Position::Between((near as f32).min(1.0 - f32::EPSILON)),
                 },
                 ticks,
+                fraction: near,
             });
             if let Some(previous) = self.previous.replace(ticks) {
                 let interval = ticks - previous;

@@ -47,6 +47,8 @@ class VideoResult(NamedTuple):
     """Pairs of equal frames."""
     seconds: float
     """Duration of this run."""
+    held: int
+    """Held frames of animation that were replaced, with `dedup=True`."""
 
 
 def interpolate_video(

@@ -256,6 +256,7 @@ fn stream(workers: &[DeviceWorker], clip: &[Frame], frames: usize) -> Result<(f6
             cut_threshold: SceneDetector::DEFAULT_CUT,
             still_threshold: 0.0,
             cut_mode: CutMode::Hold,
+            longest_hold: 1,
         },
         size,
         input: format,

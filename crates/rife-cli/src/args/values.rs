@@ -60,6 +60,14 @@ pub(super) fn percent(s: &str) -> Result<f64, String> {
     }
 }
 
+/// The longest hold of a drawing, in frames.
+pub(super) fn hold(s: &str) -> Result<usize, String> {
+    match s.parse::<usize>() {
+        Ok(frames) if (2..=30).contains(&frames) => Ok(frames),
+        _ => Err("expected a number of frames from 2 to 30".into()),
+    }
+}
+
 /// A number of bytes with an optional binary unit: 512M, 2G, 1.5GiB.
 pub(super) fn bytes(s: &str) -> Result<u64, String> {
     let text = s.trim().trim_end_matches(['b', 'B']).trim_end_matches(['i', 'I']);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use rife_video::{
-    CutMode, Feature, Hdr, Orientation, Programs, Rate, Rational, RawFormat, SceneSettings,
-    Settings, Timeline, Y4mHeader,
+    CutMode, Feature, Hdr, Orientation, Programs, Rate, Rational, RawFormat, SceneDetector,
+    SceneSettings, Settings, Timeline, Y4mHeader,
 };
 
 use super::format::OutputFormat;
@@ -154,8 +154,12 @@ impl Job {
                     Scene::Off => f64::INFINITY,
                     Scene::Hold | Scene::Blend => video.scene_threshold,
                 },
-                still_threshold: video.static_threshold,
+                still_threshold: video.static_threshold.unwrap_or(match video.dedup {
+                    true => SceneDetector::DEFAULT_HELD,
+                    false => 0.0,
+                }),
                 cut_mode: if video.scene == Scene::Blend { CutMode::Blend } else { CutMode::Hold },
+                longest_hold: if video.dedup { video.dedup_max } else { 1 },
             },
             size: self.input.raw.size,
             input: self.input.pixel_format,

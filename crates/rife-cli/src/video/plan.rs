@@ -72,7 +72,8 @@ fn time_line(job: &Job, trial: &Trial) -> String {
     let estimate = interpolated_frames(job).map(|frames| {
         let seconds = (frames as f64 / trial.fps).clamp(1.0, 1e12);
         let time = indicatif::HumanDuration(Duration::from_secs_f64(seconds));
-        format!(": about {time} for {frames} interpolated frames")
+        let most = if job.args.video.dedup { "up to " } else { "" };
+        format!(": about {time} for {most}{frames} interpolated frames")
     });
     format!(
         "time: {}, {:.1} fps in a trial{}",
@@ -92,13 +93,15 @@ fn memory_line(job: &Job, network_bytes: Option<u64>) -> String {
     )
 }
 
-/// The number of interpolated frames if there are neither cuts nor stills. The other output frames
-/// are source frames, or repeat the last one.
+/// The number of interpolated frames if there are neither cuts nor stills; with --dedup, if every
+/// drawing is held as long as it may be. The other output frames are source frames, or repeat the
+/// last one.
 fn interpolated_frames(job: &Job) -> Option<u64> {
     let (total, frames) = (job.total_frames?, job.input.frames?);
     let multiple = job.rate.multiple(job.input.rate);
-    // One output frame of so many coincides with a source frame.
-    let period = *multiple.numer() as u64;
+    // One output frame of so many coincides with a source frame that is shown.
+    let hold = job.pipeline_settings(0).scenes.longest_hold as u64;
+    let period = (*multiple.numer() as u64).saturating_mul(hold);
     let before_last =
         (multiple * frames.saturating_sub(1) as i64).ceil().to_integer().max(0) as u64;
     let before_last = before_last.min(total);

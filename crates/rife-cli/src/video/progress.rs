@@ -37,11 +37,12 @@ pub(super) fn report_until_finished(
 
 /// Reports a finished job.
 pub(super) fn report_summary(job: &Job, output: &str, progress: &Progress, start: Instant) {
-    let [frames, interpolated, cuts, stills, read, frame_bytes] = [
+    let [frames, interpolated, cuts, stills, held, read, frame_bytes] = [
         &progress.written,
         &progress.interpolated,
         &progress.cuts,
         &progress.stills,
+        &progress.held,
         &progress.read,
         &progress.pooled_bytes,
     ]
@@ -56,6 +57,7 @@ pub(super) fn report_summary(job: &Job, output: &str, progress: &Progress, start
         interpolated,
         cuts,
         stills,
+        held,
         frame_bytes,
         elapsed: start.elapsed(),
         devices: job.args.engine.device.len(),

@@ -9,7 +9,7 @@ use crate::support::{Media, clips, fail_with, interpolate, names, stderr_of, suc
 
 const LONG: &str = "-f lavfi -i testsrc2=s=64x48:r=25:d=16 -c:v libx264 -preset ultrafast in.mp4";
 
-fn job_folder(dir: &Path) -> PathBuf {
+pub fn job_folder(dir: &Path) -> PathBuf {
     dir.join(".out.mp4.rife-job")
 }
 
@@ -19,7 +19,7 @@ fn signal(process: u32, name: &str) {
     assert!(status.success(), "kill {name}");
 }
 
-fn start(dir: &Path, args: &str) -> Child {
+pub fn start(dir: &Path, args: &str) -> Child {
     let mut command = interpolate(dir, args);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     #[cfg(unix)]
@@ -28,7 +28,7 @@ fn start(dir: &Path, args: &str) -> Child {
 }
 
 /// Waits for a condition while the child runs. False if the child exits first.
-fn wait_until(child: &mut Child, condition: impl Fn() -> bool) -> bool {
+pub fn wait_until(child: &mut Child, condition: impl Fn() -> bool) -> bool {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(600) {
         if condition() {

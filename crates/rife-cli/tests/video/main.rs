@@ -1,5 +1,6 @@
 //! Video input and output of the `rife` command with the installed ffmpeg.
 
+mod animation;
 mod containers;
 mod damage;
 mod disk;

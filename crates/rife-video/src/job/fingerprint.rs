@@ -28,6 +28,9 @@ pub fn fingerprint(workers: &[DeviceWorker], settings: &Settings, rate: Rate) ->
         },
     );
     add("static threshold".into(), format!("{} %", scenes.still_threshold));
+    if scenes.longest_hold > 1 {
+        add("held drawings".into(), format!("up to {} frames", scenes.longest_hold));
+    }
     for (number, worker) in workers.iter().enumerate() {
         let info = worker.interpolator.info();
         // A single device is not numbered.

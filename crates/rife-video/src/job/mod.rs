@@ -28,8 +28,8 @@ pub use fingerprint::fingerprint;
 pub use folder::JobFolder;
 pub use journal::{Fingerprint, Journal, Segment};
 pub use plan::{
-    JobPlan, Layout, PlannedEncoder, PlannedInput, PlannedProgram, PlannedSegment, PlannedSource,
-    PlannedTimeline, PlannedWeights, lay_out, split_device,
+    JobPlan, Layout, LayoutOptions, PlannedEncoder, PlannedInput, PlannedProgram, PlannedSegment,
+    PlannedSource, PlannedTimeline, PlannedWeights, lay_out, split_device,
 };
 pub use segment_file::{SegmentFile, WrittenSegment};
 pub use segment_source::{AsPlanned, SegmentSource};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::layout::FrameDigest;
-pub use self::layout::{Layout, lay_out};
+pub use self::layout::{Layout, LayoutOptions, lay_out};
 use crate::job::journal::Fingerprint;
 use crate::job::ratio;
 use crate::{Error, Rational, Result};

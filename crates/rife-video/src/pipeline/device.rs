@@ -63,20 +63,21 @@ pub(super) fn run_device(
                 if frames.send(frame).is_err() {
                     return Ok(());
                 }
-                last_pushed = Some(next.index + 1);
+                last_pushed = Some(next.indices[1]);
                 next.timesteps.remove(0);
                 none.insert(first)
             }
         };
-        if last_pushed != Some(next.index + 1) {
+        let [earlier, later] = next.indices;
+        if last_pushed != Some(later) {
             timed(&progress.network_ns, || -> Result<()> {
-                if last_pushed != Some(next.index) {
+                if last_pushed != Some(earlier) {
                     session.push(&next.earlier.view())?;
                 }
                 session.push(&next.later.view())?;
                 Ok(())
             })?;
-            last_pushed = Some(next.index + 1);
+            last_pushed = Some(later);
         }
         for t in next.timesteps {
             let room = session.depth().saturating_sub(1);

@@ -6,10 +6,10 @@ use rife_runtime::Frame;
 
 use crate::timeline::OutputFrame;
 
-/// Frames to interpolate for one pair.
+/// Frames to interpolate between two source frames.
 pub(super) struct PairJob {
-    /// Index of the earlier source frame.
-    pub(super) index: u64,
+    /// Indices of the two source frames, which are neighbours or consecutive drawings.
+    pub(super) indices: [u64; 2],
     pub(super) earlier: Arc<Frame>,
     pub(super) later: Arc<Frame>,
     pub(super) timesteps: Vec<f32>,

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rife_runtime::{Device, Engine, Precision};
 use rife_video::{
-    ContentHash, Error, JobPlan, PlannedEncoder, PlannedInput, PlannedWeights, StageTimes,
+    ContentHash, Error, JobPlan, LayoutOptions, PlannedEncoder, PlannedInput, PlannedWeights,
+    StageTimes,
 };
 
 use super::{open, options};
@@ -67,11 +68,14 @@ fn plan(args: PlanArgs, words: &[OsString], host: &Host) -> Result<JobPlan> {
     let layout = rife_video::lay_out(
         &scanned.frames,
         job.timeline.clone(),
-        job.input.rate.recip(),
-        settings.frames_per_segment(),
-        settings.encoding.segment_ext,
-        scanned.seek,
-        scanned.checksums,
+        &LayoutOptions {
+            per_segment: settings.frames_per_segment(),
+            extension: settings.encoding.segment_ext,
+            seek: scanned.seek,
+            checksums: scanned.checksums,
+            frame_time: job.input.rate.recip(),
+            longest_hold: job.pipeline_settings(0).scenes.longest_hold,
+        },
     )?;
     let input = PlannedInput {
         path: job.args.input.clone(),

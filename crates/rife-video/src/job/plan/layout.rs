@@ -26,21 +26,34 @@ pub struct Layout {
     pub segments: Vec<PlannedSegment>,
 }
 
-/// Divides the output of `timeline` into segments of `per_segment` frames, which are files with the
-/// extension `extension`. `seek` is the timing of a container in which the decoder can seek; `None`
-/// to always decode from the start. The last frame lasts `frame_time` s if it states no duration.
+/// How to divide an output into segments.
+#[derive(Clone, Copy, Debug)]
+pub struct LayoutOptions<'a> {
+    /// Output frames per segment, except for the last one.
+    pub per_segment: i64,
+    /// Extension of segment files, without the dot.
+    pub extension: &'a str,
+    /// Timing of a container in which the decoder can seek; `None` to always decode from the start.
+    pub seek: Option<ContainerTiming>,
+    /// Whether the frames have checksums.
+    pub checksums: bool,
+    /// Duration of the last frame if it states none, in s.
+    pub frame_time: Rational,
+    /// See [`crate::SceneSettings::longest_hold`].
+    pub longest_hold: usize,
+}
+
+/// Divides the output of `timeline` into segments.
 ///
 /// # Errors
 /// [`Error::Refused`] if there are no frames.
 pub fn lay_out(
     frames: &[ScannedFrame],
     mut timeline: Timeline,
-    frame_time: Rational,
-    per_segment: i64,
-    extension: &str,
-    seek: Option<ContainerTiming>,
-    hashed: bool,
+    options: &LayoutOptions<'_>,
 ) -> Result<Layout> {
+    let LayoutOptions { per_segment, extension, seek, checksums, frame_time, longest_hold } =
+        *options;
     let no_frames = || Error::Refused("the input has no frames".into());
     let (first, last) = frames.first().zip(frames.last()).ok_or_else(no_frames)?;
     // Output frames before each source frame, and the times of all output frames.
@@ -58,6 +71,8 @@ pub fn lay_out(
     let end = frames.len() as i64 - 1;
     let total = ticks.len() as i64;
     let per_segment = per_segment.max(1);
+    // Where a hold ends depends on where it starts, and on whether it is a pause.
+    let context = CONTEXT + if longest_hold > 1 { 2 * longest_hold as i64 } else { 0 };
     let mut segments = Vec::new();
     for first_frame in (0..total).step_by(per_segment as usize) {
         let index = first_frame / per_segment;
@@ -66,7 +81,7 @@ pub fn lay_out(
         let first = at_or_before(first_frame);
         // The last segment ends with the source.
         let last = if after == total { end } else { (at_or_before(after - 1) + 1).min(end) };
-        let (decode_from, seek_us) = start_of(frames, first, seek);
+        let (decode_from, seek_us) = start_of(frames, first, seek, context);
         let range = frames.get(decode_from as usize..=last as usize).unwrap_or_default();
         segments.push(PlannedSegment {
             index: index as u64,
@@ -81,7 +96,7 @@ pub fn lay_out(
                 last,
                 seek_us,
                 time: range.first().map_or(first_time(frames), |frame| frame.time),
-                blake3: hashed.then(|| {
+                blake3: checksums.then(|| {
                     let mut digest = FrameDigest::default();
                     range.iter().for_each(|frame| digest.add(frame));
                     digest.finish()
@@ -117,8 +132,9 @@ fn start_of(
     frames: &[ScannedFrame],
     first: i64,
     seek: Option<ContainerTiming>,
+    context: i64,
 ) -> (i64, Option<i64>) {
-    let usual = (first - CONTEXT).max(0);
+    let usual = (first - context).max(0);
     if usual == 0 {
         return (0, None);
     }

@@ -67,6 +67,17 @@ fn rates() -> impl Strategy<Value = Rate> {
     ]
 }
 
+fn options(per_segment: i64, seek: Option<ContainerTiming>) -> LayoutOptions<'static> {
+    LayoutOptions {
+        per_segment,
+        extension: "mp4",
+        seek,
+        checksums: true,
+        frame_time: r(1, 25),
+        longest_hold: 1,
+    }
+}
+
 proptest! {
     #[test]
     fn segments_have_the_output_frames_of_the_whole(
@@ -80,7 +91,7 @@ proptest! {
             || Timeline::new(rate, r(1, 1000)).unwrap().with_hold_last(hold_last);
         let whole = outputs(&mut timeline(), &frames, [0, frames.len() - 1]);
         let layout =
-            lay_out(&frames, timeline(), r(1, 25), per_segment, "mp4", Some(timing()), true);
+            lay_out(&frames, timeline(), &options(per_segment, Some(timing())));
         let layout = layout.unwrap();
         prop_assert_eq!(layout.timeline.output_frames, whole.len() as i64);
         let mut next = 0;
@@ -118,9 +129,7 @@ fn frames_whose_time_depends_on_earlier_ones_are_not_sought() {
         frame.stated = Some(r(0, 1));
     }
     let timeline = Timeline::new(Rate::Factor(r(2, 1)), r(1, 1000)).unwrap();
-    let layout = |seek| {
-        lay_out(&frames, timeline.clone(), r(1, 25), 50, "mp4", seek, true).unwrap().segments
-    };
+    let layout = |seek| lay_out(&frames, timeline.clone(), &options(50, seek)).unwrap().segments;
     let sought: Vec<_> = layout(Some(timing())).iter().map(|one| one.source.seek_us).collect();
     assert!(sought.iter().take(4).all(Option::is_none), "{sought:?}");
     assert!(sought.last().unwrap().is_some(), "{sought:?}");
@@ -129,7 +138,7 @@ fn frames_whose_time_depends_on_earlier_ones_are_not_sought() {
 
 fn plan() -> JobPlan {
     let timeline = Timeline::new(Rate::Factor(r(2, 1)), r(1, 1000)).unwrap();
-    let layout = lay_out(&frames(&[40; 200]), timeline, r(1, 25), 50, "mp4", None, true).unwrap();
+    let layout = lay_out(&frames(&[40; 200]), timeline, &options(50, None)).unwrap();
     let text = |text: &str| text.to_owned();
     JobPlan::new(
         PlannedProgram { version: text("1"), commit: None },
