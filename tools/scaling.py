@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Models how a job scales over many workers, and writes the result into docs/scaling.md.
 
-    tools/scaling.py docs/results/scaling.json
-    tools/scaling.py docs/results/scaling.json --write docs/scaling.md
-    tools/scaling.py docs/results/scaling.json --check docs/scaling.md
+    tools/scaling.py docs/results/scaling/film.json
+    tools/scaling.py docs/results/scaling/film.json --write docs/scaling.md
+    tools/scaling.py docs/results/scaling/film.json --check docs/scaling.md
 
 The input states what was measured, and what is assumed. The simulation gives every worker one
 segment at a time, in order, as `rife job run --next` and the Ray driver do:

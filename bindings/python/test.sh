@@ -33,6 +33,11 @@ if ! "$venv/bin/python" -c 'import maturin, mypy, numpy, pytest' 2>/dev/null; th
         skip "Python package: cannot install maturin, mypy, numpy and pytest"
 fi
 
+# For the tests of rife.ray. Large, and not available everywhere.
+if ! "$venv/bin/python" -c 'import fsspec, ray' 2>/dev/null; then
+    "$venv/bin/pip" install --quiet fsspec ray || echo "skipped: tests of rife.ray: cannot install ray"
+fi
+
 # The tests find weights through RIFE_WEIGHTS, or download those of 4.6 and 4.26.
 export RIFE_WEIGHTS=${RIFE_WEIGHTS:-$PWD/weights}
 
