@@ -72,6 +72,7 @@ pub(crate) struct InterpolateArgs {
         short,
         long,
         value_name = "OUT",
+        required = false,
         required_unless_present = "preview",
         default_value_if("preview", ArgPredicate::IsPresent, part::PREVIEW_OUTPUT),
         hide_default_value = true

@@ -121,6 +121,17 @@ fn arguments(file: &ProfileFile, profile: &Profile) -> Result<Vec<(String, Strin
     Ok(found)
 }
 
+/// An argument as typed in a shell.
+fn quoted(word: &str) -> String {
+    match word.split_once('=') {
+        Some((option, value)) => match shlex::try_quote(value) {
+            Ok(value) => format!("{option} {value}"),
+            Err(_) => word.to_owned(),
+        },
+        None => word.to_owned(),
+    }
+}
+
 /// `rife profiles`.
 pub(crate) fn list() -> Result<()> {
     let list = || {
@@ -132,11 +143,10 @@ pub(crate) fn list() -> Result<()> {
         let mut text = format!("profiles in {}:\n", path.display());
         for name in file.names() {
             let profile = file.profile(name)?;
-            let words = arguments(&file, &profile)?.into_iter().map(|(_, word)| word);
+            let words = arguments(&file, &profile)?.into_iter().map(|(_, word)| quoted(&word));
             let words: Vec<_> = words.collect();
-            let words = shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default();
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "  {name}: {words}");
+            let _ = writeln!(text, "  {name}: {}", words.join(" "));
         }
         Ok(text)
     };

@@ -308,20 +308,20 @@ mod tests {
     }
 
     /// A source of frames at given times, each lasting until the next.
-    struct Times(std::vec::IntoIter<Rational>);
+    struct Times(std::collections::VecDeque<Rational>);
 
     impl Source for Times {
         fn next(&mut self, _: &Pool<'_>) -> Result<Option<SourceFrame>> {
-            let Some(time) = self.0.next() else { return Ok(None) };
+            let Some(time) = self.0.pop_front() else { return Ok(None) };
             let frame = Arc::new(Frame::rgb8(FrameSize::new(1, 1), vec![0; 3])?);
-            let next = self.0.as_slice().first().map(|next| next - time);
+            let next = self.0.front().map(|next| next - time);
             Ok(Some(SourceFrame { frame, time, duration: next.or(Some(r(1, 25))) }))
         }
     }
 
     /// Times of the frames in a part, and the duration of the last one.
     fn cut(times: &[Rational], part: Part) -> Result<(Vec<Rational>, Option<Rational>)> {
-        let source = Box::new(Times(Vec::from(times).into_iter()));
+        let source = Box::new(Times(times.iter().copied().collect()));
         let mut source = PartSource::new(source, part, "in.mp4", r(1, 25));
         let pool = Pool::new(FrameSize::new(1, 1), PixelFormat::Rgb8, None);
         let (mut found, mut last) = (Vec::new(), None);

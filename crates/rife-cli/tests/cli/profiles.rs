@@ -72,8 +72,8 @@ fn profiles_are_listed_as_options() {
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     let file = config.path().join("rife/profiles.toml");
     assert!(text.contains(&format!("profiles in {}", file.display())), "{text}");
-    assert!(text.contains("  half: --model=4.6 --timestep=0.25\n"), "{text}");
-    assert!(text.contains("  quick: --model=4.6 --factor=4 --overwrite --threads=2\n"), "{text}");
+    assert!(text.contains("  half: --model 4.6 --timestep 0.25\n"), "{text}");
+    assert!(text.contains("  quick: --model 4.6 --factor 4 --overwrite --threads 2\n"), "{text}");
     let empty = tempfile::tempdir().unwrap();
     let mut list = rife();
     let output = list.arg("profiles").env("XDG_CONFIG_HOME", empty.path()).assert().success();
@@ -115,7 +115,7 @@ fn lists_times_and_numbers_are_accepted_as_values() {
     let mut list = rife();
     let output = list.arg("profiles").env("XDG_CONFIG_HOME", config.path()).assert().success();
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
-    let expected = "  a: --model=4.6 --device=cpu --threads=1 --from=00:00:01 --max-memory=512M \
-                    --crf=18.5\n";
+    let expected = "  a: --model 4.6 --device cpu --threads 1 --from 00:00:01 --max-memory 512M \
+                    --crf 18.5\n";
     assert!(text.contains(expected), "{text}");
 }

@@ -30,14 +30,15 @@ fn part_equals_a_run_on_its_frames_alone() {
         ("bframes.mp4", "-c:v libx264 -bf 3", true),
         ("open.mp4", "-c:v libx264 -bf 3 -x264-params open-gop=1:keyint=40:min-keyint=40", true),
         ("bframes.mkv", "-c:v libx264 -bf 3", true),
-        ("late.mov", "-c:v libx264 -bf 3", true),
+        ("open.mkv", "-c:v libx265 -x265-params log-level=error:keyint=40:open-gop=1", true),
+        ("late.mov", "-c:v libx264 -bf 3 -fps_mode passthrough", true),
         ("vp9.webm", "-c:v libvpx-vp9 -cpu-used 8 -deadline realtime -c:a libopus", true),
         ("lossless.mkv", "-c:v ffv1", true),
         // Keyframes of a gradual refresh are not complete.
         ("refresh.mp4", "-c:v libx264 -x264-params intra-refresh=1:keyint=40", false),
         // Containers and codecs that do not seek exactly.
         ("packets.ts", "-c:v libx264 -bf 3", false),
-        ("old.avi", "-c:v mpeg4 -bf 2", false),
+        ("old.avi", "-c:v mpeg4", false),
     ] {
         // The video may start later than the sound.
         let delay = if name == "late.mov" { "-itsoffset 0.7 " } else { "" };
@@ -174,7 +175,8 @@ fn other_streams_are_cut_to_the_part_and_stay_in_sync() {
         // Packets of AAC last 21 ms, and lossy codecs smear the start of a tone.
         assert!((onset - 1.25).abs() < 0.012, "{case}: the tone starts at {onset} s");
         let length = media.duration();
-        assert!((length - 2.0).abs() < 0.08, "{case}: {length} s");
+        // Packets of FLAC last 96 ms.
+        assert!((length - 2.0).abs() < 0.1, "{case}: {length} s");
         if input == "in.ts" {
             continue;
         }
@@ -189,8 +191,14 @@ fn other_streams_are_cut_to_the_part_and_stay_in_sync() {
         ffmpeg(dir, &format!("-i {output} -map 0:s:0 -c:s srt cut.srt"));
         let text = fs::read_to_string(dir.join("cut.srt")).unwrap();
         let lines: Vec<_> = text.lines().filter(|line| line.contains("-->")).collect();
-        assert_eq!(lines.len(), 3, "{case}: {text}");
-        for (line, expected) in lines.iter().zip([(0, 500), (600, 900), (1800, 2000)]) {
+        // Earlier releases cannot shorten subtitles that they convert.
+        let converts = !input.ends_with(output.rsplit('.').next().unwrap());
+        let expected: &[_] = match converts && rife_testkit::ffmpeg::version() < (7, 0) {
+            true => &[(600, 900)],
+            false => &[(0, 500), (600, 900), (1800, 2000)],
+        };
+        assert_eq!(lines.len(), expected.len(), "{case}: {text}");
+        for (line, expected) in lines.iter().zip(expected) {
             let ms = |text: &str| {
                 let (seconds, ms) = text.trim().rsplit_once(',').unwrap();
                 let seconds: i64 = seconds.rsplit_once(':').unwrap().1.parse().unwrap();

@@ -47,7 +47,7 @@ impl Expectations {
 pub fn differences(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
     let Some((path, source)) = mux.original else { return Ok(Vec::new()) };
     let Some(mut expectations) = Expectations::new(mux, source) else { return Ok(Vec::new()) };
-    let input = part_contents(programs, path, source, mux)?;
+    let input = contents::read_part(programs, path, source, mux.cut)?;
     let (written, output) = contents::probe_and_read(programs, mux.output)?;
     if written.video.codec == "h264" && programs.version < (6, 0) {
         // ffprobe reads these from H.264 since 6.0.
@@ -63,22 +63,8 @@ pub fn differences(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
 pub fn expected_losses(programs: &Programs, mux: &Mux<'_>) -> Result<Vec<String>> {
     let Some((path, source)) = mux.original else { return Ok(Vec::new()) };
     let Some(expectations) = Expectations::new(mux, source) else { return Ok(Vec::new()) };
-    let input = part_contents(programs, path, source, mux)?;
+    let input = contents::read_part(programs, path, source, mux.cut)?;
     Ok(report_lines(&compare(&input, None, &expectations)))
-}
-
-/// The contents of the part of the original that the video shows.
-fn part_contents(
-    programs: &Programs,
-    path: &Path,
-    source: &Probed,
-    mux: &Mux<'_>,
-) -> Result<Contents> {
-    let mut input = contents::read(programs, path, source)?;
-    if let Some(cut) = mux.cut {
-        input.chapters = cut.chapters(source).iter().map(|chapter| (0, chapter.title())).collect();
-    }
-    Ok(input)
 }
 
 /// The losses in an output that is not a container, one line each.

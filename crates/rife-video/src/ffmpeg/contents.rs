@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::ffmpeg::access::{Access, Playlists};
+use crate::ffmpeg::cut::Cut;
 use crate::ffmpeg::feature::Feature;
 use crate::ffmpeg::hdr::hdr_from_frame;
 use crate::ffmpeg::json::{RawFrame, RawProbe};
@@ -111,6 +112,23 @@ const FIRST_FRAMES: [&str; 3] = ["-show_frames", "-read_intervals", "%+#8"];
 pub(super) fn read(programs: &Programs, path: &Path, probed: &Probed) -> Result<Contents> {
     let raw: Value = run_ffprobe(programs, path, &probed.access, &options())?;
     contents(programs, path, &raw, probed)
+}
+
+/// Reads the contents of a part of a file that was probed; `None` for all of it.
+///
+/// # Errors
+/// If ffprobe cannot read it.
+pub(super) fn read_part(
+    programs: &Programs,
+    path: &Path,
+    probed: &Probed,
+    cut: Option<Cut>,
+) -> Result<Contents> {
+    let mut all = read(programs, path, probed)?;
+    if let Some(cut) = cut {
+        all.chapters = cut.chapters(probed).iter().map(|chapter| (0, chapter.title())).collect();
+    }
+    Ok(all)
 }
 
 /// Probes a file and reads its contents, with a single process if possible.

@@ -92,27 +92,41 @@ impl Cut {
         }
     }
 
-    /// Adds the options that cut stream `number` of a kind, which `kind` and ffmpeg's letter for it
-    /// name.
+    /// Adds the options that cut a stream of the output, which `specifier` selects.
     pub(super) fn cut_stream(
         &self,
         command: &mut Command,
         kind: StreamKind,
-        (letter, number): (&str, usize),
-        clips: bool,
+        specifier: &str,
+        transfer: &Transfer,
+        clips: Clips,
     ) {
-        let copy_before = format!("-copypriorss:{letter}:{number}");
-        match kind {
-            StreamKind::Subtitle if clips => {
-                command.args([copy_before, "1".into()]);
-                command.args([format!("-bsf:{letter}:{number}"), self.clip_filter()]);
+        let encoded = matches!(transfer, Transfer::Encode(..));
+        let filter = match clips {
+            Clips::All => Some(self.clip_filter()),
+            Clips::Copied if encoded => Some(self.drop_filter()),
+            Clips::Copied => Some(self.clip_filter()),
+            Clips::None => None,
+        };
+        let copy_before = format!("-copypriorss:{specifier}");
+        match (kind, filter) {
+            (StreamKind::Subtitle, Some(filter)) => {
+                command.args([copy_before, "1".into(), format!("-bsf:{specifier}"), filter]);
             }
-            StreamKind::Audio | StreamKind::Subtitle | StreamKind::Data => {
+            (StreamKind::Audio | StreamKind::Subtitle | StreamKind::Data, _) => {
                 command.args([copy_before, "0".into()]);
             }
             // Pictures and attachments have no time.
-            StreamKind::Picture | StreamKind::Video | StreamKind::Attachment => {}
+            (StreamKind::Picture | StreamKind::Video | StreamKind::Attachment, _) => {}
         }
+    }
+
+    /// Bitstream filter that drops packets which are not entirely within the part.
+    fn drop_filter(&self) -> String {
+        let end = self.length.map(|length| {
+            format!("+gt((pts+d)*tb,{0})+gte(pts*tb,{0})", crate::part::seconds(length))
+        });
+        escape_commas(&format!("noise=drop=lt(pts,0){}", end.unwrap_or_default()))
     }
 
     /// Bitstream filters that drop packets outside the part, and shorten those that extend beyond
@@ -126,10 +140,9 @@ impl Cut {
         }
         // A subtitle without a duration lasts until the next one.
         let duration = format!("if(DURATION,{end}-max(PTS,0),0)");
-        let text =
-            format!("noise=drop={drop},setts=pts=max(PTS,0):dts=max(DTS,0):duration={duration}");
-        // The comma before `setts` separates filters.
-        text.replace(',', "\\,").replace("\\,setts", ",setts")
+        let (drop, pts, dts) = (escape_commas(&drop), "max(PTS\\,0)", "max(DTS\\,0)");
+        let duration = escape_commas(&duration);
+        format!("noise=drop={drop},setts=pts={pts}:dts={dts}:duration={duration}")
     }
 
     /// Cuts audio that is encoded, with the filter among its options.
@@ -173,6 +186,11 @@ impl Cut {
     }
 }
 
+/// Escapes the commas of an expression, which would separate filters.
+fn escape_commas(expression: &str) -> String {
+    expression.replace(',', "\\,")
+}
+
 /// Escapes a word of a metadata file.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
@@ -185,12 +203,26 @@ fn escape(text: &str) -> String {
     escaped
 }
 
+/// Which subtitles can be shortened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clips {
+    All,
+    /// Those that are copied: before 7.0, ffmpeg loses the last packet of the others.
+    Copied,
+    /// None: releases before 5.0 cannot drop packets by an expression.
+    None,
+}
+
 impl Programs {
-    /// Whether packets can be dropped and shortened by expressions, in 5.0 and later.
-    pub(super) fn clips_packets(&self) -> bool {
-        self.version >= (5, 0)
+    pub(super) fn clips(&self) -> Clips {
+        let filters = self.version >= (5, 0)
             && self.filter_has("noise", "-drop ")
-            && self.filter_has("setts", "-duration")
+            && self.filter_has("setts", "-duration");
+        match filters {
+            true if self.version >= (7, 0) => Clips::All,
+            true => Clips::Copied,
+            false => Clips::None,
+        }
     }
 }
 
@@ -208,6 +240,9 @@ mod tests {
         );
         let limited = cut(Some(Rational::new(5, 2))).clip_filter();
         assert!(limited.contains("gte(pts*tb\\,2.5)"), "{limited}");
+        let dropped = cut(Some(Rational::new(5, 2))).drop_filter();
+        let expected = "noise=drop=lt(pts\\,0)+gt((pts+d)*tb\\,2.5)+gte(pts*tb\\,2.5)";
+        assert_eq!(dropped, expected);
         assert!(limited.contains("min(PTS+DURATION\\,round(2.5/TB))"), "{limited}");
     }
 

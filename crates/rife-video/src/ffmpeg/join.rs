@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::ffmpeg::carry::{self, Transfer};
-use crate::ffmpeg::cut;
+use crate::ffmpeg::cut::{self, Clips};
 use crate::ffmpeg::decode::select_timing_streams;
 use crate::ffmpeg::encoder_args;
 use crate::ffmpeg::media::{Probed, Stream, StreamKind};
@@ -69,7 +69,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     if let Some(folder) = list.parent() {
         command.current_dir(folder);
     }
-    let clips = mux.cut.is_some() && programs.clips_packets();
+    let clips = mux.cut.map_or(Clips::None, |_| programs.clips());
     if let Some((path, source)) = mux.original {
         if let Some(cut) = mux.cut {
             cut.limit_input(&mut command, source, encodes_audio(mux, source));
@@ -153,7 +153,7 @@ fn streams(
     mux: &Mux<'_>,
     container: &str,
     source: &Probed,
-    clips: bool,
+    clips: Clips,
     notes: &mut Vec<String>,
 ) {
     let (mut audio, mut subtitles, mut pictures, mut data, mut files) = (0, 0, 1, 0, 0);
@@ -182,7 +182,8 @@ fn streams(
         }
         command.args(["-map", &format!("1:{}", stream.index)]);
         if let Some(cut) = &mux.cut {
-            cut.cut_stream(command, stream.kind, (kind, *number), clips);
+            let specifier = format!("{kind}:{number}");
+            cut.cut_stream(command, stream.kind, &specifier, &transfer, clips);
             if stream.kind == StreamKind::Audio {
                 cut.cut_encoded(&mut transfer);
             }
