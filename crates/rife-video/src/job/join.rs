@@ -41,10 +41,10 @@ impl Ends {
     pub(super) fn planned(planned: &PlannedTimeline) -> Self {
         Self {
             first: Some(planned.start),
-            last: Some(LastFrame {
+            last: planned.end_tick.map(|end| LastFrame {
                 number: u64::try_from(planned.output_frames - 1).unwrap_or_default(),
                 time: planned.tick * planned.last_tick,
-                duration: planned.tick * (planned.end_tick - planned.last_tick),
+                duration: planned.tick * (end - planned.last_tick),
             }),
         }
     }

@@ -76,8 +76,9 @@ pub struct PlannedTimeline {
     pub start: Rational,
     /// Time of the last output frame, in ticks after the first one.
     pub last_tick: i64,
-    /// End of the last output frame, in ticks after the start of the first one.
-    pub end_tick: i64,
+    /// End of the last output frame, in ticks after the start of the first one; `None` if it lasts as
+    /// long as the others.
+    pub end_tick: Option<i64>,
 }
 
 /// The program that made a plan.

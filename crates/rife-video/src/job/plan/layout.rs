@@ -106,7 +106,9 @@ pub fn lay_out(
             address: String::new(),
         });
     }
-    let (last_tick, end_tick) = timeline.last_frame().ok_or_else(no_frames)?;
+    let last_tick = *ticks.last().ok_or_else(no_frames)?;
+    // Without an end if the last source frame has no output frame.
+    let end_tick = timeline.last_frame().map(|(_, end)| end);
     let timeline = PlannedTimeline {
         source_frames: frames.len() as i64,
         output_frames: total,

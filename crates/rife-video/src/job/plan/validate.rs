@@ -25,11 +25,11 @@ impl JobPlan {
         for (name, value) in [
             ("source_frames", frames.source_frames),
             ("output_frames", frames.output_frames),
-            ("end_tick", frames.end_tick),
+            ("end_tick", frames.end_tick.unwrap_or(1)),
         ] {
             within(name, value, 1, MOST)?;
         }
-        within("last_tick", frames.last_tick, 0, frames.end_tick)?;
+        within("last_tick", frames.last_tick, 0, frames.end_tick.unwrap_or(MOST))?;
         if *frames.tick.numer() != 1 {
             return Err("expected a tick of 1/n s".into());
         }
