@@ -86,6 +86,16 @@ fn changed_input_is_refused() {
     fs::write(dir.join("in.mp4"), &changed).unwrap();
     let (code, _, stderr) = outcome(run(dir, "--segment 2"));
     assert_eq!((code, stderr.contains("has changed")), (4, true), "{stderr}");
+    // Subtitles, which no decoded frame shows.
+    let mut changed = bytes.clone();
+    let at = changed.windows(5).position(|five| five == b"\0\x03two").unwrap() + 4;
+    changed[at] = b'0';
+    fs::write(dir.join("in.mp4"), &changed).unwrap();
+    let expected = "in.mp4 has changed since the job was planned: expected the BLAKE3";
+    fail_with(run(dir, "--segment 2"), 4, expected);
+    succeed(run(dir, "--segment 2 --trust-input"));
+    fail_with(rife(dir, &format!("job join {JOB}")), 4, expected);
+    fs::remove_file(work_dir(dir, "out.mkv").join("000002.json")).unwrap();
     fs::remove_file(dir.join("in.mp4")).unwrap();
     fail_with(run(dir, "--segment 2"), 1, "in.mp4");
     fs::write(dir.join("in.mp4"), &bytes).unwrap();

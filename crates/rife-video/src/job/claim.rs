@@ -94,7 +94,9 @@ impl Claim {
 
 fn write(mut file: &File, text: &[u8]) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
-    file.write_all(text)
+    file.write_all(text)?;
+    // A network file system may otherwise keep it on this machine for a while.
+    file.sync_data()
 }
 
 impl Drop for Claim {

@@ -291,6 +291,7 @@ impl WorkFolder {
         let name = self.unfinished("now");
         let written = self.folder.create(&name).and_then(|mut file| {
             io::Write::write_all(&mut file, b"0")?;
+            file.sync_data()?;
             file.metadata()?.modified()
         });
         let _ = self.folder.remove_file(&name);
