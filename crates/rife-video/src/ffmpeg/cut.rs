@@ -104,8 +104,8 @@ impl Cut {
         let encoded = matches!(transfer, Transfer::Encode(..));
         let filter = match clips {
             Clips::All => Some(self.clip_filter()),
-            Clips::Copied if encoded => Some(self.drop_filter()),
-            Clips::Copied => Some(self.clip_filter()),
+            Clips::Copied { unit } if encoded => Some(self.drop_filter(unit)),
+            Clips::Copied { .. } => Some(self.clip_filter()),
             Clips::None => None,
         };
         let copy_before = format!("-copypriorss:{specifier}");
@@ -121,10 +121,12 @@ impl Cut {
         }
     }
 
-    /// Bitstream filter that drops packets which are not entirely within the part.
-    fn drop_filter(&self) -> String {
+    /// Bitstream filter that drops packets which are not entirely within the part. `unit` is the
+    /// unit of their times.
+    fn drop_filter(&self, unit: &str) -> String {
         let end = self.length.map(|length| {
-            format!("+gt((pts+d)*tb,{0})+gte(pts*tb,{0})", crate::part::seconds(length))
+            let length = crate::part::seconds(length);
+            format!("+gt((pts+d)*{unit},{length})+gte(pts*{unit},{length})")
         });
         escape_commas(&format!("noise=drop=lt(pts,0){}", end.unwrap_or_default()))
     }
@@ -208,19 +210,25 @@ fn escape(text: &str) -> String {
 pub(super) enum Clips {
     All,
     /// Those that are copied: before 7.0, ffmpeg loses the last packet of the others.
-    Copied,
+    Copied {
+        /// The unit in which the filters see the times of the others, as an expression.
+        unit: &'static str,
+    },
     /// None: releases before 5.0 cannot drop packets by an expression.
     None,
 }
 
 impl Programs {
-    pub(super) fn clips(&self) -> Clips {
+    /// Which subtitles can be shortened in a container.
+    pub(super) fn clips(&self, container: &str) -> Clips {
         let filters = self.version >= (5, 0)
             && self.filter_has("noise", "-drop ")
             && self.filter_has("setts", "-duration");
         match filters {
             true if self.version >= (7, 0) => Clips::All,
-            true => Clips::Copied,
+            // These releases state microseconds, whatever the unit of the container.
+            true if matches!(container, "mkv" | "webm") => Clips::Copied { unit: "0.001" },
+            true => Clips::Copied { unit: "tb" },
             false => Clips::None,
         }
     }
@@ -240,7 +248,7 @@ mod tests {
         );
         let limited = cut(Some(Rational::new(5, 2))).clip_filter();
         assert!(limited.contains("gte(pts*tb\\,2.5)"), "{limited}");
-        let dropped = cut(Some(Rational::new(5, 2))).drop_filter();
+        let dropped = cut(Some(Rational::new(5, 2))).drop_filter("tb");
         let expected = "noise=drop=lt(pts\\,0)+gt((pts+d)*tb\\,2.5)+gte(pts*tb\\,2.5)";
         assert_eq!(dropped, expected);
         assert!(limited.contains("min(PTS+DURATION\\,round(2.5/TB))"), "{limited}");

@@ -69,7 +69,7 @@ pub fn mux_command(programs: &Programs, mux: &Mux<'_>) -> (Command, Vec<String>)
     if let Some(folder) = list.parent() {
         command.current_dir(folder);
     }
-    let clips = mux.cut.map_or(Clips::None, |_| programs.clips());
+    let clips = mux.cut.map_or(Clips::None, |_| programs.clips(container));
     if let Some((path, source)) = mux.original {
         if let Some(cut) = mux.cut {
             cut.limit_input(&mut command, source, encodes_audio(mux, source));
