@@ -180,8 +180,9 @@ mod tests {
             }
         }
         for side in [1, 7, 9] {
-            let frame = |v| Frame::rgb8(FrameSize::new(side, side), vec![v; 3 * side * side]);
-            let got = largest_difference(&frame(0).unwrap(), &frame(51).unwrap());
+            let size = FrameSize::new(side, side);
+            let frame = |v| Frame::rgb8(size, vec![v; 3 * side * side]).unwrap();
+            let got = largest_difference(&frame(0), &frame(51));
             assert!((got - 20.0).abs() < 1e-9, "{side}: {got}");
         }
     }
