@@ -180,8 +180,8 @@ mod tests {
             }
         }
         for side in [1, 7, 9] {
-            let size = FrameSize::new(side, side);
-            let frame = |v| Frame::rgb8(size, vec![v; 3 * side * side]).unwrap();
+            let samples = |v| vec![v; 3 * side * side];
+            let frame = |v| Frame::rgb8(FrameSize::new(side, side), samples(v)).unwrap();
             let got = largest_difference(&frame(0), &frame(51));
             assert!((got - 20.0).abs() < 1e-9, "{side}: {got}");
         }
