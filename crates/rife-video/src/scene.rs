@@ -98,11 +98,15 @@ impl SceneDetector {
     /// Declares that still pairs are held drawings, which may be replaced: a pair is then still only
     /// if, in addition, no block of about 1/45 of the height differs by more than [`Self::LOCAL`]
     /// times the still threshold. In animation, often only a mouth moves, which hardly changes the
-    /// mean of the frame.
+    /// mean of the frame. The cuts are those found with a still threshold of 0.
     #[must_use]
     pub fn with_held_drawings(mut self) -> Self {
         self.local_threshold = Self::LOCAL * self.still_threshold;
         self
+    }
+
+    fn holds_drawings(&self) -> bool {
+        self.local_threshold.is_finite()
     }
 
     /// Whether two frames count as equal.
@@ -116,7 +120,7 @@ impl SceneDetector {
     /// Whether two frames that are `difference` apart count as equal, with a threshold above 0.
     fn is_near(&self, difference: f64, earlier: &Frame, later: &Frame) -> bool {
         difference <= self.still_threshold
-            && (self.local_threshold.is_infinite()
+            && (!self.holds_drawings()
                 || largest_difference(earlier, later) <= self.local_threshold)
     }
 
@@ -143,7 +147,10 @@ impl SceneDetector {
         let a = self.current.take().unwrap_or_else(|| Thumbnail::new(earlier));
         let b = self.upcoming.pop_front().unwrap_or_else(|| Thumbnail::new(later));
         let difference = if exact { difference } else { a.difference(&b) };
-        let mut facts = if still { PairFacts::STILL } else { PairFacts::new(&a, &b) };
+        // Held drawings that differ a little count as any other pair, so that the cuts do not depend
+        // on the tolerance.
+        let alike = still && (!self.holds_drawings() || (difference == 0.0 && earlier == later));
+        let mut facts = if alike { PairFacts::STILL } else { PairFacts::new(&a, &b) };
         if facts.may_be_cut(self.cut_threshold) {
             while self.upcoming.len() < Self::LOOK_AHEAD
                 && let Some(frame) = ahead(self.upcoming.len())
@@ -155,6 +162,7 @@ impl SceneDetector {
             facts = facts.with_neighbours(&past, [&a, &b], &upcoming);
         }
         let (kind, score) = facts.verdict(self.cut_threshold, self.recent.make_contiguous());
+        let kind = if still && kind == PairKind::Motion { PairKind::Still } else { kind };
         if self.recent.len() == Self::HISTORY {
             self.recent.pop_front();
         }

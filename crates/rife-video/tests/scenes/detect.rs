@@ -17,7 +17,12 @@ pub struct Detection {
 /// The detector of the pipeline.
 pub fn by_structure(frames: &[Frame]) -> Detection {
     let frames: Vec<_> = frames.iter().cloned().map(Arc::new).collect();
-    let mut scenes = SceneDetector::new(SceneDetector::DEFAULT_CUT, 0.0);
+    detect(&frames, SceneDetector::new(SceneDetector::DEFAULT_CUT, 0.0)).0
+}
+
+/// The results of a detector, and its still pairs.
+pub fn detect(frames: &[Arc<Frame>], mut scenes: SceneDetector) -> (Detection, Vec<usize>) {
+    let mut still = Vec::new();
     let mut detection = Detection { cuts: vec![], scores: vec![] };
     for (i, pair) in frames.windows(2).enumerate() {
         let ahead = |number: usize| {
@@ -26,11 +31,13 @@ pub fn by_structure(frames: &[Frame]) -> Detection {
         };
         let judgement = scenes.classify(&pair[0], &pair[1], ahead);
         detection.scores.push(judgement.score);
-        if judgement.kind == PairKind::Cut {
-            detection.cuts.push(i);
+        match judgement.kind {
+            PairKind::Cut => detection.cuts.push(i),
+            PairKind::Still => still.push(i),
+            PairKind::Motion => {}
         }
     }
-    detection
+    (detection, still)
 }
 
 /// A simple detector to compare with. The score is the mean luma difference minus the median of the

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use rife_video::SceneDetector;
 
 use clips::Clip;
-use detect::{Detection, by_luma_difference, by_structure};
+use detect::{Detection, by_luma_difference, by_structure, detect};
 use draw::Format;
 
 /// Seeds of the clips that the constants were tuned on, and of others.
@@ -189,6 +189,33 @@ fn judgements_are_reproducible() {
     let clip = clips::all(8).remove(0);
     let frames: Vec<_> = clip.frames.iter().map(|frame| Format::Yuv8.frame(frame)).collect();
     assert_eq!(by_structure(&frames), by_structure(&frames));
+}
+
+/// Dark scenes differ by less than the tolerance for held drawings: cuts between them must stay.
+#[test]
+fn held_drawings_do_not_change_the_cuts() {
+    let (mut held, mut mistaken) = (0, 0);
+    for seed in 8..11 {
+        for clip in clips::all(seed) {
+            let frames = clip.frames.iter().map(|frame| Format::Yuv8.frame(frame));
+            let frames: Vec<_> = frames.map(std::sync::Arc::new).collect();
+            let new = |still| SceneDetector::new(SceneDetector::DEFAULT_CUT, still);
+            let (plain, still) = detect(&frames, new(0.0));
+            let threshold = SceneDetector::DEFAULT_HELD;
+            let (tolerant, tolerated) = detect(&frames, new(threshold).with_held_drawings());
+            assert_eq!(plain, tolerant, "{}", clip.kind);
+            assert!(still.iter().all(|pair| tolerated.contains(pair)), "{}", clip.kind);
+            if clip.kind == "anime, held frames" {
+                held += still.len();
+                mistaken += tolerated.len() - still.len();
+            }
+        }
+    }
+    // Where the object has left, the camera drifts by less than the tolerance in some clips.
+    assert!(
+        held > 50 && mistaken * 5 < held,
+        "{held} held frames in animation, {mistaken} mistaken"
+    );
 }
 
 /// A player that seeks knows only the frames around a pair, and must get the same kind.
