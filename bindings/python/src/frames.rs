@@ -16,6 +16,12 @@ const SAMPLES: [(&str, SampleType); 4] = [
     ("float32", SampleType::F32),
 ];
 
+/// Whether frames can be written into a numpy array in place, if it is writable.
+#[pyfunction]
+pub(crate) fn is_viewable(array: &Bound<'_, PyUntypedArray>, layout: &str) -> PyResult<bool> {
+    Ok(Frames::of_numpy("out", array, Layout::parse(layout)?)?.is_viewable())
+}
+
 fn wrong_samples(what: &str, got: &str) -> PyErr {
     let expected = "uint8, uint16, float16 or float32";
     type_error(format!("{what}: expected samples of {expected}, got {got}"))

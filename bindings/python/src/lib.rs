@@ -29,6 +29,7 @@ fn _rife(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stream::Stream>()?;
     module.add_function(wrap_pyfunction!(command::cli, module)?)?;
     module.add_function(wrap_pyfunction!(exit::close_at_exit, module)?)?;
+    module.add_function(wrap_pyfunction!(frames::is_viewable, module)?)?;
     module.add_function(wrap_pyfunction!(machine::convert, module)?)?;
     module.add_function(wrap_pyfunction!(machine::devices, module)?)?;
     module.add_function(wrap_pyfunction!(machine::fetch_weights, module)?)?;

@@ -159,7 +159,7 @@ def test_result_is_written_into_out_on_the_device(gpu: rife.Interpolator, dtype:
     assert np.array_equal(wide[1:-1, 2:-1].cpu().numpy(), expected[0])
     assert not wide[0].any() and not wide[:, :2].any()
     with pytest.raises(ValueError, match="out: expected an array on cuda:0 like a"):
-        gpu.interpolate(a, b, out=torch.zeros_like(a, device="cpu"))
+        gpu.interpolate(a, b, out=torch.zeros(a.shape, dtype=a.dtype))
     with pytest.raises(ValueError, match="out: expected memory that does not overlap"):
         gpu.interpolate(a, b, out=a)
 

@@ -58,9 +58,11 @@ def test_result_is_written_into_out(net: rife.Interpolator, dtype: str) -> None:
     expected = net.interpolate(a, b)
     # Also into a part of a larger array.
     large = np.zeros((44, 70, 3), dtype)
-    for out in (np.zeros_like(a), large[2:42, 3:67]):
+    planes = np.zeros((3, *a.shape[:2]), dtype).transpose(1, 2, 0)
+    for out in (np.zeros(a.shape, dtype), large[2:42, 3:67], planes, large[::-1][2:42, 3:67]):
         assert net.interpolate(a, b, out=out) is out
         assert np.array_equal(out, expected)
+    # The last one is upside down.
     assert not large[:2].any() and not large[:, :3].any() and not large[:, 67:].any()
     outs = [np.zeros_like(a) for _ in range(2)]
     results = net.interpolate(a, b, [0.5, 0.75], out=outs)
@@ -72,7 +74,7 @@ def test_result_is_written_into_out(net: rife.Interpolator, dtype: str) -> None:
 
 
 def test_out_that_cannot_hold_the_result_is_refused(net: rife.Interpolator) -> None:
-    a, b = picture(40, 64), picture(40, 64, 2)
+    a, b = (np.ascontiguousarray(picture(40, 64, pan)) for pan in (0, 2))
     read_only = np.zeros_like(a)
     read_only.flags.writeable = False
     wrong: list[tuple[Any, type[Exception], str]] = [

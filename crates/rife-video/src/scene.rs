@@ -82,7 +82,7 @@ impl SceneDetector {
 
     /// A pair is a cut if [`Classification::score`] is at least `cut_threshold`, in percent;
     /// infinity disables cuts. It is still if [`Classification::difference`] is at most
-    /// `still_threshold`, in percent; with 0, only identical frames are still.
+    /// `still_threshold`, in percent; with 0, only identical frames are still, and below 0 none.
     pub fn new(cut_threshold: f64, still_threshold: f64) -> Self {
         Self {
             cut_threshold,
@@ -113,7 +113,7 @@ impl SceneDetector {
     pub(crate) fn is_still(&self, earlier: &Frame, later: &Frame) -> bool {
         match self.still_threshold > 0.0 {
             true => self.is_near(difference(earlier, later), earlier, later),
-            false => earlier == later,
+            false => self.still_threshold >= 0.0 && earlier == later,
         }
     }
 
@@ -138,7 +138,7 @@ impl SceneDetector {
         let difference = if exact { difference(earlier, later) } else { 0.0 };
         let still = match self.still_threshold > 0.0 {
             true => self.is_near(difference, earlier, later),
-            false => difference <= 0.0 && earlier == later,
+            false => self.still_threshold >= 0.0 && difference <= 0.0 && earlier == later,
         };
         if self.cut_threshold.is_infinite() {
             let kind = if still { PairKind::Still } else { PairKind::Motion };

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from . import _rife
+
 SAMPLES = ("uint8", "uint16", "float16", "float32")
 
 # Scene detection subsamples CUDA frames so that the shorter side has about this many pixels.
@@ -51,12 +53,17 @@ class Adapter(Protocol):
         Pass the new array to `resolve` when it has been written.
         """
 
-    def write(self, array: Any) -> Any:
-        """The caller's array as from `read`, to be written.
+    def write(self, array: Any, layout: str, inputs: tuple[Any, Any]) -> Any:
+        """The caller's array as from `read`, to be written; or another array in its place.
+
+        Pass both to `finish_write` when it has been written.
 
         Raises:
             TypeError: if arrays of the library cannot be written.
         """
+
+    def finish_write(self, array: Any, written: Any) -> None:
+        """Copy the array that was written in place of the caller's."""
 
     def probe(self, array: Any, layout: str) -> Any:
         """A subsampled copy in host memory for scene detection; `None` for host arrays."""
@@ -140,8 +147,19 @@ class _NumpyAdapter:
         out = np.empty(array.shape, array.dtype)
         return out, out
 
-    def write(self, array: Any) -> Any:
-        return array
+    def write(self, array: Any, layout: str, inputs: tuple[Any, Any]) -> Any:
+        view = self.read(array)
+        if _rife.is_viewable(view, layout) or not view.flags.writeable:
+            return view
+        # The engine cannot write into these strides. Shared memory is refused below.
+        if any(np.may_share_memory(view, self.read(other)) for other in inputs):
+            return view
+        return np.empty(view.shape, view.dtype)
+
+    def finish_write(self, array: Any, written: Any) -> None:
+        view = self.read(array)
+        if not np.may_share_memory(view, written):
+            np.copyto(view, written)
 
     def probe(self, array: Any, layout: str) -> None:
         return None
@@ -179,7 +197,7 @@ class _DlpackAdapter(_NumpyAdapter):
         out = np.empty(view.shape, view.dtype)
         return _Deferred(_from_dlpack_of(array), out), out
 
-    def write(self, array: Any) -> Any:
+    def write(self, array: Any, layout: str, inputs: tuple[Any, Any]) -> Any:
         raise TypeError(
             f"out: expected an array of numpy, torch or CuPy, got {_name(type(array))}"
         )
@@ -317,10 +335,17 @@ class _TorchAdapter:
         out = _torch().empty(array.shape, dtype=array.dtype, device=array.device)
         return out, self.read(out)
 
-    def write(self, array: Any) -> Any:
+    def write(self, array: Any, layout: str, inputs: tuple[Any, Any]) -> Any:
         if array.requires_grad:
             raise TypeError("out: expected a tensor that does not require grad")
-        return self.read(array)
+        if array.is_cuda or any(other.is_cuda for other in inputs):
+            return self.read(array)
+        a, b = (self.read(other) for other in inputs)
+        return _NUMPY.write(self.read(array), layout, (a, b))
+
+    def finish_write(self, array: Any, written: Any) -> None:
+        if not array.is_cuda:
+            _NUMPY.finish_write(self.read(array), written)
 
     def probe(self, array: Any, layout: str) -> Any:
         if not array.is_cuda:
@@ -367,8 +392,11 @@ class _CupyAdapter:
             out = cupy.empty(array.shape, array.dtype)
         return out, self.read(out)
 
-    def write(self, array: Any) -> Any:
+    def write(self, array: Any, layout: str, inputs: tuple[Any, Any]) -> Any:
         return self.read(array)
+
+    def finish_write(self, array: Any, written: Any) -> None:
+        pass
 
     def probe(self, array: Any, layout: str) -> Any:
         return sys.modules["cupy"].asnumpy(array[_probe_step(array.shape, layout)])

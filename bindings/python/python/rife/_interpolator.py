@@ -209,7 +209,7 @@ class Interpolator:
                 )
             for array in arrays:
                 _check_library("out", array, a, adapter)
-            allocated = [(array, adapter.write(array)) for array in arrays]
+            allocated = [(array, adapter.write(array, layout, (a, b))) for array in arrays]
         outputs = [array for _, array in allocated]
         try:
             self._engine.interpolate(
@@ -221,6 +221,9 @@ class Interpolator:
             raise
         if unordered:
             self._engine.synchronize()
+        if out is not None:
+            for array, written in allocated:
+                adapter.finish_write(array, written)
         if single:
             return cast(Array, resolve(allocated[0][0]))
         return [cast(Array, resolve(array)) for array, _ in allocated]

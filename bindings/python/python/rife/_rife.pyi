@@ -23,6 +23,8 @@ class OutOfMemoryError(DeviceError):
 class VideoError(RifeError):
     """A video cannot be read, written or encoded."""
 
+def is_viewable(array: Any, layout: str) -> bool: ...
+
 class Engine:
     def __new__(
         cls,

@@ -191,6 +191,19 @@ fn judgements_are_reproducible() {
     assert_eq!(by_structure(&frames), by_structure(&frames));
 }
 
+#[test]
+fn no_pair_is_still_below_a_threshold_of_zero() {
+    let clips = clips::all(TUNING.start);
+    let frame = std::sync::Arc::new(Format::Yuv8.frame(&clips[0].frames[0]));
+    let same = vec![frame; 4];
+    for (threshold, expected) in [(-1.0, 0), (0.0, 3), (0.25, 3)] {
+        for cut in [SceneDetector::DEFAULT_CUT, f64::INFINITY] {
+            let (_, still) = detect(&same, SceneDetector::new(cut, threshold));
+            assert_eq!(still.len(), expected, "{threshold}, {cut}");
+        }
+    }
+}
+
 /// Dark scenes differ by less than the tolerance for held drawings: cuts between them must stay.
 #[test]
 fn held_drawings_do_not_change_the_cuts() {
