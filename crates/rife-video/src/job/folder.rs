@@ -31,7 +31,7 @@ const OPEN_ATTEMPTS: usize = 20;
 const REMOVE_ATTEMPTS: usize = 100;
 
 /// A private folder. It belongs to this process until it is removed or dropped, unless it is
-/// [shared](Self::share).
+/// shared with other processes, as the folder of a planned job.
 #[derive(Debug)]
 pub struct JobFolder {
     path: PathBuf,
