@@ -131,7 +131,7 @@ pub(crate) struct VideoArgs {
     /// drawing to the next, over all frames that show it. Length, times and sound stay the same
     #[arg(long)]
     pub(crate) dedup: bool,
-    /// Longest hold that --dedup replaces, in frames (2 to 30). A drawing that is shown for longer
+    /// Longest hold that --dedup interpolates over, in frames (2 to 30). A drawing that is shown for longer
     /// is a pause and stays still
     #[arg(long, value_name = "N", default_value_t = SceneSettings::DEFAULT_LONGEST_HOLD,
         value_parser = values::hold, allow_negative_numbers = true, requires = "dedup")]

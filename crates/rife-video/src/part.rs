@@ -147,9 +147,9 @@ impl Part {
                 seconds(after)
             ),
             (_, Some(last), _) => {
-                format!("no frame from {from} s on: the last one is at {} s", seconds(last))
+                format!("no frame at or after {from} s: the last one is at {} s", seconds(last))
             }
-            _ => format!("no frame from {from} s on"),
+            _ => format!("no frame at or after {from} s"),
         };
         Error::Unusable { path: PathBuf::from(name), why }
     }
@@ -373,7 +373,10 @@ mod tests {
     fn part_without_frames_is_an_error() {
         let times = [r(0, 1), r(1, 25), r(5, 1)];
         let refused = |from, to| cut(&times, Part::new(from, to).unwrap()).unwrap_err().to_string();
-        assert_eq!(refused(r(6, 1), None), "in.mp4: no frame from 6 s on: the last one is at 5 s");
+        assert_eq!(
+            refused(r(6, 1), None),
+            "in.mp4: no frame at or after 6 s: the last one is at 5 s"
+        );
         assert_eq!(
             refused(r(1, 1), Some(r(2, 1))),
             "in.mp4: no frame from 1 s up to 2 s: the next one is at 5 s"

@@ -177,8 +177,8 @@ class Interpolator:
             t: the timestep in (0, 1), or several timesteps; each frame is then uploaded and
                 encoded once for all of them.
             layout: `hwc` or `chw`.
-            out: write the result into this array, with the library, shape, type and device of
-                `a`, instead of a new one; for several timesteps, a sequence with one array for
+            out: an array to write the result into, from the same library and with the same shape,
+                type and device as `a`; for several timesteps, a sequence with one array for
                 each. Arrays of numpy, torch and CuPy; they must not overlap `a` or `b`.
 
         Returns:

@@ -72,7 +72,7 @@ def interpolate_video(
             hyphens: `factor=2`, `fps="60000/1001"`, `slow=4`, `scene="blend"`, `model="4.25"`,
             `device=["cuda:0", "cuda:1"]`, `codec="h265"`, `crf=18`, `overwrite=True`,
             `resume=True`. `hold_last=False` ends the output with the last source frame, and
-            `from_="1:30"` is `--from`, which is a keyword of Python.
+            `from_="1:30"` is `--from` (`from` is a Python keyword).
 
     Raises:
         TypeError: if an option is unknown.

@@ -3,8 +3,8 @@
     pip install "rife-rs[ray]"
     python -m rife.ray INPUT -o OUTPUT --address auto --factor 2
 
-The driver makes a plan (`rife job plan`), starts one Ray task per segment (`rife job run`), and
-joins the finished segments (`rife job join`). Only paths pass through Ray, never frames: nodes read
+The driver starts Ray tasks that make a plan (`rife job plan`), run each segment (`rife job run`), and
+join the finished segments (`rife job join`). Only paths pass through Ray, never frames: nodes read
 the input and write the segments through a file system that they share, or through an object store
 that fsspec knows. A segment is complete or absent, and running it twice gives the same file, so
 tasks, nodes and the driver itself may fail and start again at any time.
@@ -102,8 +102,8 @@ def interpolate_video(
             died.
         job: the path or URL of the plan. By default next to the output.
         progress: called when the numbers change, in the calling thread.
-        **job_options: the options of `rife interpolate --help`, with underscores instead of
-            hyphens, as for `rife.interpolate_video`.
+        **job_options: the options of `rife job plan --help`, with underscores instead of hyphens, as
+            for `rife.interpolate_video`.
 
     Raises:
         SegmentsFailed: if segments failed after all retries; all others are finished.
@@ -283,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m rife.ray",
         description="Interpolate a video with the nodes of a Ray cluster. Other options are those "
-        "of `rife interpolate`.",
+        "of `rife job plan`.",
         allow_abbrev=False,
     )
     parser.add_argument("input", metavar="INPUT")

@@ -48,11 +48,11 @@ pub(crate) struct RunArgs {
     /// Run segment N, counted from 0, even if another process claims it
     #[arg(long, value_name = "N")]
     pub(crate) segment: Option<u64>,
-    /// Run every segment that is neither finished nor claimed by another process
+    /// Run every segment that is not finished, not claimed by another process, and has failed fewer
+    /// than three times. Exit code: 3 if others remain
     #[arg(long)]
     pub(crate) all: bool,
-    /// Run the first segment that is neither finished nor claimed by another process. Exit code: 3
-    /// if there is none
+    /// Run the first such segment. Exit code: 3 if there is none
     #[arg(long)]
     pub(crate) next: bool,
     /// Device: auto, cpu, cuda or cuda:N
@@ -61,14 +61,15 @@ pub(crate) struct RunArgs {
     /// CPU threads of the network, 1 to 1024 [default: one per logical core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
-    /// Accept a kind of device that computes other last bits than that of the plan, and record it
+    /// Accept a device of a different kind than planned, whose results may differ in the last bits,
+    /// and record it
     #[arg(long)]
     pub(crate) allow_mixed_devices: bool,
     /// Compare only the size of the input with the plan, and not the hash of its content. Decoded
     /// frames are always compared
     #[arg(long)]
     pub(crate) trust_input: bool,
-    /// Time after which the claim of a process that is no longer heard of is ignored, in seconds
+    /// Ignore a claim that has not been renewed for this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "60",
         value_parser = clap::value_parser!(u32).range(15..))]
     pub(crate) stale_after: u32,
@@ -119,7 +120,7 @@ pub(crate) struct StatusArgs {
     /// Compare only the sizes of files, and not their hashes
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Time after which the claim of a process that is no longer heard of is ignored, in seconds
+    /// Ignore a claim that has not been renewed for this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "60",
         value_parser = clap::value_parser!(u32).range(15..))]
     pub(crate) stale_after: u32,

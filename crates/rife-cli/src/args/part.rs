@@ -24,8 +24,8 @@ pub(crate) struct PartArgs {
     #[arg(long, value_name = "TIME", value_parser = values::time, allow_hyphen_values = true,
         conflicts_with = "preview")]
     pub(crate) to: Option<Rational>,
-    /// Interpolate only the first N seconds, from --from on, with the fastest preset of the encoder
-    /// unless --preset; without --output into NAME.preview.EXT in the working directory
+    /// Interpolate only N seconds, starting at --from, with the encoder's fastest preset unless
+    /// --preset is given. Without --output, writes NAME.preview.EXT in the working directory
     #[arg(long, value_name = "N", value_parser = values::duration, allow_hyphen_values = true)]
     pub(crate) preview: Option<Rational>,
 }

@@ -111,8 +111,12 @@ fn frames_that_decode_differently_are_refused() {
     let mut planned = plan(dir, "in.mp4 -o out.mkv --codec ffv1");
     planned.segments[3].source.blake3 = Some("0".repeat(64));
     write_plan(dir, &planned);
-    let stderr = fail_with(run(dir, "--segment 3"), 4, "in.mp4 decodes to other frames than");
-    assert!(stderr.contains("other frames after seeking"), "{stderr}");
+    let stderr = fail_with(
+        run(dir, "--segment 3"),
+        4,
+        "in.mp4 no longer decodes to the frames that were planned",
+    );
+    assert!(stderr.contains("seeking gave unexpected frames"), "{stderr}");
     assert_eq!(status(dir).1["missing"].as_array().unwrap().len(), 5);
     succeed(run(dir, "--segment 2"));
 }
@@ -126,7 +130,7 @@ fn another_program_encoder_or_weights_are_refused() {
     let mut other = planned.clone();
     other.program.version = "0.0.9".into();
     write_plan(dir, &other);
-    let expected = "the job was planned by another version of rife: expected 0.0.9";
+    let expected = "the job was planned by a different version of rife: expected 0.0.9";
     fail_with(run(dir, "--segment 0"), 4, expected);
     fail_with(rife(dir, &format!("job join {JOB}")), 4, expected);
     for key in ["ffmpeg", "encoder build", "weights", "encoder options", "time base"] {

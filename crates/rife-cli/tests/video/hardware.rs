@@ -140,8 +140,9 @@ fn encoder_without_a_device_is_replaced_with_one_line() {
                 continue;
             }
             tried += 1;
-            let start =
-                format!("note: encoding with {replacement}: {encoder} cannot encode the video: ");
+            let start = format!(
+                "note: encoding with {replacement} instead: {encoder} cannot encode the video: "
+            );
             assert!(notes.len() == 1 && notes[0].starts_with(&start), "{encoder}: {stderr}");
             // Another encoder does not understand these.
             for options in ["--preset p7", "--encoder-args '-b:v 1M'"] {

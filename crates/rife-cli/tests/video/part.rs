@@ -301,8 +301,8 @@ fn empty_parts_are_refused_with_one_line() {
         for (options, why) in [
             ("--from 1 --to 1", "must end after its start at 1 s, got 1 s"),
             ("--from 1:30 --to 80", "must end after its start at 90 s, got 80 s"),
-            ("--from 2", "no frame from 2 s on: the last one is at 1.96 s"),
-            ("--from 0:10", "no frame from 10 s on: the last one is at 1.96 s"),
+            ("--from 2", "no frame at or after 2 s: the last one is at 1.96 s"),
+            ("--from 0:10", "no frame at or after 10 s: the last one is at 1.96 s"),
             ("--from 1.01 --to 1.02", "no frame from 1.01 s up to 1.02 s: the next one is at 1.04"),
         ] {
             fail_with(interpolate(dir, &format!("{input} -o x.mp4 {options}")), dir, why);

@@ -37,7 +37,7 @@ pub fn choose_working_encoding(
         let Ok(mut encoding) = choose_encoding(programs, &request) else { continue };
         let works = hardware_codec(name).is_none() || check_encoding(programs, &encoding).is_ok();
         if works {
-            encoding.notes.insert(0, format!("encoding with {name}: {error}"));
+            encoding.notes.insert(0, format!("encoding with {name} instead: {error}"));
             return Ok(encoding);
         }
     }

@@ -93,7 +93,7 @@ fn verified(plan: &JobPlan, work: Option<&WorkFolder>, host: &Host) -> Result<Ve
     }
     if unfinished > 0 {
         bail!(
-            "cannot join: {unfinished} of {} segments are not finished; `rife job run` repeats them",
+            "cannot join: {unfinished} of {} segments are not finished; run them with `rife job run`",
             plan.segments.len()
         );
     }

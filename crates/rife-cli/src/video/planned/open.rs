@@ -88,7 +88,7 @@ fn check_program(plan: &JobPlan) -> Result<()> {
         format!("{}{}", program.version, commit.unwrap_or_default())
     };
     Err(NotAsPlanned(format!(
-        "the job was planned by another version of rife: expected {}, got {}",
+        "the job was planned by a different version of rife: expected {}, got {}",
         name(planned),
         name(this)
     ))
@@ -152,7 +152,7 @@ pub(super) fn refuse_differences(differences: &[String]) -> Result<()> {
         false => "",
     };
     Err(NotAsPlanned(format!(
-        "this machine would not encode what was planned: {}{hint}",
+        "settings on this machine differ from the plan: {}{hint}",
         differences.join("; ")
     ))
     .into())

@@ -29,7 +29,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         None if args.next => runner.next(&[]).map(|taken| match taken {
             Some(_) => 0,
             None => {
-                host.say("nothing to do: every segment is finished, claimed or failed");
+                host.say("nothing to do: every segment is finished, claimed by another process, or has failed three times");
                 NOT_COMPLETE
             }
         }),

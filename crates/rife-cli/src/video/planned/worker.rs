@@ -70,7 +70,7 @@ impl Worker {
             let differences = differences.join("; ");
             if !args.allow_mixed_devices {
                 return Err(NotAsPlanned(format!(
-                    "another kind of device computes other last bits: {differences}; \
+                    "another kind of device may give results that differ in the last bits: {differences}; \
                      --allow-mixed-devices accepts it"
                 ))
                 .into());
@@ -91,7 +91,7 @@ impl Worker {
         let mut sink = SegmentFile::new(&self.settings, work, segment);
         if !self.interpolate(plan, segment, &mut sink, self.may_seek)? {
             self.job.host.say(&format!(
-                "note: segment {}: other frames after seeking: decoding from the start",
+                "note: segment {}: seeking gave unexpected frames; decoding from the start",
                 segment.index
             ));
             sink = SegmentFile::new(&self.settings, work, segment);
@@ -103,7 +103,7 @@ impl Worker {
             ensure!(
                 as_planned,
                 NotAsPlanned(format!(
-                    "{} decodes to other frames than when the job was planned",
+                    "{} no longer decodes to the frames that were planned: the file or ffmpeg may differ",
                     plan.input.path.display()
                 ))
             );
