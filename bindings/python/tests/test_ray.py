@@ -53,12 +53,18 @@ def poison(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def cluster(weights: Path, poison: Path) -> Iterator[Cluster]:
     """Two nodes of one CPU."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
-    ray.init(address=cluster.address, log_to_driver=False)
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        # Other programs may fill the memory of the machine.
+        patch.setenv("RAY_memory_monitor_refresh_ms", "0")
+        try:
+            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+            cluster.add_node(num_cpus=1)
+            ray.init(address=cluster.address, log_to_driver=False)
+        except Exception as error:
+            pytest.skip(f"Ray cannot start on this machine: {error}")
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +105,7 @@ def parent_of(process: int) -> int:
     return int(stat.rpartition(")")[2].split()[1])
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 300.0) -> Any:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := condition():
@@ -190,7 +196,7 @@ def test_interrupted_driver_cancels_its_tasks(
     driver = start_driver(cluster, video, tmp_path / "out.mkv")
     wait_for(segment_processes)
     driver.send_signal(signal.SIGINT)
-    driver.communicate(timeout=60)
+    driver.communicate(timeout=300)
     assert driver.returncode == 130
     wait_for(lambda: not segment_processes())
     assert not (tmp_path / "out.mkv").exists()

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 
 _PR_SET_PDEATHSIG = 1
 
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str], accept: Container[int] = (0,)) -> str:
     return output
 
 
-def _end_with_parent() -> object:
+def _end_with_parent() -> Callable[[], None]:
     # Loaded here: a process must not import modules between fork and exec.
     prctl = ctypes.CDLL(None).prctl
     parent = os.getpid()

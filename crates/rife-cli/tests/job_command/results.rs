@@ -68,6 +68,40 @@ fn joined_segments_are_the_file_of_a_whole_job() {
     }
 }
 
+/// Whether a drawing is held or paused depends on frames before and after a segment.
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn held_drawings_are_the_same_in_segments_as_in_a_whole_job() {
+    // On twos, and a pause of 5 s at the end.
+    let folder = clips(&["-f lavfi -i testsrc2=s=64x48:r=2:d=40 \
+                          -vf tpad=stop_mode=clone:stop_duration=5,fps=4 -c:v ffv1 a.mkv"]);
+    let dir = folder.path();
+    for max in [2, 8] {
+        let options = format!("--codec ffv1 --dedup --dedup-max {max} --overwrite");
+        let whole = format!("interpolate --model 4.6 --device cpu a.mkv -o whole.mkv {options}");
+        let (_, told) = succeed(rife(dir, &whole));
+        assert!(told.contains("held frames replaced"), "{told}");
+        let plan = plan(dir, &format!("a.mkv -o out.mkv {options}"));
+        assert!(plan.segments.len() > 5 && plan.segments[5].source.decode_from > 0);
+        run_in_parallel(dir, plan.segments.len(), "");
+        succeed(rife(dir, &format!("job join {JOB} --overwrite")));
+        assert_same(dir, ["whole.mkv", "out.mkv"], &options);
+    }
+}
+
+#[test]
+#[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
+fn options_that_a_worker_cannot_repeat_are_refused() {
+    let folder = film();
+    for options in ["--from 1", "--to 2", "--preview 1", "--hwaccel auto", "--profile x"] {
+        let mut command = rife(folder.path(), &format!("job plan in.mp4 -o out.mkv {options}"));
+        let (code, stdout, stderr) = text_of(command.output().unwrap());
+        assert_eq!((code, stdout.as_str()), (1, ""), "{options}: {stderr}");
+        assert!(stderr.contains("rife job plan does not support --"), "{options}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
 #[test]
 #[cfg_attr(not(ffmpeg_here), ignore = "needs ffmpeg and ffprobe on PATH: install ffmpeg")]
 fn seeking_gives_the_frames_of_decoding_from_the_start() {
