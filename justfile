@@ -60,7 +60,7 @@ deny:
 
 # Build the packages for crates.io without publishing them
 package:
-    cargo package --workspace --exclude rife-bench --exclude rife-testkit
+    cargo package --workspace --exclude rife-bench --exclude rife-testkit --exclude rife-python --exclude rife-vapoursynth
 
 # Check the public API for breaking changes since the last release
 semver:
