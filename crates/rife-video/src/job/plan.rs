@@ -238,7 +238,7 @@ impl JobPlan {
         }
         if found.version != VERSION {
             return Err(format!(
-                "a job file of another format version: expected {VERSION}, got {}; plan \
+                "a job of another version of rife: expected format version {VERSION}, got {}; plan \
                  it again",
                 found.version
             ));
