@@ -256,4 +256,58 @@ def test_urls_are_staged_and_paths_are_shared() -> None:
     assert job_of("s3://x/a.mp4", "s3://x/y/b.mp4", [], None).plan == (
         "s3://x/y/.b.mp4.rife-job.json"
     )
-    assert job_of("a.mp4", "b.mp4", [], None).plan == ".b.mp4.rife-job.json"
+    # Tasks run in other working directories.
+    job = job_of("a.mp4", "x/b.mp4", [], None)
+    here = Path.cwd()
+    assert (job.input, job.output) == (str(here / "a.mp4"), str(here / "x/b.mp4"))
+    assert job.plan == str(here / "x/.b.mp4.rife-job.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("in.mkv", "required: -o/--output"),
+        ("in.mkv -o out.mkv --factr 2", "unrecognized arguments: --factr"),
+        ("in.mkv -o out.mkv --gpus-per-task -1", "expected a number of at least 0, got -1"),
+        ("in.mkv -o out.mkv --max-retries x", "expected a whole number of at least 0, got x"),
+    ],
+)
+def test_wrong_arguments_are_one_line(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        rife_ray.main(arguments.split())
+    assert exit.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_options_may_precede_the_input(
+    cluster: Cluster, video: Path, expected: bytes, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.mkv"
+    words = ["--factor", "2", "--model=4.6", "--codec", "ffv1", str(video), "-o", str(output)]
+    assert rife_ray.main(words) == 0
+    assert output.read_bytes() == expected
+    assert rife_ray.main(words) == 1, "the output exists"
+
+
+def test_absent_cluster_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**options: Any) -> None:
+        raise ConnectionError("no running Ray instance\nmore about it")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fail)
+    assert rife_ray.main(["in.mkv", "-o", "out.mkv", "--address", "auto"]) == 1
+    error = "error: cannot connect to a Ray cluster: no running Ray instance"
+    assert capsys.readouterr().err.splitlines() == [error]
+
+
+def test_errors_of_the_job_are_one_line(
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rife_ray.main([str(tmp_path / "in.mkv"), "-o", str(tmp_path / "out.mkv")]) == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: cannot read ") and "in.mkv" in error
+    assert not list(tmp_path.iterdir())

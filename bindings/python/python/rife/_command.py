@@ -65,4 +65,5 @@ def _error_of(messages: str) -> str:
     """The error among the messages, or the last of them."""
     lines = [line.strip() for line in messages.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
-    return (errors or [line for line in lines if not line.startswith("hint: ")] or [""])[-1]
+    others = [line for line in lines if not line.startswith("hint: ")]
+    return (errors or others or [""])[-1].removeprefix("error: ")

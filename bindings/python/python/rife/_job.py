@@ -176,9 +176,9 @@ class StagedJob(Job):
         # Names a copy by whatever changes with the content.
         key = json.dumps([self.input, info.get("size"), str(info.get("mtime", info.get("ETag")))])
         name = hashlib.sha256(key.encode()).hexdigest()[:32]
-        cache = Path(os.environ.get("RIFE_STAGING", tempfile.gettempdir())) / f"rife-{_user()}"
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if cache.stat().st_uid != os.getuid():
+        cache = _staging() / f"rife-{_user()}"
+        cache.mkdir(mode=0o700, exist_ok=True)
+        if hasattr(os, "getuid") and cache.stat().st_uid != os.getuid():
             raise RifeError(f"{cache} belongs to another user: set RIFE_STAGING to another folder")
         copy = cache / f"{name}{PurePosixPath(path).suffix}"
         if not copy.exists():
@@ -193,8 +193,7 @@ class StagedJob(Job):
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[Path]:
-        base = os.environ.get("RIFE_STAGING")
-        folder = Path(tempfile.mkdtemp(prefix="rife-job-", dir=base))
+        folder = Path(tempfile.mkdtemp(prefix="rife-job-", dir=_staging()))
         try:
             yield folder
         finally:
@@ -255,10 +254,21 @@ def job_of(input: str, output: str, arguments: list[str], plan: str | None) -> J
     staged = "://" in input
     if staged != ("://" in output):
         raise ValueError(f"expected two paths or two URLs, got {input} and {output}")
+    if not staged:
+        # Tasks run in other working directories.
+        input, output = os.path.abspath(input), os.path.abspath(output)
+        plan = None if plan is None else os.path.abspath(plan)
     if plan is None:
-        folder, _, name = output.rpartition("/")
-        plan = f"{folder}{'/' if folder else ''}.{name}.rife-job.json"
+        folder, name = output.rsplit("/", 1) if staged else os.path.split(output)
+        plan = f"{folder.rstrip('/')}/.{name}.rife-job.json"
     return (StagedJob if staged else Job)(input, output, arguments, plan)
+
+
+def _staging() -> Path:
+    """The folder for copies of files in an object store."""
+    folder = Path(os.environ.get("RIFE_STAGING", tempfile.gettempdir()))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _record(file: str) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import sys
 import time
 from collections import deque
@@ -21,12 +22,21 @@ from collections.abc import Callable, Iterator, Sequence
 from os import PathLike, fspath
 from typing import Any, NamedTuple
 
-import ray
+try:
+    import ray
+except ImportError as error:
+    _MISSING = "rife.ray needs ray: pip install 'rife-rs[ray]'"
+    if __name__ == "__main__":
+        sys.exit(f"error: {_MISSING}")
+    raise ImportError(_MISSING) from error
 
+from . import _rife
 from ._command import CommandFailed
 from ._job import Job, job_of
 from ._rife import RifeError
 from ._video import command_arguments
+
+_LOGGER = logging.getLogger("rife")
 
 #: Tasks in the queue of the cluster per task that can run at once, so that no node waits for the
 #: driver.
@@ -139,7 +149,10 @@ def _drive(
     """Run a job. `arguments` are options of `rife interpolate`."""
     started = time.monotonic()
     if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False)
+        try:
+            ray.init(address=address, log_to_driver=False)
+        except (ConnectionError, RuntimeError) as error:
+            raise RifeError(f"cannot connect to a Ray cluster: {_reason(error)}") from error
     cluster = _Cluster.measure(gpus_per_task, cpus_per_task)
     planned = job_of(input, output, arguments, job)
     with _cancelling() as tasks:
@@ -166,7 +179,13 @@ class _Cluster(NamedTuple):
         if cpus is None:
             smallest = min((node["CPU"] for node in nodes if node.get("CPU")), default=1)
             cpus = 1 if gpus else smallest
-        return cls(gpus, cpus)
+        cluster = cls(gpus, cpus)
+        if cluster._count() == 0:
+            # Not an error: a cluster may start nodes when they are needed.
+            _LOGGER.warning(
+                "waiting for a node: none has %g GPUs and %g CPUs for a task", gpus, cpus
+            )
+        return cluster
 
     @property
     def threads(self) -> int | None:
@@ -176,7 +195,10 @@ class _Cluster(NamedTuple):
 
     @property
     def slots(self) -> int:
-        """Tasks that can run at once. Changes as nodes join and leave."""
+        """Tasks that can run at once, or 1. Changes as nodes join and leave."""
+        return max(1, self._count())
+
+    def _count(self) -> int:
         count = 0
         for node in ray.nodes():
             if node["Alive"]:
@@ -184,7 +206,7 @@ class _Cluster(NamedTuple):
                 by_cpu = resources.get("CPU", 0) // self.cpus if self.cpus else sys.maxsize
                 by_gpu = resources.get("GPU", 0) // self.gpus if self.gpus else sys.maxsize
                 count += int(min(by_cpu, by_gpu))
-        return max(1, count)
+        return count
 
     def submit(self, work: Callable[..., Any], *arguments: Any, max_retries: int) -> Any:
         """Start a method of a job on a node."""
@@ -282,36 +304,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m rife.ray`. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m rife.ray",
-        description="Interpolate a video with the nodes of a Ray cluster. Other options are those "
-        "of `rife job plan`.",
+        usage="%(prog)s INPUT -o OUTPUT [options]",
+        description="Interpolate a video with the nodes of a Ray cluster.",
         allow_abbrev=False,
     )
     parser.add_argument("input", metavar="INPUT")
     parser.add_argument("-o", "--output", required=True, metavar="OUTPUT")
     parser.add_argument("--address", help="the cluster, as for ray.init: auto, or HOST:PORT")
-    parser.add_argument("--gpus-per-task", type=float, metavar="N")
-    parser.add_argument("--cpus-per-task", type=float, metavar="N")
-    parser.add_argument("--max-retries", type=int, default=3, metavar="N")
+    parser.add_argument("--gpus-per-task", type=_amount, metavar="N")
+    parser.add_argument("--cpus-per-task", type=_amount, metavar="N")
+    parser.add_argument("--max-retries", type=_count, default=3, metavar="N")
     parser.add_argument("--job", metavar="PATH", help="the file of the plan")
-    known, others = parser.parse_known_args(arguments)
+    group = parser.add_argument_group("options of `rife job plan`, explained by its --help")
+    for name, is_flag in _rife.job_options():
+        option = f"--{name}"
+        if is_flag:
+            group.add_argument(option, dest=option, action="store_true")
+        else:
+            group.add_argument(option, dest=option, metavar="VALUE")
+    parsed = vars(parser.parse_args(arguments))
+    options = {name: value for name, value in parsed.items() if name.startswith("--")}
+    known = {name: value for name, value in parsed.items() if name not in options}
+    words = [name if value is True else f"{name}={value}" for name, value in options.items() if value]
 
     def show(state: Progress) -> None:
         failed = f", {state.failed} failed" if state.failed else ""
         print(f"{state.finished} of {state.total} segments{failed}", file=sys.stderr)
 
     try:
-        result = _drive(**vars(known), arguments=others, progress=show)
+        result = _drive(**known, arguments=words, progress=show)
     except (RifeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     print(
-        f"{known.output}: {result.segments} segments, {result.run} of them in this run, "
+        f"{known['output']}: {result.segments} segments, {result.run} of them in this run, "
         f"{result.seconds:.1f} s",
         file=sys.stderr,
     )
     return 0
+
+
+def _amount(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text}")
+
+
+def _count(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if int(text) >= 0:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text}")
 
 
 if __name__ == "__main__":
