@@ -87,13 +87,15 @@ fn arguments(file: &ProfileFile, profile: &Profile) -> Result<Vec<(String, Strin
     let mut found = Vec::new();
     for option in &profile.options {
         let refuse = |why: String| file.error_at(option.line, profile, &why);
+        if EXCLUDED.contains(&option.name.as_str()) {
+            return Err(refuse(format!("a profile cannot set {:?}", option.name)));
+        }
         let mut known = interpolate.into_iter().flat_map(clap::Command::get_arguments);
         let known = known.find(|known| known.get_long() == Some(option.name.as_str()));
-        let known = known.filter(|_| !EXCLUDED.contains(&option.name.as_str()));
         let Some(known) = known else {
             return Err(refuse(format!(
-                "unknown option {:?}: expected the name of an option of rife interpolate, such as \
-                 factor or codec",
+                "unknown option {:?}: expected an option of rife interpolate, such as factor or \
+                 codec",
                 option.name
             )));
         };

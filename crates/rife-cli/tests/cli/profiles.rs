@@ -86,8 +86,8 @@ fn profiles_are_listed_as_options() {
 fn invalid_profiles_are_refused_with_file_line_and_expectation() {
     for (text, why) in [
         ("[a]\nfactor = 2\nfctor = 3", ":3: profile \"a\": unknown option \"fctor\": expected "),
-        ("[a]\noutput = \"x\"", ":2: profile \"a\": unknown option \"output\""),
-        ("[a]\nprofile = \"b\"", ":2: profile \"a\": unknown option \"profile\""),
+        ("[a]\noutput = \"x\"", ":2: profile \"a\": a profile cannot set \"output\""),
+        ("[a]\nprofile = \"b\"", ":2: profile \"a\": a profile cannot set \"profile\""),
         ("[a]\n\naudio = 1", ":3: profile \"a\": invalid audio: expected true or false"),
         ("[a]\ncrf = true", ":2: profile \"a\": invalid crf: expected a string or a number"),
         ("[a]\ncrf = [1, 2]", ":2: profile \"a\": invalid crf: expected a string or a number"),

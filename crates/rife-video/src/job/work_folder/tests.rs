@@ -43,20 +43,25 @@ fn folders(root: &tempfile::TempDir, stale: Duration) -> [WorkFolder; 2] {
     [(); 2].map(|()| WorkFolder::create(&root.path().join("work"), stale).unwrap())
 }
 
+/// The claims that succeed when eight processes try at once.
+fn claims_of_eight(path: &Path, segment: &PlannedSegment) -> Vec<Claim> {
+    let claim = || {
+        let folder = WorkFolder::create(path, WorkFolder::STALE).unwrap();
+        folder.claim(segment, false).unwrap()
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
 #[test]
 fn one_of_many_processes_claims_a_segment() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("work");
     for index in 0..20 {
         let segment = segment(index);
-        let claims: Vec<_> = std::thread::scope(|scope| {
-            let claim = || {
-                let folder = WorkFolder::create(&path, WorkFolder::STALE).unwrap();
-                folder.claim(&segment, false).unwrap()
-            };
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
-            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
-        });
+        let claims = claims_of_eight(&path, &segment);
         assert_eq!(claims.len(), 1);
         let folder = WorkFolder::create(&path, WorkFolder::STALE).unwrap();
         assert!(matches!(folder.state(&segment, Check::Size), SegmentState::Running(_)));
@@ -76,14 +81,7 @@ fn one_of_many_processes_takes_over_an_abandoned_claim() {
     let claim = File::options().write(true).open(path.join("000003.claim")).unwrap();
     claim.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
     assert_eq!(folder.state(&segment, Check::Size), SegmentState::Missing);
-    let claims: Vec<_> = std::thread::scope(|scope| {
-        let claim = || {
-            let folder = WorkFolder::create(&path, WorkFolder::STALE).unwrap();
-            folder.claim(&segment, false).unwrap()
-        };
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
-        threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
-    });
+    let claims = claims_of_eight(&path, &segment);
     assert_eq!(claims.len(), 1);
     // Whoever is told to do the segment does it all the same.
     assert!(folder.claim(&segment, true).unwrap().is_some());
